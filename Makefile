@@ -1,0 +1,45 @@
+# Two commands need nothing first: `make demo` and `make test`.
+.PHONY: demo test test-long lint bench clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+BUILD_INPUTS := pyproject.toml setup.py $(wildcard guardrail/_core/*.pyx) guardrail/flow.py
+
+$(VENV)/pip.stamp:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip
+	@touch $@
+
+# An editable install: the compiled modules land beside their sources.
+$(VENV)/test.stamp: $(VENV)/pip.stamp $(BUILD_INPUTS)
+	$(PIP) install --editable '.[test]'
+	@touch $@
+
+$(VENV)/lint.stamp: $(VENV)/test.stamp
+	$(PIP) install --editable '.[lint]'
+	@touch $@
+
+demo: $(VENV)/test.stamp
+	$(BIN)/guardrail demo
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m 'not long' -n 2
+
+test-long: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m long
+
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.guarded_call
+
+clean:
+	rm -rf build $(VENV) guardrail/*.so guardrail/_core/*.so

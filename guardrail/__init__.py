@@ -1,0 +1,44 @@
+"""Policy-as-code for machine-learning inference, in the process that runs the model.
+
+Facts in, Cedar decides, obligations out, everything recorded. See `Guard`.
+"""
+
+from guardrail._version import __version__
+from guardrail.drivers import Enforcement
+from guardrail.errors import (
+    ConfigurationError,
+    Denied,
+    Fault,
+    GuardrailError,
+    GuardUnavailable,
+    InputRejected,
+    NotAuthenticated,
+    NotAuthorized,
+    OutputBlocked,
+    Place,
+    QuotaExceeded,
+)
+from guardrail.guard import Guard
+from guardrail.values import Decision, Entity, Principal, Record, Resource
+
+__all__ = [
+    "ConfigurationError",
+    "Decision",
+    "Denied",
+    "Enforcement",
+    "Entity",
+    "Fault",
+    "Guard",
+    "GuardUnavailable",
+    "GuardrailError",
+    "InputRejected",
+    "NotAuthenticated",
+    "NotAuthorized",
+    "OutputBlocked",
+    "Place",
+    "Principal",
+    "QuotaExceeded",
+    "Record",
+    "Resource",
+    "__version__",
+]

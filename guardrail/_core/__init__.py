@@ -1,0 +1,31 @@
+"""The core: kernels over scalars and buffers, each with a plain-Python twin.
+
+Owns the choice between the two. Compiled, unless the environment sets ``GUARDRAIL_PURE``
+to anything but ``""`` or ``"0"``; an install without the compiled module and without that
+choice fails here, because a slower guard must be a choice and never an accident. Imports
+nothing of ours, and keeps nothing that it was handed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from guardrail._core.terms import ABOVE, BELOW, DTYPES, NOT_FINITE, OK, dtype_of
+
+_IS_PURE: Final = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
+
+if _IS_PURE:
+    from guardrail._core._tensor_py import check_tensor
+else:
+    try:
+        from guardrail._core._tensor import check_tensor
+    except ModuleNotFoundError:  # a module that is there and does not load says so itself
+        raise ImportError(
+            "guardrail's compiled core is not built. Build it (`pip install -e .`), or choose"
+            " the plain-Python core: set GUARDRAIL_PURE=1."
+        ) from None
+
+BACKEND: Final = "pure" if _IS_PURE else "compiled"
+
+__all__ = ["ABOVE", "BACKEND", "BELOW", "DTYPES", "NOT_FINITE", "OK", "check_tensor", "dtype_of"]

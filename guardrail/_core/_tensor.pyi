@@ -1,0 +1,9 @@
+from array import array
+from typing import Any
+
+def check_tensor(
+    buffer: Any,
+    lows: array[float] | None,
+    highs: array[float] | None,
+    finite: bool,
+) -> tuple[int, int]: ...

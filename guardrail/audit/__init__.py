@@ -1,0 +1,14 @@
+"""The room that remembers.
+
+Owns the sinks that take one record per call (`spans`), the trail that hands it to all of
+them (`trail`) and the ``[audit]`` table (`settings`). Refuses to let a call pass that no
+one could record. In the flow it is both ends: it is begun before anything is decided, and
+ended when the outcome is known. The only room that imports opentelemetry.
+"""
+
+from guardrail.audit.attributes import attributes
+from guardrail.audit.settings import AuditSettings, read_audit
+from guardrail.audit.spans import Spans
+from guardrail.audit.trail import Trail
+
+__all__ = ["AuditSettings", "Spans", "Trail", "attributes", "read_audit"]

@@ -1,0 +1,84 @@
+"""The record of a call as OpenTelemetry attributes.
+
+Owns every attribute name that guardrail writes, and the one mapping from `Record` to them;
+spans, however and whenever they are built, use it and no other. Refuses nothing, and adds
+nothing: a record holds no inputs, outputs, claims or messages, so neither do these. Pure;
+imports no opentelemetry.
+
+Names are in our own ``guardrail.`` namespace, but for ``code.function.name`` and
+``error.type`` of the semantic conventions. Durations are in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from guardrail.values import Record
+
+Attribute: TypeAlias = str | int | float | tuple[str, ...]
+
+#: Denials that are ours: not the policies' answer, but no answer at all.
+ENGINE_FAILURES: Final = frozenset({"internal_error", "store_unavailable", "audit_unavailable"})
+
+
+def outcome(record: Record) -> str:
+    """Return ``allow``, ``deny``, or ``error`` where guardrail itself failed.
+
+    A call whose model raised, or that was cancelled or abandoned, had been allowed; where
+    it ended before anything was decided, this is empty.
+    """
+    if record.code in ENGINE_FAILURES:
+        return "error"
+    if record.outcome in {"denied", "blocked"}:
+        return "deny"
+    return "allow" if record.code == "allow" else ""
+
+
+def error_type(record: Record) -> str:
+    """Return ``error.type``: of a failure of ours or of the model's; else empty.
+
+    A denial is a normal outcome and has none, nor has a call that was cancelled.
+    """
+    if record.outcome == "raised" or record.code in ENGINE_FAILURES:
+        return record.error_type or record.code
+    return ""
+
+
+def attributes(record: Record) -> dict[str, Attribute]:
+    """Return the attributes of a record. What is empty or does not apply is left out.
+
+    ``started_at`` is left out too: it is the span's own start.
+    """
+    named: dict[str, Attribute] = {
+        "guardrail.guard.name": record.guard,
+        "guardrail.decision.id": record.decision_id,
+        "guardrail.decision.parent_id": record.parent_decision_id,
+        "guardrail.decision.outcome": outcome(record),
+        "guardrail.decision.reason": record.code,
+        "guardrail.call.outcome": record.outcome,
+        "guardrail.stage": record.stage,
+        "guardrail.enforcement.mode": "enforce",
+        "guardrail.policy.ids": record.policies,
+        "guardrail.policy.errors": record.errors,
+        "guardrail.policy.revision": record.revision,
+        "guardrail.policy.version": record.version,
+        "guardrail.obligations": record.obligations,
+        "guardrail.cedar.action": utf8(record.action),
+        "guardrail.principal.type": utf8(record.principal_type),
+        "guardrail.resource.type": utf8(record.resource_type),
+        "guardrail.path": utf8(record.path),
+        "guardrail.batch.size": record.rows,
+        "guardrail.input.size": record.input_bytes,
+        "guardrail.admit.duration": record.admit_s,
+        "guardrail.model.duration": record.model_s,
+        "guardrail.release.duration": record.release_s,
+        "guardrail.backend": record.backend,
+        "code.function.name": record.function,
+        "error.type": error_type(record),
+    }
+    return {name: value for name, value in named.items() if value not in ("", ())}
+
+
+def utf8(text: str) -> str:
+    """Replace lone surrogates: callers choose these texts, and one would fail the export."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,79 @@
+"""One OpenTelemetry span per call.
+
+Owns the span's life: started where the caller stands, current while the model runs (so
+that the model's own spans are below it), ended with the record. Refuses to record
+exceptions: their messages are personal data. Uses the API only; without an SDK, or where
+the call is not sampled, it costs next to nothing. In the flow it is one sink of the trail.
+
+A span is never current across a ``yield``: `enter` and `leave` frame each run of the
+model, and `leave` tolerates another context than `enter` had.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import Token
+from typing import Any
+
+from opentelemetry import context, trace
+from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
+
+from guardrail.audit.attributes import attributes, error_type, utf8
+from guardrail.values import Record
+
+
+class Spans:
+    """A sink that makes a span of each record, named ``guardrail ACTION``.
+
+    Arguments:
+        tracer_provider: whose tracer to use; the global one where ``None``, also if it is
+            set only later.
+    """
+
+    __slots__ = ("_tracer",)
+
+    def __init__(self, *, tracer_provider: TracerProvider | None = None) -> None:
+        self._tracer = trace.get_tracer("guardrail", tracer_provider=tracer_provider)
+
+    def begin(self, guard: str, action: str, function: str) -> Span:
+        """Start the span, below the caller's own; the arguments are what samplers see."""
+        action = utf8(action)
+        return self._tracer.start_span(
+            f"guardrail {action}",
+            kind=SpanKind.INTERNAL,
+            attributes={
+                "guardrail.guard.name": guard,
+                "guardrail.cedar.action": action,
+                "code.function.name": function,
+            },
+        )
+
+    def enter(self, handle: Span) -> object:
+        """Make the span current in this context; return a token for `leave`."""
+        if not handle.get_span_context().is_valid:  # no SDK, and no trace to carry on
+            return None
+        return context.attach(trace.set_span_in_context(handle))
+
+    def leave(self, handle: Span, token: Any) -> None:  # noqa: ARG002
+        """Make current again what was; do nothing in another context than `enter` had."""
+        if isinstance(token, Token):
+            # `context.detach` would log an error here, with a stack. There is none: a
+            # generator that is closed elsewhere has nothing to restore there.
+            with suppress(ValueError, RuntimeError):
+                token.var.reset(token)
+        elif token is not None:  # a runtime context of the application's own
+            context.detach(token)
+
+    def end(self, handle: Span, record: Record) -> None:
+        """Write the record into the span and end it.
+
+        A denial leaves the status unset. A failure of ours, or an exception of the
+        model's, sets it to error, without a description.
+        """
+        try:
+            if handle.is_recording():
+                handle.set_attributes(attributes(record))
+                if error_type(record):
+                    handle.set_status(StatusCode.ERROR)
+        finally:
+            handle.end()

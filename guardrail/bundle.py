@@ -1,0 +1,172 @@
+"""A bundle's folder turned into all that a guard needs: the rooms are handed to each other.
+
+Owns ``guardrail.toml``: which table goes to which room. The rooms never import each other;
+here the obligations' names go to the policies, the input specs to the obligations, the
+time zone to the facts. Refuses unknown tables. Everything is read and checked once, and
+every fault that can be found is reported together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from guardrail import facts, obligations
+from guardrail.audit import AuditSettings, read_audit
+from guardrail.documents import Document, Section, read_toml, read_yaml
+from guardrail.errors import ConfigurationError, Fault
+from guardrail.facts import Bounds
+from guardrail.flow import in_order
+from guardrail.identity import Providers, read_providers
+from guardrail.obligations import StorageHandle
+from guardrail.policy import (
+    BundleSettings,
+    CheckSettings,
+    Folder,
+    ResourceSettings,
+    Snapshot,
+    Vocabulary,
+    load_snapshot,
+    read_folder,
+)
+from guardrail.values import Clock, FactSource, ObligationType
+
+S = TypeVar("S", bound=Section)
+T = TypeVar("T")
+
+_TABLES: Final = ("bundle", "identity", "bounds", "quota", "audit", "resources", "check")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A loaded bundle: the snapshot that decides, and the settings of the rooms around it."""
+
+    snapshot: Snapshot
+    providers: Providers
+    bounds: Bounds
+    audit: AuditSettings
+
+
+class _Faults:
+    """Gathers the faults of many readings, so that all are reported at once."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+
+    def gather(self, read: Callable[[], T]) -> T | None:
+        """Return what ``read`` returns, or ``None`` where it found faults."""
+        try:
+            return read()
+        except ConfigurationError as error:
+            self.found.extend(error.faults)
+            if not error.faults:
+                raise
+            return None
+
+    def stop(self) -> None:
+        """Raise all faults found so far, if any."""
+        if self.found:
+            raise ConfigurationError(faults=tuple(dict.fromkeys(self.found)))
+
+
+def load_bundle(
+    path: str | Path,
+    *,
+    clock: Clock,
+    storage: StorageHandle | None = None,
+    own_facts: Sequence[FactSource] = (),
+    own_obligations: Sequence[ObligationType] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Bundle:
+    """Return the bundle of a folder, or raise `ConfigurationError` with every fault.
+
+    Arguments:
+        path: the folder.
+        clock: the injected clock.
+        storage: the quota store to go on with; ``None`` opens the one that is configured.
+        own_facts: the application's own fact sources, beside ours.
+        own_obligations: its own obligation types.
+        environ: where secrets named by the bundle are looked up; the process's by default.
+    """
+    folder = read_folder(Path(path))
+    settings = read_toml("guardrail.toml", folder.files["guardrail.toml"])
+    faults = _Faults()
+    for table in settings.data:
+        if table not in _TABLES:
+            message = f"[{table}] is no table of this version. There are: {', '.join(_TABLES)}."
+            faults.found.append(Fault("GR003", settings.at(table), message))
+    if "bundle" not in settings.data:
+        message = "[bundle] is required. Add it, with name and version."
+        faults.found.append(Fault("GR003", settings.at(), message))
+    faults.stop()
+
+    def of(name: str) -> Document | None:
+        return settings.below(name) if name in settings.data else None
+
+    bundle = faults.gather(lambda: settings.below("bundle").parse(BundleSettings))
+    faults.gather(lambda: _parse(of("resources"), ResourceSettings))
+    faults.gather(lambda: _parse(of("check"), CheckSettings))
+    bounds = faults.gather(lambda: _parse(of("bounds"), Bounds))
+    audit = faults.gather(lambda: read_audit(of("audit")))
+    environment = os.environ if environ is None else environ
+    providers = faults.gather(
+        lambda: read_providers(of("identity"), files=folder.files, environ=environment)
+    )
+    store = storage or faults.gather(lambda: obligations.open_storage(of("quota"), clock))
+    types = faults.gather(
+        lambda: (
+            *obligations.standard(
+                specs_documents=_read_specs(folder, faults),
+                bundle=bundle.name if bundle is not None else "",
+                clock=clock,
+                storage=store,
+            ),
+            *own_obligations,
+        )
+    )
+    if bundle is None or types is None:
+        faults.stop()
+        raise ConfigurationError("The bundle could not be read.")
+    zone = bundle.timezone
+    sources = _unique("fact source", (*facts.standard(timezone=zone), *own_facts), "place")
+    _unique("obligation", types, "name")
+    snapshot = faults.gather(
+        lambda: load_snapshot(
+            folder,
+            bundle=bundle,
+            vocabulary=Vocabulary(in_order(types), obligations.NOT_BUILT),
+            sources=sources,
+        )
+    )
+    faults.stop()
+    if snapshot is None or providers is None or bounds is None or audit is None:
+        raise ConfigurationError("The bundle could not be read.")
+    return Bundle(snapshot, providers, bounds, audit)
+
+
+def _parse(document: Document | None, model: type[S]) -> S:
+    """Return a table as its model; the defaults where the file has no such table."""
+    return model() if document is None else document.parse(model)
+
+
+def _read_specs(folder: Folder, faults: _Faults) -> dict[str, Document]:
+    documents = {}
+    for file, raw in folder.named(".yaml", below="inputs"):
+        document = faults.gather(partial(read_yaml, file, raw))
+        if document is not None:
+            documents[Path(file).stem] = document
+    return documents
+
+
+def _unique(what: str, items: tuple[T, ...], attribute: str) -> tuple[T, ...]:
+    seen: set[str] = set()
+    for item in items:
+        name = getattr(item, attribute)
+        if name in seen:
+            raise ConfigurationError(f"Two {what}s have the name {name}. Rename one.")
+        seen.add(name)
+    return items

@@ -1,0 +1,84 @@
+"""The command line: ``guardrail COMMAND``, one module per command.
+
+Owns the list of commands, the exit codes and what ``--help`` teaches. Refuses to decide
+anything: a command reads its arguments, asks a `Guard`, and prints. It stands above
+everything else, and nothing imports it.
+
+Exit codes: 0 fine, 1 found something, 2 called the wrong way. Results go to standard
+output, complaints to standard error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from guardrail._version import __version__
+from guardrail.cli.check import check as run_check
+from guardrail.cli.decide import decide as run_decide
+from guardrail.cli.doctor import doctor as run_doctor
+from guardrail.cli.init import init as run_init
+from guardrail.cli.terminal import Format, FormatOption
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="guardrail",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    # A traceback in colours prints a page of our own frames, and can print local values.
+    pretty_exceptions_enable=False,
+    epilog="Start with `guardrail init hello`, then `python hello/app.py`. "
+    "Exit codes: 0 fine, 1 found something, 2 called the wrong way.",
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"guardrail {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def guardrail(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Policy-as-code for ML inference: facts in, Cedar decides, obligations out."""
+
+
+def run_demo(
+    *,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The bundle to use. Default: the one that ships."),
+    ] = None,
+    format: FormatOption = Format.text,
+) -> None:
+    """Guard a classifier on real data, and call it in every way.
+
+    Each call has an outcome that must come about; exit code 1 says that one did not.
+    Needs the extra `demo`: pip install 'guardrail-cedar[demo]'.
+    """
+    from guardrail.cli.demo import run
+
+    raise typer.Exit(run(format.literal, bundle=bundle))
+
+
+app.command("init")(run_init)
+app.command("check")(run_check)
+app.command("decide")(run_decide)
+app.command("doctor")(run_doctor)
+app.command("demo")(run_demo)
+
+
+def main() -> None:
+    """Run the command line on ``sys.argv`` and exit with its code."""
+    app(prog_name="guardrail")

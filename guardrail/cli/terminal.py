@@ -1,0 +1,78 @@
+"""What a terminal gets to see: results, findings, complaints.
+
+Owns the two formats, the two streams, and how a finding is written. Refuses to let text
+from a bundle steer the terminal: control characters are written as escapes. Every command
+prints through here.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from guardrail.errors import ConfigurationError, Fault
+
+
+class Format(StrEnum):
+    """How a result is written: for people, or for programs."""
+
+    text = "text"
+    json = "json"
+
+    @property
+    def literal(self) -> Literal["text", "json"]:
+        """The same as a literal, for functions that take one."""
+        return "json" if self is Format.json else "text"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="For people, or for programs.")]
+
+
+def say(text: str, *, color: str | None = None) -> None:
+    """Write one line to standard output; ``color`` shows on a terminal only."""
+    typer.secho(printable(text), fg=color)
+
+
+def say_json(data: Any) -> None:
+    """Write ``data`` to standard output as one JSON document."""
+    typer.echo(json.dumps(data, indent=2, allow_nan=False))
+
+
+def complain(text: str) -> None:
+    """Write one line to standard error."""
+    typer.secho(printable(text), fg="red", err=True)
+
+
+def stop(text: str, *, code: int = 2) -> typer.Exit:
+    """Complain, and return the exit to raise; 2 says that the command was called wrong."""
+    complain(f"guardrail: {text}")
+    return typer.Exit(code)
+
+
+def stop_at(error: ConfigurationError, *, code: int) -> typer.Exit:
+    """Complain of every fault of ``error``, a line each, and return the exit to raise."""
+    for fault in findings(error):
+        complain(str(fault).lstrip())
+    return typer.Exit(code)
+
+
+def findings(error: ConfigurationError) -> tuple[Fault, ...]:
+    """Return the faults of ``error``; one without a place where it has none."""
+    from guardrail.errors import Fault, Place
+
+    return error.faults or (Fault(error.code, Place(""), error.message),)
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` on one line, its control characters as escapes.
+
+    >>> print(printable("red\x1b[31m"))
+    red\x1b[31m
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

@@ -1,0 +1,251 @@
+"""The thin drivers that run a flow: sync, async, and through generators of both kinds.
+
+Owns where blocking work runs (here, or on a thread beside the event loop) and how items
+pass through. Knows nothing of the order, which is `guardrail.flow`'s. Between two items of
+a generator no context variable of ours is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from types import TracebackType
+from typing import Any
+
+from guardrail.errors import Denied, OutputBlocked
+from guardrail.flow import (
+    Call,
+    Target,
+    advance,
+    block,
+    enter,
+    finish,
+    interrupt,
+    leave,
+    release,
+    resume,
+    settle,
+)
+from guardrail.values import Decision, Wait
+
+
+def begin(target: Target, value: Any, arguments: Any) -> Call:
+    """Admit a call, blocking where a step must; raise `Denied` where it is not allowed."""
+    call = Call(target, value, arguments)
+    wait = advance(call)
+    while wait is not None:
+        wait = resume(call, wait, *settle(wait))
+    return call
+
+
+async def _go_on(call: Call, wait: Wait | None) -> None:
+    """Run the waits of an admission on a thread; a cancellation ends the call, recorded."""
+    loop = asyncio.get_running_loop()
+    try:
+        while wait is not None:
+            settled = await loop.run_in_executor(None, settle, wait)
+            wait = resume(call, wait, *settled)
+    except BaseException as error:
+        interrupt(call, error)
+        raise
+
+
+def run_coroutine(
+    target: Target, value: Any, arguments: Any, make: Any
+) -> Coroutine[Any, Any, Any]:
+    """Decide at the call, and return the coroutine that runs the model or raises the denial."""
+    call = Call(target, value, arguments)
+    denied: Denied | None = None
+    wait: Wait | None = None
+    try:
+        wait = advance(call)
+    except Denied as error:
+        denied = error
+    return _run_coroutine(call, wait, denied, make)
+
+
+async def _run_coroutine(call: Call, wait: Wait | None, denied: Denied | None, make: Any) -> Any:
+    if denied is not None:
+        raise denied
+    if wait is not None:
+        await _go_on(call, wait)
+    scope = enter(call)
+    try:
+        output = await make()
+    except BaseException as error:
+        leave(call, scope)
+        interrupt(call, error)
+        raise
+    leave(call, scope)
+    return release(call, output)
+
+
+def run_generator(
+    target: Target, value: Any, arguments: Any, make: Any
+) -> Generator[Any, Any, Any]:
+    """Decide at the call, blocking where a step must, and return the guarded generator."""
+    return _run_generator(begin(target, value, arguments), make)
+
+
+def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
+    """Pass items, sent values, thrown exceptions and the end through, as PEP 380 does."""
+    source: Generator[Any, Any, Any] | None = None
+    step: Any = None
+    argument: Any = None
+    while True:
+        scope = enter(call)
+        try:
+            if source is None:
+                source = make()
+                step = source.__next__
+            item = step() if step == source.__next__ else step(argument)
+        except StopIteration as end:
+            leave(call, scope)
+            finish(call)
+            return end.value
+        except BaseException as error:
+            leave(call, scope)
+            interrupt(call, error)
+            raise
+        leave(call, scope)
+        try:
+            argument = yield item
+        except GeneratorExit as error:
+            try:
+                source.close()
+            finally:
+                interrupt(call, error)
+            raise
+        except BaseException as error:
+            step, argument = source.throw, error
+        else:
+            step = source.__next__ if argument is None else source.send
+
+
+def run_async_generator(
+    target: Target, value: Any, arguments: Any, make: Any
+) -> AsyncGenerator[Any, Any]:
+    """Decide at the call where no step blocks, else at the first item; return the generator."""
+    call = Call(target, value, arguments)
+    return _run_async_generator(call, advance(call), make)
+
+
+async def _run_async_generator(
+    call: Call, wait: Wait | None, make: Any
+) -> AsyncGenerator[Any, Any]:
+    if wait is not None:
+        await _go_on(call, wait)
+    source: AsyncGenerator[Any, Any] | None = None
+    step: Any = None
+    argument: Any = None
+    while True:
+        scope = enter(call)
+        try:
+            if source is None:
+                source = make()
+                step = source.__anext__
+            item = await (step() if step == source.__anext__ else step(argument))
+        except StopAsyncIteration:
+            leave(call, scope)
+            finish(call)
+            return
+        except BaseException as error:
+            leave(call, scope)
+            interrupt(call, error)
+            raise
+        leave(call, scope)
+        try:
+            argument = yield item
+        except GeneratorExit as error:
+            try:
+                await source.aclose()
+            finally:
+                interrupt(call, error)
+            raise
+        except BaseException as error:
+            step, argument = source.athrow, error
+        else:
+            step = source.__anext__ if argument is None else source.asend
+
+
+class Enforcement:
+    """A guarded block, for code that can't be decorated: ``with guard.enforce(...) as call``.
+
+    Entering admits the call or raises `Denied`. Inside, ``call.input`` is the object that
+    was checked, and ``call.release(output)`` returns what may leave. Leaving the block
+    without `release` raises `OutputBlocked`: nothing leaves unfiltered by accident.
+    Works with ``with`` and ``async with``; one use.
+    """
+
+    __slots__ = ("_call", "_is_released", "_scope", "_target", "_value")
+
+    def __init__(self, target: Target, value: Any) -> None:
+        self._target = target
+        self._value = value
+        self._call: Call | None = None
+        self._scope: Any = None
+        self._is_released = False
+
+    @property
+    def input(self) -> Any:
+        """The very object that was checked."""
+        return self._value
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the policies said; ``None`` before the block is entered."""
+        return self._call.decision if self._call is not None else None
+
+    def _start(self) -> Call:
+        if self._call is not None:
+            raise RuntimeError("an enforce block can be entered once; make a new one per call")
+        self._call = Call(self._target, self._value, None)
+        return self._call
+
+    def __enter__(self) -> Enforcement:
+        call = self._start()
+        wait = advance(call)
+        while wait is not None:
+            wait = resume(call, wait, *settle(wait))
+        self._scope = enter(call)
+        return self
+
+    async def __aenter__(self) -> Enforcement:
+        call = self._start()
+        await _go_on(call, advance(call))
+        self._scope = enter(call)
+        return self
+
+    def release(self, output: Any) -> Any:
+        """Return what may leave of ``output``, or raise `OutputBlocked`. Once per block."""
+        call = self._call
+        if call is None or self._scope is None:
+            raise RuntimeError("release belongs inside the `with` block of guard.enforce")
+        if self._is_released:
+            raise OutputBlocked("one output per block: this one has released its output already")
+        self._is_released = True
+        return release(call, output)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        call, scope = self._call, self._scope
+        if call is None or scope is None:
+            return
+        self._scope = None
+        leave(call, scope)
+        if error is not None:
+            interrupt(call, error)
+        elif not self._is_released:
+            raise block(call, "The block was left without release(output). Call it inside.")
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)

@@ -1,0 +1,34 @@
+"""The room of facts: what policies may read about a call, one file per source.
+
+Owns the view of the input (`take_view`), its `Bounds`, and `standard`, the sources of this
+version. Refuses to decide anything, and to compute what no policy asks for. In the flow it
+stands between the identity and the decision. Each source is an object with the interface
+of `guardrail.values.FactSource`, ours and a user's alike.
+"""
+
+from __future__ import annotations
+
+from guardrail.facts.app import AppFacts
+from guardrail.facts.identity import IdentityFacts
+from guardrail.facts.input import InputFacts
+from guardrail.facts.time import TimeFacts
+from guardrail.facts.view import Bounds, take_view
+from guardrail.values import FactSource
+
+__all__ = [
+    "AppFacts",
+    "Bounds",
+    "IdentityFacts",
+    "InputFacts",
+    "TimeFacts",
+    "standard",
+    "take_view",
+]
+
+
+def standard(*, timezone: str) -> tuple[FactSource, ...]:
+    """Return the fact sources of this version, for a bundle in this time zone.
+
+    Raises `ConfigurationError` where this machine knows no such time zone.
+    """
+    return (InputFacts(), IdentityFacts(), TimeFacts(timezone=timezone), AppFacts())

@@ -1,0 +1,62 @@
+"""Facts about when a call is made.
+
+Owns the place ``context.time``, and the bundle's time zone. Refuses to read a clock: the
+time is the one that the flow took at the call. ``now`` differs with every call and so
+defeats the decision cache; the others hardly do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from guardrail.errors import ConfigurationError
+from guardrail.values import Facing, FactValue
+
+_READ: Final[Mapping[str, Callable[[datetime], FactValue]]] = {
+    "now": lambda local: local.astimezone(UTC),
+    "hour": lambda local: local.hour,
+    "weekday": lambda local: local.isoweekday(),
+    "date": lambda local: local.date().isoformat(),
+}
+
+
+class TimeFacts:
+    """``context.time``: ``now`` (an aware datetime in UTC), ``hour`` (0 to 23),
+    ``weekday`` (ISO 8601: Monday is 1, Sunday 7) and ``date`` (``"2026-11-23"``).
+
+    All but ``now`` in the bundle's time zone.
+
+    Arguments:
+        timezone: a name of the IANA database, such as ``"Europe/Berlin"``, or ``"UTC"``.
+
+    Raises `ConfigurationError` where this machine knows no such time zone.
+    """  # noqa: D205
+
+    __slots__ = ("_zone",)
+
+    place = "time"
+    facts = frozenset(_READ)
+
+    def __init__(self, *, timezone: str) -> None:
+        self._zone = _find_zone(timezone)
+
+    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+        """Return the facts named."""
+        local = datetime.fromtimestamp(facing.now, self._zone)
+        return {name: _READ[name](local) for name in names & self.facts}
+
+
+def _find_zone(timezone: str) -> tzinfo:
+    if timezone == "UTC":  # needs no database, which slim images lack
+        return UTC
+    try:
+        return ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        pass
+    raise ConfigurationError(
+        "`bundle.timezone` is not a time zone that this machine knows. Write a name of the"
+        " IANA database, such as Europe/Berlin, and install `tzdata` where there is none."
+    )

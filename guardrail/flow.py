@@ -1,0 +1,626 @@
+"""The one place that knows the order of a guarded call.
+
+    identify -> bounds -> slice -> facts -> decide -> quota -> input -> the model
+             -> release (mask, label_only, top_k, round, noise, redact, sign) -> record
+
+Owns `Call`, the state of one call, and the steps that carry it from its start to its one
+record. It does no I/O of its own: a step that must block hands back a `Wait`, and whoever
+drives the call (`guardrail.drivers`) runs it and resumes; where nothing blocks, a call is a
+straight run through plain functions. Everything uncertain ends here as a denial: this is
+the only module that catches `Exception`.
+
+Compiled as it stands; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Any, Final, Protocol
+
+from guardrail.errors import (
+    Denied,
+    GuardUnavailable,
+    InputRejected,
+    NotAuthorized,
+    OutputBlocked,
+    QuotaExceeded,
+)
+from guardrail.values import (
+    NO_INPUT,
+    Admission,
+    Clock,
+    Decision,
+    Entity,
+    Facing,
+    FactSource,
+    FactValue,
+    Identity,
+    Obligation,
+    ObligationType,
+    Outcome,
+    Path,
+    Principal,
+    Record,
+    Sink,
+    Unmet,
+    View,
+    Wait,
+)
+
+#: The order in which obligations are met. Those of a user's own come after ours on the way
+#: in, and before ``redact`` and ``sign`` on the way out.
+_ADMIT: Final = ("quota", "concurrency", "deadline", "input")
+_RELEASE: Final = ("output", "mask", "label_only", "top_k", "round", "noise")
+_LAST: Final = ("redact", "sign", "audit")
+
+#: The decision id of the call whose model is running here: the parent of a nested call.
+_RUNNING: Final[ContextVar[str]] = ContextVar("guardrail_running", default="")
+
+
+def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
+    """Return obligation types by name, in the order in which a call meets them."""
+    by_name = {kind.name: kind for kind in types}
+    own = sorted(set(by_name).difference(_ADMIT, _RELEASE, _LAST))
+    names = (*_ADMIT, *_RELEASE, *own, *_LAST)
+    return {name: by_name[name] for name in names if name in by_name}
+
+
+class Answering(Protocol):
+    """What the flow asks of the policies' answer (`guardrail.policy.Answer`)."""
+
+    @property
+    def decision(self) -> Decision:
+        """What the policies say."""
+        ...
+
+    def value_of(self, path: Path) -> FactValue:
+        """Return the value at a path that an annotation reads."""
+        ...
+
+
+class Asking(Protocol):
+    """What the flow asks of a question (`guardrail.policy.Question`)."""
+
+    @property
+    def refusal(self) -> Decision | None:
+        """The denial where no fact could change it."""
+        ...
+
+    @property
+    def wants(self) -> tuple[tuple[FactSource, frozenset[str]], ...]:
+        """The fact sources to ask, each with the names that are read."""
+        ...
+
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
+        """Return the answer on these facts."""
+        ...
+
+
+class Deciding(Protocol):
+    """What the flow asks of a snapshot (`guardrail.policy.Snapshot`)."""
+
+    name: str
+    version: str
+    revision: str
+    obligations: Mapping[str, ObligationType]
+
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
+        """Check who, what and on what."""
+        ...
+
+
+class Rooms:
+    """What `guardrail.guard` hands the flow: one port to each room.
+
+    ``identify`` returns the current identity at a time or raises `NotAuthenticated`;
+    ``take_view`` looks at an input once or raises `Unmet`.
+    """
+
+    __slots__ = ("backend", "clock", "identify", "new_id", "sink", "snapshot", "take_view")
+
+    def __init__(
+        self,
+        *,
+        snapshot: Deciding,
+        identify: Callable[[float], Identity],
+        take_view: Callable[[Any, str], View],
+        sink: Sink,
+        clock: Clock,
+        new_id: Callable[[], str],
+        backend: str,
+    ) -> None:
+        self.snapshot = snapshot
+        self.identify = identify
+        self.take_view = take_view
+        self.sink = sink
+        self.clock = clock
+        self.new_id = new_id
+        self.backend = backend
+
+
+class Target:
+    """What is constant over all calls of one protected function.
+
+    ``resource``, ``principal`` and ``facts`` may be callables of the call's arguments.
+    ``input_name`` is the guarded parameter, ``""`` where there is none. ``streams`` says
+    that items leave one by one, so that no obligation can work on the output as a whole.
+    """
+
+    __slots__ = (
+        "action", "facts", "function", "input_name", "principal", "resource", "rooms", "streams",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        function: str,
+        action: Entity,
+        resource: Entity | Callable[..., Entity],
+        principal: Principal | Callable[..., Principal] | None = None,
+        facts: Mapping[str, FactValue] | Callable[..., Mapping[str, FactValue]] | None = None,
+        input_name: str = "",
+        streams: bool = False,
+    ) -> None:
+        self.rooms = rooms
+        self.function = function
+        self.action = action
+        self.resource = resource
+        self.principal = principal
+        self.facts = facts
+        self.input_name = input_name
+        self.streams = streams
+
+    @property
+    def asks_arguments(self) -> bool:
+        """Whether any of its parts is a callable of the call's arguments."""
+        return callable(self.resource) or callable(self.principal) or callable(self.facts)
+
+
+class Call:
+    """One call, from its start to its one record. The snapshot is pinned for it."""
+
+    __slots__ = (
+        "__weakref__", "admission", "admitted_at", "arguments", "at", "decision", "decision_id",
+        "ended_at", "error_type", "handle", "identity", "met", "now", "parent", "recorded",
+        "resource", "returned_at", "rooms", "snapshot", "stage", "started_at", "target", "value",
+        "view",
+    )  # fmt: skip
+
+    def __init__(self, target: Target, value: Any, arguments: Any) -> None:
+        rooms = target.rooms
+        self.target = target
+        self.rooms = rooms
+        self.snapshot = rooms.snapshot
+        self.value = value
+        self.arguments = arguments
+        self.decision_id = rooms.new_id()
+        self.parent = _RUNNING.get()
+        self.now = rooms.clock.now()
+        self.started_at = rooms.clock.elapsed()
+        self.admitted_at = 0.0
+        self.returned_at = 0.0
+        self.ended_at = 0.0
+        self.at = 0
+        self.met = 0
+        self.stage = "audit"
+        self.identity: Identity | None = None
+        self.view = NO_INPUT
+        self.resource: Entity | None = None
+        self.decision: Decision | None = None
+        self.admission: Admission | None = None
+        self.handle: Any = None
+        self.error_type = ""
+        self.recorded = False
+
+    def __del__(self) -> None:
+        # A coroutine or generator that was dropped before its first step runs no `finally`.
+        if not self.recorded:
+            conclude_quietly(self, "abandoned")
+
+
+# The steps. Each reads the call, writes what it found, and raises `Denied` or `Unmet`. A step
+# that returns a `Wait` is entered again when the wait is over.
+
+
+def _begin(call: Call) -> Wait | None:
+    target = call.target
+    call.handle = call.rooms.sink.begin(call.snapshot.name, target.action.id, target.function)
+    return None
+
+
+def _identify(call: Call) -> Wait | None:
+    call.stage = "identify"
+    principal = call.target.principal
+    if principal is None:
+        call.identity = call.rooms.identify(call.now)
+        return None
+    if callable(principal):
+        positional, named = call.arguments
+        principal = principal(*positional, **named)
+    if not isinstance(principal, Principal):
+        raise NotAuthorized(
+            f"principal= must give a Principal, got {type(principal).__name__}.", code="wrong_type"
+        )
+    call.identity = Identity(principal)
+    return None
+
+
+def _bound(call: Call) -> Wait | None:
+    call.stage = "bounds"
+    if call.target.input_name:
+        call.view = call.rooms.take_view(call.value, call.target.input_name)
+    return None
+
+
+def _decide(call: Call) -> Wait | None:
+    call.stage = "decide"
+    target, identity = call.target, call.identity
+    if identity is None:
+        raise GuardUnavailable("The call has no identity.")
+    resource = target.resource
+    if callable(resource):
+        positional, named = call.arguments
+        resource = resource(*positional, **named)
+    if not isinstance(resource, Entity):
+        raise NotAuthorized(
+            f"resource= must give a Resource, got {type(resource).__name__}.", code="wrong_type"
+        )
+    call.resource = resource
+    question = call.snapshot.ask(identity.principal, target.action, resource)
+    facts: dict[str, Mapping[str, FactValue]] = {}
+    if question.refusal is None and question.wants:
+        app = target.facts
+        if callable(app):
+            positional, named = call.arguments
+            app = app(*positional, **named)
+        facing = Facing(identity, call.view, target.action.id, resource, call.now, app or {})
+        call.stage = "facts"
+        for source, names in question.wants:
+            facts[source.place] = source.compute(names, facing)
+        call.stage = "decide"
+    answer = question.decide(facts)
+    decision = answer.decision
+    call.decision = decision
+    if not decision.allowed:
+        raise NotAuthorized(
+            decision.message,
+            code=decision.code,
+            policies=decision.policies,
+            path=decision.path,
+            reason=decision.reason,
+        )
+    if decision.obligations:
+        call.admission = Admission(
+            identity, call.view, target.action.id, resource, call.now, answer.value_of
+        )
+        if target.streams:
+            _refuse_stream(call, decision.obligations)
+    return None
+
+
+def _refuse_stream(call: Call, obligations: tuple[Obligation, ...]) -> None:
+    for held in obligations:
+        if call.snapshot.obligations[held.name].on_release:
+            raise Unmet(
+                f"@{held.name} works on a whole output, and this function yields it in pieces. "
+                "Return the output as one value.",
+                code="output_blocked",
+                policies=held.policies,
+            )
+
+
+def _meet(call: Call) -> Wait | None:
+    """Meet what the conditions demand before the model: quotas first, then the input."""
+    decision, admission = call.decision, call.admission
+    if decision is None or admission is None:
+        return None
+    while call.met < len(decision.obligations):
+        held = decision.obligations[call.met]
+        kind = call.snapshot.obligations[held.name]
+        call.met += 1
+        if kind.on_admit:
+            call.stage = held.name
+            try:
+                wait = kind.admit(held.demand, admission)
+            except Unmet as unmet:
+                raise blamed(unmet, held) from None
+            if wait is not None:
+                return wait
+    return None
+
+
+_STEPS: Final[tuple[Callable[[Call], Wait | None], ...]] = (
+    _begin, _identify, _bound, _decide, _meet,
+)  # fmt: skip
+
+
+# What a driver calls.
+
+
+def advance(call: Call) -> Wait | None:
+    """Go on with the way in until it is done (``None``) or must block (the `Wait`).
+
+    Raises the `Denied` that ended the call; by then its record stands.
+    """
+    error: BaseException
+    outcome: Outcome = "denied"
+    try:
+        while call.at < len(_STEPS):
+            wait = _STEPS[call.at](call)
+            if wait is not None:
+                return wait
+            call.at += 1
+        call.stage = "model"
+        call.admitted_at = call.rooms.clock.elapsed()
+        return None
+    except Denied as denied:
+        error = denied
+    except Unmet as unmet:
+        error = refused(unmet)
+    except Exception as fault:
+        error = unavailable(call, fault)
+    except BaseException as interruption:
+        conclude_quietly(call, "cancelled", type(interruption).__name__)
+        raise
+    raise _denied(call, outcome, error)
+
+
+def settle(wait: Wait) -> tuple[Any, Exception | None]:
+    """Do the work of a `Wait`, wherever the driver runs this; return its result or error."""
+    try:
+        return wait.work(), None
+    except Exception as fault:
+        return None, fault
+
+
+def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait | None:
+    """Go on after a `Wait`, with what `settle` returned."""
+    held: Obligation | None = None
+    if call.decision is not None and 0 < call.met <= len(call.decision.obligations):
+        held = call.decision.obligations[call.met - 1]
+    error: Denied
+    try:
+        if fault is not None:
+            raise fault
+        following = wait.then(result) if wait.then is not None else None
+    except Denied as denied:
+        error = denied
+    except Unmet as unmet:
+        error = blamed(unmet, held) if held is not None else refused(unmet)
+    except Exception as other:
+        error = unavailable(call, other)
+    else:
+        return following if following is not None else advance(call)
+    raise _denied(call, "denied", error)
+
+
+def enter(call: Call) -> Any:
+    """The model is about to run in this context. Return a token for `leave`."""
+    sink_token = None
+    error: Denied
+    try:
+        sink_token = call.rooms.sink.enter(call.handle)
+    except Denied as denied:
+        error = denied
+    except Exception as fault:
+        error = unavailable(call, fault)
+    else:
+        return (_RUNNING.set(call.decision_id), sink_token)
+    raise _denied(call, "denied", error)
+
+
+def leave(call: Call, token: Any) -> None:
+    """The model has returned or yielded: nothing of ours stays set in this context."""
+    running, sink_token = token
+    with suppress(ValueError):  # closed from another context, which never had it
+        _RUNNING.reset(running)
+    try:
+        call.rooms.sink.leave(call.handle, sink_token)
+    except Exception as fault:
+        call.error_type = type(fault).__name__
+
+
+def release(call: Call, output: Any) -> Any:
+    """Return what may leave of the model's output, after its record stands; or raise."""
+    call.returned_at = call.rooms.clock.elapsed()
+    call.stage = "release"
+    error: Denied
+    outcome: Outcome = "blocked"
+    try:
+        kind: Any = type(output)
+        if is_deferred(kind):
+            raise Unmet(
+                f"the function returned a {type(output).__name__}, whose values come later and "
+                "unseen. Make it an `async def`, or a generator function.",
+                code="output_blocked",
+            )
+        decision, admission = call.decision, call.admission
+        if decision is not None and admission is not None:
+            for held in decision.obligations:
+                meeting = call.snapshot.obligations[held.name]
+                if meeting.on_release:
+                    call.stage = held.name
+                    try:
+                        output = meeting.release(held.demand, output, admission)
+                    except Unmet as unmet:
+                        raise blamed(unmet, held) from None
+    except Denied as denied:
+        error = denied
+    except Unmet as unmet:
+        error = refused(unmet)
+    except Exception as fault:
+        error = unavailable(call, fault)
+    else:
+        conclude(call, "released")
+        return output
+    raise _denied(call, outcome, error)
+
+
+def block(call: Call, message: str) -> Denied:
+    """End a call whose output may not leave; return the error to raise."""
+    call.returned_at = call.returned_at or call.rooms.clock.elapsed()
+    call.stage = "release"
+    return _denied(call, "blocked", refused(Unmet(message, code="output_blocked")))
+
+
+def finish(call: Call) -> None:
+    """A stream has ended by itself; nothing was held back."""
+    call.returned_at = call.rooms.clock.elapsed()
+    conclude(call, "released")
+
+
+def interrupt(call: Call, error: BaseException) -> None:
+    """The model raised, or was cancelled, or its generator closed. The error goes on as it is."""
+    call.returned_at = call.returned_at or call.rooms.clock.elapsed()
+    outcome: Outcome = "raised"
+    if isinstance(error, CancelledError):
+        outcome = "cancelled"
+    elif isinstance(error, GeneratorExit):
+        outcome = "abandoned"
+    conclude_quietly(call, outcome, type(error).__name__)
+
+
+# Denials.
+
+_CLASSES: Final[Mapping[str, type[Denied]]] = {
+    "input_rejected": InputRejected,
+    "too_large": InputRejected,
+    "quota_exceeded": QuotaExceeded,
+    "output_blocked": OutputBlocked,
+    "store_unavailable": GuardUnavailable,
+}
+
+
+def refused(unmet: Unmet, policies: tuple[str, ...] = ()) -> Denied:
+    """Return the denial of an unmet bound or demand; its class follows from its code."""
+    kind = _CLASSES.get(unmet.code, NotAuthorized)
+    message = unmet.message
+    if unmet.path and not message.startswith(unmet.path):
+        message = f"{unmet.path}: {message}"
+    return kind(
+        message,
+        code=unmet.code,
+        path=unmet.path,
+        policies=unmet.policies if unmet.policies is not None else policies,
+        retry_after_s=unmet.retry_after_s,
+    )
+
+
+def blamed(unmet: Unmet, held: Obligation) -> Denied:
+    """Return the denial of a demand that was not met, naming the conditions that made it."""
+    return refused(unmet, held.policies)
+
+
+def unavailable(call: Call, fault: BaseException) -> GuardUnavailable:
+    """Return the denial for a step of ours that raised: where, and of which type; no text."""
+    call.error_type = type(fault).__name__
+    where = fault.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = ""
+    if where is not None:
+        place = f" at {PurePath(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
+    return GuardUnavailable(
+        f"The step {call.stage} failed with {call.error_type}{place}. The call is denied.",
+        code="internal_error",
+    )
+
+
+def _denied(call: Call, outcome: Outcome, error: BaseException) -> Denied:
+    """Record a denial and return it for raising. It carries no other exception along."""
+    if not isinstance(error, Denied):
+        error = unavailable(call, error)
+    error.decision_id = call.decision_id
+    error.__cause__ = error.__context__ = None
+    error.__suppress_context__ = True
+    try:
+        conclude(call, outcome, error)
+    except Denied as unrecorded:
+        unrecorded.__cause__ = unrecorded.__context__ = None
+        return unrecorded
+    return error
+
+
+# The record.
+
+
+def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
+    """Write the one record of a call; later attempts do nothing.
+
+    Raises `GuardUnavailable` (``audit_unavailable``) where it could not be handed over:
+    then nothing may leave.
+    """
+    if call.recorded:
+        return
+    call.recorded = True
+    record = _record(call, outcome, error)
+    fault: Denied
+    try:
+        call.rooms.sink.end(call.handle, record)
+    except Denied as denied:
+        fault = denied
+    except Exception:
+        fault = GuardUnavailable("The record could not be written.", code="audit_unavailable")
+    else:
+        return
+    fault.decision_id = call.decision_id
+    raise fault
+
+
+def conclude_quietly(call: Call, outcome: Outcome, error_type: str = "") -> None:
+    """Write the record where another exception is on its way, which must not be replaced."""
+    call.error_type = call.error_type or error_type
+    try:
+        conclude(call, outcome)
+    except Exception:
+        call.recorded = True
+
+
+def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
+    ended = call.rooms.clock.elapsed()
+    admitted = call.admitted_at or ended
+    returned = call.returned_at or ended
+    decision, identity, view = call.decision, call.identity, call.view
+    if error is not None:
+        code, policies, path = error.code, error.policies, error.path
+    else:
+        code, path = "allow" if decision is not None and decision.allowed else "", ""
+        policies = decision.policies if decision is not None else ()
+    return Record(
+        call.decision_id,
+        call.parent,
+        call.snapshot.name,
+        call.snapshot.version,
+        call.snapshot.revision,
+        call.rooms.backend,
+        call.target.function,
+        call.target.action.id,
+        identity.principal.type if identity is not None else "",
+        call.resource.type if call.resource is not None else "",
+        outcome,
+        code,
+        call.stage,
+        policies,
+        tuple([held.name for held in decision.obligations]) if decision is not None else (),
+        tuple([erred.policy for erred in decision.errors]) if decision is not None else (),
+        path,
+        view.rows if view.kind != "none" else 0,
+        view.nbytes,
+        call.now,
+        admitted - call.started_at,
+        returned - admitted if call.admitted_at else 0.0,
+        ended - returned if call.returned_at else 0.0,
+        call.error_type,
+    )
+
+
+@lru_cache(maxsize=512)
+def is_deferred(kind: type) -> bool:
+    """Tell whether objects of a type stand for values that come later: awaitables, iterators."""
+    return any(hasattr(kind, name) for name in ("__await__", "__next__", "__anext__", "__aiter__"))

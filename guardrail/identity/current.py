@@ -1,0 +1,99 @@
+"""The identity under which this task acts, and for how long.
+
+Owns the one context variable of guardrail and the scope that sets it. Refuses an identity
+whose scope has ended or whose token has expired. In the flow it is asked once per call, at
+the call.
+
+The scope is itself the cell that the variable holds, and leaving it empties the cell. A
+task or thread that copied the context inside the scope and outlives it therefore finds an
+empty cell, and is denied; it never falls back to an outer identity that it did not act
+under.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from types import TracebackType
+
+from guardrail.errors import ConfigurationError, NotAuthenticated
+from guardrail.values import Identity, Principal
+
+
+class ActingAs:
+    """A scope in which this task acts as one identity: ``with ActingAs(identity): ...``.
+
+    It holds for the task that enters it and for tasks started inside, and ends for all of
+    them when it is left. Scopes nest, and leaving one restores the outer. Threads start
+    with no identity. In a generator, end the scope before a ``yield``: Python shares the
+    context of a generator with whoever iterates it.
+
+    Arguments:
+        identity: who acts, as a provider or the application vouches for them.
+
+    Raises:
+        ConfigurationError: on a second entry; a scope is used once.
+    """
+
+    __slots__ = ("_identity", "_token")
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity: Identity | None = identity
+        self._token: Token[ActingAs | None] | None = None
+
+    def __enter__(self) -> Principal:
+        """Begin to act, and return the principal."""
+        identity = self._identity
+        if identity is None or self._token is not None:
+            raise ConfigurationError("A scope of `acting_as` is used once. Make a new one.")
+        self._token = _acting.set(self)
+        return identity.principal
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cease to act, everywhere. What was raised inside passes through."""
+        self._identity = None
+        token, self._token = self._token, None
+        # Where scopes end out of order, or in another context than they began (a generator
+        # closed elsewhere), there is nothing of ours to restore: the empty cell denies.
+        if token is not None and _acting.get() is self:
+            try:
+                _acting.reset(token)
+            except ValueError:
+                _acting.set(None)  # our cell, in a copy of the context: forget it there too
+
+    def __repr__(self) -> str:
+        state = "ended" if self._identity is None else "new" if self._token is None else "open"
+        return f"<ActingAs {state}>"
+
+
+_acting: ContextVar[ActingAs | None] = ContextVar("guardrail_acting", default=None)
+
+
+def current(now: float) -> Identity:
+    """Return the identity under which this task acts.
+
+    Arguments:
+        now: seconds since the epoch, by the injected clock. NaN counts as expired.
+
+    Raises:
+        NotAuthenticated: with code ``not_authenticated`` outside of every scope or after
+            its end, ``token_expired`` at the very second of expiry and after it.
+    """
+    scope = _acting.get()
+    if scope is not None:
+        identity = scope._identity
+        if identity is not None:
+            expires_at = identity.expires_at
+            if expires_at is None or now < expires_at:
+                return identity
+            raise NotAuthenticated(
+                "The caller's token has expired. Act under a fresh one.", code="token_expired"
+            )
+    raise NotAuthenticated(
+        "Nobody is known to be calling. Call inside `with guard.acting_as(...)`, in the task "
+        "that entered it and before it ends."
+    )

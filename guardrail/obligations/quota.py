@@ -1,0 +1,220 @@
+"""The obligation `quota`: a call takes from every counter that its clauses name, or none.
+
+Owns the keys of the counters, the ``[quota]`` table and the refusal of a call whose quota
+is spent. Refuses stores that are not built yet, and a call whose key has no value. Comes
+first of all that is admitted: a call that policy denies takes nothing, a call that is
+later refused for its input has taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from guardrail.documents import Document, Section
+from guardrail.errors import ConfigurationError
+from guardrail.obligations.quota_grammar import (
+    Demand,
+    Limit,
+    counted,
+    narrowest_first,
+    read_limits,
+)
+from guardrail.obligations.windows import Hit, StoreFullError
+from guardrail.values import Admission, Clause, Clock, Entity, FactValue, Path, Unmet, Wait
+
+if TYPE_CHECKING:
+    from guardrail.obligations.quota_store import ClockedStorage
+
+
+class QuotaSettings(Section):
+    """The ``[quota]`` table of ``guardrail.toml``."""
+
+    store: str = "memory"
+    when_unavailable: str = "deny"
+    timeout_ms: int = Field(default=100, gt=0, le=60_000)
+
+
+class StorageHandle:
+    """The store that a bundle configures, opened when a quota is first met.
+
+    Keep it over reloads: it holds the counters.
+    """
+
+    __slots__ = ("_clock", "_lock", "_storage")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._storage: ClockedStorage | None = None
+
+    def open(self) -> ClockedStorage:
+        """Return the store, the same one every time."""
+        storage = self._storage
+        if storage is None:
+            from guardrail.obligations.quota_store import ClockedStorage
+
+            with self._lock:
+                storage = self._storage
+                if storage is None:
+                    storage = self._storage = ClockedStorage(self._clock)
+        return storage
+
+
+def open_storage(document: Document | None, clock: Clock) -> StorageHandle:
+    """Return the store that the ``[quota]`` table asks for; the memory store for ``None``.
+
+    Raises `ConfigurationError` for a table that is not valid (GR003) and for a store or a
+    behaviour that is not built yet (GR004).
+    """
+    if document is not None:
+        settings = document.parse(QuotaSettings)
+        # The text of neither is repeated: the address of a store can hold a password.
+        if settings.store != "memory":
+            message = '`quota.store` knows only "memory" in this version; others are not built yet.'
+            raise ConfigurationError.at(document.at("store"), "GR004", message)
+        if settings.when_unavailable != "deny":
+            message = (
+                '`quota.when_unavailable` knows only "deny" in this version; '
+                "others are not built yet."
+            )
+            raise ConfigurationError.at(document.at("when_unavailable"), "GR004", message)
+    return StorageHandle(clock)
+
+
+class Quota:
+    """``@quota("60/minute per principal; 5k/hour")``.
+
+    All clauses of all matching conditions are kept, and a call takes from all of their
+    counters in one step, or from none. A counter belongs to the bundle's name, the policy,
+    the limit and the values of its keys, and so survives a reload.
+
+    Arguments:
+        bundle: the bundle's name.
+        storage: the store, from `open_storage`.
+    """
+
+    __slots__ = ("_bundle", "_storage")
+
+    name = "quota"
+    on_admit = True
+    on_release = False
+
+    def __init__(self, *, bundle: str, storage: StorageHandle) -> None:
+        self._bundle = bundle
+        self._storage = storage
+
+    def parse(self, clause: Clause) -> Demand:
+        """Return the limits of one annotation; raise `ConfigurationError` at its place."""
+        return read_limits(clause, bundle=self._bundle)
+
+    def reads(self, demand: Demand) -> tuple[Path, ...]:
+        """Return the paths whose values are keys, each once."""
+        paths = {path for limit in demand for path in limit.keys if path.attrs}
+        return tuple(sorted(paths, key=str))
+
+    def merge(self, one: Demand, other: Demand) -> Demand:
+        """Return the limits of both sides: each must pass."""
+        return narrowest_first({*one, *other})
+
+    def describe(self, demand: Demand) -> str | list[str]:
+        """Return the clause, or the sorted clauses, as they stand in the policies."""
+        texts = sorted(limit.text for limit in demand)
+        return texts[0] if len(texts) == 1 else texts
+
+    def admit(self, demand: Demand, admission: Admission) -> Wait | None:
+        """Take one call from every counter, or raise `Unmet` and take from none.
+
+        Raises with code ``quota_exceeded`` where a limit is spent, blaming the policies
+        of all that are, with the seconds until all would let this call pass if nobody
+        else called; with ``obligation_failed`` where a key has no value, or one that is
+        no string, integer, boolean or entity; with ``store_unavailable`` where the store
+        is full.
+        """
+        hits = [
+            Hit(limit.strategy, _key(limit, admission), limit.amount, limit.window_s)
+            for limit in demand
+        ]
+        waits: list[float] | None = None
+        with contextlib.suppress(StoreFullError):
+            waits = self._storage.open().acquire_all(hits)
+        if waits is None:
+            raise Unmet(
+                "The quota store cannot take another counter. Try again later.",
+                code="store_unavailable",
+            )
+        if any(waits):
+            raise _spent(demand, waits)
+        return None
+
+    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+        """Return the output: a quota asks nothing of it."""
+        return output
+
+
+def _spent(demand: Demand, waits: list[float]) -> Unmet:
+    refusing = [limit for limit, wait in zip(demand, waits, strict=True) if wait]
+    wait_s = max(waits)
+    return Unmet(
+        f"The quota `{refusing[0].text}` is spent. Call again after `retry_after_s` seconds.",
+        code="quota_exceeded",
+        policies=tuple(dict.fromkeys(limit.policy for limit in refusing)),
+        retry_after_s=None if math.isinf(wait_s) else wait_s,
+    )
+
+
+def _key(limit: Limit, admission: Admission) -> str:
+    """Return the key of one counter: injective in the limit and the values of its keys."""
+    key = limit.prefix
+    for path in limit.keys:
+        value: FactValue
+        if path.attrs:
+            value = _read(limit, path, admission)
+        elif path.root == "principal":
+            value = admission.identity.principal.uid
+        else:
+            value = admission.resource
+        encoded = encode(value)
+        if encoded is None:
+            raise Unmet(
+                f"The quota `{limit.text}` cannot count by `{path}`: expected a string, a 64-bit "
+                f"integer, a boolean or an entity; got {type(value).__name__}.",
+                path=str(path),
+                policies=(limit.policy,),
+            )
+        key += "/" + encoded
+    return key
+
+
+def _read(limit: Limit, path: Path, admission: Admission) -> FactValue:
+    try:
+        return admission.value_of(path)
+    except LookupError:
+        pass  # raised below, so that no context holds what the lookup said
+    raise Unmet(
+        f"The quota `{limit.text}` counts by `{path}`, which this call does not have. Provide it.",
+        path=str(path),
+        policies=(limit.policy,),
+    )
+
+
+def encode(value: FactValue) -> str | None:
+    """Return ``value`` as part of a key, or ``None`` where it is of no type that can be one.
+
+    Injective over types and values: ``1``, ``True``, ``"1"`` and an entity named ``1`` all
+    differ, and so does any text, with slashes or lone surrogates in it, from any other.
+    An `Entity` and a `Resource` with one uid are the same entity.
+    """
+    if isinstance(value, str):
+        return "s" + counted(value)
+    if isinstance(value, Entity):
+        return "e" + counted(value.type) + counted(value.id)
+    if isinstance(value, bool):
+        return "b1" if value else "b0"
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return "i" + counted(str(int(value)))
+    return None

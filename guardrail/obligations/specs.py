@@ -1,0 +1,67 @@
+"""Input specs: the files ``inputs/*.yaml`` of a bundle, read strictly and made ready.
+
+Owns `read_specs` and `Spec`, what all kinds of specs have in common. Refuses kinds that
+this version has not, by name: a spec that were ignored would let everything through. Read
+at load; at a call, `guardrail.obligations.input` asks a spec to check a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from guardrail.documents import Document
+from guardrail.errors import ConfigurationError, Fault
+from guardrail.obligations.record_spec import RecordSection, RecordSpec
+from guardrail.obligations.tensor_spec import TensorSection, TensorSpec
+from guardrail.values import View
+
+_NOT_BUILT: Final = ("table", "text", "messages")
+
+
+class Spec(Protocol):
+    """What an input must be. Made at load; frozen."""
+
+    @property
+    def name(self) -> str:
+        """The spec's name: ``patients`` for ``inputs/patients.yaml``."""
+        ...
+
+    def check(self, view: View) -> None:
+        """Raise `guardrail.values.Unmet` where the input is anything else."""
+        ...
+
+
+def read_specs(documents: Mapping[str, Document]) -> dict[str, Spec]:
+    """Return the specs of a bundle by name.
+
+    Arguments:
+        documents: the parsed ``inputs/*.yaml``, by the name of their spec.
+
+    Raises:
+        ConfigurationError: with every fault of all files: ``GR300`` where a spec is not
+            valid, ``GR004`` where its kind is not built yet.
+    """
+    specs: dict[str, Spec] = {}
+    faults: list[Fault] = []
+    for name, document in sorted(documents.items()):
+        try:
+            specs[name] = _read_spec(name, document)
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+    return specs
+
+
+def _read_spec(name: str, document: Document) -> Spec:
+    kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
+    if kind == "tensor":
+        return TensorSpec.from_section(name, document.parse(TensorSection, code="GR300"))
+    if kind == "record":
+        return RecordSpec.from_section(name, document.parse(RecordSection, code="GR300"))
+    if isinstance(kind, str) and kind in _NOT_BUILT:
+        message = f"`kind: {kind}` is not built yet in this version. Use tensor or record."
+        raise ConfigurationError.at(document.at("kind"), "GR004", message)
+    message = "`kind` is required, and is tensor or record."
+    raise ConfigurationError.at(document.at("kind"), "GR300", message)

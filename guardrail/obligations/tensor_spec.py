@@ -1,0 +1,198 @@
+"""Input specs of ``kind: tensor``.
+
+Owns `TensorSection`, the file as it is written, and `TensorSpec`, the same made ready for
+calls: allowed dtypes, ranges of the shape, and the columns' bounds as arrays of doubles.
+Refuses to convert anything at a call: a dtype is met or it is not. Nothing is parsed at a
+call; the elements are read in one pass by the core.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from guardrail._core import ABOVE, BELOW, DTYPES, OK, check_tensor
+from guardrail.documents import Section
+from guardrail.obligations.interval import Limits, read_range
+from guardrail.values import Unmet, View
+
+#: More columns than this are a mistake in a range, not a table.
+_LIMIT_COLUMNS: Final = 10_000_000
+
+
+def _known_dtypes(value: Any) -> Any:
+    dtypes = [value] if isinstance(value, str) else value
+    known = isinstance(dtypes, list) and all(isinstance(d, str) and d in DTYPES for d in dtypes)
+    if not known or not dtypes:
+        raise ValueError(f"expected one or several of {', '.join(sorted(DTYPES))}")
+    return dtypes
+
+
+Range: TypeAlias = Annotated[tuple[int, int], BeforeValidator(read_range)]
+
+
+class ColumnsSection(Limits):
+    """One entry of ``columns``: the next column by ``name``, or several by their indices."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    names: Range | None = None
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> ColumnsSection:
+        if (self.name is None) == (self.names is None):
+            raise ValueError('expected either `name` (one column) or `names` ("1..29")')
+        for bound in (self.min, self.max):
+            if isinstance(bound, int) and not _is_exact(bound):
+                raise ValueError("a bound has no exact 64-bit float. Choose one that has")
+        return self
+
+
+def _is_exact(bound: int) -> bool:
+    return bound.bit_length() <= 1024 and int(float(bound)) == bound
+
+
+class TensorSection(Section):
+    """The file. ``columns`` covers every column once, in order, or is left out."""
+
+    kind: Literal["tensor"]
+    dtype: Annotated[list[str], BeforeValidator(_known_dtypes)]
+    shape: Annotated[list[Range], Field(max_length=32)]
+    finite: bool = True
+    columns: list[ColumnsSection] | None = None
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> TensorSection:
+        if self.columns is None:
+            return self
+        if any(least != most for least, most in self.shape[1:]):
+            raise ValueError("`columns` needs a fixed length for every axis but the first")
+        expected = math.prod(least for least, _ in self.shape[1:])
+        if expected > _LIMIT_COLUMNS:
+            raise ValueError(f"`columns` describes no more than {_LIMIT_COLUMNS} columns")
+        if (described := _count(self.columns)) != expected:
+            raise ValueError(f"`columns` describes {described} columns; `shape` has {expected}")
+        return self
+
+
+def _count(columns: Sequence[ColumnsSection]) -> int:
+    """Return how many columns are described; each range must begin where the last ended."""
+    following = 0
+    for entry in columns:
+        if entry.names is None:
+            following += 1
+        elif entry.names[0] != following:
+            raise ValueError(
+                f"`columns` must stand in order: the next index is {following},"
+                f" and a range begins at {entry.names[0]}"
+            )
+        else:
+            following = entry.names[1] + 1
+    return following
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What a tensor must be.
+
+    Attributes:
+        name: the spec's name.
+        dtypes: the dtypes that are accepted, by numpy's names.
+        shape: for each axis the least and the most length.
+        finite: whether NaN and infinities are refused.
+        lows, highs: bounds per column as doubles, infinite where there is none; a single
+            one for all columns, or ``None`` for no bounds.
+        columns: names of columns by index, of those that have one.
+    """
+
+    name: str
+    dtypes: frozenset[str]
+    shape: tuple[tuple[int, int], ...]
+    finite: bool
+    lows: array[float] | None
+    highs: array[float] | None
+    columns: dict[int, str]
+
+    @classmethod
+    def from_section(cls, name: str, section: TensorSection) -> TensorSpec:
+        """Return the spec of a file that was checked."""
+        lows, highs = array("d"), array("d")
+        columns: dict[int, str] = {}
+        for entry in section.columns or ():
+            least, most = entry.names or (len(lows), len(lows))
+            lows.extend([-math.inf if entry.min is None else entry.min] * (most - least + 1))
+            highs.extend([math.inf if entry.max is None else entry.max] * (most - least + 1))
+            if entry.name is not None:
+                columns[least] = entry.name
+        if len(set(lows)) == len(set(highs)) == 1:  # one for all: the core tiles less
+            lows, highs = lows[:1], highs[:1]
+        is_bound = any(low > -math.inf for low in lows) or any(high < math.inf for high in highs)
+        return cls(
+            name=name,
+            dtypes=frozenset(section.dtype),
+            shape=tuple(section.shape),
+            finite=section.finite,
+            lows=lows if is_bound else None,
+            highs=highs if is_bound else None,
+            columns=columns,
+        )
+
+    def check(self, view: View) -> None:
+        """Raise `Unmet` (``input_rejected``) with the path of the first thing that is wrong."""
+        if view.kind != "tensor":
+            self._refuse(view.name, "a tensor", f"a {view.kind}")
+        if view.dtype not in self.dtypes:
+            self._refuse(view.name, f"dtype {' or '.join(sorted(self.dtypes))}", view.dtype)
+        if len(view.shape) != len(self.shape) or not all(
+            least <= length <= most
+            for length, (least, most) in zip(view.shape, self.shape, strict=True)
+        ):
+            self._refuse(view.name, f"shape {self._shape_text()}", f"shape {view.shape}")
+        code, index = check_tensor(view.buffer, self.lows, self.highs, self.finite)
+        if code != OK:
+            self._refuse_element(view, code, index)
+
+    def _refuse_element(self, view: View, code: int, index: int) -> NoReturn:
+        column = index % view.features
+        path = f"{view.name}{list(unravel(index, view.shape)) if view.shape else ''}"
+        where = f" ({self.columns[column]})" if column in self.columns else ""
+        if code == BELOW:
+            self._refuse(path, f"at least {_bound(self.lows, column)}{where}", "less")
+        if code == ABOVE:
+            self._refuse(path, f"at most {_bound(self.highs, column)}{where}", "more")
+        self._refuse(path, f"finite numbers{where}", "one that is not finite")
+
+    def _refuse(self, path: str, expected: str, arrived: str) -> NoReturn:
+        raise Unmet(
+            f"{path}: expected {expected}; got {arrived}. Correct the input and call again.",
+            code="input_rejected",
+            path=path,
+        )
+
+    def _shape_text(self) -> str:
+        axes = [f"{least}" if least == most else f"{least}..{most}" for least, most in self.shape]
+        return f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+
+
+def _bound(bounds: array[float] | None, column: int) -> str:
+    if bounds is None:
+        return "its bound"
+    bound = bounds[column if len(bounds) > 1 else 0]
+    return f"{bound:.0f}" if bound.is_integer() and abs(bound) < 1e15 else repr(bound)
+
+
+def unravel(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the indices along each axis of the element at a flat index in C order.
+
+    >>> unravel(97, (1000, 30))
+    (3, 7)
+    """
+    indices = []
+    for length in reversed(shape):
+        index, along = divmod(index, length)
+        indices.append(along)
+    return tuple(reversed(indices))

@@ -1,0 +1,33 @@
+"""Bundle to snapshot: load, check, decide. The only room that imports cedarpy.
+
+folder      the files of a bundle and their digest
+text        policy text before the parser sees it: places, bounds
+language    grants, prohibitions, conditions
+schema      the schema, and what the validator says of types
+entities    which entities are known
+reads       what policies can read
+load        all of it, in order: from a folder to a snapshot
+typing      facts from Python to Cedar
+decide      one evaluation, and what it means
+snapshot    the frozen result, which calls are asked of
+"""
+
+from guardrail.policy.folder import Folder, read_folder
+from guardrail.policy.language import Vocabulary
+from guardrail.policy.load import BundleSettings, CheckSettings, ResourceSettings, load_snapshot
+from guardrail.policy.schema import read_uid
+from guardrail.policy.snapshot import Answer, Question, Snapshot
+
+__all__ = [
+    "Answer",
+    "BundleSettings",
+    "CheckSettings",
+    "Folder",
+    "Question",
+    "ResourceSettings",
+    "Snapshot",
+    "Vocabulary",
+    "load_snapshot",
+    "read_folder",
+    "read_uid",
+]

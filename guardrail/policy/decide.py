@@ -1,0 +1,94 @@
+"""One evaluation by Cedar, and what its answer means.
+
+Owns the reading of cedarpy's verdict, for Cedar fails open where we must not: it skips a
+policy whose evaluation errs, and answers "no decision" to values that it can't hold. Keeps
+no text of Cedar's errors, which hold values: only our own keys are read out of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cedarpy
+
+from guardrail.policy.language import Policy
+from guardrail.values import Entity
+
+_ERRED: Final = re.compile(r"error while evaluating policy `(p[0-9]+)`: ")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What Cedar said of the one set: its decision, and the policies it names.
+
+    ``lost`` is true where an error named none of our policies: then nothing is certain.
+    """
+
+    decision: str
+    reasons: frozenset[str]
+    errors: frozenset[str]
+    lost: bool = False
+
+
+def evaluate(
+    policies: cedarpy.PolicySet,
+    entities: cedarpy.Entities,
+    *,
+    principal: Entity,
+    action: Entity,
+    resource: Entity,
+    context: str,
+) -> Verdict:
+    """Ask Cedar. Uids go as dicts, which can't be injected into; ``context`` is JSON."""
+    request: dict[str, Any] = {
+        "principal": {"type": principal.type, "id": principal.id},
+        "action": {"type": action.type, "id": action.id},
+        "resource": {"type": resource.type, "id": resource.id},
+        "context": context,
+    }
+    result = cedarpy.is_authorized(request, policies, entities)
+    named = [_ERRED.match(text) for text in result.diagnostics.errors]
+    return Verdict(
+        decision=result.decision.value,
+        reasons=frozenset(result.diagnostics.reasons),
+        errors=frozenset(found[1] for found in named if found),
+        lost=not all(named),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict read our way: the code, the deciding policies, and the conditions to meet."""
+
+    code: str
+    deciding: tuple[Policy, ...] = ()
+    conditions: tuple[Policy, ...] = ()
+    erred: tuple[Policy, ...] = ()
+
+
+def judge(verdict: Verdict, policies: Mapping[str, Policy], order: Sequence[str]) -> Judgement:
+    """Return what a verdict on the one set means.
+
+    Allowed only if Cedar says Allow, a real grant is among the reasons, and no prohibition
+    or condition erred. In the one set conditions stand as permits: among the reasons they
+    are the obligations, and they never grant.
+    """
+    erred = tuple(policies[key] for key in order if key in verdict.errors)
+    named = tuple(policies[key] for key in order if key in verdict.reasons)
+    doubtful = tuple(policy for policy in erred if policy.kind != "grant")
+    if verdict.decision == "Deny" and any(policy.kind == "prohibition" for policy in named):
+        return Judgement("prohibited", named, (), erred)
+    if doubtful or verdict.lost:
+        return Judgement("evaluation_error", doubtful, (), erred)
+    if verdict.decision == "Deny" and not named:
+        return Judgement("no_grant", (), (), erred)
+    if verdict.decision != "Allow" or len(named) != len(verdict.reasons):
+        return Judgement("evaluation_error", (), (), erred)
+    grants = tuple(policy for policy in named if policy.kind == "grant")
+    if not grants:
+        return Judgement("no_grant", (), (), erred)
+    conditions = tuple(policy for policy in named if policy.kind == "condition")
+    return Judgement("allow", grants, conditions, erred)

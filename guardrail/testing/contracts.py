@@ -1,0 +1,312 @@
+"""What every obligation and every fact source must hold, as suites for pytest.
+
+Owns `ObligationContract` and `FactSourceContract`: the author of a plugin subclasses one
+in a test module, says what to try, and has the tests. Refuses to know any plugin of ours.
+Needs hypothesis, which the extra ``test`` brings; nothing else in guardrail imports it.
+"""
+
+# ruff: noqa: D102  (the name of a test is its claim)
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime, timedelta
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any, Final
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DataObject, SearchStrategy
+
+from guardrail.errors import ConfigurationError, Place
+from guardrail.values import (
+    NO_INPUT,
+    Admission,
+    Clause,
+    Entity,
+    Facing,
+    FactSource,
+    FactValue,
+    Identity,
+    ObligationType,
+    Path,
+    Principal,
+    Unmet,
+)
+
+#: Outputs that no filter expects: each must be refused, or come back whole.
+_STRANGE: Final[SearchStrategy[Any]] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.text(max_size=5),
+    st.binary(max_size=5),
+    st.builds(object),
+    st.lists(st.one_of(st.none(), st.text(max_size=3), st.booleans()), max_size=3),
+    st.dictionaries(st.integers(), st.text(max_size=3), max_size=3),
+)
+
+# Inherited tests run once per subclass: that is what a contract is for.
+_settings = settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+)
+
+_PLACE: Final = Place("policies.cedar", 7, 3)
+
+
+class ObligationContract:
+    """The contract of `guardrail.values.ObligationType`. Subclass it in a test module.
+
+    Attributes to set:
+        arguments: a strategy of annotation arguments that parse.
+        malformed: arguments that do not.
+        outputs: a strategy of outputs that the obligation knows.
+        patience: how many calls are tried until one is refused; more than any limit in
+            ``arguments`` for an obligation that counts.
+
+    Methods to define: `make`, and `admission` where the obligation reads the call.
+    """
+
+    arguments: SearchStrategy[str]
+    malformed: Sequence[str] = ("",)
+    outputs: SearchStrategy[Any] = st.none()
+    patience: int = 1
+
+    def make(self) -> ObligationType:
+        """Return the obligation, fresh: nothing counted yet."""
+        raise NotImplementedError
+
+    def admission(self) -> Admission:
+        """Return the call that is admitted: one without input and without attributes."""
+        resource = Entity("Model", "m")
+        identity = Identity(Principal("User", "u"))
+        return Admission(identity, NO_INPUT, "predict", resource, 0.0, _absent)
+
+    def demand(self, data: DataObject, obligation: ObligationType) -> Any:
+        """Return the demand of a drawn annotation on one of three policies."""
+        policy = data.draw(st.sampled_from(("p1", "p2", "p3")))
+        return obligation.parse(Clause(policy, obligation.name, data.draw(self.arguments), _PLACE))
+
+    def test_malformed_arguments_are_faults_at_their_place(self) -> None:
+        obligation = self.make()
+        for argument in self.malformed:
+            found: ConfigurationError | None = None
+            try:
+                obligation.parse(Clause("p1", obligation.name, argument, _PLACE))
+            except ConfigurationError as error:
+                found = error
+            _hold(found is not None, f"{argument!r} parses")
+            _hold(
+                found is not None and [fault.place for fault in found.faults] == [_PLACE],
+                f"the error for {argument!r} does not name the clause's place",
+            )
+
+    def test_it_has_a_name_and_says_when_it_acts(self) -> None:
+        obligation = self.make()
+        _hold(obligation.name.isidentifier(), "the name is no annotation name")
+        _hold(type(obligation.on_admit) is bool, "on_admit is no bool")
+        _hold(type(obligation.on_release) is bool, "on_release is no bool")
+        _hold(obligation.on_admit or obligation.on_release, "it never acts")
+
+    @_settings
+    @given(st.data())
+    def test_merge_is_commutative_associative_and_idempotent(self, data: DataObject) -> None:
+        obligation = self.make()
+        a, b, c = (self.demand(data, obligation) for _ in range(3))
+        merge = obligation.merge
+        _hold(merge(a, b) == merge(b, a), "merge is not commutative")
+        _hold(merge(merge(a, b), c) == merge(a, merge(b, c)), "merge is not associative")
+        _hold(merge(a, a) == a, "merge is not idempotent")
+
+    @_settings
+    @given(st.data())
+    def test_a_demand_is_described_as_json_and_reads_paths(self, data: DataObject) -> None:
+        obligation = self.make()
+        a, b = (self.demand(data, obligation) for _ in range(2))
+        for demand in (a, obligation.merge(a, b)):
+            described = obligation.describe(demand)
+            text = json.dumps(described, allow_nan=False)
+            _hold(json.loads(text) == described, "describe is not JSON")
+            paths = obligation.reads(demand)
+            _hold(all(isinstance(path, Path) for path in paths), "reads holds no paths")
+        both = set(obligation.reads(obligation.merge(a, b)))
+        _hold(
+            both >= {*obligation.reads(a), *obligation.reads(b)} or not obligation.on_admit,
+            "the merged demand does not read what each side reads",
+        )
+
+    @_settings
+    @given(st.data())
+    def test_a_call_that_one_side_refuses_is_refused_by_both(self, data: DataObject) -> None:
+        obligation, admission = self.make(), self.admission()
+        a, b = (self.demand(data, obligation) for _ in range(2))
+        for _ in range(self.patience):
+            if _refuses(obligation, a, admission):
+                both = obligation.merge(a, b)
+                _hold(_refuses(obligation, both, admission), "the merged demand is looser")
+                return
+
+    @_settings
+    @given(st.data())
+    def test_what_leaves_under_both_sides_meets_each(self, data: DataObject) -> None:
+        obligation, admission = self.make(), self.admission()
+        a, b = (self.demand(data, obligation) for _ in range(2))
+        output = data.draw(self.outputs)
+        try:
+            alone = obligation.release(a, output, admission)
+        except Unmet:
+            alone = _BLOCKED
+        try:
+            released = obligation.release(obligation.merge(a, b), output, admission)
+        except Unmet:
+            return
+        _hold(alone is not _BLOCKED, "the merged demand releases what one side blocks")
+        again = obligation.release(a, released, admission)
+        _hold(shown(again) == shown(released), "what leaves under both does not meet one side")
+
+    @_settings
+    @given(st.data())
+    def test_release_is_idempotent_and_leaves_its_input_alone(self, data: DataObject) -> None:
+        obligation, admission = self.make(), self.admission()
+        demand = self.demand(data, obligation)
+        output = data.draw(self.outputs)
+        before = shown(output)
+        released = obligation.release(demand, output, admission)
+        _hold(shown(output) == before, "release changed the output that it was given")
+        again = obligation.release(demand, released, admission)
+        _hold(shown(again) == shown(released), "release is not idempotent")
+
+    @_settings
+    @given(st.data())
+    def test_a_strange_output_is_refused_or_left_alone(self, data: DataObject) -> None:
+        obligation, admission = self.make(), self.admission()
+        demand = self.demand(data, obligation)
+        output = data.draw(_STRANGE)
+        before = shown(output)
+        try:
+            obligation.release(demand, output, admission)
+        except Unmet as refusal:
+            _hold(bool(refusal.message and refusal.code), "a refusal without message or code")
+        _hold(shown(output) == before, "release changed the output that it was given")
+
+
+class FactSourceContract:
+    """The contract of `guardrail.values.FactSource`. Subclass it in a test module.
+
+    Attributes to set:
+        facing: a strategy of calls that the source looks at.
+
+    Methods to define: `make`.
+    """
+
+    facing: SearchStrategy[Facing]
+
+    def make(self) -> FactSource:
+        """Return the source."""
+        raise NotImplementedError
+
+    def names(self, data: DataObject, source: FactSource, facing: Facing) -> frozenset[str]:
+        """Return some of the names that a policy could read from the source."""
+        known = sorted(source.facts or {*facing.app, "absent"})
+        return frozenset(data.draw(st.lists(st.sampled_from(known), unique=True)))
+
+    def test_it_says_its_place_and_its_facts(self) -> None:
+        source = self.make()
+        _hold(source.place.isidentifier(), "the place is no name")
+        _hold(isinstance(source.facts, frozenset), "the facts are no frozenset")
+        _hold(all(name.isidentifier() for name in source.facts), "a fact's name is no name")
+
+    @_settings
+    @given(st.data())
+    def test_only_the_facts_asked_for_are_computed(self, data: DataObject) -> None:
+        source, facing = self.make(), data.draw(self.facing)
+        names = self.names(data, source, facing)
+        _hold(set(source.compute(names, facing)) <= names, "facts that nobody asked for")
+        _hold(not source.compute(frozenset(), facing), "facts where none was asked for")
+
+    @_settings
+    @given(st.data())
+    def test_facts_are_cedar_values_and_the_same_each_time(self, data: DataObject) -> None:
+        source, facing = self.make(), data.draw(self.facing)
+        names = self.names(data, source, facing)
+        app = copy.deepcopy(dict(facing.app))
+        computed = source.compute(names, facing)
+        if source.facts:  # what the application passes is checked by the policies' schema
+            _hold(all(map(_is_cedar, computed.values())), "a fact is no Cedar value")
+        _hold(dict(source.compute(names, facing)) == dict(computed), "the facts change")
+        _hold(dict(facing.app) == app, "the application's facts were changed")
+
+    @_settings
+    @given(st.data())
+    def test_a_fact_does_not_depend_on_what_else_is_asked(self, data: DataObject) -> None:
+        source, facing = self.make(), data.draw(self.facing)
+        names = self.names(data, source, facing)
+        computed = source.compute(names, facing)
+        for name in names:
+            alone = source.compute(frozenset((name,)), facing)
+            _hold(
+                dict(alone) == {key: computed[key] for key in computed if key == name},
+                f"`{name}` differs when it is asked for alone",
+            )
+
+
+_BLOCKED: Final = object()
+
+
+def _hold(claim: bool, otherwise: str) -> None:
+    """Fail the test where the claim is false: no ``assert`` stands in shipped code."""
+    if not claim:
+        raise AssertionError(otherwise)
+
+
+def _absent(path: Path) -> FactValue:
+    raise LookupError(str(path))
+
+
+def _refuses(obligation: ObligationType, demand: Any, admission: Admission) -> bool:
+    try:
+        obligation.admit(demand, admission)
+    except Unmet:
+        return True
+    return False
+
+
+def shown(output: Any) -> str:
+    """Return an output as text, by which two can be compared: NaN is NaN, types count."""
+    if hasattr(output, "tolist"):
+        kind = f"{type(output).__name__} {getattr(output, 'dtype', '')}"
+        return f"{kind} {getattr(output, 'shape', '')} {output.tolist()!r}"
+    if isinstance(output, list | tuple):
+        return f"{type(output).__name__} {[shown(entry) for entry in output]}"
+    if isinstance(output, Mapping):
+        return f"mapping {[(repr(key), shown(entry)) for key, entry in output.items()]}"
+    return f"{type(output).__name__} {output!r}"
+
+
+_ATOMS: Final = (
+    str,
+    int,
+    float,  # for an attribute that the schema types as decimal
+    bool,
+    Decimal,
+    datetime,
+    timedelta,
+    Entity,
+    IPv4Address,
+    IPv6Address,
+    IPv4Network,
+    IPv6Network,
+)
+
+
+def _is_cedar(value: FactValue) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_cedar(entry) for key, entry in value.items())
+    if isinstance(value, list | tuple | Set):
+        return all(map(_is_cedar, value))
+    return isinstance(value, _ATOMS)
+
+
+__all__ = ["FactSourceContract", "ObligationContract", "shown"]

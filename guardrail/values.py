@@ -1,0 +1,535 @@
+"""The frozen values that all rooms speak.
+
+Owns `Principal`, `Resource`, `Entity`, `Identity`, `Request`, `Obligation`, `Decision`,
+`View`, `Record` and the small protocols between rooms: `Clock`, `FactSource`,
+`ObligationType`, `Sink`. Refuses to do anything: no I/O, no clock, no imports of ours but
+the errors. Everything here is made once and never changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
+
+from guardrail.errors import Place
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: What a Cedar value can be made from: see `guardrail.policy.typing`.
+FactValue: TypeAlias = Any
+
+
+class Frozen(Mapping[K, V]):
+    """A mapping that cannot be changed once made.
+
+    >>> Frozen({"a": 1})["a"]
+    1
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[K, V] | None = None) -> None:
+        object.__setattr__(self, "_items", dict(items or {}))
+
+    def __getitem__(self, key: K) -> V:
+        return self._items[key]  # type: ignore[attr-defined,no-any-return]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._items)  # type: ignore[attr-defined]
+
+    def __len__(self) -> int:
+        return len(self._items)  # type: ignore[attr-defined]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def __repr__(self) -> str:
+        return f"Frozen({list(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Frozen, (dict(self),))
+
+
+def frozen(value: FactValue) -> FactValue:
+    """Return a fact value that nobody can change: tuples for lists, `Frozen` for dicts."""
+    if isinstance(value, Mapping):
+        return Frozen({key: frozen(item) for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        return tuple(frozen(item) for item in value)
+    if isinstance(value, set):
+        return frozenset(value)
+    return value
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entity:
+    """A Cedar entity uid as a value: ``Entity("Role", "clinician")``.
+
+    The only way in which a fact or an attribute can name an entity; a dict that looks
+    like one stays a record.
+    """
+
+    type: str
+    id: str
+
+    def __eq__(self, other: object) -> bool:
+        # By uid, not by class: a `Resource` is the entity that it names.
+        if not isinstance(other, Entity):
+            return NotImplemented
+        return self.type == other.type and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.id))
+
+    def __str__(self) -> str:
+        escaped = self.id.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{self.type}::"{escaped}"'
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resource(Entity):
+    """The thing that is acted on: ``Resource("Model", "tumour")``.
+
+    What a ``resource=`` callable returns. It must be an entity of the bundle.
+    """
+
+
+class Principal:
+    """Who calls, as the application vouches for them.
+
+    Arguments:
+        type: the Cedar entity type, such as ``"User"``.
+        id: the entity id; any text without lone surrogates.
+        parents: the groups and roles it is in, each an `Entity`.
+        attrs: attribute values (``str``, ``int``, ``bool``, ``Decimal``, ``datetime``,
+            ``timedelta``, IP addresses, `Entity`, and lists and dicts of these). Copied, so that
+            what was checked stays what is used.
+
+    The repr shows the type only: ids are personal data.
+    """
+
+    __slots__ = ("attrs", "id", "parents", "type")
+
+    type: str
+    id: str
+    parents: tuple[Entity, ...]
+    attrs: Frozen[str, FactValue]
+
+    def __init__(
+        self,
+        type: str,
+        id: str,
+        *,
+        parents: tuple[Entity, ...] | list[Entity] = (),
+        attrs: Mapping[str, FactValue] | None = None,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "type", type)
+        put(self, "id", id)
+        put(self, "parents", tuple(parents))
+        put(self, "attrs", frozen(attrs or {}))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a Principal is frozen")
+
+    @property
+    def uid(self) -> Entity:
+        """The principal's uid, as an `Entity`."""
+        return Entity(self.type, self.id)
+
+    def __repr__(self) -> str:
+        return f"Principal(type={self.type!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_principal, (self.type, self.id, self.parents, dict(self.attrs)))
+
+
+def _principal(
+    type: str, id: str, parents: tuple[Entity, ...], attrs: dict[str, FactValue]
+) -> Principal:
+    return Principal(type, id, parents=parents, attrs=attrs)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A principal, and how we know that it is this one.
+
+    Times are seconds since the epoch, by the injected clock; ``None`` where the
+    application vouches and no token says.
+    """
+
+    principal: Principal
+    provider: str = "application"
+    issuer: str = ""
+    method: str = "application"
+    mfa: bool = False
+    authenticated_at: float | None = None
+    expires_at: float | None = None
+    delegated: bool = False
+    actor: str = ""
+
+    def __repr__(self) -> str:
+        return f"Identity(provider={self.provider!r}, method={self.method!r})"
+
+
+#: The kinds of input of which a view can be taken.
+ViewKind: TypeAlias = Literal["tensor", "record", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The one look that is taken at a guarded input, before anything reads it.
+
+    Facts, quotas and validation all read this view; the model gets ``value`` itself, the
+    very object that was looked at.
+
+    Attributes:
+        kind: ``tensor`` (an object with the buffer protocol), ``record`` (a mapping) or
+            ``none`` (the call has no guarded input).
+        name: the parameter's name, with which paths in errors begin.
+        value: the object.
+        buffer: the buffer of a tensor, whatever its strides; ``None`` otherwise.
+        shape: the tensor's shape; ``()`` otherwise.
+        dtype: numpy's name of the element type (``float32``), ``""`` for a record,
+            ``"unsupported"`` where the buffer's format is none of the known numbers.
+        nbytes: bytes of the elements; for a record, an upper estimate in UTF-8.
+    """
+
+    kind: ViewKind
+    name: str = ""
+    value: Any = None
+    buffer: memoryview | None = None
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    nbytes: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Length of the first axis; 1 for a zero-dimensional tensor and for a record."""
+        return self.shape[0] if self.shape else 1
+
+    @property
+    def features(self) -> int:
+        """Elements per row: the product of all axes but the first."""
+        features = 1
+        for length in self.shape[1:]:
+            features *= length
+        return features
+
+    def __repr__(self) -> str:
+        return f"View(kind={self.kind!r}, name={self.name!r}, shape={self.shape!r})"
+
+
+NO_INPUT: Final = View("none")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path that an annotation or a policy reads: ``principal.tenant`` or ``context.app.x``.
+
+    ``root`` is ``principal``, ``resource`` or ``context``; ``attrs`` the steps below it.
+    """
+
+    root: str
+    attrs: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ".".join((self.root, *self.attrs))
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One annotation of one policy, as it stands: what an obligation type parses.
+
+    ``place`` is where the annotation's name stands; ``policy`` the ``@id`` of its policy.
+    """
+
+    policy: str
+    name: str
+    argument: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """A demand on a call: the merged demands of all conditions that matched, by name.
+
+    ``demand`` is whatever the obligation's type made of the annotation, and ``policies``
+    are the ids of the conditions that demand it.
+    """
+
+    name: str
+    demand: Any
+    policies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyError:
+    """A policy whose evaluation erred: its id and a code. Cedar's own text is never kept."""
+
+    policy: str
+    code: str = "evaluation_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the policies say of one request.
+
+    Attributes:
+        allowed: true only where a grant matched, nothing forbids and nothing that could
+            forbid erred. The obligations must still be met.
+        code: ``"allow"``, or the stable code of the denial.
+        policies: ids of the deciding policies: the grants of an allow, the prohibitions
+            or the erring policies of a denial; in bundle order.
+        obligations: the merged obligations, in the order in which the flow applies them.
+        errors: every policy that erred, whatever its effect.
+        reason: the ``@reason`` of the first deciding policy that has one.
+        path: for ``bad_fact`` and the like, the path of the value that was refused.
+        message: for a denial, the sentence for the caller.
+        revision: the digest of the snapshot that decided.
+        decision_id: the id of the call, or of this dry run.
+    """
+
+    allowed: bool
+    code: str
+    policies: tuple[str, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+    errors: tuple[PolicyError, ...] = ()
+    reason: str = ""
+    path: str = ""
+    message: str = ""
+    revision: str = ""
+    decision_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to the policies: who, what, on what, with which facts.
+
+    ``facts`` holds one mapping per place (``input``, ``identity``, ``app``, ...).
+    """
+
+    principal: Principal
+    action: str
+    resource: Entity
+    facts: Mapping[str, Mapping[str, FactValue]] = field(default_factory=Frozen)
+
+
+#: How a call ended. ``denied`` and ``blocked`` carry a code.
+Outcome: TypeAlias = Literal["released", "denied", "blocked", "raised", "cancelled", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the audit keeps of one call. It never holds inputs, outputs, claims or messages.
+
+    ``started_at`` is in seconds since the epoch; the durations are in seconds.
+    ``error_type`` is the class name of an exception that the model raised, or that a step
+    of ours raised (then ``code`` is ``internal_error``).
+    """
+
+    decision_id: str
+    parent_decision_id: str
+    guard: str
+    version: str
+    revision: str
+    backend: str
+    function: str
+    action: str
+    principal_type: str
+    resource_type: str
+    outcome: Outcome
+    code: str
+    stage: str
+    policies: tuple[str, ...]
+    obligations: tuple[str, ...]
+    errors: tuple[str, ...]
+    path: str
+    rows: int
+    input_bytes: int
+    started_at: float
+    admit_s: float
+    model_s: float
+    release_s: float
+    error_type: str
+
+
+class Clock(Protocol):
+    """The one clock, injected everywhere; tests freeze it."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        ...
+
+    def elapsed(self) -> float:
+        """Return seconds of a monotonic clock, for durations only."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    __slots__ = ()
+
+    now = staticmethod(time.time)
+    elapsed = staticmethod(time.perf_counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Facing:
+    """What a fact source may look at: the call before the decision."""
+
+    identity: Identity
+    view: View
+    action: str
+    resource: Entity
+    now: float
+    app: Mapping[str, FactValue]
+
+
+class FactSource(Protocol):
+    """Says which facts it provides, and computes them from a call.
+
+    A user's own is made like ours: an object with these two, passed to the guard.
+    """
+
+    @property
+    def place(self) -> str:
+        """The place in context: ``time`` for ``context.time``."""
+        ...
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """Names of the facts below the place; empty means: whatever the caller passes."""
+        ...
+
+    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+        """Return the facts named, and only those; leave out what this call has not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What an obligation may look at when it is met: the call and its decision.
+
+    ``value_of`` reads a path that the obligation's `parse` asked for; it raises
+    `LookupError` where the value is absent.
+    """
+
+    identity: Identity
+    view: View
+    action: str
+    resource: Entity
+    now: float
+    value_of: Callable[[Path], FactValue]
+
+
+class Unmet(Exception):
+    """Raised by an obligation that a call does not meet; the flow makes the denial of it.
+
+    ``message`` never holds a value. ``path`` is the place in the input; ``policies``
+    narrows the blame to some of the demand's policies.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "obligation_failed",
+        path: str = "",
+        policies: tuple[str, ...] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.path = path
+        self.policies = policies
+        self.retry_after_s = retry_after_s
+
+
+class Wait:
+    """A step that must block: what to do, off the event loop, before the flow goes on.
+
+    ``work`` runs once, on the calling thread or on another one; what it raises counts as
+    the step's own error. Its result goes to ``then``, which may hand back another `Wait`.
+    """
+
+    __slots__ = ("then", "work")
+
+    def __init__(
+        self, work: Callable[[], Any], then: Callable[[Any], Wait | None] | None = None
+    ) -> None:
+        self.work = work
+        self.then = then
+
+
+class ObligationType(Protocol):
+    """One kind of obligation: parses its annotation, merges, and is met.
+
+    The contract (see ``tests/contracts``): `merge` is commutative, associative and
+    idempotent, and its result is never looser than either side. `admit` and `release`
+    raise `Unmet` where the call does not meet the demand, and nothing else.
+    """
+
+    @property
+    def name(self) -> str:
+        """The annotation's name."""
+        ...
+
+    @property
+    def on_admit(self) -> bool:
+        """Whether `admit` has work to do before the model."""
+        ...
+
+    @property
+    def on_release(self) -> bool:
+        """Whether `release` has work to do on the model's output."""
+        ...
+
+    def parse(self, clause: Clause) -> Any:
+        """Return the demand; raise `ConfigurationError` naming the clause's place."""
+        ...
+
+    def reads(self, demand: Any) -> tuple[Path, ...]:
+        """Return the paths whose values `admit` will ask for."""
+        ...
+
+    def merge(self, one: Any, other: Any) -> Any:
+        """Return the demand that both sides together make."""
+        ...
+
+    def describe(self, demand: Any) -> Any:
+        """Return the demand as JSON: what `decide` prints and what a test expects."""
+        ...
+
+    def admit(self, demand: Any, admission: Admission) -> Wait | None:
+        """Meet the demand before the model runs, or raise `Unmet`."""
+        ...
+
+    def release(self, demand: Any, output: Any, admission: Admission) -> Any:
+        """Return the output that may leave, or raise `Unmet`. Never changes ``output``."""
+        ...
+
+
+class Sink(Protocol):
+    """Where records go. Called on the caller's thread; what it raises denies the call."""
+
+    def begin(self, guard: str, action: str, function: str) -> Any:
+        """A call begins: return whatever the other two need."""
+        ...
+
+    def enter(self, handle: Any) -> Any:
+        """The model is about to run in this context; return a token for `leave`."""
+        ...
+
+    def leave(self, handle: Any, token: Any) -> None:
+        """The model has returned, or yielded."""
+        ...
+
+    def end(self, handle: Any, record: Record) -> None:
+        """The call has ended; take the record."""
+        ...

@@ -1,0 +1,90 @@
+"""Our own obligations hold the contract that every plugin must hold."""
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_np
+
+from guardrail.documents import read_yaml
+from guardrail.facts import Bounds, take_view
+from guardrail.obligations import Input, Quota, Round, TopK, open_storage
+from guardrail.obligations.specs import read_specs
+from guardrail.testing import FrozenClock
+from guardrail.testing.contracts import ObligationContract
+from guardrail.values import Admission, Entity, Identity, Principal
+
+SPECS = {
+    "any_rows": b"kind: tensor\ndtype: float64\nshape: [1..10, 2]\n",
+    "finite": b"kind: tensor\ndtype: [float32, float64]\nshape: [1..1000, 2]\nfinite: true\n",
+    "record": b"kind: record\nfields: {age: {type: int, min: 0, max: 130}}\n",
+}
+
+numbers = st.one_of(st.floats(), st.integers(), st.none())
+rows = st.one_of(
+    st.lists(numbers, max_size=5),
+    st.lists(st.lists(numbers, max_size=4), max_size=3),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=3),
+    st.dictionaries(st.text(max_size=3), numbers, max_size=4),
+    st_np.arrays(
+        st.sampled_from((np.float16, np.float32, np.float64)),
+        st_np.array_shapes(max_dims=3, max_side=4),
+    ),
+)
+
+
+class TestRound(ObligationContract):
+    arguments = st.integers(0, 15).map(str)
+    malformed = ("", "16", "-1", "2 on amount")
+    outputs = st.one_of(rows, st.floats(), st.integers())
+
+    def make(self):
+        return Round()
+
+
+class TestTopK(ObligationContract):
+    arguments = st.integers(1, 5).map(str)
+    malformed = ("", "0", "1.5", "2 on amount")
+    outputs = rows
+
+    def make(self):
+        return TopK()
+
+
+class TestQuota(ObligationContract):
+    arguments = st.lists(
+        st.builds(
+            "{}/{}{} using {}".format,
+            st.integers(1, 4),
+            st.sampled_from(("second", "minute", "30d")),
+            st.sampled_from(("", " per principal", " per resource", " per principal and resource")),
+            st.sampled_from(("fixed", "moving", "sliding")),
+        ),
+        min_size=1,
+        max_size=3,
+        unique=True,
+    ).map("; ".join)
+    malformed = ("", "0/minute", "5/ever", "5 rows/minute", "5/minute; 5/minute")
+    outputs = rows
+    patience = 5
+
+    def make(self):
+        return Quota(bundle="clinic", storage=open_storage(None, FrozenClock()))
+
+
+class TestInput(ObligationContract):
+    arguments = st.sampled_from(sorted(SPECS))
+    malformed = ("", "unknown", "finite, record")
+    outputs = rows
+
+    def make(self):
+        files = {name: read_yaml(f"inputs/{name}.yaml", raw) for name, raw in SPECS.items()}
+        return Input(read_specs(files))
+
+    def admission(self):
+        view = take_view(np.array([[1.0, np.nan]]), name="patients", bounds=Bounds())
+        identity = Identity(Principal("User", "ana"))
+        return Admission(identity, view, "predict", Entity("Model", "m"), 0.0, lambda _: 0)
+
+
+class TestInputThatIsNone(TestInput):
+    def admission(self):
+        return ObligationContract.admission(self)

@@ -1,0 +1,63 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from guardrail.cli.demo import run
+
+BUNDLE = Path(__file__).parents[2] / "policies" / "clinical_scoring"
+
+
+def report(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return Path(shutil.copytree(BUNDLE, tmp_path / "bundle"))
+
+
+def test_every_outcome_is_the_expected_one(capsys):
+    assert run("json", bundle=BUNDLE) == 0
+    told = report(capsys)
+    assert [call["asks"] for call in told["calls"] if not call["holds"]] == []
+    assert told["accuracy"] > 0.93
+    assert told["records"] == len(told["calls"]) - 3 + 60  # three tokens never made a call
+
+
+def test_demo_shows_every_kind_of_denial(capsys):
+    run("json", bundle=BUNDLE)
+    codes = {call["code"] for call in report(capsys)["calls"]}
+    assert codes >= {
+        "allow",
+        "not_authenticated",
+        "token_expired",
+        "wrong_audience",
+        "bad_signature",
+        "no_grant",
+        "prohibited",
+        "unknown_entity",
+        "input_rejected",
+        "quota_exceeded",
+        "output_blocked",
+    }
+
+
+def test_table_counts_the_outcomes(capsys):
+    assert run("text", bundle=BUNDLE) == 0
+    assert "23 of 23 outcomes as expected" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("removed", ["prohibitions.cedar", "conditions.cedar"])
+def test_bundle_that_allows_more_fails_the_demo(bundle, capsys, removed):
+    (bundle / removed).write_text("", encoding="utf-8")
+    assert run("json", bundle=bundle) == 1
+    assert any(not call["holds"] for call in report(capsys)["calls"])
+
+
+def test_broken_bundle_exits_with_2_and_names_the_place(bundle, capsys):
+    with (bundle / "grants.cedar").open("a", encoding="utf-8") as file:
+        file.write("\npermit (principal, action, resource);\n")
+    assert run("text", bundle=bundle) == 2
+    assert "grants.cedar:" in capsys.readouterr().err

@@ -1,0 +1,23 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_service_answers_by_role_and_refuses_a_missing_value():
+    done = subprocess.run(
+        [sys.executable, "examples/clinical_scoring.py"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    clinician, analyst, refused = done.stdout.splitlines()
+    assert clinician.startswith("clinician  200 {'scores': [[")
+    assert analyst.startswith("analyst    200 {'scores': [[")
+    assert "nan" in analyst
+    assert refused.startswith("clinician  422 {'code': 'input_rejected', 'path': 'patients[1, 4]'")

@@ -1,0 +1,84 @@
+"""The README runs: its Python prints what it says, its commands exit as they should, its
+Cedar parses. The blocks run in order, in a folder that holds a copy of ``policies/``."""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cedarpy
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    """Yield each command of the console blocks, with the lines of output that it promises."""
+    for block in blocks("console"):
+        for shown in re.split(r"^\$ ", block.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+            command, *lines = shown.splitlines()
+            yield pytest.param(command, lines, id=" ".join(command.split()[:3]))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "policies", folder / "policies")
+    return folder
+
+
+def test_python_blocks_print_what_they_say(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    namespace = {"__name__": "readme"}
+    for block in blocks("python"):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102
+        promised = re.findall(r"# -> (.*)$", block, re.MULTILINE)
+        assert printed.getvalue().splitlines() == promised
+
+
+def test_first_block_needs_nothing_but_the_bundle():
+    assert 'Guard.from_dir("policies/clinical_scoring")' in blocks("python")[0]
+
+
+@pytest.mark.parametrize(("command", "promised"), list(commands()))
+def test_commands_print_what_they_say(checkout, command, promised):
+    program, *arguments = shlex.split(command)
+    prefix = {"guardrail": ["-m", "guardrail"], "python": []}[program]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, *prefix, *arguments],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line for line in promised if line not in done.stdout.splitlines()] == []
+
+
+@pytest.mark.parametrize("policy", blocks("cedar"))
+def test_cedar_blocks_parse_and_fit_the_shipped_schema(policy):
+    standard = (ROOT / "guardrail/policy/standard.cedarschema").read_text(encoding="utf-8")
+    schema = (ROOT / "policies/clinical_scoring/schema.cedarschema").read_text(encoding="utf-8")
+    result = cedarpy.validate_policies(policy, standard + schema)
+    assert result.validation_passed, result.errors
+
+
+@pytest.mark.parametrize("text", ["README.md", "SECURITY.md", "docs/codes.md"])
+def test_links_lead_to_files(text):
+    path = ROOT / text
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target

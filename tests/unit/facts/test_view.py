@@ -1,0 +1,213 @@
+"""The view: what it accepts, what it refuses, and that it never reads what it need not."""
+
+import collections
+import ctypes
+import types
+from array import array
+
+import numpy as np
+import pytest
+
+from guardrail.documents import read_toml
+from guardrail.errors import ConfigurationError
+from guardrail.facts import Bounds, take_view
+from guardrail.values import Frozen, Unmet
+
+SECRET = "s3cret-value"
+
+
+def view(value, **bounds):
+    return take_view(value, name="patients", bounds=Bounds(**bounds))
+
+
+def refusal(value, **bounds):
+    with pytest.raises(Unmet) as caught:
+        view(value, **bounds)
+    error = caught.value
+    assert SECRET not in str(error)
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    return error
+
+
+class TestTensors:
+    def test_an_array_is_seen_as_it_is(self):
+        rows = np.zeros((10, 30), "f4")
+        seen = view(rows)
+        assert (seen.kind, seen.name) == ("tensor", "patients")
+        assert seen.value is rows
+        assert (seen.shape, seen.dtype, seen.nbytes) == ((10, 30), "float32", 1200)
+        assert (seen.rows, seen.features) == (10, 30)
+
+    @pytest.mark.parametrize(
+        ("value", "dtype"),
+        [
+            (array("d", [1]), "float64"),
+            (memoryview(b"ab"), "uint8"),
+            ((ctypes.c_float * 2)(), "float32"),
+            (np.zeros(2, "?"), "bool"),
+            (np.zeros(2, "f2"), "float16"),
+            (np.zeros(2, "i8"), "int64"),
+            (np.zeros((0, 3), "u2"), "uint16"),
+            (np.array(1.0), "float64"),
+        ],
+    )
+    def test_exporters_of_numbers_are_tensors(self, value, dtype):
+        assert view(value).dtype == dtype
+
+    def test_sizes_come_from_the_buffer_and_not_from_the_object(self):
+        class Liar(np.ndarray):
+            def __len__(self):
+                return 1
+
+            shape = property(lambda self: (1,))
+            nbytes = property(lambda self: 1)
+
+        seen = view(np.zeros((7, 2)).view(Liar))
+        assert (seen.rows, seen.nbytes) == (7, 112)
+
+    def test_no_element_is_read(self):
+        repeated = np.broadcast_to(np.zeros(1), (5_000_000, 1))
+        assert view(repeated).nbytes == 40_000_000
+
+    @pytest.mark.parametrize(
+        ("value", "bounds"),
+        [
+            (np.zeros((10, 2)), {"input_bytes": 159}),
+            (np.broadcast_to(np.zeros(1), (10**9,)), {}),
+            (np.zeros((10, 2)), {"input_rows": 9}),
+            (np.zeros((1, 1, 1)), {"input_depth": 2}),
+        ],
+    )
+    def test_what_is_over_the_bounds_is_too_large(self, value, bounds):
+        error = refusal(value, **bounds)
+        assert (error.code, error.path) == ("too_large", "patients")
+
+    def test_what_is_just_within_the_bounds_passes(self):
+        assert view(np.zeros((10, 2)), input_bytes=160, input_rows=10, input_depth=2)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            np.array([SECRET], "O"),
+            np.array([SECRET]),
+            np.zeros(2, ">f4"),
+            np.zeros(2, "c16"),
+            np.zeros(2, "M8[s]"),
+            np.zeros(2, "i4,f4"),
+            SECRET,
+            SECRET.encode(),
+            bytearray(SECRET.encode()),
+            [[1.0, 2.0]],
+            (1.0,),
+            {1, 2},
+            3.5,
+            None,
+            object(),
+            iter([1]),
+            (row for row in [1]),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_everything_else_is_refused(self, value):
+        error = refusal(value)
+        assert (error.code, error.path) == ("input_rejected", "patients")
+        assert type(value).__name__ in error.message
+
+    def test_what_can_be_read_only_once_is_refused_even_with_a_buffer(self):
+        class Stream(np.ndarray):
+            def __next__(self):
+                return 1
+
+        assert "only once" in refusal(np.zeros(2).view(Stream)).message
+
+    def test_the_refusal_says_what_to_pass(self):
+        frame = type("DataFrame", (), {"to_numpy": lambda self: None})()
+        assert ".to_numpy()" in refusal(frame).message
+        assert "numpy.asarray" in refusal([1.0]).message
+
+
+class TestRecords:
+    @pytest.mark.parametrize(
+        "wrap", [dict, Frozen, types.MappingProxyType, collections.OrderedDict]
+    )
+    def test_a_mapping_of_plain_data_is_a_record(self, wrap):
+        record = wrap({"age": 3, "notes": ["a", ("b", None)], "more": {"x": 1.5, "y": True}})
+        seen = view(record)
+        assert (seen.kind, seen.shape, seen.dtype, seen.rows) == ("record", (), "", 1)
+        assert seen.value is record
+
+    def test_an_empty_record_is_a_record(self):
+        assert view({}).kind == "record"
+
+    @pytest.mark.parametrize("text", ["abc", "é" * 100, "日本" * 50, "🙂" * 9])
+    def test_the_size_is_estimated_from_above(self, text):
+        assert view({"note": text, "n": 2**100}).nbytes >= len(text.encode()) + 31 + 5
+
+    def test_a_record_that_contains_itself_is_too_large(self):
+        record = {}
+        record["again"] = [record]
+        assert refusal(record).code == "too_large"
+
+    def test_what_is_shared_is_counted_each_time(self):
+        laughs = ["ha"]
+        for _ in range(25):
+            laughs = [laughs, laughs]
+        assert refusal({"billion": laughs}, input_nodes=1000).code == "too_large"
+
+    @pytest.mark.parametrize(
+        ("value", "bounds"),
+        [
+            ({"a": [[1]]}, {"input_depth": 2}),
+            ({"a": 1, "b": 2}, {"input_nodes": 1}),
+            ({"a": "x" * 100}, {"input_bytes": 50}),
+            ({"x" * 100: 1}, {"input_bytes": 50}),
+            ({"a": 1 << 20_000}, {}),
+        ],
+    )
+    def test_what_is_over_the_bounds_is_too_large(self, value, bounds):
+        assert refusal(value, **bounds).code == "too_large"
+
+    def test_depth_and_nodes_just_within_the_bounds_pass(self):
+        assert view({"a": [[1]]}, input_depth=3, input_nodes=3)
+
+    @pytest.mark.parametrize(
+        ("value", "path"),
+        [
+            ({"age": {1, 2}}, "patients.age"),
+            ({"age": [1, object()]}, "patients.age[1]"),
+            ({"age": np.float64(1)}, "patients.age"),
+            ({"age": b"x"}, "patients.age"),
+            ({"a": {"b": [{"c": 1j}]}}, "patients.a.b[0].c"),
+            ({f"{SECRET} of alice": 1j}, "patients[...]"),
+            ({3: 1}, "patients"),
+            ({"a": {None: 1}}, "patients.a"),
+            ({"\ud800": 1}, "patients"),
+            ({"rows": iter([1])}, "patients.rows"),
+            ({"rows": Frozen({})}, "patients.rows"),
+        ],
+    )
+    def test_what_is_not_plain_is_refused_with_its_path(self, value, path):
+        error = refusal(value)
+        assert (error.code, error.path) == ("input_rejected", path)
+
+    def test_a_subclass_of_a_plain_type_is_refused(self):
+        class Text(str):
+            __slots__ = ()
+
+        assert refusal({"note": Text(SECRET)}).path == "patients.note"
+
+
+class TestBounds:
+    def test_the_table_is_read_strictly(self):
+        document = read_toml("guardrail.toml", b"[bounds]\ninput_bytes = 1_000\n").below("bounds")
+        assert document.parse(Bounds) == Bounds(input_bytes=1000)
+
+    @pytest.mark.parametrize(
+        "line", ["input_bytes = 0", "input_depth = 201", 'input_rows = "9"', "input_byte = 1"]
+    )
+    def test_a_bad_key_or_value_is_a_fault_with_its_place(self, line):
+        document = read_toml("guardrail.toml", f"[bounds]\n{line}\n".encode()).below("bounds")
+        with pytest.raises(ConfigurationError) as caught:
+            document.parse(Bounds)
+        assert caught.value.faults[0].place.line == 2

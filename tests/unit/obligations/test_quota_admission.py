@@ -1,0 +1,286 @@
+"""A quota refuses the call that is one too many, and takes from no counter then."""
+
+import enum
+import json
+import threading
+
+import pytest
+
+from guardrail.documents import read_toml
+from guardrail.errors import ConfigurationError, Place
+from guardrail.obligations.quota import Quota, encode, open_storage
+from guardrail.testing import FrozenClock
+from guardrail.values import (
+    NO_INPUT,
+    Admission,
+    Clause,
+    Entity,
+    Identity,
+    Path,
+    Principal,
+    Resource,
+    Unmet,
+)
+
+MODEL = Entity("Model", "tumour")
+
+
+@pytest.fixture
+def clock():
+    return FrozenClock(1_795_000_000.0)
+
+
+@pytest.fixture
+def quota(clock):
+    return Quota(bundle="clinic", storage=open_storage(None, clock))
+
+
+def clause(argument, policy="fair-use"):
+    return Clause(policy, "quota", argument, Place("conditions.cedar", 3, 1))
+
+
+def call(principal="ana", resource=MODEL, values=None):
+    def value_of(path):
+        return (values or {})[str(path)]
+
+    identity = Identity(Principal("User", principal))
+    return Admission(identity, NO_INPUT, "predict", resource, 0.0, value_of)
+
+
+def refusal(quota, demand, admission):
+    with pytest.raises(Unmet) as caught:
+        quota.admit(demand, admission)
+    return caught.value
+
+
+def test_61st_call_of_a_minute_is_refused_and_waits(quota, clock):
+    demand = quota.parse(clause("60/minute per principal"))
+    for _ in range(60):
+        assert quota.admit(demand, call()) is None
+    unmet = refusal(quota, demand, call())
+    assert unmet.code == "quota_exceeded"
+    assert unmet.policies == ("fair-use",)
+    assert unmet.retry_after_s == 60
+    clock.advance(61)
+    assert quota.admit(demand, call()) is None
+
+
+@pytest.mark.parametrize("strategy", ["moving", "fixed"])
+def test_wait_that_is_told_is_exactly_enough(quota, clock, strategy):
+    demand = quota.parse(clause(f"2/minute per principal using {strategy}"))
+    quota.admit(demand, call())
+    clock.advance(10.1)
+    quota.admit(demand, call())
+    clock.advance(0.2)
+    wait = refusal(quota, demand, call()).retry_after_s
+    assert wait == pytest.approx(49.7)
+    clock.advance(wait - 0.001)
+    refusal(quota, demand, call())
+    clock.advance(refusal(quota, demand, call()).retry_after_s)
+    quota.admit(demand, call())
+
+
+def test_moving_window_frees_one_call_at_a_time(quota, clock):
+    demand = quota.parse(clause("2/minute"))
+    quota.admit(demand, call())
+    clock.advance(30)
+    quota.admit(demand, call())
+    clock.advance(30)
+    quota.admit(demand, call())
+    assert refusal(quota, demand, call()).retry_after_s == 30
+
+
+def test_sliding_window_fades(quota, clock):
+    demand = quota.parse(clause("10/minute using sliding"))
+    for _ in range(10):
+        quota.admit(demand, call())
+    wait = refusal(quota, demand, call()).retry_after_s
+    assert wait == pytest.approx(60, abs=0.01)
+    clock.advance(wait)
+    quota.admit(demand, call())
+    clock.advance(30)
+    for _ in range(5):
+        quota.admit(demand, call())
+    refusal(quota, demand, call())
+
+
+def test_denied_calls_take_nothing_from_any_counter(quota):
+    narrow = quota.parse(clause("1/minute per principal", "narrow"))
+    common = quota.parse(clause("3/minute", "common"))
+    both = quota.merge(narrow, common)
+    quota.admit(both, call("ana"))
+    for _ in range(20):
+        unmet = refusal(quota, both, call("ana"))
+        assert unmet.policies == ("narrow",)
+    quota.admit(both, call("ben"))
+    quota.admit(both, call("cem"))
+    assert refusal(quota, both, call("dan")).policies == ("common",)
+
+
+def test_spent_common_budget_does_not_burn_the_narrow_one(quota, clock):
+    both = quota.parse(clause("2/minute per principal; 1/second"))
+    quota.admit(both, call())
+    for _ in range(5):
+        refusal(quota, both, call())
+    clock.advance(1)
+    quota.admit(both, call())
+
+
+def test_longest_wait_is_told_and_all_that_refuse_are_blamed(quota):
+    both = quota.merge(
+        quota.parse(clause("1/second per principal", "narrow")),
+        quota.parse(clause("1/day", "common")),
+    )
+    quota.admit(both, call())
+    unmet = refusal(quota, both, call())
+    assert unmet.retry_after_s == 86_400
+    assert unmet.policies == ("narrow", "common")
+    assert "1/second per principal" in unmet.message
+
+
+def test_each_principal_and_each_resource_has_its_own_counter(quota):
+    demand = quota.parse(clause("1/minute per principal and resource"))
+    quota.admit(demand, call("ana"))
+    refusal(quota, demand, call("ana"))
+    quota.admit(demand, call("ben"))
+    quota.admit(demand, call("ana", Entity("Model", "other")))
+
+
+def test_resource_and_entity_of_one_uid_share_a_counter(quota):
+    demand = quota.parse(clause("1/minute per resource"))
+    quota.admit(demand, call(resource=Resource("Model", "tumour")))
+    refusal(quota, demand, call(resource=Entity("Model", "tumour")))
+
+
+def test_path_as_key_counts_by_its_value(quota):
+    demand = quota.parse(clause("1/minute per context.app.tenant"))
+    assert quota.reads(demand) == (Path("context", ("app", "tenant")),)
+    quota.admit(demand, call(values={"context.app.tenant": "acme"}))
+    refusal(quota, demand, call(values={"context.app.tenant": "acme"}))
+    quota.admit(demand, call(values={"context.app.tenant": "umbrella"}))
+
+
+def test_call_without_a_value_for_its_key_is_refused(quota):
+    demand = quota.parse(clause("9/minute; 9/minute per context.app.tenant"))
+    unmet = refusal(quota, demand, call())
+    assert unmet.code == "obligation_failed"
+    assert unmet.path == "context.app.tenant"
+    assert unmet.policies == ("fair-use",)
+    assert unmet.__context__ is None
+    assert unmet.__cause__ is None
+
+
+@pytest.mark.parametrize("value", [1.5, None, ["secret"], {"secret": 1}, 2**63, b"secret"])
+def test_value_that_can_be_no_key_is_refused_without_being_shown(quota, value):
+    demand = quota.parse(clause("9/minute per context.app.tenant"))
+    unmet = refusal(quota, demand, call(values={"context.app.tenant": value}))
+    assert unmet.code == "obligation_failed"
+    assert "secret" not in unmet.message
+    assert type(value).__name__ in unmet.message
+
+
+def test_refusals_show_neither_caller_nor_key(quota):
+    demand = quota.parse(clause("1/minute per principal and context.app.tenant"))
+    admission = call("secret-ana", values={"context.app.tenant": "secret-acme"})
+    quota.admit(demand, admission)
+    unmet = refusal(quota, demand, admission)
+    assert "secret" not in f"{unmet.message} {unmet.path} {unmet.args}"
+
+
+def test_counters_survive_a_reload_and_a_changed_limit_starts_anew(clock):
+    storage = open_storage(None, clock)
+    before, after = (Quota(bundle="clinic", storage=storage) for _ in range(2))
+    before.admit(before.parse(clause("1/minute")), call())
+    refusal(after, after.parse(clause("1/minute")), call())
+    after.admit(after.parse(clause("2/minute")), call())
+
+
+def test_bundles_do_not_share_counters(clock):
+    storage = open_storage(None, clock)
+    one, other = (Quota(bundle=name, storage=storage) for name in ("one", "other"))
+    demand = clause("1/minute")
+    one.admit(one.parse(demand), call())
+    other.admit(other.parse(demand), call())
+
+
+def test_full_store_refuses(quota):
+    quota._storage.open()._limit_keys = 1
+    demand = quota.parse(clause("5/minute per principal"))
+    quota.admit(demand, call("ana"))
+    assert refusal(quota, demand, call("ben")).code == "store_unavailable"
+    quota.admit(demand, call("ana"))
+
+
+def test_threads_together_get_exactly_the_limit(quota):
+    demand = quota.parse(clause("100/minute; 70/minute per principal"))
+    admitted = []
+
+    def work(name):
+        for _ in range(60):
+            try:
+                quota.admit(demand, call(name))
+            except Unmet:
+                continue
+            admitted.append(name)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("ana", "ben") * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(admitted) == 100
+    assert max(admitted.count("ana"), admitted.count("ben")) <= 70
+
+
+def test_description_is_the_clause_as_it_stands(quota):
+    one = quota.parse(clause("60/minute per principal"))
+    two = quota.merge(one, quota.parse(clause("10k/day; 5/second", "other")))
+    assert quota.describe(one) == "60/minute per principal"
+    assert quota.describe(two) == ["10k/day", "5/second", "60/minute per principal"]
+    assert json.dumps(quota.describe(two))
+
+
+def test_output_passes_untouched(quota):
+    output = [1.0]
+    assert quota.release(quota.parse(clause("1/day")), output, call()) is output
+
+
+def test_members_of_an_enum_count_as_the_text_that_they_are():
+    class Tenant(str, enum.Enum):  # noqa: UP042  (a StrEnum shows itself as its text)
+        ACME = "acme"
+
+    assert encode(Tenant.ACME) == encode("acme")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        'store = "redis://:password@host"',
+        'store = "disk"',
+        'when_unavailable = "unsafe_allow"',
+    ],
+)
+def test_store_that_is_not_built_yet_says_so_and_keeps_the_address_to_itself(clock, table):
+    document = read_toml("guardrail.toml", f"[quota]\n{table}\n".encode())
+    with pytest.raises(ConfigurationError) as caught:
+        open_storage(document.below("quota"), clock)
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.place.line) == ("GR004", 2)
+    assert "password" not in fault.message
+
+
+@pytest.mark.parametrize(
+    "table", ["store = 1", "timeout_ms = 0", "timeout_ms = 1.5", "tiemout_ms = 5"]
+)
+def test_broken_table_is_a_fault_at_its_line(clock, table):
+    document = read_toml("guardrail.toml", f"[quota]\n{table}\n".encode())
+    with pytest.raises(ConfigurationError) as caught:
+        open_storage(document.below("quota"), clock)
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.place.line) == ("GR003", 2)
+
+
+def test_table_with_the_defaults_opens_the_memory_store(clock):
+    text = b'[quota]\nstore = "memory"\nwhen_unavailable = "deny"\ntimeout_ms = 100\n'
+    document = read_toml("guardrail.toml", text)
+    assert len(open_storage(document.below("quota"), clock).open()) == 0

@@ -1,0 +1,232 @@
+# ruff: noqa: E501  (a case per line)
+"""Every fault of a bundle is a load error that names the place and says what to do."""
+
+import json
+import pickle
+import re
+
+import pytest
+
+from guardrail import ConfigurationError, Guard
+
+FORBID = '@id("f") {} forbid (principal, action, resource);'
+PERMIT = '@id("g") permit (principal, action, resource)'
+PREDICT = '@id("g") permit (principal, action == Action::"predict", resource)'
+
+
+def faults(make_bundle, *args, **kwargs):
+    with pytest.raises(ConfigurationError) as caught:
+        Guard.from_dir(make_bundle(*args, **kwargs))
+    assert caught.value.faults
+    return [(fault.code, str(fault.place), fault.message) for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("policies", "code", "place", "says"),
+    [
+        ("permit (principal, action, resource);", "GR103", "policies.cedar:1:1", "@id"),
+        ('@id("a b") permit (principal, action, resource);', "GR111", "policies.cedar:1:1", "@id"),
+        ('@id permit (principal, action, resource);', "GR111", "policies.cedar:1:1", "@id"),
+        (
+            f"{PERMIT};\n  @id(\"g\") forbid (principal, action, resource);",
+            "GR105", "policies.cedar:2:3", "policies.cedar:1:1",
+        ),
+        (FORBID.format('\n@topk("1")'), "GR104", "policies.cedar:2:1", "@top_k"),
+        (FORBID.format('@zzzz("1")'), "GR104", "policies.cedar:1:10", "x_"),
+        (FORBID.format('@redact("email")'), "GR004", "policies.cedar:1:10", "not built"),
+        (FORBID.format('@mode("shadow")'), "GR004", "policies.cedar:1:10", "not built"),
+        (FORBID.format('@round("2x")'), "GR109", "policies.cedar:1:10", ""),
+        (FORBID.format('@input("nothing")'), "GR301", "policies.cedar:1:10", ""),
+        (FORBID.format('@quota("5/minute per principal.nope")'), "GR109", "policies.cedar:1:1",
+         "principal.nope"),
+        ('@round("2") ' + PERMIT + ";", "GR106", "policies.cedar:1:1", "forbid"),
+        (
+            '@id("t") permit (principal == ?principal, action, resource);',
+            "GR107", "policies.cedar:1:31", "Templates",
+        ),
+        (PERMIT, "GR100", "policies.cedar:1:46", "end of input"),
+        (PERMIT + "\n when { 1 + };", "GR100", "policies.cedar:2:13", "`}`"),
+        (PERMIT + " when { foo(1) };", "GR100", "policies.cedar:1:54", "foo"),
+        (PERMIT + '\n when { context.app.count == "unclosed };', "GR100", "policies.cedar:2:30", ""),
+        (PERMIT + "\n when { context.input.rowz > 1 };", "GR108", "policies.cedar:2:23", "rowz"),
+        (PREDICT + '\n when { context.input.rows > "x" };', "GR108", "policies.cedar", "Long"),
+        (
+            '@id("g") permit (principal in Role::"anlyst", action, resource);',
+            "GR108", "policies.cedar:1:37", "anlyst",
+        ),
+        ("\x00", "GR100", "policies.cedar:1:1", ""),
+    ],
+)  # fmt: skip
+def test_fault_names_code_place_and_remedy(make_bundle, policies, code, place, says):
+    found = faults(make_bundle, policies)
+    assert found[0][0] == code
+    assert found[0][1].startswith(place)
+    assert says in found[0][2]
+
+
+def test_all_faults_are_reported_together(make_bundle):
+    text = "permit (principal, action, resource);\n" + FORBID.format('@topk("1")')
+    assert [code for code, _, _ in faults(make_bundle, text)] == ["GR103", "GR104"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "code"),
+    [
+        ("(" * 5000 + "true" + ")" * 5000, "GR101"),
+        ("[" * 200_000, "GR101"),
+        (" || ".join(["context.input.rows == 1"] * 5000), "GR102"),
+        (" && ".join(["true"] * 5000), "GR102"),
+        ("1" + " + 1" * 5000 + " == 1", "GR102"),
+        ("!" * 5000 + "true", "GR102"),
+        ("-" * 5000 + "1 == 1", "GR102"),
+        ("context" + ".a" * 5000, "GR102"),
+        ("context" + '["a"]' * 5000, "GR102"),
+        ("if true then true else " * 5000 + "true", "GR102"),
+        (" || ".join(["(" + " && ".join(["true"] * 80) + ")"] * 80), "GR102"),
+    ],
+)
+def test_deep_text_is_refused_before_the_parser_sees_it(make_bundle, expression, code):
+    found = faults(make_bundle, f"{PERMIT}\nwhen {{ {expression} }};")
+    assert found[0][0] == code
+    assert re.match(r"policies\.cedar:2:\d+", found[0][1])
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        " || ".join(f"context.input.rows == {n}" for n in range(80)),
+        "[" + ", ".join(str(n) for n in range(5000)) + "].contains(context.input.rows)",
+        "(" * 30 + "true" + ")" * 30,
+        " && ".join(["(context.input.rows == 1 || context.input.rows == 2)"] * 60),
+    ],
+)
+def test_text_within_the_bounds_loads(make_guard, expression):
+    assert make_guard(f"{PREDICT} when {{ {expression} }};").policies == ("g",)
+
+
+def test_a_chain_right_at_the_bound_is_within_what_the_tree_holds(make_bundle):
+    """Whatever the estimate lets through, Cedar's parser and tree survive."""
+    for terms in range(80, 100):
+        text = f"{PREDICT} when {{ {' || '.join(['context.input.rows == 1'] * terms)} }};"
+        folder = make_bundle(text)
+        if terms <= 85:
+            Guard.from_dir(folder)
+        elif terms >= 90:
+            with pytest.raises(ConfigurationError, match="GR102"):
+                Guard.from_dir(folder)
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "place"),
+    [
+        ({"guardrail.toml": None}, "GR001", "guardrail.toml"),
+        ({"guardrail.toml": "[bundle\n"}, "GR002", "guardrail.toml:1"),
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\nnope=1\n'}, "GR003", "guardrail.toml:4"),
+        ({"guardrail.toml": '[bundle]\nversion="1"\n'}, "GR003", "guardrail.toml:1"),
+        ({"guardrail.toml": '[bundle]\nname="a/b"\nversion="1"\n'}, "GR003", "guardrail.toml:2"),
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion=1\n'}, "GR003", "guardrail.toml:3"),
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\ntimezone="Nowhere"\n'}, "GR003",
+         "guardrail.toml:4"),
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[surprise]\n'}, "GR003",
+         "guardrail.toml:4"),
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[resources]\nunknown="allow"\n'},
+         "GR003", "guardrail.toml:5"),
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[audit]\njournal="var"\n'},
+         "GR004", "guardrail.toml:5"),
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[quota]\nstore="redis://h"\n'},
+         "GR004", "guardrail.toml:5"),
+        ({"schema.cedarschema": None}, "GR010", "schema.cedarschema"),
+        ({"second.cedarschema": "entity A;"}, "GR010", "schema.cedarschema"),
+        ({"schema.cedarschema": "entity A {\n x: String; };"}, "GR011", "schema.cedarschema:2:11"),
+        ({"schema.cedarschema": "entity A in [B];"}, "GR011", "schema.cedarschema:1:14"),
+        ({"schema.cedarschema": "namespace guardrail { entity A; }"}, "GR011", "schema.cedarschema"),
+        ({"schema.cedarschema": "type T = " + "Set<" * 5000}, "GR101", "schema.cedarschema:1"),
+        ({"entities.json": "{}"}, "GR201", "entities.json:1:1"),
+        ({"entities.json": "[1,\n,]"}, "GR002", "entities.json:2"),
+        ({"entities.json": '[{"uid": 1, "uid": 2}]'}, "GR002", "entities.json"),
+        ({"entities.json": "[" * 100_000}, "GR005", "entities.json"),
+        ({"entities.json": '[{"uid": NaN}]'}, "GR002", "entities.json"),
+        (
+            {"entities.json": '[\n{"uid":{"type":"Team","id":"a"},"attrs":{"level":"x"},"parents":[]}]'},
+            "GR201", "entities.json:2",
+        ),
+        ({"links.yaml": "[]"}, "GR004", "links.yaml"),
+        ({"outputs/x.yaml": "{}"}, "GR004", "outputs/x.yaml"),
+        ({"sub/more.cedar": ""}, "GR001", "sub/more.cedar"),
+        ({"inputs/patients.yml": "{}"}, "GR001", "inputs/patients.yml"),
+        ({"inputs/patients.yaml": "kind: [\n"}, "GR002", "inputs/patients.yaml"),
+        ({"inputs/patients.yaml": "kind: tensor\nkind: tensor\n"}, "GR002", "inputs/patients.yaml:2"),
+        ({"inputs/patients.yaml": "kind: table\n"}, "GR004", "inputs/patients.yaml"),
+    ],
+)  # fmt: skip
+def test_fault_of_any_file_names_its_place(make_bundle, files, code, place):
+    found = faults(make_bundle, **files)
+    assert found[0][0] == code
+    assert found[0][1].startswith(place)
+
+
+def test_a_file_that_is_not_utf8_is_named(make_bundle):
+    folder = make_bundle()
+    (folder / "policies.cedar").write_bytes(b"// caf\xe9\n")
+    with pytest.raises(ConfigurationError) as caught:
+        Guard.from_dir(folder)
+    assert str(caught.value.faults[0]).startswith("policies.cedar:1:7 GR005")
+
+
+def test_a_link_out_of_the_bundle_is_refused(make_bundle, tmp_path):
+    folder = make_bundle()
+    (tmp_path / "outside.cedar").write_text(PERMIT + ";")
+    (folder / "linked.cedar").symlink_to(tmp_path / "outside.cedar")
+    with pytest.raises(ConfigurationError, match=r"linked\.cedar GR001"):
+        Guard.from_dir(folder)
+
+
+def test_a_missing_folder_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigurationError, match="GR001"):
+        Guard.from_dir(tmp_path / "nowhere")
+
+
+def test_every_wrong_entity_is_named(make_bundle):
+    wrong = {"uid": {"type": "Team", "id": "a"}, "attrs": {}, "parents": []}
+    good = {"uid": {"type": "Team", "id": "b"}, "attrs": {"level": 1}, "parents": []}
+    found = faults(make_bundle, **{"entities.json": json.dumps([wrong, good, wrong], indent=1)})
+    assert [code for code, _, _ in found] == ["GR201", "GR201"]
+
+
+def test_revision_names_the_content_and_leaves_tests_out(make_bundle):
+    folder = make_bundle()
+    first = Guard.from_dir(folder).revision
+    (folder / "tests").mkdir()
+    (folder / "tests" / "a_test.yaml").write_text("tests: []\n")
+    assert Guard.from_dir(folder).revision == first
+    (folder / "policies.cedar").write_text((folder / "policies.cedar").read_text() + "// more\n")
+    assert Guard.from_dir(folder).revision != first
+
+
+def test_configuration_error_survives_pickling(make_bundle):
+    with pytest.raises(ConfigurationError) as caught:
+        Guard.from_dir(make_bundle("permit (principal, action, resource);"))
+    copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+    assert copy.faults == caught.value.faults
+    assert str(copy) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("clause", "names"),
+    [("context.peer.tls", "context.peer.tls"), ("context.time.weekday > 1", "")],
+)
+def test_a_fact_that_no_source_provides_is_named(make_bundle, clause, names):
+    schema = """
+    entity User; entity Model;
+    action predict appliesTo { principal: [User], resource: [Model],
+      context: { peer: guardrail::PeerFacts, time: guardrail::TimeFacts } };
+    """
+    entities = '[{"uid":{"type":"Model","id":"m"},"attrs":{},"parents":[]}]'
+    text = f"{PERMIT}\nwhen {{ {clause} }};"
+    files = {"schema.cedarschema": schema, "entities.json": entities}
+    if not names:
+        assert Guard.from_dir(make_bundle(text, **files)).policies == ("g",)
+        return
+    found = faults(make_bundle, text, **files)
+    assert found[0][:2] == ("GR110", "policies.cedar:2:16")
+    assert names in found[0][2]

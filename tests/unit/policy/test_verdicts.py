@@ -1,0 +1,47 @@
+"""How a verdict of Cedar's is read: pure, so that every combination can be tried."""
+
+import itertools
+
+import pytest
+
+from guardrail.policy.decide import Verdict, judge
+from guardrail.policy.language import Policy
+
+
+def policy(key, kind):
+    return Policy(f"id-{key}", key, kind, None, None, "")
+
+
+POLICIES = {
+    p.key: p
+    for p in (policy("p0", "grant"), policy("p1", "prohibition"), policy("p2", "condition"))
+}
+ORDER = tuple(POLICIES)
+KEYS = [frozenset(keys) for n in range(4) for keys in itertools.combinations(ORDER, n)]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("errors", KEYS)
+@pytest.mark.parametrize("reasons", KEYS)
+@pytest.mark.parametrize("decision", ["Allow", "Deny", "NoDecision", "", "allow"])
+def test_allowed_only_by_an_exact_allow_with_a_grant_and_nothing_doubtful(
+    decision, reasons, errors, lost
+):
+    judgement = judge(Verdict(decision, reasons, errors, lost), POLICIES, ORDER)
+    expected = decision == "Allow" and "p0" in reasons and not errors & {"p1", "p2"} and not lost
+    assert (judgement.code == "allow") is expected
+    if expected:
+        assert [p.key for p in judgement.deciding] == ["p0"]
+        assert [p.key for p in judgement.conditions] == sorted(reasons & {"p2"})
+
+
+def test_a_reason_that_is_none_of_ours_denies():
+    verdict = Verdict("Allow", frozenset({"p0", "policy7"}), frozenset())
+    assert judge(verdict, POLICIES, ORDER).code == "evaluation_error"
+
+
+def test_no_decision_denies():
+    assert (
+        judge(Verdict("NoDecision", frozenset(), frozenset()), POLICIES, ORDER).code
+        == "evaluation_error"
+    )

@@ -89,7 +89,7 @@ def run_generator(
 
 def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
     """Pass items, sent values, thrown exceptions and the end through, as PEP 380 does."""
-    source: Generator[Any, Any, Any] | None = None
+    source: Any = None  # made inside the first step, so that its own context is the model's
     step: Any = None
     argument: Any = None
     while True:
@@ -135,7 +135,7 @@ async def _run_async_generator(
 ) -> AsyncGenerator[Any, Any]:
     if wait is not None:
         await _go_on(call, wait)
-    source: AsyncGenerator[Any, Any] | None = None
+    source: Any = None
     step: Any = None
     argument: Any = None
     while True:

@@ -27,7 +27,6 @@ from guardrail.values import (
     Entity,
     FactSource,
     FactValue,
-    Frozen,
     Identity,
     ObligationType,
     Principal,
@@ -256,7 +255,7 @@ class Guard:
         snapshot = self._bundle.snapshot
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
         question = snapshot.ask(principal, self._action(action), thing)
-        answer = question.decide(Frozen(facts))
+        answer = question.decide({"app": {}, **(facts or {})})
         return replace(answer.decision, decision_id=self._rooms.new_id())
 
     def describe(self, decision: Decision) -> dict[str, Any]:

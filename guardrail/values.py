@@ -1,6 +1,6 @@
 """The frozen values that all rooms speak.
 
-Owns `Principal`, `Resource`, `Entity`, `Identity`, `Request`, `Obligation`, `Decision`,
+Owns `Principal`, `Resource`, `Entity`, `Identity`, `Obligation`, `Decision`,
 `View`, `Record` and the small protocols between rooms: `Clock`, `FactSource`,
 `ObligationType`, `Sink`. Refuses to do anything: no I/O, no clock, no imports of ours but
 the errors. Everything here is made once and never changed.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 from guardrail.errors import Place
@@ -303,19 +303,6 @@ class Decision:
     message: str = ""
     revision: str = ""
     decision_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One question to the policies: who, what, on what, with which facts.
-
-    ``facts`` holds one mapping per place (``input``, ``identity``, ``app``, ...).
-    """
-
-    principal: Principal
-    action: str
-    resource: Entity
-    facts: Mapping[str, Mapping[str, FactValue]] = field(default_factory=Frozen)
 
 
 #: How a call ended. ``denied`` and ``blocked`` carry a code.

@@ -28,7 +28,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from libc.float cimport DBL_MAX, FLT_MAX
-from libc.math cimport INFINITY, ceil, floor, isfinite, isnan, ldexp
+from libc.math cimport INFINITY, ceil, floor, isfinite, isnan, ldexp, log2
 from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t,
 )
@@ -120,6 +120,11 @@ cdef inline double widen(half value) noexcept nogil:
     return -size if value.bits >> 15 else size
 
 
+cdef inline double top_of(whole *kind) noexcept nogil:
+    """Return the least power of two that no value of the type reaches."""
+    return ldexp(1.0, 8 * <int> sizeof(whole) - (1 if <whole> -1 < 0 else 0))
+
+
 # A 64-bit integer rounds where it becomes a double, but rounding keeps the order; only
 # where the double equals the bound must the integers themselves be compared. The limits
 # guard the casts: a double that is no 64-bit integer has no defined value as one.
@@ -128,14 +133,14 @@ cdef inline bint reaches(whole element, double low) noexcept nogil:
     cdef double rounded = <double> element
     if sizeof(whole) < 8 or rounded != low:
         return rounded >= low
-    return low < ldexp(1.0, 63 if <whole> -1 < 0 else 64) and element >= <whole> low
+    return low < top_of(&element) and element >= <whole> low
 
 
 cdef inline bint stays_within(whole element, double high) noexcept nogil:
     cdef double rounded = <double> element
     if sizeof(whole) < 8 or rounded != high:
         return rounded <= high
-    return high >= ldexp(1.0, 63 if <whole> -1 < 0 else 64) or element <= <whole> high
+    return high >= top_of(&element) or element <= <whole> high
 
 
 cdef inline int judge(number element, double low, double high, bint finite) noexcept nogil:
@@ -217,10 +222,10 @@ cdef inline bint narrow(
     """
     cdef double top, bottom
     if vector is float or vector is double:
-        if finite:
-            # without a maximum over NaN: a bound that is NaN stays one, and passes nothing
-            low = -(FLT_MAX if vector is float else DBL_MAX) if low == -INFINITY else low
-            high = (FLT_MAX if vector is float else DBL_MAX) if high == INFINITY else high
+        if finite:  # infinities become bounds like any other, without a test of their own
+            top = FLT_MAX if vector is float else DBL_MAX
+            low = -top if low == -INFINITY else low
+            high = top if high == INFINITY else high
         least[0] = <vector> low
         most[0] = <vector> high
         if vector is float:
@@ -230,15 +235,16 @@ cdef inline bint narrow(
                 most[0] = nextafterf(most[0], -INFINITY)
         return True
     else:
-        top = ldexp(1.0, 8 * sizeof(vector) - (1 if <vector> -1 < 0 else 0))
+        top = top_of(least)
         bottom = -top if <vector> -1 < 0 else 0.0
         low = ceil(low)
+        low = bottom if low < bottom else low  # not `max`: a NaN must stay one, and fail below
         high = floor(high)
-        if not low < top or not high >= bottom:
+        if not low < top or not high >= bottom:  # so that the casts below are defined
             return False
-        least[0] = <vector> (bottom if low < bottom else low)
-        # the greatest value of the type, without an overflow on the way there
-        most[0] = <vector> (<uint64_t> -1 >> (64 - 8 * sizeof(vector) + (1 if <vector> -1 < 0 else 0)))
+        least[0] = <vector> low
+        # the greatest value of the type is all ones, but for the sign
+        most[0] = <vector> (<uint64_t> -1 >> (64 - <int> log2(top)))
         if high < top:
             most[0] = <vector> high
         return True

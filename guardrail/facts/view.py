@@ -63,7 +63,7 @@ def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
         return View("record", name, value, nbytes=_measure_record(value, name, bounds))
     if isinstance(value, str | bytes | bytearray):
         _refuse(name, value, "Parse it into a record, or pass an array of numbers.")
-    if hasattr(value, "__next__"):
+    if hasattr(type(value), "__next__"):
         _refuse(name, value, "What can be read only once cannot be checked: pass an array.")
     try:
         buffer = memoryview(value)
@@ -101,6 +101,8 @@ def _measure_record(record: Mapping[Any, Any], name: str, bounds: Bounds) -> int
         container, depth, way = steps.pop()
         if depth > bounds.input_depth:
             _stop(name, f"{bounds.input_depth} levels of containers")
+        if nbytes > bounds.input_bytes:  # and after each item: no record is read to its end
+            _stop(name, f"{bounds.input_bytes} bytes")
         is_mapping = isinstance(container, Mapping)
         items: Iterable[tuple[Any, Any]] = container.items() if is_mapping else enumerate(container)
         for key, item in items:
@@ -142,7 +144,11 @@ def _text_bytes(text: str) -> int:
 
 def _is_text(text: str) -> bool:
     """Whether the text is free of lone surrogates, which no UTF-8 can hold."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _path(way: _Way) -> str:

@@ -84,8 +84,9 @@ def each_row(
 ) -> Any:
     """Return ``output`` with each row cut: a list, a tuple, a mapping, or rows of the former.
 
-    A row holds numbers and None. Raises `Unmet` where it holds anything else, where rows
-    and numbers stand beside each other, and for any other type.
+    A row holds numbers and None. What comes back is a plain list, tuple or dict, of a
+    subclass too. Raises `Unmet` where a row holds anything else, where rows and numbers
+    stand beside each other, and for any other type.
     """
     if isinstance(output, Mapping):
         if all(type(key) is str for key in output):
@@ -93,17 +94,16 @@ def each_row(
             values = _cut(list(entries.values()), cut, expected=expected, name=name)
             return dict(zip(entries, values, strict=True))
         raise blocked(name, expected, output, inside="with keys that are not strings")
-    if isinstance(output, list | tuple):
-        if any(isinstance(entry, list | tuple) for entry in output):
-            for entry in output:
-                if not isinstance(entry, list | tuple):
-                    raise blocked(name, expected, output, inside="of rows beside other entries")
-            rows: list[Any] = [
-                _like(row, _cut(list(row), cut, expected=expected, name=name)) for row in output
-            ]
-            return _like(output, rows)
+    if not isinstance(output, list | tuple):
+        raise blocked(name, expected, output)
+    is_row = [isinstance(entry, list | tuple) for entry in output]
+    if not any(is_row):
         return _like(output, _cut(list(output), cut, expected=expected, name=name))
-    raise blocked(name, expected, output)
+    if not all(is_row):
+        raise blocked(name, expected, output, inside="of rows beside other entries")
+    return _like(
+        output, [_like(row, _cut(list(row), cut, expected=expected, name=name)) for row in output]
+    )
 
 
 def _like(output: list[Any] | tuple[Any, ...], entries: list[Any]) -> Any:

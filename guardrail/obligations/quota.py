@@ -110,6 +110,7 @@ class Quota:
 
     def parse(self, clause: Clause) -> Demand:
         """Return the limits of one annotation; raise `ConfigurationError` at its place."""
+        self._storage.open()  # at load, so that no call pays for importing `limits`
         return read_limits(clause, bundle=self._bundle)
 
     def reads(self, demand: Demand) -> tuple[Path, ...]:

@@ -95,7 +95,7 @@ def _check_field(value: Any, field: FieldSection, path: str) -> None:
         _refuse(path, expected, "None" if value is None else kind.__name__)
     if kind is float and not math.isfinite(value):
         _refuse(path, "a finite number", "one that is not finite")
-    if kind is str and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+    if kind is str and not _is_text(value):
         _refuse(path, "text that is Unicode", "a lone surrogate in it")
     if field.min is not None and value < field.min:
         _refuse(path, f"at least {field.min}", "less")
@@ -105,6 +105,15 @@ def _check_field(value: Any, field: FieldSection, path: str) -> None:
         _refuse(path, f"at most {field.max_chars} characters", "more")
     if field.one_of is not None and value not in field.one_of:
         _refuse(path, f"one of the {len(field.one_of)} values that the spec lists", "another")
+
+
+def _is_text(value: str) -> bool:
+    """Whether the text is free of lone surrogates, which no UTF-8 can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_exact_float(value: int) -> bool:

@@ -66,7 +66,7 @@ def read_folder(path: Path) -> Folder:
                 Place(str(path)), "GR001", "The folder holds too much. Is it a bundle?"
             )
         files[name] = file.read_bytes()
-        faults.extend(_misplaced(name, relative.parts))
+        faults.extend(_misplaced(name))
     if "guardrail.toml" not in files:
         message = "guardrail.toml is missing. Add it, with [bundle] name and version."
         faults.insert(0, Fault("GR001", Place("guardrail.toml"), message))
@@ -75,14 +75,15 @@ def read_folder(path: Path) -> Folder:
     return Folder(path, files, _digest(files))
 
 
-def _misplaced(name: str, parts: tuple[str, ...]) -> Iterator[Fault]:
-    if name.endswith((".cedar", ".cedarschema")) and len(parts) > 1:
+def _misplaced(name: str) -> Iterator[Fault]:
+    top, _, below = name.partition("/")
+    if name.endswith((".cedar", ".cedarschema")) and below:
         message = "Policies and the schema stand at the top of the bundle. Move the file there."
         yield Fault("GR001", Place(name), message)
-    elif parts[0] == "outputs" or name in ("links.yaml", "links.yml"):
-        message = f"{parts[0]} is not built yet in this version. Remove it."
+    elif top == "outputs" or name in ("links.yaml", "links.yml"):
+        message = f"{top} is not built yet in this version. Remove it."
         yield Fault("GR004", Place(name), message)
-    elif parts[0] == "inputs" and not name.endswith(".yaml"):
+    elif top == "inputs" and not name.endswith(".yaml"):
         message = "Only inputs/NAME.yaml is read. Rename the file, or move it elsewhere."
         yield Fault("GR001", Place(name), message)
 

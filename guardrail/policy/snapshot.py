@@ -199,10 +199,7 @@ class Snapshot:
             scan(facts.get("app", {}), "context.app")
             context = _project(facts, plan.shape, "context", partial(self._type_at, plan.action))
         except BadFact as error:
-            path, message = error.path, error.message
-            context = None
-        if context is None:
-            refusal = self._denial("bad_fact", f"{path}: {message}.", path=path)
+            refusal = self._denial("bad_fact", f"{error.path}: {error.message}.", path=error.path)
             return Answer(refusal, question, {})
         for path, entity in entities_in(context, "context"):
             if entity != subject.uid and not self.store.knows(entity):
@@ -231,9 +228,9 @@ class Snapshot:
                 True, "allow", ids, self._obligations(judgement.conditions), errors,
                 revision=self.revision,
             )  # fmt: skip
-        reason = next((policy.reason for policy in deciding if policy.reason), "")
-        message, path = _MESSAGES.get(judgement.code, ""), ""
+        message, path, reason = _MESSAGES.get(judgement.code, ""), "", ""
         if judgement.code == "prohibited":
+            reason = next((policy.reason for policy in deciding if policy.reason), "")
             message = f"Forbidden by {', '.join(ids)}." + (f" {reason}" if reason else "")
         elif judgement.code == "evaluation_error" and ids:
             path = next(_missing(deciding, plan, context), "")

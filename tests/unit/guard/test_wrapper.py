@@ -1,0 +1,390 @@
+"""The wrapper is the function to everybody who looks: and no way round the guard."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import functools
+import inspect
+import threading
+import typing
+
+import numpy as np
+import pytest
+from bundles import GRANT, principal
+
+from guardrail import ConfigurationError, InputRejected, NotAuthenticated, NotAuthorized, Resource
+
+ROWS = np.ones((2, 3))
+ON = {"action": "predict", "resource": 'Model::"tumour"'}
+
+
+class Scores:
+    """A type that only this module knows."""
+
+
+@pytest.fixture
+def guard(make_guard):
+    return make_guard(
+        GRANT
+        + '@id("in") @input("patients") forbid (principal, action == Action::"predict", resource);'
+    )
+
+
+@pytest.fixture
+def acting(guard):
+    with guard.acting_as(principal()):
+        yield
+
+
+def everything(a, b=2, /, c=3, *rest, d, e=5, **more) -> dict:
+    """The docstring."""
+    return {"a": a, "b": b, "c": c, "rest": rest, "d": d, "e": e, "more": more}
+
+
+async def coroutine(rows: Scores, *, top: int = 3) -> Scores:
+    """A coroutine."""
+    return rows
+
+
+def generator(rows: Scores) -> typing.Iterator[int]:
+    yield 1
+
+
+async def async_generator(rows: Scores) -> typing.AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("function", [everything, coroutine, generator, async_generator])
+def test_signature_name_docs_and_hints_are_the_functions_own(guard, function):
+    wrapper = guard.protect(**ON, input=None)(function)
+    assert inspect.signature(wrapper) == inspect.signature(function)
+    for name in ("__name__", "__qualname__", "__module__", "__doc__", "__annotations__"):
+        assert getattr(wrapper, name) == getattr(function, name)
+    assert typing.get_type_hints(wrapper) == typing.get_type_hints(function)
+    assert inspect.iscoroutinefunction(wrapper) is inspect.iscoroutinefunction(function)
+    assert asyncio.iscoroutinefunction(wrapper) is asyncio.iscoroutinefunction(function)
+    assert inspect.isgeneratorfunction(wrapper) is inspect.isgeneratorfunction(function)
+    assert inspect.isasyncgenfunction(wrapper) is inspect.isasyncgenfunction(function)
+    assert not hasattr(wrapper, "__wrapped__")
+    assert inspect.unwrap(wrapper) is wrapper
+
+
+def test_every_kind_of_parameter_arrives_as_it_was_passed(guard, acting):
+    wrapper = guard.protect(**ON, input="d")(everything)
+    calls = [
+        ((1,), {"d": ROWS}),
+        ((1, 9, 8, 7, 6), {"d": ROWS, "e": 0, "f": 1, "b": 4}),
+        ((1,), {"c": 0, "d": ROWS, "a": 3}),
+    ]
+    for positional, named in calls:
+        assert wrapper(*positional, **named) == everything(*positional, **named)
+
+
+@pytest.mark.parametrize(
+    ("positional", "named"),
+    [((), {}), ((1,), {}), ((1, 2, 3), {"c": 1, "d": 1}), ((), {"a": 1, "d": 1})],
+)
+def test_a_wrong_call_raises_type_error_before_any_guard_work(guard, recorder, positional, named):
+    wrapper = guard.protect(**ON, input=None)(everything)
+    with pytest.raises(TypeError):
+        wrapper(*positional, **named)
+    assert recorder.records == []
+
+
+def test_mutable_defaults_are_shared_as_python_does(guard, acting):
+    @guard.protect(**ON, input="rows")
+    def append(rows, to=[]):  # noqa: B006
+        to.append(1)
+        return to
+
+    assert append(ROWS) is append(ROWS)
+    assert append(ROWS) == [1, 1, 1]
+
+
+def test_parameters_may_have_any_name(guard, acting):
+    @guard.protect(**ON, input="call")
+    def predict(call, function, begin, target, BaseException=None):
+        return (function, begin, target, BaseException)
+
+    assert predict(ROWS, 1, 2, 3, 4) == (1, 2, 3, 4)
+
+
+def test_the_model_gets_the_very_object_that_was_checked(guard, acting):
+    seen = []
+    guard.protect(**ON)(seen.append)(ROWS)
+    assert seen[0] is ROWS
+
+
+class Model:
+    def __init__(self):
+        self.calls = []
+
+    def predict(self, patients):
+        self.calls.append(patients)
+        return "method"
+
+    async def apredict(self, patients):
+        return "coroutine"
+
+    def __call__(self, patients):
+        return "called"
+
+
+class AsyncCallable:
+    async def __call__(self, patients):
+        return "awaited"
+
+
+def test_methods_bound_methods_and_statics(guard, acting):
+    class Guarded(Model):
+        predict = guard.protect(**ON)(Model.predict)
+        apredict = guard.protect(**ON)(Model.apredict)
+
+        @guard.protect(**ON)
+        @staticmethod
+        def static(patients):
+            return "static"
+
+        @guard.protect(**ON)
+        @classmethod
+        def klass(cls, patients):
+            return cls.__name__
+
+        @staticmethod
+        @guard.protect(**ON)
+        def inner_static(patients):
+            return "static"
+
+    model = Guarded()
+    assert model.predict(ROWS) == "method"
+    assert model.calls[0] is ROWS
+    assert asyncio.run(model.apredict(ROWS)) == "coroutine"
+    assert inspect.iscoroutinefunction(model.apredict)
+    assert Guarded.static(ROWS) == model.static(ROWS) == "static"
+    assert Guarded.klass(ROWS) == "Guarded"
+    assert Guarded.inner_static(ROWS) == "static"
+    assert guard.protect(**ON)(model.predict)(ROWS) == "method"
+
+
+def test_objects_with_call_partials_and_wrapped_functions(guard, acting):
+    assert guard.protect(**ON)(Model())(ROWS) == "called"
+    protected = guard.protect(**ON)(AsyncCallable())
+    assert inspect.iscoroutinefunction(protected)
+    assert asyncio.run(protected(ROWS)) == "awaited"
+
+    def two(patients, scale):
+        return scale
+
+    assert guard.protect(**ON, input="patients")(functools.partial(two, scale=3))(ROWS) == 3
+    partial = guard.protect(**ON, input="rows")(functools.partial(coroutine, top=1))
+    assert asyncio.run(partial(ROWS)) is ROWS
+
+    @functools.wraps(two)
+    def decorated(*args, **kwargs):
+        return two(*args, **kwargs) + 1
+
+    wrapper = guard.protect(**ON, input="patients")(decorated)
+    assert wrapper(ROWS, scale=1) == 2
+    assert str(inspect.signature(wrapper)) == "(patients, scale)"
+    assert not hasattr(wrapper, "__wrapped__")
+
+
+def test_the_output_of_an_async_callable_is_filtered(make_guard):
+    guard = make_guard(GRANT + '@id("r") @round("1") forbid (principal, action, resource);')
+
+    class Scorer:
+        async def __call__(self, patients):
+            return 0.125
+
+    with guard.acting_as(principal()):
+        assert asyncio.run(guard.protect(**ON)(Scorer())(ROWS)) == 0.1
+
+
+def test_an_abstract_method_stays_abstract(guard):
+    class Base(abc.ABC):
+        @guard.protect(**ON)
+        @abc.abstractmethod
+        def predict(self, patients): ...
+
+    with pytest.raises(TypeError):
+        Base()
+
+
+@pytest.mark.parametrize("thing", [Model, 3, "x", None, dict])
+def test_what_cannot_be_wrapped_is_refused_at_decoration(guard, thing):
+    with pytest.raises(ConfigurationError):
+        guard.protect(**ON)(thing)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"action": "prdict"}, "declares no"),
+        ({"resource": "tumour"}, "uid"),
+        ({"resource": 'Model::"a", action, resource);'}, "uid"),
+        ({"input": "patient"}, "no parameter"),
+    ],
+)
+def test_a_wrong_option_is_refused_at_decoration(guard, options, says):
+    with pytest.raises(ConfigurationError, match=says):
+        guard.protect(**{**ON, **options})(lambda patients: 1)
+
+
+def test_several_parameters_need_a_name_for_the_guarded_one(guard, acting):
+    def two(patients, other):
+        return 1
+
+    with pytest.raises(ConfigurationError, match="several parameters"):
+        guard.protect(**ON)(two)
+    assert guard.protect(**ON, input="other")(two)(None, ROWS) == 1
+
+
+def test_a_function_without_input_does_not_meet_an_input_condition(guard, acting):
+    with pytest.raises(InputRejected):
+        guard.protect(**ON)(lambda: 1)()
+
+
+def test_an_internal_prefix_is_refused(guard):
+    namespace = {}
+    exec("def f(_guardrail_call): ...", namespace)  # noqa: S102
+    with pytest.raises(ConfigurationError):
+        guard.protect(**ON)(namespace["f"])
+
+
+def test_resource_principal_and_facts_from_the_arguments(make_guard, recorder):
+    guard = make_guard(
+        '@id("g") permit (principal in Role::"auditor", action == Action::"predict", resource) '
+        'when { context.app has purpose && context.app.purpose == "care" };'
+    )
+
+    @guard.protect(
+        action="predict",
+        resource=lambda model, patients, *, role, why: Resource("Model", model),
+        principal=lambda model, patients, *, role, why: principal(role),
+        facts=lambda model, patients, *, role, why: {"purpose": why},
+        input="patients",
+    )
+    def predict(model, patients, *, role, why="care"):
+        return model
+
+    assert predict("tumour", ROWS, role="auditor") == "tumour"
+    for changed in ({"role": "analyst"}, {"role": "auditor", "why": "sale"}):
+        with pytest.raises(NotAuthorized):
+            predict("tumour", ROWS, **changed)
+    with pytest.raises(NotAuthorized) as caught:
+        predict("none", ROWS, role="auditor")
+    assert caught.value.code == "unknown_entity"
+    assert len(recorder.records) == 4
+
+
+def test_one_shot_wrapper_attributes_are_copied(guard):
+    def predict(patients): ...
+
+    predict.tag = "x"
+    assert guard.protect(**ON)(predict).tag == "x"
+
+
+# Identity belongs to the call.
+
+
+def test_a_generator_made_under_one_identity_keeps_it(make_guard, recorder):
+    guard = make_guard('@id("a") permit (principal in Role::"auditor", action, resource);')
+
+    @guard.protect(**ON)
+    def stream(patients):
+        yield 1
+        yield 2
+
+    with guard.acting_as(principal("auditor")):
+        items = stream(ROWS)
+    with guard.acting_as(principal("analyst")):
+        assert list(items) == [1, 2]
+        with pytest.raises(NotAuthorized):
+            stream(ROWS)
+
+
+def test_a_coroutine_made_under_one_identity_keeps_it(make_guard):
+    guard = make_guard('@id("a") permit (principal in Role::"auditor", action, resource);')
+
+    @guard.protect(**ON)
+    async def predict(patients):
+        return 1
+
+    async def main():
+        with guard.acting_as(principal("auditor")):
+            allowed = predict(ROWS)
+        with guard.acting_as(principal("analyst")):
+            denied = predict(ROWS)
+            assert await allowed == 1
+        with guard.acting_as(principal("auditor")), pytest.raises(NotAuthorized):
+            await denied
+
+    asyncio.run(main())
+
+
+def test_no_identity_leaks_between_tasks_and_threads(make_guard, recorder):
+    guard = make_guard()
+    predict = guard.protect(**ON)(lambda patients: 1)
+    outcomes = []
+
+    async def call_after(event):
+        await event.wait()
+        try:
+            outcomes.append(predict(ROWS))
+        except NotAuthenticated:
+            outcomes.append("denied")
+
+    async def main():
+        event = asyncio.Event()
+        with guard.acting_as(principal()):
+            outlives = asyncio.ensure_future(call_after(event))
+            thread = threading.Thread(target=lambda: asyncio.run(_now(call_after)))
+            thread.start()
+            thread.join()
+        event.set()
+        await outlives
+
+    async def _now(call):
+        event = asyncio.Event()
+        event.set()
+        await call(event)
+
+    asyncio.run(main())
+    assert outcomes == ["denied", "denied"]
+
+
+def test_an_expired_token_denies_at_the_next_call(make_guard, clock):
+    from guardrail.identity import ActingAs
+    from guardrail.values import Identity
+
+    guard = make_guard()
+    predict = guard.protect(**ON)(lambda patients: 1)
+    with ActingAs(Identity(principal(), expires_at=clock.now() + 10)):
+        assert predict(ROWS) == 1
+        clock.advance(10)
+        with pytest.raises(NotAuthenticated) as caught:
+            predict(ROWS)
+    assert caught.value.code == "token_expired"
+
+
+def test_no_context_variable_stays_set_between_items(make_guard, recorder):
+    guard = make_guard()
+    inner = guard.protect(**ON)(lambda patients: 1)
+
+    @guard.protect(**ON)
+    def stream(patients):
+        inner(patients)
+        yield 1
+        inner(patients)
+        yield 2
+
+    with guard.acting_as(principal()):
+        items = stream(ROWS)
+        next(items)
+        inner(ROWS)
+        next(items)
+        items.close()
+    inside, outside, again, whole = recorder.records
+    assert inside.parent_decision_id == again.parent_decision_id == whole.decision_id
+    assert outside.parent_decision_id == ""

@@ -7,16 +7,24 @@ snapshot; asked where the application enters ``acting_as(token=...)``.
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+from cachetools import LRUCache
 
 from guardrail.documents import Document
 from guardrail.errors import NotAuthenticated, Place
 from guardrail.identity.claims import Knows, identify
 from guardrail.identity.keys import read_key
 from guardrail.identity.settings import JwtSettings, read_settings
-from guardrail.identity.tokens import Verifier
+from guardrail.identity.tokens import LIMIT_CHARS, Verifier
 from guardrail.values import Frozen, Identity
+
+#: Verified tokens kept per bundle.
+CACHE_SIZE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,19 @@ class Provider:
     name: str
     settings: JwtSettings
     verifier: Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A token that held: its identity, and from when to when it holds without another look."""
+
+    identity: Identity
+    since: float
+    until: float
+
+    def holds_at(self, now: float) -> bool:
+        """Whether the token held at ``now``; a clock set back, or at NaN, needs another look."""
+        return self.since <= now < self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +61,16 @@ class Providers:
 
     provider: Provider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
+    _verified: LRUCache[bytes, _Remembered] = field(
+        default_factory=lambda: LRUCache(CACHE_SIZE), repr=False, compare=False
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def authenticate(self, token: str, now: float, *, knows: Knows) -> Identity:
         """Return the identity that a token proves.
+
+        A token that held is remembered by its digest, until it expires and no longer; the
+        bundle's key and mapping stay the same for as long as this object lives.
 
         Arguments:
             token: a compact JWS, without ``Bearer``; at most 16,384 characters.
@@ -59,8 +87,20 @@ class Providers:
             raise NotAuthenticated(
                 "The bundle accepts no tokens. Configure `[identity.NAME]` in guardrail.toml."
             )
+        digest = b""
+        if isinstance(token, str) and len(token) <= LIMIT_CHARS:
+            digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+            with self._lock:
+                known: _Remembered | None = self._verified.get(digest)
+            if known is not None and known.holds_at(now):
+                return known.identity
         verified = provider.verifier.verify(token, now)
-        return identify(verified, provider=provider.name, settings=provider.settings, knows=knows)
+        identity = identify(
+            verified, provider=provider.name, settings=provider.settings, knows=knows
+        )
+        with self._lock:
+            self._verified[digest] = _Remembered(identity, now, verified.expires_at)
+        return identity
 
 
 def read_providers(

@@ -8,7 +8,7 @@ no text of Cedar's errors, which hold values: only our own keys are read out of 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,15 +69,15 @@ class Judgement:
     erred: tuple[Policy, ...] = ()
 
 
-def judge(verdict: Verdict, policies: Mapping[str, Policy], order: Sequence[str]) -> Judgement:
+def judge(verdict: Verdict, policies: Mapping[str, Policy], order: Mapping[str, int]) -> Judgement:
     """Return what a verdict on the one set means.
 
     Allowed only if Cedar says Allow, a real grant is among the reasons, and no prohibition
     or condition erred. In the one set conditions stand as permits: among the reasons they
     are the obligations, and they never grant.
     """
-    erred = tuple(policies[key] for key in order if key in verdict.errors)
-    named = tuple(policies[key] for key in order if key in verdict.reasons)
+    erred = _in_order(verdict.errors, policies, order)
+    named = _in_order(verdict.reasons, policies, order)
     doubtful = tuple(policy for policy in erred if policy.kind != "grant")
     if verdict.decision == "Deny" and any(policy.kind == "prohibition" for policy in named):
         return Judgement("prohibited", named, (), erred)
@@ -92,3 +92,12 @@ def judge(verdict: Verdict, policies: Mapping[str, Policy], order: Sequence[str]
         return Judgement("no_grant", (), (), erred)
     conditions = tuple(policy for policy in named if policy.kind == "condition")
     return Judgement("allow", grants, conditions, erred)
+
+
+def _in_order(
+    keys: Iterable[str], policies: Mapping[str, Policy], order: Mapping[str, int]
+) -> tuple[Policy, ...]:
+    """Return the policies of those keys that are ours, in bundle order."""
+    return tuple(
+        policies[key] for key in sorted((k for k in keys if k in order), key=order.__getitem__)
+    )

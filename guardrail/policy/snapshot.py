@@ -155,7 +155,7 @@ class Snapshot:
         self.obligations = obligations
         self._one_set = one_set
         self._by_key = {policy.key: policy for policy in policies}
-        self._order = tuple(self._by_key)
+        self._order = {key: index for index, key in enumerate(self._by_key)}
         self._merged: dict[tuple[str, ...], tuple[Obligation, ...]] = {}
         self._entity_types: dict[tuple[Entity, str, str], bool] = {}
 
@@ -196,7 +196,8 @@ class Snapshot:
         if plan is None or subject is None or resource is None:  # only a refusal lacks them
             return Answer(self._denial("internal_error", "Nothing was asked."), question, {})
         try:
-            scan(facts.get("app", {}), "context.app")
+            if app := facts.get("app"):
+                scan(app, "context.app")
             context = _project(facts, plan.shape, "context", partial(self._type_at, plan.action))
         except BadFact as error:
             refusal = self._denial("bad_fact", f"{error.path}: {error.message}.", path=error.path)

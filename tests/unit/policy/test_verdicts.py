@@ -16,7 +16,7 @@ POLICIES = {
     p.key: p
     for p in (policy("p0", "grant"), policy("p1", "prohibition"), policy("p2", "condition"))
 }
-ORDER = tuple(POLICIES)
+ORDER = {key: index for index, key in enumerate(POLICIES)}
 KEYS = [frozenset(keys) for n in range(4) for keys in itertools.combinations(ORDER, n)]
 
 

@@ -33,7 +33,7 @@ from guardrail.policy import (
     load_snapshot,
     read_folder,
 )
-from guardrail.values import Clock, FactSource, ObligationType
+from guardrail.ports import Clock, FactSource, ObligationType
 
 S = TypeVar("S", bound=Section)
 T = TypeVar("T")

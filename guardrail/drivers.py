@@ -26,7 +26,8 @@ from guardrail.flow import (
     resume,
     settle,
 )
-from guardrail.values import Decision, Wait
+from guardrail.ports import Wait
+from guardrail.values import Decision
 
 
 def begin(target: Target, value: Any, arguments: Any) -> Call:

@@ -20,36 +20,24 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import PurePath
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from guardrail.errors import (
     Denied,
     GuardUnavailable,
-    InputRejected,
     NotAuthorized,
-    OutputBlocked,
-    QuotaExceeded,
 )
+from guardrail.ports import Admission, Facing, ObligationType, Rooms, Unmet, Wait
 from guardrail.values import (
     NO_INPUT,
-    Admission,
-    Clock,
     Decision,
     Entity,
-    Facing,
-    FactSource,
     FactValue,
     Identity,
     Obligation,
-    ObligationType,
     Outcome,
-    Path,
     Principal,
     Record,
-    Sink,
-    Unmet,
-    View,
-    Wait,
 )
 
 #: The order in which obligations are met. Those of a user's own come after ours on the way
@@ -68,79 +56,6 @@ def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
     own = sorted(set(by_name).difference(_ADMIT, _RELEASE, _LAST))
     names = (*_ADMIT, *_RELEASE, *own, *_LAST)
     return {name: by_name[name] for name in names if name in by_name}
-
-
-class Answering(Protocol):
-    """What the flow asks of the policies' answer (`guardrail.policy.Answer`)."""
-
-    @property
-    def decision(self) -> Decision:
-        """What the policies say."""
-        ...
-
-    def value_of(self, path: Path) -> FactValue:
-        """Return the value at a path that an annotation reads."""
-        ...
-
-
-class Asking(Protocol):
-    """What the flow asks of a question (`guardrail.policy.Question`)."""
-
-    @property
-    def refusal(self) -> Decision | None:
-        """The denial where no fact could change it."""
-        ...
-
-    @property
-    def wants(self) -> tuple[tuple[FactSource, frozenset[str]], ...]:
-        """The fact sources to ask, each with the names that are read."""
-        ...
-
-    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
-        """Return the answer on these facts."""
-        ...
-
-
-class Deciding(Protocol):
-    """What the flow asks of a snapshot (`guardrail.policy.Snapshot`)."""
-
-    name: str
-    version: str
-    revision: str
-    obligations: Mapping[str, ObligationType]
-
-    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
-        """Check who, what and on what."""
-        ...
-
-
-class Rooms:
-    """What `guardrail.guard` hands the flow: one port to each room.
-
-    ``identify`` returns the current identity at a time or raises `NotAuthenticated`;
-    ``take_view`` looks at an input once or raises `Unmet`.
-    """
-
-    __slots__ = ("backend", "clock", "identify", "new_id", "sink", "snapshot", "take_view")
-
-    def __init__(
-        self,
-        *,
-        snapshot: Deciding,
-        identify: Callable[[float], Identity],
-        take_view: Callable[[Any, str], View],
-        sink: Sink,
-        clock: Clock,
-        new_id: Callable[[], str],
-        backend: str,
-    ) -> None:
-        self.snapshot = snapshot
-        self.identify = identify
-        self.take_view = take_view
-        self.sink = sink
-        self.clock = clock
-        self.new_id = new_id
-        self.backend = backend
 
 
 class Target:
@@ -329,7 +244,7 @@ def _meet(call: Call) -> Wait | None:
             try:
                 wait = kind.admit(held.demand, admission)
             except Unmet as unmet:
-                raise blamed(unmet, held) from None
+                raise unmet.denial(held.policies) from None
             if wait is not None:
                 return wait
     return None
@@ -358,11 +273,13 @@ def advance(call: Call) -> Wait | None:
             call.at += 1
         call.stage = "model"
         call.admitted_at = call.rooms.clock.elapsed()
+        if call.view.buffer is not None:
+            call.view.buffer.release()  # or the model could not resize what it was given
         return None
     except Denied as denied:
         error = denied
     except Unmet as unmet:
-        error = refused(unmet)
+        error = unmet.denial()
     except Exception as fault:
         error = unavailable(call, fault)
     except BaseException as interruption:
@@ -392,7 +309,7 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
     except Denied as denied:
         error = denied
     except Unmet as unmet:
-        error = blamed(unmet, held) if held is not None else refused(unmet)
+        error = unmet.denial(held.policies if held is not None else ())
     except Exception as other:
         error = unavailable(call, other)
     else:
@@ -449,11 +366,11 @@ def release(call: Call, output: Any) -> Any:
                     try:
                         output = meeting.release(held.demand, output, admission)
                     except Unmet as unmet:
-                        raise blamed(unmet, held) from None
+                        raise unmet.denial(held.policies) from None
     except Denied as denied:
         error = denied
     except Unmet as unmet:
-        error = refused(unmet)
+        error = unmet.denial()
     except Exception as fault:
         error = unavailable(call, fault)
     else:
@@ -466,7 +383,7 @@ def block(call: Call, message: str) -> Denied:
     """End a call whose output may not leave; return the error to raise."""
     call.returned_at = call.returned_at or call.rooms.clock.elapsed()
     call.stage = "release"
-    return _denied(call, "blocked", refused(Unmet(message, code="output_blocked")))
+    return _denied(call, "blocked", Unmet(message, code="output_blocked").denial())
 
 
 def finish(call: Call) -> None:
@@ -487,34 +404,6 @@ def interrupt(call: Call, error: BaseException) -> None:
 
 
 # Denials.
-
-_CLASSES: Final[Mapping[str, type[Denied]]] = {
-    "input_rejected": InputRejected,
-    "too_large": InputRejected,
-    "quota_exceeded": QuotaExceeded,
-    "output_blocked": OutputBlocked,
-    "store_unavailable": GuardUnavailable,
-}
-
-
-def refused(unmet: Unmet, policies: tuple[str, ...] = ()) -> Denied:
-    """Return the denial of an unmet bound or demand; its class follows from its code."""
-    kind = _CLASSES.get(unmet.code, NotAuthorized)
-    message = unmet.message
-    if unmet.path and not message.startswith(unmet.path):
-        message = f"{unmet.path}: {message}"
-    return kind(
-        message,
-        code=unmet.code,
-        path=unmet.path,
-        policies=unmet.policies if unmet.policies is not None else policies,
-        retry_after_s=unmet.retry_after_s,
-    )
-
-
-def blamed(unmet: Unmet, held: Obligation) -> Denied:
-    """Return the denial of a demand that was not met, naming the conditions that made it."""
-    return refused(unmet, held.policies)
 
 
 def unavailable(call: Call, fault: BaseException) -> GuardUnavailable:

@@ -18,22 +18,11 @@ from guardrail.bundle import Bundle, load_bundle
 from guardrail.drivers import Enforcement
 from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import take_view
-from guardrail.flow import Rooms, Target
+from guardrail.flow import Target
 from guardrail.identity import ActingAs, current
 from guardrail.policy import read_uid
-from guardrail.values import (
-    Clock,
-    Decision,
-    Entity,
-    FactSource,
-    FactValue,
-    Identity,
-    ObligationType,
-    Principal,
-    Sink,
-    SystemClock,
-    View,
-)
+from guardrail.ports import Clock, FactSource, ObligationType, Rooms, Sink, SystemClock
+from guardrail.values import Decision, Entity, FactValue, Identity, Principal, View
 from guardrail.wrapper import AUTO, Auto, guarded_parameter, wrap
 
 P = ParamSpec("P")

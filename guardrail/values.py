@@ -1,17 +1,15 @@
 """The frozen values that all rooms speak.
 
 Owns `Principal`, `Resource`, `Entity`, `Identity`, `Obligation`, `Decision`,
-`View`, `Record` and the small protocols between rooms: `Clock`, `FactSource`,
-`ObligationType`, `Sink`. Refuses to do anything: no I/O, no clock, no imports of ours but
+`View` and `Record`. Refuses to do anything: no I/O, no clock, no imports of ours but
 the errors. Everything here is made once and never changed.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from guardrail.errors import Place
 
@@ -187,11 +185,12 @@ class View:
     very object that was looked at.
 
     Attributes:
-        kind: ``tensor`` (an object with the buffer protocol), ``record`` (a mapping) or
+        kind: ``tensor`` (an object with the buffer protocol), ``record`` (a dict) or
             ``none`` (the call has no guarded input).
         name: the parameter's name, with which paths in errors begin.
         value: the object.
-        buffer: the buffer of a tensor, whatever its strides; ``None`` otherwise.
+        buffer: the buffer of a tensor, whatever its strides; ``None`` otherwise. It is
+            released before the model runs.
         shape: the tensor's shape; ``()`` otherwise.
         dtype: numpy's name of the element type (``float32``), ``""`` for a record,
             ``"unsupported"`` where the buffer's format is none of the known numbers.
@@ -342,181 +341,3 @@ class Record:
     model_s: float
     release_s: float
     error_type: str
-
-
-class Clock(Protocol):
-    """The one clock, injected everywhere; tests freeze it."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
-        ...
-
-    def elapsed(self) -> float:
-        """Return seconds of a monotonic clock, for durations only."""
-        ...
-
-
-class SystemClock:
-    """The machine's own clocks."""
-
-    __slots__ = ()
-
-    now = staticmethod(time.time)
-    elapsed = staticmethod(time.perf_counter)
-
-
-@dataclass(frozen=True, slots=True)
-class Facing:
-    """What a fact source may look at: the call before the decision."""
-
-    identity: Identity
-    view: View
-    action: str
-    resource: Entity
-    now: float
-    app: Mapping[str, FactValue]
-
-
-class FactSource(Protocol):
-    """Says which facts it provides, and computes them from a call.
-
-    A user's own is made like ours: an object with these two, passed to the guard.
-    """
-
-    @property
-    def place(self) -> str:
-        """The place in context: ``time`` for ``context.time``."""
-        ...
-
-    @property
-    def facts(self) -> frozenset[str]:
-        """Names of the facts below the place; empty means: whatever the caller passes."""
-        ...
-
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
-        """Return the facts named, and only those; leave out what this call has not."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """What an obligation may look at when it is met: the call and its decision.
-
-    ``value_of`` reads a path that the obligation's `parse` asked for; it raises
-    `LookupError` where the value is absent.
-    """
-
-    identity: Identity
-    view: View
-    action: str
-    resource: Entity
-    now: float
-    value_of: Callable[[Path], FactValue]
-
-
-class Unmet(Exception):
-    """Raised by an obligation that a call does not meet; the flow makes the denial of it.
-
-    ``message`` never holds a value. ``path`` is the place in the input; ``policies``
-    narrows the blame to some of the demand's policies.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: str = "obligation_failed",
-        path: str = "",
-        policies: tuple[str, ...] | None = None,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-        self.path = path
-        self.policies = policies
-        self.retry_after_s = retry_after_s
-
-
-class Wait:
-    """A step that must block: what to do, off the event loop, before the flow goes on.
-
-    ``work`` runs once, on the calling thread or on another one; what it raises counts as
-    the step's own error. Its result goes to ``then``, which may hand back another `Wait`.
-    """
-
-    __slots__ = ("then", "work")
-
-    def __init__(
-        self, work: Callable[[], Any], then: Callable[[Any], Wait | None] | None = None
-    ) -> None:
-        self.work = work
-        self.then = then
-
-
-class ObligationType(Protocol):
-    """One kind of obligation: parses its annotation, merges, and is met.
-
-    The contract (see ``tests/contracts``): `merge` is commutative, associative and
-    idempotent, and its result is never looser than either side. `admit` and `release`
-    raise `Unmet` where the call does not meet the demand, and nothing else.
-    """
-
-    @property
-    def name(self) -> str:
-        """The annotation's name."""
-        ...
-
-    @property
-    def on_admit(self) -> bool:
-        """Whether `admit` has work to do before the model."""
-        ...
-
-    @property
-    def on_release(self) -> bool:
-        """Whether `release` has work to do on the model's output."""
-        ...
-
-    def parse(self, clause: Clause) -> Any:
-        """Return the demand; raise `ConfigurationError` naming the clause's place."""
-        ...
-
-    def reads(self, demand: Any) -> tuple[Path, ...]:
-        """Return the paths whose values `admit` will ask for."""
-        ...
-
-    def merge(self, one: Any, other: Any) -> Any:
-        """Return the demand that both sides together make."""
-        ...
-
-    def describe(self, demand: Any) -> Any:
-        """Return the demand as JSON: what `decide` prints and what a test expects."""
-        ...
-
-    def admit(self, demand: Any, admission: Admission) -> Wait | None:
-        """Meet the demand before the model runs, or raise `Unmet`."""
-        ...
-
-    def release(self, demand: Any, output: Any, admission: Admission) -> Any:
-        """Return the output that may leave, or raise `Unmet`. Never changes ``output``."""
-        ...
-
-
-class Sink(Protocol):
-    """Where records go. Called on the caller's thread; what it raises denies the call."""
-
-    def begin(self, guard: str, action: str, function: str) -> Any:
-        """A call begins: return whatever the other two need."""
-        ...
-
-    def enter(self, handle: Any) -> Any:
-        """The model is about to run in this context; return a token for `leave`."""
-        ...
-
-    def leave(self, handle: Any, token: Any) -> None:
-        """The model has returned, or yielded."""
-        ...
-
-    def end(self, handle: Any, record: Record) -> None:
-        """The call has ended; take the record."""
-        ...

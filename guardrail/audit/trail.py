@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from guardrail.audit.attributes import attributes
 from guardrail.errors import ConfigurationError, GuardUnavailable
-from guardrail.values import Record, Sink
+from guardrail.ports import Sink
+from guardrail.values import Record
 
 _log: Final = logging.getLogger("guardrail.audit")
 

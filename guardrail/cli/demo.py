@@ -90,7 +90,7 @@ def _report(hospital: Hospital, outcomes: Sequence[Outcome], accuracy: float) ->
         "bundle": guard.name,
         "version": guard.version,
         "revision": guard.revision,
-        "backend": hospital.tape.backend,
+        "backend": hospital.tape.records[-1].backend,
         "records": len(hospital.tape.records),
         "accuracy": accuracy,
         "calls": [outcome.as_json() for outcome in outcomes],
@@ -123,7 +123,7 @@ def _print_table(hospital: Hospital, outcomes: Sequence[Outcome], accuracy: floa
     console.print(table)
     console.print(
         f"{guard.name} {guard.version}, revision {guard.revision[:12]}, "
-        f"{tape.backend} core, {len(tape.records)} records: one per call"
+        f"{tape.records[-1].backend} core, {len(tape.records)} records: one per call"
     )
     console.print(f"accuracy {accuracy:.1%} on held-out patients, through the guard, as auditor")
     console.print(f"{held} of {len(outcomes)} outcomes as expected")

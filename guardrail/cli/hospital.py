@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail import Guard, Principal, Resource
-from guardrail.values import Record
+from guardrail.testing import Recorder
 
 TUMOUR: Final = 'Model::"tumour"'
 #: Who has which role: the subject of the token, and the department.
@@ -26,31 +26,6 @@ STAFF: Final = {
     "analyst": ("ana", "research"),
     "auditor": ("otto", "quality"),
 }
-
-
-class Tape:
-    """A sink that keeps every record, so that the demo can show who decided."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def begin(self, guard: str, action: str, function: str) -> None:
-        """A call begins; there is nothing to prepare."""
-
-    def enter(self, handle: None) -> None:
-        """The model is about to run."""
-
-    def leave(self, handle: None, token: None) -> None:
-        """The model has returned."""
-
-    def end(self, handle: None, record: Record) -> None:  # noqa: ARG002
-        """Keep the record."""
-        self.records.append(record)
-
-    @property
-    def backend(self) -> str:
-        """Which core made the records: compiled or pure."""
-        return self.records[-1].backend if self.records else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +37,7 @@ class Hospital:
     """
 
     guard: Guard
-    tape: Tape
+    tape: Recorder
     model: Any
     patients: Any
     diagnoses: Any
@@ -94,7 +69,7 @@ class Hospital:
             rows, labels, test_size=0.25, random_state=0, stratify=labels
         )
         model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train, labels)
-        tape = Tape()
+        tape = Recorder()
         guard = Guard.from_dir(bundle, sinks=(tape,))
         return cls(guard, tape, model, patients, diagnoses, key, forged_key)
 

@@ -13,7 +13,7 @@ from guardrail.facts.identity import IdentityFacts
 from guardrail.facts.input import InputFacts
 from guardrail.facts.time import TimeFacts
 from guardrail.facts.view import Bounds, take_view
-from guardrail.values import FactSource
+from guardrail.ports import FactSource
 
 __all__ = [
     "AppFacts",

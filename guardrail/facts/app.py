@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from guardrail.values import Facing, FactValue
+from guardrail.ports import Facing
+from guardrail.values import FactValue
 
 
 class AppFacts:

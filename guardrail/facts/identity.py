@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from guardrail.values import Facing, FactValue, Identity
+from guardrail.ports import Facing
+from guardrail.values import FactValue, Identity
 
 _READ: Final[Mapping[str, Callable[[Identity, float], FactValue]]] = {
     "provider": lambda identity, _: identity.provider or None,

@@ -12,7 +12,8 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from guardrail.values import Facing, FactValue, View
+from guardrail.ports import Facing
+from guardrail.values import FactValue, View
 
 _TENSOR: Final = frozenset(("rows", "features", "bytes", "dtype", "digest"))
 _RECORD: Final = frozenset(("fields", "bytes", "digest"))

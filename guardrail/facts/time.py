@@ -13,7 +13,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from guardrail.errors import ConfigurationError
-from guardrail.values import Facing, FactValue
+from guardrail.ports import Facing
+from guardrail.values import FactValue
 
 _READ: Final[Mapping[str, Callable[[datetime], FactValue]]] = {
     "now": lambda local: local.astimezone(UTC),

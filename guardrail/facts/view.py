@@ -16,7 +16,8 @@ from pydantic import Field
 
 from guardrail._core import dtype_of
 from guardrail.documents import Section
-from guardrail.values import Unmet, View
+from guardrail.ports import Unmet
+from guardrail.values import View
 
 #: What a record may hold at its leaves. Exactly these: a subclass may answer differently
 #: each time that it is asked.
@@ -50,8 +51,8 @@ def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
 
     Arguments:
         value: a tensor (an object that exports a buffer of numbers: a numpy array, an
-            ``array.array``, a ``memoryview``) or a record (a mapping with string keys and
-            plain Python data). An empty one of either kind is fine.
+            ``array.array``, a ``memoryview``) or a record (a dict with string keys and plain
+            Python data). An empty one of either kind is fine.
         name: the parameter's name, with which paths in errors begin.
         bounds: the bounds of the bundle.
 
@@ -59,8 +60,11 @@ def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
         Unmet: ``too_large`` where the input is over the bounds (as is whatever contains
             itself); ``input_rejected`` where it is neither a tensor nor a record.
     """
-    if isinstance(value, Mapping):
+    if type(value) is dict:
         return View("record", name, value, nbytes=_measure_record(value, name, bounds))
+    if isinstance(value, Mapping):
+        # One with code of its own could show the model other values than it showed us.
+        _refuse(name, value, "Pass dict(...) of it.")
     if isinstance(value, str | bytes | bytearray):
         _refuse(name, value, "Parse it into a record, or pass an array of numbers.")
     if hasattr(type(value), "__next__"):

@@ -3,7 +3,7 @@
 Owns `standard`, the obligations of this version, and the names of those to come. Refuses
 to know policies or their order: `policy` says which demands a call must meet, `flow` when
 each is met. Each obligation is an object with the interface of
-`guardrail.values.ObligationType`, ours and a user's alike.
+`guardrail.ports.ObligationType`, ours and a user's alike.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from guardrail.obligations.quota import Quota, QuotaSettings, StorageHandle, ope
 from guardrail.obligations.rounding import Round
 from guardrail.obligations.specs import read_specs
 from guardrail.obligations.top_k import TopK
-from guardrail.values import Clock, ObligationType
+from guardrail.ports import Clock, ObligationType
 
 __all__ = [
     "NOT_BUILT",

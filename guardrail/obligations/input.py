@@ -14,7 +14,8 @@ from collections.abc import Mapping
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.specs import Spec
-from guardrail.values import Admission, Clause, Frozen, Path, Unmet
+from guardrail.ports import Admission, Unmet
+from guardrail.values import Clause, Frozen, Path
 
 
 class Input:

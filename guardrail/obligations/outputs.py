@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from guardrail.errors import ConfigurationError
-from guardrail.values import Admission, Clause, Path, Unmet, Wait
+from guardrail.ports import Admission, Unmet, Wait
+from guardrail.values import Clause, Path
 
 
 class OutputFilter(ABC):

@@ -25,7 +25,8 @@ from guardrail.obligations.quota_grammar import (
     read_limits,
 )
 from guardrail.obligations.windows import Hit, StoreFullError
-from guardrail.values import Admission, Clause, Clock, Entity, FactValue, Path, Unmet, Wait
+from guardrail.ports import Admission, Clock, Unmet, Wait
+from guardrail.values import Clause, Entity, FactValue, Path
 
 if TYPE_CHECKING:
     from guardrail.obligations.quota_store import ClockedStorage

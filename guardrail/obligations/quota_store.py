@@ -25,7 +25,7 @@ from guardrail.obligations.windows import (
     StoreFullError,
     Strategy,
 )
-from guardrail.values import Clock
+from guardrail.ports import Clock
 
 W = TypeVar("W", FixedWindow, MovingWindow, SlidingWindow)
 

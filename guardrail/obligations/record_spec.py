@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 
 from guardrail.documents import Section
 from guardrail.obligations.interval import Limits
-from guardrail.values import Unmet, View
+from guardrail.ports import Unmet
+from guardrail.values import View
 
 _NAMES: Final = {"int": "an integer", "float": "a number", "string": "text", "bool": "a bool"}
 _KINDS: Final[Mapping[str, type]] = {"int": int, "float": float, "string": str, "bool": bool}

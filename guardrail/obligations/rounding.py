@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.outputs import OutputFilter, blocked, each_row, numpy_kind, whole_number
-from guardrail.values import Admission, Clause
+from guardrail.ports import Admission
+from guardrail.values import Clause
 
 #: A double has no more decimal digits than this to lose.
 LIMIT_DIGITS: Final = 15

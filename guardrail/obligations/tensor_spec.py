@@ -19,7 +19,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from guardrail._core import ABOVE, BELOW, DTYPES, OK, check_tensor
 from guardrail.documents import Section
 from guardrail.obligations.interval import Limits, read_range
-from guardrail.values import Unmet, View
+from guardrail.ports import Unmet
+from guardrail.values import View
 
 #: More columns than this are a mistake in a range, not a table.
 _LIMIT_COLUMNS: Final = 10_000_000

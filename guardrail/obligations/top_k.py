@@ -12,7 +12,8 @@ from heapq import nlargest
 from typing import Any, Final
 
 from guardrail.obligations.outputs import OutputFilter, blocked, each_row, numpy_kind, whole_number
-from guardrail.values import Admission, Clause
+from guardrail.ports import Admission
+from guardrail.values import Clause
 
 #: A demand over this is refused as a slip of the pen.
 LIMIT_KEPT: Final = 10**9

@@ -19,7 +19,8 @@ from cedarpy import pst
 from guardrail.documents import decode
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.text import Chunk, Source, split
-from guardrail.values import Clause, ObligationType
+from guardrail.ports import ObligationType
+from guardrail.values import Clause
 
 METADATA: Final = frozenset({"id", "reason", "doc", "owner", "since"})
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")

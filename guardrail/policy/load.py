@@ -21,7 +21,8 @@ from guardrail.policy.language import Policy, Vocabulary, as_one_set, read_polic
 from guardrail.policy.reads import Reads, applies_to, read_of
 from guardrail.policy.schema import CedarType, Schema, read_schema, validate
 from guardrail.policy.snapshot import Plan, Shape, Snapshot
-from guardrail.values import Entity, FactSource, Path
+from guardrail.ports import FactSource
+from guardrail.values import Entity, Path
 
 #: What a path in an annotation can be keyed or counted by.
 KEY_TYPES = ("Long", "String", "Bool", "Entity")
@@ -137,7 +138,7 @@ def _make_plans(
                     faults += _check_provided(policy, wanted.attrs, by_place)
         paths = list(_spread(tree, by_place))
         shape: Shape = {}
-        for path in paths:
+        for path in (_to_entity(action, path, types) for path in paths):
             kind = types.get((action, Path("context", path)))
             if kind is not None:  # None: a name that this action's schema does not have
                 _put(shape, path, kind)
@@ -147,7 +148,11 @@ def _make_plans(
             wants=_wants(shape, by_place),
             shape=shape,
             reads={
-                policy.key: frozenset(path for path, whole in reads[policy.key] if whole and path)
+                policy.key: frozenset(
+                    _to_entity(action, path, types)
+                    for path, whole in reads[policy.key]
+                    if whole and path
+                )
                 for policy in matched
             },
         )
@@ -181,7 +186,8 @@ def _ask_types(
                 if wanted.root == "context":
                     tree.add(wanted.attrs, whole=True)
         for path in _spread(tree, by_place):
-            asked[(action, Path("context", path))] = None
+            for length in range(min(2, len(path)), len(path) + 1):  # a place itself is a record
+                asked[(action, Path("context", path[:length]))] = None
     keys = list(asked)
     return dict(zip(keys, schema.types(keys), strict=True))
 
@@ -198,6 +204,16 @@ def _spread(tree: Reads, by_place: Mapping[str, FactSource]) -> list[tuple[str, 
             else:
                 paths.append(leaf or (place,))
     return list(dict.fromkeys(paths))
+
+
+def _to_entity(
+    action: Entity, path: tuple[str, ...], types: Mapping[tuple[Entity, Path], CedarType | None]
+) -> tuple[str, ...]:
+    """Return a path up to its first entity: what lies beyond, Cedar reads of the entity."""
+    for length in range(2, len(path)):
+        if types.get((action, Path("context", path[:length]))) == "Entity":
+            return path[:length]
+    return path
 
 
 def _put(shape: Shape, path: tuple[str, ...], kind: CedarType) -> None:

@@ -22,17 +22,8 @@ from guardrail.policy.entities import EntityStore, Subject
 from guardrail.policy.language import Policy
 from guardrail.policy.schema import CedarType, Schema
 from guardrail.policy.typing import BadFact, TypeAt, entities_in, scan, to_cedar
-from guardrail.values import (
-    Decision,
-    Entity,
-    FactSource,
-    FactValue,
-    Obligation,
-    ObligationType,
-    Path,
-    PolicyError,
-    Principal,
-)
+from guardrail.ports import FactSource, ObligationType
+from guardrail.values import Decision, Entity, FactValue, Obligation, Path, PolicyError, Principal
 
 #: The typed read set of an action: names to types, or to the names below them.
 Shape: TypeAlias = "dict[str, CedarType | Shape]"

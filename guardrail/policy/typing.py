@@ -89,7 +89,7 @@ def to_cedar(
 
 def entities_in(data: Any, path: str) -> Iterator[tuple[str, Entity]]:
     """Yield every entity in converted facts, with its path."""
-    if isinstance(data, Mapping):
+    if isinstance(data, dict):
         if "__entity" in data:
             yield path, Entity(data["__entity"]["type"], data["__entity"]["id"])
             return

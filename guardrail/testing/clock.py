@@ -1,6 +1,6 @@
 """A clock that stands still until it is told.
 
-Owns `FrozenClock`, which stands in for `guardrail.values.SystemClock` wherever a clock is
+Owns `FrozenClock`, which stands in for `guardrail.ports.SystemClock` wherever a clock is
 injected. Refuses to run by itself, and to run backwards.
 """
 

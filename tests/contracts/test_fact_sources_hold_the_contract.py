@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
 from guardrail.facts import AppFacts, Bounds, IdentityFacts, InputFacts, TimeFacts, take_view
+from guardrail.ports import Facing
 from guardrail.testing.contracts import FactSourceContract
-from guardrail.values import NO_INPUT, Entity, Facing, Identity, Principal
+from guardrail.values import NO_INPUT, Entity, Identity, Principal
 
 times = st.floats(0, 4e9)
 identities = st.builds(

@@ -8,9 +8,10 @@ from guardrail.documents import read_yaml
 from guardrail.facts import Bounds, take_view
 from guardrail.obligations import Input, Quota, Round, TopK, open_storage
 from guardrail.obligations.specs import read_specs
+from guardrail.ports import Admission
 from guardrail.testing import FrozenClock
 from guardrail.testing.contracts import ObligationContract
-from guardrail.values import Admission, Entity, Identity, Principal
+from guardrail.values import Entity, Identity, Principal
 
 SPECS = {
     "any_rows": b"kind: tensor\ndtype: float64\nshape: [1..10, 2]\n",

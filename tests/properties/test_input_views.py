@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.facts import Bounds, InputFacts, take_view
-from guardrail.values import Facing, Unmet
+from guardrail.ports import Facing, Unmet
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT

@@ -9,8 +9,9 @@ from hypothesis.extra import numpy as st_np
 
 from guardrail.obligations.rounding import Round
 from guardrail.obligations.top_k import TopK
+from guardrail.ports import Admission
 from guardrail.testing.contracts import shown
-from guardrail.values import NO_INPUT, Admission, Entity, Identity, Principal
+from guardrail.values import NO_INPUT, Entity, Identity, Principal
 
 CALL = Admission(
     Identity(Principal("User", "ana")), NO_INPUT, "predict", Entity("Model", "m"), 0.0, lambda _: 0

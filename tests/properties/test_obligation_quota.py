@@ -16,8 +16,9 @@ from guardrail.obligations.quota import _key, encode
 from guardrail.obligations.quota_grammar import read_limits
 from guardrail.obligations.quota_store import ClockedStorage
 from guardrail.obligations.windows import KINDS, Hit
+from guardrail.ports import Admission
 from guardrail.testing import FrozenClock
-from guardrail.values import NO_INPUT, Admission, Clause, Entity, Identity, Principal
+from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 
 # Short texts over the characters that could confuse an encoding, lone surrogates included.
 texts = st.text(st.sampled_from('a1:/"\\e-s\ud800\udfff\x00é'), max_size=4)

@@ -11,7 +11,8 @@ import pytest
 from guardrail.documents import read_toml
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
-from guardrail.values import Frozen, Unmet
+from guardrail.ports import Unmet
+from guardrail.values import Frozen
 
 SECRET = "s3cret-value"
 
@@ -129,10 +130,13 @@ class TestTensors:
 
 class TestRecords:
     @pytest.mark.parametrize(
-        "wrap", [dict, Frozen, types.MappingProxyType, collections.OrderedDict]
+        "wrap", [Frozen, types.MappingProxyType, collections.OrderedDict, collections.UserDict]
     )
-    def test_a_mapping_of_plain_data_is_a_record(self, wrap):
-        record = wrap({"age": 3, "notes": ["a", ("b", None)], "more": {"x": 1.5, "y": True}})
+    def test_a_mapping_with_code_of_its_own_is_refused(self, wrap):
+        assert "dict(...)" in refusal(wrap({"age": 3})).message
+
+    def test_a_dict_of_plain_data_is_a_record(self):
+        record = {"age": 3, "notes": ["a", ("b", None)], "more": {"x": 1.5, "y": True}}
         seen = view(record)
         assert (seen.kind, seen.shape, seen.dtype, seen.rows) == ("record", (), "", 1)
         assert seen.value is record

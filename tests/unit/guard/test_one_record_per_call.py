@@ -18,7 +18,7 @@ from guardrail import (
     OutputBlocked,
     QuotaExceeded,
 )
-from guardrail.values import Wait
+from guardrail.ports import Wait
 
 ROWS = np.ones((2, 3))
 ON = {"action": "predict", "resource": 'Model::"tumour"'}

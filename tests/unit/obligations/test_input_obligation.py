@@ -7,16 +7,8 @@ from guardrail.documents import read_yaml
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.input import Input
 from guardrail.obligations.specs import read_specs
-from guardrail.values import (
-    NO_INPUT,
-    Admission,
-    Clause,
-    Entity,
-    Identity,
-    Principal,
-    Unmet,
-    View,
-)
+from guardrail.ports import Admission, Unmet
+from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal, View
 
 SPECS = {
     "patients": """\

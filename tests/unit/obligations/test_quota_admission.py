@@ -9,18 +9,9 @@ import pytest
 from guardrail.documents import read_toml
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.quota import Quota, encode, open_storage
+from guardrail.ports import Admission, Unmet
 from guardrail.testing import FrozenClock
-from guardrail.values import (
-    NO_INPUT,
-    Admission,
-    Clause,
-    Entity,
-    Identity,
-    Path,
-    Principal,
-    Resource,
-    Unmet,
-)
+from guardrail.values import NO_INPUT, Clause, Entity, Identity, Path, Principal, Resource
 
 MODEL = Entity("Model", "tumour")
 

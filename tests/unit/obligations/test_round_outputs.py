@@ -9,7 +9,8 @@ import pytest
 
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.rounding import Round
-from guardrail.values import NO_INPUT, Admission, Clause, Entity, Identity, Principal, Unmet
+from guardrail.ports import Admission, Unmet
+from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 
 ROUND = Round()
 PLACE = Place("conditions.cedar", 9, 4)

@@ -7,7 +7,8 @@ import pytest
 
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.top_k import TopK
-from guardrail.values import NO_INPUT, Admission, Clause, Entity, Identity, Principal, Unmet
+from guardrail.ports import Admission, Unmet
+from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 
 TOP_K = TopK()
 PLACE = Place("conditions.cedar", 9, 14)

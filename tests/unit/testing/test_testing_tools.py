@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from guardrail.errors import ConfigurationError
+from guardrail.ports import Clock, Sink
 from guardrail.testing import FrozenClock, Recorder
-from guardrail.values import Clock, Sink
 
 
 def test_clock_does_not_run_backwards():

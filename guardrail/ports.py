@@ -1,0 +1,311 @@
+"""The ports: what the rooms are to each other, and what a user's own parts must be.
+
+Owns the protocols between the flow and the rooms, and the small values that cross them.
+The two extension points of the policies' vocabulary stand here, `FactSource` and
+`ObligationType`, and `Sink`, where records go; ours and a user's are made alike. Refuses
+to do anything, as `guardrail.values` does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from guardrail.errors import (
+    Denied,
+    GuardUnavailable,
+    InputRejected,
+    NotAuthorized,
+    OutputBlocked,
+    QuotaExceeded,
+)
+from guardrail.values import (
+    Clause,
+    Decision,
+    Entity,
+    FactValue,
+    Identity,
+    Path,
+    Principal,
+    Record,
+    View,
+)
+
+_DENIALS: Final[Mapping[str, type[Denied]]] = {
+    "input_rejected": InputRejected,
+    "too_large": InputRejected,
+    "quota_exceeded": QuotaExceeded,
+    "output_blocked": OutputBlocked,
+    "store_unavailable": GuardUnavailable,
+}
+
+
+class Clock(Protocol):
+    """The one clock, injected everywhere; tests freeze it."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        ...
+
+    def elapsed(self) -> float:
+        """Return seconds of a monotonic clock, for durations only."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    __slots__ = ()
+
+    now = staticmethod(time.time)
+    elapsed = staticmethod(time.perf_counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Facing:
+    """What a fact source may look at: the call before the decision."""
+
+    identity: Identity
+    view: View
+    action: str
+    resource: Entity
+    now: float
+    app: Mapping[str, FactValue]
+
+
+class FactSource(Protocol):
+    """Says which facts it provides, and computes them from a call.
+
+    A user's own is made like ours: an object with these two, passed to the guard.
+    """
+
+    @property
+    def place(self) -> str:
+        """The place in context: ``time`` for ``context.time``."""
+        ...
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """Names of the facts below the place; empty means: whatever the caller passes."""
+        ...
+
+    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+        """Return the facts named, and only those; leave out what this call has not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What an obligation may look at when it is met: the call and its decision.
+
+    ``value_of`` reads a path that the obligation's `parse` asked for; it raises
+    `LookupError` where the value is absent.
+    """
+
+    identity: Identity
+    view: View
+    action: str
+    resource: Entity
+    now: float
+    value_of: Callable[[Path], FactValue]
+
+
+class Unmet(Exception):
+    """Raised by an obligation that a call does not meet; the flow makes the denial of it.
+
+    ``message`` never holds a value. ``path`` is the place in the input; ``policies``
+    narrows the blame to some of the demand's policies.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "obligation_failed",
+        path: str = "",
+        policies: tuple[str, ...] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.path = path
+        self.policies = policies
+        self.retry_after_s = retry_after_s
+
+    def denial(self, policies: tuple[str, ...] = ()) -> Denied:
+        """Return the denial that this is; its class follows from the code.
+
+        Arguments:
+            policies: the conditions that made the demand, where the obligation names none.
+        """
+        kind = _DENIALS.get(self.code, NotAuthorized)
+        message = self.message
+        if self.path and not message.startswith(self.path):
+            message = f"{self.path}: {message}"
+        return kind(
+            message,
+            code=self.code,
+            path=self.path,
+            policies=policies if self.policies is None else self.policies,
+            retry_after_s=self.retry_after_s,
+        )
+
+
+class Wait:
+    """A step that must block: what to do, off the event loop, before the flow goes on.
+
+    ``work`` runs once, on the calling thread or on another one; what it raises counts as
+    the step's own error. Its result goes to ``then``, which may hand back another `Wait`.
+    """
+
+    __slots__ = ("then", "work")
+
+    def __init__(
+        self, work: Callable[[], Any], then: Callable[[Any], Wait | None] | None = None
+    ) -> None:
+        self.work = work
+        self.then = then
+
+
+class ObligationType(Protocol):
+    """One kind of obligation: parses its annotation, merges, and is met.
+
+    The contract (see ``tests/contracts``): `merge` is commutative, associative and
+    idempotent, and its result is never looser than either side. `admit` and `release`
+    raise `Unmet` where the call does not meet the demand, and nothing else.
+    """
+
+    @property
+    def name(self) -> str:
+        """The annotation's name."""
+        ...
+
+    @property
+    def on_admit(self) -> bool:
+        """Whether `admit` has work to do before the model."""
+        ...
+
+    @property
+    def on_release(self) -> bool:
+        """Whether `release` has work to do on the model's output."""
+        ...
+
+    def parse(self, clause: Clause) -> Any:
+        """Return the demand; raise `ConfigurationError` naming the clause's place."""
+        ...
+
+    def reads(self, demand: Any) -> tuple[Path, ...]:
+        """Return the paths whose values `admit` will ask for."""
+        ...
+
+    def merge(self, one: Any, other: Any) -> Any:
+        """Return the demand that both sides together make."""
+        ...
+
+    def describe(self, demand: Any) -> Any:
+        """Return the demand as JSON: what `decide` prints and what a test expects."""
+        ...
+
+    def admit(self, demand: Any, admission: Admission) -> Wait | None:
+        """Meet the demand before the model runs, or raise `Unmet`."""
+        ...
+
+    def release(self, demand: Any, output: Any, admission: Admission) -> Any:
+        """Return the output that may leave, or raise `Unmet`. Never changes ``output``."""
+        ...
+
+
+class Sink(Protocol):
+    """Where records go. Called on the caller's thread; what it raises denies the call."""
+
+    def begin(self, guard: str, action: str, function: str) -> Any:
+        """A call begins: return whatever the other two need."""
+        ...
+
+    def enter(self, handle: Any) -> Any:
+        """The model is about to run in this context; return a token for `leave`."""
+        ...
+
+    def leave(self, handle: Any, token: Any) -> None:
+        """The model has returned, or yielded."""
+        ...
+
+    def end(self, handle: Any, record: Record) -> None:
+        """The call has ended; take the record."""
+        ...
+
+
+class Answering(Protocol):
+    """What the flow asks of the policies' answer (`guardrail.policy.Answer`)."""
+
+    @property
+    def decision(self) -> Decision:
+        """What the policies say."""
+        ...
+
+    def value_of(self, path: Path) -> FactValue:
+        """Return the value at a path that an annotation reads."""
+        ...
+
+
+class Asking(Protocol):
+    """What the flow asks of a question (`guardrail.policy.Question`)."""
+
+    @property
+    def refusal(self) -> Decision | None:
+        """The denial where no fact could change it."""
+        ...
+
+    @property
+    def wants(self) -> tuple[tuple[FactSource, frozenset[str]], ...]:
+        """The fact sources to ask, each with the names that are read."""
+        ...
+
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
+        """Return the answer on these facts."""
+        ...
+
+
+class Deciding(Protocol):
+    """What the flow asks of a snapshot (`guardrail.policy.Snapshot`)."""
+
+    name: str
+    version: str
+    revision: str
+    obligations: Mapping[str, ObligationType]
+
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
+        """Check who, what and on what."""
+        ...
+
+
+class Rooms:
+    """What `guardrail.guard` hands the flow: one port to each room.
+
+    ``identify`` returns the current identity at a time or raises `NotAuthenticated`;
+    ``take_view`` looks at an input once or raises `Unmet`.
+    """
+
+    __slots__ = ("backend", "clock", "identify", "new_id", "sink", "snapshot", "take_view")
+
+    def __init__(
+        self,
+        *,
+        snapshot: Deciding,
+        identify: Callable[[float], Identity],
+        take_view: Callable[[Any, str], View],
+        sink: Sink,
+        clock: Clock,
+        new_id: Callable[[], str],
+        backend: str,
+    ) -> None:
+        self.snapshot = snapshot
+        self.identify = identify
+        self.take_view = take_view
+        self.sink = sink
+        self.clock = clock
+        self.new_id = new_id
+        self.backend = backend

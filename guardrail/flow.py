@@ -263,8 +263,6 @@ def advance(call: Call) -> Wait | None:
 
     Raises the `Denied` that ended the call; by then its record stands.
     """
-    error: BaseException
-    outcome: Outcome = "denied"
     try:
         while call.at < len(_STEPS):
             wait = _STEPS[call.at](call)
@@ -276,16 +274,12 @@ def advance(call: Call) -> Wait | None:
         if call.view.buffer is not None:
             call.view.buffer.release()  # or the model could not resize what it was given
         return None
-    except Denied as denied:
-        error = denied
-    except Unmet as unmet:
-        error = unmet.denial()
     except Exception as fault:
-        error = unavailable(call, fault)
+        error = _denial(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
-    raise _denied(call, outcome, error)
+    raise _denied(call, "denied", error)
 
 
 def settle(wait: Wait) -> tuple[Any, Exception | None]:
@@ -301,17 +295,12 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
     held: Obligation | None = None
     if call.decision is not None and 0 < call.met <= len(call.decision.obligations):
         held = call.decision.obligations[call.met - 1]
-    error: Denied
     try:
         if fault is not None:
             raise fault
         following = wait.then(result) if wait.then is not None else None
-    except Denied as denied:
-        error = denied
-    except Unmet as unmet:
-        error = unmet.denial(held.policies if held is not None else ())
     except Exception as other:
-        error = unavailable(call, other)
+        error = _denial(call, other, held.policies if held is not None else ())
     else:
         return following if following is not None else advance(call)
     raise _denied(call, "denied", error)
@@ -319,14 +308,10 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
 
 def enter(call: Call) -> Any:
     """The model is about to run in this context. Return a token for `leave`."""
-    sink_token = None
-    error: Denied
     try:
         sink_token = call.rooms.sink.enter(call.handle)
-    except Denied as denied:
-        error = denied
     except Exception as fault:
-        error = unavailable(call, fault)
+        error = _denial(call, fault)
     else:
         return (_RUNNING.set(call.decision_id), sink_token)
     raise _denied(call, "denied", error)
@@ -347,8 +332,6 @@ def release(call: Call, output: Any) -> Any:
     """Return what may leave of the model's output, after its record stands; or raise."""
     call.returned_at = call.rooms.clock.elapsed()
     call.stage = "release"
-    error: Denied
-    outcome: Outcome = "blocked"
     try:
         kind: Any = type(output)
         if is_deferred(kind):
@@ -367,16 +350,12 @@ def release(call: Call, output: Any) -> Any:
                         output = meeting.release(held.demand, output, admission)
                     except Unmet as unmet:
                         raise unmet.denial(held.policies) from None
-    except Denied as denied:
-        error = denied
-    except Unmet as unmet:
-        error = unmet.denial()
     except Exception as fault:
-        error = unavailable(call, fault)
+        error = _denial(call, fault)
     else:
         conclude(call, "released")
         return output
-    raise _denied(call, outcome, error)
+    raise _denied(call, "blocked", error)
 
 
 def block(call: Call, message: str) -> Denied:
@@ -406,25 +385,30 @@ def interrupt(call: Call, error: BaseException) -> None:
 # Denials.
 
 
-def unavailable(call: Call, fault: BaseException) -> GuardUnavailable:
+def _denial(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
+    """Return the denial that an exception in a step of ours comes to."""
+    if isinstance(fault, Denied):
+        return fault
+    if isinstance(fault, Unmet):
+        return fault.denial(policies)
+    return _unavailable(call, fault)
+
+
+def _unavailable(call: Call, fault: Exception) -> GuardUnavailable:
     """Return the denial for a step of ours that raised: where, and of which type; no text."""
     call.error_type = type(fault).__name__
-    where = fault.__traceback__
-    while where is not None and where.tb_next is not None:
-        where = where.tb_next
-    place = ""
-    if where is not None:
+    place, where = "", fault.__traceback__
+    while where is not None:
         place = f" at {PurePath(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
+        where = where.tb_next
     return GuardUnavailable(
         f"The step {call.stage} failed with {call.error_type}{place}. The call is denied.",
         code="internal_error",
     )
 
 
-def _denied(call: Call, outcome: Outcome, error: BaseException) -> Denied:
+def _denied(call: Call, outcome: Outcome, error: Denied) -> Denied:
     """Record a denial and return it for raising. It carries no other exception along."""
-    if not isinstance(error, Denied):
-        error = unavailable(call, error)
     error.decision_id = call.decision_id
     error.__cause__ = error.__context__ = None
     error.__suppress_context__ = True
@@ -510,6 +494,6 @@ def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
 
 
 @lru_cache(maxsize=512)
-def is_deferred(kind: type) -> bool:
+def is_deferred(kind: Any) -> bool:
     """Tell whether objects of a type stand for values that come later: awaitables, iterators."""
     return any(hasattr(kind, name) for name in ("__await__", "__next__", "__anext__", "__aiter__"))

@@ -247,7 +247,10 @@ _users = st.builds(
         team=st.just(Entity("Team", "heart")),
     ),
 )
-_carls = st.builds(lambda roles: Principal("User", "carl", parents=[Entity("Role", r) for r in roles]), _roles)  # fmt: skip # noqa: E501
+_carls = st.builds(
+    lambda roles: Principal("User", "carl", parents=[Entity("Role", role) for role in roles]),
+    _roles,
+)
 _numbers = st.sampled_from((0, 1, 5, 100, 2**62, -1, 2**63 - 1, -(2**63)))
 _facts = st.fixed_dictionaries(
     {

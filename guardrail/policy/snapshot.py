@@ -89,18 +89,20 @@ class Answer:
     def value_of(self, path: Path) -> FactValue:
         """Return the value at a path that an annotation reads; `LookupError` where absent."""
         question = self.question
-        store = question.snapshot.store
+        subject = question.subject
         if path.root == "context":
             value: Any = self.context
-        elif path.root == "principal" and question.subject is not None:
-            value = question.subject.uid if not path.attrs else question.subject.attrs
+        elif path.root == "principal" and subject is not None:
+            value = subject.uid
         elif path.root == "resource" and question.resource is not None:
-            value = question.resource if not path.attrs else store.attrs(question.resource)
+            value = question.resource
         else:
             raise LookupError(str(path))
         for name in path.attrs:
-            if isinstance(value, Entity):
-                value = store.attrs(value)
+            if isinstance(value, Entity) and subject is not None and value == subject.uid:
+                value = subject.attrs  # the caller's own attributes are of this call
+            elif isinstance(value, Entity):
+                value = question.snapshot.store.attrs(value)
             if not isinstance(value, Mapping) or name not in value:
                 raise LookupError(str(path))
             value = _plain(value[name])

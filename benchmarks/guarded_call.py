@@ -9,7 +9,9 @@ handles parsed once, dict uids, one flat function, no error handling, and only t
 access policies in Cedar (ours also evaluates the three conditions). The memoised variant
 also keeps the verified token and the decision in `cachetools` caches.
 
-The gate: ours is no slower than the stack by hand.
+The gate: ours, which remembers a token that held until it expires, is no slower than the
+stack by hand. The row with a new token in every call shows what the first call of a token
+costs, and does not gate.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -61,9 +64,10 @@ def tracer_provider() -> TracerProvider:
     return provider
 
 
-def token() -> str:
-    """Return a clinician's token that outlives the benchmark."""
+def token(number: int = 0) -> str:
+    """Return a clinician's token that outlives the benchmark; each number makes another."""
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "clara", "dept": "oncology"}
+    claims["jti"] = str(number)
     now = int(time.time())
     claims |= {"roles": ["clinician"], "iat": now, "exp": now + 3600}
     return jwt.encode(claims, SECRET, algorithm="HS256")
@@ -190,6 +194,7 @@ def composed_cases(bearer: str) -> list[Case]:
 def own_cases(bearer: str) -> list[Case]:
     """Return ours: with the token verified in every call, and with it verified before."""
     from guardrail import Guard
+    from guardrail.identity.providers import CACHE_SIZE
 
     os.environ["GUARDRAIL_BENCH_SECRET"] = SECRET
     guard = Guard.from_dir(BUNDLE, tracer_provider=tracer_provider())
@@ -202,8 +207,16 @@ def own_cases(bearer: str) -> list[Case]:
         with guard.acting_as(token=bearer):
             return guarded(PATIENT)
 
+    # More tokens than are remembered, each in its turn: none is known when it comes again.
+    tokens = cycle([token(number) for number in range(CACHE_SIZE + 500)])
+
+    def with_new_token() -> Any:
+        with guard.acting_as(token=next(tokens)):
+            return guarded(PATIENT)
+
     return [
         Case("guardrail, token in every call", with_token, HAND, goal=1.0),
+        Case("guardrail, a new token in every call", with_new_token, HAND),
         Case("guardrail, signed in before", signed_in(guard, bearer, guarded), MEMOISED),
     ]
 

@@ -142,6 +142,11 @@ def load_bundle(
             sources=sources,
         )
     )
+    if snapshot is not None and providers is not None:
+        for name, place in providers.entity_types.items():
+            if not snapshot.schema.declares(name):
+                message = f"The schema has no entity type {name}. Correct the name, or declare it."
+                faults.found.append(Fault("GR003", place, message))
     faults.stop()
     if snapshot is None or providers is None or bounds is None or audit is None:
         raise ConfigurationError("The bundle could not be read.")

@@ -112,6 +112,13 @@ class Schema:
         """Tell whether an action applies to anything; one that only groups others does not."""
         return not self._errors(f"permit(principal, action == {_uid(action)}, resource);")
 
+    def declares(self, name: str) -> bool:
+        """Tell whether the schema has an entity type of this name."""
+        return is_type_name(name) and not any(
+            "unrecognized entity type" in error
+            for _, error in self._errors(f"permit(principal is {name}, action, resource);")
+        )
+
     def fits(self, principal: str, action: Entity, resource: str) -> bool:
         """Tell whether the action applies to a principal and a resource of these types."""
         key = (principal, action, resource)

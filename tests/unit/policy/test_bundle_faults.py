@@ -186,6 +186,25 @@ def test_a_missing_folder_is_a_configuration_error(tmp_path):
         Guard.from_dir(tmp_path / "nowhere")
 
 
+def test_an_entity_type_of_a_token_mapping_must_stand_in_the_schema(make_bundle, monkeypatch):
+    monkeypatch.setenv("SECRET_OF_A_TEST", "x" * 32)
+    config = """[bundle]
+name = "a"
+version = "1"
+[identity.x]
+type = "jwt"
+issuer = "i"
+audience = "a"
+algorithms = ["HS256"]
+secret_env = "SECRET_OF_A_TEST"
+principal = { type = "User", id = "sub", in.Rolle = "roles" }
+"""
+    found = faults(make_bundle, **{"guardrail.toml": config})
+    assert [(code, place) for code, place, _ in found] == [("GR003", "guardrail.toml:10:1")]
+    right = config.replace("Rolle", "Role")
+    assert Guard.from_dir(make_bundle(**{"guardrail.toml": right})).name == "a"
+
+
 def test_every_wrong_entity_is_named(make_bundle):
     wrong = {"uid": {"type": "Team", "id": "a"}, "attrs": {}, "parents": []}
     good = {"uid": {"type": "Team", "id": "b"}, "attrs": {"level": 1}, "parents": []}

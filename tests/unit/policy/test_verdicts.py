@@ -2,10 +2,12 @@
 
 import itertools
 
+import cedarpy
 import pytest
 
-from guardrail.policy.decide import Verdict, judge
+from guardrail.policy.decide import Verdict, evaluate, judge
 from guardrail.policy.language import Policy
+from guardrail.values import Entity
 
 
 def policy(key, kind):
@@ -37,6 +39,25 @@ def test_allowed_only_by_an_exact_allow_with_a_grant_and_nothing_doubtful(
 
 def test_a_reason_that_is_none_of_ours_denies():
     verdict = Verdict("Allow", frozenset({"p0", "policy7"}), frozenset())
+    assert judge(verdict, POLICIES, ORDER).code == "evaluation_error"
+
+
+@pytest.mark.parametrize("value", ["1.5", "null", "NaN", "9223372036854775808", '"\\ud800"'])
+def test_what_cedar_has_no_decision_on_denies(value):
+    """Were such a value to reach Cedar in spite of all, its answer would still deny."""
+    policies = cedarpy.PolicySet.from_str(
+        "permit (principal, action, resource) when { context.x == context.x };"
+    )
+    user = Entity("User", "a")
+    verdict = evaluate(
+        policies,
+        cedarpy.Entities.from_json_str("[]"),
+        principal=user,
+        action=Entity("Action", "a"),
+        resource=user,
+        context=f'{{"x": {value}}}',
+    )
+    assert verdict.decision == "NoDecision"
     assert judge(verdict, POLICIES, ORDER).code == "evaluation_error"
 
 

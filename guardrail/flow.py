@@ -197,7 +197,8 @@ def _decide(call: Call) -> Wait | None:
         facing = Facing(identity, call.view, target.action.id, resource, call.now, app or {})
         call.stage = "facts"
         for source, names in question.wants:
-            facts[source.place] = source.compute(names, facing)
+            # Without names, the place is read whole: all that was passed.
+            facts[source.place] = source.compute(names or frozenset(facing.app), facing)
         call.stage = "decide"
     answer = question.decide(facts)
     decision = answer.decision

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from guardrail.errors import (
@@ -72,7 +72,7 @@ class Facing:
     action: str
     resource: Entity
     now: float
-    app: Mapping[str, FactValue]
+    app: Mapping[str, FactValue] = field(repr=False)
 
 
 class FactSource(Protocol):
@@ -109,7 +109,7 @@ class Admission:
     action: str
     resource: Entity
     now: float
-    value_of: Callable[[Path], FactValue]
+    value_of: Callable[[Path], FactValue] = field(repr=False)
 
 
 class Unmet(Exception):

@@ -84,6 +84,9 @@ class Deferred:
     def __repr__(self) -> str:
         return f"<protected function {self.__qualname__}>"
 
+    def __reduce__(self) -> str:
+        return self.__qualname__  # found by its name again, as functions are
+
 
 def guarded_parameter(function: Callable[..., Any], wanted: str | Auto | None) -> str:
     """Return the name of the guarded parameter, ``""`` for none; refuse what is unclear."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import struct
 from array import array
-from typing import Any
+from typing import Any, Final
 
 from guardrail._core.terms import ABOVE, BELOW, NOT_FINITE, OK, dtype_of
 
-_CODES = {
+_CODES: Final = {
     "bool": "B",  # as the byte it is: an array that claims to be bool may hold any byte
     **{"float16": "e", "float32": "f", "float64": "d"},
     **{"int8": "b", "int16": "h", "int32": "i", "int64": "q"},

@@ -1,7 +1,8 @@
 """Bundle to snapshot: load, check, decide. The only room that imports cedarpy.
 
 folder      the files of a bundle and their digest
-text        policy text before the parser sees it: places, bounds
+text        policy text and its places
+depth       bounds on text, before the parser sees it
 language    grants, prohibitions, conditions
 schema      the schema, and what the validator says of types
 entities    which entities are known

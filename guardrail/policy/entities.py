@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import cedarpy
@@ -33,9 +33,9 @@ class Subject:
     ``attrs`` are its attributes in Cedar's JSON, for the paths that annotations read.
     """
 
-    uid: Entity
+    uid: Entity = field(repr=False)
     handle: cedarpy.Entities
-    attrs: Mapping[str, Any]
+    attrs: Mapping[str, Any] = field(repr=False)
 
 
 class EntityStore:

@@ -18,6 +18,7 @@ from cedarpy import pst
 
 from guardrail.documents import decode
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.policy.depth import too_deep
 from guardrail.policy.text import Chunk, Source, split
 from guardrail.ports import ObligationType
 from guardrail.values import Clause
@@ -72,9 +73,11 @@ def read_policies(
         except ConfigurationError as error:
             faults.extend(error.faults)
             continue
-        chunks, deep = split(source)
-        faults.extend(deep)
-        for chunk in chunks:
+        for chunk in split(source):
+            deep = too_deep(chunk)
+            if deep is not None:
+                faults.append(deep)
+                continue
             try:
                 policy = _read_policy(chunk, f"p{len(policies)}", vocabulary)
                 if policy.id in seen:

@@ -19,8 +19,9 @@ from cedarpy import pst
 
 from guardrail.documents import decode
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.policy.depth import LIMIT_NESTING
 from guardrail.policy.language import Policy
-from guardrail.policy.text import LIMIT_NESTING, Chunk, Source
+from guardrail.policy.text import Chunk, Source
 from guardrail.values import Entity, Path
 
 #: A Cedar type as far as facts need it: a name, or ``("Set", element)``. A record's

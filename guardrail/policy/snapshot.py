@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -62,7 +62,7 @@ class Question:
 
     snapshot: Snapshot
     plan: Plan | None = None
-    subject: Subject | None = None
+    subject: Subject | None = field(default=None, repr=False)
     resource: Entity | None = None
     refusal: Decision | None = None
 
@@ -84,7 +84,7 @@ class Answer:
 
     decision: Decision
     question: Question
-    context: Mapping[str, Any]
+    context: Mapping[str, Any] = field(repr=False)
 
     def value_of(self, path: Path) -> FactValue:
         """Return the value at a path that an annotation reads; `LookupError` where absent."""

@@ -222,7 +222,10 @@ def _natural(value: FactValue, path: str, depth: int = 0) -> Any:
             name = _string(key, path)
             if name in _RESERVED:
                 raise BadFact(path, "`__entity` and `__extn` are Cedar's own; use Entity(...)")
-            record[name] = _natural(item, f"{path}.{name}", depth + 1)
+            # a key that is no plain name may be data, and data stays out of messages
+            is_plain = name.isascii() and name.isidentifier() and len(name) <= 64
+            where = f"{path}.{name}" if is_plain else f"{path}[...]"
+            record[name] = _natural(item, where, depth + 1)
         return record
     if isinstance(value, list | tuple | set | frozenset):
         return [_natural(item, f"{path}[]", depth + 1) for item in value]

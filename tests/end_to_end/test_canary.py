@@ -13,9 +13,7 @@ import dataclasses
 import gc
 import json
 import logging
-import pickle
-import random
-import traceback
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -24,164 +22,26 @@ import jwt
 import numpy as np
 import pytest
 from bundles import PATIENTS, SCHEMA
+from canaries import (
+    Boom,
+    FailingSink,
+    Hunt,
+    OwnFacts,
+    OwnObligation,
+    deny_in_handler,
+    raise_deep,
+    refuse_in_handler,
+)
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from guardrail import Entity, Guard, GuardrailError, GuardUnavailable, Principal, Resource
+from guardrail import Entity, Guard, GuardrailError, Principal, Resource
 from guardrail.audit import Spans
-from guardrail.ports import Facing, Unmet, Wait
+from guardrail.ports import Facing, Wait
 from guardrail.testing import FrozenClock, Recorder
 
 NOW = 1_700_000_000
-
-
-class Hunt:
-    """The canaries, what was seen, and whether the one is in the other."""
-
-    def __init__(self) -> None:
-        self._random = random.Random(4711)
-        self.planted: dict[str, str] = {}
-        self.seen: list[tuple[str, str]] = []
-
-    def text(self, where: str) -> str:
-        return self.plant(where, f"canary-{self._random.getrandbits(64):016x}")
-
-    def key(self, where: str) -> str:
-        return self.plant(where, f"canary key {self._random.getrandbits(64):016x}")
-
-    def whole(self, where: str) -> int:
-        number = self._random.randrange(10**15, 10**16)
-        self.plant(where, str(number))
-        return number
-
-    def real(self, where: str) -> float:
-        number = self._random.uniform(1, 10)
-        self.plant(where, repr(number)[:14])
-        return number
-
-    def plant(self, where: str, text: str) -> str:
-        assert text not in self.planted
-        self.planted[text] = where
-        return text
-
-    def see(self, channel: str, *things: object) -> None:
-        self.seen.extend((channel, str(thing)) for thing in things)
-
-    def see_error(self, error: BaseException | None, channel: str = "error") -> None:
-        """Look at all of an error but the locals of its frames."""
-        if error is None:
-            return
-        self.see(channel, str(error), repr(error), repr(error.args), repr(vars(error)))
-        self.see(f"{channel}, noted", *getattr(error, "__notes__", ()))
-        lines = traceback.TracebackException.from_exception(error, lookup_lines=False)
-        self.see(f"{channel}, printed", *lines.format_exception_only())
-        if isinstance(error, GuardrailError):
-            self.see(f"{channel}, pickled", pickle.dumps(error))
-        self.see_error(error.__cause__, f"cause of {channel}")
-        self.see_error(error.__context__, f"context of {channel}")
-
-    def leaks(self) -> set[str]:
-        return {
-            f"{where} leaked into {channel}"
-            for channel, text in self.seen
-            for canary, where in self.planted.items()
-            if canary in text
-        }
-
-
-class Boom(Exception):
-    """What a model raises."""
-
-
-# Where what raises stands: parts of the application's own, with a secret in their mouths.
-
-
-def raise_deep(secret: str) -> Any:
-    """Raise with the secret in the message, the note, the cause and the context."""
-    try:
-        raise KeyError(secret)
-    except KeyError as inner:
-        error = ValueError(f"about {secret}")
-        error.add_note(secret)
-        error.payload = secret  # type: ignore[attr-defined]
-        raise error from inner
-
-
-def refuse_in_handler(secret: str) -> Any:
-    """Raise what an obligation may raise, while an error with the secret is handled."""
-    try:
-        raise KeyError(secret)
-    except KeyError as inner:
-        raise Unmet("not met") from inner
-
-
-def deny_in_handler(secret: str) -> Any:
-    """Raise one of our own errors from a part that has no business to, with a chain."""
-    try:
-        raise KeyError(secret)
-    except KeyError as inner:
-        raise GuardUnavailable("not now") from inner
-
-
-class OwnFacts:
-    place = "own"
-    facts = frozenset({"value"})
-
-    def __init__(self, compute: Callable[[], Any]) -> None:
-        self._compute = compute
-
-    def compute(self, names: frozenset[str], facing: Facing) -> Any:
-        return {"value": self._compute()}
-
-
-class OwnObligation:
-    name = "own"
-    on_admit = True
-    on_release = False
-
-    def __init__(self, admit: Any = None, release: Any = None) -> None:
-        self._admit, self._release = admit, release
-        self.on_release = release is not None
-
-    def parse(self, clause: Any) -> str:
-        return clause.argument
-
-    def reads(self, demand: str) -> tuple[()]:
-        return ()
-
-    def merge(self, one: str, other: str) -> str:
-        return max(one, other)
-
-    def describe(self, demand: str) -> str:
-        return demand
-
-    def admit(self, demand: str, admission: Any) -> Any:
-        return self._admit() if self._admit else None
-
-    def release(self, demand: str, output: Any, admission: Any) -> Any:
-        return self._release()
-
-
-class FailingSink:
-    def __init__(self, step: str, secret: str) -> None:
-        self._step, self._secret = step, secret
-
-    def _pass(self, step: str) -> None:
-        if step == self._step:
-            raise_deep(self._secret)
-
-    def begin(self, guard: str, action: str, function: str) -> None:
-        self._pass("begin")
-
-    def enter(self, handle: None) -> None:
-        self._pass("enter")
-
-    def leave(self, handle: None, token: None) -> None:
-        self._pass("leave")
-
-    def end(self, handle: None, record: Any) -> None:
-        self._pass("end")
 
 
 # One case: a call with everything planted, and what is changed about it.
@@ -273,9 +133,10 @@ def own_facts(hunt: Hunt, compute: Callable[[str], Any]) -> dict[str, Any]:
     }
 
 
-def own_obligation(**methods: Any) -> dict[str, Any]:
+def own_obligation(hunt: Hunt, admit: Callable[[str], Any]) -> dict[str, Any]:
+    secret = hunt.text("obligation")
     return {
-        "obligations": (OwnObligation(**methods),),
+        "obligations": (OwnObligation(lambda: admit(secret)),),
         "policies": f'@id("demand") @own("x") forbid {PREDICT};',
     }
 
@@ -292,18 +153,16 @@ def raising(hunt: Hunt, kind: type[BaseException] = Boom) -> Any:
 
 
 DENIES = f'@id("no") @reason("Closed.") forbid {PREDICT};'
-ERRS = f'@id("errs") forbid {PREDICT} when {{ context.input.digest == context.app.purpose }};'
+ERRS = f'@id("errs") forbid {PREDICT} when {{ context.identity.issuer == context.time.date }};'
 OVERFLOWS = f"""@id("overflows") forbid {PREDICT} when {{
   principal has level && principal.level + 9223372036854775807 > 0 }};"""
 OWNER = f"""@id("owner") forbid {PREDICT} when {{
   context.app has owner && context.app.owner == principal }};"""
-NEED = f'@id("need") @quota("5/minute per context.app.at") forbid {PREDICT};'
-NOTED = (
-    f'@id("n") forbid {PREDICT} when {{ context.app has note && context.app.note.text == "x" }};'
-)
+COUNTS = f'@id("need") @quota("5/minute per context.app.count") forbid {PREDICT};'
+WHOLE = f'@id("whole") forbid {PREDICT} when {{ context.app == context.app }};'
 
 CASES: dict[str, Callable[[Hunt], Case]] = {
-    "allowed": lambda h: Case(h),
+    "allowed": Case,
     "allowed, a record": lambda h: Case(h).record(),
     "allowed, what an own source says": lambda h: Case(h, **own_facts(h, lambda s: h.whole("own"))),
     "nobody": lambda h: Case(h, "not_authenticated", nobody=True),
@@ -311,11 +170,7 @@ CASES: dict[str, Callable[[Hunt], Case]] = {
         h, "no_grant", principal=Principal("User", h.text("id"), attrs={"department": h.text("a")})
     ),
     "prohibited": lambda h: Case(h, "prohibited", DENIES),
-    "a fact is missing": lambda h: Case(
-        h, "evaluation_error", ERRS.replace("digest", "dtype + 1" if False else "digest")
-        .replace("context.app.purpose", "context.time.date").replace("input", "identity")
-        .replace("digest", "actor"),
-    ),
+    "a fact is missing": lambda h: Case(h, "evaluation_error", ERRS),
     "a sum overflows": lambda h: Case(h, "evaluation_error", OVERFLOWS),
     "unknown model": lambda h: Case(h, "unknown_entity", resource=Resource("Model", h.text("id"))),
     "unknown entity in a fact": lambda h: Case(
@@ -344,18 +199,17 @@ CASES: dict[str, Callable[[Hunt], Case]] = {
     ),
     "a fact of another type": lambda h: Case(h, "bad_fact", facts={"purpose": h.whole("fact")}),
     "a fact that poses as an entity": lambda h: Case(
-        h, "bad_fact", facts={"x": {"__entity": {"type": "User", "id": h.text("fact")}}}
+        h, "bad_fact", facts={"purpose": {"__entity": {"type": "User", "id": h.text("fact")}}}
     ),
     "a key of a fact": lambda h: Case(
-        h, "bad_fact", NOTED.replace("context.app.note.text ==", "context.app.note ==").replace(
-            '"x"', '{text: "x"}'), facts={"note": {h.key("key"): h.text("fact")}},
+        h, "bad_fact", WHOLE, facts={"note": {h.key("key"): h.text("fact")}}
     ),
     "too large": lambda h: Case(h, "too_large", bounds="input_bytes = 8"),
     "out of bounds": lambda h: Case(
         h, "input_rejected", value=np.array([[1.0, 2.0, 10 + h.real("tensor")]])
     ),
     "another shape": lambda h: Case(h, "input_rejected", value=np.array([h.real("tensor")])),
-    "objects": lambda h: Case(h, "input_rejected", value=np.array([h.text("tensor")], dtype=object)),
+    "objects": lambda h: Case(h, "input_rejected", value=np.array([h.text("tensor")], object)),
     "a list": lambda h: Case(h, "input_rejected", value=[h.text("list")]),
     "text": lambda h: Case(h, "input_rejected", value=h.text("text")),
     "an iterator": lambda h: Case(h, "input_rejected", value=iter([h.text("item")])),
@@ -371,8 +225,9 @@ CASES: dict[str, Callable[[Hunt], Case]] = {
         note={h.whole("name"): h.text("field")}
     ),
     "quota": lambda h: Case(h, "quota_exceeded", times=3),
-    "a quota without its key": lambda h: Case(h, "obligation_failed", NEED.replace(".at", ".count"),
-                                              facts={"purpose": h.text("fact")}),
+    "a quota without its key": lambda h: Case(
+        h, "obligation_failed", COUNTS, facts={"purpose": h.text("fact")}
+    ),
     "an output that can't be cut": lambda h: Case(
         h, "output_blocked", f'@id("coarse") @round("2") forbid {PREDICT};'
     ),
@@ -384,29 +239,19 @@ CASES: dict[str, Callable[[Hunt], Case]] = {
     "the model exits": lambda h: Case(h, "model", model=raising(h, SystemExit)),
     "a fact source raises": lambda h: Case(h, "internal_error", **own_facts(h, raise_deep)),
     "a fact source gives no number": lambda h: Case(h, "bad_fact", **own_facts(h, str)),
-    "an obligation raises": lambda h: Case(
-        h, "internal_error",
-        **own_obligation(admit=lambda secret=h.text("obligation"): raise_deep(secret)),
-    ),
+    "an obligation raises": lambda h: Case(h, "internal_error", **own_obligation(h, raise_deep)),
     "an obligation refuses in a handler": lambda h: Case(
-        h, "obligation_failed",
-        **own_obligation(admit=lambda secret=h.text("obligation"): refuse_in_handler(secret)),
+        h, "obligation_failed", **own_obligation(h, refuse_in_handler)
     ),
     "an obligation denies in a handler": lambda h: Case(
-        h, "internal_error",
-        **own_obligation(admit=lambda secret=h.text("obligation"): deny_in_handler(secret)),
+        h, "internal_error", **own_obligation(h, deny_in_handler)
     ),
     "an obligation that waited raises": lambda h: Case(
-        h, "internal_error",
-        **own_obligation(
-            admit=lambda secret=h.text("obligation"): Wait(lambda: raise_deep(secret))
-        ),
+        h, "internal_error", **own_obligation(h, lambda s: Wait(lambda: raise_deep(s)))
     ),
     "an obligation refuses after a wait": lambda h: Case(
         h, "obligation_failed",
-        **own_obligation(
-            admit=lambda secret=h.text("obligation"): Wait(int, lambda _: refuse_in_handler(secret))
-        ),
+        **own_obligation(h, lambda s: Wait(int, lambda _: refuse_in_handler(s))),
     ),
     **{
         f"a sink raises in {step}": lambda h, step=step: Case(
@@ -488,9 +333,10 @@ class Scene:
         caplog.set_level(logging.DEBUG)
         self._make_bundle, self._caplog, self._capfd = make_bundle, caplog, capfd
         self.exporter = InMemorySpanExporter()
-        self._provider = TracerProvider(shutdown_on_exit=False)
-        self._provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.provider = TracerProvider(shutdown_on_exit=False)
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.recorder = Recorder()
+        self.clock = FrozenClock(float(NOW))
 
     def guard(self, case: Case) -> Guard:
         schema = SCHEMA
@@ -507,14 +353,14 @@ class Scene:
                     "inputs/note.yaml": NOTE,
                 },
             ),
-            clock=FrozenClock(float(NOW)),
-            sinks=(Spans(tracer_provider=self._provider), self.recorder, *case.sinks),
+            clock=self.clock,
+            sinks=(Spans(tracer_provider=self.provider), self.recorder, *case.sinks),
             facts=case.sources,
             obligations=case.obligations,
         )
 
     def leaks(self) -> set[str]:
-        """Look into every channel and return what was found."""
+        """Look into every channel, empty it, and return what was ever found."""
         hunt = self.hunt
         for span in self.exporter.get_finished_spans():
             hunt.see("span", span.to_json(), repr(span.attributes), repr(span.status.description))
@@ -524,6 +370,9 @@ class Scene:
         for record in self.recorder.records:
             hunt.see("record", repr(record), json.dumps(dataclasses.asdict(record)))
         hunt.see("output", *self._capfd.readouterr())
+        self.exporter.clear()
+        self.recorder.records.clear()
+        self._caplog.clear()
         return hunt.leaks()
 
 
@@ -555,21 +404,139 @@ def attempt(hunt: Hunt, call: Callable[[], Any], *, code: str) -> None:
         hunt.see_error(caught)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("name", CASES)
-def test_no_secret_leaves(scene, hunt, name, way):
+def test_no_secret_leaves(scene, hunt, name):
     case = CASES[name](hunt)
     guard = scene.guard(case)
     options = {"action": case.action, "resource": case.resource, "facts": case.facts}
     if not case.nobody:
         options["principal"] = case.principal
-    for _ in range(case.times - 1):
-        way(guard, case, options)
-    attempt(hunt, lambda: way(guard, case, options), code=case.code)
-    gc.collect()
+    for way in WAYS:
+        scene.clock.advance(61)  # and every quota is whole again
+        for _ in range(case.times - 1):
+            way(guard, case, options)
+        # A block is left after its output was released: a sink that can't leave stops nothing.
+        too_late = name == "a sink raises in leave" and "enforce" in way.__name__
+        attempt(hunt, lambda way=way: way(guard, case, options), code="" if too_late else case.code)
+        assert len(scene.recorder.records) == case.times, way.__name__
+        assert len(scene.exporter.get_finished_spans()) == case.times, way.__name__
+        assert scene.leaks() == set(), way.__name__
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "sink" not in name])
+def test_no_secret_stands_in_a_decision(scene, hunt, name):
+    case = CASES[name](hunt)
+    guard = scene.guard(case)
+    decision = guard.decide(
+        principal=case.principal,
+        action=case.action,
+        resource=case.resource,
+        facts={"app": case.facts, "input": {"rows": hunt.whole("fact")}},
+    )
+    hunt.see("decision", repr(decision), json.dumps(guard.describe(decision)))
     assert scene.leaks() == set()
-    assert len(scene.recorder.records) == (0 if name == "a sink raises in begin" else case.times)
-    assert len(scene.exporter.get_finished_spans()) == case.times
+
+
+@pytest.mark.parametrize("what", ["principal", "resource", "facts"])
+def test_no_secret_leaves_from_a_callable_of_the_arguments(scene, hunt, what):
+    case = Case(hunt, "internal_error")
+    guard = scene.guard(case)
+    options = {"resource": case.resource, "principal": case.principal, "facts": case.facts}
+    secret = hunt.text("callable")
+    for say in (
+        lambda rows: raise_deep(secret),
+        lambda rows: secret,
+        lambda rows: {secret: secret},
+    ):
+        predict = guard.protect(action="predict", **{**options, what: say})(lambda rows: 1)
+        try:
+            predict(case.value)
+        except GuardrailError as error:
+            hunt.see_error(error)
+    assert len(scene.recorder.records) == 3
+    assert scene.leaks() == set()
+
+
+def test_no_secret_leaves_from_what_is_cancelled_abandoned_or_thrown_into(scene, hunt):
+    case = Case(hunt)
+    guard = scene.guard(case)
+    protect = guard.protect(
+        action="predict", resource=case.resource, principal=case.principal, input="rows"
+    )
+
+    @protect
+    async def waits(rows):
+        await asyncio.Event().wait()
+
+    @protect
+    def streams(rows):
+        yield case.model()
+        yield case.model()
+
+    async def main():
+        task = asyncio.ensure_future(waits(case.value))
+        await asyncio.sleep(0)
+        task.cancel(hunt.text("message of a cancellation"))
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+    items = streams(case.value)
+    next(items)
+    items.close()
+    items = streams(case.value)
+    next(items)
+    with pytest.raises(Boom):
+        items.throw(Boom(hunt.text("thrown")))
+    del items
+    waits(case.value).close()
+    gc.collect()
+    outcomes = [record.outcome for record in scene.recorder.records]
+    assert outcomes == ["cancelled", "abandoned", "raised", "abandoned"]
+    assert scene.leaks() == set()
+
+
+def test_no_secret_stands_in_the_repr_of_what_a_plugin_is_given(scene, hunt):
+    given = []
+
+    class Watching(OwnObligation):
+        def admit(self, demand: str, admission: Any) -> None:
+            given.append(admission)
+
+    class Looking(OwnFacts):
+        def compute(self, names: frozenset[str], facing: Facing) -> Any:
+            given.append(facing)
+            return {"value": 1}
+
+    case = Case(hunt, **own_facts(hunt, str))
+    case.sources, case.obligations = (Looking(int),), (Watching(int),)
+    case.policies += f'@id("demand") @own("x") forbid {PREDICT};'
+    guard = scene.guard(case)
+    options = {"action": case.action, "resource": case.resource, "facts": case.facts}
+    by_function(guard, case, {**options, "principal": case.principal})
+    facing, admission = given
+    for thing in (facing, admission, facing.identity, facing.view, case.principal, guard):
+        hunt.see(type(thing).__name__, repr(thing), str(thing))
+    hunt.see("scope", repr(guard.acting_as(case.principal)))
+    assert scene.leaks() == set()
+
+
+def test_the_hunt_finds_what_is_there(scene, hunt):
+    """Put a secret into each channel, and see that none of them is overlooked."""
+    guard = scene.guard(Case(hunt))
+    secret = hunt.text("secret")
+    with pytest.raises(GuardrailError), guard.enforce(action=secret, resource='Model::"tumour"'):
+        raise AssertionError  # denied, and an action's name does stand in its record
+    with scene.provider.get_tracer("test").start_as_current_span("test", attributes={"a": secret}):
+        pass
+    logging.getLogger("test").debug("", exc_info=ValueError(secret))
+    sys.stderr.write(secret)
+    error = GuardrailError("fine")
+    error.__context__ = KeyError(secret)
+    error.add_note(secret)
+    hunt.see_error(error)
+    found = {leak.rpartition(" into ")[2] for leak in scene.leaks()}
+    assert found >= {"span", "record", "log", "output", "error, noted", "context of error"}
+    hunt.planted.clear()
 
 
 # Tokens, good and bad.
@@ -611,7 +578,7 @@ TOKENS: dict[str, tuple[str, Callable[[Hunt], dict[str, Any]]]] = {
 def seek_token(hunt: Hunt, token: str) -> str:
     """Let the hunt know the token, and each of its parts but the header."""
     for part in token.split(".")[1:]:
-        if len(part) > 12:
+        if len(part) > 12 and part not in hunt.planted:
             hunt.plant("part of the token", part)
     return token
 
@@ -667,13 +634,16 @@ def test_no_claim_leaves_where_an_attribute_does_not_fit(scene, hunt, dept):
     secret = hunt.key("key within a claim")
     planted = json.loads(json.dumps(dept).replace("key", secret))
     token = jwt.encode(claims_of(hunt, dept=planted), scene.key, algorithm="HS256")
-    predict = guard.protect(action="predict", resource=case.resource, input="rows")(case.model)
+    predict = guard.protect(action="predict", resource=case.resource, input="rows")(
+        lambda rows: case.model()
+    )
 
     def call() -> None:
         with guard.acting_as(token=token):
             predict(case.value)
 
-    caught = pytest.raises(GuardrailError, call)
+    with pytest.raises(GuardrailError) as caught:
+        call()
     assert caught.value.code in ("bad_fact", "wrong_type")
     hunt.see_error(caught.value)
     assert scene.leaks() == set()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import copy
 import functools
 import inspect
+import pickle
+import sys
 import threading
+import types
 import typing
 
 import numpy as np
@@ -199,6 +203,23 @@ def test_the_output_of_an_async_callable_is_filtered(make_guard):
 
     with guard.acting_as(principal()):
         assert asyncio.run(guard.protect(**ON)(Scorer())(ROWS)) == 0.1
+
+
+def test_a_protected_call_method_of_a_class(guard, acting):
+    class Scorer:
+        @guard.protect(**ON)
+        async def __call__(self, patients):
+            return "awaited"
+
+    assert asyncio.run(Scorer()(ROWS)) == "awaited"
+
+
+def test_a_protected_coroutine_function_is_pickled_and_copied_by_name(guard, monkeypatch):
+    wrapper = guard.protect(**ON, input="rows")(coroutine)
+    monkeypatch.setitem(globals(), "coroutine", wrapper)
+    monkeypatch.setitem(sys.modules, __name__, types.SimpleNamespace(coroutine=wrapper))
+    assert pickle.loads(pickle.dumps(wrapper)) is wrapper  # noqa: S301
+    assert copy.copy(wrapper) is wrapper
 
 
 def test_an_abstract_method_stays_abstract(guard):

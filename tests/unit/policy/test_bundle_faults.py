@@ -82,6 +82,11 @@ def test_all_faults_are_reported_together(make_bundle):
         ("context" + ".a" * 5000, "GR102"),
         ("context" + '["a"]' * 5000, "GR102"),
         ("if true then true else " * 5000 + "true", "GR102"),
+        ("(" * 30 + "principal" + " has a.b)" * 30 + " has a.b", "GR102"),
+        ("(" * 30 + "principal" + " is User in principal)" * 30, "GR102"),
+        ("(" * 30 + "principal" + " has a.b) + 1" * 30, "GR102"),
+        ("[" * 30 + "principal" + " is User in principal].a" * 30 + " has a.b", "GR102"),
+        ("principal has a" + ".a" * 80, "GR102"),
         (" || ".join(["(" + " && ".join(["true"] * 80) + ")"] * 80), "GR102"),
     ],
 )
@@ -98,6 +103,8 @@ def test_deep_text_is_refused_before_the_parser_sees_it(make_bundle, expression,
         "[" + ", ".join(str(n) for n in range(5000)) + "].contains(context.input.rows)",
         "(" * 30 + "true" + ")" * 30,
         " && ".join(["(context.input.rows == 1 || context.input.rows == 2)"] * 60),
+        '(context has app.note.text && principal is User in Role::"auditor") '
+        '|| (context has app.note && (principal is User in Role::"analyst"))',
     ],
 )
 def test_text_within_the_bounds_loads(make_guard, expression):

@@ -1,0 +1,218 @@
+"""What ships keeps the house rules: names, docstrings, handlers, sizes, no hidden state."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import guardrail
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "guardrail"
+#: The template is the user's from the start, and keeps no rules but its own.
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.parts)
+DOCUMENTED = {
+    "ConfigurationError", "Decision", "Denied", "Enforcement", "Entity", "Fault", "Guard",
+    "GuardUnavailable", "GuardrailError", "InputRejected", "NotAuthenticated", "NotAuthorized",
+    "OutputBlocked", "Place", "Principal", "QuotaExceeded", "Record", "Resource", "__version__",
+}  # fmt: skip
+#: Only these may catch everything: the flow, which makes a denial of it, and the trail, for
+#: which each sink is foreign code.
+CATCH_EXCEPTION = {"flow.py", "audit/trail.py"}
+#: And these what interrupts: the drivers pass it on, after the call has its record.
+CATCH_ALL = CATCH_EXCEPTION | {"drivers.py"}
+LIMIT_LINES = 500
+
+every_module = pytest.mark.parametrize(
+    "path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES]
+)
+
+Documentable = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def named(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def test_the_public_names_are_exactly_the_documented_ones():
+    assert set(guardrail.__all__) == DOCUMENTED
+    assert len(guardrail.__all__) == len(DOCUMENTED)
+    assert sorted(guardrail.__all__) == guardrail.__all__
+    for name in guardrail.__all__:
+        assert hasattr(guardrail, name)
+
+
+def test_importing_everything_brings_the_public_names_and_no_others():
+    namespace: dict[str, object] = {}
+    exec("from guardrail import *", namespace)  # noqa: S102
+    assert namespace.keys() - {"__builtins__"} == DOCUMENTED
+
+
+def test_every_denial_is_a_public_class_and_stands_in_the_documentation():
+    text = (ROOT / "docs" / "codes.md").read_text("utf-8")
+    stack = [guardrail.Denied]
+    while stack:
+        kind = stack.pop()
+        stack.extend(kind.__subclasses__())
+        assert getattr(guardrail, kind.__name__) is kind
+        assert f"`{kind.__name__}`" in text or kind is guardrail.Denied
+
+
+def test_types_ship():
+    assert (PACKAGE / "py.typed").is_file()
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert "py.typed" in settings["tool"]["setuptools"]["package-data"]["guardrail"]
+
+
+def public(body: list[ast.stmt], within: str = "") -> Iterator[tuple[str, Documentable]]:
+    """Yield the public classes, functions and methods, but not what stands in functions."""
+    for node in body:
+        if not isinstance(node, Documentable) or node.name.startswith(("_", "test_")):
+            continue  # the tests of a contract have claims for names
+        if any("overload" in ast.unparse(mark) for mark in node.decorator_list):
+            continue
+        yield f"{within}{node.name}", node
+        if isinstance(node, ast.ClassDef):
+            yield from public(node.body, f"{within}{node.name}.")
+
+
+@every_module
+def test_every_module_and_public_name_has_a_docstring(path):
+    tree = parsed(path)
+    assert ast.get_docstring(tree), "the module"
+    bare = {name for name, node in public(tree.body) if not ast.get_docstring(node)}
+    assert bare == set()
+
+
+@every_module
+def test_no_assert_and_no_note_to_self_ships(path):
+    asserts = [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.Assert)]
+    assert asserts == []
+    text = path.read_text("utf-8")
+    assert [word for word in ("TODO", "FIXME", "XXX", "HACK") if word in text] == []
+
+
+@every_module
+def test_no_module_is_over_its_size(path):
+    assert len(path.read_text("utf-8").splitlines()) <= LIMIT_LINES
+
+
+def caught(tree: ast.Module) -> set[str]:
+    """Return which of the widest exceptions the handlers of a module catch."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            leaves = ast.walk(node.type or ast.Name("bare"))
+            names |= {leaf.id for leaf in leaves if isinstance(leaf, ast.Name)}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+            names |= {leaf.id for leaf in node.args if isinstance(leaf, ast.Name)}
+    return names & {"Exception", "BaseException", "bare"}
+
+
+@every_module
+def test_only_the_flow_and_the_trail_catch_everything(path):
+    allowed = set()
+    if named(path) in CATCH_EXCEPTION:
+        allowed.add("Exception")
+    if named(path) in CATCH_ALL:
+        allowed.add("BaseException")
+    assert caught(parsed(path)) <= allowed
+
+
+# Hidden state.
+
+MUTABLE = {"list", "dict", "set", "bytearray", "defaultdict", "deque", "Counter", "OrderedDict"}
+DISPLAYS = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
+MUTATORS = {
+    "append", "extend", "insert", "remove", "pop", "popitem", "clear", "update", "setdefault",
+    "add", "discard", "sort", "reverse", "appendleft", "popleft",
+}  # fmt: skip
+
+
+def is_mutable(value: ast.expr | None) -> bool:
+    if isinstance(value, ast.Call):
+        name = ast.unparse(value.func).rpartition(".")[2]
+        return name in MUTABLE or name.endswith("Cache")
+    return isinstance(value, DISPLAYS)
+
+
+def state(tree: ast.Module) -> set[str]:
+    """Return what in a module could remember from one call to the next, as sentences.
+
+    A mutable value at module level must be `Final`, and nothing may change it afterwards;
+    no function declares a ``global``; a memory of results has a bound.
+    """
+    found: set[str] = set()
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            targets = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            names.update(targets)
+            if is_mutable(node.value):
+                found.update(f"{name} is mutable" for name in targets if name != "__all__")
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+            if is_mutable(node.value) and "Final" not in ast.unparse(node.annotation):
+                found.add(f"{node.target.id} is mutable")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            found.add(f"{', '.join(node.names)} declared global")
+        elif isinstance(node, ast.Attribute | ast.Subscript):
+            if isinstance(node.ctx, ast.Store | ast.Del) and _is(node.value, names):
+                found.add(f"{ast.unparse(node)} is set")
+            elif getattr(node, "attr", "") in MUTATORS and _is(node.value, names):
+                found.add(f"{ast.unparse(node)} is called")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            marks = {ast.unparse(mark).rpartition("functools.")[2] for mark in node.decorator_list}
+            if marks & {"cache", "lru_cache", "lru_cache()", "lru_cache(maxsize=None)"}:
+                found.add(f"{node.name} remembers without a bound")
+    return found
+
+
+def _is(node: ast.expr, names: set[str]) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
+
+
+@every_module
+def test_no_module_holds_state(path):
+    """But in context variables, which are `Final` and set through their own methods."""
+    assert state(parsed(path)) == set()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "seen = {}",
+        "seen: dict[str, int] = dict()",
+        "_cache = LRUCache(5)",
+        "_seen: Final = {}\ndef f(key):\n    _seen[key] = 1",
+        "_seen: Final = set()\ndef f(key):\n    _seen.add(key)",
+        "count = 0\ndef f():\n    global count\n    count += 1",
+        "@functools.cache\ndef f(key): ...",
+        "@lru_cache(maxsize=None)\ndef f(key): ...",
+    ],
+)
+def test_state_is_found(source):
+    assert state(ast.parse(source)) != set()
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("try: ...\nexcept Exception: ...", {"Exception"}),
+        ("try: ...\nexcept (ValueError, BaseException): ...", {"BaseException"}),
+        ("try: ...\nexcept: ...", {"bare"}),
+        ("with contextlib.suppress(Exception): ...", {"Exception"}),
+        ("try: ...\nexcept ValueError: ...", set()),
+    ],
+)
+def test_a_handler_of_everything_is_found(source, found):
+    assert caught(ast.parse(source)) == found

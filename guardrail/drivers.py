@@ -15,7 +15,6 @@ from typing import Any
 from guardrail.errors import Denied, OutputBlocked
 from guardrail.flow import (
     Call,
-    Target,
     advance,
     block,
     enter,
@@ -26,7 +25,7 @@ from guardrail.flow import (
     resume,
     settle,
 )
-from guardrail.ports import Wait
+from guardrail.ports import Target, Wait
 from guardrail.values import Decision
 
 

@@ -27,7 +27,7 @@ from guardrail.errors import (
     GuardUnavailable,
     NotAuthorized,
 )
-from guardrail.ports import Admission, Facing, ObligationType, Rooms, Unmet, Wait
+from guardrail.ports import Admission, Facing, ObligationType, Target, Unmet, Wait
 from guardrail.values import (
     NO_INPUT,
     Decision,
@@ -58,45 +58,6 @@ def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
     return {name: by_name[name] for name in names if name in by_name}
 
 
-class Target:
-    """What is constant over all calls of one protected function.
-
-    ``resource``, ``principal`` and ``facts`` may be callables of the call's arguments.
-    ``input_name`` is the guarded parameter, ``""`` where there is none. ``streams`` says
-    that items leave one by one, so that no obligation can work on the output as a whole.
-    """
-
-    __slots__ = (
-        "action", "facts", "function", "input_name", "principal", "resource", "rooms", "streams",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        rooms: Rooms,
-        function: str,
-        action: Entity,
-        resource: Entity | Callable[..., Entity],
-        principal: Principal | Callable[..., Principal] | None = None,
-        facts: Mapping[str, FactValue] | Callable[..., Mapping[str, FactValue]] | None = None,
-        input_name: str = "",
-        streams: bool = False,
-    ) -> None:
-        self.rooms = rooms
-        self.function = function
-        self.action = action
-        self.resource = resource
-        self.principal = principal
-        self.facts = facts
-        self.input_name = input_name
-        self.streams = streams
-
-    @property
-    def asks_arguments(self) -> bool:
-        """Whether any of its parts is a callable of the call's arguments."""
-        return callable(self.resource) or callable(self.principal) or callable(self.facts)
-
-
 class Call:
     """One call, from its start to its one record. The snapshot is pinned for it."""
 
@@ -114,10 +75,10 @@ class Call:
         self.snapshot = rooms.snapshot
         self.value = value
         self.arguments = arguments
-        self.decision_id = rooms.new_id()
         self.parent = _RUNNING.get()
-        self.now = rooms.clock.now()
-        self.started_at = rooms.clock.elapsed()
+        self.decision_id = ""
+        self.now = 0.0
+        self.started_at = 0.0
         self.admitted_at = 0.0
         self.returned_at = 0.0
         self.ended_at = 0.0
@@ -144,8 +105,11 @@ class Call:
 
 
 def _begin(call: Call) -> Wait | None:
-    target = call.target
-    call.handle = call.rooms.sink.begin(call.snapshot.name, target.action.id, target.function)
+    target, rooms = call.target, call.rooms
+    call.decision_id = rooms.new_id()
+    call.now = rooms.clock.now()
+    call.started_at = rooms.clock.elapsed()
+    call.handle = rooms.sink.begin(call.snapshot.name, target.action.id, target.function)
     return None
 
 
@@ -331,7 +295,7 @@ def leave(call: Call, token: Any) -> None:
 
 def release(call: Call, output: Any) -> Any:
     """Return what may leave of the model's output, after its record stands; or raise."""
-    call.returned_at = call.rooms.clock.elapsed()
+    _mark_return(call)
     call.stage = "release"
     try:
         kind: Any = type(output)
@@ -359,22 +323,28 @@ def release(call: Call, output: Any) -> Any:
     raise _denied(call, "blocked", error)
 
 
+def _mark_return(call: Call) -> None:
+    """Note when the model returned. A clock that fails is found out by the record."""
+    with suppress(Exception):
+        call.returned_at = call.returned_at or call.rooms.clock.elapsed()
+
+
 def block(call: Call, message: str) -> Denied:
     """End a call whose output may not leave; return the error to raise."""
-    call.returned_at = call.returned_at or call.rooms.clock.elapsed()
+    _mark_return(call)
     call.stage = "release"
     return _denied(call, "blocked", Unmet(message, code="output_blocked").denial())
 
 
 def finish(call: Call) -> None:
     """A stream has ended by itself; nothing was held back."""
-    call.returned_at = call.rooms.clock.elapsed()
+    _mark_return(call)
     conclude(call, "released")
 
 
 def interrupt(call: Call, error: BaseException) -> None:
     """The model raised, or was cancelled, or its generator closed. The error goes on as it is."""
-    call.returned_at = call.returned_at or call.rooms.clock.elapsed()
+    _mark_return(call)
     outcome: Outcome = "raised"
     if isinstance(error, CancelledError):
         outcome = "cancelled"
@@ -433,10 +403,9 @@ def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
     if call.recorded:
         return
     call.recorded = True
-    record = _record(call, outcome, error)
     fault: Denied
     try:
-        call.rooms.sink.end(call.handle, record)
+        call.rooms.sink.end(call.handle, _record(call, outcome, error))
     except Denied as denied:
         fault = denied
     except Exception:

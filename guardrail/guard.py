@@ -18,10 +18,9 @@ from guardrail.bundle import Bundle, load_bundle
 from guardrail.drivers import Enforcement
 from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import take_view
-from guardrail.flow import Target
 from guardrail.identity import ActingAs, current
 from guardrail.policy import read_uid
-from guardrail.ports import Clock, FactSource, ObligationType, Rooms, Sink, SystemClock
+from guardrail.ports import Clock, FactSource, ObligationType, Rooms, Sink, SystemClock, Target
 from guardrail.values import Decision, Entity, FactValue, Identity, Principal, View
 from guardrail.wrapper import AUTO, Auto, guarded_parameter, wrap
 

@@ -309,3 +309,42 @@ class Rooms:
         self.clock = clock
         self.new_id = new_id
         self.backend = backend
+
+
+class Target:
+    """What is constant over all calls of one protected function.
+
+    ``resource``, ``principal`` and ``facts`` may be callables of the call's arguments.
+    ``input_name`` is the guarded parameter, ``""`` where there is none. ``streams`` says
+    that items leave one by one, so that no obligation can work on the output as a whole.
+    """
+
+    __slots__ = (
+        "action", "facts", "function", "input_name", "principal", "resource", "rooms", "streams",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        function: str,
+        action: Entity,
+        resource: Entity | Callable[..., Entity],
+        principal: Principal | Callable[..., Principal] | None = None,
+        facts: Mapping[str, FactValue] | Callable[..., Mapping[str, FactValue]] | None = None,
+        input_name: str = "",
+        streams: bool = False,
+    ) -> None:
+        self.rooms = rooms
+        self.function = function
+        self.action = action
+        self.resource = resource
+        self.principal = principal
+        self.facts = facts
+        self.input_name = input_name
+        self.streams = streams
+
+    @property
+    def asks_arguments(self) -> bool:
+        """Whether any of its parts is a callable of the call's arguments."""
+        return callable(self.resource) or callable(self.principal) or callable(self.facts)

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from guardrail.drivers import begin, run_async_generator, run_coroutine, run_generator
 from guardrail.errors import ConfigurationError
-from guardrail.flow import Target, enter, interrupt, leave, release
+from guardrail.flow import enter, interrupt, leave, release
+from guardrail.ports import Target
 
 _PREFIX: Final = "_guardrail_"
 
@@ -69,7 +70,9 @@ class Deferred:
         self.__qualname__ = start.__qualname__
         self.__module__ = start.__module__
         self.__doc__ = start.__doc__
-        self.__signature__ = inspect.signature(start)
+        signature = inspect.signature(start)
+        if inspect.signature(self) != signature:  # a partial's, a bound method's
+            self.__signature__ = signature
         self.__dict__.update(
             (name, value) for name, value in vars(start).items() if name not in self.__dict__
         )

@@ -135,7 +135,7 @@ def _string(value: FactValue, path: str) -> str:
         valid = True
     if not valid:
         raise BadFact(path, "expected text of whole characters, got a lone surrogate")
-    return str(value)
+    return value if type(value) is str else str.__str__(value)  # not a subclass's own `__str__`
 
 
 def _bool(value: FactValue, path: str) -> bool:

@@ -711,3 +711,45 @@ def test_enforce_with_an_undeclared_action_or_unknown_resource_denies(guard, rec
             with pytest.raises(Denied), guard.enforce(**{**ON, **changed}, input=ROWS):
                 raise AssertionError
     assert [code for _, code in outcomes(recorder)] == ["undeclared_action", "unknown_entity"]
+
+
+class Stopped:
+    """A clock that has failed, or fails after a while."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def now(self):
+        return self.elapsed()
+
+    def elapsed(self):
+        self.left -= 1
+        if self.left < 0:
+            raise OSError("secret")
+        return 1_700_000_000.0
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_a_clock_that_fails_denies(make_bundle, after):
+    sink = Sink()
+    guard = Guard.from_dir(make_bundle(), sinks=(sink,), clock=Stopped(after))
+    predict = guard.protect(**ON)(lambda patients: 1)
+    with guard.acting_as(principal()), pytest.raises(GuardUnavailable) as caught:
+        predict(ROWS)
+    assert caught.value.code in ("internal_error", "audit_unavailable")
+    assert "secret" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_text_of_a_subclass_is_taken_for_what_it_holds(make_guard):
+    class Sly(str):
+        def __str__(self):
+            return "sale"
+
+    guard = make_guard(
+        '@id("g") permit (principal, action == Action::"predict", resource) '
+        'when { context.app has purpose && context.app.purpose == "sale" };'
+    )
+    asked = {"principal": principal(), **ON}
+    assert guard.decide(**asked, facts={"app": {"purpose": "sale"}}).allowed
+    assert not guard.decide(**asked, facts={"app": {"purpose": Sly("care")}}).allowed

@@ -7,6 +7,7 @@ language    grants, prohibitions, conditions
 schema      the schema, and what the validator says of types
 entities    which entities are known
 reads       what policies can read
+plan        what a call of each action needs
 load        all of it, in order: from a folder to a snapshot
 typing      facts from Python to Cedar
 decide      one evaluation, and what it means

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import cedarpy
 
@@ -20,13 +20,11 @@ from guardrail.errors import Denied
 from guardrail.policy.decide import Judgement, evaluate, judge
 from guardrail.policy.entities import EntityStore, Subject
 from guardrail.policy.language import Policy
+from guardrail.policy.plan import Plan, Shape
 from guardrail.policy.schema import CedarType, Schema
 from guardrail.policy.typing import BadFact, TypeAt, entities_in, scan, to_cedar
 from guardrail.ports import FactSource, ObligationType
 from guardrail.values import Decision, Entity, FactValue, Obligation, Path, PolicyError, Principal
-
-#: The typed read set of an action: names to types, or to the names below them.
-Shape: TypeAlias = "dict[str, CedarType | Shape]"
 
 #: Sets of conditions whose merged obligations are kept.
 _MERGED_LIMIT: Final = 4096
@@ -36,21 +34,6 @@ _MESSAGES: Final = {
     "no_grant": "No policy grants this call. Ask for a grant, or call as somebody who has one.",
     "evaluation_error": "A policy that could forbid this call could not be evaluated.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a call of one action needs, found at load.
-
-    ``wants`` are the fact sources with the names to compute, ``shape`` the types of all
-    that goes into context, ``reads`` the paths that each policy reads (for the errors).
-    """
-
-    action: Entity
-    has_grant: bool
-    wants: tuple[tuple[FactSource, frozenset[str]], ...]
-    shape: Shape
-    reads: Mapping[str, frozenset[tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)

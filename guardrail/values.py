@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from guardrail.errors import Place
 
@@ -308,9 +308,10 @@ class Decision:
 Outcome: TypeAlias = Literal["released", "denied", "blocked", "raised", "cancelled", "abandoned"]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What the audit keeps of one call. It never holds inputs, outputs, claims or messages.
+
+    A named tuple: made once per call, at a tenth of what a frozen dataclass costs.
 
     ``started_at`` is in seconds since the epoch; the durations are in seconds.
     ``error_type`` is the class name of an exception that the model raised, or that a step

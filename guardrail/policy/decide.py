@@ -17,6 +17,7 @@ import cedarpy
 from guardrail.policy.language import Policy
 from guardrail.values import Entity
 
+_NONE: Final[frozenset[str]] = frozenset()
 _ERRED: Final = re.compile(r"error while evaluating policy `(p[0-9]+)`: ")
 
 
@@ -50,13 +51,13 @@ def evaluate(
         "context": context,
     }
     result = cedarpy.is_authorized(request, policies, entities)
-    named = [_ERRED.match(text) for text in result.diagnostics.errors]
-    return Verdict(
-        decision=result.decision.value,
-        reasons=frozenset(result.diagnostics.reasons),
-        errors=frozenset(found[1] for found in named if found),
-        lost=not all(named),
-    )
+    diagnostics = result.diagnostics
+    decision, reasons = result.decision.value, frozenset(diagnostics.reasons)
+    if not diagnostics.errors:
+        return Verdict(decision, reasons, _NONE)
+    named = [_ERRED.match(text) for text in diagnostics.errors]
+    erred = frozenset(found[1] for found in named if found)
+    return Verdict(decision, reasons, erred, lost=not all(named))
 
 
 @dataclass(frozen=True, slots=True)

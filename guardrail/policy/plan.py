@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from guardrail.errors import Fault
 from guardrail.policy.language import Policy, Vocabulary
 from guardrail.policy.reads import Reads, applies_to, read_of
-from guardrail.policy.schema import CedarType, Schema
+from guardrail.policy.schema import ANY, RECORD, CedarType, Schema
 from guardrail.ports import FactSource
 from guardrail.values import Entity, Path
 
@@ -34,12 +34,14 @@ class Plan:
 
     ``wants`` are the fact sources with the names to compute, ``shape`` the types of all
     that goes into context, ``reads`` the paths that each policy reads (for the errors).
+    ``may_hold_entities`` is false where no fact that is read can be or hold an entity.
     """
 
     action: Entity
     has_grant: bool
     wants: tuple[tuple[FactSource, frozenset[str]], ...]
     shape: Shape
+    may_hold_entities: bool
     reads: Mapping[str, frozenset[tuple[str, ...]]]
 
 
@@ -130,6 +132,7 @@ def _plan(
         has_grant=any(policy.kind == "grant" for policy in found.policies),
         wants=_wants(shape, by_place),
         shape=shape,
+        may_hold_entities=_may_hold_entities(shape),
         reads={
             key: frozenset(
                 _to_entity(action, path, types) for path, whole in paths if whole and path
@@ -159,6 +162,15 @@ def _to_entity(action: Entity, path: tuple[str, ...], types: Types) -> tuple[str
         if types.get((action, Path("context", path[:length]))) == "Entity":
             return path[:length]
     return path
+
+
+def _may_hold_entities(shape: Shape) -> bool:
+    return any(
+        _may_hold_entities(kind)
+        if isinstance(kind, dict)
+        else kind in ("Entity", RECORD, ("Set", ANY))
+        for kind in shape.values()
+    )
 
 
 def _put(shape: Shape, path: tuple[str, ...], kind: CedarType) -> None:

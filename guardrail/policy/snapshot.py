@@ -26,8 +26,11 @@ from guardrail.policy.typing import BadFact, TypeAt, entities_in, scan, to_cedar
 from guardrail.ports import FactSource, ObligationType
 from guardrail.values import Decision, Entity, FactValue, Obligation, Path, PolicyError, Principal
 
-#: Sets of conditions whose merged obligations are kept.
-_MERGED_LIMIT: Final = 4096
+#: Answers of each kind that a snapshot keeps.
+_REMEMBERED: Final = 4096
+
+#: Context holds converted facts only: no cycles, and no number that JSON does not have.
+_to_json: Final = json.JSONEncoder(check_circular=False, allow_nan=False).encode
 
 _MESSAGES: Final = {
     "undeclared_action": "The schema declares no such action that applies to anything.",
@@ -132,7 +135,7 @@ class Snapshot:
         self._one_set = one_set
         self._by_key = {policy.key: policy for policy in policies}
         self._order = {key: index for index, key in enumerate(self._by_key)}
-        self._merged: dict[tuple[str, ...], tuple[Obligation, ...]] = {}
+        self._allowed: dict[frozenset[str], Decision] = {}
         self._entity_types: dict[tuple[Entity, str, str], bool] = {}
 
     def _denial(self, code: str, message: str, *, path: str = "", **rest: Any) -> Decision:
@@ -178,7 +181,7 @@ class Snapshot:
         except BadFact as error:
             refusal = self._denial("bad_fact", f"{error.path}: {error.message}.", path=error.path)
             return Answer(refusal, question, {})
-        for path, entity in entities_in(context, "context"):
+        for path, entity in entities_in(context, "context") if plan.may_hold_entities else ():
             if entity != subject.uid and not self.store.knows(entity):
                 message = f"{path}: expected an entity of the bundle."
                 return Answer(self._denial("unknown_entity", message, path=path), question, {})
@@ -191,10 +194,17 @@ class Snapshot:
             principal=subject.uid,
             action=plan.action,
             resource=resource,
-            context=json.dumps(context),
+            context=_to_json(context),
         )
-        judgement = judge(verdict, self._by_key, self._order)
-        return Answer(self._decision(judgement, plan, context), question, context)
+        # An allow without errors follows from its reasons alone, and they are few.
+        is_clean = verdict.decision == "Allow" and not verdict.errors and not verdict.lost
+        decision = self._allowed.get(verdict.reasons) if is_clean else None
+        if decision is None:
+            judgement = judge(verdict, self._by_key, self._order)
+            decision = self._decision(judgement, plan, context)
+            if is_clean and decision.allowed and len(self._allowed) < _REMEMBERED:
+                self._allowed[verdict.reasons] = decision
+        return Answer(decision, question, context)
 
     def _decision(self, judgement: Judgement, plan: Plan, context: Mapping[str, Any]) -> Decision:
         deciding = judgement.deciding
@@ -221,22 +231,16 @@ class Snapshot:
 
     def _obligations(self, conditions: tuple[Policy, ...]) -> tuple[Obligation, ...]:
         """Return the merged demands of the conditions that matched, in the flow's order."""
-        key = tuple(policy.key for policy in conditions)
-        merged = self._merged.get(key)
-        if merged is None:
-            demands: dict[str, Obligation] = {}
-            for policy in conditions:
-                for name, demand in policy.demands:
-                    before = demands.get(name)
-                    if before is None:
-                        demands[name] = Obligation(name, demand, (policy.id,))
-                    else:
-                        both = self.obligations[name].merge(before.demand, demand)
-                        demands[name] = Obligation(name, both, (*before.policies, policy.id))
-            merged = tuple(demands[name] for name in self.obligations if name in demands)
-            if len(self._merged) < _MERGED_LIMIT:
-                self._merged[key] = merged
-        return merged
+        demands: dict[str, Obligation] = {}
+        for policy in conditions:
+            for name, demand in policy.demands:
+                before = demands.get(name)
+                if before is None:
+                    demands[name] = Obligation(name, demand, (policy.id,))
+                else:
+                    both = self.obligations[name].merge(before.demand, demand)
+                    demands[name] = Obligation(name, both, (*before.policies, policy.id))
+        return tuple(demands[name] for name in self.obligations if name in demands)
 
     def _type_at(self, action: Entity, path: str) -> CedarType | None:
         root, *attrs = path.split(".")
@@ -252,7 +256,7 @@ class Snapshot:
             else:
                 asked = Path(names[0], tuple(names[1:]))
                 accepted = type_name in self.schema.accepts_type(action, asked, [type_name])
-            if len(self._entity_types) < _MERGED_LIMIT:
+            if len(self._entity_types) < _REMEMBERED:
                 self._entity_types[key] = accepted
         return accepted
 

@@ -368,7 +368,7 @@ class Scene:
         for line in self._caplog.records:
             hunt.see("log", formatter.format(line), repr(line.args), repr(vars(line)))
         for record in self.recorder.records:
-            hunt.see("record", repr(record), json.dumps(dataclasses.asdict(record)))
+            hunt.see("record", repr(record), json.dumps(record._asdict()))
         hunt.see("output", *self._capfd.readouterr())
         self.exporter.clear()
         self.recorder.records.clear()

@@ -18,8 +18,11 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+EXTENDING = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+
+
+def blocks(language, text=README):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def commands():
@@ -37,15 +40,28 @@ def checkout(tmp_path_factory):
     return folder
 
 
-def test_python_blocks_print_what_they_say(checkout, monkeypatch):
+@pytest.mark.parametrize("text", [README, EXTENDING], ids=["README.md", "extending.md"])
+def test_python_blocks_print_what_they_say(checkout, monkeypatch, text):
     monkeypatch.chdir(checkout)
     namespace = {"__name__": "readme"}
-    for block in blocks("python"):
+    for block in blocks("python", text):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102
+            exec(compile(block, "<text>", "exec"), namespace)  # noqa: S102
         promised = re.findall(r"# -> (.*)$", block, re.MULTILINE)
         assert printed.getvalue().splitlines() == promised
+    for name, kind in namespace.items():
+        if name.startswith("Test"):
+            run_suite(kind)
+
+
+def run_suite(kind):
+    """Run the tests of a class as pytest would: what a text shows as a suite must pass."""
+    suite = kind()
+    tests = [name for name in dir(suite) if name.startswith("test_")]
+    assert tests
+    for name in tests:
+        getattr(suite, name)()
 
 
 def test_first_block_needs_nothing_but_the_bundle():
@@ -77,7 +93,7 @@ def test_cedar_blocks_parse_and_fit_the_shipped_schema(policy):
     assert result.validation_passed, result.errors
 
 
-@pytest.mark.parametrize("text", ["README.md", "SECURITY.md", "docs/codes.md"])
+@pytest.mark.parametrize("text", ["README.md", "SECURITY.md", "docs/codes.md", "docs/extending.md"])
 def test_links_lead_to_files(text):
     path = ROOT / text
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):

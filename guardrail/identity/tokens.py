@@ -52,12 +52,10 @@ class Verifier:
     __slots__ = ("_jws", "_key", "_settings")
 
     def __init__(self, settings: JwtSettings, key: Any) -> None:
-        from jwt import PyJWK, PyJWS
+        from jwt import PyJWS
 
         self._settings = settings
-        # As a JWK the key is prepared once, and bound to its one algorithm.
-        as_jwk = PyJWS().get_algorithm_by_name(settings.algorithm).to_jwk(key, as_dict=True)
-        self._key = PyJWK(as_jwk, algorithm=settings.algorithm)
+        self._key = key
         self._jws = PyJWS(
             algorithms=[settings.algorithm],
             options={"verify_signature": True, "enforce_minimum_key_length": True},

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Final, TypeAlias
 
@@ -291,8 +292,21 @@ def validate(policies: Sequence[Policy], schema: Schema) -> list[Fault]:
         said = message.removeprefix(f"for policy `{key}`").lstrip(",: ")
         names = [part for quoted in re.findall(r"`([^`]+)`", said) for part in _parts(quoted)]
         place = policy.chunk.mention(*names)
+        if place == policy.place:
+            place = _wrong_clause(policy, schema)
         faults.append(Fault("GR108", place, f"{policy.id}: {said}."))
     return faults
+
+
+def _wrong_clause(policy: Policy, schema: Schema) -> Place:
+    """Return where the clause stands that does not fit: each is validated alone."""
+    starts = policy.chunk.clauses()
+    for clause, start in zip(policy.node.clauses, starts, strict=False):
+        alone = replace(policy.node, clauses=(clause,), annotations=pst.FrozenMap())
+        one = cedarpy.PolicySet.from_pst(pst.PolicySet({}, {alone.id: alone}, ()))
+        if schema._errors(str(one)):
+            return start
+    return policy.place
 
 
 def _parts(quoted: str) -> list[str]:

@@ -95,6 +95,15 @@ class Chunk:
                     return self.source.place(token.start)
         return self.place
 
+    def clauses(self) -> list[Place]:
+        """Return where each ``when`` and ``unless`` stands."""
+        depth, places = 0, []
+        for token in self.tokens:
+            depth += (token.text in OPENING) - (token.text in CLOSING)
+            if depth == 0 and token.text in ("when", "unless"):
+                places.append(self.source.place(token.start))
+        return places
+
     def culprit(self, error_of: Callable[[str], str | None]) -> Place:
         """Return the first token at which the text can no longer become a policy.
 

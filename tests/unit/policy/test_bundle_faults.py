@@ -49,7 +49,8 @@ def faults(make_bundle, *args, **kwargs):
         (PERMIT + " when { foo(1) };", "GR100", "policies.cedar:1:54", "foo"),
         (PERMIT + '\n when { context.app.count == "unclosed };', "GR100", "policies.cedar:2:30", ""),
         (PERMIT + "\n when { context.input.rowz > 1 };", "GR108", "policies.cedar:2:23", "rowz"),
-        (PREDICT + '\n when { context.input.rows > "x" };', "GR108", "policies.cedar", "Long"),
+        (PREDICT + '\n when { context.input.rows > "x" };', "GR108", "policies.cedar:2:2", "Long"),
+        (PREDICT + '\n when { 1 < 2 }\n unless { 1 < "x" };', "GR108", "policies.cedar:3:2", "Long"),
         (
             '@id("g") permit (principal in Role::"anlyst", action, resource);',
             "GR108", "policies.cedar:1:37", "anlyst",

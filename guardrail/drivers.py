@@ -7,7 +7,6 @@ a generator no context variable of ours is set.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from types import TracebackType
 from typing import Any
@@ -40,6 +39,8 @@ def begin(target: Target, value: Any, arguments: Any) -> Call:
 
 async def _go_on(call: Call, wait: Wait | None) -> None:
     """Run the waits of an admission on a thread; a cancellation ends the call, recorded."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     try:
         while wait is not None:

@@ -14,7 +14,7 @@ Compiled as it stands; the file is its own plain-Python twin.
 
 from __future__ import annotations
 
-from asyncio import CancelledError
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -346,7 +346,8 @@ def interrupt(call: Call, error: BaseException) -> None:
     """The model raised, or was cancelled, or its generator closed. The error goes on as it is."""
     _mark_return(call)
     outcome: Outcome = "raised"
-    if isinstance(error, CancelledError):
+    asyncio = sys.modules.get("asyncio")  # whoever cancels a task has imported it
+    if asyncio is not None and isinstance(error, asyncio.CancelledError):
         outcome = "cancelled"
     elif isinstance(error, GeneratorExit):
         outcome = "abandoned"

@@ -89,7 +89,8 @@ class EntityStore:
         """Return the principal in Cedar's JSON. Values decide their types; the schema checks."""
         if not isinstance(principal.type, str) or not is_type_name(principal.type):
             raise NotAuthorized(
-                "expected a Cedar entity type as the principal's type", code="wrong_type"
+                "The principal's type is no name of a Cedar entity type. Correct it.",
+                code="wrong_type",
             )
         try:
             scan(principal.attrs, "principal")
@@ -104,19 +105,22 @@ class EntityStore:
                 "attrs": attrs,
                 "parents": [up["__entity"] for up in parents],
             }
-        raise NotAuthorized(f"{path}: {message}", code="bad_fact", path=path)
+        raise NotAuthorized(f"{path}: {message}.", code="bad_fact", path=path)
 
     def _prepare(self, principal: Principal, entry: dict[str, Any], key: str) -> Subject:
         uid = principal.uid
         for path, entity in entities_in(entry["attrs"], "principal"):
             if not self.knows(entity):
                 raise NotAuthorized(
-                    f"{path}: expected an entity of the bundle", code="unknown_entity", path=path
+                    f"{path}: expected an entity of the bundle. Add it to entities.json.",
+                    code="unknown_entity",
+                    path=path,
                 )
         for parent in principal.parents:
             if not self.knows(parent) and not self._schema.is_enum_type(parent.type):
                 raise NotAuthorized(
-                    f"a parent of type {parent.type} is no entity of the bundle",
+                    f"A parent of type {parent.type} is no entity of the bundle. Add it to "
+                    "entities.json, or correct the principal.",
                     code="unknown_entity",
                     path="principal.parents",
                 )
@@ -125,15 +129,11 @@ class EntityStore:
             return Subject(uid, self._base, self._attrs[uid])
         if stands:
             entry = self._united(uid, entry)
-        fits = True
-        try:
-            cedarpy.Entities.from_json_str(json.dumps([entry]), self._schema.handle)
-        except ValueError:
-            fits = False
-        if not fits:
+        if not self._fits(entry):
             raise NotAuthorized(
-                f"the principal's type, attributes or parents do not fit entity {uid.type} "
-                "of the schema",
+                f"The principal's attributes or parents do not fit the entity {uid.type} of the "
+                "schema. Correct the claims, their mapping, or the Principal; a decimal, a "
+                "datetime, an IP address and an Entity are values of their own, not text.",
                 code="wrong_type",
                 path="principal",
             )
@@ -145,13 +145,29 @@ class EntityStore:
             handle = self._base.with_added_json_str(f"[{key}]")
         return Subject(uid, handle, entry["attrs"])
 
+    def _fits(self, entry: dict[str, Any]) -> bool:
+        """Tell whether the schema accepts an entity, and reads it as the evaluation does.
+
+        The evaluation gets no schema. Where that reads a text as a decimal, or a dict as an
+        entity, the two would part, and a `forbid` that compares the value would not fire.
+        """
+        text = json.dumps([entry])
+        try:
+            with_schema = cedarpy.Entities.from_json_str(text, self._schema.handle)
+            without = cedarpy.Entities.from_json_str(text)
+        except ValueError:
+            return False
+        (plain,) = json.loads(str(without))
+        return plain in json.loads(str(with_schema))  # beside it stand the schema's actions
+
     def _united(self, uid: Entity, entry: dict[str, Any]) -> dict[str, Any]:
         """Unite a principal with the bundle's entity of the same uid: parents join."""
         own = self._attrs[uid]
         for name, value in entry["attrs"].items():
             if name in own and json.dumps(own[name]) != json.dumps(value):
                 raise NotAuthorized(
-                    "the bundle's entity has another value for an attribute of the principal",
+                    "The bundle's entity of this uid has another value for an attribute. Leave it "
+                    "out of the principal, or correct one of the two.",
                     code="wrong_type",
                     path=f"principal.{name}",
                 )

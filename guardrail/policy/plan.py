@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from guardrail.errors import Fault
 from guardrail.policy.language import Policy, Vocabulary
 from guardrail.policy.reads import Reads, applies_to, read_of
-from guardrail.policy.schema import ANY, RECORD, CedarType, Schema
+from guardrail.policy.schema import RECORD, CedarType, Schema
 from guardrail.ports import FactSource
 from guardrail.values import Entity, Path
 
@@ -168,7 +168,7 @@ def _may_hold_entities(shape: Shape) -> bool:
     return any(
         _may_hold_entities(kind)
         if isinstance(kind, dict)
-        else kind in ("Entity", RECORD, ("Set", ANY))
+        else kind in ("Entity", RECORD, ("Set", "Entity"))
         for kind in shape.values()
     )
 

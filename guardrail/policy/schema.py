@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Final, TypeAlias
@@ -26,7 +26,8 @@ from guardrail.policy.text import Chunk, Source
 from guardrail.values import Entity, Path
 
 #: A Cedar type as far as facts need it: a name, or ``("Set", element)``. A record's
-#: attributes are asked one by one; an element that is no scalar is ``Any``: its value decides.
+#: attributes are asked one by one. An element that is no scalar is taken for an entity: the
+#: validator can be asked for its type, where those of a record's attributes can't.
 CedarType: TypeAlias = "str | tuple[str, CedarType]"
 
 ANY: Final = "Any"
@@ -55,7 +56,7 @@ _PROBES: Final[tuple[tuple[CedarType, str], ...]] = (
     ("ipaddr", "{}.isIpv4()"),
     ("Entity", "{} in {action}"),
     *((("Set", name), f"{{}}.contains({value})") for name, value in _EXAMPLES.items()),
-    (("Set", ANY), "{}.isEmpty()"),
+    (("Set", "Entity"), "{}.isEmpty()"),
 )
 
 
@@ -205,16 +206,16 @@ class Schema:
             self._types[key] = found
         return self._types[key]
 
-    def accepts_type(self, action: Entity, path: Path, types: Iterable[str]) -> frozenset[str]:
-        """Return those entity types that the entity at ``path`` may have."""
+    def accepts(self, action: Entity, path: Path, type_name: str, *, in_set: bool) -> bool:
+        """Tell whether an entity of a type may stand at ``path``, or in the set there."""
+        if not is_type_name(type_name):
+            return False
         head, value = _guarded(path)
-        names = sorted(name for name in types if is_type_name(name))
-        scope = f"permit(principal, action == {_uid(action)}, resource) when {{ {head}"
-        texts = [f'{scope}[{value}, {name}::"any"].isEmpty() }};' for name in names]
-        wrong = {
-            policy for policy, error in self._errors("\n".join(texts)) if "enumerated" not in error
-        }
-        return frozenset(name for i, name in enumerate(names) if f"policy{i}" not in wrong)
+        like = f'{type_name}::"any"'
+        probe = f"{value}.contains({like})" if in_set else f"[{value}, {like}].isEmpty()"
+        scope = f"permit(principal, action == {_uid(action)}, resource)"
+        errors = self._errors(f"{scope} when {{ {head}{probe} }};")
+        return all("enumerated" in error for _, error in errors)  # the type fits, not the id
 
 
 def _uid(entity: Entity) -> str:

@@ -250,12 +250,10 @@ class Snapshot:
         key = (action, path, type_name)
         accepted = self._entity_types.get(key)
         if accepted is None:
-            names = path.removesuffix("[]").split(".")
-            if "[]" in path:
-                accepted = True  # the element types of a set of entities can't be asked
-            else:
-                asked = Path(names[0], tuple(names[1:]))
-                accepted = type_name in self.schema.accepts_type(action, asked, [type_name])
+            root, *attrs = path.removesuffix("[]").split(".")
+            asked = Path(root, tuple(attrs))
+            in_set = path.endswith("[]")
+            accepted = self.schema.accepts(action, asked, type_name, in_set=in_set)
             if len(self._entity_types) < _REMEMBERED:
                 self._entity_types[key] = accepted
         return accepted

@@ -208,7 +208,10 @@ def _ipaddr(value: FactValue, path: str) -> Any:
 
 def _entity(value: FactValue, path: str) -> Any:
     if not isinstance(value, Entity):
-        raise _wrong(path, "an Entity", value)
+        expected = "an Entity"
+        if path.endswith("[]"):
+            expected += " (sets of records and of sets are not built yet)"
+        raise _wrong(path, expected, value)
     return {"__entity": {"type": _string(value.type, path), "id": _string(value.id, path)}}
 
 

@@ -1,0 +1,91 @@
+"""A value that the schema would read as another type than Cedar evaluates is denied.
+
+Validation reads a text as a decimal, and a dict as an entity, where the schema says so; the
+evaluation, which gets no schema, does not. Let through, such a value would make a `forbid`
+that compares it silently false.
+"""
+
+from datetime import UTC, datetime
+
+import pytest
+from bundles import GRANT, principal
+
+from guardrail import Entity
+
+ON = {"action": "predict", "resource": 'Model::"tumour"'}
+SCHEMA = """
+entity Team; entity Role;
+entity User in [Role] {
+  department: String, score?: decimal, ip?: ipaddr, at?: datetime, team?: Team,
+  teams?: Set<Team>, deep?: { score: decimal },
+};
+entity Model;
+action predict appliesTo { principal: [User], resource: [Model], context: {
+  app: { teams?: Set<Team>, records?: Set<{ score: decimal }> },
+} };
+"""
+ENTITIES = """[
+\t{"uid": {"type": "Model", "id": "tumour"}, "attrs": {}, "parents": []},
+\t{"uid": {"type": "Role", "id": "clinician"}, "attrs": {}, "parents": []},
+\t{"uid": {"type": "Team", "id": "heart"}, "attrs": {}, "parents": []}
+]"""
+HEART = {"type": "Team", "id": "heart"}
+FORBIDS = {
+    "score": 'principal.score == decimal("1.5")',
+    "ip": 'principal.ip == ip("10.0.0.1")',
+    "at": 'principal.at == datetime("2024-01-01")',
+    "team": 'principal.team == Team::"heart"',
+    "teams": 'principal.teams.contains(Team::"heart")',
+    "deep": 'principal.deep.score == decimal("1.5")',
+}
+
+
+@pytest.fixture
+def make(make_guard):
+    def make(clause):
+        forbid = f'@id("no") forbid (principal, action, resource) when {{ {clause} }};'
+        files = {"schema.cedarschema": SCHEMA, "entities.json": ENTITIES}
+        return make_guard(GRANT + forbid, **files)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("name", "honest", "posing"),
+    [
+        ("score", 1.5, "1.5"),
+        ("ip", __import__("ipaddress").ip_address("10.0.0.1"), "10.0.0.1"),
+        ("at", datetime(2024, 1, 1, tzinfo=UTC), "2024-01-01"),
+        ("team", Entity("Team", "heart"), HEART),
+        ("teams", [Entity("Team", "heart")], [HEART]),
+        ("deep", {"score": 1.5}, {"score": "1.5"}),
+    ],
+)
+def test_an_attribute_that_poses_never_slips_past_a_forbid(make, name, honest, posing):
+    guard = make(f"principal has {name} && {FORBIDS[name]}")
+    denied = guard.decide(principal=principal(**{name: honest}), **ON)
+    assert (denied.code, denied.policies) == ("prohibited", ("no",))
+    posed = guard.decide(principal=principal(**{name: posing}), **ON)
+    assert (posed.allowed, posed.code) == (False, "wrong_type")
+    assert guard.decide(principal=principal(), **ON).allowed
+
+
+def test_an_element_that_poses_never_slips_past_a_forbid(make):
+    guard = make('context.app has teams && context.app.teams.contains(Team::"heart")')
+
+    def ask(teams):
+        return guard.decide(principal=principal(), facts={"app": {"teams": teams}}, **ON)
+
+    assert ask([Entity("Team", "heart")]).code == "prohibited"
+    assert ask([]).allowed
+    for posing in ([HEART], ["heart"], ['Team::"heart"'], [{"__entity": HEART}]):
+        assert ask(posing).code == "bad_fact"
+    assert ask([Entity("Team", "none")]).code == "unknown_entity"
+    assert ask([Entity("Model", "tumour")]).code == "bad_fact"
+
+
+def test_a_set_of_records_is_denied_until_its_elements_can_be_typed(make):
+    guard = make('context.app has records && context.app.records.contains({score: decimal("1.5")})')
+    for records in ([{"score": "1.5"}], [{"score": 1.5}], [{"scope": 1}]):
+        decision = guard.decide(principal=principal(), facts={"app": {"records": records}}, **ON)
+        assert (decision.allowed, decision.code) == (False, "bad_fact")

@@ -30,7 +30,10 @@ from guardrail.values import Decision
 
 def begin(target: Target, value: Any, arguments: Any) -> Call:
     """Admit a call, blocking where a step must; raise `Denied` where it is not allowed."""
-    call = Call(target, value, arguments)
+    return _admit(Call(target, value, arguments))
+
+
+def _admit(call: Call) -> Call:
     wait = advance(call)
     while wait is not None:
         wait = resume(call, wait, *settle(wait))
@@ -204,11 +207,7 @@ class Enforcement:
         return self._call
 
     def __enter__(self) -> Enforcement:
-        call = self._start()
-        wait = advance(call)
-        while wait is not None:
-            wait = resume(call, wait, *settle(wait))
-        self._scope = enter(call)
+        self._scope = enter(_admit(self._start()))
         return self
 
     async def __aenter__(self) -> Enforcement:

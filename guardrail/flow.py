@@ -63,7 +63,7 @@ class Call:
 
     __slots__ = (
         "__weakref__", "admission", "admitted_at", "arguments", "at", "decision", "decision_id",
-        "ended_at", "error_type", "handle", "identity", "met", "now", "parent", "recorded",
+        "error_type", "handle", "identity", "met", "now", "parent", "recorded",
         "resource", "returned_at", "rooms", "snapshot", "stage", "started_at", "target", "value",
         "view",
     )  # fmt: skip
@@ -81,7 +81,6 @@ class Call:
         self.started_at = 0.0
         self.admitted_at = 0.0
         self.returned_at = 0.0
-        self.ended_at = 0.0
         self.at = 0
         self.met = 0
         self.stage = "audit"

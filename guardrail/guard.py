@@ -26,7 +26,6 @@ from guardrail.wrapper import AUTO, Auto, guarded_parameter, wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Protect(Protocol):

@@ -37,7 +37,7 @@ class QuotaSettings(Section):
 
     store: str = "memory"
     when_unavailable: str = "deny"
-    timeout_ms: int = Field(default=100, gt=0, le=60_000)
+    timeout_ms: int | None = Field(default=None, gt=0, le=60_000)
 
 
 class StorageHandle:
@@ -84,6 +84,9 @@ def open_storage(document: Document | None, clock: Clock) -> StorageHandle:
                 "others are not built yet."
             )
             raise ConfigurationError.at(document.at("when_unavailable"), "GR004", message)
+        if settings.timeout_ms is not None:
+            message = "`quota.timeout_ms` is for shared stores, not built yet: memory never waits."
+            raise ConfigurationError.at(document.at("timeout_ms"), "GR004", message)
     return StorageHandle(clock)
 
 

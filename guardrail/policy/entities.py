@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import cedarpy
 from cachetools import LRUCache
 
-from guardrail.documents import read_json, read_yaml
+from guardrail.documents import Document, read_json, read_yaml
 from guardrail.errors import ConfigurationError, Fault, NotAuthorized, Place
 from guardrail.policy.schema import ANY, Schema, is_type_name
 from guardrail.policy.typing import BadFact, entities_in, scan, to_cedar
@@ -158,12 +159,16 @@ class EntityStore:
         except ValueError:
             return False
         (plain,) = json.loads(str(without))
-        return plain in json.loads(str(with_schema))  # beside it stand the schema's actions
+        return any(  # beside it stand the schema's actions; parents come in any order
+            read["uid"] == plain["uid"] and read["attrs"] == plain["attrs"]
+            for read in json.loads(str(with_schema))
+        )
 
     def _united(self, uid: Entity, entry: dict[str, Any]) -> dict[str, Any]:
         """Unite a principal with the bundle's entity of the same uid: parents join."""
         own = self._attrs[uid]
-        for name, value in entry["attrs"].items():
+        (given,) = json.loads(str(cedarpy.Entities.from_json_str(json.dumps([entry]))))
+        for name, value in given["attrs"].items():  # as Cedar writes them: sets in its order
             if name in own and json.dumps(own[name]) != json.dumps(value):
                 raise NotAuthorized(
                     "The bundle's entity of this uid has another value for an attribute. Leave it "
@@ -205,7 +210,9 @@ def read_entities(
 
 def _entity_faults(file: str, raw: bytes, data: list[Any], schema: Schema) -> list[Fault]:
     """Find which entities are wrong: Cedar's error names none, so each is tried alone."""
-    places = read_yaml(file, raw)  # JSON is YAML, and YAML comes with places
+    places = Document(file, data)
+    with suppress(ConfigurationError):  # JSON is YAML, but for tabs, and YAML comes with places
+        places = read_yaml(file, raw)
     faults = []
     seen: dict[str, Place] = {}
     for index, entry in enumerate(data):

@@ -66,6 +66,16 @@ def faults_of(folder):
     return found
 
 
+def sound_bundle(tmp_path):
+    """Write all files as they should be, over whatever the last example left."""
+    folder = tmp_path / "bundle"
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
 @st.composite
 def broken(draw, text):
     """Cut, doubled, moved or spoilt: up to three changes to a text that was right."""
@@ -83,11 +93,7 @@ def broken(draw, text):
 )
 @given(data=st.data())
 def test_a_spoilt_file_loads_or_is_refused_with_its_place(tmp_path, file, data):
-    folder = tmp_path / "bundle"
-    for name, text in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    folder = sound_bundle(tmp_path)
     text = data.draw(broken(FILES[file]))
     Path(folder / file).write_text(text, encoding="utf-8", errors="surrogatepass")
     for fault in faults_of(folder):
@@ -102,10 +108,6 @@ def test_a_spoilt_file_loads_or_is_refused_with_its_place(tmp_path, file, data):
 )
 @given(raw=st.binary(max_size=200))
 def test_a_file_of_any_bytes_loads_or_is_refused(tmp_path, file, raw):
-    folder = tmp_path / "bundle"
-    for name, text in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    folder = sound_bundle(tmp_path)
     (folder / file).write_bytes(raw)
     faults_of(folder)

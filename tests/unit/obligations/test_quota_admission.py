@@ -249,6 +249,7 @@ def test_members_of_an_enum_count_as_the_text_that_they_are():
         'store = "redis://:password@host"',
         'store = "disk"',
         'when_unavailable = "unsafe_allow"',
+        "timeout_ms = 100",
     ],
 )
 def test_store_that_is_not_built_yet_says_so_and_keeps_the_address_to_itself(clock, table):
@@ -272,6 +273,6 @@ def test_broken_table_is_a_fault_at_its_line(clock, table):
 
 
 def test_table_with_the_defaults_opens_the_memory_store(clock):
-    text = b'[quota]\nstore = "memory"\nwhen_unavailable = "deny"\ntimeout_ms = 100\n'
+    text = b'[quota]\nstore = "memory"\nwhen_unavailable = "deny"\n'
     document = read_toml("guardrail.toml", text)
     assert len(open_storage(document.below("quota"), clock).open()) == 0

@@ -6,11 +6,12 @@ that compares it silently false.
 """
 
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 import pytest
 from bundles import GRANT, principal
 
-from guardrail import Entity
+from guardrail import Entity, Principal
 
 ON = {"action": "predict", "resource": 'Model::"tumour"'}
 SCHEMA = """
@@ -54,7 +55,7 @@ def make(make_guard):
     ("name", "honest", "posing"),
     [
         ("score", 1.5, "1.5"),
-        ("ip", __import__("ipaddress").ip_address("10.0.0.1"), "10.0.0.1"),
+        ("ip", ip_address("10.0.0.1"), "10.0.0.1"),
         ("at", datetime(2024, 1, 1, tzinfo=UTC), "2024-01-01"),
         ("team", Entity("Team", "heart"), HEART),
         ("teams", [Entity("Team", "heart")], [HEART]),
@@ -68,6 +69,35 @@ def test_an_attribute_that_poses_never_slips_past_a_forbid(make, name, honest, p
     posed = guard.decide(principal=principal(**{name: posing}), **ON)
     assert (posed.allowed, posed.code) == (False, "wrong_type")
     assert guard.decide(principal=principal(), **ON).allowed
+
+
+def test_a_set_in_another_order_is_the_same_value(make_guard):
+    entities = ENTITIES.replace(
+        "\n]",
+        ',\n\t{"uid": {"type": "User", "id": "carl"}, "parents": [], "attrs":'
+        ' {"department": "care", "teams": [{"type": "Team", "id": "heart"},'
+        ' {"type": "Team", "id": "lung"}]}}\n]',
+    ).replace("\n]", ',\n\t{"uid": {"type": "Team", "id": "lung"}, "attrs": {}, "parents": []}\n]')
+    guard = make_guard(GRANT, **{"schema.cedarschema": SCHEMA, "entities.json": entities})
+    teams = [Entity("Team", "lung"), Entity("Team", "heart")]
+    for order in (teams, teams[::-1]):
+        same = Principal("User", "carl", attrs={"teams": order})
+        assert guard.decide(principal=same, **ON).allowed
+    other = Principal("User", "carl", attrs={"teams": teams[:1]})
+    assert guard.decide(principal=other, **ON).code == "wrong_type"
+
+
+def test_many_parents_fit_in_any_order(make_guard):
+    schema = SCHEMA.replace("entity Role;", 'entity Role enum ["a", "b", "c", "d", "e", "f"];')
+    policies = '@id("g") permit (principal in Role::"f", action, resource);'
+    entities = ENTITIES.replace(
+        '\t{"uid": {"type": "Role", "id": "clinician"}, "attrs": {}, "parents": []},\n', ""
+    )
+    guard = make_guard(policies, **{"schema.cedarschema": schema, "entities.json": entities})
+    for count in range(20):  # each under a name of its own, for what is known is not asked again
+        parents = [Entity("Role", name) for name in "abcdef"]
+        who = Principal("User", f"user-{count}", parents=parents, attrs={"department": "x"})
+        assert guard.decide(principal=who, **ON).allowed
 
 
 def test_an_element_that_poses_never_slips_past_a_forbid(make):

@@ -160,7 +160,7 @@ class EntityStore:
             return False
         (plain,) = json.loads(str(without))
         return any(  # beside it stand the schema's actions; parents come in any order
-            read["uid"] == plain["uid"] and read["attrs"] == plain["attrs"]
+            read["uid"] == plain["uid"] and _typed(read["attrs"]) == _typed(plain["attrs"])
             for read in json.loads(str(with_schema))
         )
 
@@ -169,7 +169,7 @@ class EntityStore:
         own = self._attrs[uid]
         (given,) = json.loads(str(cedarpy.Entities.from_json_str(json.dumps([entry]))))
         for name, value in given["attrs"].items():  # as Cedar writes them: sets in its order
-            if name in own and json.dumps(own[name]) != json.dumps(value):
+            if name in own and _typed(own[name]) != _typed(value):
                 raise NotAuthorized(
                     "The bundle's entity of this uid has another value for an attribute. Leave it "
                     "out of the principal, or correct one of the two.",
@@ -182,6 +182,11 @@ class EntityStore:
             "attrs": {**entry["attrs"], **own},
             "parents": [{"type": up.type, "id": up.id} for up in sorted(parents)],
         }
+
+
+def _typed(value: Any) -> str:
+    """Return JSON as text to compare by: ``1`` is not ``true``, and keys have no order."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _uid(data: Mapping[str, Any]) -> Entity:

@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-BUILD_INPUTS := pyproject.toml setup.py $(wildcard guardrail/_core/*.pyx) guardrail/flow.py
+BUILD_INPUTS := pyproject.toml setup.py $(wildcard guardrail/_core/*.pyx guardrail/*.pxd guardrail/*/*.pxd) \
+	guardrail/flow.py guardrail/ports.py guardrail/policy/recent.py
 
 $(VENV)/pip.stamp:
 	$(PYTHON) -m venv $(VENV)
@@ -42,4 +43,4 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.guarded_call
 
 clean:
-	rm -rf build $(VENV) guardrail/*.so guardrail/_core/*.so
+	rm -rf build $(VENV) guardrail/*.so guardrail/*/*.so

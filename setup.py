@@ -9,9 +9,14 @@ import os
 from setuptools import Extension, setup
 
 #: Files in Cython's own syntax, each with its plain-Python twin beside it.
-KERNELS = ["guardrail/_core/_tensor.pyx"]
+KERNELS = [
+    "guardrail/_core/_entity.pyx",
+    "guardrail/_core/_rounding.pyx",
+    "guardrail/_core/_tensor.pyx",
+    "guardrail/_core/_view.pyx",
+]
 #: Files that are compiled as they stand: the file is its own twin.
-COMPILED = ["guardrail/flow.py"]
+COMPILED = ["guardrail/flow.py", "guardrail/ports.py", "guardrail/policy/recent.py"]
 
 extensions = []
 if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):

@@ -1,8 +1,8 @@
 """Timing that several benchmarks share: named callables, interleaved, compared by ratio.
 
-Owns `Case`, `Row`, `measure` and `main`. Every case is timed in every round, in an order
-that turns from round to round, so that a slow second of the machine falls on all of them
-alike. A case's value is the median over the rounds; its ratio is the median of its ratios
+Owns `Case`, `Row`, `measure`, and what prints the rows. Every case is timed in every round,
+in an order that turns from round to round, so that a slow second of the machine falls on all
+of them alike. A case's value is the median over the rounds; its ratio is the median of its ratios
 to its baseline *in the same round*. Gates stand on ratios only: microseconds belong to one
 machine. Refuses to average, and to compare across runs.
 """
@@ -28,12 +28,16 @@ class Case:
         call: runs the thing once; what it returns is dropped.
         baseline: the name of the case to compare with; empty for none.
         goal: the ratio to the baseline that must not be exceeded; ``None`` for no gate.
+        drain: does what the calls have left for later, once after they have run.
+        counts_drain: whether that is timed with them.
     """
 
     name: str
     call: Callable[[], object]
     baseline: str = ""
     goal: float | None = None
+    drain: Callable[[], object] | None = None
+    counts_drain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,40 +72,50 @@ def measure(
     for case in cases:
         if case.baseline and case.baseline not in names:
             raise ValueError(f"{case.name}: no case is named {case.baseline}")
-    calls = {case.name: _calls_in(case.call, slice_s, clock) for case in cases}
+    calls = {case.name: _calls_in(case, slice_s, clock) for case in cases}
     times: dict[str, list[float]] = {case.name: [] for case in cases}
     for number in range(rounds):
         turn = number % len(cases)
         for case in (*cases[turn:], *cases[:turn]):
-            times[case.name].append(_time(case.call, calls[case.name], clock))
+            times[case.name].append(_time(case, calls[case.name], clock))
     return [_row(case, times) for case in cases]
 
 
-def _calls_in(call: Callable[[], object], slice_s: float, clock: Callable[[], float]) -> int:
+def _calls_in(case: Case, slice_s: float, clock: Callable[[], float]) -> int:
     """Return how many calls fill a slice."""
     calls = 1
-    while (per_call := _time(call, calls, clock)) * calls < slice_s / 4:
+    while (per_call := _time(case, calls, clock)) * calls < slice_s / 4:
         calls *= 2
     return max(1, round(slice_s / per_call))
 
 
-def _time(call: Callable[[], object], calls: int, clock: Callable[[], float]) -> float:
+def _time(case: Case, calls: int, clock: Callable[[], float]) -> float:
     """Return the seconds per call. Garbage is collected before, and not within.
 
     A collection also empties the interpreter's free lists, and another case has just had the
     machine's caches: so a fifth of the calls run first and are not counted.
     """
+    call, drain = case.call, case.drain or _nothing
     gc.collect()
     gc.disable()
     try:
         for _ in range(calls // 5):
             call()
+        drain()
         start = clock()
         for _ in range(calls):
             call()
-        return (clock() - start) / calls
+        if case.counts_drain:
+            drain()
+        spent = clock() - start
+        drain()
+        return spent / calls
     finally:
         gc.enable()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _row(case: Case, times: dict[str, list[float]]) -> Row:
@@ -122,11 +136,20 @@ def main(
     clock: Callable[[], float] = perf_counter,
 ) -> int:
     """Measure, print the rows, and return the exit code: 1 where a goal is missed."""
+    options = read_options(title, arguments)
+    return report(measure(cases, rounds=options.rounds, clock=clock), title, options)
+
+
+def read_options(title: str, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options that every benchmark has: ``format`` and ``rounds``."""
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--rounds", type=int, default=21)
-    options = parser.parse_args(arguments)
-    rows = measure(cases, rounds=options.rounds, clock=clock)
+    return parser.parse_args(arguments)
+
+
+def report(rows: Sequence[Row], title: str, options: argparse.Namespace) -> int:
+    """Print the rows and return the exit code: 1 where a goal is missed."""
     if options.format == "json":
         print(json.dumps([asdict(row) for row in rows], indent=2))
     else:
@@ -138,7 +161,7 @@ def main(
 def _line(row: Row) -> str:
     text = f"{row.case:<44} {row.value:9.2f} {row.unit}"
     if row.ratio is not None:
-        text += f"  {row.ratio:6.2f} x {row.baseline}"
+        text += f"  {row.ratio:6.3g} x {row.baseline}"
     if row.goal is not None:
-        text += f" (goal: at most {row.goal:.2f}, {'holds' if row.holds else 'MISSED'})"
+        text += f" (goal: at most {row.goal:.3g}, {'holds' if row.holds else 'MISSED'})"
     return text

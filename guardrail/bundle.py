@@ -13,15 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from guardrail import facts, obligations
-from guardrail.audit import AuditSettings, read_audit
+from guardrail import _core, facts, obligations
+from guardrail.audit import AuditSettings, Trail, open_sink, read_audit
 from guardrail.documents import Document, Section, read_toml, read_yaml
 from guardrail.errors import ConfigurationError, Fault
-from guardrail.facts import Bounds
+from guardrail.facts import Bounds, take_view
 from guardrail.flow import in_order
-from guardrail.identity import Providers, read_providers
+from guardrail.identity import ActingAs, Providers, current, read_providers
 from guardrail.obligations import StorageHandle
 from guardrail.policy import (
     BundleSettings,
@@ -32,8 +32,10 @@ from guardrail.policy import (
     Vocabulary,
     load_snapshot,
     read_folder,
+    read_uid,
 )
-from guardrail.ports import Clock, FactSource, ObligationType
+from guardrail.ports import Clock, FactSource, ObligationType, Recording, Rooms, Sink
+from guardrail.values import Identity, Principal, View
 
 S = TypeVar("S", bound=Section)
 T = TypeVar("T")
@@ -43,12 +45,62 @@ _TABLES: Final = ("bundle", "identity", "bounds", "quota", "audit", "resources",
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A loaded bundle: the snapshot that decides, and the settings of the rooms around it."""
+    """A loaded bundle: the snapshot that decides, and the settings of the rooms around it.
+
+    ``storage`` holds the quotas' counters: a reload hands it on.
+    """
 
     snapshot: Snapshot
     providers: Providers
     bounds: Bounds
     audit: AuditSettings
+    storage: StorageHandle
+
+
+class Furnished(Rooms):
+    """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
+
+    __slots__ = ("bundle",)
+
+    read_uid = staticmethod(read_uid)
+
+    def __init__(
+        self, bundle: Bundle, *, sink: Recording, clock: Clock, new_id: Callable[[], str]
+    ) -> None:
+        bounds = bundle.bounds
+
+        def look(value: Any, name: str) -> View:
+            return take_view(value, name=name, bounds=bounds)
+
+        super().__init__(
+            snapshot=bundle.snapshot,
+            identify=current,
+            take_view=look,
+            sink=sink,
+            clock=clock,
+            new_id=new_id,
+            backend=_core.BACKEND,
+        )
+        self.bundle = bundle
+
+    def act_under(self, token: str) -> ActingAs:
+        """Return the scope of the identity that a token proves; raises `NotAuthenticated`."""
+        bundle = self.bundle
+        knows = bundle.snapshot.store.knows
+        return ActingAs(bundle.providers.authenticate(token, self.now(), knows=knows))
+
+    def act_as(self, principal: Principal) -> ActingAs:
+        """Return the scope of somebody whom the application vouches for."""
+        return ActingAs(Identity(principal))
+
+
+def open_trail(
+    audit: AuditSettings, sinks: Sequence[Sink] | None, *, tracer_provider: Any
+) -> Trail:
+    """Return the trail of a guard's sinks; where it names none, of the one in ``[audit]``."""
+    if sinks is None:
+        return Trail((open_sink(audit, tracer_provider=tracer_provider),))
+    return Trail(tuple(sinks))
 
 
 class _Faults:
@@ -74,7 +126,7 @@ class _Faults:
 
 
 def load_bundle(
-    path: str | Path,
+    source: str | Path | Folder,
     *,
     clock: Clock,
     storage: StorageHandle | None = None,
@@ -85,14 +137,14 @@ def load_bundle(
     """Return the bundle of a folder, or raise `ConfigurationError` with every fault.
 
     Arguments:
-        path: the folder.
+        source: the folder, or what was read of it.
         clock: the injected clock.
         storage: the quota store to go on with; ``None`` opens the one that is configured.
         own_facts: the application's own fact sources, beside ours.
         own_obligations: its own obligation types.
         environ: where secrets named by the bundle are looked up; the process's by default.
     """
-    folder = read_folder(Path(path))
+    folder = source if isinstance(source, Folder) else read_folder(Path(source))
     settings = read_toml("guardrail.toml", folder.files["guardrail.toml"])
     faults = _Faults()
     for table in settings.data:
@@ -108,7 +160,7 @@ def load_bundle(
         return settings.below(name) if name in settings.data else None
 
     bundle = faults.gather(lambda: settings.below("bundle").parse(BundleSettings))
-    faults.gather(lambda: _parse(of("resources"), ResourceSettings))
+    resources = faults.gather(lambda: _parse(of("resources"), ResourceSettings))
     faults.gather(lambda: _parse(of("check"), CheckSettings))
     bounds = faults.gather(lambda: _parse(of("bounds"), Bounds))
     audit = faults.gather(lambda: read_audit(of("audit")))
@@ -116,7 +168,8 @@ def load_bundle(
     providers = faults.gather(
         lambda: read_providers(of("identity"), files=folder.files, environ=environment)
     )
-    store = storage or faults.gather(lambda: obligations.open_storage(of("quota"), clock))
+    opened = faults.gather(lambda: obligations.open_storage(of("quota"), clock))
+    store = storage or opened  # in this version all are of one kind, which holds the counters
     types = faults.gather(
         lambda: (
             *obligations.standard(
@@ -128,7 +181,7 @@ def load_bundle(
             *own_obligations,
         )
     )
-    if bundle is None or types is None:
+    if bundle is None or types is None or store is None:
         faults.stop()
         raise ConfigurationError("The bundle could not be read.")
     zone = bundle.timezone
@@ -140,6 +193,7 @@ def load_bundle(
             bundle=bundle,
             vocabulary=Vocabulary(in_order(types), obligations.NOT_BUILT),
             sources=sources,
+            resources=resources,
         )
     )
     if snapshot is not None and providers is not None:
@@ -150,7 +204,7 @@ def load_bundle(
     faults.stop()
     if snapshot is None or providers is None or bounds is None or audit is None:
         raise ConfigurationError("The bundle could not be read.")
-    return Bundle(snapshot, providers, bounds, audit)
+    return Bundle(snapshot, providers, bounds, audit, store)
 
 
 def _parse(document: Document | None, model: type[S]) -> S:

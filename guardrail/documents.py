@@ -2,8 +2,10 @@
 
 Owns `Document`, the parsed form of a TOML, YAML or JSON file that still knows where each
 value stands, and the way from a `pydantic` model's complaints to faults with file, line
-and column. Refuses duplicate keys, anything that is not UTF-8, a file over `LIMIT_BYTES`
-and nesting over `LIMIT_DEPTH`. It stands below all rooms and imports none.
+and column. Refuses, before a parser sees it, what could exhaust one: a file over the limit
+of its kind, anything that is not plain UTF-8, nesting over `LIMIT_DEPTH`, aliases that
+multiply; and duplicate keys, of which a parser would keep one. It stands below all rooms and
+imports none.
 """
 
 from __future__ import annotations
@@ -11,8 +13,11 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePosixPath
 from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,10 +27,35 @@ from guardrail.errors import ConfigurationError, Fault, Place
 Key: TypeAlias = str | int
 M = TypeVar("M", bound=BaseModel)
 
-#: A file larger than this is refused before it is parsed.
-LIMIT_BYTES: Final = 32 * 1024 * 1024
+_MIB: Final = 1024 * 1024
+#: A file larger than this is refused before it is read. A million entities, 100,000 policies
+#: and as many links are within; YAML and TOML for people are small, and slow to parse.
+LIMIT_BYTES: Final = 32 * _MIB
+_LIMITS_BYTES: Final = {
+    "links.yaml": 32 * _MIB,
+    ".json": 256 * _MIB,
+    ".cedarschema": _MIB // 4,  # Cedar takes the square in time of a record's attributes
+    ".toml": _MIB,
+    ".yaml": _MIB,
+}
 #: Data nested deeper than this is refused.
 LIMIT_DEPTH: Final = 32
+#: Parsers recurse, over forms that our scan of the text can't tell apart: it is coarser.
+_LIMIT_SCANNED: Final = 4 * LIMIT_DEPTH
+#: How many values aliases may repeat in one YAML file.
+LIMIT_REPEATED: Final = 10_000
+#: Parts of a dotted key: TOML's parser takes their square in time.
+_LIMIT_DOTTED: Final = 256
+
+_CONTAINERS: Final = frozenset({dict, list})
+_KEY: Final = re.compile(r'"[ \t\n\r]*+:')
+_QUOTED: Final = re.compile(r'"(?:\\.|[^"\\\n])*+"?|#[^\n]*+|[\[\]{}]')
+_DOTTED: Final = re.compile(
+    r"""[ \t]*\[{0,2}[ \t]*(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    f"{{{_LIMIT_DOTTED}}}"
+)
+_INDICATORS: Final = re.compile(r"[ ]*+(?:[-?:][ \t]++)*+")
+_DIRECTIVE: Final = re.compile(r"(?:[ \t]*+(?:#[^\n]*+)?\n)*+%")
 
 
 class Section(BaseModel):
@@ -89,36 +119,73 @@ class Document:
         return Fault(code, self.at(*path), text)
 
 
+def limit_of(file: str) -> int:
+    """Return how many bytes a file of this name may have."""
+    name = PurePosixPath(file)
+    return _LIMITS_BYTES.get(file, _LIMITS_BYTES.get(name.suffix, LIMIT_BYTES))
+
+
+def too_large(file: str) -> Fault:
+    """Return the fault of a file over the limit of its kind."""
+    return Fault("GR005", Place(file), f"The file is over {limit_of(file)} bytes. Split it.")
+
+
 def decode(file: str, raw: bytes) -> str:
     """Return the text of a file; raise `ConfigurationError` where it is none of ours."""
-    if len(raw) > LIMIT_BYTES:
-        raise ConfigurationError.at(
-            Place(file), "GR005", f"The file is over {LIMIT_BYTES} bytes. Split it."
-        )
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
-        place = Place(file, line, column)
-    raise ConfigurationError.at(place, "GR005", "The file is not UTF-8. Save it as UTF-8.")
+    if len(raw) > limit_of(file):
+        raise ConfigurationError(faults=(too_large(file),))
+    place, problem = Place(file, 1, 1), ""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        problem = "The file is UTF-16 or UTF-32"
+    elif raw.startswith(b"\xef\xbb\xbf"):
+        problem = "The file begins with a byte order mark"
+    elif (found := raw.find(b"\0")) >= 0:
+        place, problem = _byte_place(file, raw, found), "The file holds a NUL byte"
+    else:
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            place, problem = _byte_place(file, raw, error.start), "The file is not UTF-8"
+    raise ConfigurationError.at(place, "GR005", f"{problem}. Save it as plain UTF-8.")
+
+
+def _byte_place(file: str, raw: bytes, offset: int) -> Place:
+    line = raw.count(b"\n", 0, offset) + 1
+    return Place(file, line, offset - raw.rfind(b"\n", 0, offset))
+
+
+def _text_place(file: str, text: str, offset: int) -> Place:
+    line = text.count("\n", 0, offset) + 1
+    return Place(file, line, offset - text.rfind("\n", 0, offset))
 
 
 def read_toml(file: str, raw: bytes) -> Document:
     """Return a TOML file as a `Document`; its places are those of tables and keys."""
     text = decode(file, raw)
+    _check_brackets(file, text)
+    _check_dotted(file, text)
     try:
         data = tomllib.loads(text)
     except RecursionError:
-        raise _too_deep(file) from None
+        raise _too_deep(Place(file, 1, 1)) from None
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         place = Place(file, int(found[1]), int(found[2])) if found else Place(file)
         message = re.sub(r" \(at .*\)$", "", str(error))
+    except ValueError:  # an integer of more digits than Python reads, a date that is none
+        place, message = Place(file, 1, 1), "a number or a date is out of range"
     else:
-        _check_depth(file, data)
-        return Document(file, data, _toml_places(file, text))
+        places = _toml_places(file, text)
+        _count_keys(file, data, text, places)
+        return Document(file, data, places)
     raise ConfigurationError.at(place, "GR002", f"Not TOML: {message}.")
+
+
+def _check_dotted(file: str, text: str) -> None:
+    """Refuse keys of very many parts."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") >= _LIMIT_DOTTED and _DOTTED.match(line):
+            raise _too_deep(Place(file, number, 1))
 
 
 def _toml_places(file: str, text: str) -> dict[tuple[Key, ...], Place]:
@@ -145,46 +212,84 @@ def _dotted(name: str) -> tuple[Key, ...]:
     return tuple(part.strip().strip("\"'") for part in name.split("."))
 
 
-def read_yaml(file: str, raw: bytes) -> Document:
-    """Return a YAML file (1.2, safe types only) as a `Document` of plain data."""
+def read_yaml(
+    file: str, raw: bytes, *, tags: Mapping[str, Callable[[str], object]] | None = None
+) -> Document:
+    """Return a YAML file (1.2, safe types only) as a `Document` of plain data.
+
+    ``tags`` are tags of ours, such as ``!missing``: each makes a value of a scalar's text, and
+    raises `ValueError` where it can't.
+    """
     from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     text = decode(file, raw)
     _check_brackets(file, text)
-    yaml = YAML(typ="rt")
+    _check_blocks(file, text)
+    if _DIRECTIVE.match(text):  # it could make `no` a falsehood, as in YAML 1.1
+        raise ConfigurationError.at(
+            Place(file, 1, 1), "GR002", "Directives (%YAML, %TAG) are not read. Remove them."
+        )
+    yaml = YAML(typ="safe", pure=True)
     yaml.allow_duplicate_keys = False
+    if tags:
+        _teach(yaml.constructor, tags)
+    places: dict[tuple[Key, ...], Place] = {}
+    data: Any = None
     try:
-        nodes = yaml.compose(text)
-        places: dict[tuple[Key, ...], Place] = {}
-        if nodes is not None:
-            _yaml_places(file, nodes, places)
-        safe = YAML(typ="safe", pure=True)
-        safe.allow_duplicate_keys = False
-        data = safe.load(text)
+        root = yaml.compose(text)
+        if root is not None:
+            _yaml_places(file, root, places)  # before the data: merging would unfold aliases
+            data = yaml.constructor.construct_document(root)
     except RecursionError:
-        raise _too_deep(file) from None
+        raise _too_deep(Place(file, 1, 1)) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
         problem = str(error.problem or "it does not parse")
-        if "duplicate key" in problem:  # ruamel's text goes on with the value
+        if isinstance(error, DuplicateKeyError):
             problem = "a key stands twice in one mapping"
-    except (YAMLError, ValueError):
-        place, problem = Place(file), "it does not parse"
+        elif isinstance(error, ConstructorError):  # ruamel's text goes on with the value
+            problem = "a value does not fit its tag, or the tag is not read"
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError):
+        # ruamel's constructors meet a value that does not fit its tag with any of these.
+        place, problem = Place(file, 1, 1), "it does not parse"
     else:
         return Document(file, data, places)
     raise ConfigurationError.at(place, "GR002", f"Not YAML: {problem}.")
 
 
+def _teach(constructor: Any, tags: Mapping[str, Callable[[str], object]]) -> None:
+    """Let one constructor read more tags; ruamel's own way would teach all of a process."""
+    from ruamel.yaml.constructor import ConstructorError
+
+    def construct(read: Callable[[str], object], _: Any, node: Any) -> object:
+        if node.id == "scalar":
+            with suppress(ValueError):
+                return read(node.value)
+        raise ConstructorError(None, None, None, node.start_mark)
+
+    own = {tag: partial(construct, read) for tag, read in tags.items()}
+    constructor.yaml_constructors = {**constructor.yaml_constructors, **own}
+
+
 def _yaml_places(file: str, root: Any, places: dict[tuple[Key, ...], Place]) -> None:
     """Record the place of each key and item, from ruamel's node tree."""
     stack: list[tuple[tuple[Key, ...], Any]] = [((), root)]
+    seen: set[int] = set()
+    repeated = 0
     while stack:
         path, node = stack.pop()
-        places.setdefault(path, Place(file, node.start_mark.line + 1, node.start_mark.column + 1))
+        place = Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
+        places.setdefault(path, place)
         if len(path) > LIMIT_DEPTH:
-            raise _too_deep(file)
+            raise _too_deep(place)
+        repeated += id(node) in seen
+        seen.add(id(node))
+        if repeated > LIMIT_REPEATED:
+            message = f"Aliases repeat over {LIMIT_REPEATED} values. Write them out, or fewer."
+            raise ConfigurationError.at(place, "GR005", message)
         if node.id == "mapping":
             for key, value in node.value:
                 name = str(key.value)
@@ -199,55 +304,128 @@ def read_json(file: str, raw: bytes) -> Document:
     """Return a JSON file as a `Document`. Its places are found only when asked for."""
     text = decode(file, raw)
     try:
-        data = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        data = json.loads(text, parse_constant=_no_constant)
+        keys = _count_keys(file, data, text, {})
+        # Every key in the text shows a quote and a colon: where no more of them stand there
+        # than keys came out, none stood twice. Only else each object is looked at, which
+        # takes four times as long.
+        if len(_KEY.findall(text)) != keys:
+            json.loads(text, object_pairs_hook=_no_duplicates)
     except RecursionError:
-        raise _too_deep(file) from None
+        raise _too_deep(_deepest(file, text)) from None
     except json.JSONDecodeError as error:
         place, message = Place(file, error.lineno, error.colno), error.msg
-    except ValueError as error:
-        place, message = Place(file), str(error)
+    except _NotJSON as error:
+        place, message = Place(file, 1, 1), str(error)
+    except ValueError:  # an integer of more digits than Python reads
+        place, message = Place(file, 1, 1), "a number is out of range"
     else:
-        _check_depth(file, data)
         return Document(file, data)
     raise ConfigurationError.at(place, "GR002", f"Not JSON: {message}.")
+
+
+def item_places(file: str, raw: bytes) -> list[Place]:
+    """Return where the items of a JSON file's outermost list stand, as far as it is one.
+
+    For faults only: the file is read once more, item by item.
+    """
+    text = decode(file, raw)
+    decoder = json.JSONDecoder()
+    space = re.compile(r"[ \t\n\r]*+")
+    offset = read = line_start = 0
+    line = 1
+    places: list[Place] = []
+    before = "["
+    while text[(offset := _end(space, text, offset)) : offset + 1] == before:
+        offset, before = _end(space, text, offset + 1), ","
+        line += text.count("\n", read, offset)
+        line_start = max(line_start, text.rfind("\n", read, offset) + 1)
+        places.append(Place(file, line, offset - line_start + 1))
+        read = offset
+        try:
+            _, offset = decoder.raw_decode(text, offset)
+        except (ValueError, RecursionError):
+            break
+    return places
+
+
+def _end(pattern: re.Pattern[str], text: str, offset: int) -> int:
+    found = pattern.match(text, offset)
+    return offset if found is None else found.end()
+
+
+class _NotJSON(ValueError):
+    """What Python's parser accepts and JSON does not; the text holds no value."""
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise _NotJSON("a key stands twice in one object")
     return data
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise _NotJSON(f"{name} is no JSON number")
 
 
-def _check_depth(file: str, data: Any) -> None:
-    level: Iterable[Any] = [data]
+def _count_keys(file: str, data: Any, text: str, places: Mapping[tuple[Key, ...], Place]) -> int:
+    """Return how many keys the data has; raise where it nests too deep."""
+    keys = 0
+    level: list[Any] = [data] if type(data) in _CONTAINERS else []
     for _ in range(LIMIT_DEPTH):
         deeper: list[Any] = []
         for item in level:
-            if isinstance(item, Mapping):
-                deeper.extend(item.values())
-            elif isinstance(item, list):
-                deeper.extend(item)
+            values = item
+            if type(item) is dict:
+                keys += len(item)
+                values = item.values()
+            deeper += [value for value in values if type(value) in _CONTAINERS]
         if not deeper:
-            return
+            return keys
         level = deeper
-    raise _too_deep(file)
+    dotted = (place for path, place in places.items() if len(path) > LIMIT_DEPTH)
+    raise _too_deep(next(dotted, None) or _deepest(file, text))
+
+
+def _deepest(file: str, text: str, limit: int = LIMIT_DEPTH) -> Place:
+    """Return where brackets pass a depth; the beginning of the file where none do."""
+    depth = 0
+    for found in _QUOTED.finditer(text):
+        depth += (found[0] in "[{") - (found[0] in "]}")
+        if depth > limit:
+            return _text_place(file, text, found.start())
+    return Place(file, 1, 1)
 
 
 def _check_brackets(file: str, text: str) -> None:
-    """Refuse flow collections nested too deep before the YAML parser recurses into them."""
+    """Refuse brackets nested too deep before the parser recurses into them."""
     depth = 0
     for found in re.finditer(r"[\[\]{}]", text):
         depth += 1 if found[0] in "[{" else -1
-        if depth > 4 * LIMIT_DEPTH:
-            raise _too_deep(file)
+        if depth > _LIMIT_SCANNED:
+            raise _too_deep(_text_place(file, text, found.start()))
 
 
-def _too_deep(file: str) -> ConfigurationError:
+def _check_blocks(file: str, text: str) -> None:
+    """Refuse block collections nested too deep, before the parser recurses into them."""
+    columns: list[int] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        found = _INDICATORS.match(line)
+        end = found.end() if found is not None else 0
+        if line[end : end + 1] in ("", "#"):
+            continue
+        start = len(line) - len(line.lstrip(" "))
+        while columns and columns[-1] >= start:
+            columns.pop()
+        columns.extend(
+            column for column in range(start, end + 1) if column == end or line[column] in "-?:"
+        )
+        if len(columns) > _LIMIT_SCANNED:
+            raise _too_deep(Place(file, number, end + 1))
+
+
+def _too_deep(place: Place) -> ConfigurationError:
     return ConfigurationError.at(
-        Place(file), "GR005", f"The data nests deeper than {LIMIT_DEPTH} levels. Flatten it."
+        place, "GR005", f"The data nests deeper than {LIMIT_DEPTH} levels. Flatten it."
     )

@@ -1,8 +1,9 @@
 """The one tree of errors that callers meet.
 
-Owns every exception class that leaves guardrail, and `Fault`, one finding about a
-bundle with its place. Refuses to carry values: a message says what was expected, what
-arrived (type and path) and what to do, and never what the value was.
+Owns every exception class that leaves guardrail; `Fault`, one thing that is wrong with a
+bundle, and `Finding`, one that is only weak, each with its place. Refuses to carry values:
+a message says what was expected, what arrived (type and path) and what to do, and never
+what the value was.
 
 Match on the class or on ``code``; texts may change in any release.
 """
@@ -10,7 +11,15 @@ Match on the class or on ``code``; texts may change in any release.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+#: The codes of findings: what `check` says of a bundle that loads, and `[check] allow` accepts.
+FINDINGS: Final = frozenset(
+    (
+        "GR501", "GR502", "GR503", "GR504", "GR505", "GR506", "GR507", "GR508", "GR509", "GR510",
+        "GR511", "GR520", "GR521", "GR530", "GR531", "GR532", "GR533", "GR540",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,26 @@ class Fault:
     code: str
     place: Place
     message: str
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.code} {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is weak in a bundle that loads: the bundle's author can accept it, by code.
+
+    ``policy`` is the id of the policy that it is about; empty where it is about none.
+    """
+
+    code: str
+    place: Place
+    message: str
+    policy: str = ""
+
+    def __post_init__(self) -> None:
+        if self.code not in FINDINGS:
+            raise ValueError(f"{self.code} is no code of a finding: an error is never accepted")
 
     def __str__(self) -> str:
         return f"{self.place} {self.code} {self.message}"

@@ -9,14 +9,13 @@ drives the call (`guardrail.drivers`) runs it and resumes; where nothing blocks,
 straight run through plain functions. Everything uncertain ends here as a denial: this is
 the only module that catches `Exception`.
 
-Compiled as it stands; the file is its own plain-Python twin.
+Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import PurePath
@@ -27,7 +26,15 @@ from guardrail.errors import (
     GuardUnavailable,
     NotAuthorized,
 )
-from guardrail.ports import Admission, Facing, ObligationType, Target, Unmet, Wait
+from guardrail.ports import (
+    NO_DUTIES,
+    Admission,
+    Facing,
+    ObligationType,
+    Target,
+    Unmet,
+    Wait,
+)
 from guardrail.values import (
     NO_INPUT,
     Decision,
@@ -50,6 +57,10 @@ _LAST: Final = ("redact", "sign", "audit")
 _RUNNING: Final[ContextVar[str]] = ContextVar("guardrail_running", default="")
 
 
+#: Makes a named tuple of its fields; the class's own way costs three times as much.
+_new: Final[Any] = tuple.__new__
+
+
 def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
     """Return obligation types by name, in the order in which a call meets them."""
     by_name = {kind.name: kind for kind in types}
@@ -62,14 +73,14 @@ class Call:
     """One call, from its start to its one record. The snapshot is pinned for it."""
 
     __slots__ = (
-        "__weakref__", "admission", "admitted_at", "arguments", "at", "decision", "decision_id",
-        "error_type", "handle", "identity", "met", "now", "parent", "recorded",
-        "resource", "returned_at", "rooms", "snapshot", "stage", "started_at", "target", "value",
-        "view",
+        "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
+        "decision_id", "duties", "error_type", "handle", "identity", "met", "now", "parent",
+        "recorded", "resource", "returned_at", "rooms", "snapshot", "stage", "started_at",
+        "target", "value", "view",
     )  # fmt: skip
 
     def __init__(self, target: Target, value: Any, arguments: Any) -> None:
-        rooms = target.rooms
+        rooms = target.serving.rooms
         self.target = target
         self.rooms = rooms
         self.snapshot = rooms.snapshot
@@ -88,6 +99,8 @@ class Call:
         self.view = NO_INPUT
         self.resource: Entity | None = None
         self.decision: Decision | None = None
+        self.cached: bool | None = None
+        self.duties = NO_DUTIES
         self.admission: Admission | None = None
         self.handle: Any = None
         self.error_type = ""
@@ -106,8 +119,8 @@ class Call:
 def _begin(call: Call) -> Wait | None:
     target, rooms = call.target, call.rooms
     call.decision_id = rooms.new_id()
-    call.now = rooms.clock.now()
-    call.started_at = rooms.clock.elapsed()
+    call.now = rooms.now()
+    call.started_at = rooms.elapsed()
     call.handle = rooms.sink.begin(call.snapshot.name, target.action.id, target.function)
     return None
 
@@ -157,7 +170,9 @@ def _decide(call: Call) -> Wait | None:
         if callable(app):
             positional, named = call.arguments
             app = app(*positional, **named)
-        facing = Facing(identity, call.view, target.action.id, resource, call.now, app or {})
+        facing: Facing = _new(
+            Facing, (identity, call.view, target.action.id, resource, call.now, app or {})
+        )
         call.stage = "facts"
         for source, names in question.wants:
             # Without names, the place is read whole: all that was passed.
@@ -166,6 +181,8 @@ def _decide(call: Call) -> Wait | None:
     answer = question.decide(facts)
     decision = answer.decision
     call.decision = decision
+    call.cached = answer.cached
+    call.duties = answer.duties
     if not decision.allowed:
         raise NotAuthorized(
             decision.message,
@@ -175,42 +192,39 @@ def _decide(call: Call) -> Wait | None:
             reason=decision.reason,
         )
     if decision.obligations:
-        call.admission = Admission(
-            identity, call.view, target.action.id, resource, call.now, answer.value_of
+        call.admission = _new(
+            Admission,
+            (identity, call.view, target.action.id, resource, call.now, answer.value_of),
         )
-        if target.streams:
-            _refuse_stream(call, decision.obligations)
+        if target.streams and call.duties.releases:
+            _refuse_stream(call.duties.releases[0][1])
     return None
 
 
-def _refuse_stream(call: Call, obligations: tuple[Obligation, ...]) -> None:
-    for held in obligations:
-        if call.snapshot.obligations[held.name].on_release:
-            raise Unmet(
-                f"@{held.name} works on a whole output, and this function yields it in pieces. "
-                "Return the output as one value.",
-                code="output_blocked",
-                policies=held.policies,
-            )
+def _refuse_stream(held: Obligation) -> None:
+    raise Unmet(
+        f"@{held.name} works on a whole output, and this function yields it in pieces. "
+        "Return the output as one value.",
+        code="output_blocked",
+        policies=held.policies,
+    )
 
 
 def _meet(call: Call) -> Wait | None:
     """Meet what the conditions demand before the model: quotas first, then the input."""
-    decision, admission = call.decision, call.admission
-    if decision is None or admission is None:
+    admits, admission = call.duties.admits, call.admission
+    if admission is None:
         return None
-    while call.met < len(decision.obligations):
-        held = decision.obligations[call.met]
-        kind = call.snapshot.obligations[held.name]
+    while call.met < len(admits):
+        kind, held = admits[call.met]
         call.met += 1
-        if kind.on_admit:
-            call.stage = held.name
-            try:
-                wait = kind.admit(held.demand, admission)
-            except Unmet as unmet:
-                raise unmet.denial(held.policies) from None
-            if wait is not None:
-                return wait
+        call.stage = held.name
+        try:
+            wait = kind.admit(held.demand, admission)
+        except Unmet as unmet:
+            raise unmet.denial(held.policies) from None
+        if wait is not None:
+            return wait
     return None
 
 
@@ -234,7 +248,7 @@ def advance(call: Call) -> Wait | None:
                 return wait
             call.at += 1
         call.stage = "model"
-        call.admitted_at = call.rooms.clock.elapsed()
+        call.admitted_at = call.rooms.elapsed()
         if call.view.buffer is not None:
             call.view.buffer.release()  # or the model could not resize what it was given
         return None
@@ -257,8 +271,8 @@ def settle(wait: Wait) -> tuple[Any, Exception | None]:
 def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait | None:
     """Go on after a `Wait`, with what `settle` returned."""
     held: Obligation | None = None
-    if call.decision is not None and 0 < call.met <= len(call.decision.obligations):
-        held = call.decision.obligations[call.met - 1]
+    if 0 < call.met <= len(call.duties.admits):
+        held = call.duties.admits[call.met - 1][1]
     try:
         if fault is not None:
             raise fault
@@ -273,7 +287,8 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
 def enter(call: Call) -> Any:
     """The model is about to run in this context. Return a token for `leave`."""
     try:
-        sink_token = call.rooms.sink.enter(call.handle)
+        sink = call.rooms.sink
+        sink_token = sink.enter(call.handle) if sink.frames else None
     except Exception as fault:
         error = _denial(call, fault)
     else:
@@ -284,10 +299,14 @@ def enter(call: Call) -> Any:
 def leave(call: Call, token: Any) -> None:
     """The model has returned or yielded: nothing of ours stays set in this context."""
     running, sink_token = token
-    with suppress(ValueError):  # closed from another context, which never had it
-        _RUNNING.reset(running)
     try:
-        call.rooms.sink.leave(call.handle, sink_token)
+        _RUNNING.reset(running)
+    except ValueError:  # closed from another context, which never had it
+        pass
+    try:
+        sink = call.rooms.sink
+        if sink.frames:
+            sink.leave(call.handle, sink_token)
     except Exception as fault:
         call.error_type = type(fault).__name__
 
@@ -304,16 +323,14 @@ def release(call: Call, output: Any) -> Any:
                 "unseen. Make it an `async def`, or a generator function.",
                 code="output_blocked",
             )
-        decision, admission = call.decision, call.admission
-        if decision is not None and admission is not None:
-            for held in decision.obligations:
-                meeting = call.snapshot.obligations[held.name]
-                if meeting.on_release:
-                    call.stage = held.name
-                    try:
-                        output = meeting.release(held.demand, output, admission)
-                    except Unmet as unmet:
-                        raise unmet.denial(held.policies) from None
+        admission = call.admission
+        if admission is not None:
+            for meeting, held in call.duties.releases:
+                call.stage = held.name
+                try:
+                    output = meeting.release(held.demand, output, admission)
+                except Unmet as unmet:
+                    raise unmet.denial(held.policies) from None
     except Exception as fault:
         error = _denial(call, fault)
     else:
@@ -324,8 +341,12 @@ def release(call: Call, output: Any) -> Any:
 
 def _mark_return(call: Call) -> None:
     """Note when the model returned. A clock that fails is found out by the record."""
-    with suppress(Exception):
-        call.returned_at = call.returned_at or call.rooms.clock.elapsed()
+    if call.returned_at:
+        return
+    try:
+        call.returned_at = call.rooms.elapsed()
+    except Exception:
+        pass
 
 
 def block(call: Call, message: str) -> Denied:
@@ -426,7 +447,7 @@ def conclude_quietly(call: Call, outcome: Outcome, error_type: str = "") -> None
 
 
 def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
-    ended = call.rooms.clock.elapsed()
+    ended = call.rooms.elapsed()
     admitted = call.admitted_at or ended
     returned = call.returned_at or ended
     decision, identity, view = call.decision, call.identity, call.view
@@ -435,7 +456,7 @@ def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
     else:
         code, path = "allow" if decision is not None and decision.allowed else "", ""
         policies = decision.policies if decision is not None else ()
-    return Record(
+    fields = (
         call.decision_id,
         call.parent,
         call.snapshot.name,
@@ -450,8 +471,8 @@ def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
         code,
         call.stage,
         policies,
-        tuple([held.name for held in decision.obligations]) if decision is not None else (),
-        tuple([erred.policy for erred in decision.errors]) if decision is not None else (),
+        call.duties.names,
+        call.duties.errors,
         path,
         view.rows if view.kind != "none" else 0,
         view.nbytes,
@@ -460,7 +481,10 @@ def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
         returned - admitted if call.admitted_at else 0.0,
         ended - returned if call.returned_at else 0.0,
         call.error_type,
+        call.cached,
     )
+    record: Record = _new(Record, fields)
+    return record
 
 
 @lru_cache(maxsize=512)

@@ -1,31 +1,38 @@
 """`Guard`: the object that enforces one bundle, and all that an application calls.
 
-Owns the public verbs: `protect`, `enforce`, `acting_as`, `decide`. It builds the flow from
-a bundle and hands it to the drivers; it decides nothing itself.
+Owns the public verbs: `protect`, `enforce`, `acting_as`, `decide`, `reload`, `watch`. It builds
+the flow from a bundle and hands it to the drivers; it decides nothing itself. All that it
+knows of a bundle hangs on one reference, which a reload swaps.
 """
 
 from __future__ import annotations
 
-import secrets
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
 
-from guardrail import _core
-from guardrail.audit import Spans, Trail
-from guardrail.bundle import Bundle, load_bundle
 from guardrail.drivers import Enforcement
 from guardrail.errors import ConfigurationError, Place
-from guardrail.facts import take_view
-from guardrail.identity import ActingAs, current
-from guardrail.policy import read_uid
-from guardrail.ports import Clock, FactSource, ObligationType, Rooms, Sink, SystemClock, Target
-from guardrail.values import Decision, Entity, FactValue, Identity, Principal, View
+from guardrail.ports import Clock, FactSource, ObligationType, Serving, Sink, SystemClock, Target
+from guardrail.values import Decision, Entity, FactValue, Principal
 from guardrail.wrapper import AUTO, Auto, guarded_parameter, wrap
+
+if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
+    from guardrail.audit import Trail
+    from guardrail.bundle import Bundle, Furnished
+    from guardrail.identity import ActingAs
+    from guardrail.policy import Snapshot
+    from guardrail.reload import Origin, Reloaded
+    from guardrail.watch import Watcher
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: ``context.app`` of a question that gives none.
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Protect(Protocol):
@@ -53,19 +60,26 @@ class Guard:
         sinks: Sequence[Sink] | None = None,
         tracer_provider: Any = None,
         new_id: Callable[[], str] | None = None,
+        origin: Origin | None = None,
     ) -> None:
-        self._bundle = bundle
+        from guardrail.audit import Meters
+        from guardrail.bundle import open_trail
+
         self._clock: Clock = clock or SystemClock()
-        own = (Spans(tracer_provider=tracer_provider),) if sinks is None else tuple(sinks)
-        self._rooms = Rooms(
-            snapshot=bundle.snapshot,
-            identify=current,
-            take_view=self._take_view,
-            sink=Trail(own),
-            clock=self._clock,
-            new_id=new_id or _new_id,
-            backend=_core.BACKEND,
-        )
+        self._open_trail = partial(open_trail, sinks=sinks, tracer_provider=tracer_provider)
+        self._trail: Trail = self._open_trail(bundle.audit)
+        self._meters = Meters(bundle.snapshot.name)
+        self._new_id = new_id or _new_id
+        self._origin = origin
+        self._reloading = threading.Lock()
+        self._serving: Serving[Furnished] = Serving(self._furnish(bundle))
+
+    def _furnish(self, bundle: Bundle) -> Furnished:
+        from guardrail.bundle import Furnished
+
+        snapshot = bundle.snapshot
+        self._meters.observe_cache(lambda: (snapshot.hits, snapshot.misses))
+        return Furnished(bundle, sink=self._trail, clock=self._clock, new_id=self._new_id)
 
     @classmethod
     def from_dir(
@@ -91,32 +105,123 @@ class Guard:
         Raises:
             ConfigurationError: with every fault of the bundle, each with file and line.
         """
+        from guardrail.bundle import load_bundle
+        from guardrail.reload import Origin
+
         used = clock or SystemClock()
-        bundle = load_bundle(path, clock=used, own_facts=facts, own_obligations=obligations)
-        return cls(bundle, clock=used, sinks=sinks, tracer_provider=tracer_provider)
+        origin = Origin(Path(path).absolute(), used, tuple(facts), tuple(obligations))
+        bundle = load_bundle(
+            path, clock=used, own_facts=origin.facts, own_obligations=origin.obligations
+        )
+        return cls(bundle, clock=used, sinks=sinks, tracer_provider=tracer_provider, origin=origin)
 
     @property
     def name(self) -> str:
         """The bundle's name."""
-        return self._bundle.snapshot.name
+        return self._snapshot.name
 
     @property
     def version(self) -> str:
         """The bundle's version."""
-        return self._bundle.snapshot.version
+        return self._snapshot.version
 
     @property
     def revision(self) -> str:
         """The sha256 digest of the bundle that decides now."""
-        return self._bundle.snapshot.revision
+        return self._snapshot.revision
 
     @property
     def policies(self) -> tuple[str, ...]:
         """The ids of the bundle's policies, in their order."""
-        return tuple(policy.id for policy in self._bundle.snapshot.policies)
+        return tuple(policy.id for policy in self._snapshot.policies)
 
     def __repr__(self) -> str:
-        return f"<Guard {self.name} {self.version} {self.revision[:12]}>"
+        snapshot = self._snapshot
+        return f"<Guard {snapshot.name} {snapshot.version} {snapshot.revision[:12]}>"
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._serving.rooms.bundle.snapshot
+
+    def reload(self, *, timeout_s: float = 60.0, python: str | None = None) -> Reloaded:
+        """Load the bundle's folder again, and serve it from now on where it has changed.
+
+        The new bundle is tried in a child process first: loaded, asked one request per
+        action, put to its own tests. Then it is swapped in whole. A call that began before
+        ends on the bundle that it began with; no call that begins after `reload` has returned
+        sees the old one. Quotas keep their counters; tokens are verified anew. Scopes of
+        `acting_as` that are open stay open.
+
+        Takes about as long as starting Python and loading the bundle twice, on the calling
+        thread; one reload runs at a time.
+
+        Arguments:
+            timeout_s: seconds that the child process may take.
+            python: the interpreter for it, where this process runs inside another program;
+                ``sys.executable`` by default.
+
+        Raises:
+            ConfigurationError: with every fault. Then the last good bundle goes on serving.
+        """
+        from guardrail.reload import reload_bundle
+
+        origin = self._from()
+        with self._reloading:
+            return reload_bundle(
+                origin,
+                self._serving.rooms.bundle,
+                swap=self._swap,
+                count=self._meters.reloaded,
+                timeout_s=timeout_s,
+                python=python,
+            )
+
+    def watch(
+        self, *, interval_s: float = 5.0, timeout_s: float = 60.0, python: str | None = None
+    ) -> Watcher:
+        """Start to look at the bundle's folder every ``interval_s`` seconds, and `reload` it.
+
+        Returns the running `Watcher`: call its ``stop()``, or use it in ``with``. It polls, on
+        a thread of its own; a bundle that does not load is logged once, and the last good one
+        goes on. In a server that forks, start it in each worker.
+
+        Arguments:
+            interval_s: seconds between two looks, more than 0.
+            timeout_s: seconds that the child process of a reload may take.
+            python: the interpreter for it, as for `reload`.
+        """
+        from guardrail.watch import Watcher
+
+        def reload() -> Reloaded:
+            return self.reload(timeout_s=timeout_s, python=python)
+
+        return Watcher(self._from().path, reload, interval_s=interval_s).start()
+
+    def _from(self) -> Origin:
+        if self._origin is None:
+            raise ConfigurationError(
+                "Only a guard that `Guard.from_dir` made has a folder to read."
+            )
+        return self._origin
+
+    def _swap(self, bundle: Bundle) -> None:
+        if bundle.audit != self._serving.rooms.bundle.audit:
+            self._trail = self._open_trail(bundle.audit)
+        self._serving.rooms = self._furnish(bundle)
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Wait until all calls that have ended are in the sinks, those that work later included.
+
+        Only deferred spans (``[audit] spans = "deferred"``) make it wait. They are then with
+        the tracer provider, whose own ``force_flush`` exports them.
+
+        Arguments:
+            timeout_s: seconds to wait at most.
+
+        Returns:
+            Whether that was long enough.
+        """
+        return self._trail.flush(timeout_s)
 
     def protect(
         self,
@@ -147,14 +252,15 @@ class Guard:
                 that the schema does not declare.
         """
         deed = self._action(action)
-        if deed not in self._bundle.snapshot.schema.actions:
-            known = ", ".join(sorted(str(known) for known in self._bundle.snapshot.plans))
+        snapshot = self._snapshot
+        if deed not in snapshot.schema.actions:
+            known = ", ".join(sorted(str(known) for known in snapshot.plans))
             raise ConfigurationError(f"The schema declares no {deed}; it has {known}.")
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
 
         def make_target(function: Callable[..., Any], streams: bool) -> Target:
             return Target(
-                rooms=self._rooms,
+                serving=self._serving,
                 function=_qualified(function),
                 action=deed,
                 resource=thing,
@@ -193,7 +299,7 @@ class Guard:
             facts: facts for ``context.app``.
         """
         target = Target(
-            rooms=self._rooms,
+            serving=self._serving,
             function="enforce",
             action=self._action(action),
             resource=self.parse_uid(resource) if isinstance(resource, str) else resource,
@@ -217,13 +323,12 @@ class Guard:
         """
         if (principal is None) == (token is None):
             raise TypeError("acting_as takes either a Principal or token=")
+        rooms = self._serving.rooms
         if token is not None:
-            store = self._bundle.snapshot.store
-            now = self._clock.now()
-            return ActingAs(self._bundle.providers.authenticate(token, now, knows=store.knows))
+            return rooms.act_under(token)
         if not isinstance(principal, Principal):
             raise TypeError(f"acting_as takes a Principal, got {type(principal).__name__}")
-        return ActingAs(Identity(principal))
+        return rooms.act_as(principal)
 
     def decide(
         self,
@@ -239,15 +344,19 @@ class Guard:
         per place (``{"input": {"rows": 10}}``). An `Entity` as principal must stand in the
         bundle's ``entities.json``.
         """
-        snapshot = self._bundle.snapshot
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
-        question = snapshot.ask(principal, self._action(action), thing)
-        answer = question.decide({"app": {}, **(facts or {})})
-        return replace(answer.decision, decision_id=self._rooms.new_id())
+        question = self._snapshot.ask(principal, self._action(action), thing)
+        if facts is None or "app" not in facts:  # an empty record, as a call without any has
+            facts = {"app": _NOTHING, **(facts or {})}
+        said = question.decide(facts).decision
+        return Decision(
+            said.allowed, said.code, said.policies, said.obligations, said.errors, said.reason,
+            said.path, said.message, said.revision, self._new_id(),
+        )  # fmt: skip
 
     def describe(self, decision: Decision) -> dict[str, Any]:
         """Return a decision as JSON data, with the obligations as a test would write them."""
-        return self._bundle.snapshot.describe(decision)
+        return self._snapshot.describe(decision)
 
     def parse_uid(self, text: str, place: Place | None = None) -> Entity:
         """Return the entity that a uid text such as ``User::"clara"`` names, as Cedar reads it.
@@ -255,7 +364,7 @@ class Guard:
         Raises `ConfigurationError`, at ``place`` where one is given, for any other text.
         """
         try:
-            return read_uid(text)
+            return self._serving.rooms.read_uid(text)
         except ConfigurationError as error:
             message = error.message
         if place is not None:
@@ -263,14 +372,16 @@ class Guard:
         raise ConfigurationError(message)
 
     def _action(self, action: str) -> Entity:
-        return self.parse_uid(action) if "::" in action else Entity("Action", action)
+        return self.parse_uid(action) if "::" in action else _plain_action(action)
 
-    def _take_view(self, value: Any, name: str) -> View:
-        return take_view(value, name=name, bounds=self._bundle.bounds)
+
+@lru_cache(maxsize=256)
+def _plain_action(name: str) -> Entity:
+    return Entity("Action", name)
 
 
 def _new_id() -> str:
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def _qualified(function: Any) -> str:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from guardrail.errors import (
     Denied,
@@ -27,6 +26,7 @@ from guardrail.values import (
     Entity,
     FactValue,
     Identity,
+    Obligation,
     Path,
     Principal,
     Record,
@@ -63,16 +63,22 @@ class SystemClock:
     elapsed = staticmethod(time.perf_counter)
 
 
-@dataclass(frozen=True, slots=True)
-class Facing:
-    """What a fact source may look at: the call before the decision."""
+class Facing(NamedTuple):
+    """What a fact source may look at: the call before the decision.
+
+    A named tuple, as `Admission` is: made once per call, at half of what a frozen
+    dataclass costs.
+    """
 
     identity: Identity
     view: View
     action: str
     resource: Entity
     now: float
-    app: Mapping[str, FactValue] = field(repr=False)
+    app: Mapping[str, FactValue]
+
+    def __repr__(self) -> str:
+        return f"Facing(identity={self.identity!r}, view={self.view!r}, action={self.action!r})"
 
 
 class FactSource(Protocol):
@@ -96,8 +102,7 @@ class FactSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """What an obligation may look at when it is met: the call and its decision.
 
     ``value_of`` reads a path that the obligation's `parse` asked for; it raises
@@ -109,7 +114,10 @@ class Admission:
     action: str
     resource: Entity
     now: float
-    value_of: Callable[[Path], FactValue] = field(repr=False)
+    value_of: Callable[[Path], FactValue]
+
+    def __repr__(self) -> str:
+        return f"Admission(identity={self.identity!r}, view={self.view!r}, action={self.action!r})"
 
 
 class Unmet(Exception):
@@ -219,10 +227,16 @@ class ObligationType(Protocol):
 
 
 class Sink(Protocol):
-    """Where records go. Called on the caller's thread; what it raises denies the call."""
+    """Where records go. Called on the caller's thread; what it raises denies the call.
+
+    A sink that has nothing to do around the model says so with ``frames = False`` on its
+    class. Then `enter` and `leave` are not called, and `end` gets ``None`` for a handle where
+    `begin` raised or was interrupted: such a sink can take any record. One that works later
+    has ``flush(timeout_s) -> bool``, which waits for the records that it was given before.
+    """
 
     def begin(self, guard: str, action: str, function: str) -> Any:
-        """A call begins: return whatever the other two need."""
+        """A call begins: return whatever the other three need."""
         ...
 
     def enter(self, handle: Any) -> Any:
@@ -238,12 +252,48 @@ class Sink(Protocol):
         ...
 
 
+class Recording(Sink, Protocol):
+    """What the flow asks of the audit: a sink that says whether the model's runs are framed."""
+
+    @property
+    def frames(self) -> bool:
+        """Whether `enter` and `leave` must stand around the model."""
+        ...
+
+
+class Duties(NamedTuple):
+    """What a decision demands of a call, made ready: found once, for all calls so decided.
+
+    ``admits`` is met before the model, ``releases`` on its output, in this order; each pair
+    is an obligation and its type. ``names`` are those of all, and ``errors`` the policies
+    that erred, as the record has them.
+    """
+
+    admits: tuple[tuple[ObligationType, Obligation], ...] = ()
+    releases: tuple[tuple[ObligationType, Obligation], ...] = ()
+    names: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+NO_DUTIES: Final = Duties()
+
+
 class Answering(Protocol):
     """What the flow asks of the policies' answer (`guardrail.policy.Answer`)."""
 
     @property
     def decision(self) -> Decision:
         """What the policies say."""
+        ...
+
+    @property
+    def duties(self) -> Duties:
+        """What the decision demands."""
+        ...
+
+    @property
+    def cached(self) -> bool:
+        """Whether an equal question had been answered before."""
         ...
 
     def value_of(self, path: Path) -> FactValue:
@@ -275,7 +325,6 @@ class Deciding(Protocol):
     name: str
     version: str
     revision: str
-    obligations: Mapping[str, ObligationType]
 
     def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
         """Check who, what and on what."""
@@ -286,10 +335,13 @@ class Rooms:
     """What `guardrail.guard` hands the flow: one port to each room.
 
     ``identify`` returns the current identity at a time or raises `NotAuthenticated`;
-    ``take_view`` looks at an input once or raises `Unmet`.
+    ``take_view`` looks at an input once or raises `Unmet`; ``now`` and ``elapsed`` are the
+    clock's.
     """
 
-    __slots__ = ("backend", "clock", "identify", "new_id", "sink", "snapshot", "take_view")
+    __slots__ = (
+        "backend", "elapsed", "identify", "new_id", "now", "sink", "snapshot", "take_view",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -297,7 +349,7 @@ class Rooms:
         snapshot: Deciding,
         identify: Callable[[float], Identity],
         take_view: Callable[[Any, str], View],
-        sink: Sink,
+        sink: Recording,
         clock: Clock,
         new_id: Callable[[], str],
         backend: str,
@@ -306,13 +358,40 @@ class Rooms:
         self.identify = identify
         self.take_view = take_view
         self.sink = sink
-        self.clock = clock
+        self.now = clock.now
+        self.elapsed = clock.elapsed
         self.new_id = new_id
         self.backend = backend
 
 
+R = TypeVar("R", bound=Rooms)
+
+
+class Serving(Generic[R]):
+    """What serves the calls that begin now: the one reference that a reload swaps.
+
+    A call reads ``rooms`` once, at its start, and ends on what it found there. Storing an
+    attribute is one step under threads: whoever reads gets the old rooms or the new ones,
+    whole, and after the store has returned nobody gets the old ones any more.
+    """
+
+    __slots__ = ("rooms",)
+
+    def __init__(self, rooms: R) -> None:
+        self.rooms = rooms
+
+
+class Served(Protocol):
+    """What the flow asks of a `Serving`, whatever else its rooms have."""
+
+    @property
+    def rooms(self) -> Rooms:
+        """The rooms for a call that begins now."""
+        ...
+
+
 class Target:
-    """What is constant over all calls of one protected function.
+    """What is constant over all calls of one protected function, reloads included.
 
     ``resource``, ``principal`` and ``facts`` may be callables of the call's arguments.
     ``input_name`` is the guarded parameter, ``""`` where there is none. ``streams`` says
@@ -320,13 +399,14 @@ class Target:
     """
 
     __slots__ = (
-        "action", "facts", "function", "input_name", "principal", "resource", "rooms", "streams",
+        "action", "facts", "function", "input_name", "principal", "resource", "serving",
+        "streams",
     )  # fmt: skip
 
     def __init__(
         self,
         *,
-        rooms: Rooms,
+        serving: Served,
         function: str,
         action: Entity,
         resource: Entity | Callable[..., Entity],
@@ -335,7 +415,7 @@ class Target:
         input_name: str = "",
         streams: bool = False,
     ) -> None:
-        self.rooms = rooms
+        self.serving = serving
         self.function = function
         self.action = action
         self.resource = resource

@@ -7,6 +7,7 @@ the run: facts and attributes that are missing, an owner who is no entity, sums 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,6 +126,10 @@ DEMANDS: tuple[dict[str, Any], ...] = (
 )
 
 
+#: An entity in a scope, with the side that it stands on.
+_UID = re.compile(r'(principal|resource)\b[^,]*? ((?:Role|Team|User|Model)::"\w+")')
+
+
 @dataclass(frozen=True)
 class Rule:
     """One policy: what it is, and the text that says so."""
@@ -135,6 +140,7 @@ class Rule:
     scope: str
     clauses: str
     actions: frozenset[str]
+    is_template: bool = False
 
     @property
     def kind(self) -> str:
@@ -146,7 +152,26 @@ class Rule:
         """Return the policy's text, or the same policy with another effect and no demands."""
         demands = {} if effect else self.demands
         marks = "".join(f'@{name}("{value}") ' for name, value in demands.items())
-        return f'@id("{self.id}") {marks}{effect or self.effect} ({self.scope}) {self.clauses};\n'
+        name, scope = self.id, self.scope
+        if self.slots and not effect:  # the reference knows of no templates
+            name = f"{name}-template"
+            for slot, uid in self.slots:
+                scope = re.sub(rf"({slot}\b[^,]* )({re.escape(uid)})", rf"\1?{slot}", scope)
+        return f'@id("{name}") {marks}{effect or self.effect} ({scope}) {self.clauses};\n'
+
+    def link(self) -> str:
+        """Return the entry of ``links.yaml`` that makes a policy of it, if it is a template."""
+        if not self.slots:
+            return ""
+        fills = "".join(f", {slot}: '{uid}'" for slot, uid in self.slots)
+        return f"- {{template: {self.id}-template, id: {self.id}{fills}}}\n"
+
+    @property
+    def slots(self) -> tuple[tuple[str, str], ...]:
+        """The entities of the scope, each with its side, where the rule is written with slots."""
+        if not self.is_template:
+            return ()
+        return tuple(_UID.findall(self.scope))
 
 
 @st.composite
@@ -190,6 +215,7 @@ def rules(draw: st.DrawFn, name: str, kinds: tuple[str, ...] = ()) -> Rule:
         scope,
         " ".join(clauses),
         actions,
+        is_template=draw(st.booleans()),
     )
 
 
@@ -314,11 +340,19 @@ _SOURCES = facts.standard(timezone="UTC")
 
 def load(bundle: tuple[Rule, ...]) -> Snapshot:
     """Load a bundle from memory, through the real load."""
+    links = "".join(rule.link() for rule in bundle)
+    return load_text("".join(rule.written() for rule in bundle), links=links)
+
+
+def load_text(policies: str, *, links: str = "") -> Snapshot:
+    """Load policies, and links of their templates, over the schema and the world of here."""
     files = {
         "schema.cedarschema": SCHEMA.encode(),
-        "policies.cedar": "".join(rule.written() for rule in bundle).encode(),
+        "policies.cedar": policies.encode(),
         "entities.json": json.dumps(WORLD).encode(),
     }
+    if links:
+        files["links.yaml"] = links.encode()
     return load_snapshot(
         Folder(Path(), files, "random"),
         bundle=BundleSettings(name="random", version="1"),

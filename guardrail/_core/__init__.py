@@ -1,4 +1,4 @@
-"""The core: kernels over scalars and buffers, each with a plain-Python twin.
+"""The core: kernels over scalars and buffers, and the entity uid, each with a plain twin.
 
 Owns the choice between the two. Compiled, unless the environment sets ``GUARDRAIL_PURE``
 to anything but ``""`` or ``"0"``; an install without the compiled module and without that
@@ -16,10 +16,16 @@ from guardrail._core.terms import ABOVE, BELOW, DTYPES, NOT_FINITE, OK, dtype_of
 _IS_PURE: Final = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
 
 if _IS_PURE:
+    from guardrail._core._entity_py import Entity
+    from guardrail._core._rounding_py import round_floats
     from guardrail._core._tensor_py import check_tensor
+    from guardrail._core._view_py import View, look
 else:
     try:
+        from guardrail._core._entity import Entity
+        from guardrail._core._rounding import round_floats
         from guardrail._core._tensor import check_tensor
+        from guardrail._core._view import View, look
     except ModuleNotFoundError:  # a module that is there and does not load says so itself
         raise ImportError(
             "guardrail's compiled core is not built. Build it (`pip install -e .`), or choose"
@@ -28,4 +34,7 @@ else:
 
 BACKEND: Final = "pure" if _IS_PURE else "compiled"
 
-__all__ = ["ABOVE", "BACKEND", "BELOW", "DTYPES", "NOT_FINITE", "OK", "check_tensor", "dtype_of"]
+__all__ = [
+    "ABOVE", "BACKEND", "BELOW", "DTYPES", "NOT_FINITE", "OK", "Entity", "View", "check_tensor",
+    "dtype_of", "look", "round_floats",
+]  # fmt: skip

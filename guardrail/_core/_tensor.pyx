@@ -17,14 +17,10 @@ views fix the number of axes at compile time, and ours is only known at the call
 """
 
 import sys
-from array import array
 
+from cpython cimport array
 from cpython.buffer cimport (
-    PyBUF_CONTIG_RO,
-    PyBUF_MAX_NDIM,
-    PyBUF_RECORDS_RO,
-    PyBuffer_IsContiguous,
-    PyBuffer_Release,
+    PyBUF_CONTIG_RO, PyBUF_MAX_NDIM, PyBUF_RECORDS_RO, PyBuffer_IsContiguous, PyBuffer_Release,
     PyObject_GetBuffer,
 )
 from libc.float cimport DBL_MAX, FLT_MAX
@@ -90,8 +86,8 @@ cdef enum:
     GIL_FREE_FROM = 16384
 
 cdef char NATIVE = b"<" if sys.byteorder == "little" else b">"
-cdef double NO_LOW = -INFINITY
-cdef double NO_HIGH = INFINITY
+cdef double NO_LOW = -INFINITY, NO_HIGH = INFINITY
+cdef tuple CLEAN = (OK, 0)
 
 
 cdef struct Bounds:
@@ -413,13 +409,12 @@ cdef char kind_of(const Py_buffer *view) noexcept:
 
 
 cdef tuple check_view(const Py_buffer *view, char kind, Bounds bounds):
-    cdef Py_ssize_t size = 1
-    cdef Py_ssize_t axis
+    cdef Py_ssize_t size = 1, axis
     cdef Verdict verdict
     for axis in range(view.ndim):
         size *= view.shape[axis]
     if size == 0:
-        return OK, 0
+        return CLEAN
     if kind == b"e":
         verdict = check_as[half](view, size, NULL, bounds)
     elif kind == b"f":
@@ -442,13 +437,17 @@ cdef tuple check_view(const Py_buffer *view, char kind, Bounds bounds):
         verdict = check_as[uint32_t](view, size, NULL, bounds)
     else:
         verdict = check_as[uint64_t](view, size, NULL, bounds)
-    return verdict.code, verdict.index
+    return CLEAN if verdict.code == OK else (verdict.code, verdict.index)
+
+
+cdef bint is_doubles(bounds):
+    """Whether bounds are an ``array("d")``."""
+    return isinstance(bounds, array.array) and (<array.array> bounds).ob_descr.typecode == b"d"
 
 
 cdef bint is_one_each(Py_ssize_t count, const Py_buffer *view) noexcept:
     """Whether there is one bound for all columns, or one for each."""
-    cdef Py_ssize_t columns = 1
-    cdef Py_ssize_t axis
+    cdef Py_ssize_t columns = 1, axis
     for axis in range(1, view.ndim):
         columns *= view.shape[axis]
     return count == 1 or count == columns
@@ -468,9 +467,8 @@ cdef tuple check_within(const Py_buffer *view, lows, highs, bint finite):
         return check_view(view, kind, bounds)
     if lows is None or highs is None:
         raise ValueError("expected both bounds or neither")
-    for each in (lows, highs):
-        if not isinstance(each, array) or each.typecode != "d":
-            raise TypeError('expected bounds as an array("d")')
+    if not (is_doubles(lows) and is_doubles(highs)):
+        raise TypeError('expected bounds as an array("d")')
     # held like the tensor: an array must not be resized under a check without the GIL
     PyObject_GetBuffer(lows, &low, PyBUF_CONTIG_RO)
     try:

@@ -11,11 +11,15 @@ Names are in our own ``guardrail.`` namespace, but for ``code.function.name`` an
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
 
 from guardrail.values import Record
 
 Attribute: TypeAlias = str | int | float | tuple[str, ...]
+
+#: The fields in which many records are alike: all texts but the ids.
+_ALIKE: Final = slice(Record._fields.index("guard"), Record._fields.index("path") + 1)
 
 #: Denials that are ours: not the policies' answer, but no answer at all.
 ENGINE_FAILURES: Final = frozenset({"internal_error", "store_unavailable", "audit_unavailable"})
@@ -44,15 +48,42 @@ def error_type(record: Record) -> str:
     return ""
 
 
+def opening(guard: str, action: str, function: str) -> dict[str, Attribute]:
+    """Return what is known of a call as it begins: what a sampler of spans may look at."""
+    named: dict[str, Attribute] = {
+        "guardrail.guard.name": guard,
+        "guardrail.cedar.action": utf8(action),
+        "code.function.name": function,
+    }
+    return {name: value for name, value in named.items() if value}
+
+
 def attributes(record: Record) -> dict[str, Attribute]:
     """Return the attributes of a record. What is empty or does not apply is left out.
 
     ``started_at`` is left out too: it is the span's own start.
     """
+    # Most calls differ from an earlier one in their ids and measures alone: the rest is
+    # remembered, for it costs more than all else that is done with a record.
+    named = _alike(record[_ALIKE], record.error_type, record.cached).copy()
+    if record.decision_id:
+        named["guardrail.decision.id"] = record.decision_id
+    if record.parent_decision_id:
+        named["guardrail.decision.parent_id"] = record.parent_decision_id
+    named["guardrail.batch.size"] = record.rows
+    named["guardrail.input.size"] = record.input_bytes
+    named["guardrail.admit.duration"] = record.admit_s
+    named["guardrail.model.duration"] = record.model_s
+    named["guardrail.release.duration"] = record.release_s
+    return named
+
+
+@lru_cache(maxsize=512)
+def _alike(fields: tuple[Any, ...], failure: str, cached: bool | None) -> dict[str, Attribute]:
+    """Return the attributes that many records share; never to be changed."""
+    record = Record._make(("", "", *fields, 0, 0, 0.0, 0.0, 0.0, 0.0, failure, cached))
     named: dict[str, Attribute] = {
         "guardrail.guard.name": record.guard,
-        "guardrail.decision.id": record.decision_id,
-        "guardrail.decision.parent_id": record.parent_decision_id,
         "guardrail.decision.outcome": outcome(record),
         "guardrail.decision.reason": record.code,
         "guardrail.call.outcome": record.outcome,
@@ -67,15 +98,12 @@ def attributes(record: Record) -> dict[str, Attribute]:
         "guardrail.principal.type": utf8(record.principal_type),
         "guardrail.resource.type": utf8(record.resource_type),
         "guardrail.path": utf8(record.path),
-        "guardrail.batch.size": record.rows,
-        "guardrail.input.size": record.input_bytes,
-        "guardrail.admit.duration": record.admit_s,
-        "guardrail.model.duration": record.model_s,
-        "guardrail.release.duration": record.release_s,
         "guardrail.backend": record.backend,
         "code.function.name": record.function,
         "error.type": error_type(record),
     }
+    if record.cached is not None:
+        named["guardrail.decision.cached"] = record.cached
     return {name: value for name, value in named.items() if value not in ("", ())}
 
 

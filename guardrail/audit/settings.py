@@ -1,16 +1,19 @@
-"""The ``[audit]`` table of ``guardrail.toml``.
+"""The ``[audit]`` table of ``guardrail.toml``, and the sink that it names.
 
 Owns its shape and every complaint about it. Refuses what this version does not build (the
-journal, deferred spans) with ``GR004``: a record that the bundle's author believes durable
-must not be less. Read once, at load.
+journal) with ``GR004``: a record that the bundle's author believes durable must not be less.
+Read once, at load.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from guardrail.audit.deferred import DeferredSpans
+from guardrail.audit.spans import Spans
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
+from guardrail.ports import Sink
 
 _LATER: Final = {
     "journal": "The journal is not built yet. Remove `journal`; records go to spans.",
@@ -19,9 +22,13 @@ _LATER: Final = {
 
 
 class AuditSettings(Section):
-    """How calls are recorded. ``spans = "inline"``: one span per call, made during it."""
+    """How calls are recorded.
 
-    spans: Literal["inline"] = "inline"
+    ``spans = "inline"``: one span per call, made during it, above the model's own spans.
+    ``spans = "deferred"``: built by a thread afterwards, beside the model's own spans.
+    """
+
+    spans: Literal["inline", "deferred"] = "inline"
 
 
 def read_audit(document: Document | None) -> AuditSettings:
@@ -41,9 +48,17 @@ def read_audit(document: Document | None) -> AuditSettings:
             for key, message in _LATER.items()
             if key in document.data
         ]
-        if document.data.get("spans") == "deferred":
-            message = 'Deferred spans are not built yet. Write `spans = "inline"`.'
-            faults.append(Fault("GR004", document.at("spans"), message))
         if faults:
             raise ConfigurationError(faults=tuple(faults))
     return document.parse(AuditSettings)
+
+
+def open_sink(settings: AuditSettings, *, tracer_provider: Any = None) -> Sink:
+    """Return the sink that the settings name.
+
+    Arguments:
+        settings: the bundle's ``[audit]`` table.
+        tracer_provider: whose spans to make; the global one's where ``None``.
+    """
+    kind = DeferredSpans if settings.spans == "deferred" else Spans
+    return kind(tracer_provider=tracer_provider)

@@ -1,7 +1,8 @@
-"""One OpenTelemetry span per call.
+"""One OpenTelemetry span per call, made during the call.
 
 Owns the span's life: started where the caller stands, current while the model runs (so
-that the model's own spans are below it), ended with the record. Refuses to record
+that the model's own spans are below it), ended with the record. Owns also what any span of a
+record is, whoever builds it and when: its name, its kind and its status. Refuses to record
 exceptions: their messages are personal data. Uses the API only; without an SDK, or where
 the call is not sampled, it costs next to nothing. In the flow it is one sink of the trail.
 
@@ -13,13 +14,61 @@ from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import Token
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry import context, trace
-from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvider
 
-from guardrail.audit.attributes import attributes, error_type, utf8
+from guardrail.audit.attributes import Attribute, attributes, error_type, opening, utf8
 from guardrail.values import Record
+
+
+@lru_cache(maxsize=512)
+def begun(guard: str, action: str, function: str) -> tuple[str, dict[str, Attribute]]:
+    """Return the name of a call's span, and what samplers see of it: to be copied, not changed."""
+    return f"guardrail {utf8(action)}", opening(guard, action, function)
+
+
+def start(
+    tracer: Tracer,
+    guard: str,
+    action: str,
+    function: str,
+    *,
+    parent: Context | None = None,
+    start_ns: int | None = None,
+) -> Span:
+    """Start the span of a call.
+
+    Arguments:
+        tracer: who makes it.
+        guard: the guard's name.
+        action: the action's id.
+        function: what the call runs.
+        parent: the caller's context; the current one where ``None``.
+        start_ns: nanoseconds since the epoch; now where ``None``.
+    """
+    name, seen = begun(guard, action, function)
+    return tracer.start_span(
+        name, context=parent, kind=SpanKind.INTERNAL, attributes=seen.copy(), start_time=start_ns
+    )
+
+
+def finish(span: Span, record: Record, *, end_ns: int | None = None) -> None:
+    """Write a record into its span and end it, at ``end_ns`` or now.
+
+    A denial leaves the status unset. A failure of ours, or an exception of the model's, sets
+    it to error, without a description.
+    """
+    try:
+        if span.is_recording():
+            span.set_attributes(attributes(record))
+            if error_type(record):
+                span.set_status(StatusCode.ERROR)
+    finally:
+        span.end(end_ns)
 
 
 class Spans:
@@ -37,16 +86,7 @@ class Spans:
 
     def begin(self, guard: str, action: str, function: str) -> Span:
         """Start the span, below the caller's own; the arguments are what samplers see."""
-        action = utf8(action)
-        return self._tracer.start_span(
-            f"guardrail {action}",
-            kind=SpanKind.INTERNAL,
-            attributes={
-                "guardrail.guard.name": guard,
-                "guardrail.cedar.action": action,
-                "code.function.name": function,
-            },
-        )
+        return start(self._tracer, guard, action, function)
 
     def enter(self, handle: Span) -> object:
         """Make the span current in this context; return a token for `leave`."""
@@ -65,15 +105,5 @@ class Spans:
             context.detach(token)
 
     def end(self, handle: Span, record: Record) -> None:
-        """Write the record into the span and end it.
-
-        A denial leaves the status unset. A failure of ours, or an exception of the
-        model's, sets it to error, without a description.
-        """
-        try:
-            if handle.is_recording():
-                handle.set_attributes(attributes(record))
-                if error_type(record):
-                    handle.set_status(StatusCode.ERROR)
-        finally:
-            handle.end()
+        """Write the record into the span and end it."""
+        finish(handle, record)

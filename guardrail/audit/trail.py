@@ -4,30 +4,33 @@ Owns the rule that every call is recorded, or denied. Each sink gets the record 
 another fails; what any of them raises becomes one `GuardUnavailable` that names the sink
 and the type of the error, never its text. Where no sink took a record, one line in the log
 ``guardrail.audit`` is the last resort. Refuses to be empty. In the flow it stands at both
-ends of a call and around the model.
+ends of a call and, where a sink asks for it, around the model.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-from typing import Any, Final
+from typing import Any
 
-from guardrail.audit.attributes import attributes
+from guardrail.audit.log import log_untaken
 from guardrail.errors import ConfigurationError, GuardUnavailable
 from guardrail.ports import Sink
 from guardrail.values import Record
 
-_log: Final = logging.getLogger("guardrail.audit")
-
 
 class Handle:
-    """One call's own handles, by the sinks that began it, and the first failure among them."""
+    """One call's own handles, by the sinks that began it, and the first failure among them.
 
-    __slots__ = ("begun", "failure")
+    Attributes:
+        begun: each sink that began the call, with its handle.
+        framed: those among them that want to be told of the model's runs.
+        failure: the first failure, in words without values; else empty.
+    """
+
+    __slots__ = ("begun", "failure", "framed")
 
     def __init__(self) -> None:
         self.begun: list[tuple[Sink, Any]] = []
+        self.framed: list[tuple[Sink, Any]] = []
         self.failure = ""
 
     def fail(self, sink: Sink, error: Exception) -> None:
@@ -49,18 +52,24 @@ class Handle:
 class Trail:
     """A sink of sinks, in order; `leave` goes through them in reverse.
 
-    `begin` never raises: a sink that fails there is left out of this call, `enter` raises
-    before the model runs, and `end` still closes the sinks that did begin. Whoever wants to
-    know before anything is spent calls ``handle.check()``.
+    Sinks that want no frames (`guardrail.ports.Sink`) get no `enter` and no `leave`. Where
+    none wants them, these two need not be called on the trail either, and `begin` raises
+    where a sink fails there: nothing has been spent by then. Otherwise `begin` never raises:
+    a sink that fails there is left out of this call, `enter` raises before the model runs,
+    and `end` still closes the sinks that did begin. Whoever wants to know before anything is
+    spent calls ``handle.check()``.
 
     Arguments:
         sinks: at least one.
+
+    Attributes:
+        frames: whether the model's runs must stand between `enter` and `leave`.
 
     Raises:
         ConfigurationError: where there is none; then no call could be recorded.
     """
 
-    __slots__ = ("_sinks",)
+    __slots__ = ("_only", "_sinks", "frames")
 
     def __init__(self, sinks: tuple[Sink, ...]) -> None:
         if not sinks:
@@ -68,27 +77,53 @@ class Trail:
                 "A guard needs at least one sink. Leave `sinks` out for spans."
             )
         self._sinks = tuple(sinks)
+        self.frames = any(wants_frames(sink) for sink in self._sinks)
+        # The usual case, one sink without frames, costs a call what the sink costs and no more.
+        self._only = sinks[0] if len(sinks) == 1 and not self.frames else None
 
-    def begin(self, guard: str, action: str, function: str) -> Handle:
-        """Begin a call on every sink; return the handle for the other three."""
+    def begin(self, guard: str, action: str, function: str) -> Any:
+        """Begin a call on every sink; return the handle for the other three.
+
+        Raises:
+            GuardUnavailable: ``audit_unavailable``, where a sink fails and none wants frames.
+        """
+        if self._only is None:
+            return self._begin_all(guard, action, function)
+        try:
+            return self._only.begin(guard, action, function)
+        except Exception as error:  # noqa: BLE001  a sink is foreign code
+            failed = Handle()
+            failed.fail(self._only, error)
+        failed.check()
+        return None
+
+    def _begin_all(self, guard: str, action: str, function: str) -> Handle:
         handle = Handle()
         for sink in self._sinks:
             try:
-                handle.begun.append((sink, sink.begin(guard, action, function)))
-            except Exception as error:  # noqa: BLE001  a sink is foreign code, the others go on
+                own = (sink, sink.begin(guard, action, function))
+            except Exception as error:  # noqa: BLE001  as above, and the others go on
                 handle.fail(sink, error)
+            else:
+                handle.begun.append(own)
+                if wants_frames(sink):
+                    handle.framed.append(own)
+        if not self.frames:
+            handle.check()
         return handle
 
-    def enter(self, handle: Handle) -> list[Any]:
+    def enter(self, handle: Handle) -> list[Any] | None:
         """Tell every sink that the model is about to run; return the token for `leave`.
 
         Raises:
             GuardUnavailable: ``audit_unavailable``, where a sink failed to begin or fails
                 now. Those that had entered have left again; the model must not run.
         """
+        if not self.frames:
+            return None
         handle.check()
         tokens: list[Any] = []
-        for sink, own in handle.begun:
+        for sink, own in handle.framed:
             try:
                 tokens.append(sink.enter(own))
             except Exception as error:  # noqa: BLE001  as above
@@ -99,28 +134,53 @@ class Trail:
             handle.check()
         return tokens
 
-    def leave(self, handle: Handle, token: list[Any]) -> None:
+    def leave(self, handle: Handle, token: list[Any] | None) -> None:
         """Tell every sink that the model has returned, or yielded.
 
         Raises nothing, for it would hide what the model raised; `end` reports it.
         """
-        for index in range(len(token) - 1, -1, -1):  # fewer than began, where one failed to enter
-            sink, own = handle.begun[index]
+        tokens = token or ()
+        for index in range(len(tokens) - 1, -1, -1):  # fewer than began, where one failed to enter
+            sink, own = handle.framed[index]
             try:
-                sink.leave(own, token[index])
+                sink.leave(own, tokens[index])
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(sink, error)
 
-    def end(self, handle: Handle | None, record: Record) -> None:
+    def end(self, handle: Any, record: Record) -> None:
         """Hand the record to every sink that began the call.
 
-        ``handle`` is ``None`` where `begin` was interrupted; then no sink can take it.
+        ``handle`` is ``None`` where `begin` raised or was interrupted; then only sinks
+        without frames can take it.
 
         Raises:
             GuardUnavailable: ``audit_unavailable``, where any sink failed at any step; what
                 the model returned must not leave.
         """
-        handle = Handle() if handle is None else handle
+        if self._only is None:
+            self._end_all(handle or self._unbegun(), record)
+            return
+        failed: Handle | None = None
+        try:
+            self._only.end(handle, record)
+        except Exception as error:  # noqa: BLE001  as above
+            failed = Handle()
+            failed.fail(self._only, error)
+        except BaseException:
+            log_untaken(record)
+            raise
+        if failed is not None:
+            log_untaken(record)
+            failed.check()
+
+    def _unbegun(self) -> Handle:
+        handle = Handle()
+        handle.begun = [(sink, None) for sink in self._sinks if not wants_frames(sink)]
+        if self.frames:
+            handle.failure = "no sink began the call"
+        return handle
+
+    def _end_all(self, handle: Handle, record: Record) -> None:
         taken = 0
         interruption: BaseException | None = None
         for sink, own in handle.begun:
@@ -133,8 +193,25 @@ class Trail:
                 interruption = interruption or error
         if not taken:
             handle.failure = handle.failure or "no sink began the call"
-            # JSON in ASCII: no text of a caller's can break the line.
-            _log.error("no sink took this record: %s", json.dumps(attributes(record)))
+            log_untaken(record)
         if interruption is not None:
             raise interruption
         handle.check()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait for the sinks that work later; say whether all were done in time.
+
+        Arguments:
+            timeout_s: how long to wait for each of them at most, in seconds.
+        """
+        is_done = True
+        for sink in self._sinks:
+            flush = getattr(sink, "flush", None)
+            if flush is not None:
+                is_done = bool(flush(timeout_s)) and is_done
+        return is_done
+
+
+def wants_frames(sink: Sink) -> bool:
+    """Tell whether a sink must be told of the model's runs; it is, where it does not say."""
+    return bool(getattr(sink, "frames", True))

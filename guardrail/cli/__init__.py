@@ -19,8 +19,11 @@ from guardrail._version import __version__
 from guardrail.cli.check import check as run_check
 from guardrail.cli.decide import decide as run_decide
 from guardrail.cli.doctor import doctor as run_doctor
+from guardrail.cli.facts import facts as run_facts
 from guardrail.cli.init import init as run_init
+from guardrail.cli.schema import schema as run_schema
 from guardrail.cli.terminal import Format, FormatOption
+from guardrail.cli.test import run as run_test
 
 __all__ = ["app", "main"]
 
@@ -74,7 +77,10 @@ def run_demo(
 
 app.command("init")(run_init)
 app.command("check")(run_check)
+app.command("test")(run_test)
 app.command("decide")(run_decide)
+app.command("facts")(run_facts)
+app.command("schema")(run_schema)
 app.command("doctor")(run_doctor)
 app.command("demo")(run_demo)
 

@@ -1,8 +1,8 @@
-"""``guardrail check``: load a bundle as a service would, and say all that is wrong with it.
+"""``guardrail check``: load a bundle as a service would, and say what is wrong and what is weak.
 
-Owns the form of a finding on the command line. Refuses to know any rule: loading the
-bundle applies every one of them, so a bundle that passes here loads, and one that does not
-pass here does not load.
+Owns the form of a finding on the command line. Refuses to know any rule: loading the bundle
+applies every one that is an error, so a bundle that does not load does not pass; what is weak
+in one that loads, `guardrail.findings` knows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from guardrail.cli.terminal import Format, FormatOption, complain, findings, say
 
 if TYPE_CHECKING:
     from guardrail import Guard
-    from guardrail.errors import Fault
+    from guardrail.bundle import Bundle
+    from guardrail.errors import Fault, Finding
+    from guardrail.policy import Folder
 
 BundleArgument = Annotated[
     Path,
@@ -45,50 +47,98 @@ def load(directory: Path) -> Guard:
     raise stop(f"{directory} cannot be read: {reason}")
 
 
+def files_of(directory: Path) -> Folder:
+    """Return the files of the bundle in ``directory``; raises and exits as `load` does."""
+    from guardrail.policy import read_folder
+
+    try:
+        return read_folder(directory)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    raise stop(f"{directory} cannot be read: {reason}")
+
+
+def read(directory: Path) -> tuple[Bundle, Folder]:
+    """Return the bundle in ``directory``, and its files; raises and exits as `load` does."""
+    from guardrail.bundle import load_bundle
+    from guardrail.ports import SystemClock
+
+    folder = files_of(directory)
+    return load_bundle(folder, clock=SystemClock()), folder
+
+
 def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> None:
-    """Say all that is wrong with a bundle, and where.
+    """Say all that is wrong with a bundle, and what is weak in one that loads, and where.
 
-    A finding is a line: file:line:column, a stable code, and what to do about it.
+    A finding is a line: file:line:column, a stable code, and what to do about it. What is
+    weak can be accepted in guardrail.toml, by code: [check] allow = ["GR540"]. What is wrong
+    can't.
 
-    Exit code 0: no finding. 1: at least one. 2: there is no such folder.
+    Exit code 0: nothing, or nothing but what is accepted. 1: at least one finding. 2: there
+    is no such folder.
 
     Example: guardrail check policies/clinical_scoring
     """
     from guardrail import ConfigurationError
+    from guardrail.findings import accepted as codes_of
+    from guardrail.findings import findings as find
 
     try:
-        guard = load(directory)
+        bundle, folder = read(directory)
+        found, codes = find(bundle, folder), codes_of(folder)
     except ConfigurationError as error:
-        faults = findings(error)
-    else:
-        if format is Format.json:
-            say_json({"bundle": guard.name, "revision": guard.revision, "findings": []})
-        else:
-            say(summary(guard), color="green")
-        return
+        _tell_faults(findings(error), format)
+        raise typer.Exit(1) from None
+    left = [finding for finding in found if finding.code not in codes]
     if format is Format.json:
-        found = [_as_json(fault) for fault in faults]
-        say_json({"bundle": None, "revision": None, "findings": found})
+        told = [_as_json(finding, is_accepted=finding.code in codes) for finding in found]
+        snapshot = bundle.snapshot
+        say_json({"bundle": snapshot.name, "revision": snapshot.revision, "findings": told})
     else:
-        for fault in faults:
-            say(str(fault).lstrip())
-        complain(f"{len(faults)} finding{'s' if len(faults) > 1 else ''}")
-    raise typer.Exit(1)
+        _tell(bundle, left, accepted=len(found) - len(left))
+    if left:
+        raise typer.Exit(1)
 
 
-def summary(guard: Guard) -> str:
-    """Return the line that says which bundle was loaded and that nothing is wrong with it."""
-    count = len(guard.policies)
+def _tell(bundle: Bundle, left: list[Finding], *, accepted: int) -> None:
+    aside = f" ({accepted} accepted)" if accepted else ""
+    if not left:
+        say(f"{summary(bundle)}: no findings{aside}", color="green")
+        return
+    for finding in left:
+        say(str(finding).lstrip())
+    complain(f"{_count(left)}{aside}. Mend them, or accept a code in guardrail.toml, [check] allow")
+
+
+def _tell_faults(faults: tuple[Fault, ...], format: Format) -> None:
+    if format is Format.json:
+        told = [_as_json(fault, is_accepted=False) for fault in faults]
+        say_json({"bundle": None, "revision": None, "findings": told})
+        return
+    for fault in faults:
+        say(str(fault).lstrip())
+    complain(_count(faults))
+
+
+def _count(found: tuple[Fault, ...] | list[Finding]) -> str:
+    return f"{len(found)} finding{'s' if len(found) > 1 else ''}"
+
+
+def summary(bundle: Bundle) -> str:
+    """Return the line that says which bundle was loaded."""
+    snapshot = bundle.snapshot
+    count = len(snapshot.policies)
     policies = f"{count} polic{'y' if count == 1 else 'ies'}"
-    revision = guard.revision[:12]
-    return f"{guard.name} {guard.version}: {policies}, revision {revision}: no findings"
+    return f"{snapshot.name} {snapshot.version}: {policies}, revision {snapshot.revision[:12]}"
 
 
-def _as_json(fault: Fault) -> dict[str, Any]:
+def _as_json(found: Fault | Finding, *, is_accepted: bool) -> dict[str, Any]:
     return {
-        "code": fault.code,
-        "file": fault.place.file,
-        "line": fault.place.line,
-        "column": fault.place.column,
-        "message": fault.message,
+        "code": found.code,
+        "file": found.place.file,
+        "line": found.place.line,
+        "column": found.place.column,
+        "message": found.message,
+        "policy": getattr(found, "policy", ""),
+        "accepted": is_accepted,
     }

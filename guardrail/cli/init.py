@@ -62,6 +62,7 @@ def init(
     say("")
     say(f"  cd {directory}")
     say("  python app.py               four calls, four outcomes")
+    say("  guardrail test policies     what you expect of the policies")
     say("  guardrail check policies    after every change")
 
 
@@ -69,9 +70,16 @@ def write(directory: Path, *, name: str) -> None:
     """Write the template into ``directory``, as the bundle ``name``.
 
     Makes the folder where it is missing; raises `FileExistsError` rather than overwrite a
-    file, and any other `OSError` as it comes.
+    file, and any other `OSError` as it comes. Beside the tests it puts the schema by which
+    editors complete them.
     """
+    from guardrail.testing.format import schema_text
+
     _copy(files("guardrail.cli") / "template", directory, name)
+    tests = directory / "policies" / "tests"
+    tests.mkdir(parents=True, exist_ok=True)
+    with (tests / "tests.schema.json").open("x", encoding="utf-8", newline="\n") as stream:
+        stream.write(schema_text())
 
 
 def _copy(source: Traversable, target: Path, name: str) -> None:

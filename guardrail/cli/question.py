@@ -7,32 +7,22 @@ entity; a fault names the file and line, or the option. It decides nothing: `dec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from pydantic import Field
 
 from guardrail.documents import Document, Section, read_json, read_yaml
 from guardrail.errors import ConfigurationError, Place
+from guardrail.testing.notation import VALUE_TAGS, Caller, Parse, principal_of
 from guardrail.values import Entity, FactValue, Principal
 
 CODE: Final = "GR003"
 
 #: What standard input is called in a fault.
 STDIN: Final = "<stdin>"
-
-#: Reads ``User::"clara"``, or raises `ConfigurationError` with the place.
-Parse: TypeAlias = Callable[[str, Place], Entity]
-
-
-class Caller(Section):
-    """``principal:`` of a request: a caller for whom the file vouches."""
-
-    uid: str
-    parents: list[str] = Field(default=[], alias="in")
-    attrs: dict[str, Any] = Field(default={})
 
 
 class Asked(Section):
@@ -62,7 +52,7 @@ def read(file: str, raw: bytes) -> Document:
     Raises `ConfigurationError` with line and column where it is neither.
     """
     is_json = raw.lstrip().startswith(b"{") if file == STDIN else PurePath(file).suffix == ".json"
-    return read_json(file, raw) if is_json else read_yaml(file, raw)
+    return read_json(file, raw) if is_json else read_yaml(file, raw, tags=VALUE_TAGS)
 
 
 def question(document: Document, *, parse: Parse) -> Question:
@@ -71,32 +61,21 @@ def question(document: Document, *, parse: Parse) -> Question:
         text = "Expected a mapping with `principal` or `as`, `action`, `resource` and `facts`."
         raise ConfigurationError.at(document.at(), CODE, text)
     asked = document.parse(Asked, code=CODE)
-    if (asked.principal is None) == (asked.known is None):
+    principal: Principal | Entity
+    if asked.known is not None and asked.principal is None:
+        principal = parse(asked.known, document.at("as"))
+    elif asked.principal is not None and asked.known is None:
+        principal = principal_of(asked.principal, document.below("principal"), parse)
+    else:
         both = asked.principal is not None
         text = (
             "both `principal` and `as`. Keep one" if both else "no caller. Add `principal` or `as`"
         )
         raise ConfigurationError.at(document.at("as"), CODE, f"The request names {text}.")
-    principal: Principal | Entity
-    if asked.known is not None:
-        principal = parse(asked.known, document.at("as"))
-    else:
-        principal = _principal(asked.principal, document, parse)
     if "::" in asked.action:  # an action in a namespace is written as its whole uid
         parse(asked.action, document.at("action"))
     resource = parse(asked.resource, document.at("resource"))
     return Question(principal, asked.action, resource, asked.facts)
-
-
-def _principal(caller: Caller | None, document: Document, parse: Parse) -> Principal:
-    if caller is None:
-        raise ConfigurationError.at(document.at("principal"), CODE, "The request names no caller.")
-    uid = parse(caller.uid, document.at("principal", "uid"))
-    parents = tuple(
-        parse(text, document.at("principal", "in", index))
-        for index, text in enumerate(caller.parents)
-    )
-    return Principal(uid.type, uid.id, parents=parents, attrs=caller.attrs)
 
 
 def from_options(

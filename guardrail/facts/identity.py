@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeAlias
 
 from guardrail.ports import Facing
 from guardrail.values import FactValue, Identity
 
-_READ: Final[Mapping[str, Callable[[Identity, float], FactValue]]] = {
+_Reader: TypeAlias = Callable[[Identity, float], FactValue]
+
+_READ: Final[Mapping[str, _Reader]] = {
     "provider": lambda identity, _: identity.provider or None,
     "issuer": lambda identity, _: identity.issuer or None,
     "method": lambda identity, _: identity.method or None,
@@ -39,8 +42,19 @@ class IdentityFacts:
 
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
         """Return the facts named, without those that are not known of this identity."""
-        found = ((name, _READ[name](facing.identity, facing.now)) for name in names & self.facts)
-        return {name: value for name, value in found if value is not None}
+        identity, now = facing.identity, facing.now
+        found: dict[str, FactValue] = {}
+        for name, read in _readers(names):
+            value = read(identity, now)
+            if value is not None:
+                found[name] = value
+        return found
+
+
+@lru_cache(maxsize=512)
+def _readers(names: frozenset[str]) -> tuple[tuple[str, _Reader], ...]:
+    """Return how to read each of the facts named that there is."""
+    return tuple((name, _READ[name]) for name in sorted(names) if name in _READ)
 
 
 def _whole(

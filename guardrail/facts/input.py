@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from operator import attrgetter
+from typing import Final, TypeAlias
 
 from guardrail.ports import Facing
 from guardrail.values import FactValue, View
 
-_TENSOR: Final = frozenset(("rows", "features", "bytes", "dtype", "digest"))
-_RECORD: Final = frozenset(("fields", "bytes", "digest"))
+_Reader: TypeAlias = Callable[[View], FactValue]
 
 
 class InputFacts:
@@ -30,36 +31,22 @@ class InputFacts:
     __slots__ = ()
 
     place = "input"
-    facts = _TENSOR | _RECORD
+    facts = frozenset(("rows", "features", "bytes", "dtype", "digest", "fields"))
 
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
         """Return the facts named, as far as this kind of input has them."""
         view = facing.view
-        if view.kind == "tensor":
-            return {name: _tensor_fact(name, view) for name in names & _TENSOR}
-        if view.kind == "record":
-            return {name: _record_fact(name, view) for name in names & _RECORD}
-        return {}
+        found: dict[str, FactValue] = {}
+        for name, read in _readers(view.kind, names):
+            found[name] = read(view)
+        return found
 
 
-def _tensor_fact(name: str, view: View) -> FactValue:
-    if name == "rows":
-        return view.rows
-    if name == "features":
-        return view.features
-    if name == "bytes":
-        return view.nbytes
-    if name == "dtype":
-        return view.dtype
-    return digest_tensor(view)
-
-
-def _record_fact(name: str, view: View) -> FactValue:
-    if name == "fields":
-        return frozenset(view.value)
-    if name == "bytes":
-        return view.nbytes
-    return digest_record(view)
+@lru_cache(maxsize=512)
+def _readers(kind: str, names: frozenset[str]) -> tuple[tuple[str, _Reader], ...]:
+    """Return how to read each fact that this kind of input has, of those named."""
+    readers = _READ[kind]
+    return tuple((name, readers[name]) for name in sorted(names) if name in readers)
 
 
 def digest_tensor(view: View) -> str:
@@ -85,3 +72,20 @@ def digest_record(view: View) -> str:
     """
     text = json.dumps(dict(view.value), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+_READ: Final[Mapping[str, Mapping[str, _Reader]]] = {
+    "tensor": {
+        "rows": attrgetter("rows"),
+        "features": attrgetter("features"),
+        "bytes": attrgetter("nbytes"),
+        "dtype": attrgetter("dtype"),
+        "digest": digest_tensor,
+    },
+    "record": {
+        "fields": lambda view: frozenset(view.value),
+        "bytes": attrgetter("nbytes"),
+        "digest": digest_record,
+    },
+    "none": {},
+}

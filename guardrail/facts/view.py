@@ -10,11 +10,12 @@ read. A record is walked once, for no more nodes than the bounds allow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 from pydantic import Field
 
-from guardrail._core import dtype_of
+from guardrail._core import look
 from guardrail.documents import Section
 from guardrail.ports import Unmet
 from guardrail.values import View
@@ -60,36 +61,41 @@ def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
         Unmet: ``too_large`` where the input is over the bounds (as is whatever contains
             itself); ``input_rejected`` where it is neither a tensor nor a record.
     """
-    if type(value) is dict:
+    kind: Any = type(value)
+    if kind is dict:
         return View("record", name, value, nbytes=_measure_record(value, name, bounds))
-    if isinstance(value, Mapping):
-        # One with code of its own could show the model other values than it showed us.
-        _refuse(name, value, "Pass dict(...) of it.")
-    if isinstance(value, str | bytes | bytearray):
-        _refuse(name, value, "Parse it into a record, or pass an array of numbers.")
-    if hasattr(type(value), "__next__"):
-        _refuse(name, value, "What can be read only once cannot be checked: pass an array.")
+    objection = _objection(kind)
+    if objection:
+        _refuse(name, value, objection)
     try:
-        buffer = memoryview(value)
+        view = look(value, name)
     except (TypeError, ValueError, BufferError):
-        buffer = None
-    if buffer is None:  # outside the handler: the exporter's error may hold a value
+        view = None
+    if view is None:  # outside the handler: the exporter's error may hold a value
         _refuse(name, value, _advice(value))
-    return _view_tensor(value, buffer, name, bounds)
-
-
-def _view_tensor(value: Any, buffer: memoryview, name: str, bounds: Bounds) -> View:
-    dtype = dtype_of(buffer.format, buffer.itemsize)
-    if not dtype or buffer.suboffsets:
+    if not view.dtype:
         _refuse(name, value, "Convert its elements to numbers in native byte order.")
-    shape = buffer.shape or ()
-    if buffer.nbytes > bounds.input_bytes:
+    shape = view.shape
+    if view.nbytes > bounds.input_bytes:
         _stop(name, f"{bounds.input_bytes} bytes")
     if shape and shape[0] > bounds.input_rows:
         _stop(name, f"{bounds.input_rows} rows")
-    if buffer.ndim > bounds.input_depth:
+    if len(shape) > bounds.input_depth:
         _stop(name, f"{bounds.input_depth} axes")
-    return View("tensor", name, value, buffer, shape, dtype, buffer.nbytes)
+    return view
+
+
+@lru_cache(maxsize=512)
+def _objection(kind: Any) -> str:
+    """Return what to do instead where no object of a type can be a tensor, else ``""``."""
+    if issubclass(kind, Mapping):
+        # One with code of its own could show the model other values than it showed us.
+        return "Pass dict(...) of it."
+    if issubclass(kind, str | bytes | bytearray):
+        return "Parse it into a record, or pass an array of numbers."
+    if hasattr(kind, "__next__"):
+        return "What can be read only once cannot be checked: pass an array."
+    return ""
 
 
 def _measure_record(record: Mapping[Any, Any], name: str, bounds: Bounds) -> int:

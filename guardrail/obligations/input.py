@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.specs import Spec
 from guardrail.ports import Admission, Unmet
-from guardrail.values import Clause, Frozen, Path
+from guardrail.values import Clause, Frozen, Path, View
 
 
 class Input:
@@ -25,7 +26,7 @@ class Input:
         specs: the bundle's input specs by name, from `read_specs`.
     """
 
-    __slots__ = ("_specs",)
+    __slots__ = ("_checks", "_specs")
 
     name = "input"
     on_admit = True
@@ -33,6 +34,7 @@ class Input:
 
     def __init__(self, specs: Mapping[str, Spec]) -> None:
         self._specs = Frozen(specs)
+        self._checks = lru_cache(maxsize=512)(partial(_checks, self._specs))
 
     def parse(self, clause: Clause) -> frozenset[str]:
         """Return the one name; raise `ConfigurationError` (``GR301``) where it has no spec."""
@@ -71,10 +73,17 @@ class Input:
                 " Name the guarded parameter: protect(input=...), or enforce(input=...).",
                 code="input_rejected",
             )
-        for name in sorted(demand):
-            self._specs[name].check(view)
+        for check in self._checks(demand):
+            check(view)
 
     def release(self, demand: frozenset[str], output: object, admission: Admission) -> object:
         """Return the output as it is: this obligation is met before the model."""
         del demand, admission
         return output
+
+
+def _checks(
+    specs: Mapping[str, Spec], demand: frozenset[str]
+) -> tuple[Callable[[View], None], ...]:
+    """Return the checks of the specs demanded, in the order of their names."""
+    return tuple(specs[name].check for name in sorted(demand))

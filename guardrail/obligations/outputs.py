@@ -65,12 +65,13 @@ def numpy_kind(output: Any) -> str:
     and for floats of over 64 bits.
     """
     numpy: Any = sys.modules.get("numpy")
-    if numpy is None or not isinstance(output, numpy.ndarray | numpy.generic):
+    if numpy is None:
         return ""
-    is_plain = type(output) is numpy.ndarray or isinstance(output, numpy.generic)
-    if not is_plain or (output.dtype.kind == "f" and output.dtype.itemsize > 8):
-        return "?"
-    return str(output.dtype.kind)
+    if type(output) is not numpy.ndarray and not isinstance(output, numpy.generic):
+        return "?" if isinstance(output, numpy.ndarray) else ""
+    dtype = output.dtype
+    kind: str = dtype.kind
+    return "?" if kind == "f" and dtype.itemsize > 8 else kind
 
 
 def is_number(value: Any) -> bool:

@@ -55,6 +55,9 @@ class Limit:
     keys: tuple[Path, ...]
     prefix: str
 
+    #: Whether the principal alone is its key, as of most limits.
+    counts_principals: bool
+
 
 #: What a condition demands: its limits, the narrowest key first.
 Demand: TypeAlias = tuple[Limit, ...]
@@ -105,6 +108,7 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
         keys=keys,
         # `limits` joins its parts with a slash: each one says its own length first.
         prefix=item.key_for(len(parts), *map(counted, parts)),
+        counts_principals=keys == (_PRINCIPAL,),
     )
 
 

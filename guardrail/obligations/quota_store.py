@@ -9,10 +9,11 @@ that needs a new counter is refused. Importing this module imports `limits` (ove
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from limits.storage import MovingWindowSupport, SlidingWindowCounterSupport, Storage
 
@@ -27,10 +28,14 @@ from guardrail.obligations.windows import (
 )
 from guardrail.ports import Clock
 
+AnyWindow: TypeAlias = FixedWindow | MovingWindow | SlidingWindow
 W = TypeVar("W", FixedWindow, MovingWindow, SlidingWindow)
 
 #: Counters that are kept at once, unless the constructor is told otherwise.
 LIMIT_KEYS: Final = 1_000_000
+#: Where no counter is opened, so often is looked for some that are over, and at so many.
+_SWEEP_EVERY_S: Final = 0.01
+_SWEPT: Final = 32
 
 
 class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
@@ -53,12 +58,23 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
         self._now = clock.elapsed
         self._limit_keys = limit_keys
         self._lock = threading.Lock()
-        self._windows: dict[tuple[Strategy, str], FixedWindow | MovingWindow | SlidingWindow] = {}
+        self._windows: dict[Strategy, dict[str, AnyWindow]] = {kind: {} for kind in KINDS}
         self._sweeping: deque[tuple[Strategy, str]] = deque()  # each key once, oldest look first
+        self._sweep_at = -math.inf
 
     def __len__(self) -> int:
         """Return the number of counters that are kept, those not yet swept among them."""
-        return len(self._windows)
+        return sum(map(len, self._windows.values()))
+
+    def acquire(self, hit: Hit) -> float:
+        """Take a hit, or nothing; return as `acquire_all` does, for this one hit."""
+        with self._lock:
+            now = self._now()
+            window = self._windows[hit.strategy].get(hit.key)
+            if window is None or now >= self._sweep_at:
+                self._make_room(now, 1)
+                window = self._open(hit.strategy, hit.key, hit.window_s)
+            return window.acquire(now, hit)
 
     def acquire_all(self, hits: Sequence[Hit]) -> list[float]:
         """Take every hit, or none, in one step that no other thread can come between.
@@ -69,7 +85,10 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
         """
         with self._lock:
             now = self._now()
-            self._make_room(now, len(hits))
+            if now >= self._sweep_at or not all(
+                hit.key in self._windows[hit.strategy] for hit in hits
+            ):
+                self._make_room(now, len(hits))
             windows = [self._open(hit.strategy, hit.key, hit.window_s) for hit in hits]
             waits = [
                 window.wait_s(now, limit=hit.limit, amount=hit.amount)
@@ -80,31 +99,36 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
                     window.take(now, hit.amount)
             return waits
 
-    def _open(
-        self, strategy: Strategy, key: str, window_s: int
-    ) -> FixedWindow | MovingWindow | SlidingWindow:
-        window = self._windows.get((strategy, key))
+    def _open(self, strategy: Strategy, key: str, window_s: int) -> AnyWindow:
+        windows = self._windows[strategy]
+        window = windows.get(key)
         if window is None:
-            if len(self._windows) >= self._limit_keys:
+            if len(self) >= self._limit_keys:
                 raise StoreFullError
-            window = self._windows[strategy, key] = KINDS[strategy](window_s)
+            window = windows[key] = KINDS[strategy](window_s)
             self._sweeping.append((strategy, key))
         return window
 
     def _make_room(self, now: float, hits: int) -> None:
         """Look at the next few counters and drop those that are over.
 
-        Each call looks at more counters than it can add, so what is over goes away within
-        about as many calls as there are counters. Before any is opened, never after: a
-        counter from which nothing is taken yet looks as one that is over.
+        Looks at more counters than the call can add, so what is over goes away within
+        about as many new counters as there are, and with time where none is new. Before
+        any is opened, never after: a counter from which nothing is taken yet looks as one
+        that is over.
         """
-        is_full = len(self._windows) + hits > self._limit_keys
-        for _ in range(min(1000 if is_full else hits + 1, len(self._sweeping))):
-            key = self._sweeping.popleft()
-            if self._windows[key].ends_at <= now:
-                del self._windows[key]
+        is_full = len(self) + hits > self._limit_keys
+        looks = 1000 if is_full else hits + 1
+        if now >= self._sweep_at:
+            looks = max(looks, _SWEPT)
+            self._sweep_at = now + _SWEEP_EVERY_S
+        for _ in range(min(looks, len(self._sweeping))):
+            strategy, key = self._sweeping.popleft()
+            windows = self._windows[strategy]
+            if windows[key].ends_at <= now:
+                del windows[key]
             else:
-                self._sweeping.append(key)
+                self._sweeping.append((strategy, key))
 
     # What follows is the interface of `limits`.
 
@@ -114,7 +138,7 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
         return StoreFullError
 
     def _find(self, kind: type[W], strategy: Strategy, key: str) -> W | None:
-        window = self._windows.get((strategy, key))
+        window = self._windows[strategy].get(key)
         return window if isinstance(window, kind) else None
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
@@ -140,7 +164,7 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Take ``amount`` from the moving window of ``key``, where it fits."""
-        return not any(self.acquire_all([Hit("moving", key, limit, expiry, amount)]))
+        return not self.acquire(Hit("moving", key, limit, expiry, amount))
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
         """Return when the oldest hit in the window was taken, and what counts."""
@@ -153,7 +177,7 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
         self, key: str, limit: int, expiry: int, amount: int = 1
     ) -> bool:
         """Take ``amount`` from the sliding window of ``key``, where it fits."""
-        return not any(self.acquire_all([Hit("sliding", key, limit, expiry, amount)]))
+        return not self.acquire(Hit("sliding", key, limit, expiry, amount))
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """Return count and seconds left of the window before, and of the present one."""
@@ -177,9 +201,9 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
     def _clear(self, key: str, *strategies: Strategy) -> None:
         with self._lock:
             for strategy in strategies:
-                window = self._windows.get((strategy, key))
-                if window is not None:  # an empty one in its place, for the sweep to find
-                    self._windows[strategy, key] = KINDS[strategy](window.window_s)
+                windows = self._windows[strategy]
+                if key in windows:  # an empty one in its place, for the sweep to find
+                    windows[key] = KINDS[strategy](windows[key].window_s)
 
     def check(self) -> bool:
         """Return true: memory is always there."""
@@ -188,7 +212,8 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
     def reset(self) -> int:
         """Forget everything; return how many counters there were."""
         with self._lock:
-            kept = len(self._windows)
-            self._windows.clear()
+            kept = len(self)
+            for windows in self._windows.values():
+                windows.clear()
             self._sweeping.clear()
             return kept

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from guardrail._core import round_floats
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.outputs import OutputFilter, blocked, each_row, numpy_kind, whole_number
 from guardrail.ports import Admission
@@ -21,10 +22,6 @@ from guardrail.values import Clause
 LIMIT_DIGITS: Final = 15
 
 _EXPECTED: Final = "a number, rows of numbers, a mapping of names to numbers, or an array of them"
-
-
-#: Up to so many elements, Python's own `round` of each costs less than numpy's passes.
-_FEW: Final = 32
 
 
 class Round(OutputFilter):
@@ -50,10 +47,12 @@ class Round(OutputFilter):
         None stays None. Raises `Unmet` (``output_blocked``) for anything else.
         """
         kind = numpy_kind(output)
+        if kind == "f":
+            return _rounded_floats(output, demand)
+        if type(output) is float:
+            return round(output, demand)
         if kind in ("i", "u") or type(output) is int:
             return output
-        if kind == "f" or type(output) is float:
-            return _rounded(output, demand)
         if kind:
             raise blocked(self.name, _EXPECTED, output)
         return each_row(
@@ -64,38 +63,30 @@ class Round(OutputFilter):
         )
 
 
-def _rounded(value: Any, digits: int) -> Any:
-    if type(value) is float:
-        return round(value, digits)
-    if numpy_kind(value) != "f":
-        return value
-    if hasattr(value, "__len__"):
-        return _rounded_array(value, digits)
-    return type(value)(round(float(value), digits))
+def _rounded(entry: Any, digits: int) -> Any:
+    """Return an entry of a row as `round` has it; None and integers as they are."""
+    if type(entry) is float:
+        return round(entry, digits)
+    return _rounded_floats(entry, digits) if numpy_kind(entry) == "f" else entry
+
+
+def _rounded_floats(values: Any, digits: int) -> Any:
+    """Return a float of numpy's, or an array of them, rounded."""
+    if hasattr(values, "__len__"):
+        return _rounded_array(values, digits)
+    return type(values)(round(float(values), digits))
 
 
 def _rounded_array(values: Any, digits: int) -> Any:
-    """Return a new array, rounded as Python rounds each of its elements.
-
-    Below 2**52 every half is a double, and to multiply by a power of ten, itself exact, is
-    monotone: so the scaled number lies on the true side of each half, unless it lies at
-    one. There the integer that it rounds to is the true one, and that over the power is
-    correctly rounded, as one division of two exact numbers. The rest, at a half or too
-    large, is rounded one by one.
-    """
+    """Return a new array, rounded as Python rounds each of its elements."""
+    dtype = values.dtype
+    if dtype.char in "df" and dtype.isnative:
+        rounded = values.copy()
+        round_floats(rounded, digits)
+        return rounded
     import numpy as np
 
-    if values.size <= _FEW:
-        plain = [round(value, digits) for value in values.ravel().tolist()]
-        return np.array(plain, dtype=values.dtype).reshape(values.shape)
-    exact = np.array(values, dtype=np.float64)
-    power = 10.0**digits
-    with np.errstate(all="ignore"):
-        scaled = exact * power
-        whole = np.rint(scaled)
-        rounded = np.asarray(whole / power)
-        is_in_doubt = (np.abs(scaled - whole) == 0.5) | (np.abs(scaled) >= 2.0**52)
-    doubtful = np.flatnonzero(is_in_doubt & np.isfinite(exact))
-    for index in doubtful:
-        rounded.flat[index] = round(float(exact.flat[index]), digits)
-    return rounded.astype(values.dtype)
+    with np.errstate(all="ignore"):  # what the narrower type cannot hold, it could not before
+        rounded = values.astype(np.float64, order="C")
+        round_floats(rounded, digits)
+        return rounded.astype(dtype)

@@ -56,6 +56,10 @@ class Window(Protocol):
         """Count ``amount`` at ``now``, whether it fits or not."""
         ...
 
+    def acquire(self, now: float, hit: Hit) -> float:
+        """Take the hit where it fits; return its `wait_s`, after which nothing was taken."""
+        ...
+
 
 class FixedWindow:
     """Counts from its first hit on, and forgets all at once."""
@@ -83,6 +87,13 @@ class FixedWindow:
             self._count, self.ends_at = 0, now + self.window_s
         self._count += amount
 
+    def acquire(self, now: float, hit: Hit) -> float:
+        """See `Window`."""
+        wait_s = self.wait_s(now, limit=hit.limit, amount=hit.amount)
+        if not wait_s:
+            self.take(now, hit.amount)
+        return wait_s
+
 
 class MovingWindow:
     """Counts every hit for exactly one window: costs time and memory in the hits, not amounts."""
@@ -92,7 +103,7 @@ class MovingWindow:
     def __init__(self, window_s: int) -> None:
         self.window_s = window_s
         self._count = 0
-        self._hits: deque[list[float]] = deque()  # [taken at, counts until, amount]
+        self._hits: deque[tuple[float, float, int]] = deque()  # taken at, counts until, amount
 
     @property
     def ends_at(self) -> float:
@@ -103,7 +114,7 @@ class MovingWindow:
         """Return what counts at ``now``."""
         hits = self._hits
         while hits and hits[0][1] <= now:
-            self._count -= int(hits.popleft()[2])
+            self._count -= hits.popleft()[2]
         return self._count
 
     def oldest(self, now: float) -> float:
@@ -117,7 +128,7 @@ class MovingWindow:
         if excess <= 0:
             return 0.0
         for _, until, taken in self._hits:
-            excess -= int(taken)
+            excess -= taken
             if excess <= 0:
                 return _until(until, now)
         return math.inf
@@ -126,12 +137,28 @@ class MovingWindow:
         """See `Window`."""
         hits = self._hits
         self._count += amount
-        together = 0.0 if len(hits) < EXACT_HITS else self.window_s / EXACT_HITS
-        if hits and now - hits[-1][0] <= together:
-            hits[-1][1] = now + self.window_s
-            hits[-1][2] += amount
+        if hits:
+            since, _, before = hits[-1]
+            together = 0.0 if len(hits) < EXACT_HITS else self.window_s / EXACT_HITS
+            if now - since <= together:
+                hits[-1] = (since, now + self.window_s, before + amount)
+                return
+        hits.append((now, now + self.window_s, amount))
+
+    def acquire(self, now: float, hit: Hit) -> float:
+        """See `Window`. What most calls do: written out, for a call of `take` costs as much."""
+        hits, amount = self._hits, hit.amount
+        while hits and hits[0][1] <= now:
+            self._count -= hits.popleft()[2]
+        count = self._count + amount
+        if count > hit.limit:
+            return self.wait_s(now, limit=hit.limit, amount=amount)
+        if len(hits) < EXACT_HITS and not (hits and now <= hits[-1][0]):
+            self._count = count
+            hits.append((now, now + self.window_s, amount))
         else:
-            hits.append([now, now + self.window_s, amount])
+            self.take(now, amount)
+        return 0.0
 
 
 class SlidingWindow:
@@ -193,6 +220,13 @@ class SlidingWindow:
         self._previous, self._current = self.counts(now)
         self._index = max(self._index, int(now // self.window_s))
         self._current += amount
+
+    def acquire(self, now: float, hit: Hit) -> float:
+        """See `Window`."""
+        wait_s = self.wait_s(now, limit=hit.limit, amount=hit.amount)
+        if not wait_s:
+            self.take(now, hit.amount)
+        return wait_s
 
 
 def _until(moment: float, now: float) -> float:

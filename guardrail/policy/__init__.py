@@ -4,7 +4,10 @@ folder      the files of a bundle and their digest
 text        policy text and its places
 depth       bounds on text, before the parser sees it
 language    grants, prohibitions, conditions
+links       links.yaml: which templates become policies
+templates   templates made policies
 schema      the schema, and what the validator says of types
+validation  what the validator says of the policies, with places
 entities    which entities are known
 reads       what policies can read
 plan        what a call of each action needs
@@ -12,6 +15,9 @@ load        all of it, in order: from a folder to a snapshot
 typing      facts from Python to Cedar
 decide      one evaluation, and what it means
 snapshot    the frozen result, which calls are asked of
+lint        what is weak in a bundle that loads; only `guardrail check` asks
+overview    what a bundle reads and declares, told to people
+rehearse    a first request to every action, in the child process of a reload
 """
 
 from guardrail.policy.folder import Folder, read_folder

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cedarpy
 
@@ -21,8 +21,7 @@ _NONE: Final[frozenset[str]] = frozenset()
 _ERRED: Final = re.compile(r"error while evaluating policy `(p[0-9]+)`: ")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What Cedar said of the one set: its decision, and the policies it names.
 
     ``lost`` is true where an error named none of our policies: then nothing is certain.
@@ -34,23 +33,23 @@ class Verdict:
     lost: bool = False
 
 
-def evaluate(
-    policies: cedarpy.PolicySet,
-    entities: cedarpy.Entities,
-    *,
-    principal: Entity,
-    action: Entity,
-    resource: Entity,
-    context: str,
-) -> Verdict:
-    """Ask Cedar. Uids go as dicts, which can't be injected into; ``context`` is JSON."""
-    request: dict[str, Any] = {
+def request_of(principal: Entity, action: Entity, resource: Entity) -> dict[str, Any]:
+    """Return a request without its context. Uids go as dicts, which can't be injected into."""
+    return {
         "principal": {"type": principal.type, "id": principal.id},
         "action": {"type": action.type, "id": action.id},
         "resource": {"type": resource.type, "id": resource.id},
-        "context": context,
     }
-    result = cedarpy.is_authorized(request, policies, entities)
+
+
+def evaluate(
+    policies: cedarpy.PolicySet,
+    entities: cedarpy.Entities,
+    request: Mapping[str, Any],
+    context: str,
+) -> Verdict:
+    """Ask Cedar. ``request`` is made by `request_of`; ``context`` is JSON."""
+    result = cedarpy.is_authorized({**request, "context": context}, policies, entities)
     diagnostics = result.diagnostics
     decision, reasons = result.decision.value, frozenset(diagnostics.reasons)
     if not diagnostics.errors:

@@ -8,13 +8,12 @@ operand, so that 24 of them nested keep it busy for a second, and 40 for a day.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from guardrail.errors import Fault
-from guardrail.policy.text import CLOSING, OPENING, Chunk, Token
+from guardrail.policy.text import CLOSING, LIMIT_CHARS, LIMIT_NESTING, OPENING, Chunk, Token
 
-#: Brackets may nest this deep. Cedar on a 1 MB stack dies at 83.
-LIMIT_NESTING: Final = 40
 #: The deepest syntax tree: cedarpy's tree holds 100 levels, of which a chain of 98 terms.
 LIMIT_DEPTH: Final = 90
 #: Names in one ``has a.b.c``: the operand is repeated for each.
@@ -31,6 +30,21 @@ _RELATION: Final = 3
 _UNARY: Final = 6
 _MEMBER: Final = 7
 _SEPARATORS: Final = frozenset({",", ";", ":", "@", "then", "else", "when", "unless"})
+
+#: Everything that can make the tree grow, each by at most two levels. Found in raw text, so
+#: that strings and comments count too, and a word counts wherever it could be one.
+_GROWS: Final = re.compile(r"[(\[{.|&=!<>+*-]|(?<![A-Za-z_])(?:if|in|has|like|is)(?![A-Za-z0-9_])")
+_GROWING: Final = (*"([{.|&=!<>+*-", "if", "in", "has", "like", "is")
+_HAS: Final = re.compile(r"(?<![A-Za-z_])has(?![A-Za-z0-9_])")
+_IS: Final = re.compile(r"(?<![A-Za-z_])is(?![A-Za-z0-9_])")
+_IN: Final = re.compile(r"(?<![A-Za-z_])in(?![A-Za-z0-9_])")
+#: ``has`` and ``is`` up to where their relation surely ends: with no dot, and what lies between.
+_PLAIN_HAS: Final = re.compile(
+    r"""(?<![A-Za-z_])has(?![A-Za-z0-9_])[^|&,;:@()\[\]{}./"]*+(?:\|\||&&|[,;@)\]}])"""
+)
+_PLAIN_IS: Final = re.compile(
+    r"""(?<![A-Za-z_])is(?![A-Za-z0-9_])([^|&,;@()\[\]{}/"]*+)(?:\|\||&&|[,;@)\]}])"""
+)
 
 
 class _Group:
@@ -113,11 +127,38 @@ class _Group:
         return depth
 
 
+def is_surely_shallow(text: str) -> bool:
+    """Tell whether a text is too short of operators to be deep, whatever their order.
+
+    Most policies are; only the others are read token by token.
+    """
+    most = min(LIMIT_DEPTH, 2 * LIMIT_NESTING) // 2
+    # Counting letters is ten times as fast, and never counts fewer.
+    if sum(map(text.count, _GROWING)) > most and len(_GROWS.findall(text)) > most:
+        return False
+    if text.count(".") >= LIMIT_HAS:
+        return False
+    if "has" not in text and "is" not in text:
+        return True
+    repeating = len(_HAS.findall(text)) - len(_PLAIN_HAS.findall(text)) + len(_IS.findall(text))
+    repeating -= sum(1 for between in _PLAIN_IS.findall(text) if not _IN.search(between))
+    return repeating <= 1  # only a form inside another one's operand grows without bound
+
+
 def too_deep(chunk: Chunk) -> Fault | None:
-    """Return a fault where the tree could pass the parser's bounds, else ``None``."""
+    """Return a fault where the text could pass the parser's bounds, else ``None``."""
+    if chunk.end - chunk.start > LIMIT_CHARS:
+        start = Chunk(chunk.source, chunk.start, chunk.start + LIMIT_CHARS)
+        message = f"The policy is over {LIMIT_CHARS} characters long. Split it."
+        return _read_closely(start) or Fault("GR005", chunk.place, message)
+    return None if is_surely_shallow(chunk.text) else _read_closely(chunk)
+
+
+def _read_closely(chunk: Chunk) -> Fault | None:
     groups = [_Group()]
     previous = ""
-    for token in chunk.tokens:
+    token = Token("", chunk.start)
+    for token in chunk.source.tokens(chunk.start, chunk.end):
         text = token.text
         group = groups[-1]
         grows, sound = True, True
@@ -144,7 +185,7 @@ def too_deep(chunk: Chunk) -> Fault | None:
         previous = text
     while len(groups) > 1:  # brackets left open: the parser recurses before it complains
         if _close(groups).depth() > LIMIT_DEPTH:
-            return _chained(chunk, chunk.tokens[-1])
+            return _chained(chunk, token)
     return None
 
 

@@ -7,11 +7,13 @@ a policy that is silently left out is a hole. First step of a load.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from guardrail.documents import limit_of, too_large
 from guardrail.errors import ConfigurationError, Fault, Place
 
 #: More files or bytes than this are no bundle.
@@ -48,26 +50,31 @@ def read_folder(path: Path) -> Folder:
     root = path.resolve()
     files: dict[str, bytes] = {}
     faults: list[Fault] = []
-    total = 0
-    for file in sorted(path.rglob("*")):
-        relative = file.relative_to(path)
-        if any(part.startswith((".", "__pycache__")) for part in relative.parts):
+    room = LIMIT_TOTAL_BYTES
+    for file in sorted(_walk(path, root)):
+        name = file.relative_to(path).as_posix()
+        problem = _unreadable(file, root)
+        if problem:
+            faults.append(Fault("GR001", Place(name), problem))
             continue
-        if relative.parts[0] == "tests" or not file.is_file():
-            continue
-        name = relative.as_posix()
-        if not file.resolve().is_relative_to(root):
-            message = "The file is a link out of the bundle. Put the file itself there."
+        limit = limit_of(name)
+        try:
+            with file.open("rb") as stream:  # what it says of its size may change: read no more
+                raw = stream.read(min(limit, room) + 1)
+        except OSError as error:
+            message = f"The file can't be read: {error.strerror}. Let the service read it."
             faults.append(Fault("GR001", Place(name), message))
             continue
-        total += file.stat().st_size
-        if len(files) >= LIMIT_FILES or total > LIMIT_TOTAL_BYTES:
-            raise ConfigurationError.at(
-                Place(str(path)), "GR001", "The folder holds too much. Is it a bundle?"
-            )
-        files[name] = file.read_bytes()
+        if len(raw) > room:
+            raise _too_much(path)
+        room -= len(raw)
+        if len(raw) > limit:
+            faults.append(too_large(name))
+            continue
+        files[name] = raw
         faults.extend(_misplaced(name))
-    if "guardrail.toml" not in files:
+    named = {*files, *(fault.place.file for fault in faults)}
+    if "guardrail.toml" not in named:
         message = "guardrail.toml is missing. Add it, with [bundle] name and version."
         faults.insert(0, Fault("GR001", Place("guardrail.toml"), message))
     if faults:
@@ -75,14 +82,66 @@ def read_folder(path: Path) -> Folder:
     return Folder(path, files, _digest(files))
 
 
+def _walk(path: Path, root: Path) -> Iterator[Path]:
+    """Yield the files below a folder, hidden ones and ``tests/`` left out."""
+    seen = 0
+    for parent, folders, names in os.walk(path, followlinks=True):
+        top = Path(parent)
+        is_root = top == path
+        folders[:] = [
+            name for name in folders if not (_is_hidden(name) or (is_root and name == "tests"))
+        ]
+        for name in folders:
+            problem = _unfollowed(top, top / name, root)
+            if problem:
+                place = Place((top / name).relative_to(path).as_posix())
+                raise ConfigurationError.at(place, "GR001", problem)
+        seen += len(names) + len(folders)
+        if seen > LIMIT_FILES:
+            raise _too_much(path)
+        yield from (top / name for name in names if not _is_hidden(name))
+
+
+def _unfollowed(top: Path, folder: Path, root: Path) -> str:
+    """Return why a folder is a link that is not followed; empty where it may be."""
+    if folder.is_symlink():
+        target = folder.resolve()
+        if not target.is_relative_to(root):
+            return "The folder is a link out of the bundle. Put the folder itself there."
+        if top.resolve().is_relative_to(target):
+            return "The folder is a link to one that holds it. Remove it."
+    return ""
+
+
+def _unreadable(file: Path, root: Path) -> str:
+    """Return why a file is none that a bundle may have; empty where it may."""
+    if not file.is_file():
+        return "This is no file, or a link to none. Put a file there, or remove it."
+    if not file.resolve().is_relative_to(root):
+        return "The file is a link out of the bundle. Put the file itself there."
+    return ""
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__pycache__"))
+
+
+def _too_much(path: Path) -> ConfigurationError:
+    message = "The folder holds too much. Is it a bundle?"
+    return ConfigurationError.at(Place(str(path)), "GR001", message)
+
+
 def _misplaced(name: str) -> Iterator[Fault]:
     top, _, below = name.partition("/")
     if name.endswith((".cedar", ".cedarschema")) and below:
         message = "Policies and the schema stand at the top of the bundle. Move the file there."
         yield Fault("GR001", Place(name), message)
-    elif top == "outputs" or name in ("links.yaml", "links.yml"):
+    elif top == "outputs":
         message = f"{top} is not built yet in this version. Remove it."
         yield Fault("GR004", Place(name), message)
+    elif name != "links.yaml" and PurePosixPath(name).name in ("links.yaml", "links.yml"):
+        message = "Only links.yaml, at the top of the bundle, is read. Rename or move the file."
+        yield Fault("GR001", Place(name), message)
     elif top == "inputs" and not name.endswith(".yaml"):
         message = "Only inputs/NAME.yaml is read. Rename the file, or move it elsewhere."
         yield Fault("GR001", Place(name), message)

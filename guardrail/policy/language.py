@@ -1,16 +1,18 @@
 """Policies from text to values: grants, prohibitions, conditions.
 
 Owns what annotations may stand on a policy and turns each policy into a `Policy` with its
-kind, its place and its parsed demands. Refuses what would silently do nothing: a misspelt
-annotation, an obligation on a permit, a template. Second step of a load.
+kind, its place and its parsed demands; templates among them, for `guardrail.policy.links`
+to fill. Refuses what would silently do nothing: a misspelt annotation, an obligation on a
+permit. Second step of a load.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, Literal
 
 import cedarpy
@@ -19,11 +21,17 @@ from cedarpy import pst
 from guardrail.documents import decode
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.depth import too_deep
-from guardrail.policy.text import Chunk, Source, split
+from guardrail.policy.text import Chunk, Source, brief, split
 from guardrail.ports import ObligationType
 from guardrail.values import Clause
 
+#: More policies than this in a bundle are refused, and more faults than this are not told.
+LIMIT_POLICIES: Final = 100_000
+LIMIT_FAULTS: Final = 100
+
 METADATA: Final = frozenset({"id", "reason", "doc", "owner", "since"})
+#: What an id must be, as the end of a sentence.
+ID_RULE: Final = "is 1 to 128 of A-Z a-z 0-9 _ . : / - and begins with none of . : / -"
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")
 _NOT_BUILT_METADATA: Final = frozenset({"mode"})
 
@@ -35,7 +43,9 @@ class Policy:
     """One policy: its ``@id``, what kind it is, where it stands and what it demands.
 
     ``key`` is the internal id (``p17``) under which Cedar knows it: Cedar's error texts
-    hold values and user-chosen ids, and only the key is read out of them.
+    hold values and user-chosen ids, and only the key is read out of them. A link is a
+    policy too: ``template`` is then the id of its template, ``link`` its own place, and
+    ``chunk`` the template's text.
     """
 
     id: str
@@ -45,11 +55,18 @@ class Policy:
     chunk: Chunk
     reason: str
     demands: tuple[tuple[str, Any], ...] = ()
+    template: str = ""
+    link: Place | None = None
 
     @property
     def place(self) -> Place:
-        """Where the policy begins."""
-        return self.chunk.place
+        """Where the policy begins; of a link, where it is made."""
+        return self.link or self.chunk.place
+
+    @property
+    def text_id(self) -> str:
+        """The id under which the policy's text stands: a link's is its template's."""
+        return self.template or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,38 +77,97 @@ class Vocabulary:
     not_built: Collection[str] = frozenset()
 
 
-def read_policies(
-    files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary
-) -> tuple[tuple[Policy, ...], list[Fault]]:
-    """Return the policies of all files in order, and every fault found in them."""
-    policies: list[Policy] = []
-    faults: list[Fault] = []
-    seen: dict[str, Place] = {}
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The policies and the templates of all files, each in order, and every fault in them."""
+
+    policies: tuple[Policy, ...]
+    templates: tuple[Policy, ...]
+    faults: tuple[Fault, ...]
+
+
+def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) -> Written:
+    """Return what stands in all files, in order, and every fault found in it."""
+    reader = _Reader(vocabulary)
     for file, raw in files:
         try:
-            source = Source(file, decode(file, raw))
+            reader.read(Source(file, decode(file, raw)))
         except ConfigurationError as error:
-            faults.extend(error.faults)
-            continue
-        for chunk in split(source):
-            deep = too_deep(chunk)
-            if deep is not None:
-                faults.append(deep)
+            reader.faults.extend(error.faults)
+        if len(reader.faults) >= LIMIT_FAULTS:
+            break
+    policies, templates = tuple(reader.policies), tuple(reader.templates)
+    return Written(policies, templates, tuple(reader.faults[:LIMIT_FAULTS]))
+
+
+class _Reader:
+    """Gathers the policies of one file after another."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.policies: list[Policy] = []
+        self.templates: list[Policy] = []
+        self.faults: list[Fault] = []
+        self.seen: dict[str, Policy] = {}
+
+    def read(self, source: Source) -> None:
+        """Read a file, or raise what is wrong with the whole of it."""
+        most = LIMIT_POLICIES - len(self.seen)
+        chunks = list(islice(split(source), most + 1))
+        if len(chunks) > most:
+            message = f"There are over {LIMIT_POLICIES} policies. Merge those that differ in data."
+            raise ConfigurationError.at(chunks[-1].place, "GR005", message)
+        deep = [too_deep(chunk) for chunk in chunks]
+        nodes = None if any(deep) else _parse_file(source, chunks)
+        for number, (chunk, fault) in enumerate(zip(chunks, deep, strict=True)):
+            if len(self.faults) >= LIMIT_FAULTS:
+                return
+            if fault is not None:
+                self.faults.append(fault)
                 continue
             try:
-                policy = _read_policy(chunk, f"p{len(policies)}", vocabulary)
-                if policy.id in seen:
-                    raise ConfigurationError.at(
-                        chunk.annotation("id"), "GR105",
-                        f"The id {policy.id} stands already at {seen[policy.id]}. "
-                        "Give each policy its own.",
-                    )  # fmt: skip
+                self._add(chunk, _parse(chunk) if nodes is None else nodes[number])
             except ConfigurationError as error:
-                faults.extend(error.faults)
-            else:
-                seen[policy.id] = policy.place
-                policies.append(policy)
-    return tuple(policies), faults
+                self.faults.extend(error.faults)
+
+    def _add(self, chunk: Chunk, node: pst.Template) -> None:
+        is_template = bool(slots_of(node))
+        key = f"t{len(self.templates)}" if is_template else f"p{len(self.policies)}"
+        policy = _make(chunk, node, key, self.vocabulary)
+        before = self.seen.setdefault(policy.id, policy)
+        if before is not policy:
+            raise ConfigurationError.at(
+                chunk.annotation("id"), "GR105",
+                f"The id {policy.id} stands already at {before.place}. Give each policy its own.",
+            )  # fmt: skip
+        (self.templates if is_template else self.policies).append(policy)
+
+
+def slots_of(node: pst.Template) -> tuple[pst.SlotName, ...]:
+    """Return the slots of a template; none of a policy. Cedar has them in scopes only."""
+    scopes = (node.principal, node.resource)
+    entities = (getattr(scope, "entity", None) for scope in scopes)
+    return tuple(entity.name for entity in entities if isinstance(entity, pst.Slot))
+
+
+def _parse_file(source: Source, chunks: Sequence[Chunk]) -> list[pst.Template] | None:
+    """Return the policies of a whole file, parsed at once; ``None`` where one by one is needed.
+
+    It is where Cedar complains, of one and for all, and where it does not see the policies
+    that we do.
+    """
+    try:
+        tree = cedarpy.PolicySet.from_str(source.text).to_pst()
+    except ValueError:
+        return None
+    found = {**tree.static_policies, **tree.templates}
+    nodes = [found.pop(f"policy{number}", None) for number in range(len(chunks))]
+    matching = [
+        node
+        for node, chunk in zip(nodes, chunks, strict=True)
+        if node is not None and f'"{node.annotations.get("id", "")}"' in chunk.text
+    ]
+    return matching if len(matching) == len(chunks) and not found else None
 
 
 def _complaint(text: str) -> str | None:
@@ -102,14 +178,15 @@ def _complaint(text: str) -> str | None:
     return None
 
 
-def _read_policy(chunk: Chunk, key: str, vocabulary: Vocabulary) -> Policy:
+def _parse(chunk: Chunk) -> pst.Template:
+    """Return a policy's syntax tree, or raise its fault with its place."""
     complaint = _complaint(chunk.text)
     if complaint is not None:
         named = re.findall(r"`([^`]+)`", complaint)
         place = chunk.culprit(_complaint)
         if place == chunk.source.place(chunk.tokens[-1].start) and named:
             place = chunk.mention(*named)  # a complaint of a later pass names its token only
-        raise ConfigurationError.at(place, "GR100", f"Not Cedar: {complaint}.")
+        raise ConfigurationError.at(place, "GR100", f"Not Cedar: {brief(complaint)}.")
     try:
         tree = cedarpy.PolicySet.from_str(chunk.text).to_pst()
     except ValueError:
@@ -118,13 +195,14 @@ def _read_policy(chunk: Chunk, key: str, vocabulary: Vocabulary) -> Policy:
         raise ConfigurationError.at(
             chunk.place, "GR102", "The policy nests too deep for Cedar's tree. Split it."
         )
-    if tree.templates:
-        raise ConfigurationError.at(
-            chunk.mention("?principal", "?resource"), "GR107",
-            "Templates are not built yet, and an unlinked one would do nothing. "
-            "Write the policy with its principal or resource.",
-        )  # fmt: skip
-    (node,) = tree.static_policies.values()
+    nodes = [*tree.static_policies.values(), *tree.templates.values()]
+    if len(nodes) != 1:
+        message = "Not Cedar: expected one policy up to its semicolon."
+        raise ConfigurationError.at(chunk.place, "GR100", message)
+    return nodes[0]
+
+
+def _make(chunk: Chunk, node: pst.Template, key: str, vocabulary: Vocabulary) -> Policy:
     name = _identify(chunk, node)
     demands = _read_demands(chunk, node, name, vocabulary)
     kind: Kind = "condition" if demands else "prohibition"
@@ -133,14 +211,18 @@ def _read_policy(chunk: Chunk, key: str, vocabulary: Vocabulary) -> Policy:
     return Policy(name, key, kind, node, chunk, node.annotations.get("reason", ""), demands)
 
 
+def is_policy_id(text: str) -> bool:
+    """Tell whether a text may be a policy's ``@id``."""
+    return _ID.fullmatch(text) is not None
+
+
 def _identify(chunk: Chunk, node: pst.Template) -> str:
     name = node.annotations.get("id")
     if name is None:
         message = 'Every policy needs an @id. Put @id("...") before it.'
         raise ConfigurationError.at(chunk.place, "GR103", message)
-    if _ID.fullmatch(name) is None:
-        message = "An @id is 1 to 128 of A-Z a-z 0-9 _ . : / - and begins with none of . : / -"
-        raise ConfigurationError.at(chunk.annotation("id"), "GR111", message)
+    if not is_policy_id(name):
+        raise ConfigurationError.at(chunk.annotation("id"), "GR111", f"An @id {ID_RULE}")
     return name
 
 
@@ -173,6 +255,7 @@ def _read_demands(
 
 
 def _unknown(name: str, place: Place, vocabulary: Vocabulary) -> Fault:
+    name = brief(name)
     if name in vocabulary.not_built or name in _NOT_BUILT_METADATA:
         return Fault("GR004", place, f"@{name} is not built yet in this version. Remove it.")
     known = [*vocabulary.obligations, *vocabulary.not_built, *METADATA]

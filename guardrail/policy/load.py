@@ -14,13 +14,17 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 
 from guardrail.documents import Section
-from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.errors import FINDINGS, ConfigurationError, Fault, Place
 from guardrail.policy.entities import read_entities
 from guardrail.policy.folder import Folder
-from guardrail.policy.language import Vocabulary, as_one_set, read_policies
+from guardrail.policy.language import Policy, Vocabulary, Written, read_policies
+from guardrail.policy.links import read_links
 from guardrail.policy.plan import Plan, make_plans
-from guardrail.policy.schema import Schema, read_schema, validate
+from guardrail.policy.reads import Access, access_of
+from guardrail.policy.schema import Schema, read_schema
 from guardrail.policy.snapshot import Snapshot
+from guardrail.policy.templates import fill, unfit, unlinked
+from guardrail.policy.validation import validate
 from guardrail.ports import FactSource
 from guardrail.values import Entity
 
@@ -47,21 +51,27 @@ class BundleSettings(Section):
 
 
 class ResourceSettings(Section):
-    """The ``[resources]`` table."""
+    """The ``[resources]`` table.
 
-    unknown: Literal["deny"] = "deny"
+    ``unknown = "allow"`` lets calls name resources that are no entity of the bundle.
+    """
+
+    unknown: Literal["deny", "allow"] = "deny"
 
 
 class CheckSettings(Section):
-    """The ``[check]`` table. Every finding of this version is an error: none can be accepted."""
+    """The ``[check]`` table: codes of findings that the bundle's author accepts."""
 
     allow: list[str] = Field(default=[])
 
     @field_validator("allow")
     @classmethod
-    def _nothing_yet(cls, value: list[str]) -> list[str]:
-        if value:
-            raise ValueError("accepting findings is not built yet, and errors never can be")
+    def _findings_only(cls, value: list[str]) -> list[str]:
+        if not FINDINGS.issuperset(value):
+            raise ValueError(
+                "expected codes of findings, such as GR508. What keeps a bundle from loading "
+                "is an error, and can never be accepted"
+            )
         return value
 
 
@@ -71,20 +81,25 @@ def load_snapshot(
     bundle: BundleSettings,
     vocabulary: Vocabulary,
     sources: Sequence[FactSource],
+    resources: ResourceSettings | None = None,
 ) -> Snapshot:
     """Return the snapshot of a folder, or raise `ConfigurationError` with all faults."""
-    policies, faults = read_policies(folder.named(".cedar"), vocabulary)
+    written = read_policies(folder.named(".cedar"), vocabulary)
+    linked, link_faults = _read_linked(folder, written, vocabulary)
+    faults = [*written.faults, *link_faults]
     schema, schema_faults = _read_one_schema(folder)
     faults += schema_faults
     if schema is None:
         raise ConfigurationError(faults=tuple(faults))
     store, entity_faults = read_entities(folder.files, schema)
     faults += entity_faults
-    invalid = validate(policies, schema)
+    invalid = validate((*written.policies, *written.templates), schema) or unfit(linked, schema)
     faults += invalid
+    policies = written.policies + linked
     plans: dict[Entity, Plan] = {}
+    accesses = _read_accesses(policies)
     if not invalid:
-        plans, plan_faults = make_plans(policies, schema, vocabulary, sources)
+        plans, plan_faults = make_plans(policies, accesses, schema, vocabulary, sources)
         faults += plan_faults
     if faults or store is None:
         raise ConfigurationError(faults=tuple(faults))
@@ -93,12 +108,38 @@ def load_snapshot(
         version=bundle.version,
         revision=folder.revision,
         policies=policies,
-        one_set=as_one_set(policies),
+        accesses=accesses,
         schema=schema,
         store=store,
         plans=plans,
         obligations=vocabulary.obligations,
+        allow_unknown_resources=resources is not None and resources.unknown == "allow",
     )
+
+
+def _read_linked(
+    folder: Folder, written: Written, vocabulary: Vocabulary
+) -> tuple[tuple[Policy, ...], list[Fault]]:
+    """Return the policies that ``links.yaml`` makes of the templates."""
+    links, faults = read_links(folder.files)
+    linked, unfilled = fill(written, links, vocabulary)
+    if not faults:  # else the link that is missed may be the one that is wrong
+        faults += unlinked(written.templates, links)
+    return linked, faults + unfilled
+
+
+def _read_accesses(policies: Sequence[Policy]) -> dict[str, Access]:
+    """Return what each policy can read; what fills a template's slots makes no difference."""
+    accesses: dict[str, Access] = {}
+    of_templates: dict[str, Access] = {}
+    for policy in policies:
+        access = of_templates.get(policy.template) if policy.template else None
+        if access is None:
+            access = access_of(policy)
+            if policy.template:
+                of_templates[policy.template] = access
+        accesses[policy.key] = access
+    return accesses
 
 
 def _read_one_schema(folder: Folder) -> tuple[Schema | None, list[Fault]]:

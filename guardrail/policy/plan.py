@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from guardrail.errors import Fault
 from guardrail.policy.language import Policy, Vocabulary
-from guardrail.policy.reads import Reads, applies_to, read_of
+from guardrail.policy.reads import Access, Reads, applies_to
 from guardrail.policy.schema import RECORD, CedarType, Schema
 from guardrail.ports import FactSource
 from guardrail.values import Entity, Path
@@ -27,6 +27,11 @@ Types: TypeAlias = "Mapping[tuple[Entity, Path], CedarType | None]"
 #: What a path in an annotation can be keyed or counted by.
 KEY_TYPES: Final = ("Long", "String", "Bool", "Entity")
 
+#: What a text, a number or a truth of Python's can stand for.
+PLAIN_TYPES: Final = ("Long", "String", "Bool", "decimal")
+
+_NOTHING: Final = Reads()
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -35,6 +40,9 @@ class Plan:
     ``wants`` are the fact sources with the names to compute, ``shape`` the types of all
     that goes into context, ``reads`` the paths that each policy reads (for the errors).
     ``may_hold_entities`` is false where no fact that is read can be or hold an entity.
+    ``flat`` are the facts that are read as (place, name, type), where all of them can be
+    plain values; ``None`` where one is a record, a set or an entity. ``demands_context``
+    tells whether an annotation reads the context too.
     """
 
     action: Entity
@@ -43,6 +51,8 @@ class Plan:
     shape: Shape
     may_hold_entities: bool
     reads: Mapping[str, frozenset[tuple[str, ...]]]
+    flat: tuple[tuple[str, str, str], ...] | None
+    demands_context: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,7 @@ class _Matched:
 
 def make_plans(
     policies: Sequence[Policy],
+    accesses: Mapping[str, Access],
     schema: Schema,
     vocabulary: Vocabulary,
     sources: Sequence[FactSource],
@@ -64,7 +75,7 @@ def make_plans(
     """Return one plan per action, and a fault for whatever no plan can be made of."""
     by_place = {source.place: source for source in sources}
     matched = {
-        action: _match(policies, vocabulary, action, groups)
+        action: _match(policies, accesses, vocabulary, action, groups)
         for action, groups in schema.actions.items()
     }
     types = _ask_types(schema, matched, by_place)
@@ -82,10 +93,16 @@ def make_plans(
 
 
 def _match(
-    policies: Sequence[Policy], vocabulary: Vocabulary, action: Entity, groups: frozenset[Entity]
+    policies: Sequence[Policy],
+    accesses: Mapping[str, Access],
+    vocabulary: Vocabulary,
+    action: Entity,
+    groups: frozenset[Entity],
 ) -> _Matched:
     matching = tuple(policy for policy in policies if applies_to(policy, action, groups))
-    reads = {policy.key: read_of(policy) for policy in matching}
+    contexts = {
+        policy.key: accesses[policy.key].roots.get("context", _NOTHING) for policy in matching
+    }
     demanded = {
         policy.key: tuple(
             path
@@ -96,11 +113,11 @@ def _match(
     }
     tree = Reads()
     for policy in matching:
-        for path, whole in reads[policy.key]:
-            tree.add(path, whole=whole)
+        tree.unite(contexts[policy.key])
         for wanted in demanded[policy.key]:
             if wanted.root == "context":
                 tree.add(wanted.attrs, whole=True)
+    reads = {key: frozenset(node.paths()) for key, node in contexts.items()}
     return _Matched(matching, tree, demanded, reads)
 
 
@@ -139,6 +156,10 @@ def _plan(
             )
             for key, paths in found.reads.items()
         },
+        flat=_flat(shape),
+        demands_context=any(
+            path.root == "context" for paths in found.demanded.values() for path in paths
+        ),
     )
 
 
@@ -173,6 +194,18 @@ def _may_hold_entities(shape: Shape) -> bool:
     )
 
 
+def _flat(shape: Shape) -> tuple[tuple[str, str, str], ...] | None:
+    flat: list[tuple[str, str, str]] = []
+    for place, below in shape.items():
+        if not isinstance(below, dict):
+            return None
+        for name, kind in below.items():
+            if not isinstance(kind, str) or kind not in PLAIN_TYPES:
+                return None
+            flat.append((place, name, kind))
+    return tuple(flat)
+
+
 def _put(shape: Shape, path: tuple[str, ...], kind: CedarType) -> None:
     for name in path[:-1]:
         below = shape.setdefault(name, {})
@@ -202,11 +235,15 @@ def _check_provided(
     name = ".".join(("context", *path))
     if source is None:
         known = ", ".join(f"context.{place}" for place in by_place)
-        message = f"{policy.id} reads {name}, which no fact source provides. There are: {known}."
+        message = (
+            f"{policy.text_id} reads {name}, which no fact source provides. There are: {known}."
+        )
         return [Fault("GR110", policy.chunk.mention(path[0]), message)]
     if len(path) > 1 and source.facts and path[1] not in source.facts:
         known = ", ".join(sorted(source.facts))
-        message = f"{policy.id} reads {name}, which {path[0]} does not provide. It has: {known}."
+        message = (
+            f"{policy.text_id} reads {name}, which {path[0]} does not provide. It has: {known}."
+        )
         return [Fault("GR110", policy.chunk.mention(path[1]), message)]
     return []
 
@@ -225,8 +262,8 @@ def _check_demanded(
             continue
         found = "no such attribute" if kind is None else f"a {kind}"
         message = (
-            f"{policy.id}: {path} must be a Long, a String, a Bool or an entity under "
+            f"{policy.text_id}: {path} must be a Long, a String, a Bool or an entity under "
             f"{action}; the schema has {found}."
         )
-        faults.append(Fault("GR109", policy.place, message))
+        faults.append(Fault("GR109", policy.chunk.place, message))
     return faults

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final, TypeAlias
 
@@ -19,10 +19,8 @@ import cedarpy
 from cedarpy import pst
 
 from guardrail.documents import decode
-from guardrail.errors import ConfigurationError, Fault, Place
-from guardrail.policy.depth import LIMIT_NESTING
-from guardrail.policy.language import Policy
-from guardrail.policy.text import Chunk, Source
+from guardrail.errors import ConfigurationError, Place
+from guardrail.policy.text import LIMIT_NESTING, Chunk, Source, brief
 from guardrail.values import Entity, Path
 
 #: A Cedar type as far as facts need it: a name, or ``("Set", element)``. A record's
@@ -96,7 +94,7 @@ class Schema:
         actions: every action that applies to something, with its groups and their groups.
     """
 
-    __slots__ = ("_fits", "_members", "_types", "actions", "handle")
+    __slots__ = ("_enums", "_fits", "_members", "_types", "actions", "handle")
 
     def __init__(self, handle: cedarpy.Schema) -> None:
         self.handle = handle
@@ -106,20 +104,25 @@ class Schema:
         self._fits: dict[tuple[str, Entity, str], bool] = {}
         self._types: dict[tuple[Entity, Path], CedarType | None] = {}
         self._members: dict[Entity, bool] = {}
+        self._enums: dict[str, bool] = {}
 
-    def _errors(self, text: str) -> list[tuple[str, str]]:
+    def errors(self, text: str) -> list[tuple[str, str]]:
+        """Return what the validator says of a text of policies: their names, and what is wrong.
+
+        The policies are named by their order, templates among them: ``policy0``, ``policy1``.
+        """
         result = cedarpy.validate_policies(text, self.handle)
         return [(error.policy_id, error.error) for error in result.errors]
 
     def _applies(self, action: Entity) -> bool:
         """Tell whether an action applies to anything; one that only groups others does not."""
-        return not self._errors(f"permit(principal, action == {_uid(action)}, resource);")
+        return not self.errors(f"permit(principal, action == {_uid(action)}, resource);")
 
     def declares(self, name: str) -> bool:
         """Tell whether the schema has an entity type of this name."""
         return is_type_name(name) and not any(
             "unrecognized entity type" in error
-            for _, error in self._errors(f"permit(principal is {name}, action, resource);")
+            for _, error in self.errors(f"permit(principal is {name}, action, resource);")
         )
 
     def fits(self, principal: str, action: Entity, resource: str) -> bool:
@@ -130,7 +133,7 @@ class Schema:
             known = (
                 is_type_name(principal)
                 and is_type_name(resource)
-                and not self._errors(
+                and not self.errors(
                     f"permit(principal is {principal}, action == {_uid(action)}, "
                     f"resource is {resource});"
                 )
@@ -155,15 +158,20 @@ class Schema:
 
     def is_enum_type(self, name: str) -> bool:
         """Tell whether a type lists its ids: then an id that nobody would choose is refused."""
-        return is_type_name(name) and any(
-            "enumerated" in error for _, error in self._listing(Entity(name, "\x00no such id"))
-        )
+        known = self._enums.get(name)
+        if known is None:
+            known = is_type_name(name) and any(
+                "enumerated" in error for _, error in self._listing(Entity(name, "\x00no such id"))
+            )
+            if len(self._enums) < 10_000:
+                self._enums[name] = known
+        return known
 
     def _listing(self, entity: Entity) -> list[tuple[str, str]]:
         uid = _uid(entity)
         return [
             error
-            for error in self._errors(
+            for error in self.errors(
                 f"permit(principal, action, resource) when {{ {uid} == {uid} }};"
             )
             if _NOT_FITTING not in error[1]
@@ -182,7 +190,7 @@ class Schema:
             probes.append(f'{scope}1 < "x" }};')
             uid = _uid(action)
             probes.extend(f"{scope}({probe.format(value, action=uid)}) }};" for _, probe in _PROBES)
-        failed = {policy for policy, _ in self._errors("\n".join(probes))} if probes else set()
+        failed = {policy for policy, _ in self.errors("\n".join(probes))} if probes else set()
         found: list[CedarType | None] = []
         width = len(_PROBES) + 1
         for index in range(len(asked)):
@@ -206,6 +214,12 @@ class Schema:
             self._types[key] = found
         return self._types[key]
 
+    def demands(self, action: Entity, path: Path) -> bool:
+        """Tell whether each call of the action has the value at a path: none of it is optional."""
+        _, value = _guarded(path)
+        scope = f"permit(principal, action == {_uid(action)}, resource)"
+        return not self.errors(f"{scope} when {{ {value} == {value} }};")
+
     def accepts(self, action: Entity, path: Path, type_name: str, *, in_set: bool) -> bool:
         """Tell whether an entity of a type may stand at ``path``, or in the set there."""
         if not is_type_name(type_name):
@@ -214,7 +228,7 @@ class Schema:
         like = f'{type_name}::"any"'
         probe = f"{value}.contains({like})" if in_set else f"[{value}, {like}].isEmpty()"
         scope = f"permit(principal, action == {_uid(action)}, resource)"
-        errors = self._errors(f"{scope} when {{ {head}{probe} }};")
+        errors = self.errors(f"{scope} when {{ {head}{probe} }};")
         return all("enumerated" in error for _, error in errors)  # the type fits, not the id
 
 
@@ -266,13 +280,13 @@ def read_schema(file: str, raw: bytes) -> Schema:
         return Schema(cedarpy.Schema.from_str(standard_facts() + source.text))
     place = Place(file)
     if tokens:
-        chunk = Chunk(source, tokens)
+        chunk = Chunk(source, tokens[0].start, tokens[-1].end)
         named = re.findall(r"`([^`]+)`|: (\w+)$", complaint)
         place = chunk.culprit(_complaint)
         if "parsing" not in complaint:
             place = chunk.mention(*(name for pair in named for name in pair if name))
     complaint = complaint.removeprefix("error parsing schema: ")
-    raise ConfigurationError.at(place, "GR011", f"Not a Cedar schema: {complaint}.")
+    raise ConfigurationError.at(place, "GR011", f"Not a Cedar schema: {brief(complaint)}.")
 
 
 def _complaint(text: str) -> str | None:
@@ -283,42 +297,12 @@ def _complaint(text: str) -> str | None:
     return None
 
 
-def validate(policies: Sequence[Policy], schema: Schema) -> list[Fault]:
-    """Return the validator's findings as faults with the place of the token that is meant."""
-    text = "\n".join(policy.chunk.text for policy in policies)
-    faults = []
-    for key, message in schema._errors(text) if policies else ():
-        index = int(key.removeprefix("policy")) if key.startswith("policy") else 0
-        policy = policies[index]
-        said = message.removeprefix(f"for policy `{key}`").lstrip(",: ")
-        names = [part for quoted in re.findall(r"`([^`]+)`", said) for part in _parts(quoted)]
-        place = policy.chunk.mention(*names)
-        if place == policy.place:
-            place = _wrong_clause(policy, schema)
-        faults.append(Fault("GR108", place, f"{policy.id}: {said}."))
-    return faults
-
-
-def _wrong_clause(policy: Policy, schema: Schema) -> Place:
-    """Return where the clause stands that does not fit: each is validated alone."""
-    starts = policy.chunk.clauses()
-    for clause, start in zip(policy.node.clauses, starts, strict=False):
-        alone = replace(policy.node, clauses=(clause,), annotations=pst.FrozenMap())
-        one = cedarpy.PolicySet.from_pst(pst.PolicySet({}, {alone.id: alone}, ()))
-        if schema._errors(str(one)):
-            return start
-    return policy.place
-
-
-def _parts(quoted: str) -> list[str]:
-    """Split `app.purpose` and `Role::"x"` into what could be tokens, the last one first."""
-    return [quoted, *reversed(re.findall(r'"[^"]*"|\w+', quoted))]
-
-
+@lru_cache(maxsize=2048)
 def read_uid(text: str) -> Entity:
     """Return the uid that a text such as ``Model::"tumour"`` names, as Cedar reads it.
 
-    Only for configuration and command lines: at a call uids are values, never text.
+    Only for configuration, questions and command lines: at a call uids are values, never
+    text. Cedar parses each text once, as long as it is asked again.
     Raises `ConfigurationError` where the text is no uid.
     """
     if len(text) <= 4096 and _encodable(text):

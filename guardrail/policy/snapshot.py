@@ -9,53 +9,61 @@ lost already: `ask` (who, what, on what), then `decide` (with the facts that wer
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final
-
-import cedarpy
+from typing import Any, Final, NamedTuple
 
 from guardrail.errors import Denied
 from guardrail.policy.decide import Judgement, evaluate, judge
-from guardrail.policy.entities import EntityStore, Subject
+from guardrail.policy.entities import EntityStore
 from guardrail.policy.language import Policy
 from guardrail.policy.plan import Plan, Shape
+from guardrail.policy.reads import Access
+from guardrail.policy.recent import Recent, plain_key
 from guardrail.policy.schema import CedarType, Schema
-from guardrail.policy.typing import BadFact, TypeAt, entities_in, scan, to_cedar
-from guardrail.ports import FactSource, ObligationType
+from guardrail.policy.slices import Case, Engine
+from guardrail.policy.subjects import Subjects
+from guardrail.policy.typing import BadFact, TypeAt, entities_in, is_as_it_is, scan, to_cedar
+from guardrail.ports import NO_DUTIES, Duties, FactSource, ObligationType
 from guardrail.values import Decision, Entity, FactValue, Obligation, Path, PolicyError, Principal
 
-#: Answers of each kind that a snapshot keeps.
+#: Questions, and decisions without an error, that a snapshot keeps.
 _REMEMBERED: Final = 4096
+#: Answers that it keeps, in each of two generations.
+_ANSWERS: Final = 32_768
 
 #: Context holds converted facts only: no cycles, and no number that JSON does not have.
 _to_json: Final = json.JSONEncoder(check_circular=False, allow_nan=False).encode
 
 _MESSAGES: Final = {
+    "unknown_entity": "The resource is no entity of the bundle.",
+    "unknown_reached": (
+        "The policies ask about an entity that the bundle lacks. Add it to entities.json; "
+        "`guardrail check` names it."
+    ),
     "undeclared_action": "The schema declares no such action that applies to anything.",
     "no_grant": "No policy grants this call. Ask for a grant, or call as somebody who has one.",
     "evaluation_error": "A policy that could forbid this call could not be evaluated.",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A call that is known as far as who, what and on what.
 
     ``refusal`` is the denial where these alone decide; else `decide` has the answer.
+    ``wants`` are the fact sources to ask, each with the names that the policies read.
     """
 
     snapshot: Snapshot
     plan: Plan | None = None
-    subject: Subject | None = field(default=None, repr=False)
+    principal: Principal | None = None
+    case: Case | None = None
     resource: Entity | None = None
     refusal: Decision | None = None
+    wants: tuple[tuple[FactSource, frozenset[str]], ...] = ()
 
-    @property
-    def wants(self) -> tuple[tuple[FactSource, frozenset[str]], ...]:
-        """The fact sources to ask, each with the names that the policies read."""
-        return self.plan.wants if self.plan is not None else ()
+    def __repr__(self) -> str:
+        return f"Question(refusal={self.refusal!r}, wants={self.wants!r})"
 
     def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answer:
         """Return the decision on these facts: one mapping per place (``input``, ``app``)."""
@@ -64,18 +72,26 @@ class Question:
         return self.snapshot._decide(self, facts)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A decision, and the values that its obligations may ask for."""
+class Answer(NamedTuple):
+    """A decision, and the values that its obligations may ask for.
+
+    ``duties`` is what the decision demands, made ready; ``cached`` says that an equal
+    question had been answered before.
+    """
 
     decision: Decision
     question: Question
-    context: Mapping[str, Any] = field(repr=False)
+    context: Mapping[str, Any]
+    duties: Duties = NO_DUTIES
+    cached: bool = False
+
+    def __repr__(self) -> str:
+        return f"Answer(code={self.decision.code!r}, cached={self.cached})"
 
     def value_of(self, path: Path) -> FactValue:
         """Return the value at a path that an annotation reads; `LookupError` where absent."""
         question = self.question
-        subject = question.subject
+        subject = question.case.subject if question.case is not None else None
         if path.root == "context":
             value: Any = self.context
         elif path.root == "principal" and subject is not None:
@@ -109,6 +125,8 @@ class Snapshot:
         name, version: as in ``guardrail.toml``.
         revision: the digest that names it.
         policies: all policies in bundle order.
+        hits, misses: how many decisions were found in the cache, and how many Cedar made.
+            For metrics: threads that race may lose a count.
     """
 
     def __init__(
@@ -118,11 +136,12 @@ class Snapshot:
         version: str,
         revision: str,
         policies: tuple[Policy, ...],
-        one_set: cedarpy.PolicySet,
+        accesses: Mapping[str, Access],
         schema: Schema,
         store: EntityStore,
         plans: Mapping[Entity, Plan],
         obligations: Mapping[str, ObligationType],
+        allow_unknown_resources: bool = False,
     ) -> None:
         self.name = name
         self.version = version
@@ -132,22 +151,41 @@ class Snapshot:
         self.store = store
         self.plans = plans
         self.obligations = obligations
-        self._one_set = one_set
+        self.hits = 0
+        self.misses = 0
+        self._allow_unknown_resources = allow_unknown_resources
+        self._subjects = Subjects(schema, store)
+        self._engine = Engine(policies, accesses, store, schema.actions)
         self._by_key = {policy.key: policy for policy in policies}
         self._order = {key: index for index, key in enumerate(self._by_key)}
-        self._allowed: dict[frozenset[str], Decision] = {}
-        self._entity_types: dict[tuple[Entity, str, str], bool] = {}
+        self._questions: Recent = Recent(_REMEMBERED)
+        self._answers: Recent = Recent(_ANSWERS)
+        self._clean: Recent = Recent(_REMEMBERED)
+        self._entity_types: Recent = Recent(_REMEMBERED)
 
     def _denial(self, code: str, message: str, *, path: str = "", **rest: Any) -> Decision:
         return Decision(False, code, message=message, path=path, revision=self.revision, **rest)
 
     def ask(self, principal: Principal | Entity, action: Entity, resource: Entity) -> Question:
-        """Check who, what and on what. A bare `Entity` as principal must be the bundle's."""
+        """Check who, what and on what. A bare `Entity` as principal must be the bundle's.
+
+        Found by the principal's object first: it is frozen, and kept here, so that its
+        ``id`` stays its own.
+        """
+        key = (id(principal), action.type, action.id, resource.type, resource.id)
+        question: Question | None = self._questions.get(key)
+        if question is None or question.principal is not principal:
+            question = self._ask(principal, action, resource)
+            if question.refusal is None:
+                self._questions.put(key, question)
+        return question
+
+    def _ask(self, principal: Principal | Entity, action: Entity, resource: Entity) -> Question:
         plan = self.plans.get(action)
         if plan is None:
             return self._refuse("undeclared_action", _MESSAGES["undeclared_action"])
-        if not isinstance(resource, Entity) or not self.store.knows(resource):
-            return self._refuse("unknown_entity", "The resource is no entity of the bundle.")
+        if not isinstance(resource, Entity) or not self._is_known(resource):
+            return self._refuse("unknown_entity", _MESSAGES["unknown_entity"])
         if isinstance(principal, Entity):
             if not self.store.knows(principal):
                 return self._refuse("unknown_entity", "The principal is no entity of the bundle.")
@@ -160,51 +198,117 @@ class Snapshot:
         if not plan.has_grant:
             return self._refuse("no_grant", _MESSAGES["no_grant"])
         try:
-            subject = self.store.subject(principal)
+            subject = self._subjects.of(principal)
         except Denied as error:
-            code, message, path = error.code, error.message, error.path
-        else:
-            return Question(self, plan, subject, resource)
-        return self._refuse(code, message, path)
+            return self._refuse(error.code, error.message, error.path)
+        case = self._engine.case(subject, action, resource)
+        if not case.slice.has_grant:
+            return self._refuse("no_grant", _MESSAGES["no_grant"])
+        if case.unknown:
+            return self._refuse("unknown_entity", _MESSAGES["unknown_reached"])
+        return Question(self, plan, principal, case, resource, wants=plan.wants)
+
+    def _is_known(self, resource: Entity) -> bool:
+        if self.store.knows(resource):
+            return True
+        if not self._allow_unknown_resources or self.schema.is_enum_type(resource.type):
+            return False  # an enum lists its ids: no other one will ever be
+        try:
+            to_cedar(resource, "Entity", "resource")
+        except BadFact:
+            return False
+        return True
 
     def _refuse(self, code: str, message: str, path: str = "") -> Question:
         return Question(self, refusal=self._denial(code, message, path=path))
 
     def _decide(self, question: Question, facts: Mapping[str, Mapping[str, FactValue]]) -> Answer:
-        plan, subject, resource = question.plan, question.subject, question.resource
-        if plan is None or subject is None or resource is None:  # only a refusal lacks them
+        plan, case = question.plan, question.case
+        if plan is None or case is None:  # only a refusal lacks them
             return Answer(self._denial("internal_error", "Nothing was asked."), question, {})
+        key: Hashable = None
+        answer: Answer | None = None
         try:
-            if app := facts.get("app"):
+            if app := facts.get("app"):  # whatever is read of it: a caller's own data
                 scan(app, "context.app")
-            context = _project(facts, plan.shape, "context", partial(self._type_at, plan.action))
+            if plan.flat is not None:
+                key = plain_key(case.number, plan.flat, facts)
+                answer = self._answers.get(key) if key is not None else None
+            if answer is not None:
+                self.hits += 1
+                return answer
+            context = self._context(plan, facts, is_plain=key is not None)
         except BadFact as error:
             refusal = self._denial("bad_fact", f"{error.path}: {error.message}.", path=error.path)
             return Answer(refusal, question, {})
-        for path, entity in entities_in(context, "context") if plan.may_hold_entities else ():
-            if entity != subject.uid and not self.store.knows(entity):
-                message = f"{path}: expected an entity of the bundle."
-                return Answer(self._denial("unknown_entity", message, path=path), question, {})
-            if not self._accepts(plan.action, path, entity.type):
-                message = f"{path}: the schema allows no entity of type {entity.type} here."
-                return Answer(self._denial("bad_fact", message, path=path), question, {})
-        verdict = evaluate(
-            self._one_set,
-            subject.handle,
-            principal=subject.uid,
-            action=plan.action,
-            resource=resource,
-            context=_to_json(context),
-        )
-        # An allow without errors follows from its reasons alone, and they are few.
-        is_clean = verdict.decision == "Allow" and not verdict.errors and not verdict.lost
-        decision = self._allowed.get(verdict.reasons) if is_clean else None
-        if decision is None:
+        text = _to_json(context)
+        if key is None:
+            key = (case.number, text)  # typed as well: 1 is not true, and an entity no record
+            answer = self._answers.get(key)
+            if answer is not None:
+                self.hits += 1
+                return answer
+        self.misses += 1
+        answer = self._evaluate(question, context, text)
+        self._answers.put(key, answer._replace(cached=True))
+        return answer
+
+    def _context(
+        self, plan: Plan, facts: Mapping[str, Mapping[str, FactValue]], *, is_plain: bool
+    ) -> dict[str, Any]:
+        context = _plain_context(plan, facts) if is_plain else None
+        if context is None:
+            type_at = partial(self._type_at, plan.action)
+            context = _project(facts, plan.shape, "context", type_at)
+        return context
+
+    def _evaluate(self, question: Question, context: Mapping[str, Any], text: str) -> Answer:
+        """Ask Cedar, once; what it says hangs on the case and the context's text alone."""
+        plan, case = question.plan, question.case
+        if plan is None or case is None:
+            return Answer(self._denial("internal_error", "Nothing was asked."), question, {})
+        handle, unknown = case.handle, False
+        if plan.may_hold_entities:
+            refusal = self._check_entities(plan, case, context)
+            if refusal is not None:
+                return Answer(refusal, question, {})
+            handle, unknown = self._engine.reached(case, context)
+        if unknown:
+            refusal = self._denial("unknown_entity", _MESSAGES["unknown_reached"])
+            return Answer(refusal, question, {})
+        verdict = evaluate(case.slice.one_set, handle, case.request, text)
+        # Without an error all follows from Cedar's decision and reasons, and they are few.
+        clean = None if verdict.errors or verdict.lost else (verdict.decision, verdict.reasons)
+        found = self._clean.get(clean) if clean is not None else None
+        if found is None:
             judgement = judge(verdict, self._by_key, self._order)
             decision = self._decision(judgement, plan, context)
-            if is_clean and decision.allowed and len(self._allowed) < _REMEMBERED:
-                self._allowed[verdict.reasons] = decision
-        return Answer(decision, question, context)
+            found = (decision, self._duties(decision))
+            if clean is not None:
+                self._clean.put(clean, found)
+        return Answer(found[0], question, context if plan.demands_context else {}, found[1])
+
+    def _duties(self, decision: Decision) -> Duties:
+        held = [(self.obligations[each.name], each) for each in decision.obligations]
+        return Duties(
+            admits=tuple([pair for pair in held if pair[0].on_admit]),
+            releases=tuple([pair for pair in held if pair[0].on_release]),
+            names=tuple([each.name for _, each in held]),
+            errors=tuple([error.policy for error in decision.errors]),
+        )
+
+    def _check_entities(
+        self, plan: Plan, case: Case, context: Mapping[str, Any]
+    ) -> Decision | None:
+        """Return the denial where a fact holds an entity that is unknown, or of another type."""
+        for path, entity in entities_in(context, "context"):
+            if entity != case.subject.uid and not self.store.knows(entity):
+                message = f"{path}: expected an entity of the bundle."
+                return self._denial("unknown_entity", message, path=path)
+            if not self._accepts(plan.action, path, entity.type):
+                message = f"{path}: the schema allows no entity of type {entity.type} here."
+                return self._denial("bad_fact", message, path=path)
+        return None
 
     def _decision(self, judgement: Judgement, plan: Plan, context: Mapping[str, Any]) -> Decision:
         deciding = judgement.deciding
@@ -248,14 +352,13 @@ class Snapshot:
 
     def _accepts(self, action: Entity, path: str, type_name: str) -> bool:
         key = (action, path, type_name)
-        accepted = self._entity_types.get(key)
+        accepted: bool | None = self._entity_types.get(key)
         if accepted is None:
             root, *attrs = path.removesuffix("[]").split(".")
             asked = Path(root, tuple(attrs))
             in_set = path.endswith("[]")
             accepted = self.schema.accepts(action, asked, type_name, in_set=in_set)
-            if len(self._entity_types) < _REMEMBERED:
-                self._entity_types[key] = accepted
+            self._entity_types.put(key, accepted)
         return accepted
 
     def describe(self, decision: Decision) -> dict[str, Any]:
@@ -275,6 +378,26 @@ class Snapshot:
             "decision_id": decision.decision_id,
             "revision": decision.revision,
         }
+
+
+def _plain_context(
+    plan: Plan, facts: Mapping[str, Mapping[str, FactValue]]
+) -> dict[str, Any] | None:
+    """Return the context where every fact that is read is there as Cedar has it.
+
+    ``None`` where one is missing, or must be converted: then `_project` has the say, and the
+    complaint.
+    """
+    context: dict[str, Any] = {}
+    for place, name, kind in plan.flat or ():
+        value: Any = facts[place].get(name) if place in facts else None
+        if not is_as_it_is(value, kind):
+            return None
+        below = context.get(place)
+        if below is None:
+            below = context[place] = {}
+        below[name] = value
+    return context
 
 
 def _project(

@@ -21,10 +21,11 @@ from guardrail.values import Entity, FactValue
 
 LIMIT_DEPTH: Final = 16
 LIMIT_NODES: Final = 10_000
+LIMIT_CHARS: Final = 100_000
 _LONG: Final = range(-(2**63), 2**63)
 _DECIMAL: Final = Context(prec=40, rounding=ROUND_HALF_EVEN)
 _PLACES: Final = Decimal("0.0001")
-_RESERVED: Final = frozenset({"__entity", "__extn"})
+RESERVED: Final = frozenset({"__entity", "__extn"})
 
 
 #: Says the type that the schema gives a path such as ``context.app.note``.
@@ -60,7 +61,7 @@ def scan(value: FactValue, path: str) -> None:
             for key, inner in item.items():
                 if not isinstance(key, str):
                     raise _wrong(where, "text keys", key)
-                if key in _RESERVED:
+                if key in RESERVED:
                     raise BadFact(where, "`__entity` and `__extn` are Cedar's own; use Entity(...)")
                 stack.append((inner, where, depth + 1))
         elif isinstance(item, list | tuple | set | frozenset):
@@ -85,6 +86,21 @@ def to_cedar(
             raise _wrong(path, "a list or a set", value)
         return [to_cedar(item, expected[1], f"{path}[]") for item in value]
     return _CONVERSIONS[expected](value, path)
+
+
+def is_as_it_is(value: Any, expected: CedarType) -> bool:
+    """Tell whether a value is its own JSON under a type: the usual case, without a conversion.
+
+    Exact types only, and text in ASCII; whatever else there is, `to_cedar` has the say.
+    """
+    kind = type(value)
+    if kind is bool:
+        return expected == "Bool"
+    if kind is int:
+        return expected == "Long" and -(2**63) <= value < 2**63
+    return bool(
+        kind is str and expected == "String" and value.isascii() and len(value) <= LIMIT_CHARS
+    )
 
 
 def entities_in(data: Any, path: str) -> Iterator[tuple[str, Entity]]:
@@ -127,6 +143,8 @@ def _long(value: FactValue, path: str) -> int:
 def _string(value: FactValue, path: str) -> str:
     if not isinstance(value, str):
         raise _wrong(path, "a str", value)
+    if len(value) > LIMIT_CHARS:
+        raise BadFact(path, f"expected at most {LIMIT_CHARS} characters")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
@@ -223,7 +241,7 @@ def _natural(value: FactValue, path: str, depth: int = 0) -> Any:
         record = {}
         for key, item in value.items():
             name = _string(key, path)
-            if name in _RESERVED:
+            if name in RESERVED:
                 raise BadFact(path, "`__entity` and `__extn` are Cedar's own; use Entity(...)")
             # a key that is no plain name may be data, and data stays out of messages
             is_plain = name.isascii() and name.isidentifier() and len(name) <= 64

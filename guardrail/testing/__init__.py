@@ -1,10 +1,23 @@
-"""What tests of a guarded application need: a clock that stands still, and the records.
+"""What tests of a guarded application need: policy tests, a clock that stands still, records.
 
 Owns what may be imported from ``guardrail.testing``. Refuses hypothesis: the suites for
 authors of plugins need it, and stand in `guardrail.testing.contracts`.
+
+notation    how callers and values are written down
+format      the keys of a test file
+cases       test files, read
+runner      test files, run
+report      how they ended
+clock       a clock that stands still
+recorded    records, kept
+contracts   what a plugin must hold
+corpus      test cases of Cedar's own, replayed
+trial       a new bundle, tried in a process of its own before it is served
 """
 
 from guardrail.testing.clock import FrozenClock
 from guardrail.testing.recorded import Recorder
+from guardrail.testing.report import Report, Result
+from guardrail.testing.runner import run_tests
 
-__all__ = ["FrozenClock", "Recorder"]
+__all__ = ["FrozenClock", "Recorder", "Report", "Result", "run_tests"]

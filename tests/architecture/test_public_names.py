@@ -20,9 +20,9 @@ DOCUMENTED = {
     "GuardUnavailable", "GuardrailError", "InputRejected", "NotAuthenticated", "NotAuthorized",
     "OutputBlocked", "Place", "Principal", "QuotaExceeded", "Record", "Resource", "__version__",
 }  # fmt: skip
-#: Only these may catch everything: the flow, which makes a denial of it, and the trail, for
-#: which each sink is foreign code.
-CATCH_EXCEPTION = {"flow.py", "audit/trail.py"}
+#: Only these may catch everything: the flow, which makes a denial of it; the trail, for which
+#: each sink is foreign code; and deferred spans, whose thread must outlive a processor's error.
+CATCH_EXCEPTION = {"flow.py", "audit/trail.py", "audit/deferred.py"}
 #: And these what interrupts: the drivers pass it on, after the call has its record.
 CATCH_ALL = CATCH_EXCEPTION | {"drivers.py"}
 LIMIT_LINES = 500

@@ -134,7 +134,7 @@ BROKEN = {
 def test_bundle_as_written_has_no_findings(hello):
     done = hello.guardrail("check", "policies")
     assert (done.returncode, done.stderr) == (0, b"")
-    line = r"hello 0\.1\.0: 6 policies, revision [0-9a-f]{12}: no findings\n"
+    line = r"hello 0\.1\.0: 6 policies, revision [0-9a-f]{12}: no findings \(2 accepted\)\n"
     assert re.fullmatch(line, done.stdout.decode())
 
 
@@ -201,11 +201,21 @@ def test_findings_are_told_as_json(hello):
     assert "@top_k" in finding["message"]
 
 
-def test_no_findings_are_told_as_json(hello):
-    told = json.loads(hello.guardrail("check", "policies", "--format", "json").stdout)
+def test_accepted_findings_are_told_as_json(hello):
+    done = hello.guardrail("check", "policies", "--format", "json")
+    assert done.returncode == 0
+    told = json.loads(done.stdout)
     assert told["bundle"] == "hello"
     assert re.fullmatch(r"[0-9a-f]{64}", told["revision"])
-    assert told["findings"] == []
+    assert {finding["code"] for finding in told["findings"]} == {"GR520", "GR540"}
+    assert all(finding["accepted"] for finding in told["findings"])
+
+
+def test_a_weakness_is_found_at_its_line(hello):
+    line = hello.append('@id("x")\npermit (principal, action, resource)\nwhen { false };')
+    done = hello.guardrail("check", "policies")
+    assert done.returncode == 1
+    assert re.search(rf"^policies\.cedar:{line}:1 GR501 x can never match", done.stdout.decode())
 
 
 def test_several_findings_are_told_at_once(hello):

@@ -30,7 +30,8 @@ def test_both_flows_have_the_same_names():
     def public(module):
         return {name for name in vars(module) if not name.startswith("__")} - {"annotations"}
 
-    assert public(twin) <= public(guardrail.flow)
+    cimported = {"Target"}  # in flow.pxd: to the compiled flow a C type, and no name
+    assert public(twin) - cimported <= public(guardrail.flow)
 
 
 # The whole guard once more, with the flow loaded from its source: the tests of the flow run

@@ -32,14 +32,23 @@ RICH = (
 forbid (principal in Role::"analyst", action == Action::"predict", resource is Model)
 when { context.app has note && context.app.note.text like "a*" || [1, 2].contains(1) }
 unless { if principal has level then principal.level + 1 > -2 else !true };
+@id("t") permit (principal in ?principal, action, resource == ?resource);
 """
 )
+LINKS = """\
+- {template: t, id: one, principal: 'Role::"clinician"', resource: 'Model::"tumour"'}
+- template: t
+  id: two  # a remark
+  principal: 'Team::"heart"'
+  resource: 'Model::"old"'
+"""
 FILES = {
     "guardrail.toml": TOML,
     "schema.cedarschema": SCHEMA,
     "policies.cedar": RICH,
     "entities.json": json.dumps(ENTITIES, indent=1),
     "inputs/patients.yaml": PATIENTS,
+    "links.yaml": LINKS,
 }
 #: Pieces that break files in interesting ways, beside any character at all.
 PIECES = st.one_of(

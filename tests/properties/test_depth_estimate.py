@@ -138,3 +138,12 @@ def test_what_the_bounds_let_through_never_kills_the_parser_on_a_small_stack(
         thread.join()
     finally:
         threading.stack_size(before)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(EXPRESSIONS, min_size=1, max_size=4).map(" && ".join))
+def test_what_passes_as_surely_shallow_passes_the_closer_look(expression):
+    policy = f"permit (principal, action, resource) when {{ {expression} }};"
+    (chunk,) = split(Source("p.cedar", policy))
+    if bounds.is_surely_shallow(chunk.text):
+        assert bounds._read_closely(chunk) is None

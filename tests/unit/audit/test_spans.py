@@ -10,40 +10,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
+from records import RECORD, record
 
 from guardrail.audit import Spans, attributes
 from guardrail.values import Record
-
-RECORD = Record(
-    decision_id="d-1",
-    parent_decision_id="",
-    guard="clinical_scoring",
-    version="1.4.0",
-    revision="ab" * 32,
-    backend="pure",
-    function="app.predict",
-    action="predict",
-    principal_type="User",
-    resource_type="Model",
-    outcome="released",
-    code="allow",
-    stage="release",
-    policies=("clinicians-may-score",),
-    obligations=("round", "top_k"),
-    errors=(),
-    path="",
-    rows=10,
-    input_bytes=1200,
-    started_at=1_800_000_000.0,
-    admit_s=0.001,
-    model_s=0.002,
-    release_s=0.0005,
-    error_type="",
-)
-
-
-def record(**changes):
-    return RECORD._replace(**changes)
 
 
 @pytest.fixture
@@ -84,6 +54,7 @@ def test_a_call_is_one_span_with_the_record(spans, exporter):
         "guardrail.decision.id": "d-1",
         "guardrail.decision.outcome": "allow",
         "guardrail.decision.reason": "allow",
+        "guardrail.decision.cached": False,
         "guardrail.call.outcome": "released",
         "guardrail.stage": "release",
         "guardrail.enforcement.mode": "enforce",
@@ -137,7 +108,7 @@ def test_a_denial_is_normal_and_a_failure_is_an_error(
 def test_every_field_of_a_record_is_mapped_or_is_the_span_itself():
     def changed(name):
         value = getattr(RECORD, name)
-        other = {str: "other", tuple: ("other",), int: 77, float: 7.7}[type(value)]
+        other = {str: "other", tuple: ("other",), int: 77, float: 7.7, bool: True}[type(value)]
         if name == "outcome":
             other = "raised"
         return attributes(record(**{name: other})) != attributes(RECORD)
@@ -146,6 +117,23 @@ def test_every_field_of_a_record_is_mapped_or_is_the_span_itself():
     assert unmapped == {"started_at", "error_type"}  # error_type stands only beside a failure
     failed = record(outcome="raised", error_type="KeyError")
     assert attributes(failed)["error.type"] == "KeyError"
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_decision_says_whether_it_was_remembered(cached):
+    assert attributes(record(cached=cached))["guardrail.decision.cached"] is cached
+
+
+def test_a_call_that_ended_before_a_decision_does_not_say_so():
+    undecided = record(outcome="denied", code="not_authenticated", cached=None)
+    assert "guardrail.decision.cached" not in attributes(undecided)
+
+
+def test_the_attributes_of_a_record_are_its_own_to_change():
+    attributes(RECORD)["guardrail.stage"] = "other"
+    first, second = attributes(RECORD), attributes(record(rows=11))
+    assert first["guardrail.stage"] == second["guardrail.stage"] == "release"
+    assert (first["guardrail.batch.size"], second["guardrail.batch.size"]) == (10, 11)
 
 
 def test_texts_that_callers_choose_cannot_break_the_export(spans, exporter):
@@ -198,7 +186,7 @@ def test_leaving_in_another_context_is_silent(spans, exporter, caplog):
 
 def test_a_span_ends_even_where_its_attributes_fail(spans, exporter):
     handle = spans.begin("g", "predict", "f")
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         spans.end(handle, object())
     assert finished(exporter).end_time is not None
 

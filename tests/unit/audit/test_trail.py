@@ -161,3 +161,107 @@ def test_calls_do_not_share_their_failures():
     sink.fails = ()
     trail.enter(begin(trail))
     unavailable(trail.enter, failed)
+
+
+# Sinks that want nothing around the model.
+
+
+class LightRecorder(Recorder):
+    """A sink without frames: it takes a record also of a call that it did not begin."""
+
+    frames = False
+
+    def end(self, handle, record):
+        assert handle in (f"{self.name} handle", None)
+        self._do("end")
+
+
+@pytest.fixture
+def light():
+    def make(first=(), second=None, error=OSError):
+        log = []
+        sinks = [LightRecorder("one", log=log, fails=first, error=error)]
+        if second is not None:
+            sinks.append(LightRecorder("two", log=log, fails=second))
+        return Trail(tuple(sinks)), log
+
+    return make
+
+
+@pytest.mark.parametrize("second", [None, ()])
+def test_sinks_without_frames_are_not_told_of_the_model(light, caplog, second):
+    trail, log = light(second=second)
+    assert not trail.frames
+    handle = begin(trail)
+    trail.leave(handle, trail.enter(handle))
+    trail.end(handle, RECORD)
+    names = ["one"] if second is None else ["one", "two"]
+    assert log == [f"{name} {verb}" for verb in ("begin", "end") for name in names]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(("begin",), None), (("begin",), ()), ((), ("begin",))]
+)
+def test_a_sink_without_frames_that_cannot_begin_denies_at_once(light, first, second):
+    trail, log = light(first=first, second=second)
+    unavailable(trail.begin, "g", "predict", "f")
+    trail.end(None, RECORD)  # the denial's own record
+    assert [line for line in log if "end" in line] == (
+        ["one end"] if second is None else ["one end", "two end"]
+    )
+
+
+def test_a_sink_without_frames_that_does_not_take_the_record_denies(light, caplog):
+    trail, log = light(first=("end",), second=())
+    handle = begin(trail)
+    unavailable(trail.end, handle, RECORD)
+    assert log[-2:] == ["one end", "two end"]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(("first", "second"), [(("end",), None), (("end",), ("end",))])
+def test_a_record_that_no_sink_without_frames_took_is_logged(light, caplog, first, second):
+    trail, _ = light(first=first, second=second)
+    unavailable(trail.end, begin(trail), RECORD)
+    (line,) = caplog.records
+    assert json.loads(line.getMessage().partition(": ")[2])["guardrail.decision.id"] == "d-1"
+
+
+def test_an_interrupt_in_the_only_sink_passes_through_after_the_log_has_the_record(light, caplog):
+    trail, _ = light(first=("end",), error=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trail.end(begin(trail), RECORD)
+    assert "d-1" in caplog.records[0].getMessage()
+
+
+def test_beside_a_framed_sink_one_without_frames_is_still_not_told_of_the_model():
+    log = []
+    trail = Trail((LightRecorder("one", log=log), Recorder("two", log=log)))
+    assert trail.frames
+    handle = begin(trail)
+    trail.leave(handle, trail.enter(handle))
+    trail.end(handle, RECORD)
+    assert log == ["one begin", "two begin", "two enter", "two leave", "one end", "two end"]
+
+
+def test_a_call_that_a_framed_sink_never_began_is_denied_and_the_other_has_its_record(caplog):
+    log = []
+    trail = Trail((LightRecorder("one", log=log), Recorder("two", log=log)))
+    with pytest.raises(GuardUnavailable, match="no sink began"):
+        trail.end(None, RECORD)
+    assert log == ["one end"]
+    assert caplog.records == []
+
+
+def test_a_flush_waits_for_every_sink_that_works_later():
+    class Later(LightRecorder):
+        def flush(self, timeout_s):
+            self.log.append(f"{self.name} flush {timeout_s}")
+            return self.name != "slow"
+
+    log = []
+    trail = Trail((Later("slow", log=log), LightRecorder("two", log=log), Later("three", log=log)))
+    assert not trail.flush(3)
+    assert log == ["slow flush 3", "three flush 3"]
+    assert Trail((Later("one"), LightRecorder("two"))).flush(3)

@@ -14,7 +14,7 @@ from guardrail._version import __version__
 from guardrail.cli import app
 from guardrail.documents import read_json, read_toml, read_yaml
 
-COMMANDS = ("init", "check", "decide", "doctor", "demo")
+COMMANDS = ("init", "check", "test", "decide", "facts", "schema", "doctor", "demo")
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +38,8 @@ def run(*arguments, **options):
         ("check", "no/such/folder"),
         ("check", __file__),
         ("check", ".", "--format", "xml"),
+        ("test",),
+        ("test", "no/such/folder"),
         ("decide", "."),
         ("decide", ".", "--request", "r.yaml", "--action", "predict"),
         ("decide", ".", "--request", "r.yaml", "--principal", ""),
@@ -148,6 +150,7 @@ def test_init_writes_files_that_parse_and_leaves_no_placeholder(tmp_path):
         "policies/policies.cedar",
         "policies/schema.cedarschema",
         "policies/tests/prices_test.yaml",
+        "policies/tests/tests.schema.json",
     }
     readers = {".yaml": read_yaml, ".json": read_json, ".toml": read_toml}
     for path, raw in written.items():
@@ -163,7 +166,7 @@ def test_init_leaves_out_what_an_installer_compiled(tmp_path, monkeypatch):
     (compiled.parent / "app.py").write_text("NAME = 'BUNDLE_NAME'")
     monkeypatch.setattr("guardrail.cli.init.files", lambda package: tmp_path / "package")
     assert run("init", tmp_path / "hello").exit_code == 0
-    assert [path.name for path in (tmp_path / "hello").iterdir()] == ["app.py"]
+    assert {path.name for path in snapshot(tmp_path / "hello")} == {"app.py", "tests.schema.json"}
 
 
 # doctor

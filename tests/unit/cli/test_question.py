@@ -114,6 +114,16 @@ def test_file_that_is_no_mapping_is_a_fault(raw):
     assert "Expected a mapping" in fault
 
 
+def test_missing_is_a_mark_of_tests_and_refused():
+    (fault,) = faults(FILE.replace(b"rows: 10", b"rows: !missing "))
+    assert fault.startswith("request.yaml:7:23 GR002 ")
+
+
+def test_tags_stand_for_values_that_yaml_has_not():
+    found = read("request.yaml", FILE.replace(b"purpose: care", b"owner: !entity 'User::\"a\"'"))
+    assert question(found, parse=parse).facts["app"] == {"owner": Entity("User", "a")}
+
+
 def test_known_caller_is_an_entity():
     raw = b'as: User::"clara"\naction: predict\nresource: Model::"tumour"\n'
     assert question(read("request.yaml", raw), parse=parse).principal == Entity("User", "clara")

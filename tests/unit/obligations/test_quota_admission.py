@@ -8,7 +8,7 @@ import pytest
 
 from guardrail.documents import read_toml
 from guardrail.errors import ConfigurationError, Place
-from guardrail.obligations.quota import Quota, encode, open_storage
+from guardrail.obligations.quota import _REMEMBERED, Quota, encode, open_storage
 from guardrail.ports import Admission, Unmet
 from guardrail.testing import FrozenClock
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Path, Principal, Resource
@@ -137,6 +137,49 @@ def test_each_principal_and_each_resource_has_its_own_counter(quota):
     quota.admit(demand, call("ana", Entity("Model", "other")))
 
 
+def test_principals_of_two_types_and_of_like_ids_have_their_own_counters(quota):
+    demand = quota.parse(clause("1/minute per principal"))
+    for kind, name in [("User", "1:a"), ("User1", ":a"), ("User", "1"), ("Use", "r1")]:
+        identity = Identity(Principal(kind, name))
+        admission = Admission(identity, NO_INPUT, "predict", MODEL, 0.0, lambda _: None)
+        assert quota.admit(demand, admission) is None
+        refusal(quota, demand, admission)
+
+
+def test_text_of_a_subclass_counts_as_the_text_that_it_is(quota):
+    class Alias(str):
+        __slots__ = ()
+
+        def __hash__(self):
+            return hash("ana")
+
+        def __eq__(self, other):
+            return other == "ana"
+
+    demand = quota.parse(clause("1/minute per principal"))
+    quota.admit(demand, call("ana"))
+    quota.admit(demand, call(Alias("ben")))
+    refusal(quota, demand, call("ben"))
+
+
+def test_more_principals_than_are_remembered_keep_their_counters(quota):
+    demand = quota.parse(clause("1/minute per principal"))
+    names = [str(number) for number in range(_REMEMBERED + 10)]
+    for name in names:
+        quota.admit(demand, call(name))
+    assert len(quota._hits) <= _REMEMBERED
+    for name in names[:5] + names[-5:]:
+        refusal(quota, demand, call(name))
+
+
+def test_like_limits_of_two_policies_count_apart(quota):
+    one = quota.parse(clause("1/minute per principal", "one"))
+    other = quota.parse(clause("1/minute per principal", "other"))
+    quota.admit(one, call())
+    quota.admit(other, call())
+    assert refusal(quota, other, call()).policies == ("other",)
+
+
 def test_resource_and_entity_of_one_uid_share_a_counter(quota):
     demand = quota.parse(clause("1/minute per resource"))
     quota.admit(demand, call(resource=Resource("Model", "tumour")))
@@ -221,6 +264,26 @@ def test_threads_together_get_exactly_the_limit(quota):
         thread.join()
     assert len(admitted) == 100
     assert max(admitted.count("ana"), admitted.count("ben")) <= 70
+
+
+def test_threads_on_one_counter_get_exactly_the_limit(quota):
+    demand = quota.parse(clause("100/minute per principal"))
+    admitted = []
+
+    def work():
+        for _ in range(60):
+            try:
+                quota.admit(demand, call())
+            except Unmet:
+                continue
+            admitted.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(admitted) == 100
 
 
 def test_description_is_the_clause_as_it_stands(quota):

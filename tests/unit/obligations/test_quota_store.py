@@ -56,6 +56,32 @@ def test_counters_that_are_over_are_swept(storage, clock, strategy):
     assert len(storage) <= 262
 
 
+def test_counters_that_are_over_are_swept_where_no_new_one_is_opened(storage, clock):
+    for number in range(500):
+        storage.acquire(hit(str(number)))
+    clock.advance(60)
+    for _ in range(20):
+        clock.advance(0.01)
+        storage.acquire(hit("again", limit=100))
+    assert len(storage) == 1
+
+
+def test_counter_that_is_swept_under_its_own_call_is_opened_anew(storage, clock):
+    assert storage.acquire(hit("a")) == 0.0
+    clock.advance(60)
+    assert storage.acquire(hit("a")) == 0.0
+    assert storage.acquire(hit("a")) == 60.0
+
+
+def test_full_store_refuses_one_hit_and_keeps_those_it_has(clock):
+    storage = ClockedStorage(clock, limit_keys=1)
+    storage.acquire(hit("a", limit=2))
+    with pytest.raises(StoreFullError):
+        storage.acquire(hit("b"))
+    assert storage.acquire(hit("a", limit=2)) == 0.0
+    assert storage.acquire(hit("a", limit=2)) == 60.0
+
+
 def test_live_counters_are_never_swept(storage, clock):
     for number in range(300):
         clock.advance(0.1)
@@ -79,6 +105,20 @@ def test_window_that_ends_now_is_over_and_the_next_one_counts(storage, clock, st
     clock.advance(60)
     assert storage.acquire_all([hit("a", strategy=strategy)]) == [0.0]
     assert storage.acquire_all([hit("a", strategy=strategy)]) == [60.0]
+
+
+@pytest.mark.parametrize("strategy", ["fixed", "moving", "sliding"])
+def test_one_key_counts_apart_for_each_strategy(storage, strategy):
+    for other in ("fixed", "moving", "sliding"):
+        if other != strategy:
+            storage.acquire(hit("a", strategy=other))
+    assert storage.acquire(hit("a", strategy=strategy)) == 0.0
+
+
+def test_hits_at_one_moment_are_counted_and_left_together(storage, clock):
+    assert [storage.acquire(hit("a", limit=2)) for _ in range(3)] == [0.0, 0.0, 60.0]
+    clock.advance(60)
+    assert [storage.acquire(hit("a", limit=2)) for _ in range(3)] == [0.0, 0.0, 60.0]
 
 
 def test_fixed_window_starts_anew_at_its_end():
@@ -111,6 +151,15 @@ def test_moving_window_is_bounded_in_memory_and_never_forgets_early():
     assert len(window._hits) <= 2 * EXACT_HITS
     assert window.count(59.9) == 3 * EXACT_HITS
     assert window.count(60 + 3e-4 * EXACT_HITS + 60 / EXACT_HITS) == 0
+
+
+def test_moving_window_that_is_asked_to_acquire_is_bounded_in_memory_too():
+    window = MovingWindow(60)
+    for number in range(2 * EXACT_HITS):
+        assert window.acquire(number * 1e-4, Hit("moving", "a", 2 * EXACT_HITS, 60)) == 0.0
+    assert len(window._hits) <= EXACT_HITS + 2000
+    assert window.acquire(59.9, Hit("moving", "a", 2 * EXACT_HITS, 60)) > 0
+    assert window.count(59.9) == 2 * EXACT_HITS
 
 
 def test_store_starts_no_threads(storage):

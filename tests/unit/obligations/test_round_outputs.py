@@ -139,6 +139,23 @@ def test_arrays_keep_shape_and_dtype_and_are_not_changed(dtype, shape):
     np.testing.assert_array_equal(result.ravel(), np.array(expected).astype(dtype))
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f8"])
+@pytest.mark.parametrize("lay", [np.asfortranarray, lambda a: a[::-1, ::2], lambda a: a.T])
+def test_arrays_that_do_not_lie_in_order_are_rounded_in_their_places(dtype, lay):
+    values = lay(np.linspace(-1, 1, 40_000).reshape(200, 200).astype(dtype))
+    result = released(values)
+    assert (result.dtype, result.shape) == (values.dtype, values.shape)
+    expected = [round(float(value), 2) for value in values.ravel()]
+    np.testing.assert_array_equal(result.ravel(), np.array(expected).astype(dtype))
+
+
+def test_read_only_array_is_rounded_into_a_new_one():
+    values = np.array([0.126])
+    values.flags.writeable = False
+    assert released(values).tolist() == [0.13]
+    assert values.tolist() == [0.126]
+
+
 def test_half_precision_survives_many_digits():
     np.testing.assert_array_equal(released(np.array([0.5], np.float16), 15), np.float16(0.5))
 

@@ -42,7 +42,7 @@ def faults(make_bundle, *args, **kwargs):
         ('@round("2") ' + PERMIT + ";", "GR106", "policies.cedar:1:1", "forbid"),
         (
             '@id("t") permit (principal == ?principal, action, resource);',
-            "GR107", "policies.cedar:1:31", "Templates",
+            "GR107", "policies.cedar:1:31", "links.yaml",
         ),
         (PERMIT, "GR100", "policies.cedar:1:46", "end of input"),
         (PERMIT + "\n when { 1 + };", "GR100", "policies.cedar:2:13", "`}`"),
@@ -55,7 +55,7 @@ def faults(make_bundle, *args, **kwargs):
             '@id("g") permit (principal in Role::"anlyst", action, resource);',
             "GR108", "policies.cedar:1:37", "anlyst",
         ),
-        ("\x00", "GR100", "policies.cedar:1:1", ""),
+        ("\x00", "GR005", "policies.cedar:1:1", "NUL"),
     ],
 )  # fmt: skip
 def test_fault_names_code_place_and_remedy(make_bundle, policies, code, place, says):
@@ -137,7 +137,7 @@ def test_a_chain_right_at_the_bound_is_within_what_the_tree_holds(make_bundle):
          "guardrail.toml:4"),
         ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[surprise]\n'}, "GR003",
          "guardrail.toml:4"),
-        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[resources]\nunknown="allow"\n'},
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[resources]\nunknown="maybe"\n'},
          "GR003", "guardrail.toml:5"),
         ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[audit]\njournal="var"\n'},
          "GR004", "guardrail.toml:5"),
@@ -162,7 +162,8 @@ def test_a_chain_right_at_the_bound_is_within_what_the_tree_holds(make_bundle):
             {"entities.json": '[\n{"uid":{"type":"Team","id":"a"},"attrs":{"level":"x"},"parents":[]}]'},
             "GR201", "entities.json:2",
         ),
-        ({"links.yaml": "[]"}, "GR004", "links.yaml"),
+        ({"links.yaml": "{}"}, "GR003", "links.yaml:1"),
+        ({"links.yml": "[]"}, "GR001", "links.yml"),
         ({"outputs/x.yaml": "{}"}, "GR004", "outputs/x.yaml"),
         ({"sub/more.cedar": ""}, "GR001", "sub/more.cedar"),
         ({"inputs/patients.yml": "{}"}, "GR001", "inputs/patients.yml"),

@@ -5,7 +5,7 @@ import itertools
 import cedarpy
 import pytest
 
-from guardrail.policy.decide import Verdict, evaluate, judge
+from guardrail.policy.decide import Verdict, evaluate, judge, request_of
 from guardrail.policy.language import Policy
 from guardrail.values import Entity
 
@@ -52,10 +52,8 @@ def test_what_cedar_has_no_decision_on_denies(value):
     verdict = evaluate(
         policies,
         cedarpy.Entities.from_json_str("[]"),
-        principal=user,
-        action=Entity("Action", "a"),
-        resource=user,
-        context=f'{{"x": {value}}}',
+        request_of(user, Entity("Action", "a"), user),
+        f'{{"x": {value}}}',
     )
     assert verdict.decision == "NoDecision"
     assert judge(verdict, POLICIES, ORDER).code == "evaluation_error"

@@ -1,0 +1,1 @@
+from guardrail._core._entity_py import Entity as Entity

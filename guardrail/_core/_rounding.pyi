@@ -1,0 +1,3 @@
+from typing import Any
+
+def round_floats(buffer: Any, digits: int) -> None: ...

@@ -1,0 +1,110 @@
+"""Rounding, compiled: one pass over the elements, where they lie.
+
+Owns `round_floats`; `_rounding_py.py` is its definition. Refuses to touch anything but a
+writable buffer of floats that lie in C order, and holds it for exactly as long as it works.
+
+Below 2**52 every half is a double, and to multiply by a power of ten, itself exact, is
+monotone: so the scaled number lies on the true side of each half, unless it lies at one.
+There the integer that it rounds to is the true one, and that over the power is correctly
+rounded, as one division of two exact numbers. The rest, at a half or too large, is left to
+Python's own `round`. Measured by ``benchmarks/steps.py``.
+"""
+
+from cpython.buffer cimport (
+    PyBUF_RECORDS_RO,
+    PyBuffer_IsContiguous,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from libc.math cimport fabs, isfinite, rint
+
+ctypedef fused real:
+    float
+    double
+
+cdef enum:
+    LIMIT_DIGITS = 15
+    #: So many elements at a time are rounded without the GIL, and no fewer: `_tensor.pyx`.
+    GIL_FREE_FROM = 16384
+
+cdef double TWO_52 = 4503599627370496.0
+
+cdef double *POWERS = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+]
+
+
+cdef extern from *:
+    """
+    /* Through memory: a product that a compiler fused with the subtraction after it would
+       not be rounded, and a half that it was rounded to would not be seen. */
+    static inline double guardrail_product(double one, double other) {
+        volatile double product = one * other;
+        return product;
+    }
+    """
+    double product "guardrail_product"(double one, double other) noexcept nogil
+
+
+cdef inline bint settle(real *element, double power) noexcept nogil:
+    """Round one element where that is certain; tell whether it was."""
+    cdef double exact = element[0]
+    cdef double scaled = product(exact, power)
+    cdef double whole = rint(scaled)
+    if not fabs(scaled) < TWO_52:  # a NaN, an infinity, or too large to have a half
+        return not isfinite(exact)
+    if fabs(scaled - whole) == 0.5:
+        return False
+    element[0] = <real> (whole / power)
+    return True
+
+
+cdef Py_ssize_t settle_until(
+    real *elements, Py_ssize_t first, Py_ssize_t stop, double power
+) noexcept nogil:
+    """Round from the first element on; return where it is not certain, or ``stop``."""
+    while first < stop and settle(elements + first, power):
+        first += 1
+    return first
+
+
+cdef int round_all(real *elements, Py_ssize_t size, int digits) except -1:
+    cdef double power = POWERS[digits]
+    cdef Py_ssize_t done = 0, stop
+    while done < size:
+        stop = min(size, done + GIL_FREE_FROM)
+        if stop - done == GIL_FREE_FROM:
+            with nogil:
+                done = settle_until(elements, done, stop, power)
+        else:
+            done = settle_until(elements, done, stop, power)
+        while done < stop:  # the GIL is not let go again for what is left of this part
+            elements[done] = <real> <double> round(<object> <double> elements[done], digits)
+            done = settle_until(elements, done + 1, stop, power)
+    return 0
+
+
+def round_floats(buffer, digits):
+    """Round the elements of a buffer where they lie, each as Python's ``round`` does.
+
+    The definition, with arguments and errors, is `_rounding_py.round_floats`.
+    """
+    cdef Py_buffer view
+    cdef char kind
+    cdef int places
+    if not 0 <= digits <= LIMIT_DIGITS:
+        raise ValueError("expected digits from 0 to 15")
+    places = digits
+    PyObject_GetBuffer(buffer, &view, PyBUF_RECORDS_RO)
+    try:
+        if view.readonly or not PyBuffer_IsContiguous(&view, b"C"):
+            raise BufferError("expected a writable buffer in C order")
+        kind = view.format[0] if view.format != NULL and view.format[1] == 0 else 0
+        if kind == b"d" and view.itemsize == sizeof(double):
+            round_all(<double *> view.buf, view.len // view.itemsize, places)
+        elif kind == b"f" and view.itemsize == sizeof(float):
+            round_all(<float *> view.buf, view.len // view.itemsize, places)
+        else:
+            raise TypeError("expected a buffer of doubles or single floats in native order")
+    finally:
+        PyBuffer_Release(&view)

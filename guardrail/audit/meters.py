@@ -1,0 +1,122 @@
+"""What is counted over all calls, as OpenTelemetry metrics.
+
+Owns the instruments and their names: decisions found in the cache and not found
+(``guardrail.decision.cache.hits`` and ``.misses``), and reloads of a bundle by their outcome
+(``guardrail.policy.reloads``). Refuses to carry who called and which policies decided: a
+metric has the guard's name, and else nothing that varies. Uses the API only; without an SDK
+nothing is counted. In the flow it has no place: the cache counts for itself, and is asked
+when the metrics are collected.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider, Observation
+
+
+class Meters:
+    """The metrics of one guard.
+
+    Arguments:
+        guard: the guard's name, on every metric. Guards of one name count as one.
+        meter_provider: whose instruments to use; the global one's where ``None``, also if it
+            is set only later.
+    """
+
+    def __init__(self, guard: str, *, meter_provider: MeterProvider | None = None) -> None:
+        self.guard = guard
+        self._lock = threading.Lock()
+        self._read: Callable[[], tuple[int, int]] = _nothing
+        self._before = (0, 0)
+        self._instruments = _instruments(meter_provider)
+        self._instruments.add(self)
+
+    def observe_cache(self, read: Callable[[], tuple[int, int]]) -> None:
+        """Report a cache's counts from now on, on top of those of the cache before it.
+
+        Arguments:
+            read: returns the hits and the misses so far of one cache; called on the thread
+                that collects metrics.
+        """
+        with self._lock:
+            hits, misses = self._read()
+            self._before = (self._before[0] + hits, self._before[1] + misses)
+            self._read = read
+
+    def cache_counts(self) -> tuple[int, int]:
+        """Return the hits and the misses so far, of all caches that were observed."""
+        with self._lock:
+            hits, misses = self._read()
+            return self._before[0] + hits, self._before[1] + misses
+
+    def reloaded(self, ok: bool) -> None:
+        """Count a reload: one that was swapped in, or one that failed and changed nothing."""
+        self._instruments.reloads.add(1, _named(self.guard, "ok" if ok else "failed"))
+
+
+class _Instruments:
+    """The instruments of one provider, for all guards.
+
+    The SDK keeps the callbacks of whoever makes an instrument of a name first, and drops those
+    of all others without a word: so there is one for all.
+    """
+
+    def __init__(self, meter_provider: MeterProvider | None) -> None:
+        from opentelemetry.metrics import get_meter
+
+        self._lock = threading.Lock()
+        self._guards: weakref.WeakSet[Meters] = weakref.WeakSet()
+        meter = get_meter("guardrail", meter_provider=meter_provider)
+        self.reloads = meter.create_counter(
+            "guardrail.policy.reloads",
+            unit="{reload}",
+            description="Reloads of a bundle, by outcome.",
+        )
+        for index, (name, what) in enumerate(
+            (("hits", "Decisions found in the cache."), ("misses", "Decisions that Cedar made."))
+        ):
+            meter.create_observable_counter(
+                f"guardrail.decision.cache.{name}",
+                callbacks=[self._observer(index)],
+                unit="{decision}",
+                description=what,
+            )
+
+    def add(self, meters: Meters) -> None:
+        """Report a guard's counts for as long as somebody holds it."""
+        with self._lock:
+            self._guards.add(meters)
+
+    def _observer(self, index: int) -> Callable[[Any], Iterable[Observation]]:
+        from opentelemetry.metrics import Observation
+
+        def observe(options: Any) -> Iterable[Observation]:  # noqa: ARG001
+            with self._lock:
+                guards = list(self._guards)
+            counts: Counter[str] = Counter()
+            for meters in guards:
+                counts[meters.guard] += meters.cache_counts()[index]
+            return [Observation(count, _named(guard)) for guard, count in counts.items()]
+
+        return observe
+
+
+@lru_cache(maxsize=16)
+def _instruments(meter_provider: MeterProvider | None) -> _Instruments:
+    return _Instruments(meter_provider)
+
+
+def _named(guard: str, outcome: str = "") -> dict[str, str]:
+    names = {"guardrail.guard.name": guard, "guardrail.reload.outcome": outcome}
+    return {name: value for name, value in names.items() if value}
+
+
+def _nothing() -> tuple[int, int]:
+    return 0, 0

@@ -1,0 +1,140 @@
+"""``guardrail test``: run a bundle's own tests, and say which do not hold.
+
+Owns how a run is told, and its exit code. Refuses to call a run fine that tested nothing. The
+tests ask the policies only: nothing is called, consumed or recorded.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from guardrail.cli.check import BundleArgument
+from guardrail.cli.terminal import Format, FormatOption, complain, say, say_json, stop, stop_at
+
+if TYPE_CHECKING:
+    from guardrail.bundle import Bundle
+    from guardrail.testing.cases import Suite
+    from guardrail.testing.report import Report, Result
+
+#: Fewer tests than this are over before a bar could be read.
+_LONG: Final = 2_000
+
+
+def _show_schema(value: bool) -> None:
+    if value:
+        from guardrail.testing.format import schema_text
+
+        typer.echo(schema_text(), nl=False)
+        raise typer.Exit
+
+
+def run(
+    directory: BundleArgument,
+    *,
+    only: Annotated[
+        str,
+        typer.Option("-k", metavar="TEXT", help="Run the tests with this in their file or name."),
+    ] = "",
+    format: FormatOption = Format.text,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema",
+            callback=_show_schema,
+            is_eager=True,
+            help="Print the JSON Schema of test files, for editors, and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Run the tests of a bundle: tests/*_test.yaml.
+
+    Each test asks the policies one question. Nothing runs, nothing is consumed.
+
+    Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
+    bundle does not load. 1 as well where there was no test to run: that must
+    not look like tests that passed. 2: there is no such folder.
+
+    Example: guardrail test policies/clinical_scoring
+    """
+    del schema
+    from guardrail import ConfigurationError
+    from guardrail.testing.runner import report
+
+    try:
+        bundle, suite = _load(directory, only)
+    except ConfigurationError as error:
+        raise stop_at(error, code=1) from None
+    ended = report(bundle, _results(bundle, suite))
+    if format is Format.json:
+        say_json(ended.as_json())
+    else:
+        _tell(ended, bundle, is_whole=not only)
+    if not ended.results:
+        complain(_nothing(directory, only))
+    if not ended.results or not ended.holds:
+        raise typer.Exit(1)
+
+
+def _load(directory: Path, only: str) -> tuple[Bundle, Suite]:
+    from guardrail.bundle import load_bundle
+    from guardrail.testing.cases import read_suite
+    from guardrail.testing.clock import FrozenClock
+    from guardrail.testing.runner import select
+
+    try:
+        return load_bundle(directory, clock=FrozenClock()), select(read_suite(directory), only)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    raise stop(f"{directory} cannot be read: {reason}")
+
+
+def _results(bundle: Bundle, suite: Suite) -> Iterator[Result]:
+    """Run the tests; where there are many, and somebody looks on, show how far it is."""
+    from guardrail.testing import runner
+
+    results = runner.run(bundle, suite)
+    if len(suite.cases) < _LONG or not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(
+        results, "tests", len(suite.cases), console=Console(stderr=True), transient=True
+    )
+
+
+def _tell(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
+    from guardrail.cli.decide import sentence
+
+    for result in ended.results:
+        if result.outcome == "passed":
+            continue
+        color = "red" if result.outcome == "failed" else "yellow"
+        say(f"{result.outcome} {result.place}: {result.name or 'the file'}", color=color)
+        for fault in result.faults:
+            say(f"  {fault}")
+        if result.decision is not None:
+            told = bundle.snapshot.describe(result.decision)
+            say(f"  decided: {sentence(result.decision, told['obligations'])}")
+    if not ended.results:
+        return
+    counts = {"failed": ended.failed, "in error": ended.errors, "passed": ended.passed}
+    summary = ", ".join(
+        f"{count} {name}" for name, count in counts.items() if count or name == "passed"
+    )
+    say(summary, color="green" if ended.holds else "red")
+    if is_whole and ended.untested:
+        what = f"{len(ended.untested)} of {len(ended.policies)} policies had a part in no test"
+        say(f"{what}: {', '.join(ended.untested)}", color="yellow")
+
+
+def _nothing(directory: Path, only: str) -> str:
+    if only:
+        return f"no test has {only!r} in its file or name"
+    return f"{directory} has no tests. Write one: tests/NAME_test.yaml"

@@ -1,0 +1,65 @@
+"""All findings of ``guardrail check``: what is weak in a bundle that loads, from every room.
+
+Owns their gathering, and which of them the bundle's author accepts. Refuses to load anything:
+it starts from a loaded bundle and the files that it was loaded from. Stands beside the guard;
+no call passes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from guardrail.audit.weaknesses import audit_weaknesses
+from guardrail.bundle import Bundle
+from guardrail.documents import Document, read_toml
+from guardrail.errors import ConfigurationError, Finding, Place
+from guardrail.identity.weaknesses import identity_weaknesses
+from guardrail.obligations.weaknesses import quota_weaknesses
+from guardrail.policy import CheckSettings, Folder
+from guardrail.policy.lint import lint
+
+_SETTINGS = "guardrail.toml"
+
+
+def findings(bundle: Bundle, folder: Folder) -> tuple[Finding, ...]:
+    """Return what is weak in a bundle, by file and line, accepted findings among the rest.
+
+    Arguments:
+        bundle: the bundle, loaded.
+        folder: the files that it was loaded from; `ConfigurationError` where it is others.
+    """
+    if bundle.snapshot.revision != folder.revision:
+        raise ConfigurationError("These are not the files that the bundle was loaded from.")
+    found = dict.fromkeys(_gather(bundle, folder))
+    return tuple(sorted(found, key=_order))
+
+
+def accepted(folder: Folder) -> frozenset[str]:
+    """Return the codes that ``[check] allow`` of a bundle that loads accepts."""
+    check = _table(read_toml(_SETTINGS, folder.files[_SETTINGS]), "check")
+    settings = CheckSettings() if check is None else check.parse(CheckSettings)
+    return frozenset(settings.allow)
+
+
+def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
+    settings = read_toml(_SETTINGS, folder.files[_SETTINGS])
+    default = settings.at("bundle")
+    yield from lint(bundle.snapshot, folder, settings)
+    yield from identity_weaknesses(_table(settings, "identity"))
+    quotas = [
+        (policy.text_id, policy.chunk.annotation(name), demand)
+        for policy in bundle.snapshot.policies
+        for name, demand in policy.demands
+        if name == "quota"
+    ]
+    yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
+    yield from audit_weaknesses(_table(settings, "audit"), default)
+
+
+def _table(settings: Document, name: str) -> Document | None:
+    return settings.below(name) if name in settings.data else None
+
+
+def _order(finding: Finding) -> tuple[str, int, int, str]:
+    place: Place = finding.place
+    return place.file, place.line, place.column, finding.code

@@ -1,0 +1,48 @@
+"""What is weak in the quotas of a bundle that loads.
+
+Owns the findings about where quotas are counted. Refuses nothing: what a store can't do is a
+fault, found when the annotation is read. Only `check` asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from guardrail.documents import Document
+from guardrail.errors import Finding, Place
+from guardrail.obligations.quota import QuotaSettings
+from guardrail.obligations.quota_grammar import Demand
+
+#: A longer window on a store that dies with the process is forgotten too often to count on.
+_WINDOW_S: Final = 3600
+
+
+def quota_weaknesses(
+    document: Document | None, demands: Sequence[tuple[str, Place, Demand]], default: Place
+) -> Iterator[Finding]:
+    """Yield what is weak in the counting of quotas; nothing where a bundle has none.
+
+    Arguments:
+        document: the ``[quota]`` table; ``None`` where there is none.
+        demands: each ``@quota`` with the id of its policy and its place.
+        default: the place of what no table says.
+    """
+    settings = QuotaSettings() if document is None else document.parse(QuotaSettings)
+    if settings.store != "memory" or not demands:
+        return
+    place = default
+    if document is not None:
+        place = document.at("store")
+    message = (
+        "Quotas are counted in the memory of one process: with N workers, N times as much passes. "
+        "Accept this where one process serves; otherwise divide the quotas by the workers."
+    )
+    yield Finding("GR520", place, message)
+    for policy, stands, demand in demands:
+        if any(limit.window_s > _WINDOW_S for limit in demand):
+            message = (
+                f"{policy}: a window over an hour is counted in memory, and begins anew whenever "
+                "the process does. Shorten the window, or use it where processes live longer."
+            )
+            yield Finding("GR521", stands, message, policy)

@@ -1,0 +1,235 @@
+"""Numbers that a policy computes with, or compares at the edge of what Cedar can tell apart.
+
+Owns two findings: arithmetic that can pass 64 bits, upon which Cedar drops the policy, and
+decimals of four places. Refuses to cry wolf: what a literal, the clock or an earlier comparison
+bounds can't overflow. Everything else can: nobody promises that a fact is small.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeAlias
+
+from cedarpy import pst
+
+from guardrail.errors import Finding, Place
+from guardrail.policy.language import Policy
+from guardrail.policy.lint.sites import clause_of, everything_in, parts_of
+
+#: The least and the most that a number, a datetime or a duration (in ms) can be.
+Range: TypeAlias = tuple[int, int]
+#: What the comparisons before an expression say of the values in it.
+Known: TypeAlias = "Mapping[pst.Expr, Range]"
+
+_FULL: Final[Range] = (-(2**63), 2**63 - 1)
+_TOKENS: Final = {
+    "add": "+", "sub": "-", "mul": "*", "neg": "-",
+    "offset": "offset", "duration_since": "durationSince",
+}  # fmt: skip
+#: Facts that the clock bounds. ``now`` is written with four digits for the year.
+_CLOCK: Final[Mapping[str, Range]] = {
+    "now": (0, 253_402_300_799_999),
+    "hour": (0, 23),
+    "weekday": (1, 7),
+}
+#: Literal datetimes have years of four digits, and an offset of hours.
+_LITERAL_DATE: Final[Range] = (-62_200_000_000_000, 253_500_000_000_000)
+#: How many milliseconds a unit of a duration has.
+_UNITS_MS: Final = {
+    "to_seconds": 1_000, "to_minutes": 60_000, "to_hours": 3_600_000, "to_days": 86_400_000,
+}  # fmt: skip
+_DURATION: Final = re.compile(r"(-?)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION_MS: Final = (86_400_000, 3_600_000, 60_000, 1_000, 1)
+_FOUR_PLACES: Final = re.compile(r"-?[0-9]+\.[0-9]{3}[1-9]")
+_TURNED: Final = {
+    "less": "greater", "greater": "less", "less_eq": "greater_eq", "greater_eq": "less_eq",
+    "eq": "eq", "not_eq": "not_eq",
+}  # fmt: skip
+_NEGATED: Final = {
+    "less": "greater_eq", "greater_eq": "less", "less_eq": "greater", "greater": "less_eq",
+    "eq": "not_eq", "not_eq": "eq",
+}  # fmt: skip
+
+_OUTCOMES: Final = {
+    "grant": "this grant would not hold",
+    "prohibition": "every call that it concerns would be denied",
+    "condition": "every call that it concerns would be denied",
+}
+
+
+def find(policy: Policy) -> Iterator[Finding]:
+    """Yield what is found in one policy."""
+    known: Known = {}
+    for index, clause in enumerate(policy.node.clauses):
+        yield from _overflows(policy, index, known)
+        known = learn(known, clause.expr, isinstance(clause, pst.When))
+        for node in everything_in(clause.expr):
+            if isinstance(node, pst.UnaryOp) and node.op == "decimal":
+                yield from _fine(policy, node.arg)
+
+
+def _overflows(policy: Policy, index: int, known: Known) -> Iterator[Finding]:
+    reader = _Reader()
+    reader.range(policy.node.clauses[index].expr, known)
+    for name in dict.fromkeys(token for token, passes in reader.found if not passes):
+        fits = [passes for token, passes in reader.found if token == name]
+        for place, passes in zip(_places(policy, index, name, len(fits)), fits, strict=True):
+            if not passes:
+                message = (
+                    f"{policy.text_id}: `{name}` can pass 64 bits, and then "
+                    f"{_OUTCOMES[policy.kind]}. Compare its operands with bounds first: "
+                    "`x >= 0 && x <= 1000 && ...`."
+                )
+                yield Finding("GR503", place, message, policy.text_id)
+
+
+def _places(policy: Policy, index: int, name: str, count: int) -> list[Place]:
+    """Return where the operators of a clause stand, in order; all at the first if in doubt."""
+    found = [token for token in clause_of(policy.chunk, index) if token.text == name]
+    places = [policy.chunk.source.place(token.start) for token in found]
+    if len(places) == count:
+        return places
+    return [places[0] if places else policy.chunk.place] * count
+
+
+def _fine(policy: Policy, argument: pst.Expr) -> Iterator[Finding]:
+    if isinstance(argument, pst.StringLit) and _FOUR_PLACES.fullmatch(argument.value):
+        message = (
+            f"{policy.text_id}: facts are rounded to four places, and this threshold has four: a "
+            "value beyond it can count as equal. Use three places at most, or scale the fact."
+        )
+        yield Finding("GR510", policy.chunk.mention(argument.value), message, policy.text_id)
+
+
+class _Reader:
+    """One walk over a clause, in the order of its text.
+
+    ``found`` holds each operator by its token, and whether its result always fits.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, bool]] = []
+
+    def range(self, expr: pst.Expr, known: Known) -> Range:
+        """Return what an expression can be; the full range where it is no number."""
+        own = self._range(expr, known)
+        before = known.get(expr)
+        if before is None:
+            return own
+        return max(own[0], before[0]), min(own[1], before[1])
+
+    def _range(self, expr: pst.Expr, known: Known) -> Range:
+        if isinstance(expr, pst.LongLit):
+            if expr.value < 0:
+                self.found.append(("-", True))  # its sign is a token of the text
+            return expr.value, expr.value
+        if isinstance(expr, pst.BinaryOp):
+            return self._binary(expr, known)
+        if isinstance(expr, pst.UnaryOp):
+            return self._unary(expr, known)
+        if isinstance(expr, pst.IfThenElse):
+            self.range(expr.cond, known)
+            one = self.range(expr.then_expr, learn(known, expr.cond, True))
+            other = self.range(expr.else_expr, learn(known, expr.cond, False))
+            return min(one[0], other[0]), max(one[1], other[1])
+        for part in parts_of(expr):
+            self.range(part, known)
+        return _clocked(expr)
+
+    def _binary(self, expr: pst.BinaryOp, known: Known) -> Range:
+        left = self.range(expr.left, known)
+        name = _TOKENS.get(expr.op)
+        slot = len(self.found)
+        if name is not None:
+            self.found.append((name, False))
+        if expr.op in ("and", "or"):
+            known = learn(known, expr.left, expr.op == "and")
+        right = self.range(expr.right, known)
+        if name is None:
+            return _FULL
+        outcome = _computed(expr.op, left, right)
+        self.found[slot] = (name, _FULL[0] <= outcome[0] and outcome[1] <= _FULL[1])
+        return max(outcome[0], _FULL[0]), min(outcome[1], _FULL[1])
+
+    def _unary(self, expr: pst.UnaryOp, known: Known) -> Range:
+        if expr.op == "neg":
+            slot = len(self.found)
+            self.found.append(("-", False))
+            low, high = self.range(expr.arg, known)
+            self.found[slot] = ("-", -low <= _FULL[1])
+            return -high, min(-low, _FULL[1])
+        low, high = self.range(expr.arg, known)
+        if expr.op in _UNITS_MS:
+            unit = _UNITS_MS[expr.op]
+            return -(-low // unit), high // unit
+        if expr.op == "to_milliseconds":
+            return low, high
+        if expr.op == "to_time":
+            return 0, 86_399_999
+        if expr.op == "datetime":
+            return _LITERAL_DATE
+        if expr.op == "duration" and isinstance(expr.arg, pst.StringLit):
+            return _duration(expr.arg.value)
+        return _FULL
+
+
+def _computed(op: str, left: Range, right: Range) -> Range:
+    if op in ("add", "offset"):
+        return left[0] + right[0], left[1] + right[1]
+    if op in ("sub", "duration_since"):
+        return left[0] - right[1], left[1] - right[0]
+    corners = [one * other for one in left for other in right]
+    return min(corners), max(corners)
+
+
+def _clocked(expr: pst.Expr) -> Range:
+    if (
+        isinstance(expr, pst.GetAttr)
+        and isinstance(expr.base, pst.GetAttr)
+        and expr.base.attr == "time"
+        and expr.base.base == pst.Var("context")
+    ):
+        return _CLOCK.get(expr.attr, _FULL)
+    return _FULL
+
+
+def _duration(text: str) -> Range:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        return _FULL
+    sign = -1 if found[1] else 1
+    parts = zip(found.groups()[1:], _DURATION_MS, strict=True)
+    length = sign * sum(int(part) * unit for part, unit in parts if part is not None)
+    return length, length
+
+
+def learn(known: Known, expr: pst.Expr, truth: bool) -> Known:
+    """Return what is known where ``expr`` is ``truth``, beside what was known before."""
+    if isinstance(expr, pst.UnaryOp) and expr.op == "not":
+        return learn(known, expr.arg, not truth)
+    if not isinstance(expr, pst.BinaryOp):
+        return known
+    if expr.op == ("and" if truth else "or"):
+        return learn(learn(known, expr.left, truth), expr.right, truth)
+    if expr.op not in _TURNED:
+        return known
+    op = expr.op if truth else _NEGATED[expr.op]
+    for value, limit, relation in (
+        (expr.left, expr.right, op),
+        (expr.right, expr.left, _TURNED[op]),
+    ):
+        if isinstance(limit, pst.LongLit) and not isinstance(value, pst.LongLit):
+            low, high = known.get(value, _FULL)
+            known = {**known, value: _bounded(relation, limit.value, low, high)}
+    return known
+
+
+def _bounded(relation: str, limit: int, low: int, high: int) -> Range:
+    if relation in ("less", "less_eq"):
+        return low, min(high, limit - (relation == "less"))
+    if relation in ("greater", "greater_eq"):
+        return max(low, limit + (relation == "greater")), high
+    if relation == "eq":
+        return max(low, limit), min(high, limit)
+    return low, high

@@ -1,0 +1,62 @@
+"""The findings about a bundle's policies, schema, entities and texts, gathered.
+
+Owns their order: by file and line, as a reader goes through them. Refuses bundles that do not
+load: a snapshot is what it starts from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from guardrail.documents import Document, decode
+from guardrail.errors import Finding
+from guardrail.policy.folder import Folder
+from guardrail.policy.language import Policy
+from guardrail.policy.lint import arithmetic, letters, placement
+from guardrail.policy.lint.cover import Cover
+from guardrail.policy.lint.reach import Reach
+from guardrail.policy.lint.vocabulary import impossible, scopes_of
+from guardrail.policy.snapshot import Snapshot
+from guardrail.policy.text import Source
+
+_SCHEMA = "schema.cedarschema"
+
+
+def lint(snapshot: Snapshot, folder: Folder, settings: Document) -> tuple[Finding, ...]:
+    """Return what is weak in a bundle that loads.
+
+    Arguments:
+        snapshot: the bundle, loaded.
+        folder: the files that it was loaded from.
+        settings: its ``guardrail.toml``.
+    """
+    return tuple(_find(snapshot, folder, settings))
+
+
+def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Finding]:
+    policies, schema, store = snapshot.policies, snapshot.schema, snapshot.store
+    allow_unknown = settings.data.get("resources", {}).get("unknown") == "allow"
+    scopes = scopes_of(schema)
+    never = impossible(policies, schema)
+    reach = Reach(scopes, schema, store, allow_unknown=allow_unknown)
+    dead = tuple(reach.find(policies, never))
+    yield from dead
+    for policy in _written(policies):
+        yield from arithmetic.find(policy)
+        yield from placement.find(policy)
+    yield from letters.find(folder.files, policies, store)
+    unreached = {finding.policy for finding in dead if finding.code == "GR501"}
+    live = [policy for policy in policies if policy.id not in unreached]
+    source = Source(_SCHEMA, decode(_SCHEMA, folder.files[_SCHEMA]))
+    yield from Cover(live, scopes, schema, source, store).find(settings.at("bundle"))
+    if allow_unknown:
+        message = (
+            "Calls may name resources that the bundle does not have: a misspelt one is in no "
+            "group, so that what forbids by group does not see it. Remove `unknown`."
+        )
+        yield Finding("GR511", settings.at("resources", "unknown"), message)
+
+
+def _written(policies: Sequence[Policy]) -> Iterable[Policy]:
+    """Return one policy per text: the links of a template share theirs."""
+    return {policy.text_id: policy for policy in policies}.values()

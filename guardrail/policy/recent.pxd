@@ -1,0 +1,11 @@
+# C declarations for recent.py, which compiles as it stands.
+
+cdef class Recent:
+    cdef long _limit
+    cdef long _weight
+    cdef object _weigh
+    cdef dict _young
+    cdef dict _old
+
+    cpdef get(self, key)
+    cpdef put(self, key, value)

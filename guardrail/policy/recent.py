@@ -1,0 +1,93 @@
+"""What was found lately, kept within a bound; and the key of a decision.
+
+Owns `Recent`, the one cache of this room, and `plain_key`, under which a decision on plain
+facts is kept. Refuses a key for anything whose equality is not that of its type and value:
+``1 == True == 1.0`` in Python, and never in Cedar.
+
+Two generations instead of a list of uses: what is asked again while the younger one fills is
+carried over, what is not goes with the older one. A look costs one or two dictionary lookups
+and takes no lock (`cachetools.LRUCache` needs one, and costs ten times as much); threads that
+race can lose an entry, and never mix two.
+
+Compiled as it stands, with ``recent.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Final
+
+_ABSENT: Final = object()
+_NOWHERE: Final = object()
+
+
+class Recent:
+    """A bounded mapping that forgets what was not asked lately.
+
+    Arguments:
+        limit: how much a generation may weigh; at most twice as much is kept.
+        weigh: what a value weighs; 1 where it is left out.
+    """
+
+    __slots__ = ("_limit", "_old", "_weigh", "_weight", "_young")
+
+    def __init__(self, limit: int, *, weigh: Callable[[Any], int] | None = None) -> None:
+        self._limit = limit
+        self._weigh = weigh
+        self._weight = 0
+        self._young: dict[Any, Any] = {}
+        self._old: dict[Any, Any] = {}
+
+    def get(self, key: Hashable) -> Any:
+        """Return what is kept under a key, or ``None``."""
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.get(key)
+            if found is not None:
+                self.put(key, found)
+        return found
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Keep a value; what is oldest may go."""
+        weight = 1 if self._weigh is None else self._weigh(value)
+        self._weight += weight
+        if self._weight > self._limit:
+            self._old = self._young
+            self._young = {}
+            self._weight = weight
+        self._young[key] = value
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+
+def plain_key(
+    number: int,
+    flat: tuple[tuple[str, str, str], ...],
+    facts: Mapping[str, Any],
+) -> Hashable:
+    """Return all that is read of some facts, typed, as a key; ``None`` where one is not plain.
+
+    Arguments:
+        number: tells one question from every other; begins the key.
+        flat: the facts that are read, as (place, name, type).
+        facts: one mapping of names to values per place.
+    """
+    if type(facts) is not dict:  # so are ours and the usual caller's; else the text is the key
+        return None
+    key: list[Any] = [number]
+    for place, name, _ in flat:
+        below = facts.get(place, _NOWHERE)
+        if below is _NOWHERE:  # another thing than a place without the fact
+            key.append(_NOWHERE)
+        elif type(below) is dict:
+            value = below.get(name, _ABSENT)
+            kind = type(value)
+            if kind is int or kind is str or kind is bool or kind is float or value is _ABSENT:
+                key.append(kind)
+                key.append(value)
+            else:
+                return None
+        else:
+            return None
+    return tuple(key)

@@ -1,0 +1,206 @@
+"""A bundle loaded anew, beside the one that serves: tried in a child process first.
+
+Owns `Origin`, what a reload needs again; the trial of a new bundle, for a parser that crashes
+must not take the service down; and what a reload tells, to its caller, the log and the
+metrics. Refuses to load what the trial did not see: the very bytes whose digest the child
+confirmed are loaded, or nothing. Whatever fails, the bundle that serves goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals
+from typing import Any, Final
+
+from guardrail.bundle import Bundle, load_bundle
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.flow import settle
+from guardrail.policy import Folder, read_folder
+from guardrail.ports import Clock, FactSource, ObligationType, Wait
+
+#: Seconds that a trial may take, unless the caller says otherwise.
+TIMEOUT_S: Final = 60.0
+#: Faults that one line of the log names.
+_LOGGED: Final = 10
+
+_log: Final = logging.getLogger("guardrail.reload")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a bundle comes from, and what it is loaded with: what a reload needs again."""
+
+    path: Path
+    clock: Clock
+    facts: tuple[FactSource, ...]
+    obligations: tuple[ObligationType, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """How a reload ended well.
+
+    Attributes:
+        revision: the digest of the bundle that serves now.
+        previous: the digest of the one before; the same where nothing had changed.
+        changed: whether another bundle serves now.
+        duration_s: seconds from reading the folder to the swap, the trial among them.
+    """
+
+    revision: str
+    previous: str
+    changed: bool
+    duration_s: float
+
+
+class _MovedError(Exception):
+    """The folder is no longer what was read of it."""
+
+
+def reload_bundle(
+    origin: Origin,
+    held: Bundle,
+    *,
+    swap: Callable[[Bundle], None],
+    count: Callable[[bool], None],
+    timeout_s: float = TIMEOUT_S,
+    python: str | None = None,
+) -> Reloaded:
+    """Load a bundle again where its folder has changed, and swap it in; log either way.
+
+    Arguments:
+        origin: where it comes from.
+        held: the bundle that serves; its quota counters are handed on.
+        swap: called with the new bundle, when it has been tried and loaded.
+        count: told of each reload whether it went well.
+        timeout_s: seconds that the trial may take.
+        python: the interpreter for the trial; this process's own by default.
+
+    Raises:
+        ConfigurationError: with every fault; then nothing was swapped.
+    """
+    started = origin.clock.elapsed()
+    previous = held.snapshot.revision
+    # What loads may be foreign code, an obligation of the application's: `settle` takes all.
+    bundle, failure = settle(Wait(lambda: _renewed(origin, held, timeout_s, python)))
+    if failure is not None:
+        error = _as_configuration(failure)
+        told = "; ".join(str(fault) for fault in error.faults[:_LOGGED]) or error.message
+        count(False)
+        _log.error("Not reloaded, revision %s stays: %s", previous, told)
+        if error is failure:
+            raise error
+        raise error from failure
+    if bundle is None:
+        return Reloaded(previous, previous, False, origin.clock.elapsed() - started)
+    swap(bundle)
+    count(True)
+    duration_s = origin.clock.elapsed() - started
+    revision: str = bundle.snapshot.revision
+    _log.info("Reloaded in %.2f s: revision %s, after %s", duration_s, revision, previous)
+    return Reloaded(revision, previous, True, duration_s)
+
+
+def _as_configuration(failure: Exception) -> ConfigurationError:
+    if isinstance(failure, ConfigurationError):
+        return failure
+    kind = type(failure).__name__
+    if isinstance(failure, OSError):
+        return ConfigurationError(f"The bundle could not be read ({kind}). See to its files.")
+    return ConfigurationError(f"Loading the bundle raised {kind}. The cause is chained.")
+
+
+def _renewed(origin: Origin, held: Bundle, timeout_s: float, python: str | None) -> Bundle | None:
+    """Return the new bundle, tried and loaded; ``None`` where the folder is as it was."""
+    for _ in range(2):  # once more where somebody was just writing
+        folder = read_folder(origin.path)
+        if folder.revision == held.snapshot.revision:
+            return None
+        try:
+            _try_out(folder, origin, timeout_s, python or sys.executable or "python3")
+        except _MovedError:
+            continue
+        return load_bundle(
+            folder,
+            clock=origin.clock,
+            storage=held.storage,
+            own_facts=origin.facts,
+            own_obligations=origin.obligations,
+        )
+    message = "The folder changes while it is read. Put a bundle in its place in one step."
+    raise ConfigurationError.at(Place(str(origin.path)), "GR021", message)
+
+
+def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> None:
+    """Load and try the bundle in a child process; raise where it does not come through."""
+    # Without the working directory in front (-P), and with the paths that this process has.
+    command = [python, "-P", "-m", "guardrail.testing.trial", str(folder.path)]
+    for source in origin.facts:
+        command.append(f"--fact={source.place}:{','.join(sorted(source.facts))}")
+    for kind in origin.obligations:
+        command.append(f"--obligation={kind.name}")
+    paths = os.pathsep.join(path for path in sys.path if isinstance(path, str) and path)
+    try:
+        ended = subprocess.run(  # noqa: S603  no shell; the arguments are ours, or configuration
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a traceback may hold what a fault never does
+            env={**os.environ, "PYTHONPATH": paths},
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        problem = f"took over {timeout_s:g} s. Allow more with timeout_s="
+    except (OSError, ValueError) as error:
+        problem = f"could not be started ({type(error).__name__}). Name a Python with python="
+    else:
+        faults = _read_faults(ended.stdout, folder.revision)
+        if faults is not None and (ended.returncode == 0) == (not faults):
+            if faults:
+                raise ConfigurationError(faults=faults)
+            return
+        problem = f"ended {_how(ended.returncode)}, and would have here"
+    message = f"The trial of the new bundle in a process of its own {problem}."
+    raise ConfigurationError.at(Place(str(folder.path)), "GR020", message)
+
+
+def _read_faults(output: bytes, revision: str) -> tuple[Fault, ...] | None:
+    """Return the faults that a trial of this revision found; ``None`` where it says nothing."""
+    try:
+        told = json.loads(output.rstrip().rpartition(b"\n")[2])
+        if told["revision"] != revision:
+            raise _MovedError
+        return tuple(_fault(**data) for data in told["faults"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _fault(code: str, file: str, line: int, column: int, message: str) -> Fault:
+    return Fault(str(code), Place(str(file), int(line), int(column)), str(message))
+
+
+def _how(returncode: int) -> str:
+    try:
+        return f"by {Signals(-returncode).name}"
+    except ValueError:
+        return f"with exit code {returncode}"
+
+
+def fault_data(fault: Fault) -> dict[str, Any]:
+    """Return a fault as the trial tells it: what `_fault` takes."""
+    place = fault.place
+    return {
+        "code": fault.code,
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "message": fault.message,
+    }

@@ -1,0 +1,67 @@
+"""``python -m guardrail.testing.corpus DIR``: replay Cedar's own kind of test cases.
+
+Owns the command and the finding of cases: JSON files in the form of Cedar's public integration
+tests, with paths relative to the folder. What is compared is `guardrail.testing.corpus_case`'s,
+what is told `guardrail.testing.corpus_report`'s. Refuses a folder without a case: nothing
+replayed is nothing shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from guardrail.documents import read_json
+from guardrail.errors import ConfigurationError
+from guardrail.testing.corpus_case import Case, requests_of
+from guardrail.testing.corpus_report import CorpusReport, Failure
+
+
+def replay(root: Path) -> CorpusReport:
+    """Replay every case below a folder; paths in a case are relative to the folder."""
+    report = CorpusReport()
+    for path in sorted(root.rglob("*.json")):
+        name = path.relative_to(root).as_posix()
+        try:
+            data = read_json(name, path.read_bytes()).data
+            if not isinstance(data, dict) or "policies" not in data or requests_of(data) is None:
+                continue  # entities, a schema
+            report.cases += 1
+            Case(root, name, data, report).replay()
+        except (ConfigurationError, OSError) as error:
+            message = " ".join(str(error).split())
+            report.failures.append(Failure(name, "unreadable", message))
+        except ValueError:  # Cedar's own words may hold values
+            message = "Cedar can't be given what stands here: a type's name, or a cycle."
+            report.failures.append(Failure(name, "unreadable", message))
+    return report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 0 where all is as it must be, 1 where not, 2 for wrong usage.
+
+    Nothing replayed is nothing shown: that is 1 too.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m guardrail.testing.corpus",
+        description="Replay test cases in the format of Cedar's integration tests.",
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="the corpus")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    options = parser.parse_args(arguments)
+    if not options.directory.is_dir():
+        parser.error("DIR must be a folder.")
+    report = replay(options.directory)
+    if not report.cases and not report.failures:
+        parser.error("DIR holds no case: a JSON file with `policies` and `requests`.")
+    is_json = options.format == "json"
+    sys.stdout.write(json.dumps(report.as_json(), indent=2) if is_json else str(report))
+    sys.stdout.write("\n")
+    return 1 if report.failures or not report.raw else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

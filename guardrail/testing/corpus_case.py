@@ -1,0 +1,262 @@
+"""One case of a corpus: read, asked in every way, compared.
+
+Owns what must hold. By the raw semantics our slices answer as Cedar does on everything, name
+for name, and Cedar as the case says. As a guard would answer, fail-closed and from the cache,
+an allow is one of Cedar's too; we deny more only where a policy errs, an entity is unknown, or
+the request fits no schema. Refuses to judge policies: whether what Cedar says is what somebody
+wants is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from guardrail.errors import ConfigurationError
+from guardrail.policy.explicit import in_python, spelt_out
+from guardrail.policy.replay import Inquiry, Materials, Replay, Told, ask, read
+from guardrail.policy.snapshot import Answer, Snapshot
+from guardrail.testing.corpus_report import CorpusReport, Failure
+from guardrail.values import Entity, FactValue
+
+#: Codes of denials that a request earns by itself, where Cedar's own validation refuses it too.
+_OF_THE_REQUEST: Final = frozenset(("wrong_type", "undeclared_action", "bad_fact"))
+
+
+def requests_of(data: Mapping[str, Any]) -> Any:
+    """Return the requests of a case, under the newer name or the older; ``None`` without."""
+    return data.get("requests", data.get("queries"))
+
+
+class Case:
+    """One case: its files, and its requests replayed.
+
+    Arguments:
+        root: the corpus.
+        name: the case's file, relative to it.
+        data: what stands in the file.
+        report: where it is counted.
+    """
+
+    def __init__(
+        self, root: Path, name: str, data: Mapping[str, Any], report: CorpusReport
+    ) -> None:
+        self._root = root
+        self._name = name
+        self._data = data
+        self._report = report
+
+    def _fail(self, kind: str, message: str, request: _Request | None = None) -> None:
+        number = None if request is None else request.number
+        description = "" if request is None else request.description
+        self._report.failures.append(Failure(self._name, kind, message, number, description))
+
+    def _file(self, key: str) -> tuple[str, bytes]:
+        name = self._data.get(key)
+        if not isinstance(name, str):
+            raise ConfigurationError(f"`{key}` must be the path of a file.")
+        path = (self._root / name).resolve()
+        if not path.is_relative_to(self._root.resolve()):
+            raise ConfigurationError(f"`{key}` must be a path below the corpus.")
+        return name, path.read_bytes()
+
+    def replay(self) -> None:
+        """Replay every request. Raises `ConfigurationError` where the case can't be read."""
+        found = read(self._file("policies"), self._file("entities"), self._file("schema"))
+        if found is None:
+            self._report.too_deep.append(self._name)
+            return
+        if self._data.get("shouldValidate") is True and not found.validates:
+            self._fail("validation", "expected policies that validate; these do not.")
+        written = requests_of(self._data)
+        if not isinstance(written, list):
+            raise ConfigurationError("`requests` must be a list.")
+        self._report.requests += len(written)
+        requests = []
+        for number, data in enumerate(written):
+            request = _read_request(number, data, found)
+            if request is None:
+                self._report.refused += 1
+            else:
+                requests.append(request)
+        standing = self._replay(found, requests)
+        for request in requests:
+            self._compare_raw(request, standing, found)
+        if found.validates:
+            self._compare_ours(requests, standing, found)
+        else:
+            self._report.refused += len(requests)
+
+    def _replay(
+        self, found: Materials, requests: Sequence[_Request], moved: Entity | None = None
+    ) -> Replay:
+        actions = [request.asked.action for request in requests]
+        return Replay(found.policies, found.entities, found.schema, actions=actions, moved=moved)
+
+    def _compare_raw(self, request: _Request, standing: Replay, found: Materials) -> None:
+        """Compare the slices with Cedar on everything, and that with the case."""
+        asked = request.asked
+        truth = request.truth = (
+            standing.by_cedar(asked, schema=found.schema.handle, context=request.written)
+            if request.is_validated
+            else standing.by_cedar(asked)
+        )
+        expected = request.expected(standing.annotated)
+        if truth != expected:
+            self._fail("cedar", f"expected {_say(expected)}; Cedar says {_say(truth)}.", request)
+        replays = [standing]
+        if standing.store.entry(asked.principal) is not None:
+            replays.append(self._replay(found, [request], moved=asked.principal))
+        for replay in replays:
+            told = replay.by_slices(asked, replay.subject(asked.principal))
+            if told == truth:
+                self._report.raw += 1
+            else:
+                message = f"expected {_say(truth)}; the slices say {_say(told)}."
+                self._fail("raw", message, request)
+
+    def _compare_ours(
+        self, requests: Sequence[_Request], standing: Replay, found: Materials
+    ) -> None:
+        """Compare what a guard would decide, twice: an answer that was kept must be the same."""
+        names = {name for request in requests for name in request.asked.context}
+        snapshot = standing.snapshot(names)
+        first = [_ask(snapshot, request) for request in requests]
+        for request, answer in zip(requests, first, strict=True):
+            complaint = _complaint(request, answer, standing, found)
+            if complaint:
+                self._fail("ours", complaint, request)
+            elif answer is not None and answer.decision.allowed == request.is_allowed:
+                self._report.same += 1
+            else:
+                self._report.stricter += 1
+            again = _ask(snapshot, request)
+            if _decision(again) != _decision(answer):
+                self._fail("cached", "asked again, the decision is another one.", request)
+            elif again is not None and again.cached:
+                self._report.cached += 1
+
+
+@dataclass(slots=True)
+class _Request:
+    """One request of a case. ``truth`` is what Cedar says of it, once asked."""
+
+    number: int
+    description: str
+    asked: Inquiry
+    written: Mapping[str, Any]
+    facts: Mapping[str, FactValue] | None
+    is_validated: bool
+    decision: str
+    reasons: frozenset[str]
+    errors: frozenset[str]
+    truth: Told | None = None
+
+    def expected(self, annotated: Mapping[str, str]) -> Told:
+        """Return what the case expects, policies by Cedar's own ids, not their ``@id``."""
+        reasons, errors = (
+            frozenset(annotated.get(name, name) for name in names)
+            for names in (self.reasons, self.errors)
+        )
+        return Told(self.decision.capitalize(), reasons, errors)
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.truth is not None and self.truth.decision == "Allow"
+
+
+def _read_request(number: int, data: Any, found: Materials) -> _Request | None:
+    """Return a request; ``None`` where it leaves open who asks, or for what."""
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"requests[{number}] must be an object.")
+    if data.get("principal") is None or data.get("resource") is None:
+        return None
+    written = data.get("context", {})
+    decision = data.get("decision")
+    if not isinstance(written, dict) or not isinstance(decision, str):
+        raise ConfigurationError(f"requests[{number}] must have a context and a decision.")
+    if decision.lower() not in ("allow", "deny"):
+        raise ConfigurationError(f"requests[{number}].decision must be allow or deny.")
+    action = _uid(data, "action", number)
+    context = spelt_out(written, found.schema, action)
+    asked = Inquiry(
+        _uid(data, "principal", number), action, _uid(data, "resource", number), context
+    )
+    try:
+        facts: Mapping[str, FactValue] | None = in_python(context)
+    except (ValueError, OverflowError):
+        facts = None
+    return _Request(
+        number=number,
+        description=str(data.get("description", data.get("desc", ""))),
+        asked=asked,
+        written=written,
+        facts=facts,
+        is_validated=data.get("validateRequest", True) is not False,
+        decision=decision.lower(),
+        reasons=_names(data, "reason", number),
+        errors=_names(data, "errors", number),
+    )
+
+
+def _uid(data: Mapping[str, Any], key: str, number: int) -> Entity:
+    uid = data.get(key)
+    if isinstance(uid, dict) and "__entity" in uid:
+        uid = uid["__entity"]
+    if not isinstance(uid, dict) or not all(isinstance(uid.get(k), str) for k in ("type", "id")):
+        raise ConfigurationError(f"requests[{number}].{key} must have a type and an id.")
+    return Entity(uid["type"], uid["id"])
+
+
+def _names(data: Mapping[str, Any], key: str, number: int) -> frozenset[str]:
+    names = data.get(key, data.get(f"{key}s", []))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(f"requests[{number}].{key} must be a list of policy ids.")
+    return frozenset(names)
+
+
+def _ask(snapshot: Snapshot, request: _Request) -> Answer | None:
+    """Ask as a guard does; ``None`` where no application could pass this context."""
+    if request.facts is None:
+        return None
+    return ask(snapshot, request.asked, request.facts)
+
+
+def _decision(answer: Answer | None) -> Any:
+    return None if answer is None else answer.decision
+
+
+def _complaint(request: _Request, answer: Answer | None, standing: Replay, found: Materials) -> str:
+    """Return what is wrong with a decision of ours; empty where Cedar's explains it."""
+    truth = request.truth
+    if answer is None or truth is None:
+        return ""
+    decision = answer.decision
+    if decision.allowed:
+        if truth.decision != "Allow":
+            return f"we allow what Cedar denies: {_say(truth)}."
+        named = frozenset(decision.policies)
+        return "" if named == truth.reasons else f"we allow by {_list(named)}, not {_say(truth)}."
+    if truth.decision != "Allow" or decision.code == "unknown_entity":
+        return ""
+    if decision.code == "evaluation_error":
+        erred = {error.policy for error in decision.errors}
+        explained = erred and erred <= truth.errors
+        return "" if explained else "we deny for an error that Cedar does not have."
+    if decision.code in _OF_THE_REQUEST:
+        strict = standing.by_cedar(
+            request.asked, schema=found.schema.handle, context=request.written
+        )
+        return "" if strict.decision == "NoDecision" else f"we deny with {decision.code}."
+    return f"we deny with {decision.code}; Cedar says {_say(truth)}."
+
+
+def _say(told: Told) -> str:
+    text = f"{told.decision.lower()} by {_list(told.reasons)}"
+    return f"{text}, errors in {_list(told.errors)}" if told.errors else text
+
+
+def _list(names: frozenset[str]) -> str:
+    return ", ".join(sorted(name or "an unnamed policy" for name in names)) or "no policy"

@@ -1,0 +1,103 @@
+"""What a replay of test cases counted, and what was not as it must be.
+
+Owns the two forms of the report: lines for people, and JSON. Refuses to hold more of a case
+than names: files, numbers of requests, ids of policies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that is not as it must be.
+
+    Attributes:
+        case: the case's file, relative to the corpus.
+        kind: ``unreadable``, ``validation``, ``cedar`` (Cedar itself says another thing than the
+            case), ``raw``, ``ours`` or ``cached``.
+        message: what was expected, and what came.
+        request: the request's number, from 0; ``None`` where the whole case is meant.
+        description: the request's own.
+    """
+
+    case: str
+    kind: str
+    message: str
+    request: int | None = None
+    description: str = ""
+
+    def __str__(self) -> str:
+        where = self.case if self.request is None else f"{self.case}[{self.request}]"
+        return f"{where}: {self.kind}: {self.message}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the failure as plain JSON data."""
+        return {
+            "case": self.case,
+            "request": self.request,
+            "description": self.description,
+            "kind": self.kind,
+            "message": self.message,
+        }
+
+
+@dataclass(slots=True)
+class CorpusReport:
+    """What a replay counted, and what failed.
+
+    Attributes:
+        cases: files that are cases.
+        requests: requests in them.
+        raw: answers of the slices that equal Cedar's; each request is asked in each way its
+            principal can come to be known.
+        same, stricter: decisions as a guard makes them, that equal Cedar's, or deny more.
+        cached: answers that were found again in the cache.
+        refused: requests that a guard would never be asked: their policies do not validate, or
+            they have no principal or no resource.
+        too_deep: cases that were not replayed: a policy nests deeper than a bundle's may.
+    """
+
+    cases: int = 0
+    requests: int = 0
+    raw: int = 0
+    same: int = 0
+    stricter: int = 0
+    cached: int = 0
+    refused: int = 0
+    too_deep: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON data."""
+        return {
+            "cases": self.cases,
+            "requests": self.requests,
+            "raw": {"same": self.raw, "different": self.count("raw")},
+            "ours": {
+                "same": self.same,
+                "stricter": self.stricter,
+                "refused": self.refused,
+                "cached": self.cached,
+                "different": self.count("ours", "cached"),
+            },
+            "too_deep": self.too_deep,
+            "failures": [failure.as_json() for failure in self.failures],
+        }
+
+    def count(self, *kinds: str) -> int:
+        """Return how many failures are of these kinds."""
+        return sum(failure.kind in kinds for failure in self.failures)
+
+    def __str__(self) -> str:
+        lines = [f"{name}: not replayed: a policy nests too deep." for name in self.too_deep]
+        lines.extend(str(failure) for failure in self.failures)
+        lines.append(
+            f"{self.cases} cases, {self.requests} requests. "
+            f"Raw: {self.raw} same, {self.count('raw')} different. "
+            f"Ours: {self.same} same, {self.stricter} stricter, {self.refused} refused, "
+            f"{self.cached} found again, {self.count('ours', 'cached')} different."
+        )
+        return "\n".join(lines)

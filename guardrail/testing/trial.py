@@ -1,0 +1,130 @@
+"""A new bundle tried where it can do no harm: the child process of a reload.
+
+Run as ``python -m guardrail.testing.trial DIR``. Owns what a bundle must survive before it
+serves: to be loaded, to answer one request per action, and to pass its own tests. Tells its
+faults as one line of JSON; a crash tells itself. Refuses the application's own objects, which
+can't come along: a fact source or an obligation of its own is known by name, and a test whose
+outcome hangs on such an obligation is not judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from guardrail.bundle import Bundle, load_bundle
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.policy import read_folder
+from guardrail.policy.rehearse import rehearse
+from guardrail.ports import Admission, Facing, SystemClock
+from guardrail.reload import fault_data
+from guardrail.testing.runner import run_tests
+from guardrail.values import Clause, FactValue
+from guardrail.values import Path as ValuePath
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFacts:
+    """An application's own fact source, as far as its names go."""
+
+    place: str
+    facts: frozenset[str]
+
+    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:  # noqa: ARG002
+        """Compute nothing: tests give the facts."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedObligation:
+    """An application's own obligation, as far as its name goes: any argument will do."""
+
+    name: str
+    on_admit: bool = False
+    on_release: bool = False
+
+    def parse(self, clause: Clause) -> str:
+        """Take the argument as it stands; the application's own `parse` has the say later."""
+        return clause.argument
+
+    def reads(self, demand: str) -> tuple[ValuePath, ...]:  # noqa: ARG002
+        """Read nothing."""
+        return ()
+
+    def merge(self, one: str, other: str) -> str:
+        """Return either: nobody meets it."""
+        return max(one, other)
+
+    def describe(self, demand: str) -> Any:
+        """Return the argument."""
+        return demand
+
+    def admit(self, demand: str, admission: Admission) -> None:
+        """Do nothing: no call is made here."""
+
+    def release(self, demand: str, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+        """Do nothing: no call is made here."""
+        return output
+
+
+def try_out(
+    path: Path,
+    *,
+    facts: Sequence[NamedFacts] = (),
+    obligations: Sequence[NamedObligation] = (),
+) -> tuple[str, tuple[Fault, ...]]:
+    """Return the revision of a folder, and all that stands against serving it."""
+    folder = read_folder(path)
+    try:
+        bundle = load_bundle(
+            folder, clock=SystemClock(), own_facts=facts, own_obligations=obligations
+        )
+        rehearse(bundle.snapshot, types=bundle.providers.entity_types)
+    except ConfigurationError as error:
+        return folder.revision, error.faults or (Fault("GR020", Place(str(path)), error.message),)
+    unjudged = {kind.name for kind in obligations}
+    return folder.revision, tuple(_test_faults(bundle, path, unjudged))
+
+
+def _test_faults(bundle: Bundle, path: Path, unjudged: set[str]) -> Iterator[Fault]:
+    """Yield what is wrong by the bundle's own tests."""
+    for result in run_tests(path, bundle=bundle).results:
+        held = result.decision.obligations if result.decision is not None else ()
+        if any(obligation.name in unjudged for obligation in held):
+            continue
+        for fault in result.faults:
+            said = f"The test {result.name!r} does not pass: " if result.name else ""
+            yield Fault(fault.code, fault.place, said + fault.message)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Try a bundle, print its revision and faults, and return 0 where it has none."""
+    parser = argparse.ArgumentParser(prog="python -m guardrail.testing.trial")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--fact", action="append", default=[], metavar="PLACE:NAME,NAME")
+    parser.add_argument("--obligation", action="append", default=[], metavar="NAME")
+    options = parser.parse_args(arguments)
+    facts = [fact.partition(":") for fact in options.fact]
+    try:
+        revision, faults = try_out(
+            options.folder,
+            facts=[
+                NamedFacts(place, frozenset(filter(None, names.split(","))))
+                for place, _, names in facts
+            ],
+            obligations=[NamedObligation(name) for name in options.obligation],
+        )
+    except ConfigurationError as error:  # no folder of a bundle any more: of no revision
+        revision, faults = "", error.faults
+    told = {"revision": revision, "faults": [fault_data(fault) for fault in faults]}
+    sys.stdout.write(f"{json.dumps(told)}\n")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

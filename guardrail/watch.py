@@ -1,0 +1,144 @@
+"""A look at a bundle's folder every so often, and a reload where it changed.
+
+Owns `Watcher`, a thread that polls: it needs no library, and sees changes through links, bind
+mounts and network folders, of which the kernel tells nothing. Refuses to end for a bundle
+that does not load: that is logged, once per content, and the last good one goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from guardrail.errors import ConfigurationError
+from guardrail.flow import settle
+from guardrail.ports import Wait
+
+#: Seconds between two looks, unless the caller says otherwise.
+INTERVAL_S: Final = 5.0
+#: More files than this are no bundle; loading says so.
+_LIMIT_FILES: Final = 20_000
+
+#: Path, time of change in ns, size in bytes, inode.
+_Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class Watcher:
+    """Reloads a bundle when its folder changes, until it is stopped.
+
+    Made by `Guard.watch`, and usable in ``with``. The thread is a daemon: it keeps no process
+    alive. It is not there in a process forked off later: start one in each worker.
+
+    Arguments:
+        path: the folder.
+        reload: loads the bundle again where it has changed; logs what is wrong.
+        interval_s: seconds between two looks.
+        wait: waits so many seconds, and returns whether the watch is over; by default until
+            `stop` is called.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reload: Callable[[], Any],
+        *,
+        interval_s: float = INTERVAL_S,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        if not 0 < interval_s < threading.TIMEOUT_MAX:
+            raise ConfigurationError("A watch takes interval_s= in seconds, more than 0.")
+        self._path = path
+        self._reload = reload
+        self._interval_s = interval_s
+        self._stopped = threading.Event()
+        self._wait = wait or self._stopped.wait
+        self._settled: _Signature | None = None
+        self._tried: bytes | None = None
+        self._thread = threading.Thread(target=self._run, name="guardrail-watch", daemon=True)
+
+    def start(self) -> Watcher:
+        """Start the thread; return the watcher."""
+        self._thread.start()
+        return self
+
+    def stop(self, timeout_s: float | None = 5.0) -> None:
+        """End the watch, and wait so long for a reload under way. May be called again."""
+        self._stopped.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        while not self._wait(self._interval_s) and not self._stopped.is_set():
+            settle(Wait(self.look))  # whatever it raises: the next look comes
+
+    def look(self) -> None:
+        """Look once, and reload where the folder has changed. Raises nothing of a reload's.
+
+        Times of change are coarse, so one that differs is looked at twice: now, and at the
+        next look, when what was written in the same instant is there to be seen.
+        """
+        signature = _signature(self._path)
+        if signature == self._settled:
+            return
+        contents = _digest(self._path)
+        if contents == self._tried:
+            self._settled = signature
+            return
+        self._tried = contents
+        settle(Wait(self._reload))  # `reload` has logged what is wrong
+
+
+def _files(path: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files of a bundle, tests among them; what is hidden is none of it."""
+    folders = [str(path)]
+    found = 0
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.name.startswith((".", "__pycache__")):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file():
+                    found += 1
+                    if found > _LIMIT_FILES:
+                        return
+                    yield entry
+
+
+def _signature(path: Path) -> _Signature | None:
+    """Return what tells, without opening a file, that one may have changed."""
+    try:
+        stats = [(entry.path, entry.stat()) for entry in _files(path)]
+    except OSError:
+        return None
+    return tuple([(name, at.st_mtime_ns, at.st_size, at.st_ino) for name, at in stats])
+
+
+def _digest(path: Path) -> bytes:
+    """Return a digest of all files; of the kind of error where one can't be read."""
+    digest = hashlib.sha256()
+    try:
+        for entry in _files(path):
+            with Path(entry.path).open("rb") as file:
+                own = hashlib.file_digest(file, "sha256").digest()
+            digest.update(os.fsencode(entry.path) + b"\0" + own)
+    except OSError as error:
+        digest.update(type(error).__name__.encode())
+    return digest.digest()

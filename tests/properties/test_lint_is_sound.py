@@ -1,0 +1,86 @@
+"""What `check` says of policies, evaluation bears out: Cedar is asked, over random bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+from random_bundles import SCHEMA, bundles, load, load_text, requests
+
+from guardrail import Entity, Principal, Resource
+from guardrail.documents import Document
+from guardrail.policy import Folder
+from guardrail.policy.lint import arithmetic, lint
+
+SETTINGS = Document("guardrail.toml", {"bundle": {}})
+#: What a 64-bit number can be at its ends, and around what the clauses below compare with.
+EDGES = (0, 1, -1, 6, 7, 8, -7, 2**62, -(2**62), 2**63 - 2, 2**63 - 1, -(2**63) + 1, -(2**63))
+PREDICT = Entity("Action", "predict")
+CLARA = Principal("User", "clara", attrs={"department": "x"})
+
+
+@given(bundles(), requests)
+def test_a_policy_that_can_never_match_never_does(bundle, asked):
+    snapshot = load(bundle)
+    files = {"schema.cedarschema": SCHEMA.encode()}
+    found = lint(snapshot, Folder(Path(), files, "random"), SETTINGS)
+    never = {finding.policy for finding in found if finding.code == "GR501"}
+    event("some never match" if never else "all can match")
+    for request in asked:
+        action = Entity("Action", request.action)
+        question = snapshot.ask(request.principal, action, request.resource)
+        decision = question.decide(request.facts).decision
+        assert not never & {*decision.policies, *(error.policy for error in decision.errors)}
+
+
+@st.composite
+def numbers(draw: st.DrawFn, depth: int) -> str:
+    """Draw a number, now and then a computed one."""
+    plain = ("context.input.rows", "context.input.bytes", "7", "-7", "2", "0")
+    shape = draw(st.sampled_from(("plain", "plain", "sum", "minus", "if"))) if depth else "plain"
+    inner = numbers(depth - 1)
+    if shape == "sum":
+        return f"({draw(inner)} {draw(st.sampled_from('+-*'))} {draw(inner)})"
+    if shape == "minus":
+        return f"(-({draw(inner)}))"
+    if shape == "if":
+        return f"(if {draw(truths(0))} then {draw(inner)} else {draw(inner)})"
+    return draw(st.sampled_from(plain))
+
+
+@st.composite
+def truths(draw: st.DrawFn, depth: int) -> str:
+    """Draw a comparison, or several that bound one another."""
+    shape = draw(st.sampled_from(("plain", "and", "and", "or", "not"))) if depth else "plain"
+    inner = truths(depth - 1)
+    if shape == "plain":
+        one, other = draw(numbers(depth)), draw(st.sampled_from(("7", "-7", "0", str(2**63 - 8))))
+        if draw(st.booleans()):
+            one, other = other, one
+        return f"{one} {draw(st.sampled_from(('<', '<=', '>', '>=', '==', '!=')))} {other}"
+    if shape == "not":
+        return f"!({draw(inner)})"
+    return f"({draw(inner)} {'&&' if shape == 'and' else '||'} {draw(inner)})"
+
+
+@st.composite
+def clauses(draw: st.DrawFn) -> str:
+    """Draw one to three clauses; what the first ones rule out holds in the last."""
+    kinds = draw(st.lists(st.sampled_from(("when", "unless")), min_size=1, max_size=3))
+    return " ".join(f"{kind} {{ {draw(truths(2))} }}" for kind in kinds)
+
+
+@given(clauses(), st.lists(st.tuples(*[st.sampled_from(EDGES)] * 2), min_size=8, max_size=8))
+def test_arithmetic_without_a_finding_never_overflows(written, values):
+    text = f'@id("a") permit (principal, action, resource is Model) {written};'
+    snapshot = load_text(text.replace("action,", 'action == Action::"predict",'))
+    (policy,) = snapshot.policies
+    found = list(arithmetic.find(policy))
+    event("found" if found else "not found")
+    if found:
+        return
+    question = snapshot.ask(CLARA, PREDICT, Resource("Model", "tumour"))
+    for rows, size in values:
+        facts = {"input": {"rows": rows, "bytes": size}}
+        assert question.decide(facts).decision.errors == ()

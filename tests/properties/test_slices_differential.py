@@ -1,0 +1,99 @@
+"""Slices decide as Cedar does on everything: decision, deciding policies, policies that erred.
+
+The reference is cedarpy on all policies, all entities and the whole context. The slices get the
+policies whose scope can match, the entities that these reach, and what they read of the context.
+The raw semantics are compared, so that an error that Cedar only names is no excuse.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import cedarpy
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from random_worlds import ACTIONS, DOCS, FOLDERS, USERS, World, context, entity, seeded, world
+
+from guardrail import Entity
+from guardrail.policy.entities import index
+from guardrail.policy.replay import Inquiry, Replay
+from guardrail.policy.schema import Schema
+
+#: Each world is asked 56 requests.
+DEFAULT, LONG = 200, 4000
+
+SCHEMA = Schema(cedarpy.Schema.from_str("entity User;"))
+RESOURCES = [Entity("Doc", name) for name in DOCS] + [Entity("Folder", name) for name in FOLDERS]
+
+
+def entities(data: Any) -> cedarpy.Entities:
+    return cedarpy.Entities.from_json_str(json.dumps(list(data)))
+
+
+def policies(made: World) -> cedarpy.PolicySet:
+    handle = cedarpy.PolicySet.from_str(made.policies)
+    return handle.with_linked_batch(list(made.links)) if made.links else handle
+
+
+def inquiries(random: Random, principal: Entity) -> Iterator[Inquiry]:
+    contexts = [context(random) for _ in range(3)]
+    for action in random.sample(tuple(ACTIONS), 2):
+        for resource in [*random.sample(RESOURCES, 3), Entity("Folder", "lost"), principal][:4]:
+            asked = random.choice(contexts)
+            yield Inquiry(principal, Entity("Action", action), resource, asked)
+
+
+def compare(made: World, random: Random) -> Counter[str]:
+    """Ask a world's requests in each of the ways a principal comes to be known."""
+    handle, everything = policies(made), entities(made.entities)
+    standing = Replay(handle, everything, SCHEMA)
+    seen: Counter[str] = Counter()
+
+    def check(replay: Replay, asked: Inquiry, entry: Any, whole: cedarpy.Entities) -> None:
+        truth = standing.by_cedar(asked, entities=whole)
+        told = replay.by_slices(asked, replay.subject(asked.principal, entry))
+        assert told == truth, (made, asked)
+        seen[truth.decision + (" with errors" if truth.errors else "")] += 1
+        seen["cases"] += 1
+
+    stands = [Entity("User", name) for name in random.sample(USERS, 2)]
+    for uid in (*stands, Entity("User", "ghost")):  # the bundle's own, or nobody's
+        for asked in inquiries(random, uid):
+            check(standing, asked, None, everything)
+    for uid in stands:  # the same world, but this one is added by the call
+        moved = Replay(handle, everything, SCHEMA, moved=uid)
+        for asked in inquiries(random, uid):
+            check(moved, asked, None, everything)
+    for name in (stands[0].id, "eve"):  # more is said of this one, or somebody is new
+        uid = {"type": "User", "id": name}
+        new = entity(random, "User", "ann") | {"uid": uid}
+        own = [data for data in made.entities if data["uid"] == uid]
+        new["parents"] += [up for data in own for up in data["parents"]]
+        whole = entities([new, *(data for data in made.entities if data["uid"] != uid)])
+        (entry,) = index(entities([new])).values()
+        for asked in inquiries(random, Entity("User", name)):
+            check(standing, asked, entry, whole)
+    return seen
+
+
+@settings(max_examples=DEFAULT)
+@given(st.integers(0, 2**64 - 1), st.integers(1, 14))
+def test_slices_decide_as_all_policies_and_all_entities(seed, most):
+    random = seeded(seed)
+    for what in compare(world(random, most=most), random):
+        event(what)
+
+
+@pytest.mark.long
+def test_slices_decide_as_everything_over_100_000_requests():
+    seen: Counter[str] = Counter()
+    for seed in range(LONG):
+        random = seeded(seed)
+        seen += compare(world(random, most=14), random)
+    assert seen["cases"] >= 100_000
+    assert min(seen["Allow"], seen["Allow with errors"], seen["Deny with errors"]) > 10_000

@@ -27,10 +27,10 @@ demo: $(VENV)/test.stamp
 	$(BIN)/guardrail demo
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'not long' -n 2
+	$(BIN)/python -m pytest -m 'not long' -n 2 --dist loadfile
 
 test-long: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -n 2 --dist load
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff format --check .

@@ -51,6 +51,10 @@ class ScopeIndex:
             row = self._filed.setdefault(_test(policy.node.resource), {})
             row.setdefault(_test(policy.node.principal), []).append(number)
 
+    def names(self, uid: Entity) -> bool:
+        """Tell whether a constraint on principals names this very entity."""
+        return self._principal.names(uid)
+
     def principal_traits(self, uid: Entity, ancestors: frozenset[Entity]) -> Traits:
         """Return which constraints on principals hold for this one."""
         return self._principal.holding(uid, ancestors)
@@ -91,6 +95,9 @@ class _Tests:
                 self._types.add(name)
             else:
                 self._has_any = True
+
+    def names(self, uid: Entity) -> bool:
+        return uid in self._equal or uid in self._groups
 
     def holding(self, uid: Entity, ancestors: frozenset[Entity]) -> Traits:
         return tuple(self._holding(uid, ancestors))

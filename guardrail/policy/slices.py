@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import cedarpy
@@ -27,8 +27,8 @@ from guardrail.policy.entities import EntityStore, Entry
 from guardrail.policy.language import Policy, as_one_set
 from guardrail.policy.reads import Access, Reads, applies_to
 from guardrail.policy.recent import Recent
-from guardrail.policy.scope import ScopeIndex
-from guardrail.policy.subjects import Subject
+from guardrail.policy.scope import ScopeIndex, Traits
+from guardrail.policy.subjects import Kind, Subject
 from guardrail.values import Entity
 
 #: Kept per snapshot, in each of two generations: policies in slices, grounds, and cases.
@@ -134,35 +134,58 @@ class Engine:
 
     def _make_case(self, subject: Subject, action: Entity, resource: Entity) -> Case:
         part = self._slice(subject, action, resource)
+        uid = subject.uid
+        unknown = False
         present: tuple[frozenset[Entity], ...] = ()
-        if subject.stands or resource == subject.uid:
+        if subject.stands or resource == uid:
             walk = _Walk(self, part.access, subject)
-            walk.reach(subject.uid, part.access.of("principal"))
+            walk.reach(uid, part.access.of("principal"))
             walk.begin(action, resource)  # the bundle's own entity is another: all anew
             handle = cedarpy.Entities.from_json_str(walk.json())
+            present = (walk.found(),)
+            unknown = walk.asks_unknown(self._store, but=resource)
         else:
             ground = self._ground(part, action, resource)
-            present = (ground.present,)
-            walk = _Walk(self, part.access, subject, present)
-            walk.reach(subject.uid, part.access.of("principal"))
-            for entity, node in ground.pending:
-                walk.reach(entity, node)
-            handle = ground.handle.with_added_json_str(walk.json())
-        present += (walk.found(),)
-        unknown = walk.asks_unknown(self._store, but=resource)
-        request = request_of(subject.uid, action, resource)
+            if subject.kind is not None and not ground.pending:
+                # Its attributes lead nowhere, and nothing leads to it: it is all there is to add.
+                handle = ground.handle.with_added_json_str(_alone(subject, subject.kind, part))
+                present = (ground.present, frozenset((uid,)))
+            else:
+                present = (ground.present,)
+                walk = _Walk(self, part.access, subject, present)
+                walk.reach(uid, part.access.of("principal"))
+                for entity, node in ground.pending:
+                    walk.reach(entity, node)
+                handle = ground.handle.with_added_json_str(walk.json())
+                present += (walk.found(),)
+                unknown = walk.asks_unknown(self._store, but=resource)
+        request = request_of(uid, action, resource)
         return Case(next(self._numbers), part, handle, subject, request, unknown, present)
 
     def _slice(self, subject: Subject, action: Entity, resource: Entity) -> Slice:
-        policies, index = self._indexes[action]
-        is_self = resource == subject.uid
-        above = subject.ancestors if is_self else self._store.ancestors(resource)
-        if subject.uid in above:  # what is in the caller is in all that the call puts it in
+        _, index = self._indexes[action]
+        uid = subject.uid
+        above = subject.ancestors if resource == uid else self._store.ancestors(resource)
+        is_above = uid in above
+        key: Hashable = None
+        if subject.kind is not None and resource != uid and not is_above and not index.names(uid):
+            key = (action, subject.kind, resource)  # then its kind says all that scopes can ask
+            part: Slice | None = self._slices.get(key)
+            if part is not None:
+                return part
+        if is_above:  # what is in the caller is in all that the call puts it in
             above |= subject.ancestors
-        who = index.principal_traits(subject.uid, subject.ancestors)
+        who = index.principal_traits(uid, subject.ancestors)
         what = index.resource_traits(resource, above)
+        part = self._matching(action, who, what)
+        if key is not None:
+            self._slices.put(key, part)
+        return part
+
+    def _matching(self, action: Entity, who: Traits, what: Traits) -> Slice:
         part: Slice | None = self._slices.get((action, who, what))
         if part is None:
+            policies, index = self._indexes[action]
             numbers = index.matching(who, what)
             part = self._slices.get((action, numbers))
             if part is None:
@@ -206,6 +229,14 @@ class Engine:
         """Return all that an entity is in."""
         groups = self._actions.get(entity)
         return groups if groups is not None else self._store.ancestors(entity)
+
+
+def _alone(subject: Subject, kind: Kind, part: Slice) -> str:
+    """Return a principal of plain values as Cedar's JSON, with the attributes that are read."""
+    names = part.access.names
+    attrs = {name: value for name, value in subject.entry.attrs.items() if name in names}
+    text = _to_json({"uid": {"type": subject.uid.type, "id": subject.uid.id}, "attrs": attrs})
+    return f'[{text[:-1]}, "parents": {kind.groups}}}]'
 
 
 class _Walk:

@@ -34,24 +34,53 @@ CACHE_SIZE: Final = 2048
 #: Values whose type alone says whether the schema accepts them: see `Subjects._fits`.
 _PLAIN: Final[Mapping[type, str]] = {str: "String", int: "Long", bool: "Bool"}
 
+_NO_TAGS: Final[Mapping[str, Any]] = {}
+
+
+class Kind:
+    """What all principals have in common that are of one type, in the same groups.
+
+    Attributes:
+        parents, ancestors: the groups that such a principal is in, itself left out.
+        groups: all of these in Cedar's JSON.
+    """
+
+    __slots__ = ("ancestors", "groups", "parents")
+
+    def __init__(self, parents: frozenset[Entity], ancestors: frozenset[Entity]) -> None:
+        self.parents = parents
+        self.ancestors = ancestors
+        self.groups = json.dumps([{"type": up.type, "id": up.id} for up in ancestors])
+
 
 class Subject:
     """A principal, prepared: its uid, what Cedar is told of it, and all that it is in.
 
     Two principals that say the same are one subject, so that what is remembered for one
     holds for the other; compared by identity.
+
+    Attributes:
+        stands: whether the bundle has an entity of this uid too.
+        kind: of a principal whose attributes are plain values and which the bundle does not
+            have; else ``None``.
     """
 
-    __slots__ = ("ancestors", "entry", "stands", "uid")
+    __slots__ = ("ancestors", "entry", "kind", "stands", "uid")
 
     def __init__(
-        self, uid: Entity, entry: Entry, ancestors: frozenset[Entity], *, stands: bool
+        self,
+        uid: Entity,
+        entry: Entry,
+        ancestors: frozenset[Entity],
+        *,
+        stands: bool,
+        kind: Kind | None = None,
     ) -> None:
         self.uid = uid
         self.entry = entry
         self.ancestors = ancestors
-        #: Whether the bundle has an entity of this uid too.
         self.stands = stands
+        self.kind = kind
 
     @property
     def attrs(self) -> Mapping[str, Any]:
@@ -65,42 +94,56 @@ class Subject:
 class Subjects:
     """The subjects of a snapshot."""
 
-    __slots__ = ("_fitting", "_schema", "_store", "_subjects")
+    __slots__ = ("_fitting", "_kinds", "_schema", "_store", "_subjects")
 
     def __init__(self, schema: Schema, store: EntityStore) -> None:
         self._schema = schema
         self._store = store
         self._subjects: Recent = Recent(CACHE_SIZE)
         self._fitting: Recent = Recent(CACHE_SIZE)
+        self._kinds: Recent = Recent(CACHE_SIZE)
 
     def of(self, principal: Principal) -> Subject:
         """Return the subject of a principal, or raise `NotAuthorized`."""
-        key = _plain_key(principal)
-        subject: Subject | None = self._subjects.get(key) if key is not None else None
-        if subject is not None:
+        plain = _plain(principal)
+        if plain is None:
+            entry = self._entry(principal)
+            key: Hashable = json.dumps(entry)  # typed too: 1 is not true, and no text is a number
+            subject: Subject | None = self._subjects.get(key)
+            if subject is None:
+                subject = self._prepare(principal, entry)
+                self._subjects.put(key, subject)
             return subject
-        entry = self._entry(principal, is_plain=key is not None)
-        if key is None:
-            key = json.dumps(entry)  # typed too: 1 is not true, and no text is a number
-            subject = self._subjects.get(key)
+        key, shape = plain
+        subject = self._subjects.get(key)
         if subject is None:
-            subject = self._prepare(principal, entry)
+            subject = self._plain_subject(principal, shape)
             self._subjects.put(key, subject)
         return subject
 
-    def _entry(self, principal: Principal, *, is_plain: bool) -> dict[str, Any]:
+    def _plain_subject(self, principal: Principal, shape: Hashable) -> Subject:
+        """Return the subject of a principal of plain values: quickly, where its kind is known.
+
+        Whether the schema accepts it hangs on its shape, not on what the values are: see
+        `_fits`. An enum lists ids, so there it hangs on the id too, and nothing is kept.
+        """
+        uid = principal.uid
+        kind: Kind | None = self._kinds.get(shape)
+        if kind is not None and self._store.entry(uid) is None and _is_ascii(principal):
+            entry = Entry(dict(principal.attrs.items()), kind.parents, _NO_TAGS)
+            return Subject(uid, entry, kind.ancestors, stands=False, kind=kind)
+        subject = self._prepare(principal, self._entry(principal))
+        if not subject.stands and not self._schema.is_enum_type(uid.type):
+            self._kinds.put(shape, Kind(subject.entry.parents, subject.ancestors))
+        return subject
+
+    def _entry(self, principal: Principal) -> dict[str, Any]:
         """Return the principal in Cedar's JSON. Values decide their types; the schema checks."""
         if not isinstance(principal.type, str) or not is_type_name(principal.type):
             raise NotAuthorized(
                 "The principal's type is no name of a Cedar entity type. Correct it.",
                 code="wrong_type",
             )
-        if is_plain and _is_ascii(principal):
-            return {
-                "uid": {"type": principal.type, "id": principal.id},
-                "attrs": dict(principal.attrs),
-                "parents": [{"type": up.type, "id": up.id} for up in principal.parents],
-            }
         try:
             scan(principal.attrs, "principal")
             uid = to_cedar(principal.uid, "Entity", "principal.id")
@@ -190,37 +233,39 @@ class Subjects:
         )
 
 
-def _plain_key(principal: Principal) -> Hashable:
-    """Return all that a principal says, typed, as a key; ``None`` where it is not plain."""
-    key: list[Any] = [principal.type, principal.id]
+def _plain(principal: Principal) -> tuple[Hashable, Hashable] | None:
+    """Return all that a principal says, typed, as a key, and its shape.
+
+    ``None`` where an attribute is anything but a text, a whole number or a truth. The shape is
+    its type, its parents, and the names of its attributes with their types.
+    """
+    # Exactly text: a subclass could call itself equal to what it is not.
+    if type(principal.type) is not str or type(principal.id) is not str:
+        return None
     for up in principal.parents:
         if type(up) is not Entity:  # whatever else is there, `_entry` has the say
             return None
-        key += (up.type, up.id)
-    # Exactly text: a subclass could call itself equal to what it is not.
-    if any(type(text) is not str for text in key):
-        return None
-    key.append(len(key))
+    kinds: list[Any] = []
+    values: list[Any] = []
     for name, value in principal.attrs.items():
         kind = type(value)
         if kind not in _PLAIN or type(name) is not str:
             return None
-        key += (name, kind, value)
-    return tuple(key)
+        kinds += (name, kind)
+        values.append(value)
+    shape = (principal.type, principal.parents, *kinds)
+    return (principal.id, shape, *values), shape
 
 
 def _is_ascii(principal: Principal) -> bool:
     """Tell whether what a plain principal says is its own JSON: see `typing.is_as_it_is`."""
     attrs = principal.attrs
-    return (
-        principal.id.isascii()
-        and len(attrs) <= LIMIT_NODES
-        and all(up.type.isascii() and up.id.isascii() for up in principal.parents)
-        and all(
-            name.isascii() and name not in RESERVED and is_as_it_is(value, _PLAIN[type(value)])
-            for name, value in attrs.items()
-        )
-    )
+    if not is_as_it_is(principal.id, "String") or len(attrs) > LIMIT_NODES:
+        return False
+    for name, value in attrs.items():
+        if not (name.isascii() and is_as_it_is(value, _PLAIN[type(value)])) or name in RESERVED:
+            return False
+    return True
 
 
 def _united(own: Entry, entry: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ knows of a bundle hangs on one reference, which a reload swaps.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, over
 
 from guardrail.drivers import Enforcement
 from guardrail.errors import ConfigurationError, Place
+from guardrail.ids import Ids
 from guardrail.ports import Clock, FactSource, ObligationType, Serving, Sink, SystemClock, Target
 from guardrail.values import Decision, Entity, FactValue, Principal
 from guardrail.wrapper import AUTO, Auto, guarded_parameter, wrap
@@ -69,7 +69,7 @@ class Guard:
         self._open_trail = partial(open_trail, sinks=sinks, tracer_provider=tracer_provider)
         self._trail: Trail = self._open_trail(bundle.audit)
         self._meters = Meters(bundle.snapshot.name)
-        self._new_id = new_id or _new_id
+        self._new_id = new_id or Ids()
         self._origin = origin
         self._reloading = threading.Lock()
         self._serving: Serving[Furnished] = Serving(self._furnish(bundle))
@@ -378,10 +378,6 @@ class Guard:
 @lru_cache(maxsize=256)
 def _plain_action(name: str) -> Entity:
     return Entity("Action", name)
-
-
-def _new_id() -> str:
-    return os.urandom(16).hex()
 
 
 def _qualified(function: Any) -> str:

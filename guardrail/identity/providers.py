@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from cachetools import LRUCache
 
@@ -36,8 +36,7 @@ class Provider:
     verifier: Verifier
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
+class _Remembered(NamedTuple):
     """A token that held: its identity, and from when to when it holds without another look."""
 
     identity: Identity

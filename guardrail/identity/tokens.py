@@ -14,8 +14,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.settings import JwtSettings
@@ -30,8 +29,7 @@ _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _LATEST: Final = 253_402_300_799
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """Claims that hold, and the second at which they cease to: ``exp`` and the leeway."""
 
     claims: Claims
@@ -49,17 +47,22 @@ class Verifier:
         key: what `keys.read_key` made of them.
     """
 
-    __slots__ = ("_jws", "_key", "_settings")
+    __slots__ = ("_algorithms", "_errors", "_jws", "_settings")
 
     def __init__(self, settings: JwtSettings, key: Any) -> None:
         from jwt import PyJWS
+        from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
 
         self._settings = settings
-        self._key = key
+        self._errors = (InvalidAlgorithmError, InvalidSignatureError, PyJWTError)
+        self._algorithms = [settings.algorithm]
         self._jws = PyJWS(
-            algorithms=[settings.algorithm],
+            algorithms=self._algorithms,
             options={"verify_signature": True, "enforce_minimum_key_length": True},
         )
+        pinned = pin(self._jws.get_algorithm_by_name(settings.algorithm), key)
+        self._jws.unregister_algorithm(settings.algorithm)
+        self._jws.register_algorithm(settings.algorithm, pinned)
 
     def verify(self, token: str, now: float) -> Verified:
         """Return the claims of a token that holds at ``now`` (seconds since the epoch).
@@ -82,18 +85,15 @@ class Verifier:
 
     def _signed(self, token: str) -> Claims:
         """Return the claims of a token whose signature holds."""
-        from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
-
+        wrong_algorithm, bad_signature, malformed_token = self._errors
         try:
-            parts = self._jws.decode_complete(
-                token, self._key, algorithms=[self._settings.algorithm]
-            )
+            parts = self._jws.decode_complete(token, algorithms=self._algorithms)
             claims = _object(parts["payload"])
-        except InvalidAlgorithmError:
+        except wrong_algorithm:
             code, message = "wrong_algorithm", "The token is not signed with the algorithm pinned."
-        except InvalidSignatureError:
+        except bad_signature:
             code, message = "bad_signature", "The token's signature does not hold."
-        except (PyJWTError, ValueError, TypeError, RecursionError):
+        except (malformed_token, ValueError, TypeError, RecursionError):
             code, message = "malformed_token", "The token does not parse as a signed JWT."
         else:
             # We understand no extension, and an unencoded payload is one (RFC 7797).
@@ -133,6 +133,42 @@ class Verifier:
 
     def __repr__(self) -> str:
         return f"<Verifier {self._settings.algorithm}>"
+
+
+def pin(algorithm: Any, key: Any) -> Any:
+    """Return one of PyJWT's algorithms with its key prepared once, not for every token.
+
+    Whatever key it is handed later, it verifies with this one, and signs nothing.
+    """
+    from jwt.algorithms import Algorithm
+
+    prepared = algorithm.prepare_key(key)
+
+    class Pinned(Algorithm):
+        """See `pin`."""
+
+        def prepare_key(self, key: Any) -> Any:  # noqa: ARG002
+            return prepared
+
+        def check_key_length(self, key: Any) -> str | None:
+            complaint: str | None = algorithm.check_key_length(key)
+            return complaint
+
+        def verify(self, msg: bytes, key: Any, sig: bytes) -> bool:
+            return bool(algorithm.verify(msg, key, sig))
+
+        def sign(self, msg: bytes, key: Any) -> bytes:
+            raise NotImplementedError("a pinned key verifies, and signs nothing")
+
+        @staticmethod
+        def to_jwk(key_obj: Any, as_dict: bool = False) -> Any:
+            raise NotImplementedError("a pinned key is not handed out")
+
+        @staticmethod
+        def from_jwk(jwk: Any) -> Any:
+            raise NotImplementedError("a key is pinned by the bundle alone")
+
+    return Pinned()
 
 
 def required(claims: Claims, name: str) -> Any:
@@ -200,12 +236,7 @@ def _object(payload: bytes) -> Claims:
 
     Raises `ValueError` or `RecursionError`, of which the caller keeps nothing.
     """
-    claims = json.loads(
-        payload.decode("utf-8"),
-        object_pairs_hook=_no_duplicates,
-        parse_float=_finite,
-        parse_constant=_finite,
-    )
+    claims = _DECODER.decode(payload.decode("utf-8"))
     if not isinstance(claims, dict):
         raise TypeError("claims are an object")
     return claims
@@ -223,3 +254,8 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("not finite")
     return number
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates, parse_float=_finite, parse_constant=_finite
+)

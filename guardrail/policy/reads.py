@@ -32,15 +32,18 @@ class Reads:
         tags: what is asked of every tag's value; ``None`` where no tag is asked.
         whole: the value here is used as it is, and everything below it with it.
         is_member: it is asked whether the entity here is ``in`` something.
+        is_value: which entity it is can decide, not only what is asked of it: it is compared,
+            handed on, or tested against entities that no policy names.
     """
 
-    __slots__ = ("below", "is_member", "tags", "whole")
+    __slots__ = ("below", "is_member", "is_value", "tags", "whole")
 
     def __init__(self) -> None:
         self.below: dict[str, Reads] = {}
         self.tags: Reads | None = None
         self.whole = False
         self.is_member = False
+        self.is_value = False
 
     def at(self, name: str) -> Reads:
         """Return the node of an attribute, made where it is new."""
@@ -66,6 +69,7 @@ class Reads:
         """Take in all that ``other`` reads."""
         self.whole = self.whole or other.whole
         self.is_member = self.is_member or other.is_member
+        self.is_value = self.is_value or other.is_value
         if other.tags is not None:
             self.tag().unite(other.tags)
         for name, node in other.below.items():
@@ -174,8 +178,9 @@ class _Reader:
         if isinstance(expr, pst.Record):
             return [{name: self.places(inner) for name, inner in expr.fields.items()}]
         if isinstance(expr, pst.Is):
+            is_value = expr.in_expr is not None and not _is_named(expr.in_expr)
             for place in self.places(expr.base):
-                _mark(place, is_member=expr.in_expr is not None)
+                _mark(place, is_member=expr.in_expr is not None, is_value=is_value)
             if expr.in_expr is not None:
                 self.use(expr.in_expr)
         elif isinstance(expr, pst.UnaryOp):
@@ -203,7 +208,8 @@ class _Reader:
             tags = [found for place in left for found in _tags(place)]
             return tags if expr.op == "get_tag" else []
         for place in left:
-            _mark(place, is_member=expr.op == "in")
+            is_value = expr.op != "in" or not _is_named(expr.right)
+            _mark(place, is_member=expr.op == "in", is_value=is_value)
         return []
 
 
@@ -220,7 +226,14 @@ def _tags(place: _Place) -> list[_Place]:
     return [] if isinstance(place, dict) else [place.tag()]
 
 
-def _mark(place: _Place, *, is_member: bool = False) -> None:
+def _is_named(expr: pst.Expr) -> bool:
+    """Tell whether an expression is nothing but entities that the policy names."""
+    if isinstance(expr, pst.Set):
+        return all(isinstance(element, pst.EntityLit) for element in expr.elements)
+    return isinstance(expr, pst.EntityLit)
+
+
+def _mark(place: _Place, *, is_member: bool = False, is_value: bool = True) -> None:
     if isinstance(place, dict):
         for inner in place.values():
             for found in inner:
@@ -228,6 +241,7 @@ def _mark(place: _Place, *, is_member: bool = False) -> None:
         return
     place.whole = True
     place.is_member = place.is_member or is_member
+    place.is_value = place.is_value or is_value
 
 
 def entity_of(uid: pst.EntityUid | pst.Slot) -> Entity:

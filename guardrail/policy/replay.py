@@ -29,7 +29,7 @@ from guardrail.policy.reads import Reads, access_of
 from guardrail.policy.schema import Schema, read_schema
 from guardrail.policy.slices import Engine
 from guardrail.policy.snapshot import Answer, Snapshot
-from guardrail.policy.subjects import Subject
+from guardrail.policy.subjects import Kind, Subject
 from guardrail.policy.text import Chunk, Source, split
 from guardrail.ports import Facing
 from guardrail.values import Entity, FactValue
@@ -142,20 +142,25 @@ class Replay:
             frozenset(found[1] if found else "" for found in named),
         )
 
-    def subject(self, uid: Entity, entry: Entry | None = None) -> Subject:
+    def subject(
+        self, uid: Entity, entry: Entry | None = None, *, kind: Kind | None = None
+    ) -> Subject:
         """Return a principal: the bundle's own, the moved one, or one with an entry given.
 
         A principal that nobody knows gets an empty entry: for Cedar the two are alike, but
-        for the words of its errors.
+        for the words of its errors. One of a ``kind`` must have plain values alone; then what
+        is found for it holds for others of this kind.
         """
         own = self.store.entry(uid)
         if entry is None:
             entry = own or (self._moved if self._moved is not None else _NOTHING)
-        return Subject(uid, entry, self.store.closure(entry.parents), stands=own is not None)
+        above = self.store.closure(entry.parents)
+        return Subject(uid, entry, above, stands=own is not None, kind=kind)
 
     def by_slices(self, asked: Inquiry, subject: Subject) -> Told:
         """Return what Cedar says on the slices, with no more context than is read: raw."""
-        case = self.engine.case(subject, asked.action, asked.resource)
+        may_share = "__entity" not in json.dumps(asked.context)
+        case = self.engine.case(subject, asked.action, asked.resource, may_share=may_share)
         context = _projected(asked.context, case.slice.access.of("context"))
         text = json.dumps(context)
         handle = case.handle

@@ -10,7 +10,8 @@ the entities that the policies name and those in facts, and follows the paths th
 policies have and no others: a blind walk explodes on a set of members, or climbs a chain of
 managers. Of each entity it keeps the attributes whose names stand in these policies, and all
 its ancestors as parents. What hangs on the resource alone is parsed once; per principal a few
-entities are added, which copies a handful and not a hundred thousand.
+entities are added, which copies a handful and not a hundred thousand. Callers whom the
+policies cannot tell apart are one case, and share its answers.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Ground(NamedTuple):
     handle: cedarpy.Entities
     pending: tuple[_Pending, ...]
     present: frozenset[Entity]
+    above: frozenset[Entity]  # all that any of these is in
 
 
 class Slice:
@@ -74,6 +76,7 @@ class Case(NamedTuple):
     """Who, what and on what, ready to be asked of Cedar once the context is known.
 
     Attributes:
+        subject: who calls, or another whom the policies cannot tell from that one.
         number: tells this case from every other of its engine; part of a decision's key.
         request: what Cedar is asked, but for the context.
         unknown: whether the policies ask something of an entity that nobody knows.
@@ -90,6 +93,15 @@ class Case(NamedTuple):
     present: tuple[frozenset[Entity], ...]
 
 
+class _Asked(NamedTuple):
+    """A question of the engine, and the policies that can match it."""
+
+    part: Slice
+    subject: Subject
+    action: Entity
+    resource: Entity
+
+
 class Engine:
     """Policies and entities, sliced for each question.
 
@@ -101,7 +113,8 @@ class Engine:
     """
 
     __slots__ = (
-        "_accesses", "_actions", "_cases", "_grounds", "_indexes", "_numbers", "_slices", "_store",
+        "_accesses", "_actions", "_cases", "_grounds", "_indexes", "_numbers", "_shared",
+        "_slices", "_store",
     )  # fmt: skip
 
     def __init__(
@@ -121,46 +134,82 @@ class Engine:
         self._slices: Recent = Recent(_SLICED, weigh=_weight)
         self._grounds: Recent = Recent(_GROUNDS)
         self._cases: Recent = Recent(_CASES)
+        self._shared: Recent = Recent(_CASES)
         self._numbers = itertools.count(1)
 
-    def case(self, subject: Subject, action: Entity, resource: Entity) -> Case:
-        """Return the case of a call; the action must be one of the engine's."""
-        key = (id(subject), action, resource)
-        case: Case | None = self._cases.get(key)
-        if case is None or case.subject is not subject:
-            case = self._make_case(subject, action, resource)
-            self._cases.put(key, case)
-        return case
+    def case(
+        self, subject: Subject, action: Entity, resource: Entity, *, may_share: bool = False
+    ) -> Case:
+        """Return the case of a call; the action must be one of the engine's.
 
-    def _make_case(self, subject: Subject, action: Entity, resource: Entity) -> Case:
-        part = self._slice(subject, action, resource)
-        uid = subject.uid
-        unknown = False
-        present: tuple[frozenset[Entity], ...] = ()
-        if subject.stands or resource == uid:
-            walk = _Walk(self, part.access, subject)
-            walk.reach(uid, part.access.of("principal"))
+        Arguments:
+            subject: who calls.
+            action: what is asked.
+            resource: on what.
+            may_share: a case of another subject will do, where the two read alike: there are
+                no entities in facts, and the answer is not read for its subject.
+        """
+        key = (id(subject), action, resource, may_share)
+        found: tuple[Subject, Case] | None = self._cases.get(key)
+        if found is None or found[0] is not subject:
+            found = (subject, self._make_case(subject, action, resource, may_share))
+            self._cases.put(key, found)
+        return found[1]
+
+    def _make_case(
+        self, subject: Subject, action: Entity, resource: Entity, may_share: bool
+    ) -> Case:
+        asked = _Asked(self._slice(subject, action, resource), subject, action, resource)
+        access = asked.part.access
+        if subject.stands or resource == subject.uid:
+            walk = _Walk(self, access, subject)
+            walk.reach(subject.uid, access.of("principal"))
             walk.begin(action, resource)  # the bundle's own entity is another: all anew
-            handle = cedarpy.Entities.from_json_str(walk.json())
-            present = (walk.found(),)
-            unknown = walk.asks_unknown(self._store, but=resource)
-        else:
-            ground = self._ground(part, action, resource)
-            if subject.kind is not None and not ground.pending:
-                # Its attributes lead nowhere, and nothing leads to it: it is all there is to add.
-                handle = ground.handle.with_added_json_str(_alone(subject, subject.kind, part))
-                present = (ground.present, frozenset((uid,)))
-            else:
-                present = (ground.present,)
-                walk = _Walk(self, part.access, subject, present)
-                walk.reach(uid, part.access.of("principal"))
-                for entity, node in ground.pending:
-                    walk.reach(entity, node)
-                handle = ground.handle.with_added_json_str(walk.json())
-                present += (walk.found(),)
-                unknown = walk.asks_unknown(self._store, but=resource)
+            return self._case(asked, cedarpy.Entities.from_json_str(walk.json()), walk)
+        ground = self._ground(asked.part, action, resource)
+        if subject.kind is not None and not ground.pending:
+            return self._plain_case(asked, subject.kind, ground, may_share)
+        walk = _Walk(self, access, subject, (ground.present,))
+        walk.reach(subject.uid, access.of("principal"))
+        for entity, node in ground.pending:
+            walk.reach(entity, node)
+        handle = ground.handle.with_added_json_str(walk.json())
+        return self._case(asked, handle, walk, ground.present)
+
+    def _case(
+        self, asked: _Asked, handle: cedarpy.Entities, walk: _Walk, *present: frozenset[Entity]
+    ) -> Case:
+        part, subject, action, resource = asked
+        request = request_of(subject.uid, action, resource)
+        unknown = walk.asks_unknown(self._store, but=resource)
+        number = next(self._numbers)
+        return Case(number, part, handle, subject, request, unknown, (*present, walk.found()))
+
+    def _plain_case(self, asked: _Asked, kind: Kind, ground: Ground, may_share: bool) -> Case:
+        """Return the case of a subject whose attributes lead nowhere, and to which nothing leads.
+
+        It is all there is to add. Where the policies ask of it no more than its groups and some
+        of its attributes, and not which it is, all that are alike in these are one case: Cedar
+        could not tell them apart.
+        """
+        part, subject, action, resource = asked
+        uid, access = subject.uid, part.access
+        read = {name: value for name, value in subject.entry.attrs.items() if name in access.names}
+        key: Hashable = None
+        is_alike = not access.of("principal").is_value and uid not in access.roots
+        if may_share and is_alike and uid not in ground.above:
+            typed = [(name, type(value), value) for name, value in read.items()]
+            key = (part, kind, resource, *typed)
+            shared: Case | None = self._shared.get(key)
+            if shared is not None:
+                return shared
+        handle = ground.handle.with_added_json_str(_alone(uid, read, kind))
         request = request_of(uid, action, resource)
-        return Case(next(self._numbers), part, handle, subject, request, unknown, present)
+        present = (ground.present, frozenset((uid,)))
+        case = Case(next(self._numbers), part, handle, subject, request, False, present)
+        if key is not None:
+            self._shared.put(key, case)
+        return case
 
     def _slice(self, subject: Subject, action: Entity, resource: Entity) -> Slice:
         _, index = self._indexes[action]
@@ -202,7 +251,7 @@ class Engine:
             walk = _Walk(self, part.access, None)
             walk.begin(action, resource)
             handle = cedarpy.Entities.from_json_str(walk.json())
-            ground = Ground(handle, tuple(walk.pending), walk.found())
+            ground = Ground(handle, tuple(walk.pending), walk.found(), walk.above())
             self._grounds.put(key, ground)
         return ground
 
@@ -231,11 +280,9 @@ class Engine:
         return groups if groups is not None else self._store.ancestors(entity)
 
 
-def _alone(subject: Subject, kind: Kind, part: Slice) -> str:
-    """Return a principal of plain values as Cedar's JSON, with the attributes that are read."""
-    names = part.access.names
-    attrs = {name: value for name, value in subject.entry.attrs.items() if name in names}
-    text = _to_json({"uid": {"type": subject.uid.type, "id": subject.uid.id}, "attrs": attrs})
+def _alone(uid: Entity, attrs: Mapping[str, Any], kind: Kind) -> str:
+    """Return a principal of plain values as Cedar's JSON."""
+    text = _to_json({"uid": {"type": uid.type, "id": uid.id}, "attrs": attrs})
     return f'[{text[:-1]}, "parents": {kind.groups}}}]'
 
 
@@ -327,6 +374,10 @@ class _Walk:
     def found(self) -> frozenset[Entity]:
         """Return which entities were gathered."""
         return frozenset(self._found)
+
+    def above(self) -> frozenset[Entity]:
+        """Return all that any entity gathered is in."""
+        return frozenset[Entity]().union(*map(self._engine.ancestors, self._found))
 
     def json(self) -> str:
         """Return what was gathered, as Cedar's JSON."""

@@ -22,7 +22,7 @@ from guardrail.policy.reads import Access
 from guardrail.policy.recent import Recent, plain_key
 from guardrail.policy.schema import CedarType, Schema
 from guardrail.policy.slices import Case, Engine
-from guardrail.policy.subjects import Subjects
+from guardrail.policy.subjects import Subject, Subjects
 from guardrail.policy.typing import BadFact, TypeAt, entities_in, is_as_it_is, scan, to_cedar
 from guardrail.ports import NO_DUTIES, Duties, FactSource, ObligationType
 from guardrail.values import Decision, Entity, FactValue, Obligation, Path, PolicyError, Principal
@@ -57,6 +57,7 @@ class Question(NamedTuple):
     snapshot: Snapshot
     plan: Plan | None = None
     principal: Principal | None = None
+    subject: Subject | None = None
     case: Case | None = None
     resource: Entity | None = None
     refusal: Decision | None = None
@@ -91,7 +92,7 @@ class Answer(NamedTuple):
     def value_of(self, path: Path) -> FactValue:
         """Return the value at a path that an annotation reads; `LookupError` where absent."""
         question = self.question
-        subject = question.case.subject if question.case is not None else None
+        subject = question.subject
         if path.root == "context":
             value: Any = self.context
         elif path.root == "principal" and subject is not None:
@@ -201,12 +202,13 @@ class Snapshot:
             subject = self._subjects.of(principal)
         except Denied as error:
             return self._refuse(error.code, error.message, error.path)
-        case = self._engine.case(subject, action, resource)
+        may_share = not plan.may_hold_entities
+        case = self._engine.case(subject, action, resource, may_share=may_share)
         if not case.slice.has_grant:
             return self._refuse("no_grant", _MESSAGES["no_grant"])
         if case.unknown:
             return self._refuse("unknown_entity", _MESSAGES["unknown_reached"])
-        return Question(self, plan, principal, case, resource, wants=plan.wants)
+        return Question(self, plan, principal, subject, case, resource, wants=plan.wants)
 
     def _is_known(self, resource: Entity) -> bool:
         if self.store.knows(resource):
@@ -235,8 +237,7 @@ class Snapshot:
                 key = plain_key(case.number, plan.flat, facts)
                 answer = self._answers.get(key) if key is not None else None
             if answer is not None:
-                self.hits += 1
-                return answer
+                return self._again(answer, question)
             context = self._context(plan, facts, is_plain=key is not None)
         except BadFact as error:
             refusal = self._denial("bad_fact", f"{error.path}: {error.message}.", path=error.path)
@@ -246,12 +247,18 @@ class Snapshot:
             key = (case.number, text)  # typed as well: 1 is not true, and an entity no record
             answer = self._answers.get(key)
             if answer is not None:
-                self.hits += 1
-                return answer
+                return self._again(answer, question)
         self.misses += 1
         answer = self._evaluate(question, context, text)
         self._answers.put(key, answer._replace(cached=True))
         return answer
+
+    def _again(self, answer: Answer, question: Question) -> Answer:
+        """Return an answer that is kept, for a caller who may be another than its first."""
+        self.hits += 1
+        if answer.question is question:
+            return answer
+        return Answer(answer.decision, question, answer.context, answer.duties, True)
 
     def _context(
         self, plan: Plan, facts: Mapping[str, Mapping[str, FactValue]], *, is_plain: bool

@@ -129,13 +129,14 @@ class Subjects:
         """
         uid = principal.uid
         kind: Kind | None = self._kinds.get(shape)
-        if kind is not None and self._store.entry(uid) is None and _is_ascii(principal):
-            entry = Entry(dict(principal.attrs.items()), kind.parents, _NO_TAGS)
-            return Subject(uid, entry, kind.ancestors, stands=False, kind=kind)
-        subject = self._prepare(principal, self._entry(principal))
-        if not subject.stands and not self._schema.is_enum_type(uid.type):
-            self._kinds.put(shape, Kind(subject.entry.parents, subject.ancestors))
-        return subject
+        if kind is None or self._store.entry(uid) is not None or not _is_ascii(principal):
+            subject = self._prepare(principal, self._entry(principal))
+            if subject.stands or self._schema.is_enum_type(uid.type) or not _is_ascii(principal):
+                return subject
+            kind = Kind(subject.entry.parents, subject.ancestors)
+            self._kinds.put(shape, kind)
+        entry = Entry(dict(principal.attrs.items()), kind.parents, _NO_TAGS)
+        return Subject(uid, entry, kind.ancestors, stands=False, kind=kind)
 
     def _entry(self, principal: Principal) -> dict[str, Any]:
         """Return the principal in Cedar's JSON. Values decide their types; the schema checks."""

@@ -16,7 +16,20 @@ KERNELS = [
     "guardrail/_core/_view.pyx",
 ]
 #: Files that are compiled as they stand: the file is its own twin.
-COMPILED = ["guardrail/flow.py", "guardrail/ports.py", "guardrail/policy/recent.py"]
+COMPILED = [
+    "guardrail/flow.py",
+    "guardrail/ports.py",
+    "guardrail/policy/recent.py",
+    "guardrail/facts/identity.py",
+    "guardrail/facts/input.py",
+    "guardrail/facts/view.py",
+    "guardrail/obligations/counters.py",
+    "guardrail/obligations/input.py",
+    "guardrail/obligations/quota.py",
+    "guardrail/obligations/rounding.py",
+    "guardrail/obligations/tensor_spec.py",
+    "guardrail/obligations/windows.py",
+]
 
 extensions = []
 if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
@@ -33,7 +46,13 @@ if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
             if os.path.exists(path)
         ],
         build_dir="build/cython",
-        compiler_directives={"language_level": "3", "embedsignature": False, "binding": True},
+        compiler_directives={
+            "language_level": "3",
+            "embedsignature": False,
+            "binding": True,
+            # the types of C stand in the .pxd: a compiled module takes what its source takes
+            "annotation_typing": False,
+        },
     )
 
 setup(ext_modules=extensions)

@@ -16,8 +16,8 @@ process, with every queue emptied: nothing is hidden by doing it later.
 
 Both the caller who signed in before (as in a notebook or a batch) and the one who hands a
 token to every call (as in a service) gate; the memoised stack looks its token up each time.
-New callers are principals that never came before: token, subject, slice and decision are all
-new, and so is every counter.
+New callers are principals that never came before: token, subject, question and counters are
+all new. Where a fact is new as well, so is the decision, and Cedar is asked.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from time import perf_counter, process_time, thread_time
 from typing import Annotated, Any
@@ -90,12 +92,27 @@ def predict(patients: Any) -> Any:  # noqa: ARG001
     return SCORES
 
 
+def with_visits(folder: Path) -> Path:
+    """Return a copy of the bundle that reads one more fact: a number that each call passes."""
+    shutil.copytree(BUNDLE, folder)
+    schema, access = folder / "schema.cedarschema", folder / "access.cedar"
+    known = "identity: guardrail::IdentityFacts"
+    schema.write_text(schema.read_text().replace(known, f"{known}, app: {{ visit: Long }}"))
+    with access.open("a") as file:
+        file.write(
+            '@id("no-visits-before-the-first")\n'
+            "forbid (principal, action, resource) when { context.app.visit < 0 };\n"
+        )
+    return folder
+
+
 class Composed:
     """The stack by hand: five libraries and the glue between them."""
 
-    def __init__(self) -> None:
-        self.policies = cedarpy.PolicySet.from_str((BUNDLE / "access.cedar").read_text())
-        self.entities = cedarpy.Entities.from_json_str((BUNDLE / "entities.json").read_text())
+    def __init__(self, bundle: Path = BUNDLE) -> None:
+        self.policies = cedarpy.PolicySet.from_str((bundle / "access.cedar").read_text())
+        self.entities = cedarpy.Entities.from_json_str((bundle / "entities.json").read_text())
+        self.visits = count() if bundle != BUNDLE else None
         self.limit = parse("1000000/second")
         self.limiter = MovingWindowRateLimiter(MemoryStorage())
         column = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
@@ -118,12 +135,15 @@ class Composed:
 
     def decide(self, subject: str, entities: cedarpy.Entities, rows: int) -> tuple[str, ...]:
         """Return the ids of the deciding policies, or raise where Cedar does not allow."""
+        context: dict[str, Any] = {"input": {"rows": rows}, "identity": {"delegated": False}}
+        if self.visits is not None:
+            context["app"] = {"visit": next(self.visits)}
         result = cedarpy.is_authorized(
             {
                 "principal": {"type": "User", "id": subject},
                 "action": {"type": "Action", "id": "predict"},
                 "resource": {"type": "Model", "id": "tumour"},
-                "context": {"input": {"rows": rows}, "identity": {"delegated": False}},
+                "context": context,
             },
             self.policies,
             entities,
@@ -194,10 +214,10 @@ class Composed:
         return scores
 
 
-def own_guard() -> Guard:
-    """Return ours, on the bundle beside this file."""
+def own_guard(bundle: Path = BUNDLE) -> Guard:
+    """Return ours, on the bundle beside this file or on a variant."""
     os.environ["GUARDRAIL_BENCH_SECRET"] = SECRET
-    return Guard.from_dir(BUNDLE, tracer_provider=tracer_provider())
+    return Guard.from_dir(bundle, tracer_provider=tracer_provider())
 
 
 def signed_in(guard: Guard, guarded: Callable[[Any], Any]) -> Callable[[], Any]:
@@ -241,6 +261,35 @@ def hot_cases() -> list[Case]:
     ]
 
 
+def new_cases(folder: Path) -> list[Case]:
+    """Return the rows on new callers with a fact that never came before: all is decided anew."""
+    bundle = with_visits(folder / "visits")
+    composed, guard, visits = Composed(bundle), own_guard(bundle), count()
+    bearer = token()
+    decided = guard.protect(
+        action="predict",
+        resource='Model::"tumour"',
+        input="patients",
+        facts=lambda patients: {"visit": next(visits)},  # noqa: ARG005
+    )(predict)
+    callers = cycle([token(number, subject=f"u{number}") for number in range(NEW_CALLERS)])
+
+    def with_new_caller() -> Any:
+        with guard.acting_as(token=next(callers)):
+            return decided(PATIENT)
+
+    by_hand = f"{HAND}, and a new fact"
+    return [
+        Case(
+            by_hand, lambda: composed.call(bearer, PATIENT), drain=composed.provider.force_flush
+        ),
+        Case(
+            "guardrail, a new caller and a new decision", with_new_caller, by_hand, goal=0.6,
+            drain=guard.flush,
+        ),
+    ]  # fmt: skip
+
+
 def total_cases() -> list[Case]:
     """Return the rows on the CPU time of the whole process, queues emptied."""
     composed, guard, bearer = Composed(), own_guard(), token()
@@ -267,6 +316,8 @@ def run() -> int:
     title = str(__doc__).splitlines()[0]
     options = read_options(title)
     rows = measure(hot_cases(), rounds=options.rounds, clock=thread_time)
+    with tempfile.TemporaryDirectory() as folder:
+        rows += measure(new_cases(Path(folder)), rounds=options.rounds, clock=thread_time)
     rows += measure(total_cases(), rounds=options.rounds, clock=process_time)
     return report(rows, title, options)
 

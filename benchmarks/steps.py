@@ -27,7 +27,7 @@ from benchmarks.harness import Case, main
 from guardrail._core import BACKEND
 from guardrail.documents import read_yaml
 from guardrail.errors import Place
-from guardrail.facts import Bounds, IdentityFacts, InputFacts, take_view
+from guardrail.facts import Bounds, IdentityFacts, InputFacts, Viewer
 from guardrail.obligations import Input, Quota, Round, open_storage
 from guardrail.obligations.specs import read_specs
 from guardrail.ports import Admission, Facing, SystemClock
@@ -38,8 +38,8 @@ PATIENT: Any = np.linspace(0.5, 15.0, 30).reshape(1, 30)
 SCORES: Any = np.array([[0.123456, 0.876544]])
 CLARA = Identity(Principal("User", "clara"))
 MODEL = Entity("Model", "tumour")
-BOUNDS = Bounds()
-VIEW = take_view(PATIENT, name="patients", bounds=BOUNDS)
+TAKE_VIEW = Viewer(Bounds()).take
+VIEW = TAKE_VIEW(PATIENT, "patients")
 
 
 def absent(path: Path) -> object:
@@ -64,7 +64,7 @@ def view_cases() -> list[Case]:
             return buffer.format, buffer.shape, buffer.nbytes
 
     def ours() -> None:
-        view = take_view(PATIENT, name="patients", bounds=BOUNDS)
+        view = TAKE_VIEW(PATIENT, "patients")
         if view.buffer is not None:
             view.buffer.release()
 

@@ -19,7 +19,7 @@ from guardrail import _core, facts, obligations
 from guardrail.audit import AuditSettings, Trail, open_sink, read_audit
 from guardrail.documents import Document, Section, read_toml, read_yaml
 from guardrail.errors import ConfigurationError, Fault
-from guardrail.facts import Bounds, take_view
+from guardrail.facts import Bounds, Viewer
 from guardrail.flow import in_order
 from guardrail.identity import ActingAs, Providers, current, read_providers
 from guardrail.obligations import StorageHandle
@@ -35,7 +35,7 @@ from guardrail.policy import (
     read_uid,
 )
 from guardrail.ports import Clock, FactSource, ObligationType, Recording, Rooms, Sink
-from guardrail.values import Identity, Principal, View
+from guardrail.values import Identity, Principal
 
 S = TypeVar("S", bound=Section)
 T = TypeVar("T")
@@ -67,15 +67,10 @@ class Furnished(Rooms):
     def __init__(
         self, bundle: Bundle, *, sink: Recording, clock: Clock, new_id: Callable[[], str]
     ) -> None:
-        bounds = bundle.bounds
-
-        def look(value: Any, name: str) -> View:
-            return take_view(value, name=name, bounds=bounds)
-
         super().__init__(
             snapshot=bundle.snapshot,
             identify=current,
-            take_view=look,
+            take_view=Viewer(bundle.bounds).take,
             sink=sink,
             clock=clock,
             new_id=new_id,

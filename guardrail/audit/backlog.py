@@ -27,8 +27,10 @@ T = TypeVar("T")
 
 #: How many items may wait: some 4 MB of records.
 LIMIT: Final = 8192
-#: How long the thread waits for another item before it sleeps, in seconds.
-LINGER_S: Final = 0.02
+#: How long the thread waits for more items before it looks for itself, in seconds.
+LINGER_S: Final = 0.05
+#: After how many looks in vain it sleeps.
+_PATIENCE: Final = 20
 #: How long the end of the process waits for what is left, in seconds.
 EXIT_S: Final = 10.0
 
@@ -41,12 +43,12 @@ class Backlog(Generic[T]):
         left: takes each item that could not be worked on before the process ends.
         name: the thread's name.
         limit: how many items may wait, more or less one for each thread that hands in.
-        linger_s: how long the thread waits for more before it sleeps, in seconds.
+        linger_s: how long the thread waits for more before it looks for itself, in seconds.
     """
 
     __slots__ = (
-        "__weakref__", "_bell", "_is_asleep", "_is_waited_for", "_items", "_left", "_limit",
-        "_linger_s", "_name", "_starting", "_thread", "_work",
+        "__weakref__", "_bell", "_idle", "_is_asleep", "_is_waited_for", "_items", "_left",
+        "_limit", "_linger_s", "_name", "_starting", "_thread", "_work",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +78,7 @@ class Backlog(Generic[T]):
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_asleep = True
+        self._idle = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -86,10 +89,11 @@ class Backlog(Generic[T]):
     def put(self, item: T) -> bool:
         """Take an item and return true; or false, where the caller must do the work itself."""
         items = self._items
-        if len(items) >= self._limit:
+        waiting = len(items)
+        if waiting >= self._limit:
             return False
         items.append(item)
-        if self._is_asleep:
+        if self._is_asleep or waiting == self._limit >> 1:
             self._rouse()
         return True
 
@@ -179,11 +183,14 @@ class Backlog(Generic[T]):
                     self._is_asleep = True
 
     def _work_on(self) -> bool:
-        """Work until the queue is empty; say whether more came while the thread lingered."""
+        """Work until the queue is empty, and wait for more; say whether to go on."""
+        self._idle = 0 if self._items else self._idle + 1
         self._drain()
         try:
             self._bell.get(timeout=self._linger_s)
         except Empty:
+            if self._idle < _PATIENCE:
+                return True
             self._is_asleep = True  # from here on whoever appends rings
             if not self._items:
                 return False

@@ -1,6 +1,6 @@
 """The room of facts: what policies may read about a call, one file per source.
 
-Owns the view of the input (`take_view`), its `Bounds`, and `standard`, the sources of this
+Owns the view of the input (`Viewer`), its `Bounds`, and `standard`, the sources of this
 version. Refuses to decide anything, and to compute what no policy asks for. In the flow it
 stands between the identity and the decision. Each source is an object with the interface
 of `guardrail.values.FactSource`, ours and a user's alike.
@@ -12,7 +12,7 @@ from guardrail.facts.app import AppFacts
 from guardrail.facts.identity import IdentityFacts
 from guardrail.facts.input import InputFacts
 from guardrail.facts.time import TimeFacts
-from guardrail.facts.view import Bounds, take_view
+from guardrail.facts.view import Bounds, Viewer, take_view
 from guardrail.ports import FactSource
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "IdentityFacts",
     "InputFacts",
     "TimeFacts",
+    "Viewer",
     "standard",
     "take_view",
 ]

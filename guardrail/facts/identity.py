@@ -3,13 +3,14 @@
 Owns the place ``context.identity``. Refuses to repeat the principal, which policies read
 as such, and to guess: what no token said is left out, so that a policy which relies on it
 errs instead of comparing with an invented value.
+
+Compiled as it stands, with ``identity.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Final, TypeAlias
 
 from guardrail.ports import Facing
@@ -17,17 +18,16 @@ from guardrail.values import FactValue, Identity
 
 _Reader: TypeAlias = Callable[[Identity, float], FactValue]
 
+#: Facts that are a field of the identity, of the same name; empty text is left out.
+_FIELDS: Final = ("provider", "issuer", "method", "mfa", "delegated", "actor")
+#: Facts that are computed.
 _READ: Final[Mapping[str, _Reader]] = {
-    "provider": lambda identity, _: identity.provider or None,
-    "issuer": lambda identity, _: identity.issuer or None,
-    "method": lambda identity, _: identity.method or None,
-    "mfa": lambda identity, _: identity.mfa,
     # rounded so that a sign-in never looks fresher, and a token never more lasting
     "authenticated_age_s": lambda identity, now: _whole(math.ceil, now, identity.authenticated_at),
     "expires_in_s": lambda identity, now: _whole(math.floor, identity.expires_at, now),
-    "delegated": lambda identity, _: identity.delegated,
-    "actor": lambda identity, _: identity.actor or None,
 }
+#: Sets of names whose readers are remembered; there is one for each set that policies read.
+_LIMIT_KNOWN: Final = 512
 
 
 class IdentityFacts:
@@ -35,26 +35,34 @@ class IdentityFacts:
     ``actor``, and in whole seconds ``authenticated_age_s`` and ``expires_in_s``.
     """  # noqa: D205
 
-    __slots__ = ()
+    __slots__ = ("_readers",)
 
     place = "identity"
-    facts = frozenset(_READ)
+    facts = frozenset((*_FIELDS, *_READ))
+
+    def __init__(self) -> None:
+        self._readers: dict[frozenset[str], tuple[tuple[str, _Reader | None], ...]] = {}
 
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
         """Return the facts named, without those that are not known of this identity."""
-        identity, now = facing.identity, facing.now
+        identity = facing.identity
+        readers = self._readers.get(names)
+        if readers is None:
+            readers = self._ready(names)
         found: dict[str, FactValue] = {}
-        for name, read in _readers(names):
-            value = read(identity, now)
-            if value is not None:
+        for name, read in readers:
+            value = getattr(identity, name) if read is None else read(identity, facing.now)
+            if value is not None and value != "":
                 found[name] = value
         return found
 
-
-@lru_cache(maxsize=512)
-def _readers(names: frozenset[str]) -> tuple[tuple[str, _Reader], ...]:
-    """Return how to read each of the facts named that there is."""
-    return tuple((name, _READ[name]) for name in sorted(names) if name in _READ)
+    def _ready(self, names: frozenset[str]) -> tuple[tuple[str, _Reader | None], ...]:
+        """Return how to read each of the facts named that there is; ``None``: as a field."""
+        if len(self._readers) >= _LIMIT_KNOWN:
+            self._readers = {}
+        known = [name for name in sorted(names) if name in self.facts]
+        readers = self._readers[names] = tuple([(name, _READ.get(name)) for name in known])
+        return readers
 
 
 def _whole(

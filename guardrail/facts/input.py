@@ -3,6 +3,8 @@
 Owns the place ``context.input`` for tensors and records. Refuses to put what came in
 into a fact: sizes, names of fields and a digest only. Reads the view and, where a policy
 asks for the digest, the bytes; everything else is known from the view already.
+
+Compiled as it stands, with ``input.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -10,14 +12,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from operator import attrgetter
 from typing import Final, TypeAlias
 
 from guardrail.ports import Facing
 from guardrail.values import FactValue, View
 
 _Reader: TypeAlias = Callable[[View], FactValue]
+#: A fact's name, the view's attribute that it is, or else what computes it.
+_Ready: TypeAlias = tuple[str, str, _Reader | None]
+
+#: Sets of names whose readers are remembered; there is one for each set that policies read.
+_LIMIT_KNOWN: Final = 512
 
 
 class InputFacts:
@@ -28,25 +33,42 @@ class InputFacts:
     has none of them.
     """
 
-    __slots__ = ()
+    __slots__ = ("_readers",)
 
     place = "input"
     facts = frozenset(("rows", "features", "bytes", "dtype", "digest", "fields"))
 
+    def __init__(self) -> None:
+        self._readers: dict[str, dict[frozenset[str], tuple[_Ready, ...]]] = {
+            kind: {} for kind in _FIELDS
+        }
+
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
         """Return the facts named, as far as this kind of input has them."""
         view = facing.view
+        known = self._readers[view.kind]
+        readers = known.get(names)
+        if readers is None:
+            readers = self._ready(view.kind, names)
         found: dict[str, FactValue] = {}
-        for name, read in _readers(view.kind, names):
-            found[name] = read(view)
+        for name, attribute, read in readers:
+            found[name] = getattr(view, attribute) if read is None else read(view)
         return found
 
-
-@lru_cache(maxsize=512)
-def _readers(kind: str, names: frozenset[str]) -> tuple[tuple[str, _Reader], ...]:
-    """Return how to read each fact that this kind of input has, of those named."""
-    readers = _READ[kind]
-    return tuple((name, readers[name]) for name in sorted(names) if name in readers)
+    def _ready(self, kind: str, names: frozenset[str]) -> tuple[_Ready, ...]:
+        """Return how to read each fact that this kind of input has, of those named."""
+        known = self._readers[kind]
+        if len(known) >= _LIMIT_KNOWN:
+            known.clear()
+        fields, computed = _FIELDS[kind], _READ[kind]
+        readers = known[names] = tuple(
+            [
+                (name, fields.get(name, ""), computed.get(name))
+                for name in sorted(names)
+                if name in fields or name in computed
+            ]
+        )
+        return readers
 
 
 def digest_tensor(view: View) -> str:
@@ -74,18 +96,15 @@ def digest_record(view: View) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
+#: Facts that are attributes of the view, by the kind of input.
+_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "tensor": {"rows": "rows", "features": "features", "bytes": "nbytes", "dtype": "dtype"},
+    "record": {"bytes": "nbytes"},
+    "none": {},
+}
+#: Facts that are computed.
 _READ: Final[Mapping[str, Mapping[str, _Reader]]] = {
-    "tensor": {
-        "rows": attrgetter("rows"),
-        "features": attrgetter("features"),
-        "bytes": attrgetter("nbytes"),
-        "dtype": attrgetter("dtype"),
-        "digest": digest_tensor,
-    },
-    "record": {
-        "fields": lambda view: frozenset(view.value),
-        "bytes": attrgetter("nbytes"),
-        "digest": digest_record,
-    },
+    "tensor": {"digest": digest_tensor},
+    "record": {"digest": digest_record, "fields": lambda view: frozenset(view.value)},
     "none": {},
 }

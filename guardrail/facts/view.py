@@ -5,12 +5,13 @@ looked at twice (iterators), what has no shape of its own (lists, text, data fra
 whatever is over the bounds. It stands at the very beginning of the flow, so it costs the
 same for a small tensor and a large one: sizes come from the buffer, and no element is
 read. A record is walked once, for no more nodes than the bounds allow.
+
+Compiled as it stands, with ``view.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 from pydantic import Field
@@ -23,6 +24,8 @@ from guardrail.values import View
 #: What a record may hold at its leaves. Exactly these: a subclass may answer differently
 #: each time that it is asked.
 _LEAVES: Final = frozenset((str, int, float, bool, type(None)))
+#: Types of input of which it is remembered whether they can be tensors.
+_LIMIT_KNOWN: Final = 512
 #: JSON itself reads no longer integers: Python stops converting at 4,300 digits.
 _LIMIT_INTEGER_BITS: Final = 14_000
 
@@ -41,10 +44,61 @@ class Bounds(Section):
         input_nodes: keys and values of a record, all levels together.
     """
 
-    input_bytes: Annotated[int, Field(ge=1)] = 64_000_000
+    input_bytes: Annotated[int, Field(ge=1, lt=2**63)] = 64_000_000
     input_depth: Annotated[int, Field(ge=1, le=200)] = 32
-    input_rows: Annotated[int, Field(ge=1)] = 10_000_000
-    input_nodes: Annotated[int, Field(ge=1)] = 100_000
+    input_rows: Annotated[int, Field(ge=1, lt=2**63)] = 10_000_000
+    input_nodes: Annotated[int, Field(ge=1, lt=2**63)] = 100_000
+
+
+class Viewer:
+    """Takes the view of every input, within the bounds of one bundle.
+
+    The bounds are copied: each look at a model of pydantic's costs more than the comparison.
+    """
+
+    __slots__ = ("_objections", "input_bytes", "input_depth", "input_nodes", "input_rows")
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.input_bytes = bounds.input_bytes
+        self.input_depth = bounds.input_depth
+        self.input_rows = bounds.input_rows
+        self.input_nodes = bounds.input_nodes
+        self._objections: dict[Any, str] = {}
+
+    def take(self, value: Any, name: str) -> View:
+        """Return the view of one input: see `take_view`."""
+        kind: Any = type(value)
+        if kind is dict:
+            return View("record", name, value, nbytes=_measure_record(value, name, self))
+        objection = self._objections.get(kind)
+        if objection is None:
+            objection = self._object(kind)
+        if objection:
+            _refuse(name, value, objection)
+        try:
+            view = look(value, name)
+        except (TypeError, ValueError, BufferError):
+            view = None
+        if view is None:  # outside the handler: the exporter's error may hold a value
+            _refuse(name, value, _advice(value))
+        if not view.dtype:
+            _refuse(name, value, "Convert its elements to numbers in native byte order.")
+        shape, nbytes = view.shape, view.nbytes
+        rows = shape[0] if shape else 0
+        if nbytes > self.input_bytes:
+            _stop(name, f"{self.input_bytes} bytes")
+        if rows > self.input_rows:
+            _stop(name, f"{self.input_rows} rows")
+        if len(shape) > self.input_depth:
+            _stop(name, f"{self.input_depth} axes")
+        return view
+
+    def _object(self, kind: Any) -> str:
+        """Return what to do instead where no object of a type can be a tensor, else ``""``."""
+        if len(self._objections) >= _LIMIT_KNOWN:
+            self._objections = {}
+        objection = self._objections[kind] = _objection(kind)
+        return objection
 
 
 def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
@@ -61,33 +115,10 @@ def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
         Unmet: ``too_large`` where the input is over the bounds (as is whatever contains
             itself); ``input_rejected`` where it is neither a tensor nor a record.
     """
-    kind: Any = type(value)
-    if kind is dict:
-        return View("record", name, value, nbytes=_measure_record(value, name, bounds))
-    objection = _objection(kind)
-    if objection:
-        _refuse(name, value, objection)
-    try:
-        view = look(value, name)
-    except (TypeError, ValueError, BufferError):
-        view = None
-    if view is None:  # outside the handler: the exporter's error may hold a value
-        _refuse(name, value, _advice(value))
-    if not view.dtype:
-        _refuse(name, value, "Convert its elements to numbers in native byte order.")
-    shape = view.shape
-    if view.nbytes > bounds.input_bytes:
-        _stop(name, f"{bounds.input_bytes} bytes")
-    if shape and shape[0] > bounds.input_rows:
-        _stop(name, f"{bounds.input_rows} rows")
-    if len(shape) > bounds.input_depth:
-        _stop(name, f"{bounds.input_depth} axes")
-    return view
+    return Viewer(bounds).take(value, name)
 
 
-@lru_cache(maxsize=512)
 def _objection(kind: Any) -> str:
-    """Return what to do instead where no object of a type can be a tensor, else ``""``."""
     if issubclass(kind, Mapping):
         # One with code of its own could show the model other values than it showed us.
         return "Pass dict(...) of it."
@@ -98,7 +129,7 @@ def _objection(kind: Any) -> str:
     return ""
 
 
-def _measure_record(record: Mapping[Any, Any], name: str, bounds: Bounds) -> int:
+def _measure_record(record: Mapping[Any, Any], name: str, bounds: Viewer) -> int:
     """Walk a record and return its size in bytes, estimated from above.
 
     Without recursion and without a memory of what was seen: whatever contains itself is

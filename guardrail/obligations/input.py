@@ -4,6 +4,8 @@ Owns the annotation and how several are merged: all must be met. Refuses names w
 spec at load, and at a call whatever is not exactly as its spec says; nothing is converted,
 so that the model gets the very object that was checked. Stands before the model, after
 the quotas: bad input is not free.
+
+Compiled as it stands, with ``input.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -11,12 +13,17 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from typing import Final, TypeAlias
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.specs import Spec
 from guardrail.ports import Admission, Unmet
 from guardrail.values import Clause, Frozen, Path, View
+
+_Check: TypeAlias = Callable[[View], None]
+
+#: Demands whose checks are remembered; there is one for each set of conditions that can match.
+_LIMIT_KNOWN: Final = 512
 
 
 class Input:
@@ -34,7 +41,7 @@ class Input:
 
     def __init__(self, specs: Mapping[str, Spec]) -> None:
         self._specs = Frozen(specs)
-        self._checks = lru_cache(maxsize=512)(partial(_checks, self._specs))
+        self._checks: dict[frozenset[str], tuple[_Check, ...]] = {}
 
     def parse(self, clause: Clause) -> frozenset[str]:
         """Return the one name; raise `ConfigurationError` (``GR301``) where it has no spec."""
@@ -73,17 +80,21 @@ class Input:
                 " Name the guarded parameter: protect(input=...), or enforce(input=...).",
                 code="input_rejected",
             )
-        for check in self._checks(demand):
+        checks = self._checks.get(demand)
+        if checks is None:
+            checks = self._ready(demand)
+        for check in checks:
             check(view)
+
+    def _ready(self, demand: frozenset[str]) -> tuple[_Check, ...]:
+        """Return the checks of the specs demanded, in the order of their names."""
+        if len(self._checks) >= _LIMIT_KNOWN:
+            self._checks = {}
+        checks = tuple([self._specs[name].check for name in sorted(demand)])
+        self._checks[demand] = checks
+        return checks
 
     def release(self, demand: frozenset[str], output: object, admission: Admission) -> object:
         """Return the output as it is: this obligation is met before the model."""
         del demand, admission
         return output
-
-
-def _checks(
-    specs: Mapping[str, Spec], demand: frozenset[str]
-) -> tuple[Callable[[View], None], ...]:
-    """Return the checks of the specs demanded, in the order of their names."""
-    return tuple(specs[name].check for name in sorted(demand))

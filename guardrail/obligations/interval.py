@@ -41,7 +41,7 @@ class Limits(Section):
 
 def read_range(value: Any) -> tuple[int, int]:
     """Return the least and the most of ``7`` or ``"1..1000"``; raise `ValueError` otherwise."""
-    if type(value) is int and value >= 0:
+    if type(value) is int and 0 <= value < 10**18:
         return value, value
     found = (
         re.fullmatch(r"([0-9]{1,18})\.\.([0-9]{1,18})", value) if isinstance(value, str) else None

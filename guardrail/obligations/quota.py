@@ -4,6 +4,8 @@ Owns the keys of the counters, the ``[quota]`` table and the refusal of a call w
 is spent. Refuses stores that are not built yet, and a call whose key has no value. Comes
 first of all that is admitted: a call that policy denies takes nothing, a call that is
 later refused for its input has taken.
+
+Compiled as it stands, with ``quota.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pydantic import Field
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError
+from guardrail.obligations.counters import Counters, StoreFullError
 from guardrail.obligations.quota_grammar import (
     Demand,
     Limit,
@@ -23,7 +26,7 @@ from guardrail.obligations.quota_grammar import (
     narrowest_first,
     read_limits,
 )
-from guardrail.obligations.windows import Hit, StoreFullError
+from guardrail.obligations.windows import Hit
 from guardrail.ports import Admission, Clock, Unmet, Wait
 from guardrail.values import Clause, Entity, FactValue, Path
 
@@ -105,7 +108,7 @@ class Quota:
         storage: the store, from `open_storage`.
     """
 
-    __slots__ = ("_bundle", "_hits", "_storage", "_store")
+    __slots__ = ("_bundle", "_counters", "_hits", "_storage")
 
     name = "quota"
     on_admit = True
@@ -114,12 +117,13 @@ class Quota:
     def __init__(self, *, bundle: str, storage: StorageHandle) -> None:
         self._bundle = bundle
         self._storage = storage
-        self._store: ClockedStorage | None = None
+        self._counters: Counters | None = None
         self._hits: dict[tuple[str, str, str], Hit] = {}
 
     def parse(self, clause: Clause) -> Demand:
         """Return the limits of one annotation; raise `ConfigurationError` at its place."""
-        self._store = self._storage.open()  # at load, so that no call pays for importing `limits`
+        # at load, so that no call pays for importing `limits`
+        self._counters = self._storage.open().counters
         return read_limits(clause, bundle=self._bundle)
 
     def reads(self, demand: Demand) -> tuple[Path, ...]:
@@ -145,16 +149,18 @@ class Quota:
         no string, integer, boolean or entity; with ``store_unavailable`` where the store
         is full.
         """
-        store = self._store if self._store is not None else self._storage.open()
+        counters = self._counters
+        if counters is None:
+            counters = self._storage.open().counters
         waits: list[float] | None = None
         try:  # written out: a context manager costs as much as the taking
             if len(demand) == 1:
-                wait_s = store.acquire(self._hit(demand[0], admission))
+                wait_s = counters.acquire(self._hit(demand[0], admission))
                 if not wait_s:
                     return None
                 waits = [wait_s]
             else:
-                waits = store.acquire_all([self._hit(limit, admission) for limit in demand])
+                waits = counters.acquire_all([self._hit(limit, admission) for limit in demand])
                 if not any(waits):
                     return None
         except StoreFullError:
@@ -171,9 +177,10 @@ class Quota:
         if not limit.counts_principals:
             return _hit(limit, admission)
         principal = admission.identity.principal
-        if type(principal.id) is not str or type(principal.type) is not str:
+        kind, name = principal.type, principal.id
+        if type(kind) is not str or type(name) is not str:
             return _hit(limit, admission)  # text of a subclass may be equal and yet another
-        key = (limit.prefix, principal.type, principal.id)
+        key = (limit.prefix, kind, name)
         hit = self._hits.get(key)
         if hit is None:
             if len(self._hits) >= _REMEMBERED:

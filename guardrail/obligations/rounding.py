@@ -5,11 +5,14 @@ rounded from the exact binary value, and an array gives to the bit what its elem
 (``numpy.round`` does not: it scales first, so that 2.675 becomes 2.68, and in float16 five
 digits become NaN). Refuses outputs that are not numbers. Comes after `top_k` in release:
 what that has cut (None, NaN) passes; infinities pass too, they are not rounding's business.
+
+Compiled as it stands, with ``rounding.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any, Final
 
 from guardrail._core import round_floats
@@ -20,6 +23,9 @@ from guardrail.values import Clause
 
 #: A double has no more decimal digits than this to lose.
 LIMIT_DIGITS: Final = 15
+
+#: What is imported in this process: a look at it imports nothing.
+_MODULES: Final = sys.modules
 
 _EXPECTED: Final = "a number, rows of numbers, a mapping of names to numbers, or an array of them"
 
@@ -46,21 +52,39 @@ class Round(OutputFilter):
         (a dict comes back). Integers, and arrays of them, are round already. In rows,
         None stays None. Raises `Unmet` (``output_blocked``) for anything else.
         """
+        if type(output) is float:
+            return round(output, demand)
+        if type(output) is int:
+            return output
+        if _is_array(output):  # most outputs: what its dtype is, is asked for once
+            dtype = output.dtype
+            if dtype.char in "df" and dtype.isnative:
+                rounded = output.copy()
+                round_floats(rounded, demand)
+                return rounded
         kind = numpy_kind(output)
         if kind == "f":
             return _rounded_floats(output, demand)
-        if type(output) is float:
-            return round(output, demand)
-        if kind in ("i", "u") or type(output) is int:
+        if kind in ("i", "u"):
             return output
         if kind:
             raise blocked(self.name, _EXPECTED, output)
-        return each_row(
-            output,
-            lambda row: [_rounded(entry, demand) for entry in row],
-            expected=_EXPECTED,
-            name=self.name,
-        )
+        return _rounded_rows(output, demand, self.name)
+
+
+def _is_array(output: Any) -> bool:
+    """Whether an output is a ``numpy.ndarray`` itself, of any type and shape."""
+    numpy: Any = _MODULES.get("numpy")
+    return numpy is not None and type(output) is numpy.ndarray
+
+
+def _rounded_rows(output: Any, digits: int, name: str) -> Any:
+    return each_row(
+        output,
+        lambda row: [_rounded(entry, digits) for entry in row],
+        expected=_EXPECTED,
+        name=name,
+    )
 
 
 def _rounded(entry: Any, digits: int) -> Any:
@@ -71,22 +95,12 @@ def _rounded(entry: Any, digits: int) -> Any:
 
 
 def _rounded_floats(values: Any, digits: int) -> Any:
-    """Return a float of numpy's, or an array of them, rounded."""
-    if hasattr(values, "__len__"):
-        return _rounded_array(values, digits)
-    return type(values)(round(float(values), digits))
-
-
-def _rounded_array(values: Any, digits: int) -> Any:
-    """Return a new array, rounded as Python rounds each of its elements."""
-    dtype = values.dtype
-    if dtype.char in "df" and dtype.isnative:
-        rounded = values.copy()
-        round_floats(rounded, digits)
-        return rounded
+    """Return a float of numpy's, or an array of them, rounded as Python rounds each element."""
+    if not _is_array(values):
+        return type(values)(round(float(values), digits))
     import numpy as np
 
     with np.errstate(all="ignore"):  # what the narrower type cannot hold, it could not before
         rounded = values.astype(np.float64, order="C")
         round_floats(rounded, digits)
-        return rounded.astype(dtype)
+        return rounded.astype(values.dtype)

@@ -4,6 +4,8 @@ Owns `TensorSection`, the file as it is written, and `TensorSpec`, the same made
 calls: allowed dtypes, ranges of the shape, and the columns' bounds as arrays of doubles.
 Refuses to convert anything at a call: a dtype is met or it is not. Nothing is parsed at a
 call; the elements are read in one pass by the core.
+
+Compiled as it stands, with ``tensor_spec.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -96,9 +97,8 @@ def _count(columns: Sequence[ColumnsSection]) -> int:
     return following
 
 
-@dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What a tensor must be.
+    """What a tensor must be. Never changed once made.
 
     Attributes:
         name: the spec's name.
@@ -110,13 +110,26 @@ class TensorSpec:
         columns: names of columns by index, of those that have one.
     """
 
-    name: str
-    dtypes: frozenset[str]
-    shape: tuple[tuple[int, int], ...]
-    finite: bool
-    lows: array[float] | None
-    highs: array[float] | None
-    columns: dict[int, str]
+    __slots__ = ("columns", "dtypes", "finite", "highs", "lows", "name", "shape")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        dtypes: frozenset[str],
+        shape: tuple[tuple[int, int], ...],
+        finite: bool,
+        lows: array[float] | None,
+        highs: array[float] | None,
+        columns: dict[int, str],
+    ) -> None:
+        self.name = name
+        self.dtypes = dtypes
+        self.shape = shape
+        self.finite = finite
+        self.lows = lows
+        self.highs = highs
+        self.columns = columns
 
     @classmethod
     def from_section(cls, name: str, section: TensorSection) -> TensorSpec:
@@ -157,11 +170,12 @@ class TensorSpec:
     def _takes(self, shape: tuple[int, ...]) -> bool:
         if len(shape) != len(self.shape):
             return False
-        axis = 0  # written out: `all` over a `zip` costs more than the kernel's check
-        for least, most in self.shape:
-            if not least <= shape[axis] <= most:
+        # written out: `all` over a `zip` costs more than the kernel's check
+        for axis in range(len(shape)):
+            length = shape[axis]
+            least, most = self.shape[axis]
+            if length < least or length > most:
                 return False
-            axis += 1  # noqa: SIM113
         return True
 
     def _refuse_element(self, view: View, code: int, index: int) -> NoReturn:

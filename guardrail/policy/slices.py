@@ -17,7 +17,6 @@ policies cannot tell apart are one case, and share its answers.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +29,7 @@ from guardrail.policy.reads import Access, Reads, applies_to
 from guardrail.policy.recent import Recent
 from guardrail.policy.scope import ScopeIndex, Traits
 from guardrail.policy.subjects import Kind, Subject
+from guardrail.policy.typing import as_json
 from guardrail.values import Entity
 
 #: Kept per snapshot, in each of two generations: policies in slices, grounds, and cases.
@@ -37,7 +37,6 @@ _SLICED: Final = 200_000
 _GROUNDS: Final = 4096
 _CASES: Final = 8192
 
-_to_json: Final = json.JSONEncoder(check_circular=False, allow_nan=False).encode
 
 #: Reached, but without an entry: what is asked of it, for whoever knows the entity.
 _Pending = tuple[Entity, Reads]
@@ -282,8 +281,8 @@ class Engine:
 
 def _alone(uid: Entity, attrs: Mapping[str, Any], kind: Kind) -> str:
     """Return a principal of plain values as Cedar's JSON."""
-    text = _to_json({"uid": {"type": uid.type, "id": uid.id}, "attrs": attrs})
-    return f'[{text[:-1]}, "parents": {kind.groups}}}]'
+    text = as_json({"uid": {"type": uid.type, "id": uid.id}, "attrs": attrs})
+    return f'[{text[:-1]},"parents":{kind.groups}}}]'
 
 
 class _Walk:
@@ -381,4 +380,4 @@ class _Walk:
 
     def json(self) -> str:
         """Return what was gathered, as Cedar's JSON."""
-        return _to_json(list(self._found.values()))
+        return as_json(list(self._found.values()))

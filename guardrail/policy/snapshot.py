@@ -8,7 +8,6 @@ lost already: `ask` (who, what, on what), then `decide` (with the facts that wer
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -23,7 +22,15 @@ from guardrail.policy.recent import Recent, plain_key
 from guardrail.policy.schema import CedarType, Schema
 from guardrail.policy.slices import Case, Engine
 from guardrail.policy.subjects import Subject, Subjects
-from guardrail.policy.typing import BadFact, TypeAt, entities_in, is_as_it_is, scan, to_cedar
+from guardrail.policy.typing import (
+    BadFact,
+    TypeAt,
+    as_json,
+    entities_in,
+    is_as_it_is,
+    scan,
+    to_cedar,
+)
 from guardrail.ports import NO_DUTIES, Duties, FactSource, ObligationType
 from guardrail.values import Decision, Entity, FactValue, Obligation, Path, PolicyError, Principal
 
@@ -32,8 +39,6 @@ _REMEMBERED: Final = 4096
 #: Answers that it keeps, in each of two generations.
 _ANSWERS: Final = 32_768
 
-#: Context holds converted facts only: no cycles, and no number that JSON does not have.
-_to_json: Final = json.JSONEncoder(check_circular=False, allow_nan=False).encode
 
 _MESSAGES: Final = {
     "unknown_entity": "The resource is no entity of the bundle.",
@@ -242,7 +247,7 @@ class Snapshot:
         except BadFact as error:
             refusal = self._denial("bad_fact", f"{error.path}: {error.message}.", path=error.path)
             return Answer(refusal, question, {})
-        text = _to_json(context)
+        text = as_json(context)
         if key is None:
             key = (case.number, text)  # typed as well: 1 is not true, and an entity no record
             answer = self._answers.get(key)

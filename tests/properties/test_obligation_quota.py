@@ -106,7 +106,9 @@ def test_wait_that_is_told_is_enough_and_about_the_least(steps, limit, strategy,
         if amount > limit:
             assert wait == float("inf")
         elif wait:
-            window = copy.deepcopy(storage._windows[strategy]["key"])  # it forgets when looked at
+            window = copy.deepcopy(
+                storage.counters.find(strategy, "key")
+            )  # it forgets when looked at
             at = clock.elapsed() + wait
             if wait > 0.003:
                 assert window.wait_s(at - 0.003, limit=limit, amount=amount) > 0

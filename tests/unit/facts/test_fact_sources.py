@@ -42,6 +42,15 @@ class TestInput:
         assert compute(InputFacts(), "rows", value=self.rows) == {"rows": 2}
         assert compute(InputFacts(), value=self.rows) == {}
 
+    def test_one_source_answers_for_every_set_of_names_and_kind_of_input(self):
+        source = InputFacts()
+        for _ in range(2):
+            assert compute(source, "bytes", value=self.rows) == {"bytes": 24}
+            assert compute(source, "bytes", "fields", value={"a": 1})["fields"] == {"a"}
+            assert compute(source, "bytes", "rows") == {}
+        for number in range(1100):
+            assert compute(source, "rows", f"other_{number}", value=self.rows) == {"rows": 2}
+
     def test_a_call_without_input_has_no_input_facts(self):
         assert compute(InputFacts(), *InputFacts.facts) == {}
 
@@ -114,6 +123,13 @@ class TestIdentity:
 
     def test_only_what_is_named_is_computed(self):
         assert compute(IdentityFacts(), "mfa") == {"mfa": False}
+
+    def test_one_source_answers_for_more_sets_of_names_than_it_remembers(self):
+        source = IdentityFacts()
+        for number in range(1100):
+            found = compute(source, "actor", "delegated", f"other_{number}", actor="batch")
+            assert found == {"actor": "batch", "delegated": False}
+        assert compute(source, "actor", "issuer") == {}
 
 
 class TestTime:

@@ -10,7 +10,7 @@ import pytest
 
 from guardrail.documents import read_toml
 from guardrail.errors import ConfigurationError
-from guardrail.facts import Bounds, take_view
+from guardrail.facts import Bounds, Viewer, take_view
 from guardrail.ports import Unmet
 from guardrail.values import Frozen
 
@@ -202,13 +202,47 @@ class TestRecords:
         assert refusal({"note": Text(SECRET)}).path == "patients.note"
 
 
+class TestViewer:
+    """One viewer serves every call of a guard, from all threads."""
+
+    def test_types_it_refused_are_refused_again_and_others_pass(self):
+        viewer = Viewer(Bounds())
+        for _ in range(2):
+            with pytest.raises(Unmet):
+                viewer.take(SECRET, "patients")
+            with pytest.raises(Unmet):
+                viewer.take(iter([1.0]), "patients")
+            assert viewer.take(np.zeros((2, 3)), "patients").shape == (2, 3)
+
+    def test_more_types_than_are_remembered_are_judged_alike(self):
+        viewer = Viewer(Bounds())
+        for number in range(1100):
+            with pytest.raises(Unmet):
+                viewer.take(type(f"Text{number}", (str,), {})(SECRET), "patients")
+            if number % 100 == 0:
+                assert viewer.take(np.zeros(2), "patients").rows == 2
+
+    def test_the_largest_bounds_are_kept_whole(self):
+        viewer = Viewer(Bounds(input_bytes=2**63 - 1, input_rows=2**63 - 1))
+        assert viewer.input_bytes == viewer.input_rows == 2**63 - 1
+        assert viewer.take(np.zeros(2), "patients").nbytes == 16
+
+
 class TestBounds:
     def test_the_table_is_read_strictly(self):
         document = read_toml("guardrail.toml", b"[bounds]\ninput_bytes = 1_000\n").below("bounds")
         assert document.parse(Bounds) == Bounds(input_bytes=1000)
 
     @pytest.mark.parametrize(
-        "line", ["input_bytes = 0", "input_depth = 201", 'input_rows = "9"', "input_byte = 1"]
+        "line",
+        [
+            "input_bytes = 0",
+            "input_depth = 201",
+            'input_rows = "9"',
+            "input_byte = 1",
+            f"input_nodes = {2**63}",
+            f"input_rows = {10**30}",
+        ],
     )
     def test_a_bad_key_or_value_is_a_fault_with_its_place(self, line):
         document = read_toml("guardrail.toml", f"[bounds]\n{line}\n".encode()).below("bounds")

@@ -1,5 +1,6 @@
 """The memory store: bounded, swept, and a storage of `limits` like any other."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -13,8 +14,9 @@ from limits.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 
+from guardrail.obligations.counters import Counters, StoreFullError
 from guardrail.obligations.quota_store import ClockedStorage
-from guardrail.obligations.windows import EXACT_HITS, FixedWindow, Hit, MovingWindow, StoreFullError
+from guardrail.obligations.windows import EXACT_HITS, FixedWindow, Hit, MovingWindow, Window
 from guardrail.testing import FrozenClock
 
 
@@ -148,7 +150,7 @@ def test_moving_window_is_bounded_in_memory_and_never_forgets_early():
     window = MovingWindow(60)
     for number in range(3 * EXACT_HITS):
         window.take(number * 1e-4, 1)
-    assert len(window._hits) <= 2 * EXACT_HITS
+    assert len(window._hits) <= 3 * 2 * EXACT_HITS
     assert window.count(59.9) == 3 * EXACT_HITS
     assert window.count(60 + 3e-4 * EXACT_HITS + 60 / EXACT_HITS) == 0
 
@@ -157,9 +159,120 @@ def test_moving_window_that_is_asked_to_acquire_is_bounded_in_memory_too():
     window = MovingWindow(60)
     for number in range(2 * EXACT_HITS):
         assert window.acquire(number * 1e-4, Hit("moving", "a", 2 * EXACT_HITS, 60)) == 0.0
-    assert len(window._hits) <= EXACT_HITS + 2000
+    assert len(window._hits) <= 3 * (EXACT_HITS + 2000)
     assert window.acquire(59.9, Hit("moving", "a", 2 * EXACT_HITS, 60)) > 0
     assert window.count(59.9) == 2 * EXACT_HITS
+
+
+def test_hits_that_have_left_are_kept_no_longer_than_as_many_as_are_left():
+    window = MovingWindow(60)
+    for number in range(1000):
+        window.take(float(number), 1)
+        assert window.count(float(number)) <= 60
+        assert len(window._hits) <= 3 * 2 * 60 + 3
+    assert window.count(2000.0) == 0
+    assert window._hits == []
+
+
+def test_kind_of_window_without_an_arithmetic_of_its_own_counts_nothing():
+    window = Window(60)
+    with pytest.raises(NotImplementedError):
+        window.acquire(0.0, hit("a"))
+    with pytest.raises(NotImplementedError):
+        window.take(0.0, 1)
+    with pytest.raises(NotImplementedError):
+        window.ends_at  # noqa: B018
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_lock_is_let_go_where_taking_is_interrupted(error):
+    def interrupted():
+        raise error
+
+    counters = Counters(interrupted)
+    with pytest.raises(error):
+        counters.acquire(hit("a"))
+    free = []
+    other = threading.Thread(target=lambda: free.append(counters.lock.acquire(blocking=False)))
+    other.start()
+    other.join()
+    assert free == [True]
+
+
+@pytest.fixture
+def interruption():
+    """Turn the first SIGINT into a `KeyboardInterrupt`; tells whether it came."""
+    came = threading.Event()
+
+    def interrupt(*_):
+        if not came.is_set():
+            came.set()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    yield came
+    signal.signal(signal.SIGINT, before)
+
+
+def test_call_that_is_interrupted_while_it_waits_leaves_the_lock_with_its_owner(
+    clock, interruption
+):
+    counters, main = Counters(clock.elapsed), threading.get_ident()
+    taken, done = threading.Event(), threading.Event()
+
+    def hold():
+        with counters.lock:
+            taken.set()
+            while not interruption.wait(0.001):  # a signal before the wait does not end it
+                signal.pthread_kill(main, signal.SIGINT)
+            done.wait(10)
+
+    holder = threading.Thread(target=hold)
+
+    def call():
+        holder.start()
+        taken.wait(10)
+        counters.acquire(hit("a"))
+
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    assert not counters.lock.acquire(blocking=False)
+    done.set()
+    holder.join()
+    assert counters.acquire(hit("a")) == 0.0
+
+
+def test_lock_that_another_thread_holds_is_not_let_go_for_it(clock):
+    counters = Counters(clock.elapsed)
+    taken, done = threading.Event(), threading.Event()
+
+    def hold():
+        with counters.lock:
+            taken.set()
+            done.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert taken.wait(10)
+    with pytest.raises(RuntimeError):
+        counters.lock.release()
+    assert not counters.lock.acquire(blocking=False)
+    done.set()
+    holder.join()
+    assert counters.acquire(hit("a")) == 0.0
+
+
+def test_clock_that_calls_back_takes_before_the_call_and_not_beyond_the_limit():
+    def now():
+        if len(reentered) < 1:
+            reentered.append(None)
+            reentered.append(counters.acquire(hit("a")))
+        return 0.0
+
+    reentered = []
+    counters = Counters(now)
+    assert counters.acquire(hit("a")) == 60.0
+    assert reentered == [None, 0.0]
 
 
 def test_store_starts_no_threads(storage):

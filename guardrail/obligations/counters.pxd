@@ -1,0 +1,22 @@
+# C declarations for counters.py, which compiles as it stands: a hit without a lookup of a name.
+
+cimport cython
+
+from guardrail.obligations.windows cimport Hit, Window
+
+
+cdef class Counters:
+    cdef readonly object lock
+    cdef readonly object now
+    cdef object _take_lock
+    cdef object _let_lock_go
+    cdef public long long limit_keys
+    cdef double _sweep_at
+    cdef object _sweeping
+    cdef readonly dict _windows
+
+    @cython.locals(now=double, windows=dict, window=Window)
+    cpdef double acquire(self, Hit hit) except? -1
+    cpdef Window find(self, strategy, key)
+    cdef Window _open(self, strategy, key, window_s)
+    cdef _make_room(self, double now, Py_ssize_t hits)

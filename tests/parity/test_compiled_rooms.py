@@ -1,0 +1,133 @@
+"""The hot steps of the rooms are compiled as they stand: each file is its own twin."""
+
+import copy
+import importlib.util
+import os
+import subprocess
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES, SourceFileLoader
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import guardrail
+from guardrail.obligations import windows
+
+ROOT = Path(guardrail.__file__).parents[1]
+PURE = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
+ROOMS = ("facts", "obligations")
+
+
+def compiled():
+    """Return the modules of these rooms that have C declarations beside them."""
+    declared = [path for room in ROOMS for path in (ROOT / "guardrail" / room).glob("*.pxd")]
+    return sorted(path.with_suffix("").relative_to(ROOT).as_posix() for path in declared)
+
+
+def source(name):
+    """Return a module, run from its source beside the compiled one."""
+    loader = SourceFileLoader(name.replace("/", "_") + "_twin", str(ROOT / f"{name}.py"))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    twin = importlib.util.module_from_spec(spec)
+    loader.exec_module(twin)
+    return twin
+
+
+def test_what_is_declared_is_built_and_what_is_built_is_declared():
+    setup = (ROOT / "setup.py").read_text()
+    built = [name for room in ROOMS for name in setup.split('"') if f"guardrail/{room}/" in name]
+    assert sorted(built) == [f"{name}.py" for name in compiled()]
+    makefile = (ROOT / "Makefile").read_text()
+    assert [name for name in compiled() if f"{name}.py" not in makefile] == []
+
+
+@pytest.mark.parametrize("name", compiled())
+def test_the_compiled_module_really_loaded(name):
+    module = importlib.import_module(name.replace("/", "."))
+    assert PURE or any(module.__file__.endswith(suffix) for suffix in EXTENSION_SUFFIXES)
+
+
+@pytest.mark.parametrize("name", compiled())
+def test_both_have_the_same_names(name):
+    module, twin = importlib.import_module(name.replace("/", ".")), source(name)
+    for own, value in vars(twin).items():
+        # what is imported may be a type of C to the compiled one, and no name
+        if not own.startswith("_") and getattr(value, "__module__", "") == twin.__name__:
+            assert {part for part in vars(value) if not part.startswith("_")} <= set(
+                dir(getattr(module, own))
+            )
+
+
+# The numbers of a window are doubles and 64-bit integers when compiled: any step must come to
+# the same number, to the last bit.
+
+WINDOWS = (windows, source("guardrail/obligations/windows"))
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from((0.0, 1e-9, 59.99999999999999, 60.0, 60.00000000000001, 119.99999999999999))
+        | st.floats(0, 200),
+        st.integers(0, 4) | st.just(10**12),
+    ),
+    max_size=30,
+)
+
+
+def run(module, strategy, steps, limit):
+    window, now, seen = module.KINDS[strategy](60), 0.0, []
+    for pause, amount in steps:
+        now += pause
+        seen.append(window.acquire(now, module.Hit(strategy, "a", limit, 60, amount)))
+        seen.append(window.ends_at)
+        again = copy.deepcopy(window)
+        again.take(now, amount)
+        seen.append(again.wait_s(now, limit, 1))
+        seen.append(again.counts(now) if strategy == "sliding" else again.count(now))
+        if strategy == "moving":
+            seen.append((again.oldest(now), again._hits))
+    return repr(seen)
+
+
+@pytest.mark.parametrize("strategy", sorted(windows.KINDS))
+@given(STEPS, st.integers(1, 8) | st.just(10**12))
+def test_both_windows_count_alike_to_the_last_bit(strategy, steps, limit):
+    one, other = (run(module, strategy, steps, limit) for module in WINDOWS)
+    assert one == other
+
+
+# The rooms once more, from their sources: their tests run in a process of their own, in
+# which only these imports are turned.
+RUN = """
+import importlib.abc, importlib.util, sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+class Source(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        file = Path(sys.argv[1], *name.split(".")).with_suffix(".py")
+        if name.startswith(("guardrail.facts.", "guardrail.obligations.")) and file.exists():
+            return importlib.util.spec_from_loader(name, SourceFileLoader(name, str(file)))
+        return None
+
+sys.meta_path.insert(0, Source())
+import guardrail.bundle
+rooms = [m for n, m in sys.modules.items() if n.startswith(("guardrail.facts.", "guardrail.obl"))]
+assert all(m.__file__.endswith(".py") for m in rooms), rooms
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.skipif(PURE, reason="the rooms are plain Python already")
+def test_the_tests_of_the_rooms_pass_on_the_plain_sources():
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", RUN, str(ROOT), "tests/unit/facts", "tests/unit/obligations"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert " passed" in result.stdout

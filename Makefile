@@ -45,6 +45,7 @@ lint: $(VENV)/lint.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.guarded_call
+	$(BIN)/python -m benchmarks.decisions
 
 clean:
 	rm -rf build $(VENV) guardrail/*.so guardrail/*/*.so

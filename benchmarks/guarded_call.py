@@ -265,26 +265,27 @@ def new_cases(folder: Path) -> list[Case]:
     """Return the rows on new callers with a fact that never came before: all is decided anew."""
     bundle = with_visits(folder / "visits")
     composed, guard, visits = Composed(bundle), own_guard(bundle), count()
-    bearer = token()
     decided = guard.protect(
         action="predict",
         resource='Model::"tumour"',
         input="patients",
         facts=lambda patients: {"visit": next(visits)},  # noqa: ARG005
     )(predict)
-    callers = cycle([token(number, subject=f"u{number}") for number in range(NEW_CALLERS)])
+    tokens = [token(number, subject=f"u{number}") for number in range(NEW_CALLERS)]
+    theirs, ours = cycle(tokens), cycle(tokens)
+
+    def by_hand() -> Any:
+        return composed.call(next(theirs), PATIENT)
 
     def with_new_caller() -> Any:
-        with guard.acting_as(token=next(callers)):
+        with guard.acting_as(token=next(ours)):
             return decided(PATIENT)
 
-    by_hand = f"{HAND}, and a new fact"
+    baseline = f"{HAND}, a new caller and fact"
     return [
+        Case(baseline, by_hand, drain=composed.provider.force_flush),
         Case(
-            by_hand, lambda: composed.call(bearer, PATIENT), drain=composed.provider.force_flush
-        ),
-        Case(
-            "guardrail, a new caller and a new decision", with_new_caller, by_hand, goal=0.6,
+            "guardrail, a new caller and a new decision", with_new_caller, baseline, goal=0.6,
             drain=guard.flush,
         ),
     ]  # fmt: skip

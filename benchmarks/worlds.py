@@ -125,11 +125,11 @@ def make_world(
 
 
 def _policies_of(model: int, count: int) -> str:
+    """Return a model's own policies: two for everybody, the others for one team each."""
     parts = []
     for number in range(count):
-        effect, who = ("permit", f'principal in Team::"t{number}"') if number % 2 else (
-            "forbid", "principal is User",
-        )  # fmt: skip
+        effect = "permit" if number % 2 else "forbid"
+        who = "principal is User" if number < 2 else f'principal in Team::"t{number}"'
         parts.append(
             f'@id("m{model}-{number}")\n'
             f'{effect} ({who}, action == Action::"predict", resource == Model::"m{model}")\n'

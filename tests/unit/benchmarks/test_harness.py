@@ -58,3 +58,30 @@ def test_text_names_the_missed_goal(clock, capsys):
     cases = [Case("one", clock.taking(1e-4)), Case("two", clock.taking(2e-4), "one", 1.0)]
     main(cases, title="A title", arguments=["--rounds", "3"], clock=clock)
     assert "MISSED" in capsys.readouterr().out
+
+
+def test_the_first_call_which_may_make_much_is_not_timed(clock):
+    takes = iter([10.0])
+
+    def call():
+        clock.now += next(takes, 1e-3)
+
+    (row,) = measure([Case("a", call)], rounds=3, clock=clock)
+    assert row.value == pytest.approx(1000)
+
+
+@pytest.mark.parametrize(("counts", "value"), [(False, 100), (True, 200)])
+def test_what_is_left_for_later_counts_where_the_case_says_so(clock, counts, value):
+    left = []
+
+    def call():
+        clock.now += 1e-4
+        left.append(1)
+
+    def drain():
+        clock.now += 1e-4 * len(left)
+        left.clear()
+
+    case = Case("a", call, drain=drain, counts_drain=counts)
+    (row,) = measure([case], rounds=3, clock=clock)
+    assert row.value == pytest.approx(value)

@@ -34,9 +34,9 @@ from guardrail.ids import Ids
 ids = Ids()
 ids()  # from here on there are some in store
 child = os.fork()
-print(" ".join(ids() for _ in range(300)), flush=True)
 if child:
-    os.waitpid(child, 0)
+    os.waitpid(child, 0)  # one after the other, or their lines would mix
+print(" ".join(ids() for _ in range(300)), flush=True)
 """
 
 

@@ -71,7 +71,10 @@ def frozen(value: FactValue) -> FactValue:
     if type(value) in _ATOMS:
         return value
     if isinstance(value, Mapping):
-        return Frozen({key: frozen(item) for key, item in value.items()})
+        made: Frozen[Any, Any] = Frozen.__new__(Frozen)  # its own copy is made right here
+        items = {key: frozen(item) for key, item in value.items()}
+        object.__setattr__(made, "_items", items)
+        return made
     if isinstance(value, list | tuple):
         return tuple(frozen(item) for item in value)
     if isinstance(value, set):

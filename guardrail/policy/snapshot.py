@@ -255,7 +255,8 @@ class Snapshot:
                 return self._again(answer, question)
         self.misses += 1
         answer = self._evaluate(question, context, text)
-        self._answers.put(key, answer._replace(cached=True))
+        kept = Answer(answer.decision, question, answer.context, answer.duties, True)
+        self._answers.put(key, kept)
         return answer
 
     def _again(self, answer: Answer, question: Question) -> Answer:

@@ -37,7 +37,6 @@ _SLICED: Final = 200_000
 _GROUNDS: Final = 4096
 _CASES: Final = 8192
 
-
 #: Reached, but without an entry: what is asked of it, for whoever knows the entity.
 _Pending = tuple[Entity, Reads]
 

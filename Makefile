@@ -6,12 +6,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-BUILD_INPUTS := pyproject.toml setup.py $(wildcard guardrail/_core/*.pyx guardrail/*.pxd guardrail/*/*.pxd) \
-	guardrail/flow.py guardrail/ports.py guardrail/policy/recent.py \
-	guardrail/facts/identity.py guardrail/facts/input.py guardrail/facts/view.py \
-	guardrail/obligations/counters.py guardrail/obligations/input.py \
-	guardrail/obligations/quota.py guardrail/obligations/rounding.py \
-	guardrail/obligations/tensor_spec.py guardrail/obligations/windows.py
+DECLARED := $(wildcard guardrail/*.pxd guardrail/*/*.pxd)
+BUILD_INPUTS := pyproject.toml setup.py $(wildcard guardrail/_core/*.pyx) $(DECLARED) \
+	$(wildcard $(DECLARED:.pxd=.py))
 
 $(VENV)/pip.stamp:
 	$(PYTHON) -m venv $(VENV)

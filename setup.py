@@ -5,31 +5,19 @@ compilation fails the install: a slower guard must be a choice, never an acciden
 """
 
 import os
+from pathlib import Path
 
 from setuptools import Extension, setup
 
+ROOT = Path(__file__).parent
 #: Files in Cython's own syntax, each with its plain-Python twin beside it.
-KERNELS = [
-    "guardrail/_core/_entity.pyx",
-    "guardrail/_core/_rounding.pyx",
-    "guardrail/_core/_tensor.pyx",
-    "guardrail/_core/_view.pyx",
-]
-#: Files that are compiled as they stand: the file is its own twin.
-COMPILED = [
-    "guardrail/flow.py",
-    "guardrail/ports.py",
-    "guardrail/policy/recent.py",
-    "guardrail/facts/identity.py",
-    "guardrail/facts/input.py",
-    "guardrail/facts/view.py",
-    "guardrail/obligations/counters.py",
-    "guardrail/obligations/input.py",
-    "guardrail/obligations/quota.py",
-    "guardrail/obligations/rounding.py",
-    "guardrail/obligations/tensor_spec.py",
-    "guardrail/obligations/windows.py",
-]
+KERNELS = sorted(ROOT.glob("guardrail/_core/*.pyx"))
+#: Files that are compiled as they stand: each that has C declarations beside it.
+COMPILED = sorted(
+    path.with_suffix(".py")
+    for path in ROOT.glob("guardrail/**/*.pxd")
+    if path.with_suffix(".py").exists()
+)
 
 extensions = []
 if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
@@ -38,12 +26,11 @@ if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
     extensions = cythonize(
         [
             Extension(
-                path.rpartition(".")[0].replace("/", "."),
-                [path],
+                ".".join(path.with_suffix("").relative_to(ROOT).parts),
+                [str(path.relative_to(ROOT))],
                 extra_compile_args=["-O3"] if os.name == "posix" else [],
             )
             for path in KERNELS + COMPILED
-            if os.path.exists(path)
         ],
         build_dir="build/cython",
         compiler_directives={

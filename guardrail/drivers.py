@@ -35,9 +35,15 @@ def begin(target: Target, value: Any, arguments: Any) -> Call:
 
 def _admit(call: Call) -> Call:
     wait = advance(call)
+    if wait is not None:
+        sit_out(call, wait)
+    return call
+
+
+def sit_out(call: Call, wait: Wait | None) -> None:
+    """Go on with an admission that must block, on this very thread, until it is done."""
     while wait is not None:
         wait = resume(call, wait, *settle(wait))
-    return call
 
 
 async def _go_on(call: Call, wait: Wait | None) -> None:

@@ -1,6 +1,9 @@
 # C declarations for flow.py, which compiles as it stands: a call's fields without a lookup.
 
-from guardrail.ports cimport Rooms, Target
+cimport cython
+
+from guardrail.ports cimport Admission, Duties, Facing, Rooms, Target
+from guardrail.values cimport Decision, Identity, Obligation
 
 
 cdef class Call:
@@ -19,13 +22,13 @@ cdef class Call:
     cdef public long at
     cdef public long met
     cdef public object stage
-    cdef public object identity
+    cdef public Identity identity
     cdef public object view
     cdef public object resource
-    cdef public object decision
+    cdef public Decision decision
     cdef public object cached
-    cdef public object duties
-    cdef public object admission
+    cdef public Duties duties
+    cdef public Admission admission
     cdef public object handle
     cdef public object error_type
     cdef public bint recorded
@@ -34,9 +37,15 @@ cdef class Call:
 cpdef _begin(Call call)
 cpdef _identify(Call call)
 cpdef _bound(Call call)
+@cython.locals(identity=Identity, facing=Facing, decision=Decision, facts=dict)
 cpdef _decide(Call call)
+@cython.locals(admits=tuple, held=Obligation)
 cpdef _meet(Call call)
+cpdef _step(Call call)
 cpdef advance(Call call)
+@cython.locals(admission=Admission, held=Obligation)
+cpdef release(Call call, output)
 cpdef _mark_return(Call call)
 cpdef conclude(Call call, outcome, error=*)
+@cython.locals(decision=Decision, identity=Identity, duties=Duties)
 cpdef _record(Call call, outcome, error)

@@ -170,9 +170,7 @@ def _decide(call: Call) -> Wait | None:
         if callable(app):
             positional, named = call.arguments
             app = app(*positional, **named)
-        facing: Facing = _new(
-            Facing, (identity, call.view, target.action.id, resource, call.now, app or {})
-        )
+        facing = Facing(identity, call.view, target.action.id, resource, call.now, app or {})
         call.stage = "facts"
         for source, names in question.wants:
             # Without names, the place is read whole: all that was passed.
@@ -192,9 +190,8 @@ def _decide(call: Call) -> Wait | None:
             reason=decision.reason,
         )
     if decision.obligations:
-        call.admission = _new(
-            Admission,
-            (identity, call.view, target.action.id, resource, call.now, answer.value_of),
+        call.admission = Admission(
+            identity, call.view, target.action.id, resource, call.now, answer.value_of
         )
         if target.streams and call.duties.releases:
             _refuse_stream(call.duties.releases[0][1])
@@ -228,9 +225,18 @@ def _meet(call: Call) -> Wait | None:
     return None
 
 
-_STEPS: Final[tuple[Callable[[Call], Wait | None], ...]] = (
-    _begin, _identify, _bound, _decide, _meet,
-)  # fmt: skip
+def _step(call: Call) -> Wait | None:
+    """Take the next step. Written out: called through a table, each would cost a lookup."""
+    at = call.at
+    if at == 0:
+        return _begin(call)
+    if at == 1:
+        return _identify(call)
+    if at == 2:
+        return _bound(call)
+    if at == 3:
+        return _decide(call)
+    return _meet(call)
 
 
 # What a driver calls.
@@ -242,8 +248,8 @@ def advance(call: Call) -> Wait | None:
     Raises the `Denied` that ended the call; by then its record stands.
     """
     try:
-        while call.at < len(_STEPS):
-            wait = _STEPS[call.at](call)
+        while call.at < 5:
+            wait = _step(call)
             if wait is not None:
                 return wait
             call.at += 1

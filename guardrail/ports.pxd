@@ -1,5 +1,30 @@
 # C declarations for ports.py, which compiles as it stands: the flow's fields without a lookup.
 
+cdef class Facing:
+    cdef readonly object identity
+    cdef readonly object view
+    cdef readonly object action
+    cdef readonly object resource
+    cdef readonly object now
+    cdef readonly object app
+
+
+cdef class Admission:
+    cdef readonly object identity
+    cdef readonly object view
+    cdef readonly object action
+    cdef readonly object resource
+    cdef readonly object now
+    cdef readonly object value_of
+
+
+cdef class Duties:
+    cdef readonly tuple admits
+    cdef readonly tuple releases
+    cdef readonly tuple names
+    cdef readonly tuple errors
+
+
 cdef class Rooms:
     cdef public object backend
     cdef public object elapsed

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from guardrail.errors import (
     Denied,
@@ -63,12 +64,9 @@ class SystemClock:
     elapsed = staticmethod(time.perf_counter)
 
 
-class Facing(NamedTuple):
-    """What a fact source may look at: the call before the decision.
-
-    A named tuple, as `Admission` is: made once per call, at half of what a frozen
-    dataclass costs.
-    """
+@dataclass(frozen=True)
+class Facing:
+    """What a fact source may look at: the call before the decision."""
 
     identity: Identity
     view: View
@@ -102,7 +100,8 @@ class FactSource(Protocol):
         ...
 
 
-class Admission(NamedTuple):
+@dataclass(frozen=True)
+class Admission:
     """What an obligation may look at when it is met: the call and its decision.
 
     ``value_of`` reads a path that the obligation's `parse` asked for; it raises
@@ -261,7 +260,8 @@ class Recording(Sink, Protocol):
         ...
 
 
-class Duties(NamedTuple):
+@dataclass(frozen=True)
+class Duties:
     """What a decision demands of a call, made ready: found once, for all calls so decided.
 
     ``admits`` is met before the model, ``releases`` on its output, in this order; each pair

@@ -3,6 +3,10 @@
 Owns `Principal`, `Resource`, `Entity`, `Identity`, `Obligation`, `Decision`,
 `View` and `Record`. Refuses to do anything: no I/O, no clock, no imports of ours but
 the errors. Everything here is made once and never changed.
+
+Compiled as it stands, with ``values.pxd`` beside it; the file is its own plain-Python twin.
+What is read at every call is declared there, and cannot have ``slots=True``: a declared
+class has no other room for its fields anyway.
 """
 
 from __future__ import annotations
@@ -147,10 +151,10 @@ def _principal(
     return Principal(type, id, parents=parents, attrs=attrs)
 
 
-class Identity(NamedTuple):
+@dataclass(frozen=True)
+class Identity:
     """A principal, and how we know that it is this one.
 
-    A named tuple: made once per token, at a quarter of what a frozen dataclass costs.
     Times are seconds since the epoch, by the injected clock; ``None`` where the application
     vouches and no token says.
     """
@@ -200,7 +204,7 @@ class Clause:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Obligation:
     """A demand on a call: the merged demands of all conditions that matched, by name.
 
@@ -221,7 +225,7 @@ class PolicyError:
     code: str = "evaluation_error"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """What the policies say of one request.
 

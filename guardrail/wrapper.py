@@ -16,15 +16,18 @@ from contextlib import suppress
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
-from guardrail.drivers import begin, run_async_generator, run_coroutine, run_generator
+from guardrail.drivers import run_async_generator, run_coroutine, run_generator, sit_out
 from guardrail.errors import ConfigurationError
-from guardrail.flow import enter, interrupt, leave, release
+from guardrail.flow import Call, advance, enter, interrupt, leave, release
 from guardrail.ports import Target
 
 _PREFIX: Final = "_guardrail_"
 
 _VALUE_BODY: Final = """
-        {p}call = {p}begin({p}target, {input}, {arguments})
+        {p}call = {p}Call({p}target, {input}, {arguments})
+        {p}wait = {p}advance({p}call)
+        if {p}wait is not None:
+            {p}sit_out({p}call, {p}wait)
         {p}scope = {p}enter({p}call)
         try:
             {p}output = {p}function({forward})
@@ -179,9 +182,9 @@ def _signature(function: Any) -> inspect.Signature:
 def _generate(function: Any, plain: Any, target: Target, run: Any) -> FunctionType:
     signature = _signature(function)
     names = {
-        "begin": begin, "enter": enter, "leave": leave, "release": release, "run": run,
-        "interrupt": interrupt, "function": function, "target": target,
-        "BaseException": BaseException,
+        "Call": Call, "advance": advance, "sit_out": sit_out, "enter": enter, "leave": leave,
+        "release": release, "interrupt": interrupt, "run": run, "function": function,
+        "target": target, "BaseException": BaseException,
     }  # fmt: skip
     body = _VALUE_BODY if run is None else _DEFERRED_BODY
     source = (

@@ -25,8 +25,8 @@ from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-#: How many items may wait: some 4 MB of records.
-LIMIT: Final = 8192
+#: How many items may wait: some 16 MB of records, a burst of a seventh of a second.
+LIMIT: Final = 32_768
 #: How long the thread waits for more items before it looks for itself, in seconds.
 LINGER_S: Final = 0.05
 #: After how many looks in vain it sleeps.

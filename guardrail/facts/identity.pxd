@@ -2,10 +2,13 @@
 
 cimport cython
 
+from guardrail.ports cimport Facing
+from guardrail.values cimport Identity
+
 
 cdef class IdentityFacts:
     cdef dict _readers
 
-    @cython.locals(readers=tuple, found=dict)
-    cpdef compute(self, names, facing)
+    @cython.locals(readers=tuple, found=dict, identity=Identity)
+    cpdef compute(self, names, Facing facing)
     cdef tuple _ready(self, names)

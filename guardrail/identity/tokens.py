@@ -10,6 +10,7 @@ PyJWT's own texts quote the token.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -50,13 +51,12 @@ class Verifier:
     __slots__ = ("_algorithms", "_errors", "_jws", "_settings")
 
     def __init__(self, settings: JwtSettings, key: Any) -> None:
-        from jwt import PyJWS
         from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
 
         self._settings = settings
         self._errors = (InvalidAlgorithmError, InvalidSignatureError, PyJWTError)
         self._algorithms = [settings.algorithm]
-        self._jws = PyJWS(
+        self._jws = strict_jws()(
             algorithms=self._algorithms,
             options={"verify_signature": True, "enforce_minimum_key_length": True},
         )
@@ -133,6 +133,32 @@ class Verifier:
 
     def __repr__(self) -> str:
         return f"<Verifier {self._settings.algorithm}>"
+
+
+def strict_jws() -> Any:
+    """Return PyJWT's class for signed tokens, with one step of it made quicker.
+
+    PyJWT asks of each letter in Python whether it is one of base64url: a third of a
+    verification. Decoding and encoding again asks the same of all at once, and more: what
+    comes out equal is the one way to write these bytes, without padding (RFC 7515 §2).
+    """
+    from jwt import PyJWS
+    from jwt.exceptions import DecodeError
+
+    class Strict(PyJWS):
+        """See `strict_jws`."""
+
+        @staticmethod
+        def _decode_base64url_segment(segment: bytes, name: str) -> bytes:
+            try:
+                decoded = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+            except ValueError:
+                decoded = b""
+            if base64.urlsafe_b64encode(decoded).rstrip(b"=") != segment:
+                raise DecodeError(f"The {name} is not base64url")
+            return decoded
+
+    return Strict
 
 
 def pin(algorithm: Any, key: Any) -> Any:

@@ -2,11 +2,13 @@
 
 cimport cython
 
+from guardrail.ports cimport Admission
+
 
 cdef class Input:
     cdef dict _checks
     cdef object _specs
 
     @cython.locals(checks=tuple)
-    cpdef admit(self, demand, admission)
+    cpdef admit(self, demand, Admission admission)
     cdef tuple _ready(self, demand)

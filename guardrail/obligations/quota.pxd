@@ -4,6 +4,8 @@ cimport cython
 
 from guardrail.obligations.counters cimport Counters
 from guardrail.obligations.windows cimport Hit
+from guardrail.ports cimport Admission
+from guardrail.values cimport Identity
 
 
 cdef class Quota:
@@ -13,6 +15,6 @@ cdef class Quota:
     cdef readonly dict _hits
 
     @cython.locals(counters=Counters, wait_s=double)
-    cpdef admit(self, demand, admission)
-    @cython.locals(hit=Hit)
-    cdef Hit _hit(self, limit, admission)
+    cpdef admit(self, demand, Admission admission)
+    @cython.locals(hit=Hit, identity=Identity)
+    cdef Hit _hit(self, limit, Admission admission)

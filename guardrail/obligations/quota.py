@@ -176,7 +176,8 @@ class Quota:
         """Return what one limit takes; remembered by the principal, where that alone is its key."""
         if not limit.counts_principals:
             return _hit(limit, admission)
-        principal = admission.identity.principal
+        identity = admission.identity
+        principal = identity.principal
         kind, name = principal.type, principal.id
         if type(kind) is not str or type(name) is not str:
             return _hit(limit, admission)  # text of a subclass may be equal and yet another

@@ -59,6 +59,20 @@ def evaluate(
     return Verdict(decision, reasons, erred, lost=not all(named))
 
 
+def with_settled(verdict: Verdict, settled: frozenset[str]) -> Verdict:
+    """Return what Cedar would have said, had it been asked of some further permits too.
+
+    Arguments:
+        verdict: on a set without them.
+        settled: their keys. Their scope holds and they have no clause, so each is satisfied
+            and none can err: they lift a denial that no forbid made, and nothing else.
+    """
+    is_lifted = verdict.decision == "Allow" or (verdict.decision == "Deny" and not verdict.reasons)
+    if not settled or not is_lifted:
+        return verdict
+    return Verdict("Allow", verdict.reasons | settled, verdict.errors, verdict.lost)
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """A verdict read our way: the code, the deciding policies, and the conditions to meet."""

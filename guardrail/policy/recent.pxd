@@ -1,5 +1,8 @@
 # C declarations for recent.py, which compiles as it stands.
 
+cimport cython
+
+
 cdef class Recent:
     cdef long _limit
     cdef long _weight
@@ -9,3 +12,7 @@ cdef class Recent:
 
     cpdef get(self, key)
     cpdef put(self, key, value)
+
+
+@cython.locals(key=list)
+cpdef plain_key(long number, tuple flat, facts)

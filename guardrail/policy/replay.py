@@ -20,7 +20,7 @@ from cedarpy import pst
 
 from guardrail.documents import decode
 from guardrail.errors import ConfigurationError
-from guardrail.policy.decide import evaluate, request_of
+from guardrail.policy.decide import request_of
 from guardrail.policy.depth import too_deep
 from guardrail.policy.entities import EntityStore, Entry, index
 from guardrail.policy.language import Policy, Vocabulary
@@ -166,7 +166,7 @@ class Replay:
         handle = case.handle
         if "__entity" in text:
             handle, _ = self.engine.reached(case, context)
-        verdict = evaluate(case.slice.one_set, handle, case.request, text)
+        verdict = case.slice.evaluate(handle, case.request, text)
         return Told(
             verdict.decision,
             frozenset(self._ids.get(key, key) for key in verdict.reasons),

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 import cedarpy
 
-from guardrail.policy.decide import request_of
+from guardrail.policy.decide import Verdict, evaluate, request_of, with_settled
 from guardrail.policy.entities import EntityStore, Entry
 from guardrail.policy.language import Policy, as_one_set
 from guardrail.policy.reads import Access, Reads, applies_to
@@ -51,19 +51,31 @@ class Ground(NamedTuple):
 
 
 class Slice:
-    """The policies of one action that can match, as one set, and what they can read."""
+    """The policies of one action that can match, as one set, and what they can read.
 
-    __slots__ = ("access", "has_grant", "one_set", "weight")
+    Most conditions and many grants are a scope and nothing else. Their scope is what has
+    brought them here, so there is nothing left to ask Cedar of them: they are ``settled``.
+    """
+
+    __slots__ = ("access", "has_grant", "one_set", "settled", "weight")
 
     def __init__(self, policies: Sequence[Policy], accesses: Iterable[Access]) -> None:
         self.weight = len(policies) + 1
-        self.one_set = as_one_set(policies)
+        settled = [each for each in policies if each.kind != "prohibition" and not each.node.clauses]
+        self.settled = frozenset([each.key for each in settled])
+        self.one_set = as_one_set([each for each in policies if each.key not in self.settled])
         self.has_grant = any(policy.kind == "grant" for policy in policies)
         self.access = Access()
         for root in ("principal", "action", "resource", "context"):
             self.access.of(root)  # from here on nothing is added: threads share it
         for access in accesses:
             self.access.unite(access)
+
+    def evaluate(
+        self, entities: cedarpy.Entities, request: Mapping[str, Any], context: str
+    ) -> Verdict:
+        """Ask Cedar, and say what it means for all of these policies: see `decide.evaluate`."""
+        return with_settled(evaluate(self.one_set, entities, request, context), self.settled)
 
 
 def _weight(part: Slice) -> int:

@@ -4,16 +4,18 @@ Owns `Snapshot` and `Question`. A snapshot is named by the digest of its bundle 
 edited. Refuses by returning a denial, never by an exception that a caller could take for
 something else. The flow asks in two steps, so that nothing is computed for a call that is
 lost already: `ask` (who, what, on what), then `decide` (with the facts that were read).
+
+Compiled as it stands, with ``snapshot.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from guardrail.errors import Denied
-from guardrail.policy.decide import Judgement, evaluate, judge
+from guardrail.policy.decide import Judgement, judge
 from guardrail.policy.entities import EntityStore
 from guardrail.policy.language import Policy
 from guardrail.policy.plan import Plan, Shape
@@ -52,21 +54,35 @@ _MESSAGES: Final = {
 }
 
 
-class Question(NamedTuple):
-    """A call that is known as far as who, what and on what.
+class Question:
+    """A call that is known as far as who, what and on what. Never changed once made.
 
     ``refusal`` is the denial where these alone decide; else `decide` has the answer.
     ``wants`` are the fact sources to ask, each with the names that the policies read.
     """
 
-    snapshot: Snapshot
-    plan: Plan | None = None
-    principal: Principal | None = None
-    subject: Subject | None = None
-    case: Case | None = None
-    resource: Entity | None = None
-    refusal: Decision | None = None
-    wants: tuple[tuple[FactSource, frozenset[str]], ...] = ()
+    __slots__ = (
+        "case", "plan", "principal", "refusal", "resource", "snapshot", "subject", "wants",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        plan: Plan | None = None,
+        principal: Principal | None = None,
+        subject: Subject | None = None,
+        case: Case | None = None,
+        resource: Entity | None = None,
+        refusal: Decision | None = None,
+    ) -> None:
+        self.snapshot = snapshot
+        self.plan = plan
+        self.principal = principal
+        self.subject = subject
+        self.case = case
+        self.resource = resource
+        self.refusal = refusal
+        self.wants: tuple[tuple[FactSource, frozenset[str]], ...] = plan.wants if plan else ()
 
     def __repr__(self) -> str:
         return f"Question(refusal={self.refusal!r}, wants={self.wants!r})"
@@ -78,18 +94,28 @@ class Question(NamedTuple):
         return self.snapshot._decide(self, facts)
 
 
-class Answer(NamedTuple):
-    """A decision, and the values that its obligations may ask for.
+class Answer:
+    """A decision, and the values that its obligations may ask for. Never changed once made.
 
     ``duties`` is what the decision demands, made ready; ``cached`` says that an equal
     question had been answered before.
     """
 
-    decision: Decision
-    question: Question
-    context: Mapping[str, Any]
-    duties: Duties = NO_DUTIES
-    cached: bool = False
+    __slots__ = ("cached", "context", "decision", "duties", "question")
+
+    def __init__(
+        self,
+        decision: Decision,
+        question: Question,
+        context: Mapping[str, Any],
+        duties: Duties = NO_DUTIES,
+        cached: bool = False,
+    ) -> None:
+        self.decision = decision
+        self.question = question
+        self.context = context
+        self.duties = duties
+        self.cached = cached
 
     def __repr__(self) -> str:
         return f"Answer(code={self.decision.code!r}, cached={self.cached})"
@@ -213,7 +239,7 @@ class Snapshot:
             return self._refuse("no_grant", _MESSAGES["no_grant"])
         if case.unknown:
             return self._refuse("unknown_entity", _MESSAGES["unknown_reached"])
-        return Question(self, plan, principal, subject, case, resource, wants=plan.wants)
+        return Question(self, plan, principal, subject, case, resource)
 
     def _is_known(self, resource: Entity) -> bool:
         if self.store.knows(resource):
@@ -289,7 +315,7 @@ class Snapshot:
         if unknown:
             refusal = self._denial("unknown_entity", _MESSAGES["unknown_reached"])
             return Answer(refusal, question, {})
-        verdict = evaluate(case.slice.one_set, handle, case.request, text)
+        verdict = case.slice.evaluate(handle, case.request, text)
         # Without an error all follows from Cedar's decision and reasons, and they are few.
         clean = None if verdict.errors or verdict.lost else (verdict.decision, verdict.reasons)
         found = self._clean.get(clean) if clean is not None else None

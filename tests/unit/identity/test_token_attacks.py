@@ -16,12 +16,15 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from jwt import PyJWS
+from jwt.exceptions import DecodeError
 
 from guardrail.documents import read_toml
 from guardrail.errors import NotAuthenticated
 from guardrail.identity import Providers, read_providers
+from guardrail.identity.tokens import strict_jws
 from guardrail.values import Entity
 
 NOW = 1_800_000_000.0
@@ -445,3 +448,26 @@ def test_no_repr_shows_key_or_claims(providers, keys):
     assert SECRET not in shown
     private = keys["RS256"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     assert private.decode() not in shown
+
+
+# One step of PyJWT's is made quicker: it must be no other, but for padding, which we refuse.
+
+
+@given(st.binary(max_size=40) | st.text("AQgwZz09-_=+/ \n", max_size=12).map(str.encode))
+@example(b"")
+@example(b"A")
+@example(b"QUI=")
+@example(b"QUJ")
+@example(b"QQ\n")
+@example(b"+/+/")
+def test_a_segment_is_decoded_as_pyjwt_decodes_it(segment):
+    assert "_decode_base64url_segment" in vars(PyJWS)  # else the step is not the one it takes
+
+    def outcome(jws):
+        try:
+            return jws._decode_base64url_segment(segment, "payload")
+        except DecodeError:
+            return None
+
+    expected = None if b"=" in segment else outcome(PyJWS)
+    assert outcome(strict_jws()) == expected

@@ -166,11 +166,59 @@ def test_a_slice_has_a_grant_or_has_none(policies, grants):
 
 
 def test_a_slice_holds_no_policy_that_cannot_match():
-    replay = make(*(f'permit (principal == User::"u{n}", action, resource);' for n in range(300)))
+    scope = 'permit (principal == User::"u{n}", action, resource) when {{ context.x }};'
+    replay = make(*(scope.format(n=n) for n in range(300)))
     part = case(replay, principal=Entity("User", "u7")).slice
     assert part.weight == 2
     assert "u7" in str(part.one_set)
     assert "u8" not in str(part.one_set)
+
+
+SCOPES = [
+    ("principal", "action", "resource"),
+    ('principal == User::"ann"', 'action == Action::"view"', 'resource == Doc::"plan"'),
+    ("principal is User", 'action in [Action::"all"]', 'resource in Doc::"shelf"'),
+    ('principal is User in Team::"green"', 'action in Action::"read"', "resource is Doc"),
+]
+
+
+@pytest.mark.parametrize("scope", SCOPES, ids=" ".join)
+@pytest.mark.parametrize("effect", ["permit", "forbid"])
+@pytest.mark.parametrize("clause", ["", "when { true }", "unless { false }"])
+def test_a_permit_that_is_only_a_scope_is_settled_and_no_other_is(scope, effect, clause):
+    part = case(make(f"{effect} ({', '.join(scope)}) {clause};")).slice
+    is_settled = effect == "permit" and not clause
+    assert len(part.settled) == is_settled
+    assert str(part.one_set).count(effect) == (not is_settled)
+
+
+@pytest.mark.parametrize(
+    ("beside", "decision", "others"),
+    [
+        ((), "Allow", 0),
+        (("permit (principal, action, resource) when { context.x };",), "Allow", 1),
+        (("permit (principal, action, resource) when { !context.x };",), "Allow", 0),
+        (("forbid (principal, action, resource);",), "Deny", 1),
+        (("forbid (principal, action, resource) when { context.x };",), "Deny", 1),
+        (("forbid (principal, action, resource) when { !context.x };",), "Allow", 0),
+        (("forbid (principal, action, resource) when { context.y };",), "Allow", 0),
+        (("permit (principal, action, resource) when { context.y };",), "Allow", 0),
+    ],
+)
+def test_what_is_settled_counts_as_if_cedar_had_been_asked(beside, decision, others):
+    replay = make("permit (principal, action, resource is Doc);", *beside)
+    asked = Inquiry(ANN, VIEW, PLAN, {"x": True})
+    told = replay.by_slices(asked, replay.subject(ANN))
+    assert told == replay.by_cedar(asked)
+    assert told.decision == decision
+    assert len(told.reasons) == others + (decision == "Allow")
+
+
+def test_what_cedar_has_no_decision_on_is_not_lifted_by_what_is_settled():
+    part = case(make("permit (principal, action, resource);", "context.x == context.x")).slice
+    request = {**case(make("context.x")).request}
+    verdict = part.evaluate(cedarpy.Entities.from_json_str("[]"), request, '{"x": 1.5}')
+    assert (verdict.decision, verdict.reasons) == ("NoDecision", frozenset())
 
 
 def test_cases_of_one_kind_share_a_slice_and_what_the_resource_reaches():

@@ -1,0 +1,10 @@
+# C declarations for deferred.py, which compiles as it stands: a record is handed in without a lookup.
+
+cdef class DeferredSpans:
+    cdef readonly object _backlog
+    cdef object _failed
+    cdef object _given
+    cdef object _way
+
+    cpdef begin(self, guard, action, function)
+    cpdef end(self, handle, record)

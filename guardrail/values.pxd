@@ -1,0 +1,31 @@
+# C declarations for values.py, which compiles as it stands: fields without a lookup.
+
+cdef class Identity:
+    cdef readonly object principal
+    cdef readonly object provider
+    cdef readonly object issuer
+    cdef readonly object method
+    cdef readonly object mfa
+    cdef readonly object authenticated_at
+    cdef readonly object expires_at
+    cdef readonly object delegated
+    cdef readonly object actor
+
+
+cdef class Obligation:
+    cdef readonly object name
+    cdef readonly object demand
+    cdef readonly object policies
+
+
+cdef class Decision:
+    cdef readonly object allowed
+    cdef readonly object code
+    cdef readonly object policies
+    cdef readonly object obligations
+    cdef readonly object errors
+    cdef readonly object reason
+    cdef readonly object path
+    cdef readonly object message
+    cdef readonly object revision
+    cdef readonly object decision_id

@@ -15,7 +15,7 @@ Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Py
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import PurePath

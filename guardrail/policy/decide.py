@@ -18,11 +18,11 @@ from guardrail.policy.language import Policy
 from guardrail.values import Entity
 
 _NONE: Final[frozenset[str]] = frozenset()
-_ERRED: Final = re.compile(r"error while evaluating policy `(p[0-9]+)`: ")
+_ERRED: Final = re.compile(r"error while evaluating policy `(q[0-9]+)`: ")
 
 
 class Verdict(NamedTuple):
-    """What Cedar said of the one set: its decision, and the policies it names.
+    """What Cedar said of one set: its decision, and the policies it names.
 
     ``lost`` is true where an error named none of our policies: then nothing is certain.
     """
@@ -48,7 +48,10 @@ def evaluate(
     request: Mapping[str, Any],
     context: str,
 ) -> Verdict:
-    """Ask Cedar. ``request`` is made by `request_of`; ``context`` is JSON."""
+    """Ask Cedar, and return what it says of the numbers of a set (`language.as_one_set`).
+
+    ``request`` is made by `request_of`; ``context`` is JSON.
+    """
     result = cedarpy.is_authorized({**request, "context": context}, policies, entities)
     diagnostics = result.diagnostics
     decision, reasons = result.decision.value, frozenset(diagnostics.reasons)
@@ -59,18 +62,26 @@ def evaluate(
     return Verdict(decision, reasons, erred, lost=not all(named))
 
 
-def with_settled(verdict: Verdict, settled: frozenset[str]) -> Verdict:
-    """Return what Cedar would have said, had it been asked of some further permits too.
+def of_policies(
+    verdict: Verdict, keys: Mapping[str, str], settled: frozenset[str] = _NONE
+) -> Verdict:
+    """Return what a verdict on the numbers of a set means for the policies behind them.
 
     Arguments:
-        verdict: on a set without them.
-        settled: their keys. Their scope holds and they have no clause, so each is satisfied
-            and none can err: they lift a denial that no forbid made, and nothing else.
+        verdict: Cedar's.
+        keys: the policy's key by its number. What has none keeps its number, which is no
+            policy's key, and so denies.
+        settled: keys of further permits. Their scope holds and they have no clause, so each
+            is satisfied and none can err: they lift a denial that no forbid made, and
+            nothing else.
     """
-    is_lifted = verdict.decision == "Allow" or (verdict.decision == "Deny" and not verdict.reasons)
-    if not settled or not is_lifted:
-        return verdict
-    return Verdict("Allow", verdict.reasons | settled, verdict.errors, verdict.lost)
+    decision, reasons, errors, lost = verdict
+    reasons = frozenset([keys.get(number, number) for number in reasons])
+    if errors:
+        errors = frozenset([keys.get(number, number) for number in errors])
+    if settled and (decision == "Allow" or (decision == "Deny" and not reasons)):
+        decision, reasons = "Allow", reasons | settled
+    return Verdict(decision, reasons, errors, lost)
 
 
 @dataclass(frozen=True, slots=True)

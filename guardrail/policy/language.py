@@ -11,9 +11,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import cedarpy
 from cedarpy import pst
@@ -37,13 +37,15 @@ _NOT_BUILT_METADATA: Final = frozenset({"mode"})
 
 Kind = Literal["grant", "prohibition", "condition"]
 
+#: An effect as Cedar evaluates it, and the clauses of ``when`` and ``unless``.
+Body: TypeAlias = tuple[Literal["permit", "forbid"], tuple[pst.When | pst.Unless, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """One policy: its ``@id``, what kind it is, where it stands and what it demands.
 
-    ``key`` is the internal id (``p17``) under which Cedar knows it: Cedar's error texts
-    hold values and user-chosen ids, and only the key is read out of them. A link is a
+    ``key`` is the internal id (``p17``) by which a verdict names it. A link is a
     policy too: ``template`` is then the id of its template, ``link`` its own place, and
     ``chunk`` the template's text.
     """
@@ -62,6 +64,16 @@ class Policy:
     def place(self) -> Place:
         """Where the policy begins; of a link, where it is made."""
         return self.link or self.chunk.place
+
+    @property
+    def body(self) -> Body:
+        """What is left to evaluate where the scope holds, with conditions turned round.
+
+        A condition stands as a permit: among the reasons of an allow it is what must be met.
+        The only place that turns an effect; `guardrail.policy.decide` reads the outcome
+        accordingly. Policies that differ in their scopes alone have equal bodies.
+        """
+        return ("forbid" if self.kind == "prohibition" else "permit", self.node.clauses)
 
     @property
     def text_id(self) -> str:
@@ -264,19 +276,16 @@ def _unknown(name: str, place: Place, vocabulary: Vocabulary) -> Fault:
     return Fault("GR104", place, f"@{name} is not an obligation. {hint}")
 
 
-def as_one_set(policies: Iterable[Policy]) -> cedarpy.PolicySet:
-    """Return the set that is evaluated: conditions stand as permits, under safe ids.
+def as_one_set(bodies: Iterable[Body]) -> cedarpy.PolicySet:
+    """Return the set that is evaluated: one policy per body, under its number (``q3``).
 
-    The only place where a condition's effect is turned round; `guardrail.policy.decide`
-    reads the outcome accordingly.
+    They apply to whatever they are asked of: whoever asks has found that the scopes hold.
     """
     nodes = {
-        policy.key: replace(
-            policy.node,
-            id=policy.key,
-            effect="forbid" if policy.kind == "prohibition" else "permit",
-            annotations=pst.FrozenMap(),
+        f"q{number}": pst.Template(
+            f"q{number}", effect, pst.ScopeAny(), pst.ScopeAny(), pst.ScopeAny(), clauses,
+            pst.FrozenMap(),
         )
-        for policy in policies
-    }
+        for number, (effect, clauses) in enumerate(bodies)
+    }  # fmt: skip
     return cedarpy.PolicySet.from_pst(pst.PolicySet({}, nodes, ()))

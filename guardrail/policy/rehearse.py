@@ -8,12 +8,10 @@ process of a reload. Refuses to judge policies: their own tests do.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import product
 from typing import Final
 
 import cedarpy
-from cedarpy import pst
 
 from guardrail.policy.decide import evaluate, request_of
 from guardrail.policy.entities import Entry
@@ -53,15 +51,10 @@ def rehearse(snapshot: Snapshot, *, types: Iterable[str] = ()) -> int:
 
 def _ask_all(policies: Sequence[Policy], action: Entity) -> None:
     """Evaluate every policy of an action, whoever and whatever its scope names."""
-    anybody = [
-        replace(
-            policy, node=replace(policy.node, principal=pst.ScopeAny(), resource=pst.ScopeAny())
-        )
-        for policy in policies
-    ]
     nobody = Entity("guardrail", "rehearsal")
     request = request_of(nobody, action, nobody)
-    evaluate(as_one_set(anybody), cedarpy.Entities.from_json_str("[]"), request, "{}")
+    one_set = as_one_set([policy.body for policy in policies])
+    evaluate(one_set, cedarpy.Entities.from_json_str("[]"), request, "{}")
 
 
 def _fitting(

@@ -22,9 +22,9 @@ from typing import Any, Final, NamedTuple
 
 import cedarpy
 
-from guardrail.policy.decide import Verdict, evaluate, request_of, with_settled
+from guardrail.policy.decide import Verdict, evaluate, of_policies, request_of
 from guardrail.policy.entities import EntityStore, Entry
-from guardrail.policy.language import Policy, as_one_set
+from guardrail.policy.language import Body, Policy, as_one_set
 from guardrail.policy.reads import Access, Reads, applies_to
 from guardrail.policy.recent import Recent
 from guardrail.policy.scope import ScopeIndex, Traits
@@ -53,17 +53,22 @@ class Ground(NamedTuple):
 class Slice:
     """The policies of one action that can match, as one set, and what they can read.
 
-    Most conditions and many grants are a scope and nothing else. Their scope is what has
-    brought them here, so there is nothing left to ask Cedar of them: they are ``settled``.
+    Their scopes are what has brought them here, so Cedar is asked of their bodies alone. Most
+    conditions and many grants have none: they are ``settled``, and there is nothing to ask.
     """
 
-    __slots__ = ("access", "has_grant", "one_set", "settled", "weight")
+    __slots__ = ("_keys", "access", "has_grant", "one_set", "settled", "weight")
 
-    def __init__(self, policies: Sequence[Policy], accesses: Iterable[Access]) -> None:
+    def __init__(
+        self, policies: Sequence[Policy], accesses: Iterable[Access], sets: Recent
+    ) -> None:
         self.weight = len(policies) + 1
-        settled = [each for each in policies if each.kind != "prohibition" and not each.node.clauses]
-        self.settled = frozenset([each.key for each in settled])
-        self.one_set = as_one_set([each for each in policies if each.key not in self.settled])
+        open_ = [each for each in policies if each.kind == "prohibition" or each.node.clauses]
+        self.settled = frozenset([each.key for each in policies]).difference(
+            [each.key for each in open_]
+        )
+        self._keys = {f"q{number}": each.key for number, each in enumerate(open_)}
+        self.one_set = _one_set([each.body for each in open_], sets)
         self.has_grant = any(policy.kind == "grant" for policy in policies)
         self.access = Access()
         for root in ("principal", "action", "resource", "context"):
@@ -74,8 +79,23 @@ class Slice:
     def evaluate(
         self, entities: cedarpy.Entities, request: Mapping[str, Any], context: str
     ) -> Verdict:
-        """Ask Cedar, and say what it means for all of these policies: see `decide.evaluate`."""
-        return with_settled(evaluate(self.one_set, entities, request, context), self.settled)
+        """Ask Cedar once, and say what its answer means for these policies."""
+        verdict = evaluate(self.one_set, entities, request, context)
+        return of_policies(verdict, self._keys, self.settled)
+
+
+def _one_set(bodies: Sequence[Body], sets: Recent) -> cedarpy.PolicySet:
+    """Return the set of some bodies, the same one for equal ones.
+
+    Where each tenant has the same grants on its own models, all share one: it is parsed once,
+    and stays in the machine's caches however many models take turns.
+    """
+    key = tuple(bodies)
+    one_set: cedarpy.PolicySet | None = sets.get(key)
+    if one_set is None:
+        one_set = as_one_set(bodies)
+        sets.put(key, one_set)
+    return one_set
 
 
 def _weight(part: Slice) -> int:
@@ -123,8 +143,8 @@ class Engine:
     """
 
     __slots__ = (
-        "_accesses", "_actions", "_cases", "_grounds", "_indexes", "_numbers", "_shared",
-        "_slices", "_store",
+        "_accesses", "_actions", "_cases", "_grounds", "_indexes", "_numbers", "_sets",
+        "_shared", "_slices", "_store",
     )  # fmt: skip
 
     def __init__(
@@ -142,6 +162,7 @@ class Engine:
             matching = tuple([policy for policy in policies if applies_to(policy, action, groups)])
             self._indexes[action] = (matching, ScopeIndex(matching))
         self._slices: Recent = Recent(_SLICED, weigh=_weight)
+        self._sets: Recent = Recent(_SLICED, weigh=len)
         self._grounds: Recent = Recent(_GROUNDS)
         self._cases: Recent = Recent(_CASES)
         self._shared: Recent = Recent(_CASES)
@@ -249,7 +270,8 @@ class Engine:
             part = self._slices.get((action, numbers))
             if part is None:
                 matching = [policies[number] for number in numbers]
-                part = Slice(matching, [self._accesses[policy.key] for policy in matching])
+                accesses = [self._accesses[policy.key] for policy in matching]
+                part = Slice(matching, accesses, self._sets)
                 self._slices.put((action, numbers), part)
             self._slices.put((action, who, what), part)
         return part

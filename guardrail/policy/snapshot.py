@@ -68,6 +68,7 @@ class Question:
     def __init__(
         self,
         snapshot: Snapshot,
+        *,
         plan: Plan | None = None,
         principal: Principal | None = None,
         subject: Subject | None = None,
@@ -239,7 +240,9 @@ class Snapshot:
             return self._refuse("no_grant", _MESSAGES["no_grant"])
         if case.unknown:
             return self._refuse("unknown_entity", _MESSAGES["unknown_reached"])
-        return Question(self, plan, principal, subject, case, resource)
+        return Question(
+            self, plan=plan, principal=principal, subject=subject, case=case, resource=resource
+        )
 
     def _is_known(self, resource: Entity) -> bool:
         if self.store.knows(resource):

@@ -10,7 +10,10 @@ import pytest
 import guardrail
 from guardrail.policy import slices, snapshot
 from guardrail.policy.decide import Judgement, judge
+from guardrail.policy.snapshot import Answer
+from guardrail.testing import corpus_case
 from guardrail.testing.corpus import main, replay
+from guardrail.values import Decision
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -250,25 +253,17 @@ def test_a_denial_without_a_cause_is_seen(monkeypatch):
     assert set(kinds(CORPUS)) == {"ours"}
 
 
-class Forgetful:
-    def __init__(self, limit):
-        pass
-
-    def get(self, key):
-        return None
-
-    def put(self, key, value):
-        pass
-
-
 def test_a_kept_answer_that_differs_is_seen(monkeypatch):
-    answers = iter(range(10**6))
+    real = corpus_case.ask
 
-    def fickle(*_):
-        return Judgement("no_grant" if next(answers) % 2 else "evaluation_error")
+    def fickle(*asked):
+        answer = real(*asked)
+        if not answer.cached:
+            return answer
+        other = Decision(not answer.decision.allowed, "prohibited")
+        return Answer(other, answer.question, answer.context, answer.duties, True)
 
-    monkeypatch.setattr(snapshot, "judge", fickle)
-    monkeypatch.setattr(snapshot, "Recent", Forgetful)
+    monkeypatch.setattr(corpus_case, "ask", fickle)
     assert "cached" in kinds(CORPUS)
 
 

@@ -18,11 +18,13 @@ cdef class View:
     cdef readonly tuple shape
     cdef readonly object dtype
     cdef readonly object nbytes
+    cdef readonly object data
 
-    __match_args__ = ("kind", "name", "value", "buffer", "shape", "dtype", "nbytes")
+    __match_args__ = ("kind", "name", "value", "buffer", "shape", "dtype", "nbytes", "data")
 
     def __init__(
-        self, kind, name="", value=None, buffer=None, tuple shape not None=(), dtype="", nbytes=0
+        self, kind, name="", value=None, buffer=None, tuple shape not None=(), dtype="", nbytes=0,
+        data=None,
     ):
         self.kind = kind
         self.name = name
@@ -31,6 +33,7 @@ cdef class View:
         self.shape = shape
         self.dtype = dtype
         self.nbytes = nbytes
+        self.data = data
 
     @property
     def rows(self):

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from guardrail._core.terms import dtype_of
 
 #: The kinds of input of which a view can be taken.
-ViewKind: TypeAlias = Literal["tensor", "record", "none"]
+ViewKind: TypeAlias = Literal["tensor", "table", "record", "list", "text", "none"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,8 +24,9 @@ class View:
     very object that was looked at.
 
     Attributes:
-        kind: ``tensor`` (an object with the buffer protocol), ``record`` (a dict) or
-            ``none`` (the call has no guarded input).
+        kind: ``tensor`` (numbers in a buffer), ``table`` (named columns), ``record`` (named
+            fields of plain data), ``list`` (plain data in order, such as messages), ``text``
+            or ``none`` (the call has no guarded input).
         name: the parameter's name, with which paths in errors begin.
         value: the object.
         buffer: the buffer of a tensor, whatever its strides; ``None`` otherwise. It is
@@ -33,7 +34,9 @@ class View:
         shape: the tensor's shape; ``()`` otherwise.
         dtype: numpy's name of the element type (``float32``); ``""`` for a record, and where
             the buffer's format is none of the known numbers.
-        nbytes: bytes of the elements; for a record, an upper estimate in UTF-8.
+        nbytes: bytes of the elements; for plain data and text, an upper estimate in UTF-8.
+        data: what is read in place of ``value`` where that is not plain itself: the columns
+            of a table, the fields of an object; ``None`` where ``value`` is read.
     """
 
     kind: ViewKind
@@ -43,6 +46,7 @@ class View:
     shape: tuple[int, ...] = ()
     dtype: str = ""
     nbytes: int = 0
+    data: Any = None
 
     @property
     def rows(self) -> int:

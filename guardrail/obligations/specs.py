@@ -7,17 +7,14 @@ at load; at a call, `guardrail.obligations.input` asks a spec to check a view.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
-from guardrail.documents import Document
+from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations.record_spec import RecordSection, RecordSpec
 from guardrail.obligations.tensor_spec import TensorSection, TensorSpec
 from guardrail.values import View
-
-_NOT_BUILT: Final = ("table", "text", "messages")
-
 
 class Spec(Protocol):
     """What an input must be. Made at load; frozen."""
@@ -54,14 +51,22 @@ def read_specs(documents: Mapping[str, Document]) -> dict[str, Spec]:
     return specs
 
 
+#: Each kind of spec: the model of its file, and what makes a spec of it.
+_KINDS: Final[Mapping[str, tuple[type[Section], Callable[[str, Any], Spec]]]] = {
+    "tensor": (TensorSection, TensorSpec.from_section),
+    "record": (RecordSection, RecordSpec.from_section),
+}
+_NOT_BUILT: Final = ("table", "text", "messages")
+
+
 def _read_spec(name: str, document: Document) -> Spec:
     kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
-    if kind == "tensor":
-        return TensorSpec.from_section(name, document.parse(TensorSection, code="GR300"))
-    if kind == "record":
-        return RecordSpec.from_section(name, document.parse(RecordSection, code="GR300"))
+    if isinstance(kind, str) and kind in _KINDS:
+        section, make = _KINDS[kind]
+        return make(name, document.parse(section, code="GR300"))
+    known = " or ".join(", ".join(_KINDS).rsplit(", ", 1))
     if isinstance(kind, str) and kind in _NOT_BUILT:
-        message = f"`kind: {kind}` is not built yet in this version. Use tensor or record."
+        message = f"`kind: {kind}` is not built yet in this version. Use {known}."
         raise ConfigurationError.at(document.at("kind"), "GR004", message)
-    message = "`kind` is required, and is tensor or record."
+    message = f"`kind` is required, and is {known}."
     raise ConfigurationError.at(document.at("kind"), "GR300", message)

@@ -14,7 +14,7 @@ from guardrail._core import _view_py, dtype_of
 from tests.parity.conftest import PURE_WAS_CHOSEN
 
 SECRET = "s3cret"
-FIELDS = ("kind", "name", "value", "buffer", "shape", "dtype", "nbytes")
+FIELDS = ("kind", "name", "value", "buffer", "shape", "dtype", "nbytes", "data")
 FOREIGN = ">" if sys.byteorder == "little" else "<"
 
 

@@ -69,7 +69,7 @@ def test_a_view_is_equal_to_itself_alone(kernel):
 
 def test_left_out_fields_are_those_of_no_input(kernel):
     view = kernel.View("none")
-    assert [getattr(view, name) for name in FIELDS] == ["none", "", None, None, (), "", 0]
+    assert [getattr(view, name) for name in FIELDS] == ["none", "", None, None, (), "", 0, None]
     assert (view.rows, view.features) == (1, 1)
     assert kernel.View("record", nbytes=7).nbytes == 7
 

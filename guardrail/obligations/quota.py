@@ -28,12 +28,14 @@ from guardrail.obligations.quota_grammar import (
 )
 from guardrail.obligations.windows import Hit
 from guardrail.ports import Admission, Clock, Unmet, Wait
-from guardrail.values import Clause, Entity, FactValue, Path
+from guardrail.values import Clause, Entity, FactValue, Path, View
 
 if TYPE_CHECKING:
     from guardrail.obligations.quota_store import ClockedStorage
 
 
+#: More than any limit, and so far below 2^63 that counts can be added to it.
+_MOST: Final = 2**62
 #: Principals whose counters' keys are kept at once.
 _REMEMBERED: Final = 4096
 
@@ -97,9 +99,9 @@ def open_storage(document: Document | None, clock: Clock) -> StorageHandle:
 
 
 class Quota:
-    """``@quota("60/minute per principal; 5k/hour")``.
+    """``@quota("60/minute per principal; 5k rows/hour")``.
 
-    All clauses of all matching conditions are kept, and a call takes from all of their
+    Counts calls, or how many rows, bytes or characters of input come with them. All clauses of all matching conditions are kept, and a call takes from all of their
     counters in one step, or from none. A counter belongs to the bundle's name, the policy,
     the limit and the values of its keys, and so survives a reload.
 
@@ -141,7 +143,7 @@ class Quota:
         return texts[0] if len(texts) == 1 else texts
 
     def admit(self, demand: Demand, admission: Admission) -> Wait | None:
-        """Take one call from every counter, or raise `Unmet` and take from none.
+        """Take the call from every counter, or raise `Unmet` and take from none.
 
         Raises with code ``quota_exceeded`` where a limit is spent, blaming the policies
         of all that are, with the seconds until all would let this call pass if nobody
@@ -197,8 +199,12 @@ class Quota:
 def _spent(demand: Demand, waits: list[float]) -> Unmet:
     refusing = [limit for limit, wait in zip(demand, waits, strict=True) if wait]
     wait_s = max(waits)
+    if math.isinf(wait_s):
+        message = f"is less than this call asks for. Send fewer {refusing[0].unit} per call."
+    else:
+        message = "is spent. Call again after `retry_after_s` seconds."
     return Unmet(
-        f"The quota `{refusing[0].text}` is spent. Call again after `retry_after_s` seconds.",
+        f"The quota `{refusing[0].text}` {message}",
         code="quota_exceeded",
         policies=tuple(dict.fromkeys(limit.policy for limit in refusing)),
         retry_after_s=None if math.isinf(wait_s) else wait_s,
@@ -206,7 +212,43 @@ def _spent(demand: Demand, waits: list[float]) -> Unmet:
 
 
 def _hit(limit: Limit, admission: Admission) -> Hit:
-    return Hit(limit.strategy, _key(limit, admission), limit.amount, limit.window_s)
+    amount = 1 if limit.unit == "calls" else min(_weigh(limit, admission.view), _MOST)
+    return Hit(limit.strategy, _key(limit, admission), limit.amount, limit.window_s, amount)
+
+
+def _weigh(limit: Limit, view: View) -> int:
+    """Return how much of a limit's unit an input is; 0 of an empty one."""
+    if limit.unit == "rows" and view.kind in ("tensor", "table"):
+        return view.rows
+    if limit.unit == "rows" and view.kind == "list":
+        return len(view.value)
+    if limit.unit == "rows" and view.kind in ("record", "text"):
+        return 1
+    if limit.unit == "bytes" and view.kind != "none":
+        return view.nbytes
+    if limit.unit == "chars" and view.kind in ("text", "list", "record"):
+        return count_chars(view.value if view.data is None else view.data)
+    arrived = "no input" if view.kind == "none" else f"a {view.kind}"
+    raise Unmet(
+        f"The quota `{limit.text}` counts {limit.unit}, and got {arrived}. Name the guarded "
+        "parameter, or count calls.",
+        policies=(limit.policy,),
+    )
+
+
+def count_chars(data: Any) -> int:
+    """Return how many characters all texts of plain data have; names of fields count not."""
+    chars = 0
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            chars += len(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
+    return chars
 
 
 def _key(limit: Limit, admission: Admission) -> str:

@@ -32,15 +32,15 @@ _DAYS: Final = re.compile(r"([1-9][0-9]{0,2})d")
 _PATH: Final = re.compile(r"(principal|resource|context)((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
 _TIMES: Final = {"": 1, "k": 1_000, "M": 1_000_000}
 _WINDOWS: Final = ("second", "minute", "hour", "day")
-_LATER_UNITS: Final = frozenset(
-    ("rows", "bytes", "chars", "input_tokens", "output_tokens", "tokens", "seconds")
-)
+#: What a limit counts: calls, or how much of an input comes with them.
+UNITS: Final = ("calls", "rows", "bytes", "chars")
+_LATER_UNITS: Final = frozenset(("input_tokens", "output_tokens", "tokens", "seconds"))
 _PRINCIPAL: Final = Path("principal")
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One clause of one policy's ``@quota``: at most ``amount`` calls per window and key.
+    """One clause of one policy's ``@quota``: at most ``amount`` units per window and key.
 
     ``text`` is the clause as it stands. ``keys`` are sorted; none means one counter for
     all. ``prefix`` begins the key of each of its counters, and tells this limit from every
@@ -50,12 +50,13 @@ class Limit:
     policy: str
     text: str
     amount: int
+    unit: str
     window_s: int
     strategy: Strategy
     keys: tuple[Path, ...]
     prefix: str
 
-    #: Whether the principal alone is its key, as of most limits.
+    #: Whether it counts calls and the principal alone is its key, as of most limits.
     counts_principals: bool
 
 
@@ -80,35 +81,38 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
     if found is None:
         raise _fault(
             clause,
-            "expected AMOUNT/WINDOW [per KEY [and KEY]] [using fixed|moving|sliding], "
+            "expected AMOUNT [UNIT]/WINDOW [per KEY [and KEY]] [using fixed|moving|sliding], "
             "with single spaces, and `; ` between clauses",
         )
     amount = _amount(clause, found["amount"])
     unit = found["unit"] or "calls"
     if unit in _LATER_UNITS:
         raise _fault(clause, f"the unit `{unit}` is not built yet; count calls", code="GR004")
-    if unit != "calls":
-        raise _fault(clause, "expected the unit `calls`, or none")
+    if unit not in UNITS:
+        raise _fault(clause, f"expected the unit {', '.join(UNITS)}, or none for calls")
     if found["reserving"]:
         raise _fault(clause, "`reserving` is not built yet; remove it", code="GR004")
-    strategy = _strategy(clause, found["strategy"] or "moving")
+    # A moving window costs time in what it counts: fine for calls, not for bytes.
+    strategy = _strategy(clause, found["strategy"] or ("moving" if unit == "calls" else "sliding"))
     keys = _keys(clause, found["keys"] or "all")
     multiples, granularity = _window(clause, found["window"])
 
     from limits.limits import GRANULARITIES
 
     item = GRANULARITIES[granularity](amount, multiples, namespace="guardrail")
-    parts = (bundle, clause.policy, strategy, *map(str, keys))
+    units = () if unit == "calls" else (unit,)
+    parts = (bundle, clause.policy, strategy, *units, *map(str, keys))
     return Limit(
         policy=clause.policy,
         text=text,
         amount=amount,
+        unit=unit,
         window_s=item.get_expiry(),
         strategy=strategy,
         keys=keys,
         # `limits` joins its parts with a slash: each one says its own length first.
         prefix=item.key_for(len(parts), *map(counted, parts)),
-        counts_principals=keys == (_PRINCIPAL,),
+        counts_principals=keys == (_PRINCIPAL,) and unit == "calls",
     )
 
 

@@ -4,6 +4,7 @@ import enum
 import json
 import threading
 
+import numpy as np
 import pytest
 
 from guardrail.documents import read_toml
@@ -11,7 +12,7 @@ from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.quota import _REMEMBERED, Quota, encode, open_storage
 from guardrail.ports import Admission, Unmet
 from guardrail.testing import FrozenClock
-from guardrail.values import NO_INPUT, Clause, Entity, Identity, Path, Principal, Resource
+from guardrail.values import NO_INPUT, Clause, Entity, Identity, Path, Principal, Resource, View
 
 MODEL = Entity("Model", "tumour")
 
@@ -339,3 +340,76 @@ def test_table_with_the_defaults_opens_the_memory_store(clock):
     text = b'[quota]\nstore = "memory"\nwhen_unavailable = "deny"\n'
     document = read_toml("guardrail.toml", text)
     assert len(open_storage(document.below("quota"), clock).open()) == 0
+
+
+# Units: how much of an input counts.
+
+
+def view_of(kind, value, **rest):
+    return View(kind, "given", value, **rest)
+
+
+TABLE = np.zeros((7, 3))
+VIEWS = {
+    "tensor": view_of("tensor", TABLE, shape=TABLE.shape, nbytes=TABLE.nbytes),
+    "empty": view_of("tensor", TABLE[:0], shape=(0, 3)),
+    "list": view_of("list", [{"role": "user", "content": "\u00fcber"}] * 3, nbytes=90),
+    "record": view_of("record", {"note": ["abc", {"more": "de"}], "age": 3}, nbytes=60),
+    "text": view_of("text", "seven c", nbytes=11),
+    "object": view_of("record", object(), nbytes=9, data={"note": "four"}),
+}
+
+
+def weighed(limit, view):
+    identity = Identity(Principal("User", "ana"))
+    return Admission(identity, view, "predict", MODEL, 0.0, lambda path: None)
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind", "amount"),
+    [
+        ("rows", "tensor", 7), ("rows", "empty", 0), ("rows", "list", 3), ("rows", "record", 1),
+        ("rows", "text", 1), ("bytes", "tensor", 168), ("bytes", "record", 60),
+        ("bytes", "text", 11), ("chars", "text", 7), ("chars", "list", 3 * (4 + 4)),
+        ("chars", "record", 5), ("chars", "object", 4),
+    ],
+)  # fmt: skip
+def test_a_call_takes_as_much_as_its_input_is(quota, unit, kind, amount):
+    demand = quota.parse(clause(f"{max(4 * amount - 1, 1)} {unit}/minute per principal"))
+    for _ in range(3):
+        assert quota.admit(demand, weighed(demand, VIEWS[kind])) is None
+    if amount:
+        assert refusal(quota, demand, weighed(demand, VIEWS[kind])).code == "quota_exceeded"
+
+
+def test_a_call_that_asks_for_more_than_there_ever_is_is_told_so(quota):
+    demand = quota.parse(clause("6 rows/minute"))
+    unmet = refusal(quota, demand, weighed(demand, VIEWS["tensor"]))
+    assert unmet.retry_after_s is None
+    assert "rows per call" in unmet.message
+    assert quota.admit(demand, weighed(demand, VIEWS["text"])) is None  # nothing was taken
+
+
+@pytest.mark.parametrize(
+    ("unit", "view"),
+    [("rows", NO_INPUT), ("bytes", NO_INPUT), ("chars", NO_INPUT), ("chars", VIEWS["tensor"])],
+)
+def test_what_cannot_be_counted_denies(quota, unit, view):
+    demand = quota.parse(clause(f"10 {unit}/minute"))
+    unmet = refusal(quota, demand, weighed(demand, view))
+    assert (unmet.code, unmet.policies) == ("obligation_failed", ("fair-use",))
+
+
+def test_an_input_of_any_size_overflows_no_counter(quota):
+    demand = quota.parse(clause("10 bytes/minute using fixed; 10 bytes/hour"))
+    huge = view_of("tensor", None, shape=(1,), nbytes=2**63 - 1)
+    assert refusal(quota, demand, weighed(demand, huge)).code == "quota_exceeded"
+
+
+def test_units_count_apart_and_slide_by_default(quota):
+    (rows,) = quota.parse(clause("10 rows/minute"))
+    (calls,) = quota.parse(clause("10/minute"))
+    (again,) = quota.parse(clause("10 calls/minute"))
+    assert (rows.strategy, calls.strategy) == ("sliding", "moving")
+    assert calls.prefix == again.prefix
+    assert rows.prefix != quota.parse(clause("10/minute using sliding"))[0].prefix

@@ -20,8 +20,10 @@ from guardrail.flow import (
     finish,
     interrupt,
     leave,
+    pass_on,
     release,
     resume,
+    run_out,
     settle,
 )
 from guardrail.ports import Target, Wait
@@ -98,10 +100,16 @@ def run_generator(
 
 
 def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
-    """Pass items, sent values, thrown exceptions and the end through, as PEP 380 does."""
+    """Pass items, sent values, thrown exceptions and the end through, as PEP 380 does.
+
+    Under obligations an item may leave later, changed, or together with others: what is sent
+    to the last of them, or thrown at any, goes to the model's generator.
+    """
     source: Any = None  # made inside the first step, so that its own context is the model's
     step: Any = None
     argument: Any = None
+    is_over = False
+    value: Any = None
     while True:
         scope = enter(call)
         try:
@@ -110,26 +118,37 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
                 step = source.__next__
             item = step() if step == source.__next__ else step(argument)
         except StopIteration as end:
-            leave(call, scope)
-            finish(call)
-            return end.value
+            is_over, item, value = True, None, end.value
         except BaseException as error:
             leave(call, scope)
             interrupt(call, error)
             raise
         leave(call, scope)
+        step, argument = source.__next__, None
         try:
-            argument = yield item
-        except GeneratorExit as error:
-            try:
-                source.close()
-            finally:
-                interrupt(call, error)
+            pieces = run_out(call, value) if is_over else pass_on(call, item)
+        except Denied:
+            source.close()
             raise
-        except BaseException as error:
-            step, argument = source.throw, error
-        else:
+        for piece in pieces:
+            try:
+                argument = yield piece
+            except GeneratorExit as error:
+                try:
+                    source.close()
+                finally:
+                    interrupt(call, error)
+                raise
+            except BaseException as error:
+                step, argument = source.throw, error
+                break
             step = source.__next__ if argument is None else source.send
+        if is_over:
+            if step == source.throw:  # thrown at what the model's generator no longer knows of
+                interrupt(call, argument)
+                raise argument
+            finish(call)
+            return value
 
 
 def run_async_generator(
@@ -148,6 +167,7 @@ async def _run_async_generator(
     source: Any = None
     step: Any = None
     argument: Any = None
+    is_over = False
     while True:
         scope = enter(call)
         try:
@@ -156,26 +176,37 @@ async def _run_async_generator(
                 step = source.__anext__
             item = await (step() if step == source.__anext__ else step(argument))
         except StopAsyncIteration:
-            leave(call, scope)
-            finish(call)
-            return
+            is_over, item = True, None
         except BaseException as error:
             leave(call, scope)
             interrupt(call, error)
             raise
         leave(call, scope)
+        step, argument = source.__anext__, None
         try:
-            argument = yield item
-        except GeneratorExit as error:
-            try:
-                await source.aclose()
-            finally:
-                interrupt(call, error)
+            pieces = run_out(call, None) if is_over else pass_on(call, item)
+        except Denied:
+            await source.aclose()
             raise
-        except BaseException as error:
-            step, argument = source.athrow, error
-        else:
+        for piece in pieces:
+            try:
+                argument = yield piece
+            except GeneratorExit as error:
+                try:
+                    await source.aclose()
+                finally:
+                    interrupt(call, error)
+                raise
+            except BaseException as error:
+                step, argument = source.athrow, error
+                break
             step = source.__anext__ if argument is None else source.asend
+        if is_over:
+            if step == source.athrow:
+                interrupt(call, argument)
+                raise argument
+            finish(call)
+            return
 
 
 class Enforcement:

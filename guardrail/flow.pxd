@@ -29,6 +29,7 @@ cdef class Call:
     cdef public object cached
     cdef public Duties duties
     cdef public Admission admission
+    cdef public object outlet
     cdef public object handle
     cdef public object error_type
     cdef public bint recorded

@@ -15,7 +15,7 @@ Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Py
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import PurePath
@@ -35,6 +35,7 @@ from guardrail.ports import (
     Unmet,
     Wait,
 )
+from guardrail.streams import Outlet, can_stream, open_outlet
 from guardrail.values import (
     NO_INPUT,
     Decision,
@@ -74,9 +75,9 @@ class Call:
 
     __slots__ = (
         "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
-        "decision_id", "duties", "error_type", "handle", "identity", "met", "now", "parent",
-        "recorded", "resource", "returned_at", "rooms", "snapshot", "stage", "started_at",
-        "target", "value", "view",
+        "decision_id", "duties", "error_type", "handle", "identity", "met", "now", "outlet",
+        "parent", "recorded", "resource", "returned_at", "rooms", "snapshot", "stage",
+        "started_at", "target", "value", "view",
     )  # fmt: skip
 
     def __init__(self, target: Target, value: Any, arguments: Any) -> None:
@@ -102,6 +103,7 @@ class Call:
         self.cached: bool | None = None
         self.duties = NO_DUTIES
         self.admission: Admission | None = None
+        self.outlet: Outlet | None = None
         self.handle: Any = None
         self.error_type = ""
         self.recorded = False
@@ -194,7 +196,10 @@ def _decide(call: Call) -> Wait | None:
             identity, call.view, target.action.id, resource, call.now, answer.value_of
         )
         if target.streams and call.duties.releases:
-            _refuse_stream(call.duties.releases[0][1])
+            for kind, held in call.duties.releases:
+                if not can_stream(kind):
+                    _refuse_stream(held)
+            call.outlet = open_outlet(call.duties.releases, call.admission)
     return None
 
 
@@ -362,8 +367,47 @@ def block(call: Call, message: str) -> Denied:
     return _denied(call, "blocked", Unmet(message, code="output_blocked").denial())
 
 
+def pass_on(call: Call, item: Any) -> Sequence[Any]:
+    """Return what may leave now that a stream has yielded an item; or raise."""
+    outlet = call.outlet
+    if outlet is None:
+        return (item,)
+    call.stage = "release"
+    try:
+        return outlet.pass_on(item)
+    except Exception as fault:
+        _mark_return(call)
+        error = _denial(call, fault)
+    raise _denied(call, "blocked", error)
+
+
+def run_out(call: Call, value: Any) -> Sequence[Any]:
+    """Return what a stream that has ended by itself still held back; or raise.
+
+    Arguments:
+        value: what the generator returned. No filter sees it, so under obligations it may
+            not leave.
+    """
+    _mark_return(call)
+    outlet = call.outlet
+    if outlet is None:
+        return ()
+    call.stage = "release"
+    try:
+        if value is not None:
+            raise Unmet(
+                f"the generator returned a {type(value).__name__} beside what it yielded. "
+                "Yield it, or return nothing.",
+                code="output_blocked",
+            )
+        return outlet.finish()
+    except Exception as fault:
+        error = _denial(call, fault)
+    raise _denied(call, "blocked", error)
+
+
 def finish(call: Call) -> None:
-    """A stream has ended by itself; nothing was held back."""
+    """A stream has ended by itself, and all that may leave has left."""
     _mark_return(call)
     conclude(call, "released")
 

@@ -101,9 +101,10 @@ def open_storage(document: Document | None, clock: Clock) -> StorageHandle:
 class Quota:
     """``@quota("60/minute per principal; 5k rows/hour")``.
 
-    Counts calls, or how many rows, bytes or characters of input come with them. All clauses of all matching conditions are kept, and a call takes from all of their
-    counters in one step, or from none. A counter belongs to the bundle's name, the policy,
-    the limit and the values of its keys, and so survives a reload.
+    Counts calls, or how many rows, bytes or characters of input come with them. All clauses of
+    all matching conditions are kept, and a call takes from all of their counters in one step,
+    or from none. A counter belongs to the bundle's name, the policy, the limit and the values
+    of its keys, and so survives a reload.
 
     Arguments:
         bundle: the bundle's name.

@@ -332,9 +332,12 @@ class Snapshot:
 
     def _duties(self, decision: Decision) -> Duties:
         held = [(self.obligations[each.name], each) for each in decision.obligations]
+        idle = {name for kind, _ in held for name in getattr(kind, "subsumes", ())}
         return Duties(
             admits=tuple([pair for pair in held if pair[0].on_admit]),
-            releases=tuple([pair for pair in held if pair[0].on_release]),
+            releases=tuple(
+                [pair for pair in held if pair[0].on_release and pair[1].name not in idle]
+            ),
             names=tuple([each.name for _, each in held]),
             errors=tuple([error.policy for error in decision.errors]),
         )

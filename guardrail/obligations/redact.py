@@ -1,0 +1,246 @@
+"""The obligation `redact`: personal data, secrets and tricks are cut out of what leaves.
+
+Owns the annotation, how two demands join, and where in an output texts stand. What a kind is
+and where it begins and ends is `guardrail.detectors`'. Refuses outputs in which a text could
+hide from it. Numbers pass: a number is no text, whatever its digits are. Comes last but for
+`sign`, so that nothing after it brings a text back.
+
+Streams are filtered as they pass: a piece leaves when nothing that may follow could make it
+part of a match.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from guardrail.detectors import Redactor, Scanner, StreamRedactor, expand
+from guardrail.errors import ConfigurationError
+from guardrail.obligations.plain import map_plain
+from guardrail.ports import Admission, Unmet, Wait
+from guardrail.streams import TextFilter
+from guardrail.values import Clause, Path
+
+#: What becomes of a match, from what tells least to what tells most.
+STYLES: Final = ("block", "drop", "label", "hash")
+
+_CLAUSE: Final = re.compile(
+    r"(?P<kinds>[a-z0-9_]+(?:, [a-z0-9_]+)*)(?: as (?P<style>[a-z]+))?(?: on (?P<columns>.+))?"
+)
+_COLUMN: Final = re.compile(r"[^\s,;][^,;]{0,198}[^\s,;]|[^\s,;]")
+
+
+class Rule(NamedTuple):
+    """One kind, in one field or column (``""``: everywhere), and what becomes of it."""
+
+    kind: str
+    column: str
+    style: str
+
+
+Demand = tuple[Rule, ...]
+
+
+class Redact:
+    """``@redact("email, phone as label; secrets as block on reply")``.
+
+    Demands unite: each kind is cut wherever either side cuts it, in the way that tells less.
+
+    Arguments:
+        key: what marks of the style ``hash`` are made with; a fresh one where it is left out,
+            so that marks can be compared within one process only.
+    """
+
+    __slots__ = ("_key", "_ready")
+
+    name = "redact"
+    on_admit = False
+    on_release = True
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self._key = key if key is not None else os.urandom(32)
+        self._ready: dict[tuple[Demand, str], tuple[_Stage, ...]] = {}
+
+    def parse(self, clause: Clause) -> Demand:
+        """Return the rules; raise `ConfigurationError` at the clause's place."""
+        rules: Demand = ()
+        for text in clause.argument.split("; "):
+            rules = self.merge(rules, _rules(clause, text))
+        return rules
+
+    def reads(self, demand: Demand) -> tuple[Path, ...]:  # noqa: ARG002
+        """Return no path: the demand names kinds and columns."""
+        return ()
+
+    def merge(self, one: Demand, other: Demand) -> Demand:
+        """Return the rules of both sides; of two for one kind and column, what tells less."""
+        styles: dict[tuple[str, str], str] = {}
+        for rule in (*one, *other):
+            place = (rule.kind, rule.column)
+            styles[place] = _stricter(styles.get(place, rule.style), rule.style)
+        return tuple(sorted(Rule(*place, style) for place, style in styles.items()))
+
+    def describe(self, demand: Demand) -> list[str]:
+        """Return one clause for each rule, sorted."""
+        return [
+            f"{kind} as {style}" + (f" on {column}" if column else "")
+            for kind, column, style in demand
+        ]
+
+    def admit(self, demand: Demand, admission: Admission) -> Wait | None:  # noqa: ARG002
+        """Do nothing: the output is not there yet."""
+        return None
+
+    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+        """Return a copy of ``output`` without what the demand names.
+
+        Takes texts, numbers, records (mappings, dataclasses, models of pydantic's), lists and
+        tuples of these, numeric arrays and arrays of fixed strings, and tables of pandas,
+        polars and pyarrow. Raises `Unmet` (``output_blocked``) for anything else, and where a
+        kind is found that is to be blocked.
+        """
+        return map_plain(output, partial(self._change, demand), name=self.name)
+
+    def stream(self, demand: Demand, admission: Admission) -> TextFilter | None:  # noqa: ARG002
+        """Return a filter for one call's text. Columns play no part: a stream is one text."""
+        everywhere = self.merge((), tuple(rule._replace(column="") for rule in demand))
+        stages = self._stages(everywhere, "")
+        return _Filter([stage.stream() for stage in stages]) if stages else None
+
+    def _change(self, demand: Demand, text: str, column: str) -> str:
+        for stage in self._stages(demand, column):
+            text = stage.cut(text)
+        return text
+
+    def _stages(self, demand: Demand, column: str) -> tuple[_Stage, ...]:
+        """Return what is done to the texts of a column: found once per demand and column."""
+        named = column if any(rule.column == column for rule in demand) else ""
+        stages = self._ready.get((demand, named))
+        if stages is None:
+            styles: dict[str, str] = {}
+            for kind, where, style in demand:
+                if where in ("", named):
+                    styles[kind] = _stricter(styles.get(kind, style), style)
+            by_style = {
+                style: tuple(sorted(kind for kind, own in styles.items() if own == style))
+                for style in STYLES
+            }
+            stages = tuple(
+                _Stage(kinds, style, self._key) for style, kinds in by_style.items() if kinds
+            )
+            if len(self._ready) >= _LIMIT_READY:
+                self._ready = {}
+            self._ready[demand, named] = stages
+        return stages
+
+
+#: Demands and columns of which it is remembered what they come to.
+_LIMIT_READY: Final = 512
+
+
+class _Stage:
+    """The kinds of one style, ready to be cut."""
+
+    __slots__ = ("_kinds", "_redactor", "_scanner")
+
+    def __init__(self, kinds: Sequence[str], style: str, key: bytes) -> None:
+        self._kinds = kinds
+        self._scanner = Scanner(kinds) if style == "block" else None
+        self._redactor = Redactor(kinds, "label" if style == "block" else style, key)
+
+    def cut(self, text: str) -> str:
+        """Return the text without these kinds, or raise where one is found that blocks."""
+        if self._scanner is None:
+            return self._redactor.redact(text)[0]
+        found = self._scanner.kinds_in(text)
+        if found:
+            raise _blocking(found)
+        return text
+
+    def stream(self) -> TextFilter:
+        """Return a filter of one stream."""
+        stream = StreamRedactor(self._redactor)
+        return stream if self._scanner is None else _Blocking(stream, self._kinds)
+
+
+class _Blocking:
+    """A stream in which nothing may be cut: it ends where something would be."""
+
+    __slots__ = ("_kinds", "_stream")
+
+    def __init__(self, stream: StreamRedactor, kinds: Sequence[str]) -> None:
+        self._stream = stream
+        self._kinds = kinds
+
+    def feed(self, text: str) -> str:
+        return self._checked(self._stream.feed(text))
+
+    def close(self) -> str:
+        return self._checked(self._stream.close())
+
+    def _checked(self, text: str) -> str:
+        if self._stream.cuts:
+            raise _blocking(self._kinds)
+        return text
+
+
+class _Filter:
+    """Several filters of one text, one behind the other."""
+
+    __slots__ = ("_stages",)
+
+    def __init__(self, stages: Sequence[Any]) -> None:
+        self._stages = stages
+
+    def feed(self, text: str) -> str:
+        """See `TextFilter`."""
+        for stage in self._stages:
+            text = stage.feed(text)
+        return text
+
+    def close(self) -> str:
+        """See `TextFilter`."""
+        text = ""
+        for stage in self._stages:
+            text = (stage.feed(text) if text else "") + stage.close()
+        return text
+
+
+def _blocking(kinds: Any) -> Unmet:
+    return Unmet(
+        f"@redact: the output holds {' or '.join(sorted(kinds))}, which may not leave. Keep it "
+        "out of what the model returns.",
+        code="output_blocked",
+    )
+
+
+def _stricter(one: str, other: str) -> str:
+    return min(one, other, key=STYLES.index)
+
+
+def _rules(clause: Clause, text: str) -> Demand:
+    found = _CLAUSE.fullmatch(text)
+    if found is None:
+        raise _fault(clause, "expected KINDS [as STYLE] [on COLUMNS], with single spaces")
+    style = found["style"] or "label"
+    if style not in STYLES:
+        raise _fault(clause, f"expected a style of {', '.join(sorted(STYLES))}")
+    columns = found["columns"].split(", ") if found["columns"] else [""]
+    if any(column and not _COLUMN.fullmatch(column) for column in columns):
+        raise _fault(clause, "expected COLUMNS as names, with a comma and a space between them")
+    try:
+        kinds = expand(found["kinds"].split(", "))
+    except ValueError as error:
+        complaint = str(error)
+    else:
+        return tuple(Rule(kind, column, style) for kind in kinds for column in columns)
+    raise _fault(clause, complaint.rstrip("."))
+
+
+def _fault(clause: Clause, message: str) -> ConfigurationError:
+    return ConfigurationError.at(clause.place, "GR109", f"@redact: {message}.")
+
+

@@ -1,9 +1,11 @@
-"""`guardrail demo`: a real classifier behind the shipped bundle, asked by all sorts of callers.
+"""`guardrail demo`: two models behind the shipped bundles, asked by all sorts of callers.
 
-Owns the demonstration: it trains a model on the Wisconsin breast-cancer data, guards it by
-``policies/clinical_scoring``, plays every scene of `guardrail.cli.scenes`, and compares what
-came of it with what should. Refuses to pass when one outcome is another than expected. It
-stands above the public API and uses nothing below it.
+Owns the demonstration. First it trains a classifier on the Wisconsin breast-cancer data, guards
+it by ``policies/clinical_scoring`` and plays every scene of `guardrail.cli.scenes`; then, where
+``policies/support_replies`` stands beside it, those of the assistant of
+`guardrail.cli.helpdesk`, which streams. It compares what came of each with what should. Refuses
+to pass when one outcome is another than expected. It stands above the public API and uses
+nothing below it.
 """
 
 from __future__ import annotations
@@ -12,15 +14,22 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from guardrail import Guard
+from guardrail.cli.helpdesk import HelpDesk
 from guardrail.cli.hospital import Hospital
-from guardrail.cli.scenes import Outcome, play
+from guardrail.cli.scenes import Outcome, Scene, hospital_scenes, play
 from guardrail.errors import ConfigurationError
+from guardrail.testing import Recorder
 
 BUNDLE: Final = Path("policies", "clinical_scoring")
+#: The second act's bundle, by its name beside the first one's.
+SUPPORT: Final = "support_replies"
 
 
 def run(format: Literal["text", "json"], *, bundle: Path | None = None) -> int:
@@ -47,17 +56,35 @@ def run(format: Literal["text", "json"], *, bundle: Path | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="guardrail-demo-") as scratch:
         copy = Path(scratch, "bundle")
         shutil.copytree(folder, copy)
+        beside = folder.parent / SUPPORT
         try:
             hospital = Hospital.open(copy)
+            desk = HelpDesk.open(beside) if (beside / "guardrail.toml").is_file() else None
         except ConfigurationError as error:
-            return _unable(f"The bundle at {folder} does not load.\n{error}")
-        outcomes = play(hospital)
-    accuracy = _accuracy(hospital, outcomes)
+            return _unable(f"The bundle does not load.\n{error}")
+        acts = [Act(hospital.guard, hospital.tape, hospital_scenes(hospital), hospital.callers())]
+        if desk is not None:
+            acts.append(Act(desk.guard, desk.tape, desk.scenes(), desk.callers()))
+        for act in acts:
+            act.outcomes = play(act.scenes, act.callers, act.tape)
+    accuracy = _accuracy(hospital, acts[0].outcomes)
     if format == "json":
-        print(json.dumps(_report(hospital, outcomes, accuracy), indent=2))  # noqa: T201
+        reports = [_report(act) for act in acts]
+        print(json.dumps({**reports[0], "accuracy": accuracy, "acts": reports[1:]}, indent=2))  # noqa: T201
     else:
-        _print_table(hospital, outcomes, accuracy)
-    return 0 if all(outcome.holds for outcome in outcomes) else 1
+        _print_tables(acts, accuracy)
+    return 0 if all(outcome.holds for act in acts for outcome in act.outcomes) else 1
+
+
+@dataclass(slots=True)
+class Act:
+    """One guard with those who call it, what they ask, and what came of it."""
+
+    guard: Guard
+    tape: Recorder
+    scenes: list[Scene]
+    callers: Mapping[str, Callable[[], AbstractContextManager[Any]]]
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 def find_bundle(bundle: Path | None = None) -> Path | None:
@@ -84,22 +111,37 @@ def _accuracy(hospital: Hospital, outcomes: Sequence[Outcome]) -> float:
     return float("nan")
 
 
-def _report(hospital: Hospital, outcomes: Sequence[Outcome], accuracy: float) -> dict[str, Any]:
-    guard = hospital.guard
+def _report(act: Act) -> dict[str, Any]:
+    guard, records = act.guard, act.tape.records
     return {
         "bundle": guard.name,
         "version": guard.version,
         "revision": guard.revision,
-        "backend": hospital.tape.records[-1].backend,
-        "records": len(hospital.tape.records),
-        "accuracy": accuracy,
-        "calls": [outcome.as_json() for outcome in outcomes],
+        "backend": records[-1].backend,
+        "records": len(records),
+        "calls": [outcome.as_json() for outcome in act.outcomes],
     }
 
 
-def _print_table(hospital: Hospital, outcomes: Sequence[Outcome], accuracy: float) -> None:
-    from rich import box
+def _print_tables(acts: Sequence[Act], accuracy: float) -> None:
     from rich.console import Console
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    for act in acts:
+        console.print(_table(act.outcomes))
+        guard, records = act.guard, act.tape.records
+        console.print(
+            f"{guard.name} {guard.version}, revision {guard.revision[:12]}, "
+            f"{records[-1].backend} core, {len(records)} records: one per call"
+        )
+    console.print(f"accuracy {accuracy:.1%} on held-out patients, through the guard, as auditor")
+    outcomes = [outcome for act in acts for outcome in act.outcomes]
+    held = sum(outcome.holds for outcome in outcomes)
+    console.print(f"{held} of {len(outcomes)} outcomes as expected")
+
+
+def _table(outcomes: Sequence[Outcome]) -> Any:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -117,13 +159,4 @@ def _print_table(hospital: Hospital, outcomes: Sequence[Outcome], accuracy: floa
         because = ", ".join(outcome.policies)
         cells = (scene.who, scene.asks, Text(word, style), because, outcome.gets)
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
-    guard, tape = hospital.guard, hospital.tape
-    held = sum(outcome.holds for outcome in outcomes)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    console.print(
-        f"{guard.name} {guard.version}, revision {guard.revision[:12]}, "
-        f"{tape.records[-1].backend} core, {len(tape.records)} records: one per call"
-    )
-    console.print(f"accuracy {accuracy:.1%} on held-out patients, through the guard, as auditor")
-    console.print(f"{held} of {len(outcomes)} outcomes as expected")
+    return table

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from guardrail import GuardrailError
 from guardrail.cli.hospital import Hospital, Service
+from guardrail.testing import Recorder
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One call, and what must come of it.
 
-    ``who`` is one of `Hospital.callers`; ``ask`` makes the call; ``code`` is ``allow`` or the
+    ``who`` is one of the callers; ``ask`` makes the call; ``code`` is ``allow`` or the
     code of the denial; ``by`` is the policy that must have decided, empty for none; ``path``
     is the place that a denial must name; ``fits`` judges what was released.
     """
@@ -63,7 +65,9 @@ class Outcome:
 
     @property
     def gets(self) -> str:
-        """What the caller got, for display: shape and first row, or what to mend."""
+        """What the caller got, for display: a text, shape and first row, or what to mend."""
+        if isinstance(self.output, str):
+            return self.output
         if self.is_allowed:
             row = " ".join(str(round(score, 4)) for score in self.output[0].tolist())
             return f"{self.output.shape} [{row}]"
@@ -74,7 +78,9 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as plain JSON data; a score that was cut is null."""
         got: dict[str, Any] | None = None
-        if self.is_allowed:
+        if isinstance(self.output, str):
+            got = {"text": self.output}
+        elif self.is_allowed:
             row = [None if math.isnan(score) else score for score in self.output[0].tolist()]
             got = {"shape": list(self.output.shape), "first_row": row}
         return {
@@ -91,11 +97,20 @@ class Outcome:
         }
 
 
-def play(hospital: Hospital) -> list[Outcome]:
-    """Play every scene, in order, and return what came of each."""
-    callers = hospital.callers()
+def play(
+    scenes: Iterable[Scene],
+    callers: Mapping[str, Callable[[], AbstractContextManager[Any]]],
+    tape: Recorder,
+) -> list[Outcome]:
+    """Play every scene, in order, and return what came of each.
+
+    Arguments:
+        scenes: what is asked.
+        callers: how each of those who ask comes to act as somebody, if at all.
+        tape: where the records of the guard go.
+    """
     outcomes = []
-    for scene in scenes(hospital):
+    for scene in scenes:
         try:
             with callers[scene.who]():
                 output = scene.ask()
@@ -106,14 +121,14 @@ def play(hospital: Hospital) -> list[Outcome]:
         except ValueError:  # the model's own: the guard let through what can't be scored
             outcome = Outcome(scene, "raised")
         else:
-            granting = hospital.tape.records[-1].policies
+            granting = tape.records[-1].policies
             outcome = Outcome(scene, "allow", granting, output=output)
         outcomes.append(outcome)
     return outcomes
 
 
-def scenes(hospital: Hospital) -> list[Scene]:
-    """Return the scenes in the order in which they are to be played."""
+def hospital_scenes(hospital: Hospital) -> list[Scene]:
+    """Return the hospital's scenes in the order in which they are to be played."""
     import numpy as np
 
     service, patients = Service(hospital), hospital.patients

@@ -384,9 +384,7 @@ def pass_on(call: Call, item: Any) -> Sequence[Any]:
 def run_out(call: Call, value: Any) -> Sequence[Any]:
     """Return what a stream that has ended by itself still held back; or raise.
 
-    Arguments:
-        value: what the generator returned. No filter sees it, so under obligations it may
-            not leave.
+    No filter sees what the generator returned, ``value``: under obligations it may not leave.
     """
     _mark_return(call)
     outlet = call.outlet

@@ -248,14 +248,20 @@ class Guard:
             facts: facts for ``context.app``, or a callable of the arguments that gives them.
 
         Raises:
-            ConfigurationError: at decoration, for what can't be wrapped, and for an action
-                that the schema does not declare.
+            ConfigurationError: at decoration, for what can't be wrapped, for an action that
+                the schema does not declare, and where its policies demand of an output what
+                the output that they declare can't meet.
         """
+        from guardrail.bundle import unfit
+
         deed = self._action(action)
         snapshot = self._snapshot
         if deed not in snapshot.schema.actions:
             known = ", ".join(sorted(str(known) for known in snapshot.plans))
             raise ConfigurationError(f"The schema declares no {deed}; it has {known}.")
+        complaint = unfit(snapshot.demands_on(deed), snapshot.obligations)
+        if complaint:
+            raise ConfigurationError(complaint)
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
 
         def make_target(function: Callable[..., Any], streams: bool) -> Target:

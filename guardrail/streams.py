@@ -15,7 +15,6 @@ from typing import Any, Final, Protocol
 from guardrail.ports import Admission, ObligationType, Unmet
 from guardrail.values import Obligation
 
-
 #: Items without a text that wait for the text before them.
 LIMIT_WAITING: Final = 16
 

@@ -8,66 +8,75 @@ each is met. Each obligation is an object with the interface of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from guardrail.documents import Document
 from guardrail.obligations.input import Input
+from guardrail.obligations.label_only import LabelOnly
+from guardrail.obligations.mask import Mask
+from guardrail.obligations.output import Output, unfit
+from guardrail.obligations.output_spec import read_output_specs
 from guardrail.obligations.quota import Quota, QuotaSettings, StorageHandle, open_storage
+from guardrail.obligations.redact import Redact
 from guardrail.obligations.rounding import Round
 from guardrail.obligations.specs import read_specs
 from guardrail.obligations.top_k import TopK
 from guardrail.ports import Clock, ObligationType
+from guardrail.values import View
 
 __all__ = [
     "NOT_BUILT",
     "Input",
+    "LabelOnly",
+    "Mask",
+    "Output",
     "Quota",
     "QuotaSettings",
+    "Redact",
     "Round",
     "StorageHandle",
     "TopK",
     "open_storage",
     "standard",
+    "unfit",
 ]
 
 #: Obligations that the language has and this version has not: a load error that says so.
-NOT_BUILT: Final = frozenset(
-    (
-        "output",
-        "concurrency",
-        "deadline",
-        "label_only",
-        "mask",
-        "redact",
-        "noise",
-        "sign",
-        "audit",
-    )
-)
+NOT_BUILT: Final = frozenset(("concurrency", "deadline", "noise", "sign", "audit"))
 
 
 def standard(
     *,
     specs_documents: Mapping[str, Document],
+    output_documents: Mapping[str, Document] | None = None,
     bundle: str,
     clock: Clock,
+    take_view: Callable[[Any, str], View],
     storage: StorageHandle | None = None,
 ) -> tuple[ObligationType, ...]:
     """Return the obligations of this version, for one bundle.
 
     Arguments:
         specs_documents: the parsed ``inputs/*.yaml``, by the name of their spec.
+        output_documents: likewise the parsed ``outputs/*.yaml``.
         bundle: the bundle's name, under which quotas are counted.
         clock: the injected clock.
+        take_view: looks at an output as at an input, within the bundle's bounds.
         storage: the quota store, from `open_storage`; keep it over reloads, for it holds
             the counters. ``None``: a new memory store.
 
     Raises `ConfigurationError` where a spec is not valid.
     """
+    outputs = read_output_specs(output_documents or {})
+    classes = {name: spec.classes for name, spec in outputs.items() if spec.classes}
     return (
         Quota(bundle=bundle, storage=storage or open_storage(None, clock)),
         Input(read_specs(specs_documents)),
+        Output(outputs, take_view),
+        Mask(),
+        LabelOnly(classes),
         TopK(),
         Round(),
+        Redact(),
     )

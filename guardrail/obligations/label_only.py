@@ -34,6 +34,8 @@ class LabelOnly:
     name = "label_only"
     on_admit = False
     on_release = True
+    #: Kinds of output on which it can be met.
+    outputs: ClassVar[frozenset[str]] = frozenset(("tensor", "record", "list"))
     #: Obligations that have nothing left to do where this one is met.
     subsumes: ClassVar[frozenset[str]] = frozenset(("top_k", "round", "noise"))
 
@@ -141,7 +143,9 @@ def label_array(values: Any) -> Any:
     if not values.shape[-1]:
         return np.full(values.shape[:-1], -1, dtype=np.int64)
     is_nan = np.isnan(values)
-    labels = np.where(is_nan, -np.inf, values).argmax(axis=-1) if is_nan.any() else values.argmax(-1)
+    labels = (
+        np.where(is_nan, -np.inf, values).argmax(axis=-1) if is_nan.any() else values.argmax(-1)
+    )
     # A row of minus infinities and NaN: the first that is no NaN is meant.
     labels = np.where(
         np.take_along_axis(is_nan, np.expand_dims(labels, -1), -1)[..., 0],

@@ -9,7 +9,7 @@ outputs, so that what is hidden is seen by nothing after it.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.frames import frame_kind, hide_columns
@@ -34,6 +34,8 @@ class Mask:
     name = "mask"
     on_admit = False
     on_release = True
+    #: Kinds of output on which it can be met.
+    outputs: ClassVar[frozenset[str]] = frozenset(("tensor", "table", "record", "list"))
 
     def parse(self, clause: Clause) -> frozenset[str]:
         """Return the names; raise `ConfigurationError` at the clause's place."""

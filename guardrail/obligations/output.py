@@ -10,12 +10,12 @@ A stream is checked as it passes, as one text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.output_spec import OutputSpec
-from guardrail.ports import Admission, Unmet, Wait
+from guardrail.ports import Admission, ObligationType, Unmet, Wait
 from guardrail.streams import Carrier, TextFilter
 from guardrail.values import Clause, Path, View
 
@@ -69,6 +69,10 @@ class Output:
         """Return the spec's name, or a sorted list where there are several."""
         names = sorted(demand)
         return names[0] if len(names) == 1 else names
+
+    def kinds(self, demand: frozenset[str]) -> dict[str, str]:
+        """Return the kind of output that each spec demanded describes."""
+        return {name: self._specs[name].kind for name in demand}
 
     def admit(self, demand: frozenset[str], admission: Admission) -> Wait | None:  # noqa: ARG002
         """Do nothing: the output is not there yet."""
@@ -174,3 +178,29 @@ def _misfit(name: str, message: str, path: str) -> Unmet:
         code="output_blocked",
         path=path,
     )
+
+
+def unfit(demands: Iterable[tuple[str, str, Any]], types: Mapping[str, ObligationType]) -> str:
+    """Say which demand can't be met on the output that another one declares; ``""`` for none.
+
+    Arguments:
+        demands: what the policies of one action can demand: policy, obligation and demand.
+        types: the obligations by name. One that has ``outputs`` can be met on these kinds only.
+    """
+    demands = list(demands)
+    declared = {
+        spec: kind
+        for _, name, demand in demands
+        if isinstance(types[name], Output)
+        for spec, kind in types[name].kinds(demand).items()  # type: ignore[attr-defined]
+    }
+    for policy, name, _ in demands:
+        fitting = getattr(types[name], "outputs", None)
+        for spec, kind in sorted(declared.items()):
+            if fitting is not None and kind not in fitting:
+                return (
+                    f"@{name} of {policy} can never be met: outputs/{spec}.yaml says that the "
+                    f"output is a {kind}. Remove one of the two, or give them to actions of "
+                    "their own."
+                )
+    return ""

@@ -13,7 +13,7 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from guardrail.errors import ConfigurationError
 from guardrail.ports import Admission, Unmet, Wait
@@ -31,6 +31,8 @@ class OutputFilter(ABC):
     name: str
     on_admit = False
     on_release = True
+    #: Kinds of output on which it can be met.
+    outputs: ClassVar[frozenset[str]] = frozenset(("tensor", "record", "list"))
 
     @abstractmethod
     def parse(self, clause: Clause) -> int:

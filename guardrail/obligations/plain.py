@@ -71,6 +71,8 @@ def map_plain(
         change: returns the new text for a text and the name of the nearest field around it,
             which is empty outside of all.
         name: the obligation's, for the refusal.
+        column: the name of the field around ``output``; empty at the top.
+        depth: how deep ``output`` stands; 0 at the top.
 
     Raises `Unmet` (``output_blocked``) for anything else, where a field's own name would be
     changed, and where it nests deeper than `LIMIT_DEPTH`.

@@ -242,5 +242,3 @@ def _rules(clause: Clause, text: str) -> Demand:
 
 def _fault(clause: Clause, message: str) -> ConfigurationError:
     return ConfigurationError.at(clause.place, "GR109", f"@redact: {message}.")
-
-

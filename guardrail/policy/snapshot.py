@@ -19,7 +19,7 @@ from guardrail.policy.decide import Judgement, judge
 from guardrail.policy.entities import EntityStore
 from guardrail.policy.language import Policy
 from guardrail.policy.plan import Plan, Shape
-from guardrail.policy.reads import Access
+from guardrail.policy.reads import Access, applies_to
 from guardrail.policy.recent import Recent, plain_key
 from guardrail.policy.schema import CedarType, Schema
 from guardrail.policy.slices import Case, Engine
@@ -405,6 +405,16 @@ class Snapshot:
             accepted = self.schema.accepts(action, asked, type_name, in_set=in_set)
             self._entity_types.put(key, accepted)
         return accepted
+
+    def demands_on(self, action: Entity) -> tuple[tuple[str, str, Any], ...]:
+        """Return what the policies of an action can demand: policy, obligation and demand."""
+        groups = self.schema.actions.get(action, frozenset())
+        return tuple(
+            (policy.id, name, demand)
+            for policy in self.policies
+            if policy.demands and applies_to(policy, action, groups)
+            for name, demand in policy.demands
+        )
 
     def describe(self, decision: Decision) -> dict[str, Any]:
         """Return a decision as JSON data: what ``guardrail decide --format json`` prints."""

@@ -120,8 +120,7 @@ def test_a_refused_piece_ends_the_stream_and_the_model(protect, recorder):
 
     got = []
     with pytest.raises(OutputBlocked) as caught:
-        for piece in reply():
-            got.append(piece)
+        got.extend(reply())
     assert (got, ended) == (["A"], [1])
     assert caught.value.policies == ("dashes",)
     assert outcomes(recorder) == [("blocked", "output_blocked")]
@@ -190,8 +189,7 @@ def test_what_the_model_raises_ends_the_stream_without_what_was_held(protect, re
 
     got = []
     with pytest.raises(KeyError):
-        for piece in reply():
-            got.append(piece)
+        got.extend(reply())
     assert got == ["A"]
     assert outcomes(recorder) == [("raised", "allow")]
 

@@ -11,7 +11,9 @@ from guardrail.obligations.label_only import LabelOnly
 from guardrail.ports import Unmet
 from guardrail.values import Clause
 
-LABEL = LabelOnly({"scores": ["malignant", "benign"], "same": ("malignant", "benign"), "abc": "abc"})
+LABEL = LabelOnly(
+    {"scores": ["malignant", "benign"], "same": ("malignant", "benign"), "abc": "abc"}
+)
 NAN = float("nan")
 
 

@@ -33,6 +33,7 @@ _Way: TypeAlias = tuple["_Way", Step] | None
 Measured: TypeAlias = tuple[int, int, int, tuple[Step, ...], type | None]
 
 _CONTAINERS: Final = frozenset((dict, list, tuple))
+_LEAVES: Final = frozenset((str, int, float, bool, type(None)))
 
 
 def measure(value: Any, max_depth: int, max_bytes: int, max_nodes: int) -> Measured:
@@ -68,23 +69,26 @@ def measure(value: Any, max_depth: int, max_bytes: int, max_nodes: int) -> Measu
                     return NOT_A_NAME, nbytes, nodes, _steps(way), type(key)
                 nbytes += _text_bytes(key)
             kind = type(item)
-            if kind is str:
-                nbytes += _text_bytes(item)
-            elif kind is int:
-                bits = item.bit_length()
-                if bits > LIMIT_INTEGER_BITS:
-                    return TOO_LONG, nbytes, nodes, (), None
-                nbytes += bits // 3 + 4  # a digit holds more than three bits
-            elif kind is float or kind is bool or item is None:
-                nbytes += 26  # the longest repr of a float, with its separators
-            elif kind in _CONTAINERS:
+            if kind in _CONTAINERS:
                 nbytes += 4
                 pending.append((item, depth + 1, (way, key)))
-            else:
+            elif kind not in _LEAVES:
                 return NOT_PLAIN, nbytes, nodes, _steps((way, key)), kind
+            elif kind is int and item.bit_length() > LIMIT_INTEGER_BITS:
+                return TOO_LONG, nbytes, nodes, (), None
+            else:
+                nbytes += _leaf_bytes(item, kind)
             if nbytes > max_bytes:
                 return TOO_LARGE, nbytes, nodes, (), None
     return OK, nbytes, nodes, (), None
+
+
+def _leaf_bytes(item: Any, kind: type) -> int:
+    if kind is str:
+        return _text_bytes(item)
+    if kind is int:
+        return int(item.bit_length()) // 3 + 4  # a digit holds more than three bits
+    return 26  # the longest repr of a float, with its separators
 
 
 def _text_bytes(text: str) -> int:

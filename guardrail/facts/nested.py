@@ -91,20 +91,24 @@ def reader_of(kind: type) -> Reader | str | None:
         return "Its attributes are made by code of its own: pass a dict of its fields."
     if any(base is not object and not base.__flags__ & _HEAP_TYPE for base in mro):
         return "It is more than its fields: pass a dict of them."
-    held = _find(mro, "__dict__")
+    held: Any = _find(mro, "__dict__")
     if held is not _ABSENT and type(held) is not GetSetDescriptorType:
         return "Its attributes are made by code of its own: pass a dict of its fields."
     fields: list[tuple[str, _Get | None]] = []
     for name in names:
-        found = _find(mro, name)
+        found: Any = _find(mro, name)
         if type(found) is MemberDescriptorType:
             fields.append((name, found.__get__))
         elif found is not _ABSENT and _is_descriptor(type(found)):
             return "A descriptor stands in place of a field: pass a dict of its fields."
         else:
             fields.append((name, None))
-    extra = _attributes_of(BaseModel)["__pydantic_extra__"].__get__ if is_model else None
-    return Reader(None if held is _ABSENT else held.__get__, tuple(fields), extra)
+    slot: Any = _attributes_of(BaseModel)["__pydantic_extra__"] if is_model else None
+    return Reader(
+        None if held is _ABSENT else held.__get__,
+        tuple(fields),
+        None if slot is None else slot.__get__,
+    )
 
 
 def _find(mro: tuple[type, ...], name: str) -> Any:
@@ -128,12 +132,14 @@ def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> 
     Arguments:
         value: an object, or a dict, a list or a tuple.
         reader_for: says how objects of a type are read.
-        max_depth, max_nodes: as for `guardrail._core.measure`.
+        max_depth: containers within containers, as for `guardrail._core.measure`.
+        max_nodes: the most keys and values, all levels together.
 
     Returns the code (`OK`, `TOO_DEEP` or `TOO_MANY`) and the data. What can't be unfolded
     stands in it as it was, for `measure` to refuse with its path.
     """
     root: list[Any] = [value]
+    tuples: list[tuple[Any, Any, list[Any]]] = []
     pending: list[tuple[Any, Any, Any, int]] = [(value, root, 0, 1)]
     nodes = 0
     while pending:
@@ -148,9 +154,13 @@ def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> 
             return TOO_MANY, None
         copy: Any = items.copy() if type(items) is dict else list(items)
         into[key] = copy
+        if type(items) is tuple:
+            tuples.append((into, key, copy))
         for at, below in copy.items() if type(copy) is dict else enumerate(copy):
             if type(below) not in _LEAVES:
                 pending.append((below, copy, at, depth + 1))
+    for into, key, copy in reversed(tuples):  # the inner ones first: each is filled by then
+        into[key] = tuple(copy)
     return OK, root[0]
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -40,6 +40,7 @@ from guardrail.values import View
 _LIMIT_KNOWN: Final = 512
 #: A dict whose first value is one of these is no table.
 _PLAIN: Final = frozenset((str, int, float, bool, type(None), dict, list, tuple))
+_UNSET: Final = "Give each field a value, or pass a dict of them."
 
 #: How inputs of a type are looked at.
 _TENSOR: Final = 0
@@ -103,7 +104,7 @@ class Viewer:
             return self._take_unfolded("record", value, name)
         if route == _TABLE:
             return self._read_table(value, name)
-        _refuse(name, kind, known[1])
+        raise _refusal(name, kind, known[1])
 
     def _learn(self, kind: Any) -> tuple[int, Any]:
         """Return how objects of a type are looked at, and remember it."""
@@ -125,27 +126,27 @@ class Viewer:
         if view is None:  # outside the handler: the exporter's error may hold a value
             view = _exchange(value, name)
         if view is None:
-            _refuse(name, type(value), _advice(type(value)))
+            raise _refusal(name, type(value), _advice(type(value)))
         if not view.dtype:
             advice = "Convert its elements to numbers in native byte order."
-            _refuse(name, type(value), advice)
+            raise _refusal(name, type(value), advice)
         shape, nbytes = view.shape, view.nbytes
         rows = shape[0] if shape else 0
         if nbytes > self.input_bytes:
-            _stop(name, f"{self.input_bytes} bytes")
+            raise _excess(name, f"{self.input_bytes} bytes")
         if rows > self.input_rows:
-            _stop(name, f"{self.input_rows} rows")
+            raise _excess(name, f"{self.input_rows} rows")
         if len(shape) > self.input_depth:
-            _stop(name, f"{self.input_depth} axes")
+            raise _excess(name, f"{self.input_depth} axes")
         return view
 
     def _take_text(self, value: Any, name: str) -> View:
         # in constant time, and before any character is read: four bytes is the most of each
         nbytes = len(value) if value.isascii() else 4 * len(value)
         if nbytes > self.input_bytes:
-            _stop(name, f"{self.input_bytes} bytes")
+            raise _excess(name, f"{self.input_bytes} bytes")
         if find_character(value, SURROGATE)[1] >= 0:
-            _refuse(name, str, "A lone surrogate stands in it.", what="text that is Unicode")
+            raise _refusal(name, str, "A lone surrogate stands in it.", what="text that is Unicode")
         return View("text", name, value, nbytes=nbytes)
 
     def _take_dict(self, value: Any, name: str) -> View:
@@ -163,9 +164,9 @@ class Viewer:
         if numpy is None or not value:
             return False
         if len(value) > self.input_nodes:
-            _stop(name, f"{self.input_nodes} keys and values")
+            raise _excess(name, f"{self.input_nodes} keys and values")
         array = getattr(numpy, "ndarray", None)
-        return all([type(item) is array for item in value.values()])
+        return all(type(item) is array for item in value.values())
 
     def _read_table(self, value: Any, name: str) -> View:
         view: View = tables().read_table(value, name, self._bounds)
@@ -180,37 +181,41 @@ class Viewer:
             return View(view_kind, name, value, nbytes=nbytes)
         if code == NOT_PLAIN and isinstance(self._reader_for(kind), Reader):
             return self._take_unfolded(view_kind, value, name)
-        self._refuse_plain(code, steps, kind, name)
+        raise self._misfit(code, steps, kind, name)
 
     def _take_unfolded(self, view_kind: Any, value: Any, name: str) -> View:
         """Measure the fields of an object, or what holds some, as the dicts that they are."""
         code, data = unfold(value, self._reader_for, self.input_depth, self.input_nodes)
         if code != OK:
-            self._refuse_plain(code, (), None, name)
+            raise self._misfit(code, (), None, name)
         if data is value:  # the outermost object's own fields can't be read
-            _refuse(name, type(value), "Give each field a value, or pass a dict of them.")
+            raise _refusal(name, type(value), _UNSET)
         code, nbytes, _, steps, kind = measure(
             data, self.input_depth, self.input_bytes, self.input_nodes
         )
         if code != OK:
-            self._refuse_plain(code, steps, kind, name)
+            raise self._misfit(code, steps, kind, name)
         return View(view_kind, name, value, nbytes=nbytes, data=data)
 
-    def _refuse_plain(self, code: int, steps: tuple[str | int, ...], kind: Any, name: str) -> NoReturn:
-        """Raise for what `measure` found."""
+    def _misfit(self, code: int, steps: tuple[str | int, ...], kind: Any, name: str) -> Unmet:
+        """Return the refusal of what `measure` found."""
         if code == NOT_PLAIN:
             reader = self._reader_for(kind)
-            advice = reader if isinstance(reader, str) else _advice(kind)
-            _refuse(path_of(name, steps), kind, advice, what="plain Python data")
+            if isinstance(reader, Reader):  # it could not be unfolded
+                reader = _UNSET
+            advice = reader or _advice(kind)
+            return _refusal(path_of(name, steps), kind, advice, what="plain Python data")
         if code == NOT_A_NAME:
-            _refuse(path_of(name, steps), kind, "Name each field by text.", what="a key as text")
+            return _refusal(
+                path_of(name, steps), kind, "Name each field by text.", what="a key as text"
+            )
         if code == TOO_DEEP:
-            _stop(name, f"{self.input_depth} levels of containers")
+            return _excess(name, f"{self.input_depth} levels of containers")
         if code == TOO_MANY:
-            _stop(name, f"{self.input_nodes} keys and values")
+            return _excess(name, f"{self.input_nodes} keys and values")
         if code == TOO_LONG:
-            _stop(name, f"{LIMIT_INTEGER_BITS} bits in an integer")
-        _stop(name, f"{self.input_bytes} bytes")
+            return _excess(name, f"{LIMIT_INTEGER_BITS} bits in an integer")
+        return _excess(name, f"{self.input_bytes} bytes")
 
 
 def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
@@ -295,13 +300,13 @@ def _advice(kind: Any) -> str:
     return "Pass an array of numbers, text, or dicts and lists of plain Python data."
 
 
-def _refuse(
+def _refusal(
     path: str, kind: Any, advice: str, *, what: str = "a tensor, a table, a record, a list or text"
-) -> NoReturn:
+) -> Unmet:
     message = f"{path}: expected {what}; got {kind.__name__}. {advice}"
-    raise Unmet(message, code="input_rejected", path=path)
+    return Unmet(message, code="input_rejected", path=path)
 
 
-def _stop(name: str, limit: str) -> NoReturn:
+def _excess(name: str, limit: str) -> Unmet:
     message = f"{name}: expected no more than {limit}; got more. Send less per call."
-    raise Unmet(message, code="too_large", path=name)
+    return Unmet(message, code="too_large", path=name)

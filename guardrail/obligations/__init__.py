@@ -9,7 +9,7 @@ each is met. Each obligation is an object with the interface of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guardrail.documents import Document
 from guardrail.obligations.input import Input
@@ -18,6 +18,9 @@ from guardrail.obligations.rounding import Round
 from guardrail.obligations.specs import read_specs
 from guardrail.obligations.top_k import TopK
 from guardrail.ports import Clock, ObligationType
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = [
     "NOT_BUILT",
@@ -53,21 +56,23 @@ def standard(
     bundle: str,
     clock: Clock,
     storage: StorageHandle | None = None,
+    models: Mapping[str, type[BaseModel]] | None = None,
 ) -> tuple[ObligationType, ...]:
     """Return the obligations of this version, for one bundle.
 
     Arguments:
-        specs_documents: the parsed ``inputs/*.yaml``, by the name of their spec.
+        specs_documents: the parsed files below ``inputs/``, by the name of their spec.
         bundle: the bundle's name, under which quotas are counted.
         clock: the injected clock.
         storage: the quota store, from `open_storage`; keep it over reloads, for it holds
             the counters. ``None``: a new memory store.
+        models: the application's pydantic models, by the name of their spec.
 
     Raises `ConfigurationError` where a spec is not valid.
     """
     return (
         Quota(bundle=bundle, storage=storage or open_storage(None, clock)),
-        Input(read_specs(specs_documents)),
+        Input(read_specs(specs_documents, models or {})),
         TopK(),
         Round(),
     )

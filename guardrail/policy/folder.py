@@ -142,8 +142,11 @@ def _misplaced(name: str) -> Iterator[Fault]:
     elif name != "links.yaml" and PurePosixPath(name).name in ("links.yaml", "links.yml"):
         message = "Only links.yaml, at the top of the bundle, is read. Rename or move the file."
         yield Fault("GR001", Place(name), message)
-    elif top == "inputs" and not name.endswith(".yaml"):
-        message = "Only inputs/NAME.yaml is read. Rename the file, or move it elsewhere."
+    elif top == "inputs" and not name.endswith((".yaml", ".json")):
+        message = (
+            "Only inputs/NAME.yaml and inputs/NAME.json are read. Rename the file, or move it"
+            " elsewhere."
+        )
         yield Fault("GR001", Place(name), message)
 
 

@@ -84,13 +84,13 @@ def reader_of(kind: type) -> Reader | str | None:
         names = tuple(field.name for field in dataclasses.fields(kind))
     else:
         return None
+    if any(base is not object and not base.__flags__ & _HEAP_TYPE for base in mro):
+        return "It is more than its fields: pass a dict of them."
     own_code = _find(mro, "__getattr__") is not (
         _attributes_of(BaseModel).get("__getattr__", _ABSENT) if is_model else _ABSENT
     )
     if own_code or _find(mro, "__getattribute__") is not object.__getattribute__:
         return "Its attributes are made by code of its own: pass a dict of its fields."
-    if any(base is not object and not base.__flags__ & _HEAP_TYPE for base in mro):
-        return "It is more than its fields: pass a dict of them."
     held: Any = _find(mro, "__dict__")
     if held is not _ABSENT and type(held) is not GetSetDescriptorType:
         return "Its attributes are made by code of its own: pass a dict of its fields."

@@ -42,6 +42,9 @@ _LIMIT_KNOWN: Final = 512
 _PLAIN: Final = frozenset((str, int, float, bool, type(None), dict, list, tuple))
 _UNSET: Final = "Give each field a value, or pass a dict of them."
 
+#: The machine's own memory, as DLPack numbers devices.
+_CPU: Final = 1
+
 #: How inputs of a type are looked at.
 _TENSOR: Final = 0
 _TEXT: Final = 1
@@ -285,8 +288,12 @@ def _exchange(value: Any, name: str) -> View | None:
     try:
         import numpy
 
+        if value.__dlpack_device__()[0] != _CPU:  # asked first: another one would have to wait
+            return None
         view = look(numpy.from_dlpack(value), name)
-    except (ImportError, TypeError, ValueError, BufferError, RuntimeError, AttributeError):
+    except (
+        ImportError, TypeError, ValueError, BufferError, RuntimeError, AttributeError, LookupError,
+    ):  # fmt: skip
         return None
     return View("tensor", name, value, view.buffer, view.shape, view.dtype, view.nbytes)
 

@@ -150,7 +150,7 @@ class Viewer:
             raise _excess(name, f"{self.input_bytes} bytes")
         if find_character(value, SURROGATE)[1] >= 0:
             raise _refusal(name, str, "A lone surrogate stands in it.", what="text that is Unicode")
-        return View("text", name, value, nbytes=nbytes)
+        return View("text", name, value, None, (), "", nbytes)
 
     def _take_dict(self, value: Any, name: str) -> View:
         if self._holds_arrays(value, name):
@@ -181,7 +181,7 @@ class Viewer:
             value, self.input_depth, self.input_bytes, self.input_nodes
         )
         if code == OK:
-            return View(view_kind, name, value, nbytes=nbytes)
+            return View(view_kind, name, value, None, (), "", nbytes)
         if code == NOT_PLAIN and isinstance(self._reader_for(kind), Reader):
             return self._take_unfolded(view_kind, value, name)
         raise self._misfit(code, steps, kind, name)

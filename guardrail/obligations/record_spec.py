@@ -214,11 +214,10 @@ class Rule:
 
     def _blame_record(self, record: dict[str, Any], path: str, blamed: Blamed) -> None:
         for name, rule in self._fields:
-            below = f"{path}.{name}" if name.isidentifier() else f'{path}["{name}"]'
-            if name in record:
-                rule.blame(record[name], below, blamed)
-            else:
-                blamed.add(below, _NAMES[_KINDS[rule._kind]], "no such field")
+            if name not in record:
+                blamed.add(_below(path, name), _NAMES[_KINDS[rule._kind]], "no such field")
+            elif not rule.is_met(record[name]):
+                rule.blame(record[name], _below(path, name), blamed)
         names = [name for name, _ in self._fields]
         if not self._allows_extra and not record.keys() <= set(names):
             blamed.add(path, f"no fields but {', '.join(names) or 'none'}", "others")
@@ -321,6 +320,10 @@ class RecordSpec:
         if not self._rule.is_met(record):
             self._rule.blame(record, view.name, blamed)
             blamed.refuse(view.name)
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if name.isidentifier() else f'{path}["{name}"]'
 
 
 def _limit(count: int | None) -> int:

@@ -223,7 +223,7 @@ def test_both_find_the_same_character(text, classes, times):
     assert _nested.find_character(long, classes) == _nested_py.find_character(long, classes)
 
 
-@pytest.mark.parametrize("filler", ["a", "é", "日", "🙂", "’", "\u2800", "\U000e1000"])
+@pytest.mark.parametrize("filler", ["a", "é", "日", "🙂", "\u2019", "\u2800", "\U000e1000"])
 def test_a_megabyte_of_any_text_takes_no_longer_than_50_ms(kernel, filler):
     text = filler * 1_000_000
     took = []

@@ -21,7 +21,7 @@ from guardrail._core.terms import OK, TOO_DEEP, TOO_MANY
 _LEAVES: Final = frozenset((str, int, float, bool, type(None)))
 #: ``Py_TPFLAGS_HEAPTYPE``: the type was made at run time, by a class statement for instance.
 _HEAP_TYPE: Final = 1 << 9
-_ABSENT: Final = object()
+_ABSENT: Final[Any] = object()
 
 # The type's own slots, past whatever a metaclass says of them.
 _mro_of: Final = type.__dict__["__mro__"].__get__

@@ -79,12 +79,16 @@ _KINDS: Final[Mapping[str, tuple[type[Section], Callable[[str, Any], Spec]]]] = 
 _NOT_BUILT: Final = ("table",)
 
 
+def _known(kind: str) -> tuple[type[Section], Callable[[str, Any], Spec]]:
+    return _KINDS[kind]
+
+
 def _read_spec(name: str, document: Document) -> Spec:
     if document.file.endswith(".json"):
         return JsonSchemaSpec.from_document(name, document)
     kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
     if isinstance(kind, str) and kind in _KINDS:
-        section, make = _KINDS[kind]
+        section, make = _known(kind)
         return make(name, document.parse(section, code="GR300"))
     known = " or ".join(", ".join(_KINDS).rsplit(", ", 1))
     if isinstance(kind, str) and kind in _NOT_BUILT:

@@ -52,6 +52,7 @@ _LIST: Final = 2
 _OBJECT: Final = 3
 _TABLE: Final = 4
 _REFUSED: Final = 5
+_AS_TENSOR: Final[tuple[int, Any]] = (_TENSOR, None)
 
 
 class Bounds(Section):
@@ -96,9 +97,9 @@ class Viewer:
         known = self._known.get(kind)
         if known is None:
             known = self._learn(kind)
-        route = known[0]
-        if route == _TENSOR:
+        if known is _AS_TENSOR:  # by identity: the way of most calls
             return self._take_tensor(value, name)
+        route = known[0]
         if route == _TEXT:
             return self._take_text(value, name)
         if route == _LIST:
@@ -253,7 +254,7 @@ def _route(kind: Any) -> tuple[int, Any]:
     reader = reader_of(kind)
     if reader is not None:
         return (_REFUSED if isinstance(reader, str) else _OBJECT), reader
-    return (_TABLE if _is_table(kind) else _TENSOR), None
+    return (_TABLE, None) if _is_table(kind) else _AS_TENSOR
 
 
 def _is_table(kind: type) -> bool:

@@ -48,10 +48,13 @@ _KNOWN: Final = _ONE | _SEVERAL | _NAMED | _OTHER
 class JsonSchemaSpec:
     """What an input must be by a JSON Schema. Made by `from_document`."""
 
-    __slots__ = ("_failure", "_validator", "name")
+    __slots__ = ("_failure", "_properties", "_validator", "name")
 
-    def __init__(self, name: str, validator: Any, failure: type[Exception]) -> None:
+    def __init__(
+        self, name: str, validator: Any, failure: type[Exception], properties: frozenset[str]
+    ) -> None:
         self.name = name
+        self._properties = properties
         self._validator = validator
         self._failure = failure
 
@@ -62,7 +65,8 @@ class JsonSchemaSpec:
         Raises `ConfigurationError` (``GR300``) where it is no schema of draft 2020-12 that
         stands by itself, and where jsonschema-rs is not installed.
         """
-        faults = tuple(_faults(document))
+        properties: set[str] = set()
+        faults = tuple(_faults(document, properties))
         if faults:
             raise ConfigurationError(faults=faults)
         if find_spec("jsonschema_rs") is None:
@@ -81,7 +85,7 @@ class JsonSchemaSpec:
         except (ValueError, TypeError) as error:  # its own error is a ValueError
             where = tuple(getattr(error, "instance_path", ()))
         else:
-            return cls(name, validator, jsonschema_rs.ValidationError)
+            return cls(name, validator, jsonschema_rs.ValidationError, frozenset(properties))
         at = ".".join(str(step) for step in where) or "the file"
         message = f"`{at}` is not valid in JSON Schema 2020-12, or names what the file lacks."
         raise ConfigurationError.at(document.at(*where), "GR300", message)
@@ -106,7 +110,8 @@ class JsonSchemaSpec:
         except (ValueError, TypeError):
             keyword = "its schema"
         if keyword:  # outside the handlers: the validator's error holds the value
-            refuse(path_of(view.name, steps), f"what its schema demands ({keyword})", "another")
+            path = path_of(view.name, steps, self._properties)
+            refuse(path, f"what its schema demands ({keyword})", "another")
 
 
 def _keyword(schema_path: Any) -> str:
@@ -128,8 +133,8 @@ def _retrieve(uri: str) -> NoReturn:
     raise ValueError("a reference leads out of the file")
 
 
-def _faults(document: Document) -> Iterator[Fault]:
-    """Yield what a schema has that can't be taken at its word."""
+def _faults(document: Document, properties: set[str]) -> Iterator[Fault]:
+    """Yield what a schema has that can't be taken at its word; gather the properties it names."""
     if not isinstance(document.data, Mapping):
         message = "A JSON Schema in a bundle is an object. `true` would let everything through."
         yield Fault("GR300", document.at(), message)
@@ -150,6 +155,8 @@ def _faults(document: Document) -> Iterator[Fault]:
                 pending.extend(((*at, index), item) for index, item in enumerate(value))
             elif key in _NAMED and isinstance(value, Mapping):
                 pending.extend(((*at, name), item) for name, item in value.items())
+                if key == "properties":
+                    properties.update(value)
 
 
 def _problem(key: str, value: Any) -> str:

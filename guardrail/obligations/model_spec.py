@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import fields, is_dataclass
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -33,13 +34,14 @@ class ModelSpec:
     Raises `ConfigurationError` where it is no model.
     """
 
-    __slots__ = ("_model", "name")
+    __slots__ = ("_fields", "_model", "name")
 
     def __init__(self, name: str, model: type[BaseModel]) -> None:
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise ConfigurationError(f"models: {name} must be a class that is a pydantic model.")
         self.name = name
         self._model = model
+        self._fields = _fields_below(model)
 
     def check(self, view: View) -> None:
         """Raise `Unmet` (``input_rejected``) with the place and the rule that is not met."""
@@ -56,7 +58,30 @@ class ModelSpec:
             named = rule if _RULE.fullmatch(rule) else "its rule"
             more = f" ({count} errors in all)" if count > 1 else ""
             expected = f"what {self._model.__name__} demands ({named})"
-            refuse(path_of(view.name, steps), expected, f"another{more}")
+            refuse(path_of(view.name, steps, self._fields), expected, f"another{more}")
+
+
+def _fields_below(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of all fields of a model and of those within: what a path may show."""
+    names: set[str] = set()
+    seen: set[int] = set()
+    pending: list[Any] = [model]
+    while pending:
+        kind = pending.pop()
+        if id(kind) in seen:
+            continue
+        seen.add(id(kind))
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names.update(kind.model_fields)
+            for field in kind.model_fields.values():
+                aliases = (field.alias, field.validation_alias)
+                names.update(alias for alias in aliases if isinstance(alias, str))
+                pending.append(field.annotation)
+        elif isinstance(kind, type) and is_dataclass(kind):
+            names.update(field.name for field in fields(kind))
+            pending.extend(field.type for field in fields(kind))
+        pending.extend(get_args(kind))
+    return frozenset(names)
 
 
 def read_models(models: Mapping[str, type[BaseModel]]) -> dict[str, ModelSpec]:

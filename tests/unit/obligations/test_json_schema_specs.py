@@ -96,7 +96,7 @@ class TestCalls:
 
     def test_a_key_that_may_be_data_stays_out_of_the_path(self):
         spec = read('{"additionalProperties": {"type": "integer"}}')
-        assert refusal(spec, {f"{SECRET} of alice": "x"}).path == "visit[...]"
+        assert refusal(spec, {SECRET: "x"}).path == "visit[...]"
 
     def test_lists_and_text_have_schemas_as_well(self):
         spec = read('{"type": "array", "items": {"type": "integer"}}')
@@ -110,7 +110,7 @@ class TestCalls:
             def validate(self, value):
                 raise ValueError(SECRET)
 
-        spec = json_schema_spec.JsonSchemaSpec("visit", Broken(), KeyError)
+        spec = json_schema_spec.JsonSchemaSpec("visit", Broken(), KeyError, frozenset())
         assert "(its schema)" in refusal(spec, {"age": 1}).message
 
 

@@ -83,7 +83,7 @@ def test_what_is_valid_passes_and_stays_as_it_is(value):
         ({"age": 3, "weight": -1.0}, "visit.weight", "(its rule)"),
         ({"age": 3, "beds": (ONE, {"number": SECRET})}, "visit.beds[1].number", "(int_type)"),
         ({"age": 3, "beds": [{"number": 1}]}, "visit.beds", "(tuple_type)"),
-        ({"age": 3, "more": {f"{SECRET} of alice": "x"}}, "visit.more[...]", "(int_type)"),
+        ({"age": 3, "more": {SECRET: "x"}}, "visit.more[...]", "(int_type)"),
         (Visit.model_construct(**{**FULL, "age": SECRET}), "visit.age", "(int_type)"),
         (Visit.model_construct(**{**FULL, "age": 131}), "visit.age", "(less_than_equal)"),
     ],

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from guardrail import _core, facts, obligations
 from guardrail.audit import AuditSettings, Trail, open_sink, read_audit
-from guardrail.documents import Document, Section, read_toml, read_yaml
-from guardrail.errors import ConfigurationError, Fault
+from guardrail.documents import Document, Section, read_json, read_toml, read_yaml
+from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.flow import in_order
 from guardrail.identity import ActingAs, Providers, current, read_providers
@@ -36,6 +36,9 @@ from guardrail.policy import (
 )
 from guardrail.ports import Clock, FactSource, ObligationType, Recording, Rooms, Sink
 from guardrail.values import Identity, Principal
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 S = TypeVar("S", bound=Section)
 T = TypeVar("T")
@@ -127,6 +130,7 @@ def load_bundle(
     storage: StorageHandle | None = None,
     own_facts: Sequence[FactSource] = (),
     own_obligations: Sequence[ObligationType] = (),
+    own_models: Mapping[str, type[BaseModel]] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Bundle:
     """Return the bundle of a folder, or raise `ConfigurationError` with every fault.
@@ -137,6 +141,7 @@ def load_bundle(
         storage: the quota store to go on with; ``None`` opens the one that is configured.
         own_facts: the application's own fact sources, beside ours.
         own_obligations: its own obligation types.
+        own_models: its own pydantic models, each a spec of inputs by this name.
         environ: where secrets named by the bundle are looked up; the process's by default.
     """
     folder = source if isinstance(source, Folder) else read_folder(Path(source))
@@ -168,10 +173,13 @@ def load_bundle(
     types = faults.gather(
         lambda: (
             *obligations.standard(
-                specs_documents=_read_specs(folder, faults),
+                specs_documents=_read_specs(folder, "inputs", faults),
+                output_documents=_read_specs(folder, "outputs", faults),
+                take_view=Viewer(bounds or Bounds()).take,
                 bundle=bundle.name if bundle is not None else "",
                 clock=clock,
                 storage=store,
+                models=own_models,
             ),
             *own_obligations,
         )
@@ -207,12 +215,18 @@ def _parse(document: Document | None, model: type[S]) -> S:
     return model() if document is None else document.parse(model)
 
 
-def _read_specs(folder: Folder, faults: _Faults) -> dict[str, Document]:
-    documents = {}
-    for file, raw in folder.named(".yaml", below="inputs"):
-        document = faults.gather(partial(read_yaml, file, raw))
-        if document is not None:
-            documents[Path(file).stem] = document
+def _read_specs(folder: Folder, below: str, faults: _Faults) -> dict[str, Document]:
+    documents: dict[str, Document] = {}
+    for suffix, read in ((".yaml", read_yaml), (".json", read_json)):
+        for file, raw in folder.named(suffix, below=below):
+            name = Path(file).stem
+            if name in documents:
+                message = f"{documents[name].file} has this name, too. Rename one of them."
+                faults.found.append(Fault("GR300", Place(file), message))
+                continue
+            document = faults.gather(partial(read, file, raw))
+            if document is not None:
+                documents[name] = document
     return documents
 
 

@@ -21,6 +21,8 @@ from guardrail.values import Decision, Entity, FactValue, Principal
 from guardrail.wrapper import AUTO, Auto, guarded_parameter, wrap
 
 if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
+    from pydantic import BaseModel
+
     from guardrail.audit import Trail
     from guardrail.bundle import Bundle, Furnished
     from guardrail.identity import ActingAs
@@ -91,6 +93,7 @@ class Guard:
         tracer_provider: Any = None,
         facts: Sequence[FactSource] = (),
         obligations: Sequence[ObligationType] = (),
+        models: Mapping[str, type[BaseModel]] | None = None,
     ) -> Guard:
         """Load the bundle in a folder and return its guard.
 
@@ -101,6 +104,8 @@ class Guard:
             tracer_provider: for those spans; the global one by default.
             facts: the application's own fact sources, beside the standard ones.
             obligations: its own obligation types.
+            models: its own pydantic models: ``@input("NAME")`` holds the input to the one of
+                this name, strictly, and the function gets what came.
 
         Raises:
             ConfigurationError: with every fault of the bundle, each with file and line.
@@ -109,9 +114,15 @@ class Guard:
         from guardrail.reload import Origin
 
         used = clock or SystemClock()
-        origin = Origin(Path(path).absolute(), used, tuple(facts), tuple(obligations))
+        origin = Origin(
+            Path(path).absolute(), used, tuple(facts), tuple(obligations), dict(models or {})
+        )
         bundle = load_bundle(
-            path, clock=used, own_facts=origin.facts, own_obligations=origin.obligations
+            path,
+            clock=used,
+            own_facts=origin.facts,
+            own_obligations=origin.obligations,
+            own_models=origin.models,
         )
         return cls(bundle, clock=used, sinks=sinks, tracer_provider=tracer_provider, origin=origin)
 
@@ -252,7 +263,7 @@ class Guard:
                 the schema does not declare, and where its policies demand of an output what
                 the output that they declare can't meet.
         """
-        from guardrail.bundle import unfit
+        from guardrail.obligations import unfit
 
         deed = self._action(action)
         snapshot = self._snapshot

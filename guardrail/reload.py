@@ -13,17 +13,20 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.bundle import Bundle, load_bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.flow import settle
 from guardrail.policy import Folder, read_folder
 from guardrail.ports import Clock, FactSource, ObligationType, Wait
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 #: Seconds that a trial may take, unless the caller says otherwise.
 TIMEOUT_S: Final = 60.0
@@ -41,6 +44,7 @@ class Origin:
     clock: Clock
     facts: tuple[FactSource, ...]
     obligations: tuple[ObligationType, ...]
+    models: Mapping[str, type[BaseModel]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,7 @@ def _renewed(origin: Origin, held: Bundle, timeout_s: float, python: str | None)
             storage=held.storage,
             own_facts=origin.facts,
             own_obligations=origin.obligations,
+            own_models=origin.models,
         )
     message = "The folder changes while it is read. Put a bundle in its place in one step."
     raise ConfigurationError.at(Place(str(origin.path)), "GR021", message)
@@ -146,6 +151,7 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
         command.append(f"--fact={source.place}:{','.join(sorted(source.facts))}")
     for kind in origin.obligations:
         command.append(f"--obligation={kind.name}")
+    command.extend(f"--model={name}" for name in origin.models)
     paths = os.pathsep.join(path for path in sys.path if isinstance(path, str) and path)
     try:
         ended = subprocess.run(  # noqa: S603  no shell; the arguments are ours, or configuration

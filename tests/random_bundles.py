@@ -330,7 +330,7 @@ requests = st.builds(
 _VOCABULARY = Vocabulary(
     in_order(
         obligations.standard(
-            specs_documents={}, bundle="random", clock=FrozenClock(1_700_000_000.0)
+            take_view=print, specs_documents={}, bundle="random", clock=FrozenClock(1_700_000_000.0)
         )
     ),
     obligations.NOT_BUILT,

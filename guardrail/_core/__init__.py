@@ -17,12 +17,14 @@ _IS_PURE: Final = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
 
 if _IS_PURE:
     from guardrail._core._entity_py import Entity
+    from guardrail._core._nested_py import find_character, measure
     from guardrail._core._rounding_py import round_floats
     from guardrail._core._tensor_py import check_tensor
     from guardrail._core._view_py import View, look
 else:
     try:
         from guardrail._core._entity import Entity
+        from guardrail._core._nested import find_character, measure
         from guardrail._core._rounding import round_floats
         from guardrail._core._tensor import check_tensor
         from guardrail._core._view import View, look
@@ -36,5 +38,5 @@ BACKEND: Final = "pure" if _IS_PURE else "compiled"
 
 __all__ = [
     "ABOVE", "BACKEND", "BELOW", "DTYPES", "NOT_FINITE", "OK", "Entity", "View", "check_tensor",
-    "dtype_of", "look", "round_floats",
+    "dtype_of", "find_character", "look", "measure", "round_floats",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ no name here, and so no check. `_tensor.pyx` keeps its own copy of both, for spe
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 #: Every element is acceptable.
@@ -51,3 +52,46 @@ def dtype_of(format: str, itemsize: int) -> str:
     else:
         name = f"{_KINDS.get(code, '')}{8 * itemsize}"
     return name if name in DTYPES else ""
+
+
+# What `_nested` says of plain data, beside `OK`.
+
+#: Containers nest deeper than allowed.
+TOO_DEEP: Final = 1
+#: The data is larger than allowed, as UTF-8.
+TOO_LARGE: Final = 2
+#: There are more keys and values than allowed.
+TOO_MANY: Final = 3
+#: An integer has more digits than Python reads as text.
+TOO_LONG: Final = 4
+#: A value is no plain data: of another type than those of JSON, or of a subclass.
+NOT_PLAIN: Final = 5
+#: A key is no text that UTF-8 can hold.
+NOT_A_NAME: Final = 6
+
+#: Bits of the longest integer: Python stops converting at 4,300 digits.
+LIMIT_INTEGER_BITS: Final = 14_000
+
+#: Classes of characters, one bit each: see `CHARACTERS`.
+CONTROL: Final = 1
+BIDI: Final = 2
+TAG: Final = 4
+SURROGATE: Final = 8
+ZERO_WIDTH: Final = 16
+
+#: The characters of each class, as ranges: from and to, both inclusive. Controls are Unicode's
+#: category Cc but for tab, newline and return; ``bidi`` its property Bidi_Control; tags are the
+#: whole block; what has no width is its property Default_Ignorable_Code_Point but for the
+#: others: among them joiners, variation selectors and fillers. (Unicode 16, DerivedCoreProperties)
+CHARACTERS: Final[Mapping[int, tuple[tuple[int, int], ...]]] = {
+    CONTROL: ((0x00, 0x08), (0x0B, 0x0C), (0x0E, 0x1F), (0x7F, 0x9F)),
+    BIDI: ((0x61C, 0x61C), (0x200E, 0x200F), (0x202A, 0x202E), (0x2066, 0x2069)),
+    TAG: ((0xE0000, 0xE007F),),
+    SURROGATE: ((0xD800, 0xDFFF),),
+    ZERO_WIDTH: (
+        (0xAD, 0xAD), (0x34F, 0x34F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F),
+        (0x200B, 0x200D), (0x2060, 0x2065), (0x206A, 0x206F), (0x3164, 0x3164),
+        (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8),
+        (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0080, 0xE0FFF),
+    ),
+}  # fmt: skip

@@ -7,8 +7,12 @@ from guardrail.ports cimport Facing
 
 cdef class InputFacts:
     cdef dict _readers
+    cdef object _findings
+    cdef object _tokens
 
     @cython.locals(known=dict, readers=tuple, found=dict)
     cpdef compute(self, names, Facing facing)
+    cdef dict _of_messages(self, names, view)
+    cdef dict _of_texts(self, list texts, names, view)
     @cython.locals(known=dict)
     cdef tuple _ready(self, kind, names)

@@ -1,8 +1,8 @@
 """Facts about the guarded input: how much there is of it, and which it is.
 
-Owns the place ``context.input`` for tensors and records. Refuses to put what came in
-into a fact: sizes, names of fields and a digest only. Reads the view and, where a policy
-asks for the digest, the bytes; everything else is known from the view already.
+Owns the place ``context.input``, for every kind of input. Refuses to put what came in into a
+fact: sizes, names of fields, columns and roles, kinds of findings and a digest only. Reads the
+view and, where a policy asks for one of those, what the view shows; the rest is known already.
 
 Compiled as it stands, with ``input.pxd`` beside it; the file is its own plain-Python twin.
 """
@@ -12,33 +12,70 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from guardrail.facts.nested import tables
+from guardrail.messages import Message, Misfit, read_messages
 from guardrail.ports import Facing
 from guardrail.values import FactValue, View
 
 _Reader: TypeAlias = Callable[[View], FactValue]
 #: A fact's name, the view's attribute that it is, or else what computes it.
 _Ready: TypeAlias = tuple[str, str, _Reader | None]
+#: Counts a text's tokens.
+CountTokens: TypeAlias = Callable[[str], int]
+#: Finds what a text holds, and tells the kinds of it (``email``, ``iban``), never the text.
+FindKinds: TypeAlias = Callable[[str], frozenset[str]]
 
 #: Sets of names whose readers are remembered; there is one for each set that policies read.
 _LIMIT_KNOWN: Final = 512
 
 
+def count_bytes(text: str) -> int:
+    """Return the size of a text in UTF-8: the most tokens that it can have.
+
+    Byte-level BPE (that of GPT, Llama 3, Qwen) makes no more tokens than bytes, for each token
+    stands for one byte at least. A tokenizer that normalises first, or puts marks of its own
+    before a text, can make more: count with that one. Tokens around a text (a template's for
+    each message, an image's) are none of the text's.
+    """
+    # lone surrogates, which only nested data may hold, have three bytes
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
 class InputFacts:
     """``context.input``: facts about the guarded input.
 
-    Of a tensor: ``rows``, ``features``, ``bytes``, ``dtype``, ``digest``; of a record:
-    ``fields`` (a frozen set of its names), ``bytes``, ``digest``. A call without an input
-    has none of them.
+    Of a tensor: ``rows``, ``features``, ``bytes``, ``dtype``, ``digest``; of a table: ``rows``,
+    ``columns``, ``bytes``, ``nulls``, ``digest``; of a record: ``fields`` (a frozen set of its
+    names), ``bytes``, ``digest``; of a text: ``chars``, ``bytes``, ``tokens``, ``findings``,
+    ``digest``; of a list of messages the same over all texts in it, and ``messages`` (how many)
+    and ``roles``. A list of which one item is no message has none of them, and neither has a
+    call without an input: a policy that reads one does not hold.
+
+    How many tokens may come *out* is no property of an input: the application passes it as a
+    fact of its own, in ``context.app``.
+
+    Arguments:
+        tokens: counts the tokens of a text; by default from above, see `count_bytes`.
+        findings: finds the kinds of what a text holds; without it there is no such fact.
     """
 
-    __slots__ = ("_readers",)
+    __slots__ = ("_findings", "_readers", "_tokens")
 
     place = "input"
-    facts = frozenset(("rows", "features", "bytes", "dtype", "digest", "fields"))
+    facts = frozenset(
+        (
+            "rows", "features", "bytes", "dtype", "digest", "fields", "columns", "nulls", "chars",
+            "tokens", "findings", "messages", "roles",
+        )
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, tokens: CountTokens = count_bytes, findings: FindKinds | None = None
+    ) -> None:
+        self._tokens = tokens
+        self._findings = findings
         self._readers: dict[str, dict[frozenset[str], tuple[_Ready, ...]]] = {
             kind: {} for kind in _FIELDS
         }
@@ -46,14 +83,49 @@ class InputFacts:
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
         """Return the facts named, as far as this kind of input has them."""
         view = facing.view
-        known = self._readers[view.kind]
+        kind = view.kind
+        if kind == "text":
+            return self._of_texts([view.value], names, view)
+        if kind == "list":
+            return self._of_messages(names, view)
+        known = self._readers[kind]
         readers = known.get(names)
         if readers is None:
-            readers = self._ready(view.kind, names)
+            readers = self._ready(kind, names)
         found: dict[str, FactValue] = {}
         for name, attribute, read in readers:
             found[name] = getattr(view, attribute) if read is None else read(view)
         return found
+
+    def _of_messages(self, names: frozenset[str], view: View) -> dict[str, FactValue]:
+        messages = read_messages(_plain(view))
+        if isinstance(messages, Misfit):
+            return {}
+        texts = [found.text for message in messages for found in message.texts]
+        facts = self._of_texts(texts, names, view)
+        if "messages" in names:
+            facts["messages"] = len(messages)
+        if "roles" in names:
+            facts["roles"] = _roles(messages)
+        return facts
+
+    def _of_texts(
+        self, texts: list[str], names: frozenset[str], view: View
+    ) -> dict[str, FactValue]:
+        """Return what is named of the facts that texts have, all of them together."""
+        facts: dict[str, FactValue] = {}
+        if "chars" in names:
+            facts["chars"] = sum([len(text) for text in texts])
+        if "bytes" in names:
+            facts["bytes"] = sum([count_bytes(text) for text in texts])
+        if "tokens" in names:
+            facts["tokens"] = sum([self._tokens(text) for text in texts])
+        find = self._findings
+        if "findings" in names and find is not None:
+            facts["findings"] = frozenset().union(*[find(text) for text in texts])
+        if "digest" in names:
+            facts["digest"] = digest_text(view) if view.kind == "text" else digest_plain(view)
+        return facts
 
     def _ready(self, kind: str, names: frozenset[str]) -> tuple[_Ready, ...]:
         """Return how to read each fact that this kind of input has, of those named."""
@@ -71,6 +143,15 @@ class InputFacts:
         return readers
 
 
+def _plain(view: View) -> Any:
+    """Return what is read of plain data: the value, or what stands in its place."""
+    return view.value if view.data is None else view.data
+
+
+def _roles(messages: list[Message]) -> frozenset[str]:
+    return frozenset([message.role for message in messages])
+
+
 def digest_tensor(view: View) -> str:
     r"""Return the sha256 of a tensor: 64 hexadecimal digits.
 
@@ -86,25 +167,36 @@ def digest_tensor(view: View) -> str:
     return digest.hexdigest()
 
 
-def digest_record(view: View) -> str:
-    """Return the sha256 of a record: 64 hexadecimal digits.
+def digest_plain(view: View) -> str:
+    """Return the sha256 of a record or a list: 64 hexadecimal digits.
 
     Over its JSON, in ASCII, with sorted keys and without spaces; so the order of keys
     does not count, and a tuple is a list.
     """
-    text = json.dumps(dict(view.value), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_plain(view), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def digest_text(view: View) -> str:
+    """Return the sha256 of a text in UTF-8: 64 hexadecimal digits."""
+    return hashlib.sha256(view.value.encode()).hexdigest()
 
 
 #: Facts that are attributes of the view, by the kind of input.
 _FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "tensor": {"rows": "rows", "features": "features", "bytes": "nbytes", "dtype": "dtype"},
+    "table": {"rows": "rows", "bytes": "nbytes"},
     "record": {"bytes": "nbytes"},
     "none": {},
 }
 #: Facts that are computed.
 _READ: Final[Mapping[str, Mapping[str, _Reader]]] = {
     "tensor": {"digest": digest_tensor},
-    "record": {"digest": digest_record, "fields": lambda view: frozenset(view.value)},
+    "table": {
+        "columns": lambda view: frozenset(tables().column_names(view)),
+        "nulls": lambda view: tables().null_count(view),
+        "digest": lambda view: tables().digest_table(view),
+    },
+    "record": {"digest": digest_plain, "fields": lambda view: frozenset(_plain(view))},
     "none": {},
 }

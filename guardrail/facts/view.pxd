@@ -8,14 +8,20 @@ cdef class Viewer:
     cdef readonly long long input_depth
     cdef readonly long long input_rows
     cdef readonly long long input_nodes
-    cdef dict _objections
+    cdef dict _known
+    cdef object _bounds
 
-    @cython.locals(shape=tuple, nbytes=cython.longlong, rows=cython.longlong)
+    @cython.locals(known=tuple, route=int)
     cpdef take(self, value, name)
-    cdef _object(self, kind)
-
-
-@cython.locals(nodes=cython.longlong, nbytes=cython.longlong, steps=list, depth=cython.longlong)
-cdef _measure_record(record, name, Viewer bounds)
-@cython.locals(bits=cython.longlong)
-cdef _leaf_bytes(item, kind, name)
+    cdef tuple _learn(self, kind)
+    @cython.locals(shape=tuple, nbytes=cython.longlong, rows=cython.longlong)
+    cdef _take_tensor(self, value, name)
+    @cython.locals(nbytes=cython.longlong)
+    cdef _take_text(self, value, name)
+    cdef _take_dict(self, value, name)
+    cdef bint _holds_arrays(self, value, name) except -1
+    cdef _read_table(self, value, name)
+    @cython.locals(code=int, nbytes=cython.longlong)
+    cdef _take_plain(self, view_kind, value, name)
+    @cython.locals(code=int, nbytes=cython.longlong)
+    cdef _take_unfolded(self, view_kind, value, name)

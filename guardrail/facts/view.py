@@ -1,47 +1,68 @@
 """The view: the one look that is taken at a guarded input, before anything reads it.
 
-Owns `Bounds`, the ``[bounds]`` table of a bundle, and `take_view`. Refuses what cannot be
-looked at twice (iterators), what has no shape of its own (lists, text, data frames) and
-whatever is over the bounds. It stands at the very beginning of the flow, so it costs the
-same for a small tensor and a large one: sizes come from the buffer, and no element is
-read. A record is walked once, for no more nodes than the bounds allow.
+Owns `Bounds`, the ``[bounds]`` table of a bundle, and `take_view`, which picks by the exact
+type: tensors, tables, records, lists and text. Refuses what cannot be looked at twice
+(iterators), what may answer differently each time (subclasses of plain types, objects whose
+attributes are made by code) and whatever is over the bounds. It stands at the very beginning of
+the flow, so it costs the same for a small tensor and a large one: sizes come from the buffer,
+and no element is read. Plain data is walked once, for no more nodes than the bounds allow.
 
 Compiled as it stands, with ``view.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, NoReturn, TypeAlias
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from guardrail._core import look
+from guardrail._core import find_character, look, measure
+from guardrail._core.terms import (
+    LIMIT_INTEGER_BITS,
+    NOT_A_NAME,
+    NOT_PLAIN,
+    OK,
+    SURROGATE,
+    TOO_DEEP,
+    TOO_LONG,
+    TOO_MANY,
+)
 from guardrail.documents import Section
+from guardrail.facts.nested import Reader, reader_of, tables, unfold
+from guardrail.paths import path_of
 from guardrail.ports import Unmet
 from guardrail.values import View
 
-#: What a record may hold at its leaves. Exactly these: a subclass may answer differently
-#: each time that it is asked.
-_LEAVES: Final = frozenset((str, int, float, bool, type(None)))
-#: Types of input of which it is remembered whether they can be tensors.
+#: Types of input of which it is remembered how they are looked at.
 _LIMIT_KNOWN: Final = 512
-#: JSON itself reads no longer integers: Python stops converting at 4,300 digits.
-_LIMIT_INTEGER_BITS: Final = 14_000
+#: A dict whose first value is one of these is no table.
+_PLAIN: Final = frozenset((str, int, float, bool, type(None), dict, list, tuple))
+_UNSET: Final = "Give each field a value, or pass a dict of them."
 
-#: One step of the walk over a record: a container, its depth, and the way to it.
-_Step: TypeAlias = tuple[Any, int, "_Way"]
-_Way: TypeAlias = tuple["_Way | None", str | int]
+#: The machine's own memory, as DLPack numbers devices.
+_CPU: Final = 1
+
+#: How inputs of a type are looked at.
+_TENSOR: Final = 0
+_TEXT: Final = 1
+_LIST: Final = 2
+_OBJECT: Final = 3
+_TABLE: Final = 4
+_REFUSED: Final = 5
+_AS_TENSOR: Final[tuple[int, Any]] = (_TENSOR, None)
 
 
 class Bounds(Section):
     """The ``[bounds]`` table: the most that is accepted before anything is read.
 
     Attributes:
-        input_bytes: bytes of a tensor's elements, or of a record as UTF-8.
-        input_depth: axes of a tensor; containers within containers of a record, 1 to 200.
-        input_rows: length of a tensor's first axis.
-        input_nodes: keys and values of a record, all levels together.
+        input_bytes: bytes of a tensor's elements, or of text and plain data as UTF-8.
+        input_depth: axes of a tensor; containers within containers of plain data, 1 to 200.
+        input_rows: length of a tensor's first axis, or of a table.
+        input_nodes: keys and values of plain data, all levels together.
     """
 
     input_bytes: Annotated[int, Field(ge=1, lt=2**63)] = 64_000_000
@@ -56,49 +77,149 @@ class Viewer:
     The bounds are copied: each look at a model of pydantic's costs more than the comparison.
     """
 
-    __slots__ = ("_objections", "input_bytes", "input_depth", "input_nodes", "input_rows")
+    __slots__ = (
+        "_bounds", "_known", "input_bytes", "input_depth", "input_nodes", "input_rows",
+    )  # fmt: skip
 
     def __init__(self, bounds: Bounds) -> None:
         self.input_bytes = bounds.input_bytes
         self.input_depth = bounds.input_depth
         self.input_rows = bounds.input_rows
         self.input_nodes = bounds.input_nodes
-        self._objections: dict[Any, str] = {}
+        self._bounds = bounds
+        self._known: dict[Any, tuple[int, Any]] = {}
 
     def take(self, value: Any, name: str) -> View:
         """Return the view of one input: see `take_view`."""
         kind: Any = type(value)
         if kind is dict:
-            return View("record", name, value, nbytes=_measure_record(value, name, self))
-        objection = self._objections.get(kind)
-        if objection is None:
-            objection = self._object(kind)
-        if objection:
-            _refuse(name, value, objection)
+            return self._take_dict(value, name)
+        known = self._known.get(kind)
+        if known is None:
+            known = self._learn(kind)
+        if known is _AS_TENSOR:  # by identity: the way of most calls
+            return self._take_tensor(value, name)
+        route = known[0]
+        if route == _TEXT:
+            return self._take_text(value, name)
+        if route == _LIST:
+            return self._take_plain("list", value, name)
+        if route == _OBJECT:
+            return self._take_unfolded("record", value, name)
+        if route == _TABLE:
+            return self._read_table(value, name)
+        raise _refusal(name, kind, known[1])
+
+    def _learn(self, kind: Any) -> tuple[int, Any]:
+        """Return how objects of a type are looked at, and remember it."""
+        if len(self._known) >= _LIMIT_KNOWN:
+            self._known = {}
+        known = self._known[kind] = _route(kind)
+        return known
+
+    def _reader_for(self, kind: Any) -> Reader | str | None:
+        """Return how objects of a type are read as records: see `reader_of`."""
+        route, detail = self._known.get(kind) or self._learn(kind)
+        return detail if route in (_OBJECT, _REFUSED) else None
+
+    def _take_tensor(self, value: Any, name: str) -> View:
         try:
             view = look(value, name)
         except (TypeError, ValueError, BufferError):
             view = None
         if view is None:  # outside the handler: the exporter's error may hold a value
-            _refuse(name, value, _advice(value))
+            view = _exchange(value, name)
+        if view is None:
+            raise _refusal(name, type(value), _advice(type(value)))
         if not view.dtype:
-            _refuse(name, value, "Convert its elements to numbers in native byte order.")
+            advice = "Convert its elements to numbers in native byte order."
+            raise _refusal(name, type(value), advice)
         shape, nbytes = view.shape, view.nbytes
         rows = shape[0] if shape else 0
         if nbytes > self.input_bytes:
-            _stop(name, f"{self.input_bytes} bytes")
+            raise _excess(name, f"{self.input_bytes} bytes")
         if rows > self.input_rows:
-            _stop(name, f"{self.input_rows} rows")
+            raise _excess(name, f"{self.input_rows} rows")
         if len(shape) > self.input_depth:
-            _stop(name, f"{self.input_depth} axes")
+            raise _excess(name, f"{self.input_depth} axes")
         return view
 
-    def _object(self, kind: Any) -> str:
-        """Return what to do instead where no object of a type can be a tensor, else ``""``."""
-        if len(self._objections) >= _LIMIT_KNOWN:
-            self._objections = {}
-        objection = self._objections[kind] = _objection(kind)
-        return objection
+    def _take_text(self, value: Any, name: str) -> View:
+        # in constant time, and before any character is read: four bytes is the most of each
+        nbytes = len(value) if value.isascii() else 4 * len(value)
+        if nbytes > self.input_bytes:
+            raise _excess(name, f"{self.input_bytes} bytes")
+        if find_character(value, SURROGATE)[1] >= 0:
+            raise _refusal(name, str, "A lone surrogate stands in it.", what="text that is Unicode")
+        return View("text", name, value, None, (), "", nbytes)
+
+    def _take_dict(self, value: Any, name: str) -> View:
+        if self._holds_arrays(value, name):
+            return self._read_table(value, name)
+        return self._take_plain("record", value, name)
+
+    def _holds_arrays(self, value: Any, name: str) -> bool:
+        """Whether a dict is a table: all of its values are arrays of numpy's own type."""
+        for item in value.values():
+            if type(item) in _PLAIN:
+                return False
+            break
+        numpy = sys.modules.get("numpy")  # never imported for a look: without it, none is one
+        if numpy is None or not value:
+            return False
+        if len(value) > self.input_nodes:
+            raise _excess(name, f"{self.input_nodes} keys and values")
+        array = getattr(numpy, "ndarray", None)
+        return all(type(item) is array for item in value.values())
+
+    def _read_table(self, value: Any, name: str) -> View:
+        view: View = tables().read_table(value, name, self._bounds)
+        return view
+
+    def _take_plain(self, view_kind: Any, value: Any, name: str) -> View:
+        """Measure a dict or a list where it stands; only where objects are in it, as a copy."""
+        code, nbytes, _, steps, kind = measure(
+            value, self.input_depth, self.input_bytes, self.input_nodes
+        )
+        if code == OK:
+            return View(view_kind, name, value, None, (), "", nbytes)
+        if code == NOT_PLAIN and isinstance(self._reader_for(kind), Reader):
+            return self._take_unfolded(view_kind, value, name)
+        raise self._misfit(code, steps, kind, name)
+
+    def _take_unfolded(self, view_kind: Any, value: Any, name: str) -> View:
+        """Measure the fields of an object, or what holds some, as the dicts that they are."""
+        code, data = unfold(value, self._reader_for, self.input_depth, self.input_nodes)
+        if code != OK:
+            raise self._misfit(code, (), None, name)
+        if data is value:  # the outermost object's own fields can't be read
+            raise _refusal(name, type(value), _UNSET)
+        code, nbytes, _, steps, kind = measure(
+            data, self.input_depth, self.input_bytes, self.input_nodes
+        )
+        if code != OK:
+            raise self._misfit(code, steps, kind, name)
+        return View(view_kind, name, value, nbytes=nbytes, data=data)
+
+    def _misfit(self, code: int, steps: tuple[str | int, ...], kind: Any, name: str) -> Unmet:
+        """Return the refusal of what `measure` found."""
+        if code == NOT_PLAIN:
+            reader = self._reader_for(kind)
+            if isinstance(reader, Reader):  # it could not be unfolded
+                reader = _UNSET
+            advice = reader or _advice(kind)
+            return _refusal(path_of(name, steps), kind, advice, what="plain Python data")
+        if code == NOT_A_NAME:
+            return _refusal(
+                path_of(name, steps), kind, "Name each field by text.", what="a key as text"
+            )
+        if code == TOO_DEEP:
+            return _excess(name, f"{self.input_depth} levels of containers")
+        if code == TOO_MANY:
+            return _excess(name, f"{self.input_nodes} keys and values")
+        if code == TOO_LONG:
+            return _excess(name, f"{LIMIT_INTEGER_BITS} bits in an integer")
+        return _excess(name, f"{self.input_bytes} bytes")
 
 
 def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
@@ -106,127 +227,94 @@ def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
 
     Arguments:
         value: a tensor (an object that exports a buffer of numbers: a numpy array, an
-            ``array.array``, a ``memoryview``) or a record (a dict with string keys and plain
-            Python data). An empty one of either kind is fine.
+            ``array.array``, a ``memoryview``; or one in the machine's memory that offers it by
+            DLPack, such as torch's and jax's, where numpy is installed), a table (a data frame,
+            or a dict whose values are all numpy arrays), a record (a dict with string keys and
+            plain Python data, a dataclass, a pydantic model), a list or tuple of plain data,
+            or text. An empty one of any kind is fine.
         name: the parameter's name, with which paths in errors begin.
         bounds: the bounds of the bundle.
 
     Raises:
         Unmet: ``too_large`` where the input is over the bounds (as is whatever contains
-            itself); ``input_rejected`` where it is neither a tensor nor a record.
+            itself); ``input_rejected`` where it is none of these.
     """
     return Viewer(bounds).take(value, name)
+
+
+def _route(kind: Any) -> tuple[int, Any]:
+    """Return how objects of a type are looked at, and with what or why not."""
+    if kind is str:
+        return _TEXT, None
+    if kind is list or kind is tuple:
+        return _LIST, None
+    objection = _objection(kind)
+    if objection:
+        return _REFUSED, objection
+    reader = reader_of(kind)
+    if reader is not None:
+        return (_REFUSED if isinstance(reader, str) else _OBJECT), reader
+    return (_TABLE, None) if _is_table(kind) else _AS_TENSOR
+
+
+def _is_table(kind: type) -> bool:
+    if find_spec("guardrail.facts.tables") is None:
+        return False
+    found: bool = tables().is_table(kind)
+    return found
 
 
 def _objection(kind: Any) -> str:
     if issubclass(kind, Mapping):
         # One with code of its own could show the model other values than it showed us.
         return "Pass dict(...) of it."
-    if issubclass(kind, str | bytes | bytearray):
-        return "Parse it into a record, or pass an array of numbers."
+    if issubclass(kind, str):
+        return "Pass str(...) of it."
+    if issubclass(kind, list | tuple):
+        return "Pass list(...) of it."
+    if issubclass(kind, bytes | bytearray):
+        return "Parse it into a record, decode it as text, or pass an array of numbers."
     if hasattr(kind, "__next__"):
-        return "What can be read only once cannot be checked: pass an array."
+        return "What can be read only once cannot be checked: pass an array or a list."
     return ""
 
 
-def _measure_record(record: Mapping[Any, Any], name: str, bounds: Viewer) -> int:
-    """Walk a record and return its size in bytes, estimated from above.
+def _exchange(value: Any, name: str) -> View | None:
+    """Return the view of a tensor that has no buffer and offers itself by DLPack, else ``None``.
 
-    Without recursion and without a memory of what was seen: whatever contains itself is
-    over the depth, and whatever is shared is counted each time.
+    Without a copy: its elements lie in the machine's memory, or it is refused.
     """
-    nodes = 0
-    nbytes = 2
-    steps: list[_Step] = [(record, 1, (None, name))]
-    while steps:
-        container, depth, way = steps.pop()
-        if depth > bounds.input_depth:
-            _stop(name, f"{bounds.input_depth} levels of containers")
-        if nbytes > bounds.input_bytes:  # and after each item: no record is read to its end
-            _stop(name, f"{bounds.input_bytes} bytes")
-        is_mapping = isinstance(container, Mapping)
-        items: Iterable[tuple[Any, Any]] = container.items() if is_mapping else enumerate(container)
-        for key, item in items:
-            nodes += 1
-            if nodes > bounds.input_nodes:
-                _stop(name, f"{bounds.input_nodes} keys and values")
-            if is_mapping:
-                if type(key) is not str or not _is_text(key):
-                    _refuse(_path(way), key, "Name each field by text.", what="a key as text")
-                nbytes += _text_bytes(key)
-            kind = type(item)
-            if kind in _LEAVES:
-                nbytes += _leaf_bytes(item, kind, name)
-            elif kind is dict or kind is list or kind is tuple:
-                nbytes += 4
-                steps.append((item, depth + 1, (way, key)))
-            else:
-                _refuse(_path((way, key)), item, _advice(item), what="plain Python data")
-            if nbytes > bounds.input_bytes:
-                _stop(name, f"{bounds.input_bytes} bytes")
-    return nbytes
-
-
-def _leaf_bytes(item: Any, kind: type, name: str) -> int:
-    if kind is str:
-        return _text_bytes(item)
-    if kind is int:
-        bits = item.bit_length()
-        if bits > _LIMIT_INTEGER_BITS:
-            _stop(name, f"{_LIMIT_INTEGER_BITS} bits in an integer")
-        return int(bits) // 3 + 4  # a digit holds more than three bits
-    return 26  # the longest repr of a float, with its separators
-
-
-def _text_bytes(text: str) -> int:
-    # both in constant time: four bytes is the most that a character takes
-    return (len(text) if text.isascii() else 4 * len(text)) + 4
-
-
-def _is_text(text: str) -> bool:
-    """Whether the text is free of lone surrogates, which no UTF-8 can hold."""
+    if not hasattr(type(value), "__dlpack__"):
+        return None
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        import numpy
+
+        if value.__dlpack_device__()[0] != _CPU:  # asked first: another one would have to wait
+            return None
+        view = look(numpy.from_dlpack(value), name)
+    except (
+        ImportError, TypeError, ValueError, BufferError, RuntimeError, AttributeError, LookupError,
+    ):  # fmt: skip
+        return None
+    return View("tensor", name, value, view.buffer, view.shape, view.dtype, view.nbytes)
 
 
-def _path(way: _Way) -> str:
-    """Return the path of a value: fields by name, where that name is no text of its own."""
-    steps: list[str | int] = []
-    above: _Way | None = way
-    while above is not None:
-        above, step = above
-        steps.append(step)
-    name, *below = reversed(steps)
-    path = str(name)
-    for step in below:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        else:
-            # a key that is no plain name may be data, and data stays out of messages
-            plain = step.isascii() and step.isidentifier() and len(step) <= 64
-            path += f".{step}" if plain else "[...]"
-    return path
-
-
-def _advice(value: Any) -> str:
+def _advice(kind: Any) -> str:
     for method in ("to_numpy", "numpy"):
-        if callable(getattr(type(value), method, None)):
+        if callable(getattr(kind, method, None)):
             return f"Pass what its .{method}() returns."
-    if isinstance(value, list | tuple):
-        return "Pass numpy.asarray(...) of it, with a dtype of numbers."
-    if callable(getattr(type(value), "item", None)):
+    if callable(getattr(kind, "item", None)):
         return "Pass what its .item() returns."
-    return "Pass an array of numbers, or a mapping of plain Python data."
+    return "Pass an array of numbers, text, or dicts and lists of plain Python data."
 
 
-def _refuse(path: str, value: Any, advice: str, *, what: str = "a tensor or a record") -> NoReturn:
-    message = f"{path}: expected {what}; got {type(value).__name__}. {advice}"
-    raise Unmet(message, code="input_rejected", path=path)
+def _refusal(
+    path: str, kind: Any, advice: str, *, what: str = "a tensor, a table, a record, a list or text"
+) -> Unmet:
+    message = f"{path}: expected {what}; got {kind.__name__}. {advice}"
+    return Unmet(message, code="input_rejected", path=path)
 
 
-def _stop(name: str, limit: str) -> NoReturn:
+def _excess(name: str, limit: str) -> Unmet:
     message = f"{name}: expected no more than {limit}; got more. Send less per call."
-    raise Unmet(message, code="too_large", path=name)
+    return Unmet(message, code="too_large", path=name)

@@ -9,7 +9,7 @@ each is met. Each obligation is an object with the interface of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.documents import Document
 from guardrail.obligations.input import Input
@@ -24,6 +24,9 @@ from guardrail.obligations.specs import read_specs
 from guardrail.obligations.top_k import TopK
 from guardrail.ports import Clock, ObligationType
 from guardrail.values import View
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = [
     "NOT_BUILT",
@@ -54,17 +57,19 @@ def standard(
     clock: Clock,
     take_view: Callable[[Any, str], View],
     storage: StorageHandle | None = None,
+    models: Mapping[str, type[BaseModel]] | None = None,
 ) -> tuple[ObligationType, ...]:
     """Return the obligations of this version, for one bundle.
 
     Arguments:
-        specs_documents: the parsed ``inputs/*.yaml``, by the name of their spec.
-        output_documents: likewise the parsed ``outputs/*.yaml``.
+        specs_documents: the parsed files below ``inputs/``, by the name of their spec.
+        output_documents: likewise those below ``outputs/``.
         bundle: the bundle's name, under which quotas are counted.
         clock: the injected clock.
         take_view: looks at an output as at an input, within the bundle's bounds.
         storage: the quota store, from `open_storage`; keep it over reloads, for it holds
             the counters. ``None``: a new memory store.
+        models: the application's pydantic models, by the name of their spec.
 
     Raises `ConfigurationError` where a spec is not valid.
     """
@@ -72,7 +77,7 @@ def standard(
     classes = {name: spec.classes for name, spec in outputs.items() if spec.classes}
     return (
         Quota(bundle=bundle, storage=storage or open_storage(None, clock)),
-        Input(read_specs(specs_documents)),
+        Input(read_specs(specs_documents, models or {})),
         Output(outputs, take_view),
         Mask(),
         LabelOnly(classes),

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.output_spec import OutputSpec
+from guardrail.obligations.text_spec import TextSpec
 from guardrail.ports import Admission, ObligationType, Unmet, Wait
 from guardrail.streams import Carrier, TextFilter
 from guardrail.values import Clause, Path, View
@@ -71,8 +72,8 @@ class Output:
         return names[0] if len(names) == 1 else names
 
     def kinds(self, demand: frozenset[str]) -> dict[str, str]:
-        """Return the kind of output that each spec demanded describes."""
-        return {name: self._specs[name].kind for name in demand}
+        """Return the kind of output that each spec demanded describes, where it says one."""
+        return {name: self._specs[name].kind for name in demand if self._specs[name].kind}
 
     def admit(self, demand: frozenset[str], admission: Admission) -> Wait | None:  # noqa: ARG002
         """Do nothing: the output is not there yet."""
@@ -92,10 +93,12 @@ class Output:
     def stream(self, demand: frozenset[str], admission: Admission) -> TextFilter | None:  # noqa: ARG002
         """Return what checks one call's text as it passes."""
         specs = [self._specs[name] for name in sorted(demand)]
+        texts: list[TextSpec] = []
         for spec in specs:
-            if spec.kind != "text":
+            if not isinstance(spec.spec, TextSpec):
                 raise _misfit(spec.name, f"expected a {spec.kind}; got a stream", _OUTPUT)
-        return _TextCheck(self, specs)
+            texts.append(spec.spec)
+        return _TextCheck(texts)
 
     def _check(self, spec: OutputSpec, output: Any) -> None:
         try:
@@ -120,10 +123,9 @@ class Output:
 class _TextCheck:
     """The text of one stream so far, checked whenever it grows."""
 
-    __slots__ = ("_chars", "_output", "_specs")
+    __slots__ = ("_chars", "_specs")
 
-    def __init__(self, output: Output, specs: list[OutputSpec]) -> None:
-        self._output = output
+    def __init__(self, specs: list[TextSpec]) -> None:
         self._specs = specs
         self._chars = 0
 
@@ -131,18 +133,23 @@ class _TextCheck:
         """Return the piece, where the text so far meets the specs."""
         self._chars += len(text)
         for spec in self._specs:
-            most = getattr(spec.spec, "max_chars", None)
+            most = spec.max_chars
             if most is not None and self._chars > most:
                 raise _misfit(spec.name, f"expected at most {most} characters; got more", _OUTPUT)
-            self._output._check_piece(spec, text)
+            try:
+                spec.characters.check(text, _OUTPUT)
+            except Unmet as unmet:
+                refusal = _misfit(spec.name, unmet.message, unmet.path)
+            else:
+                continue
+            raise refusal
         return text
 
     def close(self) -> str:
         """Return nothing: nothing is held back. The whole must be long enough."""
         for spec in self._specs:
-            least = getattr(spec.spec, "min_chars", None) or 0
-            if self._chars < least:
-                message = f"expected at least {least} characters; got fewer"
+            if self._chars < spec.min_chars:
+                message = f"expected at least {spec.min_chars} characters; got fewer"
                 raise _misfit(spec.name, message, _OUTPUT)
         return ""
 

@@ -75,7 +75,7 @@ class OutputSpec:
 
     Attributes:
         name: the spec's name.
-        kind: the kind of output that it describes.
+        kind: the kind of output that it describes; ``""`` where it may describe several.
         spec: what it must be, as of an input.
         is_probability: whether each row must be numbers of 0 to 1 that sum up to 1.
         classes: the names of the classes; ``()`` for none.
@@ -172,6 +172,8 @@ def read_output_specs(documents: Mapping[str, Document]) -> dict[str, OutputSpec
 
 
 def _read(name: str, document: Document) -> OutputSpec:
+    if document.file.endswith(".json"):  # a JSON Schema may describe whatever JSON has
+        return OutputSpec(name, "", read_spec(name, document))
     data = document.data if isinstance(document.data, Mapping) else {}
     own = {key: value for key, value in data.items() if key in _OWN}
     rest = {key: value for key, value in data.items() if key not in _OWN}

@@ -1,16 +1,19 @@
 """Input specs of ``kind: record``.
 
-Owns `RecordSection`, the file as it is written, and `RecordSpec`, what it demands of a
-mapping. Refuses to convert: a number in text is text. Names of fields that the spec does
-not have are data of the caller's, and stay out of messages.
+Owns `RecordSection`, the file as it is written, and `RecordSpec`, the same made ready for
+calls: one `Rule` per field, and rules within rules where records and lists nest. Refuses to
+convert: a number in text is text. Names of fields that the spec does not have are data of the
+caller's, and stay out of messages. A record that meets its spec is walked once, and no path is
+made; only else it is walked again, to name the first bad field and count the others.
+
+Compiled as it stands, with ``record_spec.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -19,93 +22,321 @@ from guardrail.obligations.interval import Limits
 from guardrail.ports import Unmet
 from guardrail.values import View
 
-_NAMES: Final = {"int": "an integer", "float": "a number", "string": "text", "bool": "a bool"}
-_KINDS: Final[Mapping[str, type]] = {"int": int, "float": float, "string": str, "bool": bool}
+_Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
+
+_NAMES: Final = {
+    "int": "an integer",
+    "float": "a number",
+    "string": "text",
+    "bool": "a bool",
+    "record": "a record",
+    "list": "a list",
+}
+_TYPES: Final[Mapping[str, type]] = {"int": int, "float": float, "string": str, "bool": bool}
+
+#: The kinds of rules, and what can be wrong with a value that holds no others.
+_INT: Final = 0
+_FLOAT: Final = 1
+_TEXT: Final = 2
+_BOOL: Final = 3
+_RECORD: Final = 4
+_LIST: Final = 5
+_KINDS: Final = ("int", "float", "string", "bool", "record", "list")
+
+_FINE: Final = 0
+_WRONG_TYPE: Final = 1
+_NOT_FINITE: Final = 2
+_NOT_EXACT: Final = 3
+_NOT_UNICODE: Final = 4
+_LESS: Final = 5
+_MORE: Final = 6
+_TOO_LONG: Final = 7
+_UNLISTED: Final = 8
+
+#: Any length that a text or a list can have is below.
+_NO_LIMIT: Final = 2**62
+_ABSENT: Final = object()
 
 
 class FieldSection(Limits):
     """One field: its type, and what else holds for a value of that type."""
 
-    type: Literal["int", "float", "string", "bool"]
+    type: Literal["int", "float", "string", "bool", "record", "list"]
     max_chars: Annotated[int, Field(ge=0)] | None = None
     one_of: Annotated[list[str | int], Field(min_length=1)] | None = None
+    fields: dict[_Name, FieldSection] | None = None
+    extra_fields: Literal["reject", "ignore"] | None = None
+    items: FieldSection | None = None
+    max_items: Annotated[int, Field(ge=0)] | None = None
     nullable: bool = False
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> FieldSection:
         if (self.min, self.max) != (None, None) and self.type not in ("int", "float"):
             raise ValueError(f"`min` and `max` do not apply to type {self.type}. Remove them")
-        if self.max_chars is not None and self.type != "string":
-            raise ValueError(f"`max_chars` does not apply to type {self.type}. Remove it")
+        for key, kind in _ONLY_FOR.items():
+            if getattr(self, key) is not None and self.type != kind:
+                raise ValueError(f"`{key}` does not apply to type {self.type}. Remove it")
+        if self.type == "record" and self.fields is None:
+            raise ValueError("a record needs `fields`. Add them")
+        if self.type == "list" and self.items is None:
+            raise ValueError("a list needs `items`. Say what they are")
         if self.one_of is not None:
             if self.type not in ("int", "string"):
                 raise ValueError(f"`one_of` does not apply to type {self.type}. Remove it")
-            if any(type(choice) is not _KINDS[self.type] for choice in self.one_of):
+            if any(type(choice) is not _TYPES[self.type] for choice in self.one_of):
                 raise ValueError(f"`one_of` holds a value that is not of type {self.type}")
         return self
+
+
+_ONLY_FOR: Final = {
+    "max_chars": "string",
+    "fields": "record",
+    "extra_fields": "record",
+    "items": "list",
+    "max_items": "list",
+}
 
 
 class RecordSection(Section):
     """The file. Every field is required; ``nullable`` ones may be ``None``."""
 
     kind: Literal["record"]
-    fields: dict[Annotated[str, Field(min_length=1, max_length=200)], FieldSection]
+    fields: dict[_Name, FieldSection]
     extra_fields: Literal["reject", "ignore"] = "reject"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordSpec:
-    """What a record must be: its fields by name, and whether it may have others."""
+class Rule:
+    """What one value must be, made ready for calls. Never changed once made.
 
-    name: str
-    fields: Mapping[str, FieldSection]
-    allows_extra: bool
+    Arguments:
+        section: the field as it is written.
+    """
+
+    __slots__ = (
+        "_allows_extra", "_choices", "_fields", "_high", "_items", "_kind", "_least", "_low",
+        "_max_chars", "_max_items", "_most", "_nullable",
+    )  # fmt: skip
+
+    def __init__(self, section: FieldSection) -> None:
+        self._kind = _KINDS.index(section.type)
+        self._nullable = section.nullable
+        self._low, self._high = section.min, section.max
+        self._least = -math.inf if section.min is None else _double_from(section.min)
+        self._most = math.inf if section.max is None else -_double_from(-section.max)
+        self._max_chars = _limit(section.max_chars)
+        self._choices = None if section.one_of is None else frozenset(section.one_of)
+        self._fields = tuple((name, Rule(field)) for name, field in (section.fields or {}).items())
+        self._allows_extra = section.extra_fields == "ignore"
+        self._items = None if section.items is None else Rule(section.items)
+        self._max_items = _limit(section.max_items)
+
+    @property
+    def allows_extra(self) -> bool:
+        """Whether a record may have other fields."""
+        return self._allows_extra
+
+    def is_met(self, value: Any) -> bool:
+        """Whether a value is what it must be, all within it included."""
+        if value is None:
+            return self._nullable
+        if self._kind == _RECORD:
+            return type(value) is dict and self._takes_record(value)
+        if self._kind == _LIST:
+            return (type(value) is list or type(value) is tuple) and self._takes_list(value)
+        return self._find(value) == _FINE
+
+    def _takes_record(self, record: dict[str, Any]) -> bool:
+        for name, rule in self._fields:
+            value = record.get(name, _ABSENT)
+            if value is _ABSENT or not rule.is_met(value):
+                return False
+        # each of the fields is there: where there are no more, there are no others
+        return self._allows_extra or len(record) == len(self._fields)
+
+    def _takes_list(self, items: Any) -> bool:
+        rule = self._items
+        if rule is None or len(items) > self._max_items:
+            return False
+        for item in items:  # noqa: SIM110  `all` over a generator costs more than the checks
+            if not rule.is_met(item):
+                return False
+        return True
+
+    def _find(self, value: Any) -> int:
+        """Return what is wrong with a number, a text or a bool."""
+        kind = type(value)  # exactly: a bool is no integer
+        if self._kind == _FLOAT and kind is float:
+            number = value
+            if number - number != 0.0:  # NaN and infinities leave NaN
+                return _NOT_FINITE
+            return _LESS if number < self._least else _MORE if number > self._most else _FINE
+        if self._kind == _TEXT:
+            return self._find_text(value) if kind is str else _WRONG_TYPE
+        if self._kind == _BOOL:
+            return _FINE if kind is bool else _WRONG_TYPE
+        if kind is not int:
+            return _WRONG_TYPE
+        if self._kind == _FLOAT and not _is_exact_float(value):
+            return _NOT_EXACT
+        if self._low is not None and value < self._low:
+            return _LESS
+        if self._high is not None and value > self._high:
+            return _MORE
+        return _FINE if self._choices is None or value in self._choices else _UNLISTED
+
+    def _find_text(self, text: str) -> int:
+        if not text.isascii() and not _is_text(text):
+            return _NOT_UNICODE
+        if len(text) > self._max_chars:
+            return _TOO_LONG
+        return _FINE if self._choices is None or text in self._choices else _UNLISTED
+
+    def blame(self, value: Any, path: str, blamed: Blamed) -> None:
+        """Tell all that is wrong with a value, in order."""
+        expected = _NAMES[_KINDS[self._kind]]
+        kind = type(value)
+        if value is None:
+            if not self._nullable:
+                blamed.add(path, expected, "None")
+        elif self._kind == _RECORD:
+            if kind is not dict:
+                blamed.add(path, expected, kind.__name__)
+            else:
+                self._blame_record(value, path, blamed)
+        elif self._kind == _LIST:
+            if kind is not list and kind is not tuple:
+                blamed.add(path, expected, kind.__name__)
+            else:
+                self._blame_list(value, path, blamed)
+        else:
+            self._blame_leaf(self._find(value), kind, path, blamed)
+
+    def _blame_record(self, record: dict[str, Any], path: str, blamed: Blamed) -> None:
+        for name, rule in self._fields:
+            if name not in record:
+                blamed.add(_below(path, name), _NAMES[_KINDS[rule._kind]], "no such field")
+            elif not rule.is_met(record[name]):
+                rule.blame(record[name], _below(path, name), blamed)
+        names = [name for name, _ in self._fields]
+        if not self._allows_extra and not record.keys() <= set(names):
+            blamed.add(path, f"no fields but {', '.join(names) or 'none'}", "others")
+
+    def _blame_list(self, items: Any, path: str, blamed: Blamed) -> None:
+        if len(items) > self._max_items:
+            blamed.add(path, f"at most {self._max_items} items", "more")
+            return
+        rule = self._items
+        for index, item in enumerate(items):
+            if rule is not None and not rule.is_met(item):
+                rule.blame(item, f"{path}[{index}]", blamed)
+
+    def _blame_leaf(self, code: int, kind: type, path: str, blamed: Blamed) -> None:
+        if code == _WRONG_TYPE:
+            blamed.add(path, _NAMES[_KINDS[self._kind]], kind.__name__)
+        elif code == _NOT_FINITE:
+            blamed.add(path, "a finite number", "one that is not finite")
+        elif code == _NOT_EXACT:
+            blamed.add(path, "a number", "an integer that is not exact as a float")
+        elif code == _NOT_UNICODE:
+            blamed.add(path, "text that is Unicode", "a lone surrogate in it")
+        elif code == _LESS:
+            blamed.add(path, f"at least {self._low}", "less")
+        elif code == _MORE:
+            blamed.add(path, f"at most {self._high}", "more")
+        elif code == _TOO_LONG:
+            blamed.add(path, f"at most {self._max_chars} characters", "more")
+        elif code == _UNLISTED:
+            count = 0 if self._choices is None else len(self._choices)
+            blamed.add(path, f"one of the {count} values that the spec lists", "another")
+
+
+class Blamed:
+    """What is wrong with a record: the first thing, and how many there are."""
+
+    __slots__ = ("count", "first")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = ("", "what its spec says", "something else")
+
+    def add(self, path: str, expected: str, arrived: str) -> None:
+        """Tell one thing more."""
+        if not self.count:
+            self.first = (path, expected, arrived)
+        self.count += 1
+
+    def refuse(self, name: str) -> NoReturn:
+        """Raise for all that was told; also where nothing was, for the record is not met."""
+        path, expected, arrived = self.first
+        more = f" ({self.count} bad fields in all)" if self.count > 1 else ""
+        path = path or name
+        raise Unmet(
+            f"{path}: expected {expected}; got {arrived}{more}. Correct the input and call again.",
+            code="input_rejected",
+            path=path,
+        )
+
+
+class RecordSpec:
+    """What a record must be: its fields by name, and whether it may have others.
+
+    Attributes:
+        name: the spec's name.
+        allows_extra: whether a record may have other fields.
+    """
+
+    __slots__ = ("_rule", "name")
+
+    def __init__(self, name: str, rule: Rule) -> None:
+        self.name = name
+        self._rule = rule
+
+    @property
+    def allows_extra(self) -> bool:
+        """Whether a record may have other fields."""
+        return self._rule.allows_extra
 
     @classmethod
     def from_section(cls, name: str, section: RecordSection) -> RecordSpec:
         """Return the spec of a file that was checked."""
-        return cls(name, dict(section.fields), section.extra_fields == "ignore")
+        whole = FieldSection(
+            type="record", fields=section.fields, extra_fields=section.extra_fields
+        )
+        return cls(name, Rule(whole))
 
     def check(self, view: View) -> None:
         """Raise `Unmet` (``input_rejected``) with the path of the first thing that is wrong.
 
         An integer passes as a float where it is exactly one; a bool passes as neither. NaN,
-        infinities and lone surrogates never pass. Bounds are compared exactly.
+        infinities and lone surrogates never pass. Bounds are compared exactly. A tuple is a
+        list. The message says how many fields are bad where there are several.
         """
+        blamed = Blamed()
         if view.kind != "record":
-            _refuse(view.name, "a record", f"a {view.kind}")
-        record: Mapping[str, Any] = view.value
-        for name, field in self.fields.items():
-            path = f"{view.name}.{name}" if name.isidentifier() else f'{view.name}["{name}"]'
-            if name not in record:
-                _refuse(path, _NAMES[field.type], "no such field")
-            value = record[name]
-            if not (value is None and field.nullable):
-                _check_field(value, field, path)
-        if not self.allows_extra and not record.keys() <= self.fields.keys():
-            _refuse(view.name, f"no fields but {', '.join(self.fields) or 'none'}", "others")
+            blamed.add(view.name, "a record", f"a {view.kind}")
+            blamed.refuse(view.name)
+        record = view.value if view.data is None else view.data
+        if not self._rule.is_met(record):
+            self._rule.blame(record, view.name, blamed)
+            blamed.refuse(view.name)
 
 
-def _check_field(value: Any, field: FieldSection, path: str) -> None:
-    expected = _NAMES[field.type]
-    kind = type(value)  # exactly: a bool is no integer
-    if field.type == "float" and kind is int:
-        if not _is_exact_float(value):
-            _refuse(path, expected, "an integer that is not exact as a float")
-    elif kind is not _KINDS[field.type]:
-        _refuse(path, expected, "None" if value is None else kind.__name__)
-    if kind is float and not math.isfinite(value):
-        _refuse(path, "a finite number", "one that is not finite")
-    if kind is str and not _is_text(value):
-        _refuse(path, "text that is Unicode", "a lone surrogate in it")
-    if field.min is not None and value < field.min:
-        _refuse(path, f"at least {field.min}", "less")
-    if field.max is not None and value > field.max:
-        _refuse(path, f"at most {field.max}", "more")
-    if field.max_chars is not None and len(value) > field.max_chars:
-        _refuse(path, f"at most {field.max_chars} characters", "more")
-    if field.one_of is not None and value not in field.one_of:
-        _refuse(path, f"one of the {len(field.one_of)} values that the spec lists", "another")
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if name.isidentifier() else f'{path}["{name}"]'
+
+
+def _limit(count: int | None) -> int:
+    return _NO_LIMIT if count is None else min(count, _NO_LIMIT)
+
+
+def _double_from(bound: float) -> float:
+    """Return the least double that is not below a bound: no double lies between the two."""
+    try:
+        number = float(bound)
+    except OverflowError:  # beyond all doubles, above or below
+        return math.inf if bound > 0 else -math.inf
+    return number if number >= bound else math.nextafter(number, math.inf)
 
 
 def _is_text(value: str) -> bool:
@@ -120,11 +351,3 @@ def _is_text(value: str) -> bool:
 def _is_exact_float(value: int) -> bool:
     # 1024 bits is where floats end, and the conversion would raise
     return abs(value) <= 2**53 or (value.bit_length() <= 1023 and int(float(value)) == value)
-
-
-def _refuse(path: str, expected: str, arrived: str) -> NoReturn:
-    raise Unmet(
-        f"{path}: expected {expected}; got {arrived}. Correct the input and call again.",
-        code="input_rejected",
-        path=path,
-    )

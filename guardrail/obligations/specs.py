@@ -1,4 +1,4 @@
-"""Input specs: the files ``inputs/*.yaml`` of a bundle, read strictly and made ready.
+"""Input specs: the files below ``inputs/`` of a bundle, and an application's own models.
 
 Owns `read_specs` and `Spec`, what all kinds of specs have in common. Refuses kinds that
 this version has not, by name: a spec that were ignored would let everything through. Read
@@ -8,13 +8,23 @@ at load; at a call, `guardrail.obligations.input` asks a spec to check a view.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
+from guardrail.obligations.json_schema_spec import JsonSchemaSpec
+from guardrail.obligations.messages_spec import MessagesSection, MessagesSpec
+from guardrail.obligations.model_spec import read_models
 from guardrail.obligations.record_spec import RecordSection, RecordSpec
 from guardrail.obligations.tensor_spec import TensorSection, TensorSpec
+from guardrail.obligations.text_spec import TextSection, TextSpec
 from guardrail.values import View
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+#: Where an application registers none.
+_NO_MODELS: Final[Mapping[str, Any]] = {}
 
 
 class Spec(Protocol):
@@ -30,21 +40,28 @@ class Spec(Protocol):
         ...
 
 
-def read_specs(documents: Mapping[str, Document]) -> dict[str, Spec]:
+def read_specs(
+    documents: Mapping[str, Document], models: Mapping[str, type[BaseModel]] = _NO_MODELS
+) -> dict[str, Spec]:
     """Return the specs of a bundle by name.
 
     Arguments:
-        documents: the parsed ``inputs/*.yaml``, by the name of their spec.
+        documents: the parsed ``inputs/*.yaml`` and ``inputs/*.json``, by the name of their spec.
+        models: pydantic models of the application's own, by the name of theirs.
 
     Raises:
         ConfigurationError: with every fault of all files: ``GR300`` where a spec is not
-            valid, ``GR004`` where its kind is not built yet.
+            valid or a model has its name too, ``GR004`` where its kind is not built yet;
+            without faults where a model is none.
     """
-    specs: dict[str, Spec] = {}
+    specs: dict[str, Spec] = {**read_models(models)}
     faults: list[Fault] = []
+    for name in sorted(specs.keys() & documents.keys()):
+        message = f"A model is registered under {name}, too. Rename the file, or the model."
+        faults.append(Fault("GR300", documents[name].at(), message))
     for name, document in sorted(documents.items()):
         try:
-            specs[name] = _read_spec(name, document)
+            specs[name] = read_spec(name, document)
         except ConfigurationError as error:
             faults.extend(error.faults)
     if faults:
@@ -56,14 +73,23 @@ def read_specs(documents: Mapping[str, Document]) -> dict[str, Spec]:
 _KINDS: Final[Mapping[str, tuple[type[Section], Callable[[str, Any], Spec]]]] = {
     "tensor": (TensorSection, TensorSpec.from_section),
     "record": (RecordSection, RecordSpec.from_section),
+    "text": (TextSection, TextSpec.from_section),
+    "messages": (MessagesSection, MessagesSpec.from_section),
 }
-_NOT_BUILT: Final = ("table", "text", "messages")
+_NOT_BUILT: Final = ("table",)
 
 
-def _read_spec(name: str, document: Document) -> Spec:
+def _known(kind: str) -> tuple[type[Section], Callable[[str, Any], Spec]]:
+    return _KINDS[kind]
+
+
+def read_spec(name: str, document: Document) -> Spec:
+    """Return the spec of one file; raise `ConfigurationError` as `read_specs` does."""
+    if document.file.endswith(".json"):
+        return JsonSchemaSpec.from_document(name, document)
     kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
     if isinstance(kind, str) and kind in _KINDS:
-        section, make = _KINDS[kind]
+        section, make = _known(kind)
         return make(name, document.parse(section, code="GR300"))
     known = " or ".join(", ".join(_KINDS).rsplit(", ", 1))
     if isinstance(kind, str) and kind in _NOT_BUILT:

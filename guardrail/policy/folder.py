@@ -136,14 +136,14 @@ def _misplaced(name: str) -> Iterator[Fault]:
     if name.endswith((".cedar", ".cedarschema")) and below:
         message = "Policies and the schema stand at the top of the bundle. Move the file there."
         yield Fault("GR001", Place(name), message)
-    elif top == "outputs":
-        message = f"{top} is not built yet in this version. Remove it."
-        yield Fault("GR004", Place(name), message)
     elif name != "links.yaml" and PurePosixPath(name).name in ("links.yaml", "links.yml"):
         message = "Only links.yaml, at the top of the bundle, is read. Rename or move the file."
         yield Fault("GR001", Place(name), message)
-    elif top == "inputs" and not name.endswith(".yaml"):
-        message = "Only inputs/NAME.yaml is read. Rename the file, or move it elsewhere."
+    elif top in ("inputs", "outputs") and not name.endswith((".yaml", ".json")):
+        message = (
+            f"Only {top}/NAME.yaml and {top}/NAME.json are read. Rename the file, or move it"
+            " elsewhere."
+        )
         yield Fault("GR001", Place(name), message)
 
 

@@ -3,8 +3,8 @@
 Run as ``python -m guardrail.testing.trial DIR``. Owns what a bundle must survive before it
 serves: to be loaded, to answer one request per action, and to pass its own tests. Tells its
 faults as one line of JSON; a crash tells itself. Refuses the application's own objects, which
-can't come along: a fact source or an obligation of its own is known by name, and a test whose
-outcome hangs on such an obligation is not judged.
+can't come along: a fact source, an obligation or a model of its own is known by name, and a test
+whose outcome hangs on such an obligation is not judged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from guardrail.bundle import Bundle, load_bundle
 from guardrail.errors import ConfigurationError, Fault, Place
@@ -72,17 +74,26 @@ class NamedObligation:
         return output
 
 
+class NamedModel(BaseModel):
+    """An application's own model, as far as its name goes: no input comes here."""
+
+
 def try_out(
     path: Path,
     *,
     facts: Sequence[NamedFacts] = (),
     obligations: Sequence[NamedObligation] = (),
+    models: Sequence[str] = (),
 ) -> tuple[str, tuple[Fault, ...]]:
     """Return the revision of a folder, and all that stands against serving it."""
     folder = read_folder(path)
     try:
         bundle = load_bundle(
-            folder, clock=SystemClock(), own_facts=facts, own_obligations=obligations
+            folder,
+            clock=SystemClock(),
+            own_facts=facts,
+            own_obligations=obligations,
+            own_models=dict.fromkeys(models, NamedModel),
         )
         rehearse(bundle.snapshot, types=bundle.providers.entity_types)
     except ConfigurationError as error:
@@ -108,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--fact", action="append", default=[], metavar="PLACE:NAME,NAME")
     parser.add_argument("--obligation", action="append", default=[], metavar="NAME")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME")
     options = parser.parse_args(arguments)
     facts = [fact.partition(":") for fact in options.fact]
     try:
@@ -118,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for place, _, names in facts
             ],
             obligations=[NamedObligation(name) for name in options.obligation],
+            models=options.model,
         )
     except ConfigurationError as error:  # no folder of a bundle any more: of no revision
         revision, faults = "", error.faults

@@ -26,7 +26,8 @@ HOMES = {
     "rich": {"cli"},
     "sklearn": {"cli"},
     "ruamel": {"documents.py", "cli"},
-    "numpy": {"obligations", "cli"},
+    "numpy": {"facts", "obligations", "cli"},
+    "jsonschema_rs": {"obligations"},
 }
 
 

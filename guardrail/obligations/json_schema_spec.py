@@ -1,0 +1,170 @@
+"""Input specs that are JSON Schemas: the files ``inputs/NAME.json``, of draft 2020-12.
+
+Owns `JsonSchemaSpec` and the one place that imports jsonschema-rs, which is optional and loaded
+with the first such file. Refuses at load what would be looked up elsewhere (a ``$ref`` out of the
+file), what the validator would pass over in silence (keywords that the draft lacks, formats that
+it does not know), and patterns that could backtrack. The validator's own messages hold the
+values; ours have the place and the keyword only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from typing import Any, Final, NoReturn
+
+from guardrail.documents import Document, Key
+from guardrail.errors import ConfigurationError, Fault
+from guardrail.obligations.text_spec import refuse
+from guardrail.paths import path_of
+from guardrail.values import View
+
+_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+_KINDS: Final = ("record", "list", "text")
+
+# What stands below each keyword of the draft: a schema, a list of them, or schemas by name.
+_ONE: Final = frozenset(
+    (
+        "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then",
+        "unevaluatedItems", "unevaluatedProperties",
+    )
+)  # fmt: skip
+_SEVERAL: Final = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
+_NAMED: Final = frozenset(("$defs", "dependentSchemas", "patternProperties", "properties"))
+_OTHER: Final = frozenset(
+    (
+        "$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$ref", "$schema", "const",
+        "default", "dependentRequired", "deprecated", "description", "enum", "examples",
+        "exclusiveMaximum", "exclusiveMinimum", "format", "maxContains", "maximum", "maxItems",
+        "maxLength", "maxProperties", "minContains", "minimum", "minItems", "minLength",
+        "minProperties", "multipleOf", "pattern", "readOnly", "required", "title", "type",
+        "uniqueItems", "writeOnly",
+    )
+)  # fmt: skip
+_KNOWN: Final = _ONE | _SEVERAL | _NAMED | _OTHER
+
+
+class JsonSchemaSpec:
+    """What an input must be by a JSON Schema. Made by `from_document`."""
+
+    __slots__ = ("_failure", "_properties", "_validator", "name")
+
+    def __init__(
+        self, name: str, validator: Any, failure: type[Exception], properties: frozenset[str]
+    ) -> None:
+        self.name = name
+        self._properties = properties
+        self._validator = validator
+        self._failure = failure
+
+    @classmethod
+    def from_document(cls, name: str, document: Document) -> JsonSchemaSpec:
+        """Return the spec of a file.
+
+        Raises `ConfigurationError` (``GR300``) where it is no schema of draft 2020-12 that
+        stands by itself, and where jsonschema-rs is not installed.
+        """
+        properties: set[str] = set()
+        faults = tuple(_faults(document, properties))
+        if faults:
+            raise ConfigurationError(faults=faults)
+        if find_spec("jsonschema_rs") is None:
+            message = "Needs jsonschema-rs: pip install 'guardrail-cedar[jsonschema]'."
+            raise ConfigurationError.at(document.at(), "GR300", message)
+        import jsonschema_rs
+
+        try:
+            validator = jsonschema_rs.Draft202012Validator(
+                document.data,
+                validate_formats=True,
+                ignore_unknown_formats=False,
+                retriever=_retrieve,
+                pattern_options=jsonschema_rs.RegexOptions(),  # linear in time, on any text
+            )
+        except (ValueError, TypeError) as error:  # its own error is a ValueError
+            where = tuple(getattr(error, "instance_path", ()))
+        else:
+            return cls(name, validator, jsonschema_rs.ValidationError, frozenset(properties))
+        at = ".".join(str(step) for step in where) or "the file"
+        message = f"`{at}` is not valid in JSON Schema 2020-12, or names what the file lacks."
+        raise ConfigurationError.at(document.at(*where), "GR300", message)
+
+    def check(self, view: View) -> None:
+        """Raise `Unmet` (``input_rejected``) with the place and the keyword that is not met.
+
+        NaN, infinities and lone surrogates never pass: JSON has none of them.
+        """
+        if view.kind not in _KINDS:
+            refuse(view.name, "a record, a list or text", f"a {view.kind}")
+        value = view.value if view.data is None else view.data
+        if not _is_json(value):
+            refuse(view.name, "finite numbers and text that is Unicode", "others")
+        steps: tuple[Any, ...] = ()
+        keyword = ""
+        try:
+            self._validator.validate(value)
+        except self._failure as error:
+            steps = tuple(getattr(error, "instance_path", ()))
+            keyword = _keyword(getattr(error, "schema_path", ()))
+        except (ValueError, TypeError):
+            keyword = "its schema"
+        if keyword:  # outside the handlers: the validator's error holds the value
+            path = path_of(view.name, steps, self._properties)
+            refuse(path, f"what its schema demands ({keyword})", "another")
+
+
+def _keyword(schema_path: Any) -> str:
+    """Return the last keyword of a way through a schema, whose other steps may be anything."""
+    known = [step for step in schema_path if isinstance(step, str) and step in _KNOWN]
+    return known[-1] if known else "its schema"
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # a number that is not finite, a text that is not Unicode
+        return False
+    return True
+
+
+def _retrieve(uri: str) -> NoReturn:
+    del uri
+    raise ValueError("a reference leads out of the file")
+
+
+def _faults(document: Document, properties: set[str]) -> Iterator[Fault]:
+    """Yield what a schema has that can't be taken at its word; gather the properties it names."""
+    if not isinstance(document.data, Mapping):
+        message = "A JSON Schema in a bundle is an object. `true` would let everything through."
+        yield Fault("GR300", document.at(), message)
+        return
+    pending: list[tuple[tuple[Key, ...], Any]] = [((), document.data)]
+    while pending:
+        path, schema = pending.pop()
+        if not isinstance(schema, Mapping):
+            continue  # a boolean; the validator refuses the rest
+        for key, value in schema.items():
+            at = (*path, key)
+            problem = _problem(key, value)
+            if problem:
+                yield Fault("GR300", document.at(*at), f"`{'.'.join(map(str, at))}`: {problem}")
+            elif key in _ONE:
+                pending.append((at, value))
+            elif key in _SEVERAL and isinstance(value, list):
+                pending.extend(((*at, index), item) for index, item in enumerate(value))
+            elif key in _NAMED and isinstance(value, Mapping):
+                pending.extend(((*at, name), item) for name, item in value.items())
+                if key == "properties":
+                    properties.update(value)
+
+
+def _problem(key: str, value: Any) -> str:
+    """Return what is wrong with a keyword; empty where nothing is that shows by itself."""
+    if key not in _KNOWN:
+        return "is no keyword of JSON Schema 2020-12 that is read here. Remove it."
+    if key in ("$ref", "$dynamicRef") and not (isinstance(value, str) and value.startswith("#")):
+        return "leads out of the file. Put what it names under `$defs`."
+    if key == "$schema" and value != _DRAFT:
+        return f"is {_DRAFT}, or left out."
+    return ""

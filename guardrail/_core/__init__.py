@@ -37,7 +37,8 @@ if _IS_PURE:
         check_text,
         check_views,
         measure_objects,
-        measure_views,
+        measure_text,
+    measure_views,
     )
     from guardrail._core._entity_py import Entity
     from guardrail._core._rounding_py import round_floats
@@ -54,7 +55,8 @@ else:
             check_text,
             check_views,
             measure_objects,
-            measure_views,
+            measure_text,
+        measure_views,
         )
         from guardrail._core._entity import Entity
         from guardrail._core._rounding import round_floats
@@ -72,5 +74,5 @@ __all__ = [
     "ABOVE", "BACKEND", "BELOW", "DTYPES", "MALFORMED", "NOT_FINITE", "NOT_LISTED", "NOT_TEXT",
     "NULL", "OK", "TOO_LONG", "Choices", "Entity", "View", "check_codes", "check_nulls",
     "check_numbers", "check_objects", "check_tensor", "check_text", "check_views", "dtype_of",
-    "look", "measure_objects", "measure_views", "round_floats",
+    "look", "measure_objects", "measure_text", "measure_views", "round_floats",
 ]  # fmt: skip

@@ -6,4 +6,5 @@ from guardrail._core._column_py import check_objects as check_objects
 from guardrail._core._column_py import check_text as check_text
 from guardrail._core._column_py import check_views as check_views
 from guardrail._core._column_py import measure_objects as measure_objects
+from guardrail._core._column_py import measure_text as measure_text
 from guardrail._core._column_py import measure_views as measure_views

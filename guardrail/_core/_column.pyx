@@ -22,6 +22,7 @@ from cpython.unicode cimport PyUnicode_KIND, PyUnicode_DATA, PyUnicode_GET_LENGT
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport INFINITY, ceil, floor, isfinite, isnan, ldexp
 from libc.stdint cimport (
+    INT64_MAX, INT64_MIN,
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t,
 )
 from libc.stdlib cimport calloc, free, malloc
@@ -395,6 +396,10 @@ cdef bint is_clean(
                 least, most = max(least, -FLT_MAX), min(most, FLT_MAX)
             else:
                 least, most = max(least, -DBL_MAX), min(most, DBL_MAX)
+    if number is int64_t and demand.nan_is_null:
+        if demand.nullable:  # the exact loop tells NaT from what is below a bound
+            return least == INT64_MIN and most == INT64_MAX
+        least = max(least, INT64_MIN + 1)
     if skips and skips_nan:
         return False
     while start < length:
@@ -434,6 +439,8 @@ cdef Verdict check_values(
         memcpy(&value, origin + row * stride, sizeof(number))
         code = outside
         if is_null(nulls, row):
+            code = OK if demand.nullable else NULL_ROW
+        elif number is int64_t and demand.nan_is_null and value == INT64_MIN:
             code = OK if demand.nullable else NULL_ROW
         elif number is float or number is double:
             if isnan(value) and demand.nan_is_null:
@@ -601,19 +608,38 @@ cdef inline Py_ssize_t count_chars(const uint8_t *text, Py_ssize_t length) noexc
     return chars
 
 
+cdef inline uint64_t pack(const uint8_t *text, Py_ssize_t length) noexcept nogil:
+    """Return up to 8 bytes as a number that no other text of this length has."""
+    # of loads whose sizes are constants, which may overlap: no call of memcpy
+    cdef uint64_t all8
+    cdef uint32_t head4, tail4
+    cdef uint16_t head2, tail2
+    if length == 8:
+        memcpy(&all8, text, 8)
+        return all8
+    if length >= 4:
+        memcpy(&head4, text, 4)
+        memcpy(&tail4, text + length - 4, 4)
+        return head4 | <uint64_t> tail4 << 32
+    if length >= 2:
+        memcpy(&head2, text, 2)
+        memcpy(&tail2, text + length - 2, 2)
+        return head2 | <uint64_t> tail2 << 16
+    return text[0] if length else 0
+
+
 cdef inline uint64_t hash_of(const uint8_t *text, Py_ssize_t length) noexcept nogil:
+    """Return a number that differs for different texts of the same length up to 8."""
     # The entries are the spec's, and few of them share a slot: whatever the data, a look-up
     # ends within the longest run of entries that the spec itself makes.
-    cdef uint64_t hash = <uint64_t> 0x9E3779B97F4A7C15 ^ <uint64_t> length, word
-    while length >= 8:
-        memcpy(&word, text, 8)
-        hash = (hash ^ word) * <uint64_t> 0xFF51AFD7ED558CCD
+    cdef uint64_t hash = <uint64_t> length
+    while length > 8:
+        hash = (hash ^ pack(text, 8)) * <uint64_t> 0xFF51AFD7ED558CCD
         hash ^= hash >> 32
         text += 8
         length -= 8
-    word = 0
-    memcpy(&word, text, length)
-    hash = (hash ^ word) * <uint64_t> 0xFF51AFD7ED558CCD
+    # both steps can be undone, and so keep different numbers apart
+    hash = (hash ^ pack(text, length)) * <uint64_t> 0xFF51AFD7ED558CCD
     return hash ^ (hash >> 29)
 
 
@@ -661,7 +687,7 @@ cdef inline bint is_listed(
     while slots[place].text != NULL:
         if (
             slots[place].hash == hash and slots[place].length == length
-            and memcmp(slots[place].text, text, length) == 0
+            and (length <= 8 or memcmp(slots[place].text, text, length) == 0)
         ):
             return True
         place = (place + 1) & last
@@ -753,6 +779,18 @@ cdef Verdict check_words(
     return verdict
 
 
+cdef Held hold_offsets(offsets):
+    cdef Held held = hold(offsets, PyBUF_RECORDS_RO)
+    cdef char kind = kind_of(&held.view)
+    if kind != b"i" and kind != b"q":
+        raise TypeError("expected offsets as integers of 32 or 64 bits")
+    if hold_kind(&held.view) and held.view.shape[0] == 0:
+        raise ValueError("expected one offset more than rows")
+    if held.view.strides != NULL and held.view.strides[0] != held.view.itemsize:
+        raise ValueError("expected contiguous offsets")
+    return held
+
+
 cdef uint8_t *hold_flags(Held held, Py_ssize_t rows) except? NULL:
     if held is None:
         return NULL
@@ -766,22 +804,14 @@ def check_text(
     Choices choices, flags,
 ):
     """Find the bad rows of a column of text. The definition is `_column_py.check_text`."""
-    cdef Held ends = hold(offsets, PyBUF_RECORDS_RO), text, held_flags = None
+    cdef Held ends = hold_offsets(offsets), text, held_flags = None
     cdef HeldNulls absent
     cdef Taste taste = taste_of(nullable, max_chars, choices)
     cdef Verdict verdict
     cdef uint8_t *entries
     cdef Py_ssize_t rows
-    cdef bint is_wide
-    cdef char kind = kind_of(&ends.view)
-    if kind != b"i" and kind != b"q":
-        raise TypeError("expected offsets as integers of 32 or 64 bits")
-    if hold_kind(&ends.view) and ends.view.shape[0] == 0:
-        raise ValueError("expected one offset more than rows")
-    if ends.view.strides != NULL and ends.view.strides[0] != ends.view.itemsize:
-        raise ValueError("expected contiguous offsets")
+    cdef bint is_wide = ends.view.itemsize == 8
     rows = ends.view.shape[0] - 1
-    is_wide = kind == b"q"
     text = hold(data, PyBUF_SIMPLE)
     absent = hold_nulls(rows, validity, offset, None)
     if flags is not None:
@@ -793,6 +823,19 @@ def check_text(
             text.view.len, &absent.nulls, &taste, entries,
         )
     return as_tuple(verdict)
+
+
+def measure_text(offsets, Py_ssize_t size):
+    """Return how many bytes of text offsets name. The definition is `_column_py.measure_text`."""
+    cdef Held ends = hold_offsets(offsets)
+    cdef const char *at = <const char *> ends.view.buf
+    cdef bint is_wide = ends.view.itemsize == 8, bad = False
+    cdef Py_ssize_t first = end_at(at, is_wide, 0), last = first, end, row
+    for row in range(1, ends.view.shape[0]):
+        end = end_at(at, is_wide, row)
+        bad |= end < last
+        last = end
+    return -1 if bad or not 0 <= first <= last <= size else last - first
 
 
 cdef struct Span:

@@ -1,7 +1,7 @@
 """The checks of a table's columns in plain Python: the definition of the compiled kernels.
 
 Owns the four checks of a column, one for each way in which libraries lay values out (numbers,
-text, codes into a dictionary, Python objects), `check_nulls`, the two measures and `Choices`,
+text, codes into a dictionary, Python objects), `check_nulls`, the measures and `Choices`,
 where ``GUARDRAIL_PURE=1`` chooses them. Refuses nothing that the compiled ones accept, and the
 other way round: same result, same error, same index.
 
@@ -82,7 +82,8 @@ def check_numbers(
             exact: no number is rounded to the type of a bound.
         finite: whether NaN and infinities are refused. NaN within bounds always is.
         nullable: whether a row may be null.
-        nan_is_null: whether NaN says that the row is null.
+        nan_is_null: whether NaN says that the row is null; of int64, the least value, which
+            is numpy's NaT.
 
     Raises:
         TypeError: not a buffer of such numbers.
@@ -93,10 +94,12 @@ def check_numbers(
         raise ValueError("expected bounds in order, and no NaN")
     numbers = _read_numbers(values)
     absent = _absent(len(numbers), validity, offset, mask)
+    with memoryview(values) as view:
+        nat = -(2**63) if dtype_of(view.format, view.itemsize) == "int64" else None
 
     def judge(row: int) -> int:
         number = numbers[row]
-        if absent[row] or (nan_is_null and number != number):
+        if absent[row] or (nan_is_null and (number != number or number == nat)):
             return OK if nullable else NULL
         if not math.isfinite(number):
             if finite:
@@ -144,12 +147,7 @@ def check_text(
         TypeError: offsets that are no such integers.
         ValueError: no offset at all, nulls or flags for fewer rows.
     """
-    with memoryview(offsets) as view:
-        if dtype_of(view.format, view.itemsize) not in ("int32", "int64"):
-            raise TypeError("expected offsets as integers of 32 or 64 bits")
-        ends = _read_numbers(view)
-    if not ends:
-        raise ValueError("expected one offset more than rows")
+    ends = _read_offsets(offsets)
     raw = bytes(data)
 
     def word_at(row: int) -> bytes | None:
@@ -163,6 +161,14 @@ def check_text(
         for word, is_null in zip(words, absent, strict=True)
     )
     return _verdict(_flagged(judged, flags, len(ends) - 1))
+
+
+def measure_text(offsets: Any, size: int) -> int:
+    """Return how many bytes the offsets name of ``size``, or -1 where any is `MALFORMED`."""
+    ends = _read_offsets(offsets)
+    if sorted(ends) != ends or ends[0] < 0 or ends[-1] > size:
+        return -1
+    return int(ends[-1] - ends[0])
 
 
 def check_views(
@@ -317,6 +323,18 @@ def _read_numbers(values: Any) -> list[Any]:
         if view.ndim != 1:
             raise ValueError("expected a buffer of one axis")
         return [number for (number,) in struct.iter_unpack("=" + code, view.tobytes())]
+
+
+def _read_offsets(offsets: Any) -> list[int]:
+    with memoryview(offsets) as view:
+        if dtype_of(view.format, view.itemsize) not in ("int32", "int64"):
+            raise TypeError("expected offsets as integers of 32 or 64 bits")
+        ends = _read_numbers(view)
+        if not ends:
+            raise ValueError("expected one offset more than rows")
+        if view.strides != (view.itemsize,):
+            raise ValueError("expected contiguous offsets")
+    return ends
 
 
 def _read_objects(values: Any) -> list[Any]:

@@ -149,9 +149,11 @@ def by_words(words, absent, nullable, max_chars, choices):
             codes.append(5)
         else:
             try:
-                codes.append(6 if 0 <= max_chars < len(word.decode()) else 0)
+                chars = len(word.decode())
             except UnicodeDecodeError:
                 codes.append(7)
+            else:
+                codes.append(6 if 0 <= max_chars < chars else 0)
     return codes
 
 

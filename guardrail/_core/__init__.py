@@ -38,7 +38,7 @@ if _IS_PURE:
         check_views,
         measure_objects,
         measure_text,
-    measure_views,
+        measure_views,
     )
     from guardrail._core._entity_py import Entity
     from guardrail._core._rounding_py import round_floats
@@ -56,7 +56,7 @@ else:
             check_views,
             measure_objects,
             measure_text,
-        measure_views,
+            measure_views,
         )
         from guardrail._core._entity import Entity
         from guardrail._core._rounding import round_floats

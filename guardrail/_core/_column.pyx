@@ -1064,14 +1064,22 @@ cdef int judge_object(
     return TOO_LONG if 0 <= max_chars < PyUnicode_GET_LENGTH(item) else OK
 
 
-def check_objects(values, na, bint nullable, Py_ssize_t max_chars, Choices choices):
+def check_objects(values, na, bint nullable, Py_ssize_t max_chars, Choices choices, flags):
     """Find the bad rows of a column of strings. The definition is `_column_py.check_objects`."""
-    cdef Held held = hold_objects(values)
+    cdef Held held = hold_objects(values), held_flags = None
     cdef frozenset texts = None if choices is None else choices.texts
     cdef Verdict verdict = Verdict(OK, 0, 0)
+    cdef uint8_t *entries
     cdef Py_ssize_t row
+    cdef int code
+    if flags is not None:
+        held_flags = hold(flags, PyBUF_SIMPLE | PyBUF_WRITABLE)
+    entries = hold_flags(held_flags, held.view.shape[0])
     for row in range(held.view.shape[0]):
-        add(&verdict, judge_object(object_at(&held.view, row), na, nullable, max_chars, texts), row)
+        code = judge_object(object_at(&held.view, row), na, nullable, max_chars, texts)
+        if entries != NULL:
+            entries[row] = code
+        add(&verdict, code, row)
     return as_tuple(verdict)
 
 

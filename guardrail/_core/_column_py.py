@@ -76,10 +76,12 @@ def check_numbers(
     Arguments:
         values: a buffer of one axis, whatever its stride: bool, floats of 32 or 64 bits or
             integers of 8 to 64. A bool is its byte.
-        validity, offset: the bitmap; see the module.
+        validity: Arrow's bitmap, or ``None``; see the module.
+        offset: the bitmap's bit of the first row.
         mask: bytes, one per row, not zero where the row is null; or ``None``.
-        low, high: the bounds, inclusive; infinite where there is none. Comparisons are
+        low: the lower bound, inclusive; infinite where there is none. Comparisons are
             exact: no number is rounded to the type of a bound.
+        high: the upper bound likewise.
         finite: whether NaN and infinities are refused. NaN within bounds always is.
         nullable: whether a row may be null.
         nan_is_null: whether NaN says that the row is null; of int64, the least value, which
@@ -99,12 +101,12 @@ def check_numbers(
 
     def judge(row: int) -> int:
         number = numbers[row]
-        if absent[row] or (nan_is_null and (number != number or number == nat)):
+        if absent[row] or (nan_is_null and (math.isnan(number) or number == nat)):
             return OK if nullable else NULL
         if not math.isfinite(number):
             if finite:
                 return NOT_FINITE
-            if number != number:
+            if math.isnan(number):
                 return OK if low == -math.inf and high == math.inf else NOT_FINITE
         if number < low:
             return BELOW
@@ -137,7 +139,8 @@ def check_text(
         offsets: contiguous integers of 32 or 64 bits, one more than rows: row ``i`` is
             ``data[offsets[i]:offsets[i + 1]]``. `MALFORMED` where they say anything else.
         data: the bytes.
-        validity, offset: the bitmap; see the module.
+        validity: Arrow's bitmap, or ``None``; see the module.
+        offset: the bitmap's bit of the first row.
         nullable: whether a row may be null.
         max_chars: the most characters of a row, or -1.
         choices: the texts that are allowed, or ``None`` for any.
@@ -188,6 +191,12 @@ def check_views(
             its first four bytes, the index of its buffer and where it begins there.
         buffers: the bytes of longer texts. A view past their ends is `MALFORMED`, but under
             a null, where Arrow leaves undefined what stands.
+        validity: Arrow's bitmap, or ``None``; see the module.
+        offset: the bitmap's bit of the first row.
+        nullable: whether a row may be null.
+        max_chars: the most characters of a row, or -1.
+        choices: the texts that are allowed, or ``None`` for any.
+        flags: writable bytes, one per row, which get each row's code; or ``None``.
     """
     raw = bytes(views)
     if len(raw) % _VIEW_BYTES:
@@ -225,7 +234,8 @@ def check_codes(
 
     Arguments:
         codes: a buffer of one axis of integers, whatever its stride.
-        validity, offset: the bitmap; see the module.
+        validity: Arrow's bitmap, or ``None``; see the module.
+        offset: the bitmap's bit of the first row.
         flags: bytes, one per entry of the dictionary: its code, `OK` where it is good. A
             row whose code has no entry is `MALFORMED`.
         nullable: whether a row may be null. Where an entry is null, its flag says so.
@@ -247,7 +257,12 @@ def check_codes(
 
 
 def check_objects(
-    values: Any, na: object, nullable: bool, max_chars: int, choices: Choices | None
+    values: Any,
+    na: object,
+    nullable: bool,
+    max_chars: int,
+    choices: Choices | None,
+    flags: Any,
 ) -> Verdict:
     """Find the rows of a column of Python strings that are null, too long or not allowed.
 
@@ -255,7 +270,10 @@ def check_objects(
         values: a buffer of one axis of objects that can be iterated, such as a numpy array.
         na: what says that a row is null, besides ``None``; where it is not ``None`` itself,
             a float that is NaN says so too.
-        nullable, max_chars, choices: see `check_text`.
+        nullable: whether a row may be null.
+        max_chars: the most characters of a row, or -1.
+        choices: the texts that are allowed, or ``None`` for any.
+        flags: writable bytes, one per row, which get each row's code; or ``None``.
 
     What is neither null nor exactly a `str` free of lone surrogates is `NOT_TEXT`.
     """
@@ -272,7 +290,8 @@ def check_objects(
             return NOT_TEXT
         return TOO_LONG if 0 <= max_chars < len(item) else OK
 
-    return _verdict(map(judge, _read_objects(values)))
+    items = _read_objects(values)
+    return _verdict(_flagged(map(judge, items), flags, len(items)))
 
 
 def measure_objects(values: Any, na: object) -> tuple[int, int, int]:
@@ -380,20 +399,20 @@ def _judge_word(
 
 
 def _word_of(view: bytes, buffers: Sequence[bytes]) -> bytes | None:
+    length: int
     length, index, start = struct.unpack("=i4xii", view)
     if 0 <= length <= _LIMIT_INLINE:
         return view[4 : 4 + length]
     if length < 0 or not 0 <= index < len(buffers):
         return None
-    if start < 0 or start + length > len(buffers[index]):
-        return None
-    return buffers[index][start : start + length]
+    text = buffers[index]
+    return text[start : start + length] if 0 <= start <= len(text) - length else None
 
 
 def _is_missing(item: object, na: object) -> bool:
     if item is None or item is na:
         return True
-    return na is not None and type(item) is float and item != item
+    return na is not None and type(item) is float and math.isnan(item)
 
 
 def _encoded(text: str) -> bytes | None:

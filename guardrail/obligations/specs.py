@@ -16,6 +16,7 @@ from guardrail.obligations.record_spec import RecordSection, RecordSpec
 from guardrail.obligations.tensor_spec import TensorSection, TensorSpec
 from guardrail.values import View
 
+
 class Spec(Protocol):
     """What an input must be. Made at load; frozen."""
 

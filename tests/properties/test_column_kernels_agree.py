@@ -27,14 +27,9 @@ BROKEN = [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"ab\xe2\x
 CHOICES = ["DE", "FR", "abcdefgh", "twelve bytes", "more than twelve bytes", "é€𝄞"]
 
 
-def agree(name, *arguments, choices="none"):
-    if choices == "none":
-        one, other = arguments, arguments
-    else:
-        one = (*arguments, None if choices is None else pure.Choices(choices))
-        other = (*arguments, None if choices is None else compiled.Choices(choices))
-    expected = getattr(pure, name)(*one)
-    assert getattr(compiled, name)(*other) == expected
+def agree(name, *arguments):
+    expected = getattr(pure, name)(*arguments)
+    assert getattr(compiled, name)(*arguments) == expected
     return expected
 
 
@@ -78,8 +73,8 @@ def columns(draw):
 
 def by_definition(values, absent, low, high, finite, nullable, nan_is_null):
     bad = []
-    for row, number in enumerate(values.view("u1" if values.dtype == bool else values.dtype)):
-        number = number.item()
+    plain = values.view("u1" if values.dtype == bool else values.dtype).tolist()
+    for row, number in enumerate(plain):
         nat = values.dtype == "i8" and number == -(2**63)
         if absent[row] or (nan_is_null and (number != number or nat)):
             bad += [(4, row)] * (not nullable)
@@ -113,7 +108,9 @@ def test_numbers(values, bounds, finite, nullable, nan_is_null, data):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.lists(st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**63), -(2**63) + 1]), max_size=4),
+    st.lists(
+        st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**63), -(2**63) + 1]), max_size=4
+    ),
     BOUNDS,
     st.integers(1, 600),
     st.booleans(),
@@ -219,7 +216,9 @@ def test_offsets_that_are_none(ends, nullable, max_chars, data):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=6) | st.text(max_size=6).map(lambda text: text.encode("utf-8", "replace")))
+@given(
+    st.binary(max_size=6) | st.text(max_size=6).map(lambda text: text.encode("utf-8", "replace"))
+)
 def test_what_is_utf_8_is_what_python_reads(raw):
     offsets = memoryview(struct.pack("=2i", 0, len(raw))).cast("i")
     agree_on_flags("check_text", offsets, raw, None, 0, False, 2, rows=1, choices=None)
@@ -327,7 +326,8 @@ def test_objects(items, na, nullable, max_chars, choices, step):
     values = np.empty(len(items), object)
     values[:] = items
     values = values[::step]
-    agree("check_objects", values, na, nullable, max_chars, choices=choices)
+    arguments = (values, na, nullable, max_chars)
+    agree_on_flags("check_objects", *arguments, rows=len(values), choices=choices)
     code, _, nbytes = agree("measure_objects", values, na)
     if code == 0:
         texts = [item for item in values if type(item) is str]

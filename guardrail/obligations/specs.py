@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations.record_spec import RecordSection, RecordSpec
+from guardrail.obligations.table_spec import TableSection, TableSpec
 from guardrail.obligations.tensor_spec import TensorSection, TensorSpec
 from guardrail.values import View
 
@@ -56,12 +57,16 @@ def read_specs(documents: Mapping[str, Document]) -> dict[str, Spec]:
 _KINDS: Final[Mapping[str, tuple[type[Section], Callable[[str, Any], Spec]]]] = {
     "tensor": (TensorSection, TensorSpec.from_section),
     "record": (RecordSection, RecordSpec.from_section),
+    "table": (TableSection, TableSpec.from_section),
 }
-_NOT_BUILT: Final = ("table", "text", "messages")
+_NOT_BUILT: Final = ("text", "messages")
 
 
 def _read_spec(name: str, document: Document) -> Spec:
     kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
+    if kind == "table" and document.data.get("on_bad_row") == "quarantine":
+        message = "`on_bad_row: quarantine` is not built yet in this version. Use reject."
+        raise ConfigurationError.at(document.at("on_bad_row"), "GR004", message)
     if isinstance(kind, str) and kind in _KINDS:
         section, make = _KINDS[kind]
         return make(name, document.parse(section, code="GR300"))

@@ -26,7 +26,7 @@ from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t,
 )
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp, memcpy, strchr
+from libc.string cimport memcmp, memcpy, memset, strchr
 
 
 cdef extern from "math.h" nogil:
@@ -48,6 +48,10 @@ ctypedef fused whole:
     uint16_t
     uint32_t
     uint64_t
+
+ctypedef fused ending:
+    int32_t
+    int64_t
 
 ctypedef fused number:
     float
@@ -78,6 +82,9 @@ cdef enum:
     GIL_FREE_FROM = 16384
     VIEW_BYTES = 16
     LIMIT_INLINE = 12
+    #: Bytes of a text that fits a number together with its length, and the table of such: 2 KiB.
+    LIMIT_SHORT = 7
+    SHORT_BITS = 8
 
 cdef char NATIVE = b"<" if sys.byteorder == "little" else b">"
 cdef tuple CLEAN = (OK, 0, 0)
@@ -88,6 +95,16 @@ cdef int _byte, _bit
 for _byte in range(256):
     for _bit in range(8):
         ABSENT[_byte][_bit] = (_byte >> _bit & 1) ^ 1
+
+#: For each length up to 7, a number whose bytes are ones as far as it goes; and none for 8.
+cdef uint64_t HEADS[LIMIT_SHORT + 2]
+#: How far to shift a length, so that it fills the byte of a number that no text of 7 has.
+cdef int TAG_BITS = 56 if sys.byteorder == "little" else 0
+cdef bytes _head
+for _byte in range(LIMIT_SHORT + 1):
+    _head = b"\xff" * _byte + b"\0" * (8 - _byte)
+    memcpy(&HEADS[_byte], <const char *> _head, 8)
+HEADS[LIMIT_SHORT + 1] = 0
 
 
 cdef struct Verdict:
@@ -649,6 +666,25 @@ cdef struct Slot:
     uint64_t hash
 
 
+cdef struct Shorts:
+    # where no text is over 7 bytes: a table in which each has a slot of its own
+    const uint64_t *slots  # or NULL
+    uint64_t seed
+
+
+cdef inline uint64_t key_of(uint64_t word, uint64_t length) noexcept nogil:
+    """Return a number for a text of up to 7 bytes, and for all longer ones another.
+
+    ``word`` begins with the text and may go on with anything.
+    """
+    length = length if length <= LIMIT_SHORT else LIMIT_SHORT + 1
+    return (word & HEADS[length]) ^ length << TAG_BITS
+
+
+cdef inline uint64_t slot_of(uint64_t key, uint64_t seed) noexcept nogil:
+    return (key ^ key >> 32) * seed >> (64 - SHORT_BITS)
+
+
 cdef class Choices:
     """The texts that a column may hold. The definition is `_column_py.Choices`."""
 
@@ -656,6 +692,8 @@ cdef class Choices:
     cdef tuple words
     cdef Slot *slots
     cdef uint64_t last  # their number, less one: a power of two less one
+    cdef uint64_t *short_slots
+    cdef Shorts shorts
 
     def __cinit__(self, texts):
         cdef uint64_t size = 8, place
@@ -675,9 +713,40 @@ cdef class Choices:
             while self.slots[place].text != NULL:
                 place = (place + 1) & self.last
             self.slots[place] = Slot(text, len(word), hash_of(text, len(word)))
+        self.shorts.slots = NULL
+        if self.words and max(map(len, self.words)) <= LIMIT_SHORT:
+            self.spread()
+
+    cdef spread(self):
+        """Find a table in which no two words share a slot; leave it where none is found soon."""
+        cdef uint64_t seed = <uint64_t> 0x9E3779B97F4A7C15
+        cdef int attempt
+        self.short_slots = <uint64_t *> malloc(sizeof(uint64_t) << SHORT_BITS)
+        if self.short_slots == NULL:
+            raise MemoryError
+        for attempt in range(64):
+            seed = (seed * <uint64_t> 6364136223846793005 + <uint64_t> 1442695040888963407) | 1
+            if self.fits(seed):
+                self.shorts = Shorts(self.short_slots, seed)
+                return
+
+    cdef bint fits(self, uint64_t seed) except -1:
+        cdef uint64_t word
+        cdef uint64_t *slot
+        cdef bytes text
+        memset(self.short_slots, 0xFF, sizeof(uint64_t) << SHORT_BITS)
+        for text in self.words:
+            word = 0
+            memcpy(&word, <const char *> text, len(text))
+            slot = &self.short_slots[slot_of(key_of(word, len(text)), seed)]
+            if ~slot[0]:
+                return False
+            slot[0] = key_of(word, len(text))
+        return True
 
     def __dealloc__(self):
         free(self.slots)
+        free(self.short_slots)
 
 
 cdef inline bint is_listed(
@@ -699,12 +768,15 @@ cdef struct Taste:
     Py_ssize_t max_chars  # or -1
     const Slot *slots     # or NULL
     uint64_t last
+    Shorts shorts
 
 
 cdef Taste taste_of(bint nullable, Py_ssize_t max_chars, Choices choices):
-    cdef Taste taste = Taste(nullable, max_chars, NULL, 0)
+    cdef Taste taste
+    memset(&taste, 0, sizeof(taste))
+    taste.nullable, taste.max_chars = nullable, max_chars
     if choices is not None:
-        taste.slots, taste.last = choices.slots, choices.last
+        taste.slots, taste.last, taste.shorts = choices.slots, choices.last, choices.shorts
     return taste
 
 
@@ -723,22 +795,29 @@ cdef inline int judge_word(
     return TOO_LONG if 0 <= taste.max_chars < chars else OK
 
 
-cdef inline Py_ssize_t end_at(const char *offsets, bint is_wide, Py_ssize_t i) noexcept nogil:
-    cdef int64_t wide
-    cdef int32_t narrow
-    if is_wide:
-        memcpy(&wide, offsets + 8 * i, 8)
-        return wide
-    memcpy(&narrow, offsets + 4 * i, 4)
-    return narrow
+cdef inline Py_ssize_t end_at(const char *offsets, ending *kind, Py_ssize_t i) noexcept nogil:
+    cdef ending end
+    memcpy(&end, offsets + sizeof(ending) * i, sizeof(ending))
+    return end
+
+
+cdef dispatched measure_ends(
+    const char *offsets, ending *kind, Py_ssize_t rows, Py_ssize_t size, Py_ssize_t *nbytes
+) noexcept nogil:
+    """Find how many bytes of text offsets name, or -1 where any is out of order."""
+    cdef Py_ssize_t first = end_at(offsets, kind, 0), last = end_at(offsets, kind, rows), row
+    cdef ending bad = 0
+    for row in range(rows):
+        bad |= end_at(offsets, kind, row + 1) < end_at(offsets, kind, row)
+    nbytes[0] = -1 if bad or not 0 <= first <= last <= size else last - first
 
 
 cdef bint is_clean_text(
-    const char *offsets, bint is_wide, Py_ssize_t rows, const uint8_t *data, Py_ssize_t size,
+    const char *offsets, ending *kind, Py_ssize_t rows, const uint8_t *data, Py_ssize_t size,
     const Nulls *nulls, const Taste *taste,
 ) noexcept nogil:
     """Whether a column of plain ASCII is surely good. False decides nothing."""
-    cdef Py_ssize_t first = end_at(offsets, is_wide, 0), last = end_at(offsets, is_wide, rows)
+    cdef Py_ssize_t first = end_at(offsets, kind, 0), last = end_at(offsets, kind, rows)
     cdef Py_ssize_t start = first, end, i
     cdef bint bad = False
     if taste.slots != NULL or not 0 <= first <= last <= size:
@@ -746,7 +825,7 @@ cdef bint is_clean_text(
     if not taste.nullable and not is_full(nulls, rows):
         return False
     for i in range(1, rows + 1):
-        end = end_at(offsets, is_wide, i)
+        end = end_at(offsets, kind, i)
         bad |= end < start
         # in unsigned numbers, whose overflow is defined: offsets may be anything
         if taste.max_chars >= 0:
@@ -755,18 +834,74 @@ cdef bint is_clean_text(
     return not bad and is_ascii(data + first, last - first)
 
 
+cdef inline bint are_listed_there(
+    const char *offsets, ending *kind, Py_ssize_t first, Py_ssize_t rows, const uint8_t *data,
+    const uint8_t *absent, const Shorts *shorts,
+) noexcept nogil:
+    """Whether a tile of rows is listed, after each of which 8 bytes can be loaded."""
+    cdef Py_ssize_t start, end = end_at(offsets, kind, first), i
+    cdef uint64_t word, key
+    for i in range(rows):
+        start, end = end, end_at(offsets, kind, first + i + 1)
+        if absent != NULL and absent[i]:
+            continue
+        memcpy(&word, data + start, 8)
+        key = key_of(word, <uint64_t> (end - start))
+        if shorts.slots[slot_of(key, shorts.seed)] != key:
+            return False
+    return True
+
+
+cdef bint are_listed(
+    const char *offsets, ending *kind, Py_ssize_t rows, const uint8_t *data, Py_ssize_t size,
+    const Nulls *nulls, const Taste *taste,
+) noexcept nogil:
+    """Whether a column of short choices is surely good. False decides nothing."""
+    cdef uint8_t absent[TILE]
+    cdef bint skips = not is_full(nulls, rows)
+    cdef Py_ssize_t row = 0, near = rows, width, start, nbytes
+    if taste.shorts.slots == NULL or taste.max_chars >= 0 or (skips and not taste.nullable):
+        return False
+    measure_ends(offsets, kind, rows, size, &nbytes)
+    if nbytes < 0:
+        return False
+    # from here on offsets are in order; at the end there may be no 8 bytes to load
+    while near > 0 and end_at(offsets, kind, near - 1) > size - 8:
+        near -= 1
+    while row < near:
+        width = min(<Py_ssize_t> TILE, near - row)
+        if skips:
+            unfold(nulls, row, width, absent)
+        if not are_listed_there(
+            offsets, kind, row, width, data, absent if skips else NULL, &taste.shorts
+        ):
+            return False
+        row += width
+    while row < rows:
+        start = end_at(offsets, kind, row)
+        if not is_null(nulls, row) and not is_listed(
+            taste.slots, taste.last, data + start, end_at(offsets, kind, row + 1) - start
+        ):
+            return False
+        row += 1
+    return True
+
+
 cdef Verdict check_words(
-    const char *offsets, bint is_wide, Py_ssize_t rows, const uint8_t *data, Py_ssize_t size,
+    const char *offsets, ending *kind, Py_ssize_t rows, const uint8_t *data, Py_ssize_t size,
     const Nulls *nulls, const Taste *taste, uint8_t *flags,
 ) noexcept nogil:
     cdef Verdict verdict = Verdict(OK, 0, 0)
     cdef Py_ssize_t row, start, end
     cdef int code
-    if flags == NULL and is_clean_text(offsets, is_wide, rows, data, size, nulls, taste):
+    if flags == NULL and (
+        is_clean_text(offsets, kind, rows, data, size, nulls, taste)
+        or are_listed(offsets, kind, rows, data, size, nulls, taste)
+    ):
         return verdict
-    end = end_at(offsets, is_wide, 0)
+    end = end_at(offsets, kind, 0)
     for row in range(rows):
-        start, end = end, end_at(offsets, is_wide, row + 1)
+        start, end = end, end_at(offsets, kind, row + 1)
         if not 0 <= start <= end <= size:
             code = MALFORMED
         elif is_null(nulls, row):
@@ -810,7 +945,6 @@ def check_text(
     cdef Verdict verdict
     cdef uint8_t *entries
     cdef Py_ssize_t rows
-    cdef bint is_wide = ends.view.itemsize == 8
     rows = ends.view.shape[0] - 1
     text = hold(data, PyBUF_SIMPLE)
     absent = hold_nulls(rows, validity, offset, None)
@@ -818,24 +952,29 @@ def check_text(
         held_flags = hold(flags, PyBUF_SIMPLE | PyBUF_WRITABLE)
     entries = hold_flags(held_flags, rows)
     with nogil:
-        verdict = check_words(
-            <const char *> ends.view.buf, is_wide, rows, <const uint8_t *> text.view.buf,
-            text.view.len, &absent.nulls, &taste, entries,
-        )
+        if ends.view.itemsize == 8:
+            verdict = check_words[int64_t](
+                <const char *> ends.view.buf, NULL, rows, <const uint8_t *> text.view.buf,
+                text.view.len, &absent.nulls, &taste, entries,
+            )
+        else:
+            verdict = check_words[int32_t](
+                <const char *> ends.view.buf, NULL, rows, <const uint8_t *> text.view.buf,
+                text.view.len, &absent.nulls, &taste, entries,
+            )
     return as_tuple(verdict)
 
 
 def measure_text(offsets, Py_ssize_t size):
     """Return how many bytes of text offsets name. The definition is `_column_py.measure_text`."""
-    cdef Held ends = hold_offsets(offsets)
-    cdef const char *at = <const char *> ends.view.buf
-    cdef bint is_wide = ends.view.itemsize == 8, bad = False
-    cdef Py_ssize_t first = end_at(at, is_wide, 0), last = first, end, row
-    for row in range(1, ends.view.shape[0]):
-        end = end_at(at, is_wide, row)
-        bad |= end < last
-        last = end
-    return -1 if bad or not 0 <= first <= last <= size else last - first
+    cdef Held held = hold_offsets(offsets)
+    cdef const char *ends = <const char *> held.view.buf
+    cdef Py_ssize_t rows = held.view.shape[0] - 1, nbytes
+    if held.view.itemsize == 8:
+        measure_ends[int64_t](ends, NULL, rows, size, &nbytes)
+    else:
+        measure_ends[int32_t](ends, NULL, rows, size, &nbytes)
+    return nbytes
 
 
 cdef struct Span:
@@ -859,6 +998,27 @@ cdef inline int judge_view(
     return judge_word(spans[index].text + start, length, taste)
 
 
+cdef bint are_listed_views(
+    const uint8_t *views, Py_ssize_t rows, const Nulls *nulls, const Taste *taste
+) noexcept nogil:
+    """Whether a column of short choices is surely good. False decides nothing."""
+    cdef bint skips = not is_full(nulls, rows)
+    cdef Py_ssize_t row
+    cdef int32_t length
+    cdef uint64_t word, key
+    if taste.shorts.slots == NULL or taste.max_chars >= 0 or (skips and not taste.nullable):
+        return False
+    for row in range(rows):
+        if skips and is_null(nulls, row):
+            continue
+        memcpy(&length, views + VIEW_BYTES * row, 4)
+        memcpy(&word, views + VIEW_BYTES * row + 4, 8)
+        key = key_of(word, <uint64_t> length)  # a negative length is a long one
+        if taste.shorts.slots[slot_of(key, taste.shorts.seed)] != key:
+            return False
+    return True
+
+
 cdef Verdict judge_views(
     const uint8_t *views, Py_ssize_t rows, const Span *spans, Py_ssize_t count,
     const Nulls *nulls, const Taste *taste, uint8_t *flags,
@@ -866,6 +1026,8 @@ cdef Verdict judge_views(
     cdef Verdict verdict = Verdict(OK, 0, 0)
     cdef Py_ssize_t row
     cdef int code
+    if flags == NULL and are_listed_views(views, rows, nulls, taste):
+        return verdict
     for row in range(rows):
         if is_null(nulls, row):
             code = OK if taste.nullable else NULL_ROW
@@ -923,10 +1085,11 @@ def measure_views(views, validity, Py_ssize_t offset):
     cdef const uint8_t *views_at = <const uint8_t *> held.view.buf
     cdef int64_t nbytes = 0  # 2**31 bytes in each of at most 2**59 rows of memory: no overflow
     cdef int32_t length
+    cdef bint skips = not is_full(&absent.nulls, rows)
     for row in range(rows):
         memcpy(&length, views_at + VIEW_BYTES * row, 4)
-        if length > 0 and not is_null(&absent.nulls, row):
-            nbytes += length
+        if not (skips and is_null(&absent.nulls, row)):
+            nbytes += max(0, length)
     return nbytes
 
 
@@ -1050,14 +1213,22 @@ cdef inline bint is_unicode(item):
 
 
 cdef int judge_object(
-    item, na, bint nullable, Py_ssize_t max_chars, frozenset texts
+    item, na, bint nullable, Py_ssize_t max_chars, Choices choices
 ) except -1:
+    cdef bint is_known
     if is_missing(item, na):
         return OK if nullable else NULL_ROW
     if not PyUnicode_CheckExact(item):
         return NOT_TEXT
-    if texts is not None:
-        if item not in texts:
+    if choices is not None:
+        if PyUnicode_IS_ASCII(item):  # its characters are its UTF-8
+            is_known = is_listed(
+                choices.slots, choices.last, <const uint8_t *> PyUnicode_DATA(item),
+                PyUnicode_GET_LENGTH(item),
+            )
+        else:
+            is_known = item in choices.texts
+        if not is_known:
             return NOT_LISTED
     elif not is_unicode(item):
         return NOT_TEXT
@@ -1067,7 +1238,6 @@ cdef int judge_object(
 def check_objects(values, na, bint nullable, Py_ssize_t max_chars, Choices choices, flags):
     """Find the bad rows of a column of strings. The definition is `_column_py.check_objects`."""
     cdef Held held = hold_objects(values), held_flags = None
-    cdef frozenset texts = None if choices is None else choices.texts
     cdef Verdict verdict = Verdict(OK, 0, 0)
     cdef uint8_t *entries
     cdef Py_ssize_t row
@@ -1076,7 +1246,7 @@ def check_objects(values, na, bint nullable, Py_ssize_t max_chars, Choices choic
         held_flags = hold(flags, PyBUF_SIMPLE | PyBUF_WRITABLE)
     entries = hold_flags(held_flags, held.view.shape[0])
     for row in range(held.view.shape[0]):
-        code = judge_object(object_at(&held.view, row), na, nullable, max_chars, texts)
+        code = judge_object(object_at(&held.view, row), na, nullable, max_chars, choices)
         if entries != NULL:
             entries[row] = code
         add(&verdict, code, row)

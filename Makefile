@@ -24,6 +24,10 @@ $(VENV)/lint.stamp: $(VENV)/test.stamp
 	$(PIP) install --editable '.[lint]'
 	@touch $@
 
+$(VENV)/bench.stamp: $(VENV)/test.stamp
+	$(PIP) install --editable '.[bench]'
+	@touch $@
+
 demo: $(VENV)/test.stamp
 	$(BIN)/guardrail demo
 
@@ -40,9 +44,10 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/test.stamp
+bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks.guarded_call
 	$(BIN)/python -m benchmarks.decisions
+	$(BIN)/python -m benchmarks.validation.tables
 
 clean:
 	rm -rf build $(VENV) guardrail/*.so guardrail/*/*.so

@@ -11,11 +11,35 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from guardrail._core.terms import ABOVE, BELOW, DTYPES, NOT_FINITE, OK, dtype_of
+from guardrail._core.terms import (
+    ABOVE,
+    BELOW,
+    DTYPES,
+    MALFORMED,
+    NOT_FINITE,
+    NOT_LISTED,
+    NOT_TEXT,
+    NULL,
+    OK,
+    TOO_LONG,
+    dtype_of,
+)
 
 _IS_PURE: Final = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
 
 if _IS_PURE:
+    from guardrail._core._column_py import (
+        Choices,
+        check_codes,
+        check_nulls,
+        check_numbers,
+        check_objects,
+        check_text,
+        check_views,
+        measure_objects,
+        measure_text,
+        measure_views,
+    )
     from guardrail._core._entity_py import Entity
     from guardrail._core._nested_py import find_character, measure
     from guardrail._core._rounding_py import round_floats
@@ -23,6 +47,18 @@ if _IS_PURE:
     from guardrail._core._view_py import View, look
 else:
     try:
+        from guardrail._core._column import (
+            Choices,
+            check_codes,
+            check_nulls,
+            check_numbers,
+            check_objects,
+            check_text,
+            check_views,
+            measure_objects,
+            measure_text,
+            measure_views,
+        )
         from guardrail._core._entity import Entity
         from guardrail._core._nested import find_character, measure
         from guardrail._core._rounding import round_floats
@@ -37,6 +73,9 @@ else:
 BACKEND: Final = "pure" if _IS_PURE else "compiled"
 
 __all__ = [
-    "ABOVE", "BACKEND", "BELOW", "DTYPES", "NOT_FINITE", "OK", "Entity", "View", "check_tensor",
-    "dtype_of", "find_character", "look", "measure", "round_floats",
+    "ABOVE", "BACKEND", "BELOW", "DTYPES", "MALFORMED", "NOT_FINITE", "NOT_LISTED", "NOT_TEXT",
+    "NULL", "OK", "TOO_LONG", "Choices", "Entity", "View", "check_codes", "check_nulls",
+    "check_numbers", "check_objects", "check_tensor", "check_text", "check_views", "dtype_of",
+    "find_character", "look", "measure", "measure_objects", "measure_text", "measure_views",
+    "round_floats",
 ]  # fmt: skip

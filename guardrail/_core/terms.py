@@ -20,6 +20,16 @@ NOT_FINITE: Final = 1
 BELOW: Final = 2
 #: The element lies above its column's upper bound.
 ABOVE: Final = 3
+#: The row of a column holds no value where one is required.
+NULL: Final = 4
+#: The text is none of those that are allowed.
+NOT_LISTED: Final = 5
+#: The text has more characters than are allowed.
+TOO_LONG: Final = 6
+#: The bytes are no UTF-8, the text holds a lone surrogate, or the object is no text.
+NOT_TEXT: Final = 7
+#: The column's buffers contradict each other at this row.
+MALFORMED: Final = 8
 
 _KINDS: Final = {
     **dict.fromkeys("efd", "float"),

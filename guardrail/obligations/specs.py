@@ -16,16 +16,20 @@ from guardrail.obligations.json_schema_spec import JsonSchemaSpec
 from guardrail.obligations.messages_spec import MessagesSection, MessagesSpec
 from guardrail.obligations.model_spec import read_models
 from guardrail.obligations.record_spec import RecordSection, RecordSpec
+from guardrail.obligations.table_spec import TableSection, TableSpec
 from guardrail.obligations.tensor_spec import TensorSection, TensorSpec
 from guardrail.obligations.text_spec import TextSection, TextSpec
 from guardrail.values import View
 
+<<<<<<< HEAD
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 #: Where an application registers none.
 _NO_MODELS: Final[Mapping[str, Any]] = {}
 
+=======
+>>>>>>> wt-tables
 
 class Spec(Protocol):
     """What an input must be. Made at load; frozen."""
@@ -73,10 +77,16 @@ def read_specs(
 _KINDS: Final[Mapping[str, tuple[type[Section], Callable[[str, Any], Spec]]]] = {
     "tensor": (TensorSection, TensorSpec.from_section),
     "record": (RecordSection, RecordSpec.from_section),
+<<<<<<< HEAD
     "text": (TextSection, TextSpec.from_section),
     "messages": (MessagesSection, MessagesSpec.from_section),
 }
 _NOT_BUILT: Final = ("table",)
+=======
+    "table": (TableSection, TableSpec.from_section),
+}
+_NOT_BUILT: Final = ("text", "messages")
+>>>>>>> wt-tables
 
 
 def _known(kind: str) -> tuple[type[Section], Callable[[str, Any], Spec]]:
@@ -88,6 +98,9 @@ def read_spec(name: str, document: Document) -> Spec:
     if document.file.endswith(".json"):
         return JsonSchemaSpec.from_document(name, document)
     kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
+    if kind == "table" and document.data.get("on_bad_row") == "quarantine":
+        message = "`on_bad_row: quarantine` is not built yet in this version. Use reject."
+        raise ConfigurationError.at(document.at("on_bad_row"), "GR004", message)
     if isinstance(kind, str) and kind in _KINDS:
         section, make = _known(kind)
         return make(name, document.parse(section, code="GR300"))

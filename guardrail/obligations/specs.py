@@ -1,7 +1,7 @@
 """Input specs: the files below ``inputs/`` of a bundle, and an application's own models.
 
 Owns `read_specs` and `Spec`, what all kinds of specs have in common. Refuses kinds that
-this version has not, by name: a spec that were ignored would let everything through. Read
+there are not: a spec that were ignored would let everything through. Read
 at load; at a call, `guardrail.obligations.input` asks a spec to check a view.
 """
 
@@ -21,15 +21,12 @@ from guardrail.obligations.tensor_spec import TensorSection, TensorSpec
 from guardrail.obligations.text_spec import TextSection, TextSpec
 from guardrail.values import View
 
-<<<<<<< HEAD
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 #: Where an application registers none.
 _NO_MODELS: Final[Mapping[str, Any]] = {}
 
-=======
->>>>>>> wt-tables
 
 class Spec(Protocol):
     """What an input must be. Made at load; frozen."""
@@ -55,7 +52,7 @@ def read_specs(
 
     Raises:
         ConfigurationError: with every fault of all files: ``GR300`` where a spec is not
-            valid or a model has its name too, ``GR004`` where its kind is not built yet;
+            valid or a model has its name too, ``GR004`` for what is not built yet;
             without faults where a model is none.
     """
     specs: dict[str, Spec] = {**read_models(models)}
@@ -77,20 +74,10 @@ def read_specs(
 _KINDS: Final[Mapping[str, tuple[type[Section], Callable[[str, Any], Spec]]]] = {
     "tensor": (TensorSection, TensorSpec.from_section),
     "record": (RecordSection, RecordSpec.from_section),
-<<<<<<< HEAD
+    "table": (TableSection, TableSpec.from_section),
     "text": (TextSection, TextSpec.from_section),
     "messages": (MessagesSection, MessagesSpec.from_section),
 }
-_NOT_BUILT: Final = ("table",)
-=======
-    "table": (TableSection, TableSpec.from_section),
-}
-_NOT_BUILT: Final = ("text", "messages")
->>>>>>> wt-tables
-
-
-def _known(kind: str) -> tuple[type[Section], Callable[[str, Any], Spec]]:
-    return _KINDS[kind]
 
 
 def read_spec(name: str, document: Document) -> Spec:
@@ -102,11 +89,8 @@ def read_spec(name: str, document: Document) -> Spec:
         message = "`on_bad_row: quarantine` is not built yet in this version. Use reject."
         raise ConfigurationError.at(document.at("on_bad_row"), "GR004", message)
     if isinstance(kind, str) and kind in _KINDS:
-        section, make = _known(kind)
+        section, make = _KINDS[kind]
         return make(name, document.parse(section, code="GR300"))
     known = " or ".join(", ".join(_KINDS).rsplit(", ", 1))
-    if isinstance(kind, str) and kind in _NOT_BUILT:
-        message = f"`kind: {kind}` is not built yet in this version. Use {known}."
-        raise ConfigurationError.at(document.at("kind"), "GR004", message)
     message = f"`kind` is required, and is {known}."
     raise ConfigurationError.at(document.at("kind"), "GR300", message)

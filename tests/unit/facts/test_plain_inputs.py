@@ -198,6 +198,8 @@ class TestObjects:
         assert (error.code, error.path) == ("input_rejected", "visit.notes[0].name")
         assert refusal(Open(age=1, more=Ward(b"x"))).path == "visit.more.name"
         assert refusal([Box({3: Ward("n")})]).path == "visit[0].item"
+        assert refusal({3: 1, "a": Ward("n")}).path == "visit"
+        assert refusal({"a": Ward("n"), 3: 1}).path.startswith("visit")
 
     def test_what_contains_itself_is_too_large(self):
         ward = Ward("n")

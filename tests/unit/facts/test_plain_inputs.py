@@ -14,10 +14,12 @@ import pytest
 from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from guardrail.facts import Bounds, Viewer, take_view
+from guardrail.facts import Bounds, Viewer, nested, take_view
 from guardrail.ports import Unmet
 
 SECRET = "s3cret-value"
+#: The plain sources are tested as well, and are slower.
+IS_COMPILED = not nested.__file__.endswith(".py")
 T = TypeVar("T")
 
 
@@ -425,4 +427,4 @@ def test_a_megabyte_of_anything_is_seen_or_refused_within_50_ms(value):
         with suppress(Unmet):
             view(value)
         took.append(perf_counter() - start)
-    assert min(took) < 0.05
+    assert min(took) < (0.05 if IS_COMPILED else 0.25)

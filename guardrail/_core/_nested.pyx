@@ -154,23 +154,38 @@ cdef inline long long count_bits(object number) except -1:
     return bits
 
 
-cdef tuple steps_of(object way):
-    steps = []
-    while way is not None:
-        way, step = way
-        steps.append(step)
-    return tuple(reversed(steps))
-
-
 cdef class Walk:
-    """One walk under way: what is left to look at, the sums, and the culprit where there is one."""
+    """One walk under way: what is left to look at, the sums, and the culprit where there is one.
+
+    Containers stand in one list, their keys, parents and depths beside them: a tuple for each
+    would be one more object for the garbage collector, which then runs within the walk.
+    """
 
     cdef long long nodes, nbytes, max_bytes, max_nodes
-    cdef list pending
+    cdef list containers, keys, parents, depths, pending
     cdef tuple culprit
     cdef object kind
 
-    cdef int see(self, item, key, long long depth, way) except -1:
+    cdef tuple steps_to(self, Py_ssize_t number):
+        """Return the way to a container."""
+        steps = []
+        while number > 0:  # the outermost one is 0, and has no key
+            steps.append(self.keys[number])
+            number = self.parents[number]
+        return tuple(reversed(steps))
+
+    cdef int push(self, container, key, Py_ssize_t parent, Py_ssize_t depth) except -1:
+        if self.pending is None:  # flat data needs none of them
+            self.containers, self.keys, self.parents, self.depths = [None], [None], [0], [1]
+            self.pending = []
+        self.pending.append(len(self.containers))
+        self.containers.append(container)
+        self.keys.append(key)
+        self.parents.append(parent)
+        self.depths.append(depth)
+        return 0
+
+    cdef int see(self, item, key, Py_ssize_t number, Py_ssize_t depth) except -1:
         """Count one item of a container; return its code."""
         if type(item) is str:
             self.nbytes += text_bytes(<str> item)
@@ -183,35 +198,35 @@ cdef class Walk:
             self.nbytes += 26
         elif type(item) is dict or type(item) is list or type(item) is tuple:
             self.nbytes += 4
-            self.pending.append((item, depth + 1, (way, key)))
+            self.push(item, key, number, depth + 1)
         else:
-            self.culprit, self.kind = steps_of((way, key)), type(item)
+            self.culprit, self.kind = (*self.steps_to(number), key), type(item)
             return NOT_PLAIN
         return TOO_LARGE if self.nbytes > self.max_bytes else OK
 
-    cdef int see_dict(self, dict container, long long depth, way) except -1:
+    cdef int see_dict(self, dict container, Py_ssize_t number, Py_ssize_t depth) except -1:
         cdef int code
         for key, item in container.items():
             self.nodes += 1
             if self.nodes > self.max_nodes:
                 return TOO_MANY
             if type(key) is not str or index_of(<str> key, SURROGATE) >= 0:
-                self.culprit, self.kind = steps_of(way), type(key)
+                self.culprit, self.kind = self.steps_to(number), type(key)
                 return NOT_A_NAME
             self.nbytes += text_bytes(<str> key)
-            code = self.see(item, key, depth, way)
+            code = self.see(item, key, number, depth)
             if code != OK:
                 return code
         return OK
 
-    cdef int see_items(self, items, long long depth, way) except -1:
+    cdef int see_items(self, items, Py_ssize_t number, Py_ssize_t depth) except -1:
         cdef int code
         cdef Py_ssize_t index = 0
         for item in items:
             self.nodes += 1
             if self.nodes > self.max_nodes:
                 return TOO_MANY
-            code = self.see(item, index, depth, way)
+            code = self.see(item, index, number, depth)
             if code != OK:
                 return code
             index += 1
@@ -225,18 +240,21 @@ def measure(value, long long max_depth, long long max_bytes, long long max_nodes
     """
     cdef Walk walk = Walk.__new__(Walk)
     cdef int code = OK
-    cdef long long depth
+    cdef Py_ssize_t number = 0, depth = 1
     walk.nodes, walk.nbytes, walk.culprit, walk.kind = 0, 2, (), None
     walk.max_bytes, walk.max_nodes = max_bytes, max_nodes
-    walk.pending = [(value, 1, None)]
-    while code == OK and walk.pending:
-        container, depth, way = walk.pending.pop()
+    container = value
+    while True:
         if depth > max_depth:
             code = TOO_DEEP
         elif walk.nbytes > max_bytes:
             code = TOO_LARGE
         elif type(container) is dict:
-            code = walk.see_dict(<dict> container, depth, way)
+            code = walk.see_dict(<dict> container, number, depth)
         else:
-            code = walk.see_items(container, depth, way)
+            code = walk.see_items(container, number, depth)
+        if code != OK or not walk.pending:
+            break
+        number = walk.pending.pop()
+        container, depth = walk.containers[number], walk.depths[number]
     return code, walk.nbytes, walk.nodes, walk.culprit, walk.kind

@@ -192,7 +192,9 @@ class Viewer:
         code, data = unfold(value, self._reader_for, self.input_depth, self.input_nodes)
         if code != OK:
             raise self._misfit(code, (), None, name)
-        if data is value:  # the outermost object's own fields can't be read
+        if (
+            data is value and type(value) not in _PLAIN
+        ):  # the outermost object's own fields can't be read
             raise _refusal(name, type(value), _UNSET)
         code, nbytes, _, steps, kind = measure(
             data, self.input_depth, self.input_bytes, self.input_nodes

@@ -210,7 +210,9 @@ class TableSpec:
                 _refuse(_path(view.name, name), expected, columns[name].dtype)
         if not self.allows_extra and len(columns) != len(self.columns):
             more = len(columns) - len(self.columns)  # their names may be data
-            _refuse(view.name, f"no columns but {', '.join(self.columns) or 'none'}", f"{more} more")
+            _refuse(
+                view.name, f"no columns but {', '.join(self.columns) or 'none'}", f"{more} more"
+            )
         for name, rule in self.columns.items():
             code, row, count = columns[name].check(rule)
             if code != OK:

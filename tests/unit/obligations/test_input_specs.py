@@ -91,9 +91,9 @@ def test_a_column_without_bounds_has_infinite_ones():
         ('"1..29"', '"1..999999999999999999"', 1, "`shape` has 30"),
         ('"1..29"', "a-z", 7, "range"),
         ('"1..29"', "1000000000000000000", 7, "range"),
-        ("kind: tensor", "kind: tensr", 1, "is tensor or record"),
-        ("kind: tensor", "kind: table", 1, "not built yet"),
-        ("kind: tensor", "kind: [tensor]", 1, "is tensor or record"),
+        ("kind: tensor", "kind: tensr", 1, "is tensor, record or table"),
+        ("kind: tensor", "kind: text", 1, "not built yet"),
+        ("kind: tensor", "kind: [tensor]", 1, "is tensor, record or table"),
     ],
 )
 def test_a_bad_tensor_spec_is_a_fault_with_its_place(old, new, line, part):
@@ -105,7 +105,7 @@ def test_a_bad_tensor_spec_is_a_fault_with_its_place(old, new, line, part):
     assert {fault.place.file for fault in found} == {"inputs/patients.yaml"}
 
 
-@pytest.mark.parametrize("kind", ["table", "text", "messages"])
+@pytest.mark.parametrize("kind", ["text", "messages"])
 def test_a_kind_of_a_later_version_says_so(kind):
     [fault] = faults(f"kind: {kind}\nmax_chars: 3\n")
     assert fault.code == "GR004"

@@ -3,8 +3,8 @@
 Owns the cases for specs of ``kind: table``: reading the view and checking it, as a guarded
 call does. 100,000 rows of 30 columns: 22 of float64 and 4 of int32 within bounds, 4 of text
 out of a list. The baselines are pandera's schemas as their users write them, for pandas and
-for polars, made once. Our goal is a tenth of pandera's own time on pandas. Python's own strings have no goal: each
-lies elsewhere in memory, and to look at it at all is what it costs.
+for polars, made once. Our goal is a tenth of pandera's own time on pandas. Python's own
+strings have no goal: each lies elsewhere in memory, and to look at it at all is what it costs.
 
 Run ``python -m benchmarks.validation.tables [--format json]``; exit 1 where a goal is missed.
 """

@@ -63,8 +63,8 @@ def as_dict(columns, types=TYPES):
             arrays[name] = np.empty(len(items), object)
             arrays[name][:] = items
         elif pa.types.is_timestamp(kind):
-            items = ["NaT" if item is None else item for item in items]
-            arrays[name] = np.array(items, "M8[us]")
+            times = ["NaT" if item is None else item for item in items]
+            arrays[name] = np.array(times, "M8[us]")
         else:
             arrays[name] = np.array(items, kind.to_pandas_dtype())
     return arrays

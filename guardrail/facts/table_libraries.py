@@ -228,8 +228,8 @@ def _read_chunks(column: Any) -> Column:
     chunks = column.chunks if type(column) is arrow.ChunkedArray else [column]
     type_ = column.type
     # exactly these: the names of an extension's types are its own
+    name = str(type_) if type(type_) is arrow.DataType else type(type_).__name__
     if type(type_) is arrow.DataType:
-        name = str(type_)
         if name in _ARROW_NUMBERS:
             dtype, letter = _ARROW_NUMBERS[name]
             return Column(dtype, "", tuple([_arrow_numbers(chunk, letter) for chunk in chunks]))
@@ -243,8 +243,7 @@ def _read_chunks(column: Any) -> Column:
         return Column("timestamp", detail, tuple([_arrow_numbers(each, "q") for each in chunks]))
     if type(type_) is arrow.DictionaryType:
         return Column("string", "", tuple([_arrow_codes(chunk) for chunk in chunks]))
-    what = name if type(type_) is arrow.DataType else type(type_).__name__
-    raise Unreadable(what, "Cast it, or leave it out.")
+    raise Unreadable(name, "Cast it, or leave it out.")
 
 
 def _bytes_of(buffer: Any) -> memoryview:

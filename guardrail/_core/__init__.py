@@ -28,42 +28,36 @@ from guardrail._core.terms import (
 _IS_PURE: Final = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
 
 if _IS_PURE:
-    from guardrail._core._column_py import (
-        Choices,
-        check_codes,
-        check_nulls,
-        check_numbers,
-        check_objects,
-        check_text,
-        check_views,
-        measure_objects,
-        measure_text,
-        measure_views,
-    )
+    from guardrail._core._codes_py import check_codes, check_objects, measure_objects
+    from guardrail._core._column_py import check_nulls, check_numbers
     from guardrail._core._entity_py import Entity
     from guardrail._core._nested_py import find_character, measure
     from guardrail._core._rounding_py import round_floats
     from guardrail._core._tensor_py import check_tensor
     from guardrail._core._view_py import View, look
+    from guardrail._core._words_py import (
+        Choices,
+        check_text,
+        check_views,
+        measure_text,
+        measure_views,
+    )
 else:
     try:
-        from guardrail._core._column import (
-            Choices,
-            check_codes,
-            check_nulls,
-            check_numbers,
-            check_objects,
-            check_text,
-            check_views,
-            measure_objects,
-            measure_text,
-            measure_views,
-        )
+        from guardrail._core._codes import check_codes, check_objects, measure_objects
+        from guardrail._core._column import check_nulls, check_numbers
         from guardrail._core._entity import Entity
         from guardrail._core._nested import find_character, measure
         from guardrail._core._rounding import round_floats
         from guardrail._core._tensor import check_tensor
         from guardrail._core._view import View, look
+        from guardrail._core._words import (
+            Choices,
+            check_text,
+            check_views,
+            measure_text,
+            measure_views,
+        )
     except ModuleNotFoundError:  # a module that is there and does not load says so itself
         raise ImportError(
             "guardrail's compiled core is not built. Build it (`pip install -e .`), or choose"

@@ -1,10 +1,2 @@
-from guardrail._core._column_py import Choices as Choices
-from guardrail._core._column_py import check_codes as check_codes
 from guardrail._core._column_py import check_nulls as check_nulls
 from guardrail._core._column_py import check_numbers as check_numbers
-from guardrail._core._column_py import check_objects as check_objects
-from guardrail._core._column_py import check_text as check_text
-from guardrail._core._column_py import check_views as check_views
-from guardrail._core._column_py import measure_objects as measure_objects
-from guardrail._core._column_py import measure_text as measure_text
-from guardrail._core._column_py import measure_views as measure_views

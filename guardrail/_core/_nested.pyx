@@ -20,7 +20,7 @@ cdef enum:
     TOO_DEEP = 1
     TOO_LARGE = 2
     TOO_MANY = 3
-    TOO_LONG = 4
+    HUGE_INTEGER = 4
     NOT_PLAIN = 5
     NOT_A_NAME = 6
     LIMIT_INTEGER_BITS = 14000
@@ -192,7 +192,7 @@ cdef class Walk:
         elif type(item) is int:
             bits = count_bits(item)
             if bits > LIMIT_INTEGER_BITS:
-                return TOO_LONG
+                return HUGE_INTEGER
             self.nbytes += bits // 3 + 4
         elif type(item) is float or item is None or type(item) is bool:
             self.nbytes += 26

@@ -15,13 +15,13 @@ from typing import Any, Final, TypeAlias
 
 from guardrail._core.terms import (
     CHARACTERS,
+    HUGE_INTEGER,
     LIMIT_INTEGER_BITS,
     NOT_A_NAME,
     NOT_PLAIN,
     OK,
     TOO_DEEP,
     TOO_LARGE,
-    TOO_LONG,
     TOO_MANY,
 )
 
@@ -46,7 +46,7 @@ def measure(value: Any, max_depth: int, max_bytes: int, max_nodes: int) -> Measu
         max_nodes: the most keys and values, all levels together.
 
     The code is `OK`, or that of the first culprit: ``TOO_DEEP``, ``TOO_LARGE``, ``TOO_MANY``
-    and ``TOO_LONG`` without a way to it, ``NOT_PLAIN`` with the way to the value, and
+    and ``HUGE_INTEGER`` without a way to it, ``NOT_PLAIN`` with the way to the value, and
     ``NOT_A_NAME`` with the way to the dict whose key is none. The walk ends there.
     """
     nodes = 0
@@ -75,7 +75,7 @@ def measure(value: Any, max_depth: int, max_bytes: int, max_nodes: int) -> Measu
             elif kind not in _LEAVES:
                 return NOT_PLAIN, nbytes, nodes, _steps((way, key)), kind
             elif kind is int and item.bit_length() > LIMIT_INTEGER_BITS:
-                return TOO_LONG, nbytes, nodes, (), None
+                return HUGE_INTEGER, nbytes, nodes, (), None
             else:
                 nbytes += _leaf_bytes(item, kind)
             if nbytes > max_bytes:

@@ -73,7 +73,7 @@ TOO_LARGE: Final = 2
 #: There are more keys and values than allowed.
 TOO_MANY: Final = 3
 #: An integer has more digits than Python reads as text.
-TOO_LONG: Final = 4
+HUGE_INTEGER: Final = 4
 #: A value is no plain data: of another type than those of JSON, or of a subclass.
 NOT_PLAIN: Final = 5
 #: A key is no text that UTF-8 can hold.

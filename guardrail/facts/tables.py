@@ -16,24 +16,21 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from importlib import import_module
-from struct import calcsize
-from typing import Any, Final, NoReturn, Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn, Protocol
 
-from guardrail._core import OK, dtype_of
-from guardrail.facts.columns import (
-    Bits,
-    Codes,
-    Column,
-    Numbers,
-    Objects,
-    Part,
-    Table,
-    Text,
-    Views,
-    Words,
+from guardrail._core import OK
+from guardrail.facts.column_text import Objects
+from guardrail.facts.columns import Column, Table
+from guardrail.facts.table_libraries import (
+    Named,
+    Unreadable,
+    each_of,
+    is_array,
+    read_array,
+    read_arrow,
+    read_pandas,
+    read_polars,
 )
 from guardrail.ports import Unmet
 from guardrail.values import Frozen, View
@@ -46,26 +43,7 @@ _FRAMES: Final[Mapping[tuple[str, str], str]] = {
     ("pyarrow.lib", "Table"): "pyarrow",
     ("pyarrow.lib", "RecordBatch"): "pyarrow",
 }
-#: Types of Arrow whose rows are numbers: our name, and the letter of `struct`.
-_ARROW_NUMBERS: Final[Mapping[str, tuple[str, Any]]] = {
-    "float": ("float32", "f"), "double": ("float64", "d"),
-    "int8": ("int8", "b"), "int16": ("int16", "h"), "int32": ("int32", "i"),
-    "int64": ("int64", "q"), "uint8": ("uint8", "B"), "uint16": ("uint16", "H"),
-    "uint32": ("uint32", "I"), "uint64": ("uint64", "Q"),
-}  # fmt: skip
-#: Those whose rows are text: the letter of their offsets; views have none.
-_ARROW_TEXT: Final[Mapping[str, str]] = {"string": "i", "large_string": "q", "string_view": ""}
-#: Types of polars that it hands out as types of Arrow that we read.
-_POLARS: Final = frozenset(
-    {"Float32", "Float64", "Boolean", "String", "Datetime", "Categorical", "Enum"}
-    | {f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)}
-)
-_NUMBERS: Final = frozenset(name for name, _ in _ARROW_NUMBERS.values())
-_UNITS: Final = frozenset(("s", "ms", "us", "ns"))
-
 _READABLE: Final = "a column of numbers, bools, text or timestamps"
-_Named: TypeAlias = Iterator[tuple[Any, "Column"]]
-_NO_BYTES: Final = memoryview(b"")
 
 
 class Bounds(Protocol):
@@ -87,16 +65,6 @@ class Bounds(Protocol):
         ...
 
 
-class _Unreadable(Exception):
-    """A column is none that can be read: what it is instead, and what to do; no value."""
-
-    def __init__(self, what: str, advice: str, label: Any = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.advice = advice
-        self.label = label
-
-
 def is_table(kind: type) -> bool:
     """Whether `read_table` is the one to read objects of a type, or to say why it does not.
 
@@ -108,7 +76,7 @@ def is_table(kind: type) -> bool:
 
 def holds_arrays(value: Mapping[Any, Any]) -> bool:
     """Whether a dict is a table: any of its values is a numpy array, which no record holds."""
-    return any(_is_array(each) for each in value.values())
+    return any(is_array(each) for each in value.values())
 
 
 def read_table(value: Any, name: str, bounds: Bounds) -> View:
@@ -171,10 +139,7 @@ def digest_table(view: View) -> str:
     return digest.hexdigest()
 
 
-# ---- any library
-
-
-def _open(value: Any, name: str) -> tuple[int, int, _Named]:
+def _open(value: Any, name: str) -> tuple[int, int, Named]:
     """Return how many rows and columns there are, and what reads the columns one by one."""
     kind = type(value)
     if kind is dict:
@@ -184,13 +149,21 @@ def _open(value: Any, name: str) -> tuple[int, int, _Named]:
         # one with code of its own could show the model other values than it showed us
         _refuse(name, "a table", kind.__name__, "Pass a plain DataFrame or Table of it.")
     if library == "pandas":
-        return len(value.index), len(value.columns), _read_pandas(value)
+        return len(value.index), len(value.columns), read_pandas(value)
     if library == "polars":
-        return value.height, value.width, _read_polars(value)
-    return value.num_rows, value.num_columns, _read_arrow(value)
+        return value.height, value.width, read_polars(value)
+    return value.num_rows, value.num_columns, read_arrow(value)
 
 
-def _read_columns(columns: _Named, name: str, rows: int) -> dict[str, Column]:
+def _open_mapping(value: dict[Any, Any], name: str) -> tuple[int, int, Named]:
+    first = next((each for each in value.values() if is_array(each)), None)
+    if first is None:
+        _refuse(name, "a table", "dict", "Pass a dict of numpy arrays, or a record.")
+    rows = first.shape[0] if first.ndim else 0
+    return rows, len(value), each_of(list(value.items()), read_array)
+
+
+def _read_columns(columns: Named, name: str, rows: int) -> dict[str, Column]:
     read: dict[str, Column] = {}
     failed: tuple[Any, str, str] | None = None
     while True:
@@ -198,7 +171,7 @@ def _read_columns(columns: _Named, name: str, rows: int) -> dict[str, Column]:
             label, column = next(columns)
         except StopIteration:
             break
-        except _Unreadable as error:
+        except Unreadable as error:
             failed = (error.label, error.what, error.advice)
             break
         if type(label) is not str or not _is_text(label):
@@ -214,21 +187,6 @@ def _read_columns(columns: _Named, name: str, rows: int) -> dict[str, Column]:
     return read
 
 
-def _each(items: Iterable[tuple[Any, Any]], read: Callable[[Any], Column]) -> _Named:
-    """Read one column after the other; what cannot be read is told by its name."""
-    for label, item in items:
-        try:
-            column = read(item)
-        except _Unreadable as error:
-            error.label = label
-            raise
-        except (TypeError, ValueError, BufferError, AttributeError, NotImplementedError):
-            # what an exporter refuses to hand out; its own words may hold a value
-            what = type(item).__name__
-            raise _Unreadable(what, "Copy it, or pass another type.", label) from None
-        yield label, column
-
-
 def _measure(column: Column, name: str, label: str) -> int:
     nbytes, before = 0, 0
     for part in column.parts:
@@ -241,252 +199,6 @@ def _measure(column: Column, name: str, label: str) -> int:
         nbytes += more
         before += len(part)
     return nbytes
-
-
-def _numbers(
-    values: Any, *, mask: Any = None, nan_is_null: bool = False, is_time: bool = False
-) -> Numbers:
-    """Return a part of what exports a buffer of numbers, of one axis."""
-    held = memoryview(values)
-    is_plain = held.ndim == 1 and not held.suboffsets
-    dtype = dtype_of(held.format, held.itemsize) if is_plain else ""
-    if dtype not in _NUMBERS and dtype != "bool":
-        raise _Unreadable(dtype or type(values).__name__, "Pass one axis of native numbers.")
-    absent = None
-    if mask is not None:
-        absent = memoryview(mask)
-        if not absent.c_contiguous:
-            absent = memoryview(absent.tobytes())
-        absent = absent.cast("B")
-    return Numbers(
-        held,
-        mask=absent,
-        nan_is_null=is_time or (nan_is_null and dtype.startswith("float")),
-        is_bool=dtype == "bool",
-    )
-
-
-def _column_of(part: Numbers) -> Column:
-    return Column(dtype_of(part.values.format, part.values.itemsize), "", (part,))
-
-
-# ---- a mapping of numpy arrays
-
-
-def _is_array(value: Any) -> bool:
-    kind = type(value)
-    if kind.__module__ != "numpy" or kind.__qualname__ != "ndarray":
-        return False
-    return getattr(sys.modules.get("numpy"), "ndarray", None) is kind
-
-
-def _open_mapping(value: dict[Any, Any], name: str) -> tuple[int, int, _Named]:
-    first = next((each for each in value.values() if _is_array(each)), None)
-    if first is None:
-        _refuse(name, "a table", "dict", "Pass a dict of numpy arrays, or a record.")
-    rows = first.shape[0] if first.ndim else 0
-    return rows, len(value), _each(list(value.items()), _read_array)
-
-
-def _read_array(values: Any) -> Column:
-    if not _is_array(values):
-        raise _Unreadable(type(values).__name__, "Pass numpy.asarray(...) of it.")
-    if values.ndim != 1:
-        raise _Unreadable(f"{values.ndim} axes", "Pass arrays of one axis.")
-    return _read_numpy(values, na=None)
-
-
-def _read_numpy(values: Any, *, na: object) -> Column:
-    """Return the column of a numpy array; with pandas' ``na``, NaN and NaT are its nulls."""
-    kind = values.dtype.kind
-    if kind == "O":
-        return Column("string", "", (Objects(values, na),))
-    if kind == "M":
-        unit = str(values.dtype).removeprefix("datetime64[").removesuffix("]")
-        if unit not in _UNITS or not values.dtype.isnative:
-            raise _Unreadable("datetime64", "Convert it to datetime64[ns] in native byte order.")
-        return Column("timestamp", unit, (_numbers(values.view("i8"), is_time=True),))
-    if kind in "US":
-        raise _Unreadable("text of fixed width", "Pass .astype(object) of it.")
-    if kind not in "fiub":
-        raise _Unreadable(f"dtype kind {kind}", "Convert it.")
-    return _column_of(_numbers(values, nan_is_null=na is not None))
-
-
-# ---- pandas
-
-
-def _read_pandas(frame: Any) -> _Named:
-    readers, na = _pandas_readers(), sys.modules["pandas"].NA
-
-    def read(series: Any) -> Column:
-        values = series.array
-        reader = readers.get(type(values))
-        if reader is None:
-            raise _Unreadable(type(values).__name__, "Convert it, or leave it out.")
-        return reader(values, na)
-
-    return _each(frame.items(), read)
-
-
-@cache
-def _pandas_readers() -> Mapping[type, Callable[[Any, Any], Column]]:
-    """Return what reads each of pandas' arrays, as far as this version of it has them."""
-    arrays = sys.modules["pandas"].arrays
-    readers: dict[str, Callable[[Any, Any], Column]] = {
-        "NumpyExtensionArray": lambda values, na: _read_numpy(values.to_numpy(), na=na),
-        "IntegerArray": _read_masked,
-        "FloatingArray": _read_masked,
-        "BooleanArray": _read_masked,
-        "StringArray": lambda values, na: _read_numpy(values.to_numpy(), na=na),
-        "ArrowStringArray": lambda values, _: _read_chunks(values.__arrow_array__()),
-        "ArrowExtensionArray": lambda values, _: _read_chunks(values.__arrow_array__()),
-        "Categorical": _read_categorical,
-        "DatetimeArray": _read_datetimes,
-    }
-    found = {getattr(arrays, name, None): reader for name, reader in readers.items()}
-    return {kind: reader for kind, reader in found.items() if kind is not None}
-
-
-def _read_masked(values: Any, na: object) -> Column:
-    del na
-    # There is no public way to either without a copy; where a version has others, the
-    # AttributeError refuses the column, and ``tests/unit/facts/test_tables.py`` says so.
-    return _column_of(_numbers(values._data, mask=values._mask))
-
-
-def _read_categorical(values: Any, na: Any) -> Column:
-    categories = values.categories.array
-    reader = _pandas_readers().get(type(categories))
-    column = reader(categories, na) if reader is not None else None
-    if column is None or column.dtype != "string":
-        raise _Unreadable("categories that are no text", "Convert it to its categories' type.")
-    codes = _numbers(values.codes).values
-    return Column("string", "", (Codes(codes, _words(column.parts), minus_is_null=True),))
-
-
-def _read_datetimes(values: Any, na: object) -> Column:
-    del na
-    detail = values.unit if values.tz is None else f"{values.unit} {values.tz}"
-    return Column("timestamp", detail, (_numbers(values.view("i8"), is_time=True),))
-
-
-def _words(parts: Sequence[Part]) -> tuple[Words, ...]:
-    words = [part for part in parts if isinstance(part, Text | Views | Objects)]
-    if len(words) != len(parts):
-        raise _Unreadable("a dictionary of codes", "Decode it.")
-    return tuple(words)
-
-
-# ---- polars
-
-
-def _read_polars(frame: Any) -> _Named:
-    names = frame.columns
-    for label, dtype in zip(names, frame.dtypes, strict=True):
-        kind = dtype.base_type().__name__
-        if kind not in _POLARS:
-            raise _Unreadable(kind, "Cast it, or leave it out.", label)
-    try:
-        import_module("pyarrow")  # with which polars hands out its buffers
-    except ModuleNotFoundError:
-        raise _Unreadable("polars without pyarrow", "Install pyarrow.") from None
-    newest = sys.modules["polars"].CompatLevel.newest()  # any older one copies text
-    yield from _read_arrow(frame.to_arrow(compat_level=newest))
-
-
-# ---- Arrow
-
-
-def _read_arrow(table: Any) -> _Named:
-    return _each(zip(table.schema.names, table.itercolumns(), strict=True), _read_chunks)
-
-
-def _read_chunks(column: Any) -> Column:
-    """Return the column of a pyarrow ChunkedArray, or of an Array."""
-    arrow: Any = sys.modules["pyarrow"]
-    chunks = column.chunks if type(column) is arrow.ChunkedArray else [column]
-    type_ = column.type
-    # exactly these: the names of an extension's types are its own
-    if type(type_) is arrow.DataType:
-        name = str(type_)
-        if name in _ARROW_NUMBERS:
-            dtype, letter = _ARROW_NUMBERS[name]
-            return Column(dtype, "", tuple([_arrow_numbers(chunk, letter) for chunk in chunks]))
-        if name == "bool":
-            return Column("bool", "", tuple([_arrow_bits(chunk) for chunk in chunks]))
-        if name in _ARROW_TEXT:
-            letter = _ARROW_TEXT[name]
-            return Column("string", "", tuple([_arrow_text(chunk, letter) for chunk in chunks]))
-    if type(type_) is arrow.TimestampType:
-        detail = type_.unit if type_.tz is None else f"{type_.unit} {type_.tz}"
-        return Column("timestamp", detail, tuple([_arrow_numbers(each, "q") for each in chunks]))
-    if type(type_) is arrow.DictionaryType:
-        return Column("string", "", tuple([_arrow_codes(chunk) for chunk in chunks]))
-    what = name if type(type_) is arrow.DataType else type(type_).__name__
-    raise _Unreadable(what, "Cast it, or leave it out.")
-
-
-def _bytes_of(buffer: Any) -> memoryview:
-    return _NO_BYTES if buffer is None else memoryview(buffer).cast("B")
-
-
-def _rows_of(buffer: Any, letter: Any, first: int, rows: int) -> memoryview:
-    """Return ``rows`` elements of a buffer; raise where it ends before."""
-    held = _bytes_of(buffer)
-    size = calcsize("=" + letter)
-    if held.nbytes < (first + rows) * size:
-        raise _Unreadable("a buffer that ends too soon", "Write the data again.")
-    return held[first * size : (first + rows) * size].cast(letter)
-
-
-def _validity(buffer: Any, chunk: Any) -> memoryview | None:
-    if buffer is None:
-        return None
-    held = _bytes_of(buffer)
-    if 8 * held.nbytes < chunk.offset + len(chunk):
-        raise _Unreadable("a buffer that ends too soon", "Write the data again.")
-    return held
-
-
-def _arrow_numbers(chunk: Any, letter: str) -> Numbers:
-    bits, data = chunk.buffers()
-    values = _rows_of(data, letter, chunk.offset, len(chunk))
-    return Numbers(values, _validity(bits, chunk), chunk.offset)
-
-
-def _arrow_bits(chunk: Any) -> Bits:
-    bits, data = chunk.buffers()
-    values = _validity(data, chunk)  # a bit for each row, like those
-    if values is None and len(chunk):
-        raise _Unreadable("a buffer that ends too soon", "Write the data again.")
-    return Bits(len(chunk), values or _NO_BYTES, _validity(bits, chunk), chunk.offset)
-
-
-def _arrow_text(chunk: Any, letter: str) -> Text | Views:
-    if not letter:
-        bits, views, *buffers = chunk.buffers()
-        held = _rows_of(views, "B", 16 * chunk.offset, 16 * len(chunk))
-        texts = tuple([_bytes_of(buffer) for buffer in buffers])
-        return Views(held, texts, _validity(bits, chunk), chunk.offset)
-    bits, ends, data = chunk.buffers()
-    if len(chunk) == 0:  # whose offsets may be left out
-        return Text(memoryview(bytes(8)).cast("q"), _NO_BYTES, None, 0)
-    offsets = _rows_of(ends, letter, chunk.offset, len(chunk) + 1)
-    return Text(offsets, _bytes_of(data), _validity(bits, chunk), chunk.offset)
-
-
-def _arrow_codes(chunk: Any) -> Codes:
-    dictionary = _read_chunks(chunk.dictionary)
-    if dictionary.dtype != "string":
-        raise _Unreadable("a dictionary that holds no text", "Decode it.")
-    bits, data = chunk.buffers()
-    _, letter = _ARROW_NUMBERS[str(chunk.type.index_type)]
-    codes = _rows_of(data, letter, chunk.offset, len(chunk))
-    return Codes(codes, _words(dictionary.parts), _validity(bits, chunk), chunk.offset)
-
-
-# ---- errors
 
 
 def _is_text(text: str) -> bool:

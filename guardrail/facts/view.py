@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from guardrail._core import find_character, look, measure
 from guardrail._core.terms import (
+    HUGE_INTEGER,
     LIMIT_INTEGER_BITS,
     NOT_A_NAME,
     NOT_PLAIN,
     OK,
     SURROGATE,
     TOO_DEEP,
-    TOO_LONG,
     TOO_MANY,
 )
 from guardrail.documents import Section
@@ -219,7 +218,7 @@ class Viewer:
             return _excess(name, f"{self.input_depth} levels of containers")
         if code == TOO_MANY:
             return _excess(name, f"{self.input_nodes} keys and values")
-        if code == TOO_LONG:
+        if code == HUGE_INTEGER:
             return _excess(name, f"{LIMIT_INTEGER_BITS} bits in an integer")
         return _excess(name, f"{self.input_bytes} bytes")
 
@@ -256,14 +255,7 @@ def _route(kind: Any) -> tuple[int, Any]:
     reader = reader_of(kind)
     if reader is not None:
         return (_REFUSED if isinstance(reader, str) else _OBJECT), reader
-    return (_TABLE, None) if _is_table(kind) else _AS_TENSOR
-
-
-def _is_table(kind: type) -> bool:
-    if find_spec("guardrail.facts.tables") is None:
-        return False
-    found: bool = tables().is_table(kind)
-    return found
+    return (_TABLE, None) if tables().is_table(kind) else _AS_TENSOR
 
 
 def _objection(kind: Any) -> str:

@@ -22,7 +22,9 @@ PURE = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
 def compiled():
     """Return the modules that have C declarations beside them; `setup.py` builds these."""
     declared = [path.with_suffix(".py") for path in (ROOT / "guardrail").rglob("*.pxd")]
-    return sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in declared)
+    # what kernels share among themselves is declared beside a .pyx
+    files = [path.relative_to(ROOT) for path in declared if path.exists()]
+    return sorted(path.with_suffix("").as_posix() for path in files)
 
 
 def source(name):
@@ -98,7 +100,8 @@ from pathlib import Path
 class Source(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         file = Path(sys.argv[1], *name.split(".")).with_suffix(".py")
-        if name.startswith("guardrail.") and file.with_suffix(".pxd").exists():
+        declared = file.with_suffix(".pxd")
+        if name.startswith("guardrail.") and file.exists() and declared.exists():
             return importlib.util.spec_from_loader(name, SourceFileLoader(name, str(file)))
         return None
 

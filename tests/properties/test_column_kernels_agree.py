@@ -3,18 +3,27 @@
 import math
 import os
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail._core import _column_py as pure
+from guardrail._core import _codes_py, _column_py, _words_py
 
 if os.environ.get("GUARDRAIL_PURE", "") not in ("", "0"):
     pytest.skip("GUARDRAIL_PURE is set: there is one kernel", allow_module_level=True)
 
-from guardrail._core import _column as compiled
+from guardrail._core import _codes, _column, _words
+
+
+def joined(*modules):
+    """Return one kernel of several modules."""
+    return SimpleNamespace(**{k: v for module in modules for k, v in vars(module).items()})
+
+
+pure, compiled = joined(_column_py, _words_py, _codes_py), joined(_column, _words, _codes)
 
 DTYPES = ["?", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.1, 2.0**53, 2.0**63, -(2.0**63), 2.0**64, 127.5, 255.5, 1e300]

@@ -11,7 +11,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from guardrail.facts import Bounds, tables
+from guardrail.facts import Bounds
+from guardrail.facts import table_libraries as libraries
 from guardrail.facts.tables import (
     column_names,
     digest_table,
@@ -493,15 +494,15 @@ class TestBrokenBuffers:
     @pytest.mark.parametrize(
         ("read_part", "buffers", "rows", "offset"),
         [
-            (lambda chunk: tables._arrow_numbers(chunk, "i"), [None, numbers(0, 1)], 3, 0),
-            (lambda chunk: tables._arrow_numbers(chunk, "i"), [None, numbers(0, 1)], 2, 1),
-            (lambda chunk: tables._arrow_numbers(chunk, "i"), [None, None], 1, 0),
-            (lambda chunk: tables._arrow_numbers(chunk, "b"), [b"\xff", bytes(9)], 9, 0),
-            (tables._arrow_bits, [None, b"\xff"], 9, 0),
-            (tables._arrow_bits, [None, None], 1, 0),
-            (lambda chunk: tables._arrow_text(chunk, "i"), [None, numbers(0, 1), b"abc"], 2, 0),
-            (lambda chunk: tables._arrow_text(chunk, "i"), [None, None, b"abc"], 2, 0),
-            (lambda chunk: tables._arrow_text(chunk, ""), [None, bytes(31)], 2, 0),
+            (lambda chunk: libraries._arrow_numbers(chunk, "i"), [None, numbers(0, 1)], 3, 0),
+            (lambda chunk: libraries._arrow_numbers(chunk, "i"), [None, numbers(0, 1)], 2, 1),
+            (lambda chunk: libraries._arrow_numbers(chunk, "i"), [None, None], 1, 0),
+            (lambda chunk: libraries._arrow_numbers(chunk, "b"), [b"\xff", bytes(9)], 9, 0),
+            (libraries._arrow_bits, [None, b"\xff"], 9, 0),
+            (libraries._arrow_bits, [None, None], 1, 0),
+            (lambda chunk: libraries._arrow_text(chunk, "i"), [None, numbers(0, 1), b"abc"], 2, 0),
+            (lambda chunk: libraries._arrow_text(chunk, "i"), [None, None, b"abc"], 2, 0),
+            (lambda chunk: libraries._arrow_text(chunk, ""), [None, bytes(31)], 2, 0),
         ],
         ids=range(9),
     )
@@ -515,7 +516,7 @@ class TestBrokenBuffers:
                 return buffers
 
         Chunk.offset = offset
-        with pytest.raises(tables._Unreadable, match="ends too soon"):
+        with pytest.raises(libraries.Unreadable, match="ends too soon"):
             read_part(Chunk())
 
     def test_a_view_outside_of_its_buffer_is_not_read(self):

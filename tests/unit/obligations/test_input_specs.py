@@ -92,7 +92,6 @@ def test_a_column_without_bounds_has_infinite_ones():
         ('"1..29"', "a-z", 7, "range"),
         ('"1..29"', "1000000000000000000", 7, "range"),
         ("kind: tensor", "kind: tensr", 1, "is tensor, record, table, text or messages"),
-        ("kind: tensor", "kind: table", 1, "not built yet"),
         ("kind: tensor", "kind: [tensor]", 1, "is tensor, record, table, text or messages"),
     ],
 )
@@ -103,13 +102,6 @@ def test_a_bad_tensor_spec_is_a_fault_with_its_place(old, new, line, part):
     assert any(part in fault.message for fault in found), found
     assert {fault.place.line for fault in found} == {line}
     assert {fault.place.file for fault in found} == {"inputs/patients.yaml"}
-
-
-@pytest.mark.parametrize("kind", ["table"])
-def test_a_kind_of_a_later_version_says_so(kind):
-    [fault] = faults(f"kind: {kind}\nmax_chars: 3\n")
-    assert fault.code == "GR004"
-    assert kind in fault.message
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "just text\n", "fields: {}\n"])

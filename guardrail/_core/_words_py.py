@@ -1,0 +1,173 @@
+"""The checks of text in a table's columns, in plain Python: the compiled kernels' definition.
+
+Owns `Choices`, the checks of the two ways in which Arrow lays text out, and their measures,
+where ``GUARDRAIL_PURE=1`` chooses them. What all checks mean stands in `_column_py`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from guardrail._core._column_py import Verdict, absent_rows, flagged, read_numbers, verdict_of
+from guardrail._core.terms import MALFORMED, NOT_LISTED, NOT_TEXT, NULL, OK, TOO_LONG, dtype_of
+
+#: Arrow's string views: 16 bytes each, with up to 12 of text in place.
+_VIEW_BYTES: Final = 16
+_LIMIT_INLINE: Final = 12
+
+
+class Choices:
+    """The texts that a column may hold, ready for look-ups. Never changed once made.
+
+    Arguments:
+        texts: the texts; free of lone surrogates.
+    """
+
+    __slots__ = ("texts", "words")
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = frozenset(texts)
+        self.words = frozenset(text.encode() for text in self.texts)
+
+
+def check_text(
+    offsets: Any,
+    data: Any,
+    validity: Any,
+    offset: int,
+    nullable: bool,
+    max_chars: int,
+    choices: Choices | None,
+    flags: Any,
+) -> Verdict:
+    """Find the rows of a column of text that are null, no UTF-8, too long or not allowed.
+
+    Arguments:
+        offsets: contiguous integers of 32 or 64 bits, one more than rows: row ``i`` is
+            ``data[offsets[i]:offsets[i + 1]]``. `MALFORMED` where they say anything else.
+        data: the bytes.
+        validity: Arrow's bitmap, or ``None``; see the module.
+        offset: the bitmap's bit of the first row.
+        nullable: whether a row may be null.
+        max_chars: the most characters of a row, or -1.
+        choices: the texts that are allowed, or ``None`` for any.
+        flags: writable bytes, one per row, which get each row's code; or ``None``.
+
+    Raises:
+        TypeError: offsets that are no such integers.
+        ValueError: no offset at all, nulls or flags for fewer rows.
+    """
+    ends = _read_offsets(offsets)
+    raw = bytes(data)
+
+    def word_at(row: int) -> bytes | None:
+        start, end = ends[row], ends[row + 1]
+        return raw[start:end] if 0 <= start <= end <= len(raw) else None
+
+    absent = absent_rows(len(ends) - 1, validity, offset, None)
+    words = (word_at(row) for row in range(len(ends) - 1))
+    judged = (
+        MALFORMED if word is None else _judge_word(word, is_null, nullable, max_chars, choices)
+        for word, is_null in zip(words, absent, strict=True)
+    )
+    return verdict_of(flagged(judged, flags, len(ends) - 1))
+
+
+def measure_text(offsets: Any, size: int) -> int:
+    """Return how many bytes the offsets name of ``size``, or -1 where any is `MALFORMED`."""
+    ends = _read_offsets(offsets)
+    if sorted(ends) != ends or ends[0] < 0 or ends[-1] > size:
+        return -1
+    return int(ends[-1] - ends[0])
+
+
+def check_views(
+    views: Any,
+    buffers: Sequence[Any],
+    validity: Any,
+    offset: int,
+    nullable: bool,
+    max_chars: int,
+    choices: Choices | None,
+    flags: Any,
+) -> Verdict:
+    """Find the bad rows of a column of Arrow's string views; see `check_text`.
+
+    Arguments:
+        views: bytes, 16 per row: the length and, up to 12 bytes, the text itself; or else
+            its first four bytes, the index of its buffer and where it begins there.
+        buffers: the bytes of longer texts. A view past their ends is `MALFORMED`, but under
+            a null, where Arrow leaves undefined what stands.
+        validity: Arrow's bitmap, or ``None``; see the module.
+        offset: the bitmap's bit of the first row.
+        nullable: whether a row may be null.
+        max_chars: the most characters of a row, or -1.
+        choices: the texts that are allowed, or ``None`` for any.
+        flags: writable bytes, one per row, which get each row's code; or ``None``.
+    """
+    raw = bytes(views)
+    if len(raw) % _VIEW_BYTES:
+        raise ValueError("expected 16 bytes per row")
+    rows = len(raw) // _VIEW_BYTES
+    held = [bytes(buffer) for buffer in buffers]
+    absent = absent_rows(rows, validity, offset, None)
+
+    def judge(row: int) -> int:
+        if absent[row]:
+            return OK if nullable else NULL
+        word = _word_of(raw[row * _VIEW_BYTES : (row + 1) * _VIEW_BYTES], held)
+        return MALFORMED if word is None else _judge_word(word, False, nullable, max_chars, choices)
+
+    return verdict_of(flagged(map(judge, range(rows)), flags, rows))
+
+
+def measure_views(views: Any, validity: Any, offset: int) -> int:
+    """Return how many bytes of text the views name, each as often as it is named.
+
+    A negative length counts as nothing, and so does a null: `check_views` judges them.
+    """
+    raw = bytes(views)
+    if len(raw) % _VIEW_BYTES:
+        raise ValueError("expected 16 bytes per row")
+    absent = absent_rows(len(raw) // _VIEW_BYTES, validity, offset, None)
+    lengths = (length for (length,) in struct.iter_unpack("=i12x", raw))
+    return sum(max(0, length) for length, none in zip(lengths, absent, strict=True) if not none)
+
+
+def _read_offsets(offsets: Any) -> list[int]:
+    with memoryview(offsets) as view:
+        if dtype_of(view.format, view.itemsize) not in ("int32", "int64"):
+            raise TypeError("expected offsets as integers of 32 or 64 bits")
+        ends = read_numbers(view)
+        if not ends:
+            raise ValueError("expected one offset more than rows")
+        if view.strides != (view.itemsize,):
+            raise ValueError("expected contiguous offsets")
+    return ends
+
+
+def _judge_word(
+    word: bytes, is_null: bool, nullable: bool, max_chars: int, choices: Choices | None
+) -> int:
+    if is_null:
+        return OK if nullable else NULL
+    if choices is not None and word not in choices.words:
+        return NOT_LISTED
+    try:
+        chars = len(word.decode())
+    except UnicodeDecodeError:
+        return NOT_TEXT
+    return TOO_LONG if 0 <= max_chars < chars else OK
+
+
+def _word_of(view: bytes, buffers: Sequence[bytes]) -> bytes | None:
+    length: int
+    length, index, start = struct.unpack("=i4xii", view)
+    if 0 <= length <= _LIMIT_INLINE:
+        return view[4 : 4 + length]
+    if length < 0 or not 0 <= index < len(buffers):
+        return None
+    text = buffers[index]
+    return text[start : start + length] if 0 <= start <= len(text) - length else None

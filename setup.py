@@ -12,6 +12,8 @@ from setuptools import Extension, setup
 ROOT = Path(__file__).parent
 #: Files in Cython's own syntax, each with its plain-Python twin beside it.
 KERNELS = sorted(ROOT.glob("guardrail/_core/*.pyx"))
+#: Loops in C, which kernels include.
+HEADERS = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("guardrail/_core/*.h"))]
 #: Files that are compiled as they stand: each that has C declarations beside it.
 COMPILED = sorted(
     path.with_suffix(".py")
@@ -28,6 +30,8 @@ if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
             Extension(
                 ".".join(path.with_suffix("").relative_to(ROOT).parts),
                 [str(path.relative_to(ROOT))],
+                include_dirs=["guardrail/_core"],
+                depends=HEADERS if path in KERNELS else [],
                 extra_compile_args=["-O3"] if os.name == "posix" else [],
             )
             for path in KERNELS + COMPILED

@@ -11,20 +11,29 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from guardrail._core.terms import ABOVE, BELOW, DTYPES, NOT_FINITE, OK, dtype_of
+from guardrail._core.terms import (
+    ABOVE,
+    BELOW,
+    DTYPES,
+    NOT_FINITE,
+    OK,
+    dtype_of,
+    is_swapped,
+    kind_of,
+)
 
 _IS_PURE: Final = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
 
 if _IS_PURE:
     from guardrail._core._entity_py import Entity
     from guardrail._core._rounding_py import round_floats
-    from guardrail._core._tensor_py import check_tensor
+    from guardrail._core._tensor_py import check_tensor, count_bad
     from guardrail._core._view_py import View, look
 else:
     try:
         from guardrail._core._entity import Entity
         from guardrail._core._rounding import round_floats
-        from guardrail._core._tensor import check_tensor
+        from guardrail._core._tensor import check_tensor, count_bad
         from guardrail._core._view import View, look
     except ModuleNotFoundError:  # a module that is there and does not load says so itself
         raise ImportError(
@@ -36,5 +45,5 @@ BACKEND: Final = "pure" if _IS_PURE else "compiled"
 
 __all__ = [
     "ABOVE", "BACKEND", "BELOW", "DTYPES", "NOT_FINITE", "OK", "Entity", "View", "check_tensor",
-    "dtype_of", "look", "round_floats",
+    "count_bad", "dtype_of", "is_swapped", "kind_of", "look", "round_floats",
 ]  # fmt: skip

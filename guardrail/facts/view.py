@@ -82,7 +82,7 @@ class Viewer:
         if view is None:  # outside the handler: the exporter's error may hold a value
             _refuse(name, value, _advice(value))
         if not view.dtype:
-            _refuse(name, value, "Convert its elements to numbers in native byte order.")
+            _refuse(name, value, "Convert its elements to numbers.")
         shape, nbytes = view.shape, view.nbytes
         rows = shape[0] if shape else 0
         if nbytes > self.input_bytes:

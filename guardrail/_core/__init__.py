@@ -27,12 +27,14 @@ _IS_PURE: Final = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
 if _IS_PURE:
     from guardrail._core._entity_py import Entity
     from guardrail._core._rounding_py import round_floats
+    from guardrail._core._select_py import keep_largest, label_rows
     from guardrail._core._tensor_py import check_tensor, count_bad
     from guardrail._core._view_py import View, look
 else:
     try:
         from guardrail._core._entity import Entity
         from guardrail._core._rounding import round_floats
+        from guardrail._core._select import keep_largest, label_rows
         from guardrail._core._tensor import check_tensor, count_bad
         from guardrail._core._view import View, look
     except ModuleNotFoundError:  # a module that is there and does not load says so itself
@@ -45,5 +47,6 @@ BACKEND: Final = "pure" if _IS_PURE else "compiled"
 
 __all__ = [
     "ABOVE", "BACKEND", "BELOW", "DTYPES", "NOT_FINITE", "OK", "Entity", "View", "check_tensor",
-    "count_bad", "dtype_of", "is_swapped", "kind_of", "look", "round_floats",
+    "count_bad", "dtype_of", "is_swapped", "keep_largest", "kind_of", "label_rows", "look",
+    "round_floats",
 ]  # fmt: skip

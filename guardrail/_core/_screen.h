@@ -142,7 +142,8 @@ typedef Py_ssize_t (*guardrail_screener)(
         return one[0] + one[1] + one[2] + one[3]; \
     }
 
-#if defined(__x86_64__)
+/* `CFLAGS=-DGUARDRAIL_PORTABLE` builds what other machines run, for the tests to try here. */
+#if defined(__x86_64__) && !defined(GUARDRAIL_PORTABLE)
 #define GUARDRAIL_AVX2 __attribute__((target("avx2")))
 #define GUARDRAIL_CHOOSE(NAME) (guardrail_has_avx2 ? NAME##_avx2 : NAME##_any)
 #define GUARDRAIL_LEVELS(NAME, ORDER) \
@@ -183,7 +184,7 @@ typedef float guardrail_four_float __attribute__((vector_size(16), aligned(1), m
 typedef guardrail_double guardrail_four_double;
 GUARDRAIL_WITHIN(float, 4, any, )
 GUARDRAIL_WITHIN(double, 8, any, )
-#if defined(__x86_64__)
+#ifdef GUARDRAIL_AVX2
 GUARDRAIL_WITHIN(float, 4, avx2, GUARDRAIL_AVX2)
 GUARDRAIL_WITHIN(double, 8, avx2, GUARDRAIL_AVX2)
 #endif

@@ -29,6 +29,8 @@ cdef enum:
     SHORT = 64
     #: Entries of a row that are looked at together: whole vectors of any machine.
     LANES = 16
+    #: Entries among which one is looked for at a time.
+    STRETCH = 128
     #: Entries that are counted at a time: the sum fits an integer as wide as an entry.
     BLOCK = 4096
     #: From this many elements on, the GIL is released: `_tensor.pyx`.
@@ -73,14 +75,17 @@ cdef dispatched read_first(
 ) noexcept nogil:
     """Tell where an entry stands first; the length where it does not."""
     cdef Py_ssize_t at = 0, i
-    cdef int32_t seen
-    while at + LANES <= length:
-        seen = 0
-        for i in range(LANES):
-            seen |= row[at + i] == entry
-        if seen:
+    cdef int32_t seen32 = 0
+    cdef int64_t seen64 = 0
+    while at + STRETCH <= length:
+        for i in range(STRETCH):
+            if real is float:
+                seen32 |= row[at + i] == entry
+            else:
+                seen64 |= row[at + i] == entry
+        if seen32 or seen64:
             break
-        at += LANES
+        at += STRETCH
     while at < length and row[at] != entry:
         at += 1
     index[0] = at

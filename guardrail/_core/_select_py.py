@@ -70,7 +70,7 @@ def label_rows(buffer: Any) -> array[int]:
     return array("q", labels)
 
 
-def _rows(view: memoryview) -> Iterator[tuple[int, list[float], memoryview]]:
+def _rows(view: memoryview) -> Iterator[tuple[int, list[float], memoryview[float]]]:
     """Yield each row with where it begins, and the elements of all."""
     if not view.c_contiguous:
         raise BufferError("expected a buffer in C order")
@@ -84,7 +84,8 @@ def _rows(view: memoryview) -> Iterator[tuple[int, list[float], memoryview]]:
     length = view.shape[-1]
     with view.cast("B") as octets, octets.cast(letter) as elements:
         for start in range(0, len(elements), length):
-            yield start, elements[start : start + length].tolist(), elements
+            row = [elements[index] for index in range(start, start + length)]
+            yield start, row, elements
 
 
 def _candidates(row: list[float]) -> list[int]:

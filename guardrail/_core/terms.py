@@ -29,7 +29,14 @@ _PREFIXES: Final = "@=<>!"
 #: The prefixes of the byte order that is not the machine's.
 _SWAPPED: Final = ">!" if sys.byteorder == "little" else "<"
 #: What else a buffer may hold, by the last letter of its format; numpy's names.
-_OTHERS: Final = {"w": "str", "u": "str", "s": "bytes", "p": "bytes", "O": "object", "g": "longdouble"}
+_OTHERS: Final = {
+    "w": "str",
+    "u": "str",
+    "s": "bytes",
+    "p": "bytes",
+    "O": "object",
+    "g": "longdouble",
+}
 
 #: Every element type that can be checked, by numpy's name.
 DTYPES: Final = frozenset(

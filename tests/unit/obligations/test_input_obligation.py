@@ -172,7 +172,9 @@ class TestTensors:
         values[:2] = -12345.0
         error = refusal(obligation, tensor(values), "patients")
         assert error.path == "rows[0, 0]"
-        assert "expected at least 0 (mean radius); got less; 7 others are bad too. " in error.message
+        assert (
+            "expected at least 0 (mean radius); got less; 7 others are bad too. " in error.message
+        )
 
     def test_the_other_byte_order_is_checked_as_the_numbers_it_holds(self, obligation):
         for order in "<>":

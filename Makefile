@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DECLARED := $(wildcard guardrail/*.pxd guardrail/*/*.pxd)
-BUILD_INPUTS := pyproject.toml setup.py $(wildcard guardrail/_core/*.pyx) $(DECLARED) \
+BUILD_INPUTS := pyproject.toml setup.py $(wildcard guardrail/_core/*.pyx guardrail/_core/*.h) \
+	$(DECLARED) \
 	$(wildcard $(DECLARED:.pxd=.py))
 
 $(VENV)/pip.stamp:

@@ -12,6 +12,11 @@ from setuptools import Extension, setup
 ROOT = Path(__file__).parent
 #: Files in Cython's own syntax, each with its plain-Python twin beside it.
 KERNELS = sorted(ROOT.glob("guardrail/_core/*.pyx"))
+#: A product is rounded before anything is taken from it (`_rounding.pyx` needs that), and no
+#: one asks which exceptions a float has raised: so loops with divisions become vectors.
+FLAGS = ["-O3", "-ffp-contract=off", "-fno-trapping-math"]
+#: Loops in C, which kernels include.
+HEADERS = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("guardrail/_core/*.h"))]
 #: Files that are compiled as they stand: each that has C declarations beside it.
 COMPILED = sorted(
     path.with_suffix(".py")
@@ -28,7 +33,9 @@ if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
             Extension(
                 ".".join(path.with_suffix("").relative_to(ROOT).parts),
                 [str(path.relative_to(ROOT))],
-                extra_compile_args=["-O3"] if os.name == "posix" else [],
+                include_dirs=["guardrail/_core"],
+                depends=HEADERS if path in KERNELS else [],
+                extra_compile_args=FLAGS if os.name == "posix" else [],
             )
             for path in KERNELS + COMPILED
         ],

@@ -23,6 +23,8 @@ from guardrail._core.terms import (
     OK,
     TOO_LONG,
     dtype_of,
+    is_swapped,
+    kind_of,
 )
 
 _IS_PURE: Final = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
@@ -33,7 +35,8 @@ if _IS_PURE:
     from guardrail._core._entity_py import Entity
     from guardrail._core._nested_py import find_character, measure
     from guardrail._core._rounding_py import round_floats
-    from guardrail._core._tensor_py import check_tensor
+    from guardrail._core._select_py import keep_largest, label_rows
+    from guardrail._core._tensor_py import check_tensor, count_bad
     from guardrail._core._view_py import View, look
     from guardrail._core._words_py import (
         Choices,
@@ -49,7 +52,8 @@ else:
         from guardrail._core._entity import Entity
         from guardrail._core._nested import find_character, measure
         from guardrail._core._rounding import round_floats
-        from guardrail._core._tensor import check_tensor
+        from guardrail._core._select import keep_largest, label_rows
+        from guardrail._core._tensor import check_tensor, count_bad
         from guardrail._core._view import View, look
         from guardrail._core._words import (
             Choices,
@@ -69,7 +73,8 @@ BACKEND: Final = "pure" if _IS_PURE else "compiled"
 __all__ = [
     "ABOVE", "BACKEND", "BELOW", "DTYPES", "MALFORMED", "NOT_FINITE", "NOT_LISTED", "NOT_TEXT",
     "NULL", "OK", "TOO_LONG", "Choices", "Entity", "View", "check_codes", "check_nulls",
-    "check_numbers", "check_objects", "check_tensor", "check_text", "check_views", "dtype_of",
-    "find_character", "look", "measure", "measure_objects", "measure_text", "measure_views",
+    "check_numbers", "check_objects", "check_tensor", "check_text", "check_views", "count_bad",
+    "dtype_of", "find_character", "is_swapped", "keep_largest", "kind_of", "label_rows", "look",
+    "measure", "measure_objects", "measure_text", "measure_views",
     "round_floats",
 ]  # fmt: skip

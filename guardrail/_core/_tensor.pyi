@@ -7,3 +7,10 @@ def check_tensor(
     highs: array[float] | None,
     finite: bool,
 ) -> tuple[int, int]: ...
+def count_bad(
+    buffer: Any,
+    lows: array[float] | None,
+    highs: array[float] | None,
+    finite: bool,
+) -> int: ...
+def _sum_words(buffer: Any) -> int: ...

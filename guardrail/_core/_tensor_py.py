@@ -1,6 +1,6 @@
 """The tensor check in plain Python: the definition that the compiled kernel is held to.
 
-Owns `check_tensor` where ``GUARDRAIL_PURE=1`` chooses it. Refuses nothing that the
+Owns `check_tensor` and `count_bad` where ``GUARDRAIL_PURE=1`` chooses it. Refuses nothing that the
 compiled one accepts, and the other way round: same result, same error, same index. It
 reads a copy of the elements, one by one, for clarity; the compiled kernel copies nothing.
 """
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from array import array
+from collections.abc import Iterator
 from typing import Any, Final
 
-from guardrail._core.terms import ABOVE, BELOW, NOT_FINITE, OK, dtype_of
+from guardrail._core.terms import ABOVE, BELOW, NOT_FINITE, OK, dtype_of, is_swapped
 
 _CODES: Final = {
     "bool": "B",  # as the byte it is: an array that claims to be bool may hold any byte
@@ -31,8 +33,8 @@ def check_tensor(
     """Find the first element of a tensor that is not finite or not within its bounds.
 
     Arguments:
-        buffer: numbers of one type in the machine's byte order: bool, floats of 16 to 64
-            bits or integers of 8 to 64; any shape and any strides. A bool is its byte.
+        buffer: numbers of one type in either byte order: bool, floats of 16 to 64 bits or
+            integers of 8 to 64; any shape and any strides. A bool is its byte.
         lows: lower bounds, inclusive, as an ``array("d")``: one per column, or one for
             all; ``-inf`` where there is none. A column is an element's flat index in C
             order modulo the product of all axes but the first.
@@ -50,23 +52,46 @@ def check_tensor(
         ValueError: bounds of which there are neither one nor one per column.
         BufferError: the exporter refuses a plain strided view.
     """
+    for index, code in _bad(buffer, lows, highs, finite):
+        return code, index
+    return OK, 0
+
+
+def count_bad(
+    buffer: Any,
+    lows: array[float] | None,
+    highs: array[float] | None,
+    finite: bool,
+) -> int:
+    """Count the elements of a tensor that are not finite or not within their bounds.
+
+    Called for the message of a refusal: how many elements `check_tensor` would refuse, each
+    for itself. Takes and raises what `check_tensor` does; an empty tensor has none.
+    """
+    return sum(1 for _ in _bad(buffer, lows, highs, finite))
+
+
+def _bad(
+    buffer: Any, lows: array[float] | None, highs: array[float] | None, finite: bool
+) -> Iterator[tuple[int, int]]:
+    """Yield each bad element's flat index, and what is wrong with it."""
     with memoryview(buffer) as view:
         if view.suboffsets:
             raise BufferError("expected a buffer without suboffsets")
         dtype = dtype_of(view.format, view.itemsize)
         if not dtype:
-            raise TypeError("expected a buffer of bool, float or integer numbers in native order")
+            raise TypeError("expected a buffer of bool, float or integer numbers")
         shape = view.shape or ()
         lower, upper = _bounds(lows, highs, math.prod(shape[1:]))
         if 0 in shape:
-            return OK, 0
-        elements = struct.iter_unpack("=" + _CODES[dtype], view.tobytes())
+            return
+        is_little = (sys.byteorder == "little") != is_swapped(view.format)
+        elements = struct.iter_unpack("<>"[not is_little] + _CODES[dtype], view.tobytes())
     period = len(lower)
     for index, (element,) in enumerate(elements):
         code = _judge(element, lower[index % period], upper[index % period], finite)
         if code != OK:
-            return code, index
-    return OK, 0
+            yield index, code
 
 
 def _bounds(

@@ -32,8 +32,8 @@ class View:
         buffer: the buffer of a tensor, whatever its strides; ``None`` otherwise. It is
             released before the model runs.
         shape: the tensor's shape; ``()`` otherwise.
-        dtype: numpy's name of the element type (``float32``); ``""`` for a record, and where
-            the buffer's format is none of the known numbers.
+        dtype: numpy's name of the element type (``float32``), in either byte order; ``""`` for
+            a record, and where the buffer's format is none of the known numbers.
         nbytes: bytes of the elements; for plain data and text, an upper estimate in UTF-8.
         data: what is read in place of ``value`` where that is not plain itself: the columns
             of a table, the fields of an object; ``None`` where ``value`` is read.
@@ -72,8 +72,8 @@ def look(value: Any, name: str) -> View:
         value: whatever exports a buffer. It is held until the view's buffer is released.
         name: the parameter's name.
 
-    The ``dtype`` is ``""`` where no kernel can read the elements: they are no numbers, not in
-    the machine's byte order, or behind pointers.
+    The ``dtype`` is ``""`` where no kernel can read the elements: they are no numbers, or lie
+    behind pointers. It does not tell the byte order, which the buffer's format does.
 
     Raises whatever `memoryview` raises: `TypeError` where there is no buffer, and the
     exporter's own error where it refuses to hand it out.

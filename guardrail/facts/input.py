@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from guardrail._core import is_swapped
 from guardrail.facts.nested import tables
 from guardrail.messages import Message, Misfit, read_messages
 from guardrail.ports import Facing
@@ -29,6 +31,9 @@ FindKinds: TypeAlias = Callable[[str], frozenset[str]]
 
 #: Sets of names whose readers are remembered; there is one for each set that policies read.
 _LIMIT_KNOWN: Final = 512
+
+#: Whole numbers in which elements are put into the machine's byte order, by their size.
+_WORDS: Final = {2: "H", 4: "I", 8: "Q"}
 
 
 def count_bytes(text: str) -> int:
@@ -156,15 +161,25 @@ def digest_tensor(view: View) -> str:
     r"""Return the sha256 of a tensor: 64 hexadecimal digits.
 
     Over its dtype and shape as ``"float32 1000x30\n"`` and then its elements' bytes in C
-    order; so the same numbers have the same digest at any strides, and other shapes or
-    types another. Elements that do not lie in C order are copied for it.
+    order and the machine's byte order; so the same numbers have the same digest however they
+    lie, and other shapes or types another. Elements that lie otherwise are copied for it.
     """
     header = f"{view.dtype} {'x'.join(map(str, view.shape))}\n"
     digest = hashlib.sha256(header.encode("ascii"))
-    if view.buffer is not None and view.nbytes:
-        flat = view.buffer.c_contiguous
-        digest.update(view.buffer if flat else view.buffer.tobytes())
+    buffer = view.buffer
+    if buffer is not None and view.nbytes:
+        if buffer.itemsize > 1 and is_swapped(buffer.format):
+            digest.update(_turned(buffer))
+        else:
+            digest.update(buffer if buffer.c_contiguous else buffer.tobytes())
     return digest.hexdigest()
+
+
+def _turned(buffer: memoryview) -> array[int]:
+    """Return elements that lie in the other byte order in the machine's."""
+    words = array(_WORDS[buffer.itemsize], buffer.tobytes())
+    words.byteswap()
+    return words
 
 
 def digest_plain(view: View) -> str:

@@ -131,7 +131,7 @@ class Viewer:
         if view is None:
             raise _refusal(name, type(value), _advice(type(value)))
         if not view.dtype:
-            advice = "Convert its elements to numbers in native byte order."
+            advice = "Convert its elements to numbers."
             raise _refusal(name, type(value), advice)
         shape, nbytes = view.shape, view.nbytes
         rows = shape[0] if shape else 0

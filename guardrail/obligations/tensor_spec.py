@@ -3,7 +3,8 @@
 Owns `TensorSection`, the file as it is written, and `TensorSpec`, the same made ready for
 calls: allowed dtypes, ranges of the shape, and the columns' bounds as arrays of doubles.
 Refuses to convert anything at a call: a dtype is met or it is not. Nothing is parsed at a
-call; the elements are read in one pass by the core.
+call; the elements are read in one pass by the core, in either byte order. A refusal names the
+first bad element by its path, its rule, and how many others are bad.
 
 Compiled as it stands, with ``tensor_spec.pxd`` beside it; the file is its own plain-Python twin.
 """
@@ -17,7 +18,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from guardrail._core import ABOVE, BELOW, DTYPES, OK, check_tensor
+from guardrail._core import ABOVE, BELOW, DTYPES, OK, check_tensor, count_bad, kind_of
 from guardrail.documents import Section
 from guardrail.obligations.interval import Limits, read_range
 from guardrail.ports import Unmet
@@ -160,7 +161,9 @@ class TensorSpec:
         if view.kind != "tensor":
             self._refuse(view.name, "a tensor", f"a {view.kind}")
         if view.dtype not in self.dtypes:
-            self._refuse(view.name, f"dtype {' or '.join(sorted(self.dtypes))}", view.dtype)
+            buffer = view.buffer
+            arrived = view.dtype or ("none" if buffer is None else kind_of(buffer.format))
+            self._refuse(view.name, f"dtype {' or '.join(sorted(self.dtypes))}", arrived)
         if not self._takes(view.shape):
             self._refuse(view.name, f"shape {self._shape_text()}", f"shape {view.shape}")
         code, index = check_tensor(view.buffer, self.lows, self.highs, self.finite)
@@ -182,11 +185,12 @@ class TensorSpec:
         column = index % view.features
         path = f"{view.name}{list(unravel(index, view.shape)) if view.shape else ''}"
         where = f" ({self.columns[column]})" if column in self.columns else ""
+        others = _others(count_bad(view.buffer, self.lows, self.highs, self.finite) - 1)
         if code == BELOW:
-            self._refuse(path, f"at least {_bound(self.lows, column)}{where}", "less")
+            self._refuse(path, f"at least {_bound(self.lows, column)}{where}", f"less{others}")
         if code == ABOVE:
-            self._refuse(path, f"at most {_bound(self.highs, column)}{where}", "more")
-        self._refuse(path, f"finite numbers{where}", "one that is not finite")
+            self._refuse(path, f"at most {_bound(self.highs, column)}{where}", f"more{others}")
+        self._refuse(path, f"finite numbers{where}", f"one that is not finite{others}")
 
     def _refuse(self, path: str, expected: str, arrived: str) -> NoReturn:
         raise Unmet(
@@ -198,6 +202,13 @@ class TensorSpec:
     def _shape_text(self) -> str:
         axes = [f"{least}" if least == most else f"{least}..{most}" for least, most in self.shape]
         return f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+
+
+def _others(count: int) -> str:
+    """Return what a refusal adds of the other bad elements, whatever their own rules are."""
+    if count < 1:  # under 0, where another thread has put them right meanwhile
+        return ""
+    return "; 1 other is bad too" if count == 1 else f"; {count} others are bad too"
 
 
 def _bound(bounds: array[float] | None, column: int) -> str:

@@ -10,15 +10,25 @@ PURE_WAS_CHOSEN = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
 
 
 def kernels():
-    chosen = [pytest.param(_tensor_py.check_tensor, id="pure")]
+    chosen = [pytest.param(_tensor_py, id="pure")]
     if not PURE_WAS_CHOSEN:
         from guardrail._core import _tensor
 
-        chosen.append(pytest.param(_tensor.check_tensor, id="compiled"))
+        chosen.append(pytest.param(_tensor, id="compiled"))
     return chosen
 
 
 @pytest.fixture(params=kernels())
-def check_tensor(request):
+def tensor_kernel(request):
     """One kernel after the other."""
     return request.param
+
+
+@pytest.fixture
+def check_tensor(tensor_kernel):
+    return tensor_kernel.check_tensor
+
+
+@pytest.fixture
+def count_bad(tensor_kernel):
+    return tensor_kernel.count_bad

@@ -15,6 +15,7 @@ FLOATS = ["f2", "f4", "f8"]
 INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
 #: One size for the exact loop alone, and several that are screened: whole and broken tiles.
 SIZES = [30, 1024, 3000, 20_000]
+FOREIGN = ">" if sys.byteorder == "little" else "<"
 
 
 def doubles(*values):
@@ -152,6 +153,63 @@ def test_strides_of_any_kind_are_followed(check_tensor, size):
     assert check_tensor(np.broadcast_to(base[5], (size, 4)), None, None, True) == (NOT_FINITE, 2)
 
 
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_other_byte_order_is_read(tensor_kernel, size, dtype):
+    values = np.arange(size).astype(FOREIGN + dtype)
+    values %= 100
+    values[size - 2] = 101
+    within = doubles(0), doubles(100), True
+    assert tensor_kernel.check_tensor(values, *within) == (ABOVE, size - 2)
+    assert tensor_kernel.count_bad(values, *within) == 1
+    assert tensor_kernel.check_tensor(values, doubles(0), doubles(101), True) == (OK, 0)
+    if dtype in FLOATS:
+        values[1] = NAN
+        assert tensor_kernel.check_tensor(values, *within) == (NOT_FINITE, 1)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(1, 9), (40, 7), (300, 30), (9, 2100)])
+def test_every_bad_element_is_counted(count_bad, shape, order):
+    values = np.zeros(shape, "f4", order=order)
+    lows, highs = doubles(*[0] * shape[1]), doubles(*[1] * shape[1])
+    assert count_bad(values, lows, highs, True) == 0
+    values[0, 3], values[-1, 0], values[-1, -1], values[shape[0] // 2, 5] = NAN, -1, 2, INF
+    assert count_bad(values, lows, highs, True) == 4
+    assert count_bad(values[::-1], lows, highs, True) == 4
+    assert count_bad(values, None, None, True) == 2
+    assert count_bad(values, None, None, False) == 0
+    assert count_bad(values, doubles(5), doubles(4), True) == values.size
+
+
+def test_an_empty_tensor_has_no_bad_element(count_bad):
+    assert count_bad(np.zeros((0, 3)), None, None, True) == 0
+
+
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+@pytest.mark.parametrize("columns", [1, 3, 8, 30, 33, 2049])
+def test_each_place_of_a_tile_is_seen(check_tensor, columns, dtype):
+    rows = 700 // columns + 17
+    values = np.ones((rows, columns), dtype)
+    lows, highs = doubles(*[1] * columns), doubles(*[1] * columns)
+    assert check_tensor(values, lows, highs, True) == (OK, 0)
+    step = 1 if check_tensor.__module__.endswith("._tensor") else 97  # the twin is slow
+    for index in range(0, values.size, step):
+        values.flat[index] = 2
+        assert check_tensor(values, lows, highs, True) == (ABOVE, index)
+        values.flat[index] = 1
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_nan_without_bounds_does_not_hide_what_follows(check_tensor, dtype):
+    values = np.zeros((600, 4), dtype)
+    values[:, 1] = NAN
+    bounds = doubles(0, -INF, 0, 0), doubles(1, INF, 1, 1)
+    assert check_tensor(values, *bounds, False) == (OK, 0)
+    values[599, 3] = 2
+    assert check_tensor(values, *bounds, False) == (ABOVE, 2399)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_misaligned_elements_are_read(check_tensor, size):
     values = np.frombuffer(bytes(1) + np.ones(size, "f8").tobytes(), "u1")[1:].view("f8")
@@ -184,10 +242,11 @@ def test_every_half_float_is_widened_exactly(check_tensor):
 @pytest.mark.parametrize(
     "values",
     [
-        np.zeros(3, ">f4" if sys.byteorder == "little" else "<f4"),
         np.zeros(3, "c16"),
+        np.zeros(3, ">c8"),
         np.zeros(3, "O"),
         np.zeros(3, "U3"),
+        np.zeros(3, "S8"),
         np.zeros(3, "i4,f4"),
         np.zeros(0, "c16"),
         np.zeros(3, "g"),
@@ -195,9 +254,10 @@ def test_every_half_float_is_widened_exactly(check_tensor):
     ],
     ids=lambda values: str(getattr(values, "dtype", "text")),
 )
-def test_what_is_no_number_in_native_order_is_refused(check_tensor, values):
-    with pytest.raises(TypeError, match="expected a buffer of bool, float or integer"):
-        check_tensor(values, None, None, True)
+def test_what_is_no_number_is_refused(tensor_kernel, values):
+    for kernel in (tensor_kernel.check_tensor, tensor_kernel.count_bad):
+        with pytest.raises(TypeError, match="expected a buffer of bool, float or integer"):
+            kernel(values, None, None, True)
 
 
 def test_what_is_no_buffer_is_refused(check_tensor):

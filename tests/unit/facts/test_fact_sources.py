@@ -76,6 +76,17 @@ class TestInput:
         one = compute(InputFacts(), "digest", value=self.rows)
         assert compute(InputFacts(), "digest", value=other) != one
 
+    def test_the_digest_is_of_the_numbers_and_not_of_their_byte_order(self):
+        for order in "<>":
+            rows = self.rows.astype(f"{order}f4")[::-1][::-1]
+            assert compute(InputFacts(), "digest", value=rows) == compute(
+                InputFacts(), "digest", value=self.rows
+            )
+            same_bytes = self.rows.view(f"{order}f4").copy()
+            is_same = (same_bytes == self.rows).all()
+            found = compute(InputFacts(), "digest", value=same_bytes)
+            assert (found == compute(InputFacts(), "digest", value=self.rows)) == is_same
+
     def test_the_digest_of_a_record_ignores_the_order_of_keys_only(self):
         def digest(record):
             return compute(InputFacts(), "digest", value=record)["digest"]

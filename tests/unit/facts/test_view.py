@@ -92,7 +92,7 @@ class TestTensors:
         [
             np.array([SECRET], "O"),
             np.array([SECRET]),
-            np.zeros(2, ">f4"),
+            np.zeros(2, ">c8"),
             np.zeros(2, "c16"),
             np.zeros(2, "M8[s]"),
             np.zeros(2, "i4,f4"),
@@ -114,6 +114,10 @@ class TestTensors:
         error = refusal(value)
         assert (error.code, error.path) == ("input_rejected", "patients")
         assert type(value).__name__ in error.message
+
+    @pytest.mark.parametrize("order", "<>")
+    def test_numbers_in_either_byte_order_are_a_tensor(self, order):
+        assert view(np.zeros((2, 3), f"{order}f4")).dtype == "float32"
 
     def test_what_can_be_read_only_once_is_refused_even_with_a_buffer(self):
         class Stream(np.ndarray):

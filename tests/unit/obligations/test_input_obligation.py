@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from guardrail._core import look
 from guardrail.documents import read_yaml
 from guardrail.errors import ConfigurationError, Place
+from guardrail.facts import Bounds, take_view
 from guardrail.obligations.input import Input
 from guardrail.obligations.specs import read_specs
 from guardrail.ports import Admission, Unmet
@@ -159,6 +161,46 @@ class TestTensors:
         error = refusal(obligation, tensor(values), "patients")
         assert error.path == f"rows{list(at)}"
         assert part in error.message
+
+    def test_a_refusal_tells_how_many_others_are_bad(self, obligation):
+        values = good()
+        values[3, 0] = 12345.0
+        assert "got more. " in refusal(obligation, tensor(values), "patients").message
+        values[3, 2] = np.nan
+        message = refusal(obligation, tensor(values), "patients").message
+        assert "expected at most 50 (mean radius); got more; 1 other is bad too. " in message
+        values[:2] = -12345.0
+        error = refusal(obligation, tensor(values), "patients")
+        assert error.path == "rows[0, 0]"
+        assert (
+            "expected at least 0 (mean radius); got less; 7 others are bad too. " in error.message
+        )
+
+    def test_the_other_byte_order_is_checked_as_the_numbers_it_holds(self, obligation):
+        for order in "<>":
+            values = good().astype(f"{order}f8")
+            view = take_view(values, name="rows", bounds=Bounds())
+            assert obligation.admit(frozenset({"patients"}), admission(view)) is None
+            values[1, 2] = -12345.0
+            assert refusal(obligation, view, "patients").path == "rows[1, 2]"
+
+    @pytest.mark.parametrize(
+        ("values", "arrived"),
+        [
+            (np.zeros((4, 3), "U6"), "str"),
+            (np.zeros((4, 3), "S6"), "bytes"),
+            (np.zeros((4, 3), "c16"), "complex"),
+            (np.zeros((4, 3), "O"), "object"),
+            (np.zeros((4, 3), [("s3cret", "i4"), ("age", "f4")]), "a structured type"),
+            (np.zeros((4, 3), "g"), "longdouble"),
+        ],
+    )
+    def test_what_is_no_number_is_refused_by_its_type(self, obligation, values, arrived):
+        error = refusal(obligation, look(values, "rows"), "patients")
+        assert error.message == (
+            f"rows: expected dtype float32 or float64; got {arrived}."
+            " Correct the input and call again."
+        )
 
     def test_the_bounds_themselves_pass(self, obligation):
         values = np.array([[0, -0.5, 1e300], [50, 0, 0]])

@@ -1,0 +1,1 @@
+"""What validating an input costs, by the kind of input: one module each, with ``rows(rounds)``."""

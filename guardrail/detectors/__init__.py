@@ -1,0 +1,24 @@
+"""Detectors: what is in a text that should not be, where, and the text without it.
+
+Owns the kinds that are looked for (`KINDS`, `GROUPS`), their finding (`Scanner`) and their
+cutting, of whole texts (`Redactor`) and of texts that come in pieces (`StreamRedactor`). Its
+place is below the rooms: facts say what was found, obligations cut it. Refuses to promise: what
+it finds, and what not, is measured and published in ``docs/detectors.md``.
+
+Its time is linear in the text, whatever the text. It looks through compatibility forms, accents,
+letters that pose as ASCII and characters that nobody sees, and what it cuts is always whole
+grapheme clusters of the text as it came (UAX #29; of up to 30 marks).
+"""
+
+from __future__ import annotations
+
+from guardrail.detectors.engine import ENGINE
+from guardrail.detectors.kinds import GROUPS, KINDS, Finding, expand
+from guardrail.detectors.marks import Style
+from guardrail.detectors.redactor import Redactor, StreamRedactor
+from guardrail.detectors.scanner import Scanner
+
+__all__ = [
+    "ENGINE", "GROUPS", "KINDS", "Finding", "Redactor", "Scanner", "StreamRedactor", "Style",
+    "expand",
+]  # fmt: skip

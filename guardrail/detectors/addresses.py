@@ -1,0 +1,246 @@
+"""Addresses in a folded text: email, IPv6, hardware, bank accounts.
+
+Owns a rule for each, called where its mark stands (an ``@``, a colon, a dash, a digit). A rule
+reads left and right from there, within bounds, and returns where the scan goes on, or 0. Its
+place is the second layer of the scan, on `Sheet`. Compiled as it stands; `addresses.pxd`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from guardrail.detectors.sheet import Sheet
+
+_EMAIL: Final = 0
+_IBAN: Final = 3
+_IPV6: Final = 7
+_MAC: Final = 8
+
+#: RFC 5321, section 4.5.3.1.
+_LIMIT_LOCAL: Final = 64
+_LIMIT_DOMAIN: Final = 254
+#: What ends a file's name is no top-level domain: ``icon@2x.png``.
+_FILES: Final = frozenset(
+    (b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js", b"html", b"json", b"pdf")
+)
+
+
+class Addresses(Sheet):
+    """A sheet with the rules for addresses."""
+
+    __slots__ = ()
+
+    def email(self, at: int) -> int:
+        """Judge the address around an ``@`` (RFC 5321 without quoted local parts)."""
+        d = self.d
+        start = at
+        while at - start <= _LIMIT_LOCAL and self.local[d[start - 1]]:
+            start -= 1
+        if at - start > _LIMIT_LOCAL:
+            return 0
+        while start < at and not self.word[d[start]]:
+            start += 1
+        if start == at:
+            return 0
+        end = self.domain(at + 1)
+        return self.accept(_EMAIL, start, end) if end else 0
+
+    def domain(self, at: int) -> int:
+        """Return the end of the longest domain at a place that has a top-level one, or 0."""
+        d = self.d
+        end = 0
+        label = spot = at
+        while spot - at < _LIMIT_DOMAIN:
+            if self.alnum[d[spot]] or d[spot] == ord("-"):
+                spot += 1
+                continue
+            if spot == label:
+                break
+            if label > at:
+                top = self.top_level(label, spot)
+                if top:
+                    end = top
+            if d[spot] != ord("."):
+                break
+            spot += 1
+            label = spot
+        return end
+
+    def top_level(self, label: int, stop: int) -> int:
+        """Return where a label ends as a top-level domain, or 0."""
+        d = self.d
+        end = label
+        while end < stop and self.alnum[d[end]] and not self.digit[d[end]]:
+            end += 1
+        if end == label + 2 and stop > label + 4 and d[end] == d[end + 1] == ord("-"):
+            return stop if self.data[label:end].lower() == b"xn" else 0  # RFC 5890
+        if end - label < 2 or end - label > 24 or self.digit[d[end]] or d[end] == ord("_"):
+            return 0
+        return 0 if bytes(self.data[label:end]).lower() in _FILES else end
+
+    def ipv6(self, at: int) -> int:
+        """Judge the address whose first colon stands at a place (RFC 4291, section 2.2)."""
+        d = self.d
+        start = at
+        while at - start <= 4 and self.hexa[d[start - 1]]:
+            start -= 1
+        if at - start > 4 or self.word[d[start - 1]] or d[start - 1] == ord(":"):
+            return 0
+        if self.joined(start):
+            return 0
+        spot, groups, gap, digits = start, 0, False, False
+        if start == at:
+            if d[at + 1] != ord(":"):
+                return 0
+            gap = True
+            spot += 2
+        while True:
+            first = spot
+            while spot - first <= 4 and self.hexa[d[spot]]:
+                if self.digit[d[spot]]:
+                    digits = True
+                spot += 1
+            if spot == first:
+                break
+            if spot - first > 4:
+                return 0
+            if d[spot] == ord(".") and self.digit[d[spot + 1]]:
+                end = self.quad(first)
+                if end:
+                    groups += 2
+                    spot = end
+                    break
+            groups += 1
+            if groups > 8 or d[spot] != ord(":"):
+                break
+            if d[spot + 1] == ord(":"):
+                if gap:
+                    return 0
+                gap = True
+                spot += 2
+            elif self.hexa[d[spot + 1]]:
+                spot += 1
+            else:
+                break
+        if groups > 7 if gap else groups != 8:
+            return 0
+        if self.word[d[spot]] or groups == 0 or not (digits or groups > 2):
+            return 0
+        return self.accept(_IPV6, start, self.zone(spot))
+
+    def zone(self, at: int) -> int:
+        """Return the end of the zone at a place, such as ``%eth0`` (RFC 4007); else the place."""
+        d = self.d
+        if d[at] != ord("%") or not self.alnum[d[at + 1]]:
+            return at
+        end = at + 1
+        while end - at <= 16 and self.token[d[end]]:
+            end += 1
+        return at if self.word[d[end]] else end
+
+    def quad(self, at: int) -> int:
+        """Return the end of the IPv4 address at a place, or 0."""
+        d = self.d
+        spot = at
+        for number in range(4):
+            size = self.run(spot, 3)
+            if size == 0 or size > 3:
+                return 0
+            value = 0
+            for place in range(spot, spot + size):
+                value = 10 * value + d[place] - ord("0")
+            if value > 255:
+                return 0
+            spot += size
+            if number < 3:
+                if d[spot] != ord("."):
+                    return 0
+                spot += 1
+        if self.word[d[spot]] or (d[spot] == ord(".") and self.digit[d[spot + 1]]):
+            return 0
+        return spot
+
+    def mac(self, at: int) -> int:
+        """Judge the hardware address (EUI-48 or EUI-64) whose first group starts at a place."""
+        d = self.d
+        if self.word[d[at - 1]] or self.joined(at):
+            return 0
+        sign = d[at + 2] if self.hexa[d[at]] and self.hexa[d[at + 1]] else 0
+        width, least, most = 2, 6, 8
+        if sign != ord(":") and sign != ord("-"):
+            width, least, most, sign = 4, 3, 4, ord(".")
+        if d[at - 1] == sign:
+            return 0
+        spot, groups = at, 0
+        while groups < most:
+            size = 0
+            while size < width and self.hexa[d[spot + size]]:
+                size += 1
+            if size < width or self.word[d[spot + width]]:
+                break
+            groups += 1
+            spot += width
+            if d[spot] != sign:
+                spot += 1
+                break
+            spot += 1
+        if groups < least:
+            return 0
+        return self.accept(_MAC, at, at + groups * (width + 1) - 1)
+
+    def joined(self, at: int) -> bool:
+        """Tell whether a dash or a point joins a digit at a place to a digit before it."""
+        d = self.d
+        return bool(
+            self.digit[d[at]]
+            and (d[at - 1] == ord("-") or d[at - 1] == ord("."))
+            and self.digit[d[at - 2]]
+        )
+
+    def iban(self, at: int) -> int:
+        """Judge the account number whose check digits start at a place (ISO 13616)."""
+        d = self.d
+        start = at - 2
+        bban = self.setup.ibans.get(bytes(self.data[start:at]).upper())
+        if bban is None or not self.digit[d[at + 1]]:
+            return 0
+        size = len(bban) + 4
+        spot, place, sign, low = start, 0, 0, False
+        rest, head = 0, 0
+        while place < size:
+            char = d[spot]
+            if place > 0 and place % 4 == 0 and (char == ord(" ") or char == ord("-")):
+                if place > 4 and char != sign:
+                    return 0
+                sign = char
+                spot += 1
+                char = d[spot]
+            elif place > 4 and place % 4 == 0 and sign:
+                return 0
+            if not self.alnum[char]:
+                return 0
+            if place > 3 and not self.digit[char]:
+                if bban[place - 4] == ord("n"):
+                    return 0
+            elif place > 3 and bban[place - 4] == ord("a"):
+                return 0
+            if char >= ord("a"):
+                low = True
+                char -= 32
+            if place < 4:
+                head = _remainder(head, char)
+            else:
+                rest = _remainder(rest, char)
+            spot += 1
+            place += 1
+        if self.word[d[spot]] or (sign and low):
+            return 0
+        # the country and the check digits go last: two letters are four digits, so six in all
+        return self.accept(_IBAN, start, spot) if (rest * 1000000 + head) % 97 == 1 else 0
+
+
+def _remainder(value: int, char: int) -> int:
+    """Return a number with one more letter or digit behind it, modulo 97 (ISO 7064)."""
+    if char >= ord("A"):
+        return (value * 100 + char - 55) % 97
+    return (value * 10 + char - 48) % 97

@@ -1,0 +1,16 @@
+# C declarations for folding.py, which compiles as it stands: characters as numbers.
+
+cimport cython
+
+
+cdef class Folding:
+    cdef list _pages
+    cdef dict _expansions
+
+    @cython.locals(text=str, char=Py_UCS4, point=Py_ssize_t, code=int, row=int, plain=bytearray)
+    cdef bytearray _fold(self, str text, int lead)
+
+    @cython.locals(page=bytes)
+    cdef int _code(self, Py_ssize_t point) except -1
+
+    cdef bytes _load(self, Py_ssize_t number)

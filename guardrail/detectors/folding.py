@@ -1,0 +1,196 @@
+"""The plain view of a text: one byte per character, with tricks of writing undone.
+
+Owns `Folding`, which turns text into bytes that the scans read: compatibility forms and
+letters that pose as ASCII become ASCII, accents and what nobody sees go, all else becomes one
+of two bytes. Each character is folded by itself, so that a text can be folded in any pieces.
+Refuses to drop more than 30 characters in a row, as UAX #15 (section 13) bounds the marks of
+a stream: the 31st stands as one foreign character. Compiled as it stands; `folding.pxd`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+from typing import Final
+
+#: So many bytes of nothing stand before and behind a folded text: scans read past its ends.
+PAD: Final = 8
+#: The most characters in a row that are dropped.
+LIMIT_DROPPED: Final = 30
+#: A letter that has no ASCII form, and any other such character.
+FOREIGN_LETTER: Final = 0x80
+FOREIGN: Final = 0x81
+
+_PADDING: Final = bytes(PAD)
+_EXPANDS: Final = 0xFE
+_DROPPED: Final = 0xFF
+
+#: What looks like ASCII to a reader. Small on purpose: letters of Cyrillic, Greek, Armenian,
+#: Cherokee and the small capitals that are taken for Latin ones, and typographic signs.
+LOOK_ALIKES: Final[dict[str, str]] = {
+    **dict(zip("авсԁеғһіјкӏмнорԛгѕтѵԝхуьӡ", "abcdefhijklmhopqrstvwxyb3", strict=True)),
+    **dict(zip("АВСЕНІЈКМОРԚЅТѴԜХУЗӀ", "ABCEHIJKMOPQSTVWXY3I", strict=True)),
+    **dict(zip("αβεηικνορτυχωϲϳγ", "abenikvoptuxwcjy", strict=True)),
+    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹ", "ABEZHIKMNOPTYXC", strict=True)),
+    **dict(zip("օսհոցզյԼՏՍ", "ouhngqjLSU", strict=True)),
+    **dict(zip("ᎪᏴᏟᎠᎬᏀᎻᏆᎫᏦᏞᎷᏢᏒᏚᎢᏙᎳᏃ", "ABCDEGHIJKLMPRSTVWZ", strict=True)),
+    **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True)),
+    **dict(zip("ɑɡıɩøłđħŧƒðØŁĐĦŦÐ", "agiioldhtfdOLDHTD", strict=True)),
+    **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "TH"},
+    **dict.fromkeys("‐‑‒–—―−⁃", "-"),  # noqa: RUF001
+    **dict.fromkeys("‘’‛′ʼ", "'"),  # noqa: RUF001
+    **dict.fromkeys("“”‟″", '"'),
+    **{"。": ".", "․": ".", "∶": ":", "ː": ":", "∕": "/", "⁄": "/", "∣": "|", "\u2800": " "},  # noqa: RUF001
+    **{"\u2028": "\n", "\u2029": "\n", "\x85": "\n"},
+}
+#: Letters without a picture, and what extends the character before it and is no mark: tones of
+#: skin, signs of voice, two vowels (UAX #29, table 2).
+_FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0")
+_EXTENDS: Final = frozenset("\uff9e\uff9f\u0e33\u0eb3🏻🏼🏽🏾🏿")
+#: What belongs to the character behind it (UAX #29, Prepend).
+_PREPENDS: Final = frozenset(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
+    "\U000110bd\U000110cd"
+)
+#: Emoji, which stay whole, and the mark that stands for a cut.
+_KEPT: Final = frozenset("ℹ™Ⓜ…")
+
+
+class Folding:
+    """Folds texts. Threads may share it: what it keeps is equal, whoever makes it."""
+
+    __slots__ = ("_expansions", "_pages")
+
+    def __init__(self) -> None:
+        self._pages: list[bytes | None] = [None] * (0x110000 >> 8)
+        self._expansions: dict[int, bytes] = {}
+
+    def fold(self, text: str, lead: int = 0) -> bytearray:
+        """Return the plain view of text, with `PAD` bytes of nothing at either end.
+
+        Arguments:
+            text: any text.
+            lead: how many characters before it were dropped in a row.
+        """
+        if text.isascii():
+            return bytearray(_PADDING + text.encode() + _PADDING)
+        return self._fold(text, lead)
+
+    def offsets(self, text: str, lead: int = 0) -> list[int]:
+        """Return where in text each byte of its plain view stands, and last the text's length."""
+        places: list[int] = []
+        row = lead
+        for at, char in enumerate(text):
+            code = ord(char)
+            if code >= 128:
+                code = self._code(code)
+                if code == _DROPPED:
+                    row += 1
+                    if row <= LIMIT_DROPPED:
+                        continue
+                elif code == _EXPANDS:
+                    places.extend([at] * (len(self._expansions[ord(char)]) - 1))
+            row = 0
+            places.append(at)
+        places.append(len(text))
+        return places
+
+    def _fold(self, text: str, lead: int) -> bytearray:
+        plain = bytearray(_PADDING)
+        row = lead
+        for char in text:
+            point = ord(char)
+            if point < 128:
+                plain.append(point)
+                row = 0
+                continue
+            code = self._code(point)
+            if code < 0xFE:
+                plain.append(code)
+                row = 0
+            elif code == 0xFF:
+                row += 1
+                if row > 30:
+                    plain.append(0x81)
+                    row = 0
+            else:
+                plain += self._expansions[point]
+                row = 0
+        plain += _PADDING
+        return plain
+
+    def _code(self, point: int) -> int:
+        page = self._pages[point >> 8]
+        if page is None:
+            page = self._load(point >> 8)
+        return page[point & 255]
+
+    def _load(self, number: int) -> bytes:
+        codes, expansions = _page(number)
+        self._expansions.update(expansions)
+        self._pages[number] = codes
+        return codes
+
+
+@cache
+def _page(number: int) -> tuple[bytes, dict[int, bytes]]:
+    """Return the codes of 256 characters, and what those of them become that become several."""
+    codes, expansions = bytearray(), {}
+    for point in range(number << 8, (number << 8) + 256):
+        folded = fold_char(chr(point))
+        if not folded:
+            codes.append(_DROPPED)
+        elif len(folded) == 1:
+            codes.append(folded[0])
+        else:
+            codes.append(_EXPANDS)
+            expansions[point] = folded
+    return bytes(codes), expansions
+
+
+def fold_char(char: str) -> bytes:
+    """Return the plain form of one character: nothing where it is dropped.
+
+    >>> fold_char("é"), fold_char("а"), fold_char("\\u200b"), fold_char("ﬁ")
+    (b'e', b'a', b'', b'fi')
+    """
+    if char.isascii():
+        return char.encode()
+    category = unicodedata.category(char)
+    if category[0] == "M" or category == "Cf" or char in _FILLERS | _EXTENDS:
+        return b""
+    if category == "Cs" or char in _KEPT:
+        return bytes((FOREIGN,))
+    if char in LOOK_ALIKES:
+        return LOOK_ALIKES[char].encode()
+    if category == "Zs":
+        return b" "
+    plain = "".join(map(_plain, unicodedata.normalize("NFKD", char)))
+    if plain and plain.isascii():
+        return plain.encode()
+    return bytes((FOREIGN_LETTER if char.isalnum() else FOREIGN,))
+
+
+def _plain(char: str) -> str:
+    """Return a character of a decomposition in ASCII; itself where it has no such form."""
+    if unicodedata.category(char)[0] == "M":
+        return ""
+    if char in LOOK_ALIKES:
+        return LOOK_ALIKES[char]
+    digit = unicodedata.decimal(char, None)
+    return char if digit is None else str(digit)
+
+
+def extends(char: str) -> bool:
+    """Tell whether a character is of the cluster of the one before it (UAX #29, GB9, GB9a)."""
+    return (
+        unicodedata.category(char)[0] == "M"
+        or char in _EXTENDS
+        or char in "\u200c\u200d"
+        or "\U000e0020" <= char <= "\U000e007f"
+    )
+
+
+def prepends(char: str) -> bool:
+    """Tell whether a character is of the cluster of the one behind it (UAX #29, GB9b)."""
+    return char in _PREPENDS

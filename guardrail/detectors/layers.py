@@ -1,0 +1,468 @@
+"""Texts that are cut as they come: each layer takes pieces and gives what is decided.
+
+Owns the four ways to go through a text: its plain view (`FoldedLayer`, for what `Spots` finds
+and for phrases), its runs (`RunLayer`, for payloads and words), and its unseen characters
+(`UnseenLayer`). A layer that is handed a whole text and one that is handed its characters one
+by one give the same, for they decide a thing only when no text that may follow can change it.
+Refuses to let a character of a finding leave. What is held back is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import Any, Final, Protocol
+
+from guardrail.detectors import engine, payloads, tricks
+from guardrail.detectors.folding import LIMIT_DROPPED, PAD, Folding, extends, fold_char, prepends
+from guardrail.detectors.kinds import NAMES
+from guardrail.detectors.marks import Digest, Marks
+from guardrail.detectors.sheet import Setup
+from guardrail.detectors.spots import Spots
+from guardrail.detectors.tokens import BACK
+
+#: So many bytes of plain view before what is not decided are kept: no rule reads back further.
+_CONTEXT: Final = 96
+
+Spot = tuple[str, int, int]
+
+
+class Layer(Protocol):
+    """What goes through a text once."""
+
+    count: int
+    delay_chars: int
+
+    def feed(self, chunk: str, *, final: bool) -> str:
+        """Take the next piece, and return what is decided of all so far."""
+        ...
+
+
+class View:
+    """A text beside its plain view.
+
+    Arguments:
+        folding: what folds.
+        text: the text.
+        lead: how many characters before it were dropped in a row.
+    """
+
+    __slots__ = ("_places", "data", "text")
+
+    def __init__(self, folding: Folding, text: str, lead: int = 0) -> None:
+        self.text = text
+        self.data = folding.fold(text, lead)
+        self._places = None if text.isascii() else folding.offsets(text, lead)
+
+    @property
+    def size(self) -> int:
+        """Where the plain view ends."""
+        return len(self.data) - PAD
+
+    def place(self, at: int) -> int:
+        """Return where in the text a byte of the plain view stands."""
+        return at - PAD if self._places is None else self._places[at - PAD]
+
+    def start(self, at: int, least: int = 0) -> int:
+        """Return where in the text the cluster begins that a byte is of."""
+        place = self.place(at)
+        if at > PAD:
+            least = max(least, self.place(at - 1) + 1)
+        while place > least and prepends(self.text[place - 1]):
+            place -= 1
+        return place
+
+    def end(self, at: int) -> int:
+        """Return where in the text the cluster ends that the byte before a place is of."""
+        place, stop = self.place(at - 1) + 1, self.place(at)
+        while place < stop and extends(self.text[place]):
+            place += 1
+        return place
+
+
+class FoldedLayer:
+    """Cuts what is found in the plain view of a text.
+
+    Arguments:
+        folding: what folds.
+        marks: what stands where something was cut.
+        look: see `Look`.
+        delay_chars: how many characters of the plain view may be held back.
+    """
+
+    __slots__ = (
+        "_closer", "_cursor", "_digest", "_emitted", "_floor", "_folding", "_hashed", "_lead",
+        "_look", "_marks", "_resume", "_text", "count", "delay_chars",
+    )  # fmt: skip
+
+    def __init__(self, folding: Folding, marks: Marks, look: Look, delay_chars: int) -> None:
+        self._folding = folding
+        self._marks = marks
+        self._look = look
+        self._text = ""
+        self._lead = 0
+        self._cursor = self._floor = PAD
+        self._emitted = 0
+        self._closer = 0
+        self._resume = self._hashed = PAD
+        self._digest: Digest | None = None
+        self.count = 0
+        self.delay_chars = delay_chars
+
+    def feed(self, chunk: str, *, final: bool) -> str:
+        """Take the next piece, and return what is decided of all so far."""
+        view = View(self._folding, self._text + chunk, self._lead)
+        plain = bytes(view.data) if self._marks.style == "hash" else b""
+        out: list[str] = []
+        if self._closer and not self._close(view, plain, out, final=final):
+            return ""
+        looked = self._look(view.data, self._cursor, self._floor, final)
+        for kind, start, end in looked.found:
+            out.append(view.text[self._emitted : view.start(start, self._emitted)])
+            self._emitted = max(view.end(end), self._emitted)
+            self._floor = end
+            self.count += 1
+            if looked.closer and end == view.size and self._marks.style == "hash":
+                self._digest, self._hashed = self._marks.begin(kind), start
+            else:
+                out.append(self._marks.of(kind, plain[start:end]))
+        self._cursor, self._closer = looked.cursor, looked.closer
+        if self._closer:
+            self._resume = max(looked.inner, view.size - BACK.get(self._closer, 1))
+            self._swallow(view, plain)
+        elif final:
+            out.append(view.text[self._emitted :])
+        else:
+            limit = max(view.start(looked.limit), self._emitted)
+            out.append(view.text[self._emitted : limit])
+            self._emitted = limit
+            self._trim(view, min(looked.limit, self._cursor) - _CONTEXT)
+        return "".join(out)
+
+    def _close(self, view: View, plain: bytes, out: list[str], *, final: bool) -> bool:
+        """Go on within what is open; return whether its end was found."""
+        end = self._look.ending(view.data, self._closer, self._resume, final)
+        if end < 0 and not final:
+            self._resume = max(self._resume, view.size - BACK.get(self._closer, 1))
+            self._swallow(view, plain)
+            return False
+        end = view.size if end < 0 else end
+        if self._digest is not None:
+            self._digest.add(plain[self._hashed : end])
+            out.append(self._digest.mark())
+            self._digest = None
+        self._closer = 0
+        self._cursor = self._floor = end
+        self._emitted = view.end(end)
+        return True
+
+    def _swallow(self, view: View, plain: bytes) -> None:
+        """Drop what is certainly of something open."""
+        if self._digest is not None:
+            self._digest.add(plain[self._hashed : self._resume])
+            self._hashed = self._resume
+        self._emitted = view.place(self._resume)
+        self._trim(view, self._resume - 2)
+
+    def _trim(self, view: View, at: int) -> None:
+        """Drop the text before a place of the plain view."""
+        while at > PAD and view.place(at) == view.place(at - 1):
+            at -= 1
+        gone = max(0, at - PAD)
+        if gone:
+            place = view.place(at)
+            self._lead = 0 if fold_char(view.text[place]) else LIMIT_DROPPED
+            self._emitted -= place
+            self._text = view.text[place:]
+        else:
+            self._text = view.text
+        self._cursor = max(PAD, self._cursor - gone)
+        self._floor = max(PAD, self._floor - gone)
+        self._resume -= gone
+        self._hashed -= gone
+
+
+class Looked:
+    """What a look at a plain view gives: findings, up to where all is decided, what is open."""
+
+    __slots__ = ("closer", "cursor", "found", "inner", "limit")
+
+    def __init__(
+        self, found: list[Spot], cursor: int, limit: int, closer: int = 0, inner: int = 0
+    ) -> None:
+        self.found = found
+        self.cursor = cursor
+        self.limit = limit
+        self.closer = closer
+        self.inner = inner
+
+
+class Look(Protocol):
+    """Finds something in a plain view, from left to right, each thing after the last."""
+
+    def __call__(self, data: bytearray, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+        """Look from a cursor on; before the floor all is cut."""
+        ...
+
+    def ending(self, data: bytearray, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
+        """Return where what is open ends, or -1."""
+        ...
+
+
+class SpotLook:
+    """Looks for what `Spots` finds."""
+
+    __slots__ = ("_setup",)
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    def __call__(self, data: bytearray, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+        """Look from a cursor on; before the floor all is cut."""
+        sheet = Spots(self._setup, data, final, False)  # noqa: FBT003
+        if floor > PAD:
+            sheet.close(floor)
+        stop = sheet.size if final else sheet.hold(cursor)
+        at = max(sheet.scan(cursor, stop), stop)
+        found = [(NAMES[kind], start, end) for kind, start, end in sheet.found]
+        return Looked(found, at, sheet.begin(sheet.floor, at), sheet.closer, sheet.inner)
+
+    def ending(self, data: bytearray, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
+        """Return where what is open ends, or -1."""
+        return Spots(self._setup, data, final, False).ending(closer, at)  # noqa: FBT003
+
+
+class PhraseLook:
+    """Looks for one pattern of `engine`."""
+
+    __slots__ = ("_kind", "_search")
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._search: Any = engine.pattern(kind).search
+
+    def __call__(self, data: bytearray, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002, FBT001
+        """Look from a cursor on; all before it is decided."""
+        plain = bytes(data[PAD:-PAD])
+        at = cursor - PAD
+        stop = len(plain) if final else max(at, len(plain) - engine.LIMIT_MATCH - 2)
+        found: list[Spot] = []
+        while (match := self._search(plain, at)) is not None and (match.start() < stop or final):
+            at = match.end()
+            found.append((self._kind, match.start() + PAD, at + PAD))
+        at = max(at, stop) + PAD
+        return Looked(found, at, at)
+
+    def ending(self, data: bytearray, closer: int, at: int, final: bool) -> int:  # noqa: ARG002, FBT001
+        """Return -1: no phrase is open."""
+        return -1
+
+
+class RunLayer:
+    """Cuts runs of characters, such as words, whole, as their beginnings are judged.
+
+    Arguments:
+        marks: what stands where something was cut.
+        runs: how the text is divided, and its runs judged.
+    """
+
+    __slots__ = ("_digest", "_is_open", "_is_passing", "_marks", "_runs", "_tail", "_text", "count")
+
+    def __init__(self, marks: Marks, runs: Runs) -> None:
+        self._marks = marks
+        self._runs = runs
+        self._text = ""
+        self._tail = ""
+        self._is_open = self._is_passing = False
+        self._digest: Digest | None = None
+        self.count = 0
+
+    @property
+    def delay_chars(self) -> int:
+        """A run is judged by so many characters."""
+        return self._runs.limit
+
+    def feed(self, chunk: str, *, final: bool) -> str:
+        """Take the next piece, and return what is decided of all so far."""
+        text = self._text + chunk
+        self._text = ""
+        out: list[str] = []
+        at = self._go_on(text, out, final=final)
+        for start, end in self._runs.find(text, at, final=final):
+            is_last = end == len(text) and not final
+            if is_last and end - start < self._runs.limit:
+                self._put(out, text[at:start])
+                self._text = text[start:]
+                return "".join(out)
+            kind = self._judge(out, text, at, start, end)
+            if kind:
+                self._put(out, text[at:start])
+                at = end
+                self.count += 1
+                self._cut(out, kind, text[start:end], is_last=is_last)
+            elif is_last:
+                self._is_passing = True
+        self._put(out, text[at:])
+        return "".join(out)
+
+    def _go_on(self, text: str, out: list[str], *, final: bool) -> int:
+        """Go on within the run that the text begins in; return where it ends."""
+        if not (self._is_open or self._is_passing):
+            return 0
+        end = self._runs.end(text)
+        is_last = end == len(text) and not final
+        if self._is_passing:
+            self._put(out, text[:end])
+            self._is_passing = is_last
+            return end
+        if self._digest is not None:
+            self._digest.add(text[:end].encode(errors="surrogatepass"))
+        if not is_last:
+            self._is_open = False
+            if self._digest is not None:
+                self._put(out, self._digest.mark())
+                self._digest = None
+        return end
+
+    def _judge(self, out: list[str], text: str, at: int, start: int, end: int) -> str:
+        """Return the kind of a run, or an empty text.
+
+        A run that a sign joins to a digit is left: a number before it is none because of it,
+        and would be one when it is cut.
+        """
+        kind = self._runs.judge(text[start : min(end, start + self._runs.limit)])
+        if kind and text[start] in "0123456789":
+            before = (self._tail + text[max(at, start - 2) : start])[-2:]
+            if before[-1:] in ("-", ".", " ") and before[:1] in tuple("0123456789"):
+                return ""
+        return kind
+
+    def _cut(self, out: list[str], kind: str, run: str, *, is_last: bool) -> None:
+        plain = run.encode(errors="surrogatepass") if self._marks.style == "hash" else b""
+        self._is_open = is_last
+        if is_last and self._marks.style == "hash":
+            self._digest = self._marks.begin(kind)
+            self._digest.add(plain)
+        else:
+            self._put(out, self._marks.of(kind, plain))
+
+    def _put(self, out: list[str], piece: str) -> None:
+        if piece:
+            out.append(piece)
+            self._tail = (self._tail + piece[-2:])[-2:]
+
+
+class Runs(Protocol):
+    """How a text is divided into runs."""
+
+    limit: int
+
+    def find(self, text: str, at: int, *, final: bool) -> list[tuple[int, int]]:
+        """Return the runs from a place on; the last one as well, whatever its length."""
+        ...
+
+    def end(self, text: str) -> int:
+        """Return where the run ends that a text begins in."""
+        ...
+
+    def judge(self, head: str) -> str:
+        """Return the kind of a run, by its first `limit` characters; empty for none."""
+        ...
+
+
+class WordRuns:
+    """Words, and the tricks that they are."""
+
+    __slots__ = ("_folding", "_wanted", "limit")
+
+    def __init__(self, folding: Folding, wanted: frozenset[str]) -> None:
+        self._folding = folding
+        self._wanted = wanted
+        self.limit = tricks.LIMIT_WORD
+
+    def find(self, text: str, at: int, *, final: bool) -> list[tuple[int, int]]:
+        """Return the words from a place on."""
+        if final and (text.isascii() or not tricks.has_pairs(text)):
+            return []
+        return [match.span() for match in tricks.WORD.finditer(text, at)]
+
+    def end(self, text: str) -> int:
+        """Return where the word ends that a text begins in."""
+        match = tricks.WORD.match(text)
+        return match.end() if match else 0
+
+    def judge(self, head: str) -> str:
+        """Return which trick a word is."""
+        kinds = [kind for kind in tricks.judge(head, self._folding) if kind in self._wanted]
+        return kinds[0] if kinds else ""
+
+
+_PAYLOAD_CHARS: Final = string.ascii_letters + string.digits + "+/_=-"
+_PAYLOAD_RUN: Final = re.compile("[A-Za-z0-9+/_=-]*")
+
+
+class PayloadRuns:
+    """Runs of encoded digits."""
+
+    __slots__ = ("limit",)
+
+    def __init__(self) -> None:
+        self.limit = payloads.LONG
+
+    def find(self, text: str, at: int, *, final: bool) -> list[tuple[int, int]]:
+        """Return the runs from a place on that are long enough, and the last one."""
+        plain = text.encode("latin-1", "replace")  # one byte each; what is no ASCII is of no run
+        found = [match.span() for match in payloads.run().finditer(plain, at)]
+        if not final:
+            start = max(at, len(text.rstrip(_PAYLOAD_CHARS)))
+            if start < len(text) and (not found or found[-1][1] < len(text)):
+                found.append((start, len(text)))
+        return found
+
+    def end(self, text: str) -> int:
+        """Return where the run ends that a text begins in."""
+        match = _PAYLOAD_RUN.match(text)
+        return match.end() if match else 0
+
+    def judge(self, head: str) -> str:
+        """Return whether a run is a payload."""
+        return "encoded" if len(head) >= payloads.LEAST and payloads.is_payload(head) else ""
+
+
+class UnseenLayer:
+    """Drops what nobody sees, in every style: a mark would break words that a reader sees whole.
+
+    Arguments:
+        wanted: the kinds to drop.
+    """
+
+    __slots__ = ("_kept", "_text", "_wanted", "count", "delay_chars")
+
+    def __init__(self, wanted: frozenset[str]) -> None:
+        self._wanted = wanted
+        self._text = ""
+        self._kept = ""
+        self.count = 0
+        self.delay_chars = tricks.LIMIT_FLAG
+
+    def feed(self, chunk: str, *, final: bool) -> str:
+        """Take the next piece, and return what is decided of all so far."""
+        text = self._text + chunk
+        if not text or text.isascii():
+            self._text = ""
+            self._kept = text[-1:] or self._kept
+            return text
+        begin = len(self._kept)
+        text = self._kept + text
+        spans, stop = tricks.invisible(text, self._wanted, begin=begin, final=final)
+        out: list[str] = []
+        at = begin
+        for _, start, end in spans:
+            out.append(text[at:start])
+            at = end
+        out.append(text[at:stop])
+        self.count += len(spans)
+        self._text = text[stop:]
+        done = "".join(out)
+        self._kept = done[-1:] or self._kept
+        return done

@@ -1,0 +1,89 @@
+"""What stands in the text where something was cut.
+
+Owns the three styles. A mark begins and ends with a sign that joins nothing, so that it neither
+makes nor hides a finding: what closes up over a cut can be no new match. Refuses a hash without
+a key, which anyone could turn back by trying.
+"""
+
+from __future__ import annotations
+
+import string
+from hashlib import blake2b
+from typing import Any, Final, Literal
+
+Style = Literal["label", "hash", "drop"]
+
+#: What is left in the style ``drop``: folded, it is one foreign character.
+DROPPED: Final = "…"
+#: The least and the most bytes of a key (RFC 7693: at most 64).
+LEAST_KEY: Final = 16
+LIMIT_KEY: Final = 64
+
+_SAME: Final = bytes(range(256))
+_UPPER: Final = _SAME.upper()
+#: By kind: how its folded text is brought to one form, and which signs do not count.
+_FORMS: Final = {
+    "email": (_SAME.lower(), b""),
+    "phone": (_SAME, b" -./()"),
+    "card": (_SAME, b" -./"),
+    "iban": (_UPPER, b" -"),
+    "ssn": (_SAME, b" -"),
+    "national_id": (_UPPER, b" -./"),
+    "ipv6": (_SAME.lower(), b""),
+    "mac": (_SAME.lower(), b":-."),
+    "override": (_SAME.lower(), string.whitespace.encode()),
+}
+
+
+class Marks:
+    """Makes marks in one style.
+
+    Arguments:
+        style: ``label`` names the kind, ``hash`` adds a keyed digest, ``drop`` only closes.
+        key: for ``hash``: 16 to 64 secret bytes.
+
+    Raises `ValueError` for another style, and for a key that is too short or too long.
+    """
+
+    __slots__ = ("_key", "style")
+
+    def __init__(self, style: Style, key: bytes) -> None:
+        if style not in ("label", "hash", "drop"):
+            raise ValueError("expected the style 'label', 'hash' or 'drop'")
+        if style == "hash" and not LEAST_KEY <= len(key) <= LIMIT_KEY:
+            raise ValueError(f"expected a key of {LEAST_KEY} to {LIMIT_KEY} bytes")
+        self.style = style
+        self._key = key
+
+    def of(self, kind: str, plain: bytes) -> str:
+        """Return the mark for a finding, given its folded text."""
+        if self.style == "label":
+            return f"[{kind}]"
+        if self.style == "drop":
+            return DROPPED
+        digest = self.begin(kind)
+        digest.add(plain)
+        return digest.mark()
+
+    def begin(self, kind: str) -> Digest:
+        """Return the digest of a finding whose text comes in pieces."""
+        return Digest(kind, self._key)
+
+
+class Digest:
+    """The keyed digest of what was cut, in one form: equal values get equal marks."""
+
+    __slots__ = ("_form", "_hash", "_kind")
+
+    def __init__(self, kind: str, key: bytes) -> None:
+        self._kind = kind
+        self._hash: Any = blake2b(key=key, digest_size=4, person=kind.encode())
+        self._form = _FORMS.get(kind, (_SAME, b""))
+
+    def add(self, plain: bytes) -> None:
+        """Take the next piece of its folded text."""
+        self._hash.update(plain.translate(*self._form))
+
+    def mark(self) -> str:
+        """Return the mark."""
+        return f"[{self._kind}:{self._hash.hexdigest()}]"

@@ -1,0 +1,65 @@
+"""Encoded payloads: long runs of base64 or hexadecimal digits, and what they decode to.
+
+Owns the judgement of a run. It counts when it decodes to a phrase that overrides instructions,
+or when it is so long that no word, name or checksum is. Refuses to decode more than a run's
+beginning, and to look through tricks of writing: a payload has to be read by a machine.
+"""
+
+from __future__ import annotations
+
+import binascii
+import string
+from functools import cache
+from typing import Any, Final
+
+from guardrail.detectors import engine
+
+#: Runs from this length on are decoded, and from the other on are findings by themselves.
+LEAST: Final = 32
+LONG: Final = 256
+
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_HEX: Final = frozenset(string.hexdigits)
+_KINDS: Final = (
+    frozenset(string.ascii_uppercase), frozenset(string.ascii_lowercase), frozenset(string.digits),
+)  # fmt: skip
+
+
+@cache
+def run() -> Any:
+    """Return the compiled pattern of a run that is long enough."""
+    return engine.compiled(rf"[A-Za-z0-9+/_=-]{{{LEAST}}}[A-Za-z0-9+/_=-]*")
+
+
+def is_payload(head: str) -> bool:
+    """Tell whether a run is a payload, by its first `LONG` characters."""
+    if len(head) >= LONG and is_dense(head):
+        return True
+    search = engine.override().search
+    return any(search(part) for part in decoded(head))
+
+
+def is_dense(head: str) -> bool:
+    """Tell whether a long run's beginning is of a code, and no rule drawn across a page."""
+    chars = set(head)
+    if chars <= _HEX:
+        return len(chars) > 8
+    some = min(sum(head.count(char) for char in kind & chars) for kind in _KINDS)
+    return len(chars) > 20 and some > 4 and head.count("-") + head.count("_") < LONG // 4
+
+
+def decoded(head: str) -> list[bytes]:
+    """Return the texts that a run's beginning may decode to, wherever in it they begin."""
+    found = []
+    plain = head.encode().translate(_TO_STANDARD, b"=")
+    for first in range(4):
+        stop = len(plain) - (len(plain) - first) % 4
+        text = binascii.a2b_base64(plain[first:stop])
+        if b" " in text:
+            found.append(text)
+    if _HEX.issuperset(head):
+        for first in range(2):
+            text = binascii.unhexlify(plain[first : len(plain) - (len(plain) - first) % 2])
+            if b" " in text:
+                found.append(text)
+    return found

@@ -1,0 +1,54 @@
+# C declarations for sheet.py, which compiles as it stands. The padding behind a text is never
+# part of any class of characters, so a rule that goes on while a class holds stays inside.
+
+cimport cython
+
+
+cdef class Setup:
+    cdef readonly bytes wanted
+    cdef readonly bytes triggers
+    cdef readonly bytes pairs
+    cdef readonly bytes digit
+    cdef readonly bytes word
+    cdef readonly bytes alnum
+    cdef readonly bytes hexa
+    cdef readonly bytes token
+    cdef readonly bytes local
+    cdef readonly bytes space
+    cdef readonly dict keys
+    cdef readonly tuple tails
+    cdef readonly dict ibans
+
+
+cdef class Sheet:
+    cdef readonly Setup setup
+    cdef readonly bytearray data
+    cdef unsigned char *d
+    cdef readonly Py_ssize_t size
+    cdef readonly Py_ssize_t floor
+    cdef readonly Py_ssize_t until_armour
+    cdef readonly Py_ssize_t until_comment
+    cdef readonly bint final
+    cdef readonly bint nests
+    cdef readonly int closer
+    cdef readonly Py_ssize_t inner
+    cdef readonly list found
+    cdef const unsigned char *wanted
+    cdef const unsigned char *digit
+    cdef const unsigned char *word
+    cdef const unsigned char *alnum
+    cdef const unsigned char *hexa
+    cdef const unsigned char *token
+    cdef const unsigned char *local
+    cdef const unsigned char *space
+    cdef const unsigned char *pairs
+
+    cdef _lay(self, Setup setup, bytearray data, bint final, bint nests)
+    cpdef close(self, Py_ssize_t end)
+    cdef Py_ssize_t accept(self, int kind, Py_ssize_t start, Py_ssize_t end) except -1
+    cdef Py_ssize_t accept_open(
+        self, int kind, Py_ssize_t start, Py_ssize_t end, int closer
+    ) except -1
+
+    @cython.locals(end=Py_ssize_t)
+    cdef Py_ssize_t run(self, Py_ssize_t at, Py_ssize_t limit) noexcept

@@ -1,0 +1,152 @@
+"""The scan of a folded text: stops where something may be, and asks the rules.
+
+Owns the one pass from left to right, and `Spots.hold`, which says how much of a text that goes
+on is decided already. Refuses nothing: a scan has no errors, only findings. It is the last
+layer, the one that is used. Compiled as it stands; `spots.pxd`. Measured by
+``benchmarks/validation/texts.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from guardrail.detectors.numbers import Numbers
+from guardrail.detectors.sheet import Setup
+
+_EMAIL: Final = 0
+_PHONE: Final = 1
+_CARD: Final = 2
+_IBAN: Final = 3
+_IPV6: Final = 7
+_MAC: Final = 8
+_PRIVATE_KEY: Final = 9
+_API_KEY: Final = 11
+
+#: What a stop is for: see `formats`.
+_DIGIT: Final = 1
+_OTHER: Final = 2
+_KEY: Final = 4
+
+#: How far a rule reads on from its stop where no space ends it, and where spaces do not.
+_LIMIT_TOKEN: Final = 1200
+_LIMIT_SPACED: Final = 120
+#: How far before its stop a finding may begin, all within one word.
+_LIMIT_BEFORE: Final = 66
+
+
+class Spots(Numbers):
+    """A sheet with all rules, and the scan."""
+
+    __slots__ = ()
+
+    def __init__(self, setup: Setup, data: bytearray, final: bool, nests: bool) -> None:
+        self._lay(setup, data, final, nests)
+        self._lay_numbers()
+
+    def scan(self, begin: int, stop: int) -> int:
+        """Scan from one place to another and return where it came to, which may be beyond."""
+        d = self.d
+        triggers = self.setup.triggers
+        table = triggers
+        at = begin
+        while at < stop:
+            what = table[d[at]]
+            if what:
+                end = self.judge(at, what)
+                if end:
+                    at = end
+                    continue
+            at += 1
+        return at
+
+    def judge(self, at: int, what: int) -> int:
+        """Ask the rules for what a stop is for; return where the scan goes on, or 0."""
+        end = 0
+        if what & _DIGIT:
+            return 0 if self.digit[self.d[at - 1]] else self.number(at)
+        if what & _OTHER:
+            end = self.other(at)
+        if not end and what & _KEY:
+            end = self.key(at)
+        return end
+
+    def other(self, at: int) -> int:
+        """Ask the rule whose mark stands at a place."""
+        d = self.d
+        wanted = self.wanted
+        sign = d[at]
+        end = 0
+        if sign == ord("@"):
+            return self.email(at)
+        if sign == ord(":"):
+            if wanted[_IPV6]:
+                end = self.ipv6(at)
+            if not end and wanted[_MAC]:
+                end = self.mac(at - 2)
+            if not end and wanted[_API_KEY]:
+                end = self.bot(at)
+            return end
+        if sign == ord("-"):
+            if wanted[_PRIVATE_KEY]:
+                end = self.armour(at)
+            return self.mac(at - 2) if not end and wanted[_MAC] else end
+        if sign == ord("."):
+            return self.mac(at - 4)
+        if sign == ord("+"):
+            return self.plus(at)
+        if sign == ord("("):
+            return self.bracket(at)
+        if sign == ord("J"):
+            return self.jwt(at)
+        return self.comment(at)
+
+    def hold(self, least: int) -> int:
+        """Return up to where stops are decided, whatever text may follow.
+
+        The rules read on to the end of a word, so the last word is not decided; nor is a word
+        before it with digits, for these go on over spaces; nor the beginning of an armour.
+
+        Arguments:
+            least: what was decided before.
+        """
+        d = self.d
+        size = self.size
+        first = max(least, size - _LIMIT_TOKEN)
+        at = size
+        while at > first and not self.space[d[at - 1]]:
+            at -= 1
+        last = max(least, size - _LIMIT_SPACED)
+        while at > last and self.goes_on(at):
+            at -= 1
+            while at > last and not self.space[d[at - 1]]:
+                at -= 1
+        if self.wanted[_PRIVATE_KEY]:
+            place = self.data.find(b"-----BEGIN ", max(least, size - 64), size)
+            if 0 <= place < at:
+                at = place
+        return max(at, least)
+
+    def goes_on(self, at: int) -> bool:
+        """Tell whether a number may go on over the space before a place."""
+        d = self.d
+        if d[at - 1] != ord(" "):
+            return False
+        spot = at - 2
+        if not self.alnum[d[spot]] and d[spot] != ord(")"):
+            return False
+        capitals = True
+        while at - spot < 24 and not self.space[d[spot]] and d[spot]:
+            if self.digit[d[spot]]:
+                return True
+            if d[spot] >= ord("a"):
+                capitals = False
+            spot -= 1
+        return capitals and at - spot < 7 and bool(self.wanted[_IBAN])
+
+    def begin(self, least: int, at: int) -> int:
+        """Return where a finding that is told by a stop at a place, or later, may begin."""
+        d = self.d
+        first = max(least, at - _LIMIT_BEFORE)
+        while at > first and not self.space[d[at - 1]]:
+            at -= 1
+        return at

@@ -199,6 +199,11 @@ def load_bundle(
             resources=resources,
         )
     )
+    for plan in snapshot.plans.values() if snapshot is not None else ():
+        for source, names in plan.wants:
+            prepare = getattr(source, "prepare", None)
+            if prepare is not None:
+                prepare(names)
     if snapshot is not None and providers is not None:
         for name, place in providers.entity_types.items():
             if not snapshot.schema.declares(name):

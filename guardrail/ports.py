@@ -82,7 +82,9 @@ class Facing:
 class FactSource(Protocol):
     """Says which facts it provides, and computes them from a call.
 
-    A user's own is made like ours: an object with these two, passed to the guard.
+    A user's own is made like ours: an object with these, passed to the guard. One that needs
+    something made ready has ``prepare(names)`` too, called at load with the names that the
+    policies of an action read.
     """
 
     @property

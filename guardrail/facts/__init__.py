@@ -9,6 +9,7 @@ of `guardrail.values.FactSource`, ours and a user's alike.
 from __future__ import annotations
 
 from guardrail.facts.app import AppFacts
+from guardrail.facts.findings import Findings
 from guardrail.facts.identity import IdentityFacts
 from guardrail.facts.input import InputFacts
 from guardrail.facts.time import TimeFacts
@@ -18,6 +19,7 @@ from guardrail.ports import FactSource
 __all__ = [
     "AppFacts",
     "Bounds",
+    "Findings",
     "IdentityFacts",
     "InputFacts",
     "TimeFacts",
@@ -32,4 +34,4 @@ def standard(*, timezone: str) -> tuple[FactSource, ...]:
 
     Raises `ConfigurationError` where this machine knows no such time zone.
     """
-    return (InputFacts(), IdentityFacts(), TimeFacts(timezone=timezone), AppFacts())
+    return (InputFacts(findings=Findings()), IdentityFacts(), TimeFacts(timezone=timezone), AppFacts())

@@ -85,6 +85,12 @@ class InputFacts:
             kind: {} for kind in _FIELDS
         }
 
+    def prepare(self, names: frozenset[str]) -> None:
+        """Make ready what these facts need: called at load, for what policies read."""
+        prepare = getattr(self._findings, "prepare", None)
+        if "findings" in names and prepare is not None:
+            prepare()
+
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
         """Return the facts named, as far as this kind of input has them."""
         view = facing.view

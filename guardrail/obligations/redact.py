@@ -69,6 +69,8 @@ class Redact:
         rules: Demand = ()
         for text in clause.argument.split("; "):
             rules = self.merge(rules, _rules(clause, text))
+        for column in {rule.column for rule in rules}:
+            self._stages(rules, column)  # made at load, so that no call has to
         return rules
 
     def reads(self, demand: Demand) -> tuple[Path, ...]:  # noqa: ARG002

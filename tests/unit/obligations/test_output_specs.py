@@ -164,7 +164,7 @@ def test_a_stream_is_checked_as_it_passes():
     assert held.feed("x" * 19) == "x" * 19
     with pytest.raises(Unmet, match="at most 20"):
         held.feed("yz")
-    with pytest.raises(Unmet, match="bidi"):
+    with pytest.raises(Unmet, match="direction of text"):
         OUTPUT.stream(frozenset(["reply"]), None).feed("a\u202e")
     with pytest.raises(Unmet, match="tensor"):
         OUTPUT.stream(frozenset(["scores"]), None)

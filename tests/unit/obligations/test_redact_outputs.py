@@ -147,7 +147,7 @@ def test_columns_narrow_a_rule():
 
 
 def test_styles():
-    assert redact("email as drop", f"a {MAIL} b").replace(" ", "") == "ab"
+    assert redact("email as drop", f"a {MAIL} b") == "a \u2026 b"
     marked = redact("email as hash", f"{MAIL} {MAIL.upper()} bob@clinic.example").split()
     assert marked[0].startswith("[email:")
     assert marked[0] == marked[1] != marked[2]

@@ -8,7 +8,7 @@ at load; at a call, `guardrail.obligations.input` asks a spec to check a view.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault

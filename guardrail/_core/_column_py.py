@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from struct import iter_unpack
 from typing import Any, Final, TypeAlias
 
-from guardrail._core.terms import ABOVE, BELOW, NOT_FINITE, NULL, OK, dtype_of
+from guardrail._core.terms import ABOVE, BELOW, NOT_FINITE, NULL, OK, dtype_of, is_swapped
 
 #: What a check returns: the code and the index of the first bad row, and how many are bad.
 Verdict: TypeAlias = tuple[int, int, int]
@@ -124,7 +124,7 @@ def read_numbers(values: Any) -> list[Any]:
         if view.suboffsets:
             raise BufferError("expected a buffer without suboffsets")
         code = _NUMBERS.get(dtype_of(view.format, view.itemsize))
-        if code is None:
+        if code is None or is_swapped(view.format):
             raise TypeError("expected a buffer of bool, float or integer numbers in native order")
         if view.ndim != 1:
             raise ValueError("expected a buffer of one axis")

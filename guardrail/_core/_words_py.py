@@ -11,7 +11,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from guardrail._core._column_py import Verdict, absent_rows, flagged, read_numbers, verdict_of
-from guardrail._core.terms import MALFORMED, NOT_LISTED, NOT_TEXT, NULL, OK, TOO_LONG, dtype_of
+from guardrail._core.terms import (
+    MALFORMED,
+    NOT_LISTED,
+    NOT_TEXT,
+    NULL,
+    OK,
+    TOO_LONG,
+    dtype_of,
+    is_swapped,
+)
 
 #: Arrow's string views: 16 bytes each, with up to 12 of text in place.
 _VIEW_BYTES: Final = 16
@@ -138,7 +147,8 @@ def measure_views(views: Any, validity: Any, offset: int) -> int:
 
 def _read_offsets(offsets: Any) -> list[int]:
     with memoryview(offsets) as view:
-        if dtype_of(view.format, view.itemsize) not in ("int32", "int64"):
+        dtype = dtype_of(view.format, view.itemsize)
+        if dtype not in ("int32", "int64") or is_swapped(view.format):
             raise TypeError("expected offsets as integers of 32 or 64 bits")
         ends = read_numbers(view)
         if not ends:

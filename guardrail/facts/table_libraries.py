@@ -16,7 +16,7 @@ from importlib import import_module
 from struct import calcsize
 from typing import Any, Final, TypeAlias
 
-from guardrail._core import dtype_of
+from guardrail._core import dtype_of, is_swapped
 from guardrail.facts.column_text import Codes, Objects, Text, Views, Words
 from guardrail.facts.columns import Bits, Column, Numbers, Part
 
@@ -71,7 +71,7 @@ def _numbers(
 ) -> Numbers:
     """Return a part of what exports a buffer of numbers, of one axis."""
     held = memoryview(values)
-    is_plain = held.ndim == 1 and not held.suboffsets
+    is_plain = held.ndim == 1 and not held.suboffsets and not is_swapped(held.format)
     dtype = dtype_of(held.format, held.itemsize) if is_plain else ""
     if dtype not in _NUMBERS and dtype != "bool":
         raise Unreadable(dtype or type(values).__name__, "Pass one axis of native numbers.")

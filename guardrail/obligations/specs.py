@@ -8,7 +8,7 @@ at load; at a call, `guardrail.obligations.input` asks a spec to check a view.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
@@ -70,13 +70,18 @@ def read_specs(
     return specs
 
 
+class _Kind(NamedTuple):
+    section: type[Section]
+    make: Callable[[str, Any], Spec]
+
+
 #: Each kind of spec: the model of its file, and what makes a spec of it.
-_KINDS: Final[Mapping[str, tuple[type[Section], Callable[[str, Any], Spec]]]] = {
-    "tensor": (TensorSection, TensorSpec.from_section),
-    "record": (RecordSection, RecordSpec.from_section),
-    "table": (TableSection, TableSpec.from_section),
-    "text": (TextSection, TextSpec.from_section),
-    "messages": (MessagesSection, MessagesSpec.from_section),
+_KINDS: Final[Mapping[str, _Kind]] = {
+    "tensor": _Kind(TensorSection, TensorSpec.from_section),
+    "record": _Kind(RecordSection, RecordSpec.from_section),
+    "table": _Kind(TableSection, TableSpec.from_section),
+    "text": _Kind(TextSection, TextSpec.from_section),
+    "messages": _Kind(MessagesSection, MessagesSpec.from_section),
 }
 
 

@@ -160,7 +160,13 @@ def test_choices_cannot_be_changed(kernel):
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        "values", [np.zeros(2, "f2"), np.zeros(2, "c8"), np.zeros(2, ">i4"), np.zeros(2, "O")]
+        "values",
+        [
+            np.zeros(2, "f2"),
+            np.zeros(2, "c8"),
+            np.zeros(2, np.dtype("i4").newbyteorder("S")),
+            np.zeros(2, "O"),
+        ],
     )
     def test_numbers_of_another_type(self, kernel, values):
         with pytest.raises(TypeError, match="expected a buffer of bool, float or integer"):
@@ -196,7 +202,8 @@ class TestRefusals:
 
     def test_offsets_that_are_none(self, kernel):
         rest = (b"", None, 0, True, -1, None, None)
-        for offsets in (np.zeros(2), np.zeros(2, "i2"), np.zeros(2, "u4")):
+        foreign = np.dtype("i4").newbyteorder("S")
+        for offsets in (np.zeros(2), np.zeros(2, "i2"), np.zeros(2, "u4"), np.zeros(2, foreign)):
             with pytest.raises(TypeError, match="integers of 32 or 64 bits"):
                 kernel.check_text(offsets, *rest)
             with pytest.raises(TypeError, match="integers of 32 or 64 bits"):

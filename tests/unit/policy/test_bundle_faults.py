@@ -170,7 +170,8 @@ def test_a_chain_right_at_the_bound_is_within_what_the_tree_holds(make_bundle):
         ({"inputs/patients.yml": "{}"}, "GR001", "inputs/patients.yml"),
         ({"inputs/patients.yaml": "kind: [\n"}, "GR002", "inputs/patients.yaml"),
         ({"inputs/patients.yaml": "kind: tensor\nkind: tensor\n"}, "GR002", "inputs/patients.yaml:2"),
-        ({"inputs/patients.yaml": "kind: text\n"}, "GR004", "inputs/patients.yaml"),
+        ({"inputs/patients.yaml": "kind: table\non_bad_row: quarantine\n"}, "GR004",
+         "inputs/patients.yaml:2"),
     ],
 )  # fmt: skip
 def test_fault_of_any_file_names_its_place(make_bundle, files, code, place):

@@ -200,8 +200,8 @@ def load_bundle(
         )
     )
     for plan in snapshot.plans.values() if snapshot is not None else ():
-        for source, names in plan.wants:
-            prepare = getattr(source, "prepare", None)
+        for fact_source, names in plan.wants:
+            prepare = getattr(fact_source, "prepare", None)
             if prepare is not None:
                 prepare(names)
     if snapshot is not None and providers is not None:

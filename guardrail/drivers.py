@@ -11,9 +11,9 @@ from collections.abc import AsyncGenerator, Coroutine, Generator
 from types import TracebackType
 from typing import Any
 
+from guardrail.call import Call
 from guardrail.errors import Denied, OutputBlocked
 from guardrail.flow import (
-    Call,
     advance,
     block,
     enter,

@@ -3,10 +3,10 @@
     identify -> bounds -> slice -> facts -> decide -> quota -> input -> the model
              -> release (mask, label_only, top_k, round, noise, redact, sign) -> record
 
-Owns `Call`, the state of one call, and the steps that carry it from its start to its one
-record. It does no I/O of its own: a step that must block hands back a `Wait`, and whoever
-drives the call (`guardrail.drivers`) runs it and resumes; where nothing blocks, a call is a
-straight run through plain functions. Everything uncertain ends here as a denial: this is
+Owns the steps that carry a call (`guardrail.call`) from its start to its one record. It does no
+I/O of its own: a step that must block hands back a `Wait`, and whoever drives the call
+(`guardrail.drivers`) runs it and resumes; where nothing blocks, a call is a straight run
+through plain functions. Everything uncertain ends as a denial: with `guardrail.call` this is
 the only module that catches `Exception`.
 
 Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Python twin.
@@ -16,36 +16,34 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from functools import lru_cache
-from pathlib import PurePath
 from typing import Any, Final
 
-from guardrail.errors import (
-    Denied,
-    GuardUnavailable,
-    NotAuthorized,
+from guardrail.call import (
+    RUNNING,
+    Call,
+    conclude,
+    conclude_quietly,
+    denial_of,
+    denied,
+    mark_return,
 )
+from guardrail.errors import Denied, GuardUnavailable, NotAuthorized
 from guardrail.ports import (
-    NO_DUTIES,
     Admission,
     Facing,
     ObligationType,
-    Target,
     Unmet,
     Wait,
 )
-from guardrail.streams import Outlet, can_stream, open_outlet
+from guardrail.streams import can_stream, open_outlet
 from guardrail.values import (
-    NO_INPUT,
-    Decision,
     Entity,
     FactValue,
     Identity,
     Obligation,
     Outcome,
     Principal,
-    Record,
 )
 
 #: The order in which obligations are met. Those of a user's own come after ours on the way
@@ -54,13 +52,6 @@ _ADMIT: Final = ("quota", "concurrency", "deadline", "input")
 _RELEASE: Final = ("output", "mask", "label_only", "top_k", "round", "noise")
 _LAST: Final = ("redact", "sign", "audit")
 
-#: The decision id of the call whose model is running here: the parent of a nested call.
-_RUNNING: Final[ContextVar[str]] = ContextVar("guardrail_running", default="")
-
-
-#: Makes a named tuple of its fields; the class's own way costs three times as much.
-_new: Final[Any] = tuple.__new__
-
 
 def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
     """Return obligation types by name, in the order in which a call meets them."""
@@ -68,50 +59,6 @@ def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
     own = sorted(set(by_name).difference(_ADMIT, _RELEASE, _LAST))
     names = (*_ADMIT, *_RELEASE, *own, *_LAST)
     return {name: by_name[name] for name in names if name in by_name}
-
-
-class Call:
-    """One call, from its start to its one record. The snapshot is pinned for it."""
-
-    __slots__ = (
-        "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
-        "decision_id", "duties", "error_type", "handle", "identity", "met", "now", "outlet",
-        "parent", "recorded", "resource", "returned_at", "rooms", "snapshot", "stage",
-        "started_at", "target", "value", "view",
-    )  # fmt: skip
-
-    def __init__(self, target: Target, value: Any, arguments: Any) -> None:
-        rooms = target.serving.rooms
-        self.target = target
-        self.rooms = rooms
-        self.snapshot = rooms.snapshot
-        self.value = value
-        self.arguments = arguments
-        self.parent = _RUNNING.get()
-        self.decision_id = ""
-        self.now = 0.0
-        self.started_at = 0.0
-        self.admitted_at = 0.0
-        self.returned_at = 0.0
-        self.at = 0
-        self.met = 0
-        self.stage = "audit"
-        self.identity: Identity | None = None
-        self.view = NO_INPUT
-        self.resource: Entity | None = None
-        self.decision: Decision | None = None
-        self.cached: bool | None = None
-        self.duties = NO_DUTIES
-        self.admission: Admission | None = None
-        self.outlet: Outlet | None = None
-        self.handle: Any = None
-        self.error_type = ""
-        self.recorded = False
-
-    def __del__(self) -> None:
-        # A coroutine or generator that was dropped before its first step runs no `finally`.
-        if not self.recorded:
-            conclude_quietly(self, "abandoned")
 
 
 # The steps. Each reads the call, writes what it found, and raises `Denied` or `Unmet`. A step
@@ -264,11 +211,11 @@ def advance(call: Call) -> Wait | None:
             call.view.buffer.release()  # or the model could not resize what it was given
         return None
     except Exception as fault:
-        error = _denial(call, fault)
+        error = denial_of(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
-    raise _denied(call, "denied", error)
+    raise denied(call, "denied", error)
 
 
 def settle(wait: Wait) -> tuple[Any, Exception | None]:
@@ -289,10 +236,10 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
             raise fault
         following = wait.then(result) if wait.then is not None else None
     except Exception as other:
-        error = _denial(call, other, held.policies if held is not None else ())
+        error = denial_of(call, other, held.policies if held is not None else ())
     else:
         return following if following is not None else advance(call)
-    raise _denied(call, "denied", error)
+    raise denied(call, "denied", error)
 
 
 def enter(call: Call) -> Any:
@@ -301,17 +248,17 @@ def enter(call: Call) -> Any:
         sink = call.rooms.sink
         sink_token = sink.enter(call.handle) if sink.frames else None
     except Exception as fault:
-        error = _denial(call, fault)
+        error = denial_of(call, fault)
     else:
-        return (_RUNNING.set(call.decision_id), sink_token)
-    raise _denied(call, "denied", error)
+        return (RUNNING.set(call.decision_id), sink_token)
+    raise denied(call, "denied", error)
 
 
 def leave(call: Call, token: Any) -> None:
     """The model has returned or yielded: nothing of ours stays set in this context."""
     running, sink_token = token
     try:
-        _RUNNING.reset(running)
+        RUNNING.reset(running)
     except ValueError:  # closed from another context, which never had it
         pass
     try:
@@ -324,7 +271,7 @@ def leave(call: Call, token: Any) -> None:
 
 def release(call: Call, output: Any) -> Any:
     """Return what may leave of the model's output, after its record stands; or raise."""
-    _mark_return(call)
+    mark_return(call)
     call.stage = "release"
     try:
         kind: Any = type(output)
@@ -343,28 +290,18 @@ def release(call: Call, output: Any) -> Any:
                 except Unmet as unmet:
                     raise unmet.denial(held.policies) from None
     except Exception as fault:
-        error = _denial(call, fault)
+        error = denial_of(call, fault)
     else:
         conclude(call, "released")
         return output
-    raise _denied(call, "blocked", error)
-
-
-def _mark_return(call: Call) -> None:
-    """Note when the model returned. A clock that fails is found out by the record."""
-    if call.returned_at:
-        return
-    try:
-        call.returned_at = call.rooms.elapsed()
-    except Exception:
-        pass
+    raise denied(call, "blocked", error)
 
 
 def block(call: Call, message: str) -> Denied:
     """End a call whose output may not leave; return the error to raise."""
-    _mark_return(call)
+    mark_return(call)
     call.stage = "release"
-    return _denied(call, "blocked", Unmet(message, code="output_blocked").denial())
+    return denied(call, "blocked", Unmet(message, code="output_blocked").denial())
 
 
 def pass_on(call: Call, item: Any) -> Sequence[Any]:
@@ -376,9 +313,9 @@ def pass_on(call: Call, item: Any) -> Sequence[Any]:
     try:
         return outlet.pass_on(item)
     except Exception as fault:
-        _mark_return(call)
-        error = _denial(call, fault)
-    raise _denied(call, "blocked", error)
+        mark_return(call)
+        error = denial_of(call, fault)
+    raise denied(call, "blocked", error)
 
 
 def run_out(call: Call, value: Any) -> Sequence[Any]:
@@ -386,7 +323,7 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
 
     No filter sees what the generator returned, ``value``: under obligations it may not leave.
     """
-    _mark_return(call)
+    mark_return(call)
     outlet = call.outlet
     if outlet is None:
         return ()
@@ -400,19 +337,19 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
             )
         return outlet.finish()
     except Exception as fault:
-        error = _denial(call, fault)
-    raise _denied(call, "blocked", error)
+        error = denial_of(call, fault)
+    raise denied(call, "blocked", error)
 
 
 def finish(call: Call) -> None:
     """A stream has ended by itself, and all that may leave has left."""
-    _mark_return(call)
+    mark_return(call)
     conclude(call, "released")
 
 
 def interrupt(call: Call, error: BaseException) -> None:
     """The model raised, or was cancelled, or its generator closed. The error goes on as it is."""
-    _mark_return(call)
+    mark_return(call)
     outcome: Outcome = "raised"
     asyncio = sys.modules.get("asyncio")  # whoever cancels a task has imported it
     if asyncio is not None and isinstance(error, asyncio.CancelledError):
@@ -420,119 +357,6 @@ def interrupt(call: Call, error: BaseException) -> None:
     elif isinstance(error, GeneratorExit):
         outcome = "abandoned"
     conclude_quietly(call, outcome, type(error).__name__)
-
-
-# Denials.
-
-
-def _denial(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
-    """Return the denial that an exception in a step of ours comes to."""
-    if isinstance(fault, Denied):
-        return fault
-    if isinstance(fault, Unmet):
-        return fault.denial(policies)
-    return _unavailable(call, fault)
-
-
-def _unavailable(call: Call, fault: Exception) -> GuardUnavailable:
-    """Return the denial for a step of ours that raised: where, and of which type; no text."""
-    call.error_type = type(fault).__name__
-    place, where = "", fault.__traceback__
-    while where is not None:
-        place = f" at {PurePath(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
-        where = where.tb_next
-    return GuardUnavailable(
-        f"The step {call.stage} failed with {call.error_type}{place}. The call is denied.",
-        code="internal_error",
-    )
-
-
-def _denied(call: Call, outcome: Outcome, error: Denied) -> Denied:
-    """Record a denial and return it for raising. It carries no other exception along."""
-    error.decision_id = call.decision_id
-    error.__cause__ = error.__context__ = None
-    error.__suppress_context__ = True
-    try:
-        conclude(call, outcome, error)
-    except Denied as unrecorded:
-        unrecorded.__cause__ = unrecorded.__context__ = None
-        return unrecorded
-    return error
-
-
-# The record.
-
-
-def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
-    """Write the one record of a call; later attempts do nothing.
-
-    Raises `GuardUnavailable` (``audit_unavailable``) where it could not be handed over:
-    then nothing may leave.
-    """
-    if call.recorded:
-        return
-    call.recorded = True
-    fault: Denied
-    try:
-        call.rooms.sink.end(call.handle, _record(call, outcome, error))
-    except Denied as denied:
-        fault = denied
-    except Exception:
-        fault = GuardUnavailable("The record could not be written.", code="audit_unavailable")
-    else:
-        return
-    fault.decision_id = call.decision_id
-    raise fault
-
-
-def conclude_quietly(call: Call, outcome: Outcome, error_type: str = "") -> None:
-    """Write the record where another exception is on its way, which must not be replaced."""
-    call.error_type = call.error_type or error_type
-    try:
-        conclude(call, outcome)
-    except Exception:
-        call.recorded = True
-
-
-def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
-    ended = call.rooms.elapsed()
-    admitted = call.admitted_at or ended
-    returned = call.returned_at or ended
-    decision, identity, view = call.decision, call.identity, call.view
-    if error is not None:
-        code, policies, path = error.code, error.policies, error.path
-    else:
-        code, path = "allow" if decision is not None and decision.allowed else "", ""
-        policies = decision.policies if decision is not None else ()
-    fields = (
-        call.decision_id,
-        call.parent,
-        call.snapshot.name,
-        call.snapshot.version,
-        call.snapshot.revision,
-        call.rooms.backend,
-        call.target.function,
-        call.target.action.id,
-        identity.principal.type if identity is not None else "",
-        call.resource.type if call.resource is not None else "",
-        outcome,
-        code,
-        call.stage,
-        policies,
-        call.duties.names,
-        call.duties.errors,
-        path,
-        view.rows if view.kind != "none" else 0,
-        view.nbytes,
-        call.now,
-        admitted - call.started_at,
-        returned - admitted if call.admitted_at else 0.0,
-        ended - returned if call.returned_at else 0.0,
-        call.error_type,
-        call.cached,
-    )
-    record: Record = _new(Record, fields)
-    return record
 
 
 @lru_cache(maxsize=512)

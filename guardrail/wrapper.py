@@ -16,9 +16,10 @@ from contextlib import suppress
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
+from guardrail.call import Call
 from guardrail.drivers import run_async_generator, run_coroutine, run_generator, sit_out
 from guardrail.errors import ConfigurationError
-from guardrail.flow import Call, advance, enter, interrupt, leave, release
+from guardrail.flow import advance, enter, interrupt, leave, release
 from guardrail.ports import Target
 
 _PREFIX: Final = "_guardrail_"

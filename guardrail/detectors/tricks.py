@@ -119,9 +119,7 @@ def _joins(char: str) -> bool:
 
 
 #: What a word is made of: letters, digits, and what stands on or between them unseen.
-WORD: Final = re.compile(
-    "[\\w\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]+"
-)
+WORD: Final = re.compile("[\\w\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]+")
 #: So many characters of a word are judged; a word that is longer is cut whole.
 LIMIT_WORD: Final = 64
 

@@ -34,4 +34,9 @@ def standard(*, timezone: str) -> tuple[FactSource, ...]:
 
     Raises `ConfigurationError` where this machine knows no such time zone.
     """
-    return (InputFacts(findings=Findings()), IdentityFacts(), TimeFacts(timezone=timezone), AppFacts())
+    return (
+        InputFacts(findings=Findings()),
+        IdentityFacts(),
+        TimeFacts(timezone=timezone),
+        AppFacts(),
+    )

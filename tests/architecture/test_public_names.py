@@ -22,7 +22,7 @@ DOCUMENTED = {
 }  # fmt: skip
 #: Only these may catch everything: the flow, which makes a denial of it; the trail, for which
 #: each sink is foreign code; and deferred spans, whose thread must outlive a processor's error.
-CATCH_EXCEPTION = {"flow.py", "audit/trail.py", "audit/deferred.py"}
+CATCH_EXCEPTION = {"call.py", "flow.py", "audit/trail.py", "audit/deferred.py"}
 #: And these what interrupts: the drivers pass it on, after the call has its record.
 CATCH_ALL = CATCH_EXCEPTION | {"drivers.py"}
 LIMIT_LINES = 500

@@ -1,0 +1,41 @@
+# C declarations for call.py, which compiles as it stands: a call's fields without a lookup.
+
+cimport cython
+
+from guardrail.ports cimport Admission, Duties, Rooms, Target
+from guardrail.values cimport Decision, Identity
+
+
+cdef class Call:
+    cdef object __weakref__
+    cdef public Target target
+    cdef public Rooms rooms
+    cdef public object snapshot
+    cdef public object value
+    cdef public object arguments
+    cdef public object parent
+    cdef public object decision_id
+    cdef public double now
+    cdef public double started_at
+    cdef public double admitted_at
+    cdef public double returned_at
+    cdef public long at
+    cdef public long met
+    cdef public object stage
+    cdef public Identity identity
+    cdef public object view
+    cdef public object resource
+    cdef public Decision decision
+    cdef public object cached
+    cdef public Duties duties
+    cdef public Admission admission
+    cdef public object outlet
+    cdef public object handle
+    cdef public object error_type
+    cdef public bint recorded
+
+
+cpdef mark_return(Call call)
+cpdef conclude(Call call, outcome, error=*)
+@cython.locals(decision=Decision, identity=Identity, duties=Duties)
+cpdef _record(Call call, outcome, error)

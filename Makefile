@@ -1,5 +1,5 @@
 # Two commands need nothing first: `make demo` and `make test`.
-.PHONY: demo test test-long lint bench clean
+.PHONY: demo test test-long lint bench fuzz sanitize clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -24,6 +24,10 @@ $(VENV)/lint.stamp: $(VENV)/test.stamp
 	$(PIP) install --editable '.[lint]'
 	@touch $@
 
+$(VENV)/fuzz.stamp: $(VENV)/test.stamp
+	$(PIP) install --editable '.[fuzz]'
+	@touch $@
+
 demo: $(VENV)/test.stamp
 	$(BIN)/guardrail demo
 
@@ -43,6 +47,16 @@ lint: $(VENV)/lint.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.guarded_call
 	$(BIN)/python -m benchmarks.decisions
+
+# Seconds for all fuzz targets together; TARGETS names some of them: docs/fuzzing.md.
+FUZZ_SECONDS ?= 600
+TARGETS ?=
+
+fuzz: $(VENV)/fuzz.stamp
+	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(TARGETS)
+
+sanitize: $(VENV)/test.stamp
+	$(BIN)/python -m tests.fuzz.sanitize
 
 clean:
 	rm -rf build $(VENV) guardrail/*.so guardrail/*/*.so

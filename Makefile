@@ -1,5 +1,5 @@
 # Two commands need nothing first: `make demo` and `make test`.
-.PHONY: demo test test-long lint bench clean
+.PHONY: demo test test-long lint bench fuzz sanitize clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -29,6 +29,10 @@ $(VENV)/bench.stamp: $(VENV)/test.stamp
 	$(PIP) install --editable '.[bench]'
 	@touch $@
 
+$(VENV)/fuzz.stamp: $(VENV)/test.stamp
+	$(PIP) install --editable '.[fuzz]'
+	@touch $@
+
 demo: $(VENV)/test.stamp
 	$(BIN)/guardrail demo
 
@@ -48,7 +52,17 @@ lint: $(VENV)/lint.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks.guarded_call
 	$(BIN)/python -m benchmarks.decisions
-	$(BIN)/python -m benchmarks.validation.tables
+	$(BIN)/python -m benchmarks.validation
+
+# Seconds for all fuzz targets together; TARGETS names some of them: docs/fuzzing.md.
+FUZZ_SECONDS ?= 600
+TARGETS ?=
+
+fuzz: $(VENV)/fuzz.stamp
+	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(TARGETS)
+
+sanitize: $(VENV)/test.stamp
+	$(BIN)/python -m tests.fuzz.sanitize
 
 clean:
 	rm -rf build $(VENV) guardrail/*.so guardrail/*/*.so

@@ -2,6 +2,7 @@
 
 ``GUARDRAIL_PURE=1`` installs the plain-Python twins instead. Without it a failed
 compilation fails the install: a slower guard must be a choice, never an accident.
+``GUARDRAIL_SANITIZE=1`` builds for AddressSanitizer and UBSan: ``make sanitize``, nothing else.
 """
 
 import os
@@ -24,6 +25,11 @@ COMPILED = sorted(
     if path.with_suffix(".py").exists()
 )
 
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
+SANITIZE = os.environ.get("GUARDRAIL_SANITIZE", "") not in ("", "0")
+
+COMPILE_ARGS = ["-O1", *FLAGS[1:], *SANITIZERS] if SANITIZE else FLAGS if os.name == "posix" else []
+
 extensions = []
 if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
     from Cython.Build import cythonize
@@ -35,7 +41,8 @@ if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
                 [str(path.relative_to(ROOT))],
                 include_dirs=["guardrail/_core"],
                 depends=HEADERS if path in KERNELS else [],
-                extra_compile_args=FLAGS if os.name == "posix" else [],
+                extra_compile_args=COMPILE_ARGS,
+                extra_link_args=SANITIZERS if SANITIZE else [],
             )
             for path in KERNELS + COMPILED
         ],

@@ -135,7 +135,7 @@ cdef HeldNulls hold_nulls(Py_ssize_t length, validity, Py_ssize_t offset, mask):
     if validity is not None:
         held.bits = hold(validity, PyBUF_SIMPLE)
         # not 8 * len: no product of what comes with the data may overflow
-        if offset > sys.maxsize - length or (offset + length + 7) // 8 > held.bits.view.len:
+        if offset > sys.maxsize - 7 - length or (offset + length + 7) // 8 > held.bits.view.len:
             raise ValueError("expected a bit of validity for each row")
         if length:
             held.nulls.bits = <const uint8_t *> held.bits.view.buf

@@ -211,7 +211,11 @@ def _datetime(value: FactValue, path: str) -> Any:
         raise _wrong(path, "a datetime", value)
     if value.tzinfo is None or value.utcoffset() is None:
         raise BadFact(path, "expected a datetime with a time zone")
-    utc = value.astimezone(UTC)
+    utc: datetime | None = None
+    with suppress(OverflowError):
+        utc = value.astimezone(UTC)
+    if utc is None:
+        raise BadFact(path, "expected a datetime within the years 1 to 9999, in UTC too")
     text = utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
     return _extension("datetime", text.rjust(24, "0"))
 

@@ -63,7 +63,7 @@ class TestQuota(ObligationContract):
         max_size=3,
         unique=True,
     ).map("; ".join)
-    malformed = ("", "0/minute", "5/ever", "5 rows/minute", "5/minute; 5/minute")
+    malformed = ("", "0/minute", "5/ever", "5 tokens/minute", "5/minute; 5/minute")
     outputs = rows
     patience = 5
 

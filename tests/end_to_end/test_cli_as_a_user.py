@@ -118,7 +118,7 @@ BROKEN = {
     ),
     "an unknown input spec": ('@id("x")\n@input("hose")\n' + CONDITION + ";", 1),
     "a quota of nothing": ('@id("x")\n@quota("0/minute")\n' + CONDITION + ";", 1),
-    "what is not built yet": ('@id("x")\n@redact("email as label")\n' + CONDITION + ";", 1),
+    "what is not built yet": ('@id("x")\n@noise("laplace 1")\n' + CONDITION + ";", 1),
     "a syntax error": ('@id("x")\nforbid (principal, action resource);', 1),
     "5,000 nested brackets": (
         '@id("x")\n' + CONDITION + "\nwhen { " + "(" * 5000 + "true" + ")" * 5000 + " };",

@@ -46,7 +46,7 @@ def test_demo_shows_every_kind_of_denial(capsys):
 
 def test_table_counts_the_outcomes(capsys):
     assert run("text", bundle=BUNDLE) == 0
-    assert "23 of 23 outcomes as expected" in capsys.readouterr().out
+    assert "34 of 34 outcomes as expected" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("removed", ["prohibitions.cedar", "conditions.cedar"])

@@ -85,11 +85,12 @@ def test_what_is_no_conversation_has_no_such_facts_and_is_denied(make_bundle, va
     assert caught.value.code == "evaluation_error"
 
 
-def test_a_policy_that_reads_findings_denies_where_nobody_looks_for_any(make_bundle):
+def test_a_policy_reads_what_is_found_in_a_text(make_bundle):
     ask = protect(make_bundle(GRANT + FOUND, **FILES), "ask")
+    assert ask("hi") == "hi"
     with pytest.raises(NotAuthorized) as caught:
-        ask("hi")
-    assert caught.value.code == "evaluation_error"
+        ask("I am ann@clinic.example.")
+    assert (caught.value.code, caught.value.policies) == ("prohibited", ("found",))
 
 
 def test_output_tokens_are_asked_of_the_application_and_not_of_an_input(make_bundle):

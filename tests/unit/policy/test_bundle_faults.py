@@ -33,7 +33,7 @@ def faults(make_bundle, *args, **kwargs):
         ),
         (FORBID.format('\n@topk("1")'), "GR104", "policies.cedar:2:1", "@top_k"),
         (FORBID.format('@zzzz("1")'), "GR104", "policies.cedar:1:10", "x_"),
-        (FORBID.format('@redact("email")'), "GR004", "policies.cedar:1:10", "not built"),
+        (FORBID.format('@sign("name")'), "GR004", "policies.cedar:1:10", "not built"),
         (FORBID.format('@mode("shadow")'), "GR004", "policies.cedar:1:10", "not built"),
         (FORBID.format('@round("2x")'), "GR109", "policies.cedar:1:10", ""),
         (FORBID.format('@input("nothing")'), "GR301", "policies.cedar:1:10", ""),

@@ -1,7 +1,7 @@
 # ruff: noqa: E501  (a policy per line)
 """What Cedar lets through, guardrail denies: errors, absent entities, values it can't hold."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from ipaddress import ip_address
 
@@ -246,6 +246,8 @@ BAD = [
     ("flag", 1), ("flag", "true"), ("flag", None),
     ("tags", "x"), ("tags", [1]), ("tags", [None]), ("tags", {"x": 1}),
     ("at", datetime(2024, 1, 1)), ("at", 1), ("at", "2024-01-01"),
+    ("at", datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))),
+    ("at", datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))),
     ("span", 1), ("ip", "localhost"), ("ip", "fe80::1%eth0"), ("ip", 2130706433),
     ("owner", 'User::"carl"'), ("owner", {"type": "User", "id": "carl"}),
     ("owner", {"__entity": {"type": "User", "id": "carl"}}),

@@ -105,16 +105,16 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
     Under obligations an item may leave later, changed, or together with others: what is sent
     to the last of them, or thrown at any, goes to the model's generator.
     """
-    source: Any = None  # made inside the first step, so that its own context is the model's
-    step: Any = None
-    argument: Any = None
-    is_over = False
+    source = _later()  # made inside the first step, so that its own context is the model's
+    step = argument = _later()
+    thrown: BaseException | None = None
+    is_begun = is_over = False
     value: Any = None
     while True:
         scope = enter(call)
         try:
-            if source is None:
-                source = make()
+            if not is_begun:
+                is_begun, source = True, make()
                 step = source.__next__
             item = step() if step == source.__next__ else step(argument)
         except StopIteration as end:
@@ -124,7 +124,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
             interrupt(call, error)
             raise
         leave(call, scope)
-        step, argument = source.__next__, None
+        step, argument, thrown = source.__next__, None, None
         try:
             pieces = run_out(call, value) if is_over else pass_on(call, item)
         except Denied:
@@ -140,15 +140,20 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
                     interrupt(call, error)
                 raise
             except BaseException as error:
-                step, argument = source.throw, error
+                step, argument, thrown = source.throw, error, error
                 break
             step = source.__next__ if argument is None else source.send
         if is_over:
-            if step == source.throw:  # thrown at what the model's generator no longer knows of
-                interrupt(call, argument)
-                raise argument
+            if thrown is not None:  # at what the model's generator no longer knows of
+                interrupt(call, thrown)
+                raise thrown
             finish(call)
             return value
+
+
+def _later() -> Any:
+    """Return nothing yet, of whatever type it will be."""
+    return None
 
 
 def run_async_generator(
@@ -164,15 +169,15 @@ async def _run_async_generator(
 ) -> AsyncGenerator[Any, Any]:
     if wait is not None:
         await _go_on(call, wait)
-    source: Any = None
-    step: Any = None
-    argument: Any = None
-    is_over = False
+    source = _later()
+    step = argument = _later()
+    thrown: BaseException | None = None
+    is_begun = is_over = False
     while True:
         scope = enter(call)
         try:
-            if source is None:
-                source = make()
+            if not is_begun:
+                is_begun, source = True, make()
                 step = source.__anext__
             item = await (step() if step == source.__anext__ else step(argument))
         except StopAsyncIteration:
@@ -182,7 +187,7 @@ async def _run_async_generator(
             interrupt(call, error)
             raise
         leave(call, scope)
-        step, argument = source.__anext__, None
+        step, argument, thrown = source.__anext__, None, None
         try:
             pieces = run_out(call, None) if is_over else pass_on(call, item)
         except Denied:
@@ -198,13 +203,13 @@ async def _run_async_generator(
                     interrupt(call, error)
                 raise
             except BaseException as error:
-                step, argument = source.athrow, error
+                step, argument, thrown = source.athrow, error, error
                 break
             step = source.__anext__ if argument is None else source.asend
         if is_over:
-            if step == source.athrow:
-                interrupt(call, argument)
-                raise argument
+            if thrown is not None:
+                interrupt(call, thrown)
+                raise thrown
             finish(call)
             return
 

@@ -22,7 +22,7 @@ LIMIT_WAITING: Final = 16
 class TextFilter(Protocol):
     """One obligation on a text that comes in pieces."""
 
-    def feed(self, text: str) -> str:
+    def feed(self, text: str, /) -> str:
         """Take the next piece and return what may leave now; raise `Unmet` where none may."""
         ...
 

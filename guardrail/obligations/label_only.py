@@ -80,7 +80,7 @@ class LabelOnly:
         """
         classes = self._names(demand)
         kind = numpy_kind(output)
-        if kind in ("f", "i", "u") and getattr(output, "ndim", 0):
+        if kind in ("f", "i", "u") and output.ndim:
             labels = label_array(output)
             if classes is None:
                 return labels if labels.ndim else int(labels)

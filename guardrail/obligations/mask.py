@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.frames import frame_kind, hide_columns
-from guardrail.obligations.outputs import blocked, numpy_kind
+from guardrail.obligations.outputs import blocked, is_number, numpy_kind
 from guardrail.obligations.plain import fields_of, with_fields
 from guardrail.ports import Admission, Wait
 from guardrail.values import Clause, Path
@@ -82,6 +82,8 @@ class Mask:
             hidden = dict.fromkeys((name for name in fields if name in demand), None)
             return with_fields(output, {**fields, **hidden})
         if rows and isinstance(output, list | tuple):
+            if output and all(entry is None or is_number(entry) for entry in output):
+                return self._hide_in_row(demand, output)
             if output and all(isinstance(row, list | tuple) for row in output):
                 return _like(output, [self._hide_in_row(demand, row) for row in output])
             if all(fields_of(row) is not None for row in output):
@@ -93,7 +95,7 @@ class Mask:
         return _like(row, [None if i in hidden else value for i, value in enumerate(row)])
 
     def _hide_in_array(self, demand: frozenset[str], output: Any) -> Any:
-        if numpy_kind(output) != "f" or not getattr(output, "ndim", 0):
+        if numpy_kind(output) != "f" or not output.ndim:
             raise blocked(self.name, _EXPECTED, output)
         hidden = [number for number in self._numbers(demand, output) if number < output.shape[-1]]
         copy = output.copy()

@@ -35,9 +35,13 @@ def fields_of(output: Any) -> dict[str, Any] | None:
     if dataclasses.is_dataclass(output) and not isinstance(output, type):
         fields = {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
         return {**fields, **getattr(output, "__dict__", {})}
-    if _is_model(output) and not output.__pydantic_private__:
-        return {**output.__dict__, **(output.__pydantic_extra__ or {})}
-    return None
+    return _model_fields(output) if _is_model(output) else None
+
+
+def _model_fields(model: Any) -> dict[str, Any] | None:
+    if model.__pydantic_private__:
+        return None
+    return {**model.__dict__, **(model.__pydantic_extra__ or {})}
 
 
 def with_fields(output: Any, fields: Mapping[str, Any]) -> Any:

@@ -15,9 +15,9 @@ import os
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
-from guardrail.detectors import Redactor, Scanner, StreamRedactor, expand
+from guardrail.detectors import Redactor, Scanner, StreamRedactor, Style, expand
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.plain import map_plain
 from guardrail.ports import Admission, Unmet, Wait
@@ -151,7 +151,8 @@ class _Stage:
     def __init__(self, kinds: Sequence[str], style: str, key: bytes) -> None:
         self._kinds = kinds
         self._scanner = Scanner(kinds) if style == "block" else None
-        self._redactor = Redactor(kinds, "label" if style == "block" else style, key)
+        way = cast("Style", "label" if style == "block" else style)
+        self._redactor = Redactor(kinds, way, key)
 
     def cut(self, text: str) -> str:
         """Return the text without these kinds, or raise where one is found that blocks."""

@@ -5,8 +5,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
 from guardrail.documents import read_yaml
-from guardrail.facts import Bounds, take_view
-from guardrail.obligations import Input, Quota, Round, TopK, open_storage
+from guardrail.facts import Bounds, Viewer, take_view
+from guardrail.obligations import (
+    Input,
+    Mask,
+    Output,
+    Quota,
+    Redact,
+    Round,
+    TopK,
+    open_storage,
+)
+from guardrail.obligations.output_spec import read_output_specs
 from guardrail.obligations.specs import read_specs
 from guardrail.ports import Admission
 from guardrail.testing import FrozenClock
@@ -48,6 +58,40 @@ class TestTopK(ObligationContract):
 
     def make(self):
         return TopK()
+
+
+class TestMask(ObligationContract):
+    arguments = st.sampled_from(("0", "1, 0", "2"))
+    malformed = ("", "a,b", "a, a")
+    outputs = rows
+
+    def make(self):
+        return Mask()
+
+
+class TestRedact(ObligationContract):
+    arguments = st.builds(
+        "{} as {}{}".format,
+        st.sampled_from(("email", "contacts", "email, iban")),
+        st.sampled_from(("label", "drop", "hash", "block")),
+        st.sampled_from(("", " on note")),
+    )
+    malformed = ("", "emial", "email as star", "email,phone")
+    outputs = st.sampled_from(("", "ann@clinic.example", "call +49 30 901820", "none"))
+
+    def make(self):
+        return Redact(key=b"k" * 32)
+
+
+class TestOutput(ObligationContract):
+    arguments = st.sampled_from(("short", "plain"))
+    malformed = ("", "unknown", "short, plain")
+    outputs = st.text("abc", max_size=4)
+
+    def make(self):
+        files = {"short": b"kind: text\nmax_chars: 4\n", "plain": b"kind: text\nforbid: [bidi]\n"}
+        documents = {name: read_yaml(f"outputs/{name}.yaml", raw) for name, raw in files.items()}
+        return Output(read_output_specs(documents), Viewer(Bounds()).take)
 
 
 class TestQuota(ObligationContract):

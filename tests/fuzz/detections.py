@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from guardrail.detectors import KINDS
-
 from tests.fuzz.harness import Draw
 
 #: Left alone, as parts, or run together: each is all or part of something that is found.

@@ -4,7 +4,6 @@ from tests.fuzz.harness import Draw, instrumented, main
 
 with instrumented():
     from guardrail.detectors import Redactor, Scanner
-
     from tests.fuzz.detections import STYLES, kinds_of, text_of
 
 KEY = b"0123456789abcdef" * 2

@@ -166,7 +166,7 @@ def fold_char(char: str) -> bytes:
     if category == "Zs":
         return b" "
     plain = "".join(map(_plain, unicodedata.normalize("NFKD", char)))
-    if plain and plain.isascii():
+    if plain.isascii() and (len(plain) == 1 or plain.isalnum()):
         return plain.encode()
     return bytes((FOREIGN_LETTER if char.isalnum() else FOREIGN,))
 

@@ -5,7 +5,7 @@ cimport cython
 from guardrail.detectors.sheet cimport Sheet
 
 cdef int _EMAIL, _IBAN, _IPV6, _MAC
-cdef Py_ssize_t _LIMIT_LOCAL, _LIMIT_DOMAIN
+cdef Py_ssize_t _LIMIT_LOCAL, _LIMIT_DOMAIN, _LIMIT_CHAIN
 
 
 cdef class Addresses(Sheet):
@@ -27,6 +27,11 @@ cdef class Addresses(Sheet):
     )
     cdef Py_ssize_t ipv6(self, Py_ssize_t at) except -1
 
+    cdef bint apart(self, int char) noexcept
+
+    @cython.locals(d="const unsigned char *", start=Py_ssize_t)
+    cdef bint is_group(self, Py_ssize_t at, int most) noexcept
+
     @cython.locals(d="const unsigned char *", end=Py_ssize_t)
     cdef Py_ssize_t zone(self, Py_ssize_t at) noexcept
 
@@ -42,8 +47,13 @@ cdef class Addresses(Sheet):
     )
     cdef Py_ssize_t mac(self, Py_ssize_t at) except -1
 
-    @cython.locals(d="const unsigned char *")
+    @cython.locals(sign=int)
     cdef bint joined(self, Py_ssize_t at) noexcept
+
+    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, char=int)
+    cdef bint linked(self, Py_ssize_t at) noexcept
+
+    cdef bint blocks(self, Py_ssize_t at) noexcept
 
     @cython.locals(
         d="const unsigned char *", bban=bytes, start=Py_ssize_t, size=Py_ssize_t, spot=Py_ssize_t,

@@ -19,6 +19,8 @@ _MAC: Final = 8
 #: RFC 5321, section 4.5.3.1.
 _LIMIT_LOCAL: Final = 64
 _LIMIT_DOMAIN: Final = 254
+#: How far back the beginning of a chain of digits is looked for.
+_LIMIT_CHAIN: Final = 64
 #: What ends a file's name is no top-level domain: ``icon@2x.png``.
 _FILES: Final = frozenset(
     (b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js", b"html", b"json", b"pdf")
@@ -34,11 +36,10 @@ class Addresses(Sheet):
         """Judge the address around an ``@`` (RFC 5321 without quoted local parts)."""
         d = self.d
         start = at
-        while at - start <= _LIMIT_LOCAL and self.local[d[start - 1]]:
+        while at - start < _LIMIT_LOCAL and self.local[d[start - 1]]:
             start -= 1
-        if at - start > _LIMIT_LOCAL:
-            return 0
-        while start < at and not self.word[d[start]]:
+        # where it is too long, what may be one begins at a word
+        while start < at and (self.word[d[start - 1]] or not self.word[d[start]]):
             start += 1
         if start == at:
             return 0
@@ -73,7 +74,8 @@ class Addresses(Sheet):
         while end < stop and self.alnum[d[end]] and not self.digit[d[end]]:
             end += 1
         if end == label + 2 and stop > label + 4 and d[end] == d[end + 1] == ord("-"):
-            return stop if self.data[label:end].lower() == b"xn" else 0  # RFC 5890
+            if self.data[label:end].lower() == b"xn":  # RFC 5890
+                return stop
         if end - label < 2 or end - label > 24 or self.digit[d[end]] or d[end] == ord("_"):
             return 0
         return 0 if bytes(self.data[label:end]).lower() in _FILES else end
@@ -84,13 +86,13 @@ class Addresses(Sheet):
         start = at
         while at - start <= 4 and self.hexa[d[start - 1]]:
             start -= 1
-        if at - start > 4 or self.word[d[start - 1]] or d[start - 1] == ord(":"):
+        if at - start > 4 or self.word[d[start - 1]] or self.joined(start):
             return 0
-        if self.joined(start):
+        if d[start - 1] == ord(":") and self.is_group(start - 1, 4):
             return 0
         spot, groups, gap, digits = start, 0, False, False
         if start == at:
-            if d[at + 1] != ord(":"):
+            if d[at + 1] != ord(":") or not self.apart(d[at - 1]):
                 return 0
             gap = True
             spot += 2
@@ -102,8 +104,10 @@ class Addresses(Sheet):
                 spot += 1
             if spot == first:
                 break
-            if spot - first > 4:
-                return 0
+            if spot - first > 4 or self.word[d[spot]]:
+                # no group: the address may end before it, but not with two colons
+                spot = first if d[first - 2] == ord(":") else first - 1
+                break
             if d[spot] == ord(".") and self.digit[d[spot + 1]]:
                 end = self.quad(first)
                 if end:
@@ -111,7 +115,7 @@ class Addresses(Sheet):
                     spot = end
                     break
             groups += 1
-            if groups > 8 or d[spot] != ord(":"):
+            if groups > 8 or d[spot] != ord(":") or (gap and groups == 7):
                 break
             if d[spot + 1] == ord(":"):
                 if gap:
@@ -126,7 +130,29 @@ class Addresses(Sheet):
             return 0
         if self.word[d[spot]] or groups == 0 or not (digits or groups > 2):
             return 0
+        if d[spot - 1] == ord(":") and not self.apart(d[spot]):
+            return 0
         return self.accept(_IPV6, start, self.zone(spot))
+
+    def apart(self, char: int) -> bool:
+        """Tell whether a colon of an address may stand beside a character.
+
+        Nothing may that can stand where something was cut: it would be another sign before.
+        """
+        return not (
+            self.word[char] or char == ord(":") or char == ord("[") or char == ord("]")
+            or char == 1 or char > 127
+        )  # fmt: skip
+
+    def is_group(self, at: int, most: int) -> bool:
+        """Tell whether another group of an address, or no group, goes before a colon or dash."""
+        d = self.d
+        start = at
+        while at - start <= most and self.hexa[d[start - 1]]:
+            start -= 1
+        if start == at:
+            return d[at - 1] == d[at]
+        return at - start <= most and not self.word[d[start - 1]]
 
     def zone(self, at: int) -> int:
         """Return the end of the zone at a place, such as ``%eth0`` (RFC 4007); else the place."""
@@ -156,7 +182,7 @@ class Addresses(Sheet):
                 if d[spot] != ord("."):
                     return 0
                 spot += 1
-        if self.word[d[spot]] or (d[spot] == ord(".") and self.digit[d[spot + 1]]):
+        if self.word[d[spot]] or (d[spot] == ord(".") and self.blocks(spot + 1)):
             return 0
         return spot
 
@@ -169,7 +195,7 @@ class Addresses(Sheet):
         width, least, most = 2, 6, 8
         if sign != ord(":") and sign != ord("-"):
             width, least, most, sign = 4, 3, 4, ord(".")
-        if d[at - 1] == sign:
+        if d[at - 1] == sign and self.is_group(at - 1, width):
             return 0
         spot, groups = at, 0
         while groups < most:
@@ -189,13 +215,36 @@ class Addresses(Sheet):
         return self.accept(_MAC, at, at + groups * (width + 1) - 1)
 
     def joined(self, at: int) -> bool:
-        """Tell whether a dash or a point joins a digit at a place to a digit before it."""
+        """Tell whether a dash or a point joins the digits at a place to a chain before it."""
+        sign = self.d[at - 1]
+        return (sign == ord("-") or sign == ord(".")) and self.linked(at)
+
+    def linked(self, at: int) -> bool:
+        """Tell whether a sign links the digits at a place to a chain before it.
+
+        Of a chain that goes on from a letter or from what is in a payload, nothing is told: it
+        may be cut as that.
+        """
         d = self.d
-        return bool(
-            self.digit[d[at]]
-            and (d[at - 1] == ord("-") or d[at - 1] == ord("."))
-            and self.digit[d[at - 2]]
-        )
+        if not self.digit[d[at]] or not self.digit[d[at - 2]]:
+            return False
+        spot = at - 2
+        while at - spot <= _LIMIT_CHAIN:
+            char = d[spot]
+            if not self.digit[char] and not (
+                (char == ord("-") or char == ord(".") or char == ord(" "))
+                and self.digit[d[spot - 1]]
+            ):
+                return not (
+                    self.word[char] or char == 0x80 or char == ord("-") or char == ord("+")
+                    or char == ord("/") or char == ord("=")
+                )  # fmt: skip
+            spot -= 1
+        return False
+
+    def blocks(self, at: int) -> bool:
+        """Tell whether what a sign joins at a place forbids that a number ends before it."""
+        return self.joined(at)
 
     def iban(self, at: int) -> int:
         """Judge the account number whose check digits start at a place (ISO 13616)."""

@@ -96,7 +96,7 @@ _ROLES: Final = (
 
 _STYLES: Final = (
     r"<[a-z][a-z0-9]{0,15}\s[^<>]{0,120}?style\s{0,2}=\s{0,2}[\"'][^\"'<>]{0,120}?"
-    r"(?:display\s{0,2}:\s{0,2}none|visibility\s{0,2}:\s{0,2}hidden|font-size\s{0,2}:\s{0,2}0(?:px|pt|em|%)?\b|"
+    r"(?:display\s{0,2}:\s{0,2}none\b|visibility\s{0,2}:\s{0,2}hidden\b|font-size\s{0,2}:\s{0,2}0(?:px|pt|em|%)?[\s;\"']|"
     r"opacity\s{0,2}:\s{0,2}0(?:\.0{1,3})?\s{0,2}[;\"'])",
     r"<[a-z][a-z0-9]{0,15}\s[^<>]{0,120}?(?:\bhidden\b|aria-hidden\s?=\s?[\"']true)[^<>]{0,60}?>",
 )

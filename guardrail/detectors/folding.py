@@ -49,7 +49,8 @@ _FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0")
 _EXTENDS: Final = frozenset("\uff9e\uff9f\u0e33\u0eb3🏻🏼🏽🏾🏿")
 #: What belongs to the character behind it (UAX #29, Prepend).
 _PREPENDS: Final = frozenset(
-    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
+    "\U000110bd\U000110cd"
 )
 #: Emoji, which stay whole, and the mark that stands for a cut.
 _KEPT: Final = frozenset("ℹ™Ⓜ…")
@@ -165,7 +166,7 @@ def fold_char(char: str) -> bytes:
     if category == "Zs":
         return b" "
     plain = "".join(map(_plain, unicodedata.normalize("NFKD", char)))
-    if plain and plain.isascii():
+    if plain.isascii() and (len(plain) == 1 or plain.isalnum()):
         return plain.encode()
     return bytes((FOREIGN_LETTER if char.isalnum() else FOREIGN,))
 

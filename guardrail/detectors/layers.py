@@ -10,7 +10,6 @@ Refuses to let a character of a finding leave. What is held back is bounded.
 from __future__ import annotations
 
 import re
-import string
 from typing import Any, Final, Protocol
 
 from guardrail.detectors import engine, payloads, tricks
@@ -116,7 +115,7 @@ class FoldedLayer:
         out: list[str] = []
         if self._closer and not self._close(view, plain, out, final=final):
             return ""
-        looked = self._look(view.data, self._cursor, self._floor, final)
+        looked = self._look(view, self._cursor, self._floor, final)
         for kind, start, end in looked.found:
             out.append(view.text[self._emitted : view.start(start, self._emitted)])
             self._emitted = max(view.end(end), self._emitted)
@@ -141,7 +140,7 @@ class FoldedLayer:
 
     def _close(self, view: View, plain: bytes, out: list[str], *, final: bool) -> bool:
         """Go on within what is open; return whether its end was found."""
-        end = self._look.ending(view.data, self._closer, self._resume, final)
+        end = self._look.ending(view, self._closer, self._resume, final)
         if end < 0 and not final:
             self._resume = max(self._resume, view.size - BACK.get(self._closer, 1))
             self._swallow(view, plain)
@@ -200,11 +199,11 @@ class Looked:
 class Look(Protocol):
     """Finds something in a plain view, from left to right, each thing after the last."""
 
-    def __call__(self, data: bytearray, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
         """Look from a cursor on; before the floor all is cut."""
         ...
 
-    def ending(self, data: bytearray, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
         """Return where what is open ends, or -1."""
         ...
 
@@ -217,9 +216,9 @@ class SpotLook:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
 
-    def __call__(self, data: bytearray, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
         """Look from a cursor on; before the floor all is cut."""
-        sheet = Spots(self._setup, data, final, False)  # noqa: FBT003
+        sheet = Spots(self._setup, view.data, final, False)  # noqa: FBT003
         if floor > PAD:
             sheet.close(floor)
         stop = sheet.size if final else sheet.hold(cursor)
@@ -227,9 +226,9 @@ class SpotLook:
         found = [(NAMES[kind], start, end) for kind, start, end in sheet.found]
         return Looked(found, at, sheet.begin(sheet.floor, at), sheet.closer, sheet.inner)
 
-    def ending(self, data: bytearray, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
         """Return where what is open ends, or -1."""
-        return Spots(self._setup, data, final, False).ending(closer, at)  # noqa: FBT003
+        return Spots(self._setup, view.data, final, False).ending(closer, at)  # noqa: FBT003
 
 
 class PhraseLook:
@@ -241,9 +240,9 @@ class PhraseLook:
         self._kind = kind
         self._search: Any = engine.pattern(kind).search
 
-    def __call__(self, data: bytearray, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002, FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002, FBT001
         """Look from a cursor on; all before it is decided."""
-        plain = bytes(data[PAD:-PAD])
+        plain = bytes(view.data[PAD:-PAD])
         at = cursor - PAD
         stop = len(plain) if final else max(at, len(plain) - engine.LIMIT_MATCH - 2)
         found: list[Spot] = []
@@ -253,119 +252,72 @@ class PhraseLook:
         at = max(at, stop) + PAD
         return Looked(found, at, at)
 
-    def ending(self, data: bytearray, closer: int, at: int, final: bool) -> int:  # noqa: ARG002, FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002, FBT001
         """Return -1: no phrase is open."""
         return -1
 
 
-class RunLayer:
-    """Cuts runs of characters, such as words, whole, as their beginnings are judged.
+class RunLook:
+    """Looks for runs of characters, such as words, that are judged by their beginnings.
 
     Arguments:
-        marks: what stands where something was cut.
-        runs: how the text is divided, and its runs judged.
+        runs: how a text is divided, and its runs judged.
     """
 
-    __slots__ = ("_digest", "_is_open", "_is_passing", "_marks", "_runs", "_tail", "_text", "count")
+    __slots__ = ("_runs",)
 
-    def __init__(self, marks: Marks, runs: Runs) -> None:
-        self._marks = marks
+    def __init__(self, runs: Runs) -> None:
         self._runs = runs
-        self._text = ""
-        self._tail = ""
-        self._is_open = self._is_passing = False
-        self._digest: Digest | None = None
-        self.count = 0
 
-    @property
-    def delay_chars(self) -> int:
-        """A run is judged by so many characters."""
-        return self._runs.limit
-
-    def feed(self, chunk: str, *, final: bool) -> str:
-        """Take the next piece, and return what is decided of all so far."""
-        text = self._text + chunk
-        self._text = ""
-        out: list[str] = []
-        at = self._go_on(text, out, final=final)
-        for start, end in self._runs.find(text, at, final=final):
-            is_last = end == len(text) and not final
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+        """Look from a cursor on; before the floor all is cut. A long run is passed over once."""
+        chars, data, size = self._runs.chars, view.data, view.size
+        if cursor > floor and chars.match(data, cursor - 1, size):
+            cursor = chars.match(data, cursor - 1, size).end()
+        found: list[Spot] = []
+        for start, end in self._runs.find(view, cursor, final):
+            is_last = end == size and not final
             if is_last and end - start < self._runs.limit:
-                self._put(out, text[at:start])
-                self._text = text[start:]
-                return "".join(out)
-            kind = self._judge(out, text, at, start, end)
-            if kind:
-                self._put(out, text[at:start])
-                at = end
-                self.count += 1
-                self._cut(out, kind, text[start:end], is_last=is_last)
-            elif is_last:
-                self._is_passing = True
-        self._put(out, text[at:])
-        return "".join(out)
+                return Looked(found, start, start)
+            kind = self._runs.judge(view, start, min(end, start + self._runs.limit))
+            if kind and not is_joined(data, start, floor):
+                found.append((kind, start, end))
+                floor = end
+                if is_last:
+                    return Looked(found, size, size, closer=1, inner=end)
+        return Looked(found, size, size)
 
-    def _go_on(self, text: str, out: list[str], *, final: bool) -> int:
-        """Go on within the run that the text begins in; return where it ends."""
-        if not (self._is_open or self._is_passing):
-            return 0
-        end = self._runs.end(text)
-        is_last = end == len(text) and not final
-        if self._is_passing:
-            self._put(out, text[:end])
-            self._is_passing = is_last
-            return end
-        if self._digest is not None:
-            self._digest.add(text[:end].encode(errors="surrogatepass"))
-        if not is_last:
-            self._is_open = False
-            if self._digest is not None:
-                self._put(out, self._digest.mark())
-                self._digest = None
-        return end
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002, FBT001
+        """Return where the run ends that is open, or -1."""
+        match = self._runs.chars.match(view.data, at, view.size)
+        end = at if match is None else match.end()
+        return -1 if end == view.size and not final else end
 
-    def _judge(self, out: list[str], text: str, at: int, start: int, end: int) -> str:
-        """Return the kind of a run, or an empty text.
 
-        A run that a sign joins to a digit is left: a number before it is none because of it,
-        and would be one when it is cut.
-        """
-        kind = self._runs.judge(text[start : min(end, start + self._runs.limit)])
-        if kind and text[start] in "0123456789":
-            before = (self._tail + text[max(at, start - 2) : start])[-2:]
-            if before[-1:] in ("-", ".", " ") and before[:1] in tuple("0123456789"):
-                return ""
-        return kind
+def is_joined(data: bytearray, start: int, floor: int) -> bool:
+    """Tell whether a sign joins a run that begins with a digit to a digit before it.
 
-    def _cut(self, out: list[str], kind: str, run: str, *, is_last: bool) -> None:
-        plain = run.encode(errors="surrogatepass") if self._marks.style == "hash" else b""
-        self._is_open = is_last
-        if is_last and self._marks.style == "hash":
-            self._digest = self._marks.begin(kind)
-            self._digest.add(plain)
-        else:
-            self._put(out, self._marks.of(kind, plain))
-
-    def _put(self, out: list[str], piece: str) -> None:
-        if piece:
-            out.append(piece)
-            self._tail = (self._tail + piece[-2:])[-2:]
+    A number before it is none because of what follows, and would be one if that were cut.
+    """
+    return (
+        start - 2 >= floor
+        and data[start : start + 1].isdigit()
+        and data[start - 1] in b"-. "
+        and data[start - 2 : start - 1].isdigit()
+    )
 
 
 class Runs(Protocol):
     """How a text is divided into runs."""
 
     limit: int
+    chars: re.Pattern[bytes]
 
-    def find(self, text: str, at: int, *, final: bool) -> list[tuple[int, int]]:
-        """Return the runs from a place on; the last one as well, whatever its length."""
+    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:  # noqa: FBT001
+        """Return the runs from a place on; where more may follow the last one as well."""
         ...
 
-    def end(self, text: str) -> int:
-        """Return where the run ends that a text begins in."""
-        ...
-
-    def judge(self, head: str) -> str:
+    def judge(self, view: View, start: int, stop: int) -> str:
         """Return the kind of a run, by its first `limit` characters; empty for none."""
         ...
 
@@ -373,64 +325,60 @@ class Runs(Protocol):
 class WordRuns:
     """Words, and the tricks that they are."""
 
-    __slots__ = ("_folding", "_wanted", "limit")
+    __slots__ = ("_wanted", "chars", "limit")
 
-    def __init__(self, folding: Folding, wanted: frozenset[str]) -> None:
-        self._folding = folding
+    def __init__(self, wanted: frozenset[str]) -> None:
         self._wanted = wanted
+        self.chars = re.compile(rb"[\w\x80]+")
         self.limit = tricks.LIMIT_WORD
 
-    def find(self, text: str, at: int, *, final: bool) -> list[tuple[int, int]]:
-        """Return the words from a place on."""
-        if final and (text.isascii() or not tricks.has_pairs(text)):
+    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:  # noqa: FBT001
+        """Return the words from a place on; none where no two letters make a trick."""
+        if final and not tricks.has_pairs(view.text):
             return []
-        return [match.span() for match in tricks.WORD.finditer(text, at)]
+        return [match.span() for match in self.chars.finditer(view.data, at, view.size)]
 
-    def end(self, text: str) -> int:
-        """Return where the word ends that a text begins in."""
-        match = tricks.WORD.match(text)
-        return match.end() if match else 0
-
-    def judge(self, head: str) -> str:
+    def judge(self, view: View, start: int, stop: int) -> str:
         """Return which trick a word is."""
-        kinds = [kind for kind in tricks.judge(head, self._folding) if kind in self._wanted]
+        kinds = self.all(view, start, stop)
         return kinds[0] if kinds else ""
 
-
-_PAYLOAD_CHARS: Final = string.ascii_letters + string.digits + "+/_=-"
-_PAYLOAD_RUN: Final = re.compile("[A-Za-z0-9+/_=-]*")
+    def all(self, view: View, start: int, stop: int) -> list[str]:
+        """Return all tricks that a word is."""
+        word = view.text[view.place(start) : view.place(stop - 1) + 1]
+        is_plain = b"\x80" not in view.data[start:stop]
+        return [kind for kind in tricks.judge(word, is_plain=is_plain) if kind in self._wanted]
 
 
 class PayloadRuns:
     """Runs of encoded digits."""
 
-    __slots__ = ("limit",)
+    __slots__ = ("chars", "limit")
 
     def __init__(self) -> None:
+        self.chars = re.compile(rb"[A-Za-z0-9+/_=-]+")
         self.limit = payloads.LONG
 
-    def find(self, text: str, at: int, *, final: bool) -> list[tuple[int, int]]:
+    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:  # noqa: FBT001
         """Return the runs from a place on that are long enough, and the last one."""
-        plain = text.encode("latin-1", "replace")  # one byte each; what is no ASCII is of no run
+        plain = bytes(view.data[:-PAD])
         found = [match.span() for match in payloads.run().finditer(plain, at)]
         if not final:
-            start = max(at, len(text.rstrip(_PAYLOAD_CHARS)))
-            if start < len(text) and (not found or found[-1][1] < len(text)):
-                found.append((start, len(text)))
+            start = max(at, len(plain.rstrip(payloads.CHARS)))
+            if start < view.size and (not found or found[-1][1] < view.size):
+                found.append((start, view.size))
         return found
 
-    def end(self, text: str) -> int:
-        """Return where the run ends that a text begins in."""
-        match = _PAYLOAD_RUN.match(text)
-        return match.end() if match else 0
-
-    def judge(self, head: str) -> str:
+    def judge(self, view: View, start: int, stop: int) -> str:
         """Return whether a run is a payload."""
+        head = bytes(view.data[start:stop])
         return "encoded" if len(head) >= payloads.LEAST and payloads.is_payload(head) else ""
 
 
 class UnseenLayer:
     """Drops what nobody sees, in every style: a mark would break words that a reader sees whole.
+
+    Each character counts as one cut.
 
     Arguments:
         wanted: the kinds to drop.
@@ -460,8 +408,8 @@ class UnseenLayer:
         for _, start, end in spans:
             out.append(text[at:start])
             at = end
+            self.count += end - start
         out.append(text[at:stop])
-        self.count += len(spans)
         self._text = text[stop:]
         done = "".join(out)
         self._kept = done[-1:] or self._kept

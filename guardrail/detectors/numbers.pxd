@@ -32,8 +32,8 @@ cdef class Numbers(National):
     @cython.locals(end=Py_ssize_t, group=int)
     cdef Py_ssize_t stop(self, Py_ssize_t at, int groups) noexcept
 
-    @cython.locals(d="const unsigned char *")
     cdef bint ends(self, Py_ssize_t end) noexcept
+    cdef bint blocks(self, Py_ssize_t at) noexcept
 
     cdef bint follows(self, Py_ssize_t at) noexcept
 
@@ -74,10 +74,10 @@ cdef class Numbers(National):
     cdef Py_ssize_t national_phone(self, Py_ssize_t at) except -1
 
     @cython.locals(n="unsigned char *")
-    cdef int phone_groups(self) except -1
+    cdef int phone_groups(self, Py_ssize_t at) except -1
 
     @cython.locals(n="unsigned char *", least=int, most=int, groups=int, total=int, group=int)
-    cdef int trunk(self) except -1
+    cdef int trunk(self, Py_ssize_t at) except -1
 
     @cython.locals(
         d="const unsigned char *", spot=Py_ssize_t, total=Py_ssize_t, end=Py_ssize_t, groups=int,

@@ -139,16 +139,18 @@ class Numbers(National):
 
     def ends(self, end: int) -> bool:
         """Tell whether a number may end at a place."""
-        d = self.d
-        if self.word[d[end]]:
-            return False
-        if (d[end] == ord("-") or d[end] == ord(".")) and self.digit[d[end + 1]]:
-            return self.wanted[_CARD] and self.card(end + 1, True) > 0
-        return True
+        return not self.word[self.d[end]] and not self.blocks(end + 1)
+
+    def blocks(self, at: int) -> bool:
+        """Tell whether what a sign joins at a place forbids that a number ends before it.
+
+        A card in groups does not: it is found whatever stands before it.
+        """
+        return self.joined(at) and not (self.wanted[_CARD] and self.card(at, True) > 0)
 
     def follows(self, at: int) -> bool:
         """Tell whether a number in groups by spaces goes back beyond a place."""
-        return self.d[at - 1] == ord(" ") and bool(self.digit[self.d[at - 2]])
+        return self.d[at - 1] == ord(" ") and self.linked(at)
 
     def ssn(self, at: int) -> int:
         """Judge a social security number (SSA: no area 000, 666 or 9xx, no group 00 or 0000)."""
@@ -230,7 +232,7 @@ class Numbers(National):
     def more(self, at: int) -> bool:
         """Tell whether one more group of four, and no card, follows a space at a place."""
         d = self.d
-        if d[at] != ord(" ") or self.run(at + 1, 4) != 4:
+        if not self.follows(at + 1) or self.run(at + 1, 4) != 4:
             return False
         if self.wanted[_CARD] and self.card(at + 1, True):
             return False
@@ -284,11 +286,11 @@ class Numbers(National):
     def card_spelled(self, at: int, sign: int) -> int:
         """Return where a card number ends whose digits stand one by one."""
         d = self.d
-        if d[at - 1] == sign and self.digit[d[at - 2]]:
+        if d[at - 1] == sign and self.linked(at):
             return 0
         spot, count = at, 1
         while count < 20 and d[spot + 1] == sign and self.digit[d[spot + 2]]:
-            if self.word[d[spot + 3]]:
+            if self.word[d[spot + 3]] or d[spot + 3] == ord(":"):
                 break
             spot += 2
             count += 1
@@ -323,28 +325,28 @@ class Numbers(National):
 
     def national_phone(self, at: int) -> int:
         """Judge a chain as a phone number in a national form."""
-        groups = self.phone_groups()
+        groups = self.phone_groups(at)
         if groups == 0 or (self.signs[0] == ord(" ") and self.follows(at)):
             return 0
         end = self.stop(at, groups)
         return self.accept(_PHONE, at, end) if self.ends(end) else 0
 
-    def phone_groups(self) -> int:
+    def phone_groups(self, at: int) -> int:
         """Return how many groups of a chain are a phone number, or 0."""
         n = self.n
         if self.numbers < 2:
             return 0
         if self.is_shaped(0x334, 3):  # United States, Canada
-            return 3 if n[0] > 1 and n[3] > 1 and self.signs[1] != ord("/") else self.trunk()
+            return 3 if n[0] > 1 and n[3] > 1 and self.signs[1] != ord("/") else self.trunk(at)
         if self.is_shaped(0x1334, 4) and n[0] == 1:
             return 4 if n[1] > 1 and n[4] > 1 else 0
         if n[0] != 0:
             return 0
         if self.is_shaped(0x22222, 5) and n[1] > 0:  # France
             return 5 if self.signed(5) and self.signs[0] != ord("/") else 0
-        return self.trunk()
+        return self.trunk(at)
 
-    def trunk(self) -> int:
+    def trunk(self, at: int) -> int:
         """Return how many groups are a number with a trunk prefix 0 or an international 00.
 
         Germany, the United Kingdom and others of that form: 9 to 12 digits after 0, the first
@@ -367,7 +369,7 @@ class Numbers(National):
                 break
             if group > 1 and self.signs[group - 1] == ord("/"):
                 break
-            if group > 0 and total >= least:
+            if group > 0 and total >= least and self.ends(self.stop(at, group + 1)):
                 groups = group + 1
         return groups
 
@@ -437,12 +439,9 @@ class Numbers(National):
             total += self.lens[group]
             if total > 12:
                 break
-            if total >= 9:
+            if total >= 9 and self.ends(self.stop(spot, group + 1)):
                 groups = group + 1
-        if groups == 0:
-            return 0
-        end = self.stop(spot, groups)
-        return self.accept(_PHONE, at, end) if self.ends(end) else 0
+        return self.accept(_PHONE, at, self.stop(spot, groups)) if groups else 0
 
 
 _BSN: Final = (b"bsn", b"burgerservice", b"sofinummer", b"sofi-nummer")

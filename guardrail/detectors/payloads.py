@@ -2,7 +2,7 @@
 
 Owns the judgement of a run. It counts when it decodes to a phrase that overrides instructions,
 or when it is so long that no word, name or checksum is. Refuses to decode more than a run's
-beginning, and to look through tricks of writing: a payload has to be read by a machine.
+beginning.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ LEAST: Final = 32
 LONG: Final = 256
 
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
-_HEX: Final = frozenset(string.hexdigits)
-_KINDS: Final = (
-    frozenset(string.ascii_uppercase), frozenset(string.ascii_lowercase), frozenset(string.digits),
-)  # fmt: skip
+#: What a run is made of.
+CHARS: Final = (string.ascii_letters + string.digits + "+/_=-").encode()
+_HEX: Final = frozenset(string.hexdigits.encode())
+_KINDS: Final = tuple(
+    kind.encode() for kind in (string.ascii_uppercase, string.ascii_lowercase, string.digits)
+)
 
 
 @cache
@@ -31,7 +33,7 @@ def run() -> Any:
     return engine.compiled(rf"[A-Za-z0-9+/_=-]{{{LEAST}}}[A-Za-z0-9+/_=-]*")
 
 
-def is_payload(head: str) -> bool:
+def is_payload(head: bytes) -> bool:
     """Tell whether a run is a payload, by its first `LONG` characters."""
     if len(head) >= LONG and is_dense(head):
         return True
@@ -39,19 +41,19 @@ def is_payload(head: str) -> bool:
     return any(search(part) for part in decoded(head))
 
 
-def is_dense(head: str) -> bool:
+def is_dense(head: bytes) -> bool:
     """Tell whether a long run's beginning is of a code, and no rule drawn across a page."""
     chars = set(head)
     if chars <= _HEX:
         return len(chars) > 8
-    some = min(sum(head.count(char) for char in kind & chars) for kind in _KINDS)
-    return len(chars) > 20 and some > 4 and head.count("-") + head.count("_") < LONG // 4
+    some = min(len(head) - len(head.translate(None, kind)) for kind in _KINDS)
+    return len(chars) > 20 and some > 4 and head.count(b"-") + head.count(b"_") < LONG // 4
 
 
-def decoded(head: str) -> list[bytes]:
+def decoded(head: bytes) -> list[bytes]:
     """Return the texts that a run's beginning may decode to, wherever in it they begin."""
     found = []
-    plain = head.encode().translate(_TO_STANDARD, b"=")
+    plain = head.translate(_TO_STANDARD, b"=")
     for first in range(4):
         stop = len(plain) - (len(plain) - first) % 4
         text = binascii.a2b_base64(plain[first:stop])

@@ -15,15 +15,16 @@ from guardrail.detectors.layers import (
     Layer,
     PayloadRuns,
     PhraseLook,
-    RunLayer,
+    RunLook,
     SpotLook,
     UnseenLayer,
     WordRuns,
 )
 from guardrail.detectors.marks import Marks, Style
 from guardrail.detectors.engine import LIMIT_MATCH
-from guardrail.detectors.folding import LIMIT_DROPPED
+from guardrail.detectors.payloads import LONG
 from guardrail.detectors.scanner import PHRASES, SPOTTED, UNSEEN, WORDS, Scanner
+from guardrail.detectors.tricks import LIMIT_WORD
 
 #: How many characters of the plain view `Spots` may hold back.
 _LIMIT_SPOT: int = 1320
@@ -74,9 +75,11 @@ class Redactor:
             if kind in wanted:
                 layers.append(FoldedLayer(folding, marks, PhraseLook(kind), LIMIT_MATCH + 2))
         if "encoded" in wanted:
-            layers.append(RunLayer(marks, PayloadRuns()))
+            runs = RunLook(PayloadRuns())
+            layers.append(FoldedLayer(folding, marks, runs, LONG))
         if wanted & WORDS:
-            layers.append(RunLayer(marks, WordRuns(folding, wanted & WORDS)))
+            words = RunLook(WordRuns(wanted & WORDS))
+            layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD))
         return layers
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from guardrail.detectors import engine, formats, payloads, tricks
 from guardrail.detectors.folding import PAD, Folding
 from guardrail.detectors.kinds import NAMES, Finding, expand
-from guardrail.detectors.layers import PayloadRuns, View
+from guardrail.detectors.layers import PayloadRuns, View, WordRuns
 from guardrail.detectors.sheet import Setup
 from guardrail.detectors.spots import Spots
 
@@ -54,8 +54,8 @@ class Scanner:
         )
         self._patterns = [(kind, engine.pattern(kind)) for kind in PHRASES if kind in wanted]
         self._payloads = PayloadRuns() if "encoded" in wanted else None
+        self._words = WordRuns(wanted & WORDS) if wanted & WORDS else None
         self._unseen = wanted & UNSEEN
-        self._words = wanted & WORDS
 
     def find(self, text: str) -> list[Finding]:
         """Return what is found in a text, by start, then end. Findings may overlap.
@@ -63,36 +63,33 @@ class Scanner:
         What stands inside a private key or a hidden comment is found as well. A text without
         anything gives an empty list.
         """
-        found: set[Finding] = set()
-        if self._spots or self._patterns:
-            view = View(self.folding, text)
-            plain = bytes(view.data[PAD:-PAD]) if self._patterns else b""
-            for kind, start, end in self._spot(view.data):
-                found.add(Finding(NAMES[kind], view.start(start), view.end(end)))
-            for name, pattern in self._patterns:
-                for match in pattern.finditer(plain):
-                    start, end = match.span()
-                    found.add(Finding(name, view.start(start + PAD), view.end(end + PAD)))
-        found.update(self._tricks(text))
-        if self._payloads is not None:
-            for start, end in self._payloads.find(text, 0, final=True):
-                if self._payloads.judge(text[start : min(end, start + payloads.LONG)]):
-                    found.add(Finding("encoded", start, end))
-        return sorted(found, key=lambda finding: (finding.start, finding.end, finding.kind))
+        view = View(self.folding, text)
+        plain = bytes(view.data[PAD:-PAD]) if self._patterns else b""
+        found = {("encoded", *span) for span in self._find_payloads(view)}
+        if self._words is not None:
+            for start, end in self._words.find(view, PAD, True):  # noqa: FBT003
+                head = min(end, start + tricks.LIMIT_WORD)
+                found.update((kind, start, end) for kind in self._words.all(view, start, head))
+        for kind, pattern in self._patterns:
+            for match in pattern.finditer(plain):
+                found.add((kind, match.start() + PAD, match.end() + PAD))
+        found.update((NAMES[kind], start, end) for kind, start, end in self._spot(view.data))
+        findings = {
+            Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
+        }
+        if self._unseen:
+            findings.update(Finding(*span) for span in tricks.invisible(text, self._unseen)[0])
+        return sorted(findings, key=lambda finding: (finding.start, finding.end, finding.kind))
 
     def kinds_in(self, text: str) -> frozenset[str]:
         """Return the kinds that are found in a text."""
-        found: set[str] = set()
-        if self._spots or self._patterns:
-            data = self.folding.fold(text)
-            if self._patterns:
-                plain = bytes(data[PAD:-PAD])
-                found.update(name for name, pattern in self._patterns if pattern.search(plain))
-            found.update([NAMES[kind] for kind, _, _ in self._spot(data)])
-        if self._payloads is not None and self._payloads.find(text, 0, final=True):
-            found.update(finding.kind for finding in self.find(text))
-        if (self._unseen or self._words) and not text.isascii():
-            found.update(finding.kind for finding in self._tricks(text))
+        if not text.isascii() or self._payloads is not None:
+            return frozenset([finding.kind for finding in self.find(text)])
+        data = self.folding.fold(text)
+        found = {NAMES[kind] for kind, _, _ in self._spot(data)}
+        if self._patterns:
+            plain = bytes(data[PAD:-PAD])
+            found.update(kind for kind, pattern in self._patterns if pattern.search(plain))
         return frozenset(found)
 
     def _spot(self, data: bytearray) -> list[tuple[int, int, int]]:
@@ -102,16 +99,11 @@ class Scanner:
         sheet.scan(PAD, sheet.size)
         return sheet.found
 
-    def _tricks(self, text: str) -> list[Finding]:
-        if text.isascii():
+    def _find_payloads(self, view: View) -> list[tuple[int, int]]:
+        if self._payloads is None:
             return []
-        found: list[Finding] = []
-        if self._unseen:
-            spans, _ = tricks.invisible(text, self._unseen)
-            found += [Finding(*span) for span in spans]
-        if self._words and tricks.has_pairs(text):
-            for match in tricks.WORD.finditer(text):
-                for kind in tricks.judge(match.group()[: tricks.LIMIT_WORD], self.folding):
-                    if kind in self._words:
-                        found.append(Finding(kind, *match.span()))
-        return found
+        return [
+            (start, end)
+            for start, end in self._payloads.find(view, PAD, True)  # noqa: FBT003
+            if self._payloads.judge(view, start, min(end, start + payloads.LONG))
+        ]

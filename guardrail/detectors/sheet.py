@@ -101,8 +101,8 @@ class Sheet:
 
     def close(self, end: int) -> None:
         """Close off all before a place: no rule reads past it again."""
-        self.d[end - 1] = 0
-        self.d[end - 2] = 0
+        self.d[end - 1] = 1
+        self.d[end - 2] = 1
         self.floor = end
 
     def accept(self, kind: int, start: int, end: int) -> int:

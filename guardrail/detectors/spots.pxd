@@ -30,8 +30,10 @@ cdef class Spots(Numbers):
     )
     cpdef Py_ssize_t hold(self, Py_ssize_t least) except -1
 
-    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, capitals=bint)
+    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, first=Py_ssize_t, capitals=bint)
     cdef bint goes_on(self, Py_ssize_t at) noexcept
+
+    cdef bint is_sign(self, int char) noexcept
 
     @cython.locals(d="const unsigned char *", first=Py_ssize_t)
     cpdef Py_ssize_t begin(self, Py_ssize_t least, Py_ssize_t at) except -1

@@ -132,16 +132,26 @@ class Spots(Numbers):
         if d[at - 1] != ord(" "):
             return False
         spot = at - 2
-        if not self.alnum[d[spot]] and d[spot] != ord(")"):
+        while at - spot <= 3 and self.is_sign(d[spot]):
+            spot -= 1
+        if not self.alnum[d[spot]]:
             return False
+        first = spot
         capitals = True
-        while at - spot < 24 and not self.space[d[spot]] and d[spot]:
+        while first - spot < 24 and not self.space[d[spot]] and d[spot]:
             if self.digit[d[spot]]:
                 return True
             if d[spot] >= ord("a"):
                 capitals = False
             spot -= 1
-        return capitals and at - spot < 7 and bool(self.wanted[_IBAN])
+        return capitals and first - spot <= 4 and bool(self.wanted[_IBAN])
+
+    def is_sign(self, char: int) -> bool:
+        """Tell whether a character may stand between the groups of a number."""
+        return (
+            char == ord(" ") or char == ord("-") or char == ord(".") or char == ord("/")
+            or char == ord("(") or char == ord(")")
+        )  # fmt: skip
 
     def begin(self, least: int, at: int) -> int:
         """Return where a finding that is told by a stop at a place, or later, may begin."""

@@ -26,7 +26,7 @@ _LIMIT_HEADER: Final = 1024
 _LIMIT_LABEL: Final = 40
 
 #: How far behind the end of a text each search for an end begins again when more has come.
-BACK: Final = {_BY_ARMOUR: 60, _BY_COMMENT: 2}
+BACK: Final = {_BY_ARMOUR: 60, _BY_COMMENT: 3}
 
 
 class Tokens(Addresses):
@@ -78,9 +78,11 @@ class Tokens(Addresses):
         if not 8 <= at - start <= 10 or self.word[d[start - 1]] or self.joined(start):
             return 0
         end = at + 1
-        while end - at <= 36 and self.token[d[end]]:
+        while end - at < 36 and self.token[d[end]]:
             end += 1
-        return self.accept(_API_KEY, start, end) if end - at == 36 else 0
+        if end - at < 36 or self.word[d[end]]:
+            return 0
+        return self.accept(_API_KEY, start, end)
 
     def jwt(self, at: int) -> int:
         """Judge the token whose first capital ``J`` stands at a place (RFC 7519, RFC 7516).
@@ -170,11 +172,11 @@ class Tokens(Addresses):
             at: where its inner part begins, or goes on.
         """
         if closer == _BY_ARMOUR:
-            return self.armour_end(at)
-        if closer == _BY_COMMENT:
+            end = self.armour_end(at)
+        elif closer == _BY_COMMENT:
             place = self.data.find(b"-->", at)
-            return -1 if place < 0 else place + 3
-        if closer == _BY_TOKEN:
+            end = -1 if place < 0 else place + 3
+        elif closer == _BY_TOKEN:
             end = self.tail(at)
         else:
             end = self.chars_end(closer, at)

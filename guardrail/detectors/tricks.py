@@ -11,8 +11,6 @@ import re
 import unicodedata
 from typing import Final
 
-from guardrail.detectors.folding import Folding
-
 #: Controls that embed, override or isolate a direction (UAX #9, section 2); marks do not.
 _BIDI: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -118,8 +116,6 @@ def _joins(char: str) -> bool:
     )
 
 
-#: What a word is made of: letters, digits, and what stands on or between them unseen.
-WORD: Final = re.compile("[\\w\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]+")
 #: So many characters of a word are judged; a word that is longer is cut whole.
 LIMIT_WORD: Final = 64
 
@@ -148,12 +144,12 @@ def has_pairs(text: str) -> bool:
     return _PAIR.search(text) is not None
 
 
-def judge(word: str, folding: Folding) -> tuple[str, ...]:
+def judge(word: str, *, is_plain: bool) -> tuple[str, ...]:
     """Return which tricks a word is: of ``look_alike`` and ``mixed_script``, or none.
 
     Arguments:
         word: a word, or the first `LIMIT_WORD` characters of a long one.
-        folding: what tells which ASCII letters a letter poses as.
+        is_plain: it is ASCII when it is folded.
     """
     if word.isascii() or not has_pairs(word):
         return ()
@@ -163,7 +159,7 @@ def judge(word: str, folding: Folding) -> tuple[str, ...]:
         return ()
     others = re.findall(f"[{_OTHERS}]", word)
     kinds = []
-    if all(code < 128 for code in folding.fold(word)):
+    if is_plain:
         kinds.append("look_alike")
     if others:
         kinds.append("mixed_script")

@@ -73,7 +73,7 @@ class TestRedact(ObligationContract):
     arguments = st.builds(
         "{} as {}{}".format,
         st.sampled_from(("email", "contacts", "email, iban")),
-        st.sampled_from(("label", "drop", "hash", "block")),
+        st.sampled_from(("label", "drop", "hash")),
         st.sampled_from(("", " on note")),
     )
     malformed = ("", "emial", "email as star", "email,phone")

@@ -6,6 +6,7 @@ Every buffer ends where its last byte does, so that a sanitizer sees what is rea
 import math
 import struct
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,16 @@ import numpy as np
 from tests.fuzz.harness import Draw, instrumented, main, outcome
 
 with instrumented():
-    from guardrail._core import _column, _column_py
+    from guardrail._core import _codes, _codes_py, _column, _column_py, _words, _words_py
 
+
+def united(*modules: Any) -> SimpleNamespace:
+    """Return the names of several kernels as one's."""
+    return SimpleNamespace(**{key: value for each in modules for key, value in vars(each).items()})
+
+
+COMPILED = united(_codes, _column, _words)
+PLAIN = united(_codes_py, _column_py, _words_py)
 DTYPES = (
     "?",
     "f4",
@@ -105,8 +114,8 @@ def integers_of(draw: Draw, count: int, kind: str) -> memoryview:
 
 def both(name: str, *arguments: Any) -> None:
     """Ask both kernels, and hold them to each other."""
-    one = outcome(getattr(_column, name), *arguments)
-    other = outcome(getattr(_column_py, name), *arguments)
+    one = outcome(getattr(COMPILED, name), *arguments)
+    other = outcome(getattr(PLAIN, name), *arguments)
     assert one == other, (name, one, other)
 
 
@@ -122,7 +131,7 @@ def both_flagged(name: str, draw: Draw, rows: int, *arguments: Any) -> None:
             None if chosen is None else kernel.Choices(chosen),
             own,
         )
-        for kernel, own in zip((_column, _column_py), flags, strict=True)
+        for kernel, own in zip((COMPILED, PLAIN), flags, strict=True)
     ]
     assert results[0] == results[1], (name, *results)
     if not isinstance(results[0], type):

@@ -69,6 +69,11 @@ def find(policy: Policy) -> Iterator[Finding]:
                 yield from _fine(policy, node.arg)
 
 
+def overflows(policy: Policy) -> bool:
+    """Tell whether the arithmetic of a policy can overflow."""
+    return any(finding.code == "GR503" for finding in find(policy))
+
+
 def _overflows(policy: Policy, index: int, known: Known) -> Iterator[Finding]:
     reader = _Reader()
     reader.range(policy.node.clauses[index].expr, known)

@@ -37,7 +37,8 @@ def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Fi
     policies, schema, store = snapshot.policies, snapshot.schema, snapshot.store
     allow_unknown = settings.data.get("resources", {}).get("unknown") == "allow"
     scopes = scopes_of(schema)
-    never = impossible(policies, schema)
+    # What the validator rules out can still overflow before it comes to that: not of no effect.
+    never = [each for each in impossible(policies, schema) if not arithmetic.overflows(each)]
     reach = Reach(scopes, schema, store, allow_unknown=allow_unknown)
     dead = tuple(reach.find(policies, never))
     yield from dead

@@ -72,6 +72,12 @@ def test_a_clause_that_can_hold_is_not(find, clause):
     assert find("GR501", when(clause)) == []
 
 
+def test_a_clause_that_errs_before_it_is_ruled_out_is_not_of_no_effect(find):
+    text = when("context.app.count * 2 > 1 && false")
+    assert find("GR501", text) == []
+    assert len(find("GR503", text)) == 1
+
+
 def test_unless_true_is_found(find):
     text = '@id("it") forbid (principal, action, resource) unless { true };'
     (found,) = find("GR501", f"{text}\n{SOUND}")

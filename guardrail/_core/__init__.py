@@ -36,7 +36,7 @@ if _IS_PURE:
     from guardrail._core._nested_py import find_character, measure
     from guardrail._core._rounding_py import round_floats
     from guardrail._core._select_py import keep_largest, label_rows
-    from guardrail._core._tensor_py import check_tensor, count_bad
+    from guardrail._core._tensor_py import check_tensor, count_bad, vector_path
     from guardrail._core._view_py import View, look
     from guardrail._core._words_py import (
         Choices,
@@ -53,7 +53,7 @@ else:
         from guardrail._core._nested import find_character, measure
         from guardrail._core._rounding import round_floats
         from guardrail._core._select import keep_largest, label_rows
-        from guardrail._core._tensor import check_tensor, count_bad
+        from guardrail._core._tensor import check_tensor, count_bad, vector_path
         from guardrail._core._view import View, look
         from guardrail._core._words import (
             Choices,
@@ -75,6 +75,6 @@ __all__ = [
     "NULL", "OK", "TOO_LONG", "Choices", "Entity", "View", "check_codes", "check_nulls",
     "check_numbers", "check_objects", "check_tensor", "check_text", "check_views", "count_bad",
     "dtype_of", "find_character", "is_swapped", "keep_largest", "kind_of", "label_rows", "look",
-    "measure", "measure_objects", "measure_text", "measure_views",
+    "measure", "measure_objects", "measure_text", "measure_views", "vector_path",
     "round_floats",
 ]  # fmt: skip

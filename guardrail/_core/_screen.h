@@ -154,9 +154,11 @@ static void guardrail_choose(void) {
     __builtin_cpu_init();
     guardrail_has_avx2 = __builtin_cpu_supports("avx2");
 }
+static const char *guardrail_path(void) { return guardrail_has_avx2 ? "avx2" : "portable"; }
 GUARDRAIL_SUM(any, )
 GUARDRAIL_SUM(avx2, GUARDRAIL_AVX2)
 #else
+static const char *guardrail_path(void) { return "portable"; }
 #define GUARDRAIL_CHOOSE(NAME) (NAME##_any)
 #define GUARDRAIL_LEVELS(NAME, ORDER) GUARDRAIL_SCREEN(NAME, ORDER, any, GUARDRAIL_KEEP_ANY, )
 static void guardrail_choose(void) {}

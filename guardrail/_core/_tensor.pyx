@@ -93,6 +93,7 @@ cdef tuple CLEAN = (OK, 0)
 
 cdef extern from "_screen.h" nogil:
     void choose "guardrail_choose"()
+    const char *path "guardrail_path"()
     int64_t total "guardrail_sum"(const char *start, Py_ssize_t length)
     ctypedef Py_ssize_t (*guardrail_screener)(
         const char *row, const char *lows, const char *highs,
@@ -720,6 +721,11 @@ def count_bad(buffer, lows, highs, bint finite):
     The definition, with arguments, result and errors, is `_tensor_py.count_bad`.
     """
     return check_buffer(buffer, lows, highs, finite, True).count
+
+
+def vector_path():
+    """Return which loop screens tensors on this machine: ``avx2`` or ``portable``."""
+    return path().decode("ascii")
 
 
 def _sum_words(buffer):

@@ -71,6 +71,11 @@ def count_bad(
     return sum(1 for _ in _bad(buffer, lows, highs, finite))
 
 
+def vector_path() -> str:
+    """Return which loop screens tensors: there is none here but Python's own."""
+    return "none"
+
+
 def _bad(
     buffer: Any, lows: array[float] | None, highs: array[float] | None, finite: bool
 ) -> Iterator[tuple[int, int]]:

@@ -23,7 +23,10 @@ from guardrail._version import __version__
 from guardrail.cli.init import write
 from guardrail.cli.terminal import Format, FormatOption, complain, say, say_json
 
-REQUIRED: Final = ("cedarpy", "pydantic", "limits", "pyjwt", "opentelemetry-api", "cachetools")
+REQUIRED: Final = (
+    "cedarpy", "pydantic", "limits", "pyjwt", "opentelemetry-api", "cachetools", "google-re2",
+    "python-stdnum",
+)  # fmt: skip
 #: By extra: what it brings. Absent is fine.
 OPTIONAL: Final = {"demo": ("scikit-learn", "numpy", "opentelemetry-sdk")}
 
@@ -43,14 +46,14 @@ class Finding:
 def doctor(*, format: FormatOption = Format.text) -> None:
     """Say whether this installation can do its work, and how.
 
-    Which core is active (compiled or plain Python), which libraries are here, where spans
+    Which core is active (compiled or plain Python), how tensors are read, which libraries are here, where spans
     go, and whether a small bundle decides as it must.
 
     Exit code 0: all is well. 1: something is off, and what to do about it.
 
     Example: guardrail doctor --format json
     """
-    looked_at = [*_machine(), *_core(), *_libraries(), _tracing(), _self_test()]
+    looked_at = [*_machine(), *_core(), *_engines(), *_libraries(), _tracing(), _self_test()]
     ok = all(finding.ok for finding in looked_at)
     if format is Format.json:
         say_json({"ok": ok, "checks": [asdict(finding) for finding in looked_at]})
@@ -94,6 +97,14 @@ def _core() -> list[Finding]:
             else Finding(name, "pure", ok=chosen, advice="" if chosen else advice)
         )
     return found
+
+
+def _engines() -> list[Finding]:
+    """Say how tensors are read and texts are searched on this machine."""
+    from guardrail._core import vector_path
+    from guardrail.detectors import ENGINE
+
+    return [Finding("vector path", vector_path()), Finding("detector engine", ENGINE)]
 
 
 def _libraries() -> list[Finding]:

@@ -46,8 +46,8 @@ class Finding:
 def doctor(*, format: FormatOption = Format.text) -> None:
     """Say whether this installation can do its work, and how.
 
-    Which core is active (compiled or plain Python), how tensors are read, which libraries are here, where spans
-    go, and whether a small bundle decides as it must.
+    Which core is active (compiled or plain Python), how tensors are read and texts searched,
+    which libraries are here, where spans go, and whether a small bundle decides as it must.
 
     Exit code 0: all is well. 1: something is off, and what to do about it.
 

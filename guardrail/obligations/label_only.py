@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+from guardrail._core import label_rows
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.outputs import blocked, is_number, numpy_kind
 from guardrail.ports import Admission, Unmet, Wait
@@ -140,19 +141,15 @@ def label_array(values: Any) -> Any:
     """Return the index of the largest element along the last axis, int64; -1 where is none."""
     import numpy as np
 
+    rows = values.shape[:-1]
     if not values.shape[-1]:
-        return np.full(values.shape[:-1], -1, dtype=np.int64)
-    is_nan = np.isnan(values)
-    labels = (
-        np.where(is_nan, -np.inf, values).argmax(axis=-1) if is_nan.any() else values.argmax(-1)
-    )
-    # A row of minus infinities and NaN: the first that is no NaN is meant.
-    labels = np.where(
-        np.take_along_axis(is_nan, np.expand_dims(labels, -1), -1)[..., 0],
-        (~is_nan).argmax(axis=-1),
-        labels,
-    )
-    return np.where(is_nan.all(axis=-1), -1, labels).astype(np.int64)
+        return np.full(rows, -1, dtype=np.int64)
+    if values.dtype.kind != "f":
+        return values.argmax(axis=-1)
+    with np.errstate(all="ignore"):  # a NaN may say that it is one; it says nothing else
+        kind = np.float64 if values.dtype.itemsize == 8 else np.float32  # which holds every half
+        floats = values.astype(kind, order="C", copy=False)
+    return np.array(label_rows(floats), dtype=np.int64).reshape(rows)
 
 
 def _named(labels: Any, classes: tuple[str, ...]) -> Any:

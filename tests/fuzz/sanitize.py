@@ -33,8 +33,9 @@ TESTS: Final = (
     "tests/unit/facts",
     "tests/fuzz/test_corpora.py",
 )
-#: These run tests once more on plain sources, in processes of their own: no kernel is in them.
-LEFT_OUT: Final = ("-k", "not on_the_plain_sources")
+#: The first run tests once more on plain sources, where no kernel is; the others take a time, and
+#: sanitizers take their own.
+LEFT_OUT: Final = ("-k", "not on_the_plain_sources and not 50_ms")
 COMPILER: Final = (sysconfig.get_config_var("CC") or "cc").split()[0]
 
 #: Python never frees all, so leaks are not looked for. The rest is as strict as it gets.

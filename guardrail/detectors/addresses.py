@@ -39,7 +39,9 @@ class Addresses(Sheet):
         while at - start < _LIMIT_LOCAL and self.local[d[start - 1]]:
             start -= 1
         # where it is too long, what may be one begins at a word
-        while start < at and (self.word[d[start - 1]] or not self.word[d[start]]):
+        while start < at and (
+            self.word[d[start - 1]] or not self.word[d[start]] or self.joined(start)
+        ):
             start += 1
         if start == at:
             return 0

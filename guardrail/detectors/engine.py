@@ -87,9 +87,9 @@ _ROLES: Final = (
     r"<(?:start|end)_of_turn>",
     r"</?(?:system|assistant|developer)(?:[ _-](?:prompt|message|instructions?))?>",
     r"(?m:^)[ \t>*-]{0,4}#{1,6}[ \t]{0,2}(?:system|assistant|human|user|instructions?|response|developer)"
-    r"(?:[ \t](?:prompt|message|instructions?|note|override))?[ \t]{0,2}:",
+    r"(?:[ \t](?:prompt|message|instructions?|note|override))?[ \t]{0,2}:{1,8}",
     r"(?m:^)[ \t>*\[(-]{0,4}(?:system|assistant|developer|human)"
-    r"(?:[ \t](?:prompt|message|instructions?|note|override))?[\])*]{0,2}[ \t]{0,2}:",
+    r"(?:[ \t](?:prompt|message|instructions?|note|override))?[\])*]{0,2}[ \t]{0,2}:{1,8}",
     r"(?m:^)-{2,8}[ \t]?(?:begin|end|start)(?:[ \t]of)?[ \t](?:new[ \t])?(?:system|admin|developer)?[ \t]?"
     r"(?:prompt|instructions?|message)[ \t]?-{2,8}",
 )

@@ -46,12 +46,15 @@ class View:
         lead: how many characters before it were dropped in a row.
     """
 
-    __slots__ = ("_places", "data", "text")
+    __slots__ = ("_folding", "_lead", "_places", "data", "is_ascii", "text")
 
     def __init__(self, folding: Folding, text: str, lead: int = 0) -> None:
         self.text = text
+        self.is_ascii = text.isascii()
         self.data = folding.fold(text, lead)
-        self._places = None if text.isascii() else folding.offsets(text, lead)
+        self._folding = folding
+        self._lead = lead
+        self._places: list[int] | None = None
 
     @property
     def size(self) -> int:
@@ -60,10 +63,16 @@ class View:
 
     def place(self, at: int) -> int:
         """Return where in the text a byte of the plain view stands."""
-        return at - PAD if self._places is None else self._places[at - PAD]
+        if self.is_ascii:
+            return at - PAD
+        if self._places is None:
+            self._places = self._folding.offsets(self.text, self._lead)
+        return self._places[at - PAD]
 
     def start(self, at: int, least: int = 0) -> int:
         """Return where in the text the cluster begins that a byte is of."""
+        if self.is_ascii:
+            return at - PAD
         place = self.place(at)
         if at > PAD:
             least = max(least, self.place(at - 1) + 1)
@@ -73,6 +82,8 @@ class View:
 
     def end(self, at: int) -> int:
         """Return where in the text the cluster ends that the byte before a place is of."""
+        if self.is_ascii:
+            return at - PAD
         place, stop = self.place(at - 1) + 1, self.place(at)
         while place < stop and extends(self.text[place]):
             place += 1

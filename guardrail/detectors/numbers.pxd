@@ -61,7 +61,7 @@ cdef class Numbers(National):
     )
     cdef Py_ssize_t card_groups(self, Py_ssize_t at, int sign) noexcept
 
-    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, count=int)
+    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, count=int, before=int)
     cdef Py_ssize_t card_spelled(self, Py_ssize_t at, int sign) noexcept
 
     @cython.locals(

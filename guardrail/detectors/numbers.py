@@ -286,7 +286,11 @@ class Numbers(National):
     def card_spelled(self, at: int, sign: int) -> int:
         """Return where a card number ends whose digits stand one by one."""
         d = self.d
-        if d[at - 1] == sign and self.linked(at):
+        before = d[at - 3]
+        if d[at - 1] == sign and self.digit[d[at - 2]] and not (
+            self.word[before] or before == 0x80 or before == ord("+") or before == ord("/")
+            or before == ord("=") or (before == ord("-") and sign != ord("-"))
+        ):  # fmt: skip
             return 0
         spot, count = at, 1
         while count < 20 and d[spot + 1] == sign and self.digit[d[spot + 2]]:

@@ -1,0 +1,1 @@
+"""What checks of inputs and texts cost, each against how it is done without guardrail."""

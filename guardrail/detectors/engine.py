@@ -7,6 +7,7 @@ none can begin any more. Refuses `re`: its time on a hostile text has no bound.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
@@ -87,9 +88,9 @@ _ROLES: Final = (
     r"<(?:start|end)_of_turn>",
     r"</?(?:system|assistant|developer)(?:[ _-](?:prompt|message|instructions?))?>",
     r"(?m:^)[ \t>*-]{0,4}#{1,6}[ \t]{0,2}(?:system|assistant|human|user|instructions?|response|developer)"
-    r"(?:[ \t](?:prompt|message|instructions?|note|override))?[ \t]{0,2}:{1,8}",
+    r"(?:[ \t](?:prompt|message|instructions?|note|override))?[ \t]{0,2}:",
     r"(?m:^)[ \t>*\[(-]{0,4}(?:system|assistant|developer|human)"
-    r"(?:[ \t](?:prompt|message|instructions?|note|override))?[\])*]{0,2}[ \t]{0,2}:{1,8}",
+    r"(?:[ \t](?:prompt|message|instructions?|note|override))?[\])*]{0,2}[ \t]{0,2}:",
     r"(?m:^)-{2,8}[ \t]?(?:begin|end|start)(?:[ \t]of)?[ \t](?:new[ \t])?(?:system|admin|developer)?[ \t]?"
     r"(?:prompt|instructions?|message)[ \t]?-{2,8}",
 )
@@ -114,6 +115,21 @@ def pattern(kind: str) -> Any:
     if kind == "override":
         return override()
     return compiled("|".join(_ROLES if kind == "role_marker" else _STYLES))
+
+
+def matches(kind: str, plain: bytes, begin: int = 0) -> Iterator[tuple[int, int]]:
+    """Give where a kind's pattern matches in a plain view, from left to right.
+
+    A colon with another one behind it ends no mark: it is of an address, or of code.
+    """
+    search = pattern(kind).search
+    while (match := search(plain, begin)) is not None:
+        start, end = match.span()
+        if plain[end - 1 : end + 1] == b"::":
+            begin = start + 1
+        else:
+            yield start, end
+            begin = end
 
 
 def compiled(pattern: str) -> Any:

@@ -10,7 +10,7 @@ Refuses to let a character of a finding leave. What is held back is bounded.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from guardrail.detectors import engine, payloads, tricks
 from guardrail.detectors.folding import LIMIT_DROPPED, PAD, Folding, extends, fold_char, prepends
@@ -245,11 +245,10 @@ class SpotLook:
 class PhraseLook:
     """Looks for one pattern of `engine`."""
 
-    __slots__ = ("_kind", "_search")
+    __slots__ = ("_kind",)
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._search: Any = engine.pattern(kind).search
 
     def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002, FBT001
         """Look from a cursor on; all before it is decided."""
@@ -257,9 +256,11 @@ class PhraseLook:
         at = cursor - PAD
         stop = len(plain) if final else max(at, len(plain) - engine.LIMIT_MATCH - 2)
         found: list[Spot] = []
-        while (match := self._search(plain, at)) is not None and (match.start() < stop or final):
-            at = match.end()
-            found.append((self._kind, match.start() + PAD, at + PAD))
+        for start, end in engine.matches(self._kind, plain, at):
+            if start >= stop:
+                break
+            found.append((self._kind, start + PAD, end + PAD))
+            at = end
         at = max(at, stop) + PAD
         return Looked(found, at, at)
 

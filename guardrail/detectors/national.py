@@ -194,7 +194,7 @@ class National(Tokens):
         for place in range(9):
             rest = (10 * rest + self.n[place]) % 97
         check = self.pair(9)
-        return 97 - rest == check or 97 - (2 * 29 + rest) % 97 == check  # 2 * 10**9 is 58 here
+        return 97 - rest == check or 97 - (68 + rest) % 97 == check  # 2 * 10**9 is 68 here
 
     def is_ahv(self) -> bool:
         """Judge an AHV number of Switzerland: an EAN that begins with 756."""
@@ -244,7 +244,7 @@ class National(Tokens):
             return self.accept(_NATIONAL_ID, start, end + 1)
         if size != 6 or (d[end] & 0xDF if d[end] > 64 else d[end]) not in _CENTURIES:
             return 0
-        if not self.is_date(value // 10000, value // 100 % 100) or self.run(end + 1, 3) != 3:
+        if not self.is_date(value // 10000, value // 100 % 100) or self.run(end + 1, 3) < 3:
             return 0
         for place in range(end + 1, end + 4):
             value = 10 * value + d[place] - 48

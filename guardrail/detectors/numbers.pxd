@@ -85,8 +85,8 @@ cdef class Numbers(National):
     )
     cdef Py_ssize_t plus(self, Py_ssize_t at) except -1
 
-    @cython.locals(d="const unsigned char *", end=Py_ssize_t, sign=int)
-    cdef Py_ssize_t gap(self, Py_ssize_t at) noexcept
+    @cython.locals(d="const unsigned char *", sign=int)
+    cdef Py_ssize_t gap(self, Py_ssize_t at, bint opened) noexcept
 
     @cython.locals(
         d="const unsigned char *", size=Py_ssize_t, spot=Py_ssize_t, end=Py_ssize_t, trunk=bint,

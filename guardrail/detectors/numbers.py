@@ -49,12 +49,12 @@ class Numbers(National):
         if self.word[d[at - 1]]:
             return self.lettered(at)
         end = 0
-        if wanted[_MAC] and self.hexa[d[at + 1]]:
-            end = self.mac(at)
-        if not end and wanted[_CARD]:
+        if wanted[_CARD]:
             end = self.card(at, self.joined(at))
             if end:
-                end = self.accept(_CARD, at, end)
+                return self.accept(_CARD, at, end)
+        if wanted[_MAC] and self.hexa[d[at + 1]]:
+            end = self.mac(at)
         if end or self.joined(at):
             return end
         if wanted[_IPV4] and d[at - 1] != ord("."):
@@ -278,10 +278,10 @@ class Numbers(National):
         fourth = self.run(at + 15, 4)
         if not 1 <= fourth <= 4:
             return 0
-        end = self.card_ends(at, at + 15 + fourth)
-        if not end and fourth == 4 and d[at + 19] == sign and self.run(at + 20, 3) == 3:
+        end = 0
+        if fourth == 4 and d[at + 19] == sign and self.run(at + 20, 3) == 3:
             end = self.card_ends(at, at + 23)
-        return end
+        return end if end else self.card_ends(at, at + 15 + fourth)
 
     def card_spelled(self, at: int, sign: int) -> int:
         """Return where a card number ends whose digits stand one by one."""
@@ -399,24 +399,27 @@ class Numbers(National):
             spot += size
             end = spot
             groups += 1
-            spot = self.gap(spot)
+            spot = self.gap(spot, d[spot - size - 1] == ord("("))
         if total < 8 or not _is_country(self.n[0], self.n[1], self.n[2]):
             return 0
         return self.accept(_PHONE, at, end)
 
-    def gap(self, at: int) -> int:
-        """Return where the next group of a phone number begins, behind at most three signs."""
+    def gap(self, at: int, opened: bool) -> int:
+        """Return where the next group of a phone number may begin: behind one sign.
+
+        Arguments:
+            at: where the group before it ends.
+            opened: it stands in a bracket.
+        """
         d = self.d
-        end = at
-        while end - at < 3:
-            sign = d[end]
-            if sign == ord(" ") and end > at and d[end - 1] == ord(" "):
-                break
-            if sign != ord(" ") and sign != ord("-") and sign != ord("."):
-                if sign != ord("/") and sign != ord("(") and sign != ord(")"):
-                    break
-            end += 1
-        return end
+        if opened:
+            if d[at] != ord(")"):
+                return at
+            at += 1
+        sign = d[at]
+        if sign == ord(" ") or sign == ord("-") or sign == ord(".") or sign == ord("/"):
+            at += 1
+        return at + 1 if d[at] == ord("(") and not opened else at
 
     def bracket(self, at: int) -> int:
         """Judge the phone number whose area code stands in brackets at a place."""

@@ -55,7 +55,9 @@ class Scanner:
             formats.tails(),
             formats.ibans() if "iban" in wanted else {},
         )
-        self._patterns = [(kind, engine.pattern(kind)) for kind in PHRASES if kind in wanted]
+        self._patterns = [kind for kind in PHRASES if kind in wanted]
+        for kind in self._patterns:
+            engine.pattern(kind)  # compiled now, and not on the first text
         self._payloads = PayloadRuns() if "encoded" in wanted else None
         self._words = WordRuns(wanted & WORDS) if wanted & WORDS else None
         self._unseen = wanted & UNSEEN
@@ -95,9 +97,9 @@ class Scanner:
         found = [(NAMES[kind], start, end) for kind, start, end in self._spot(view.data)]
         if self._patterns:
             plain = bytes(view.data[PAD:-PAD])
-            for kind, pattern in self._patterns:
-                for match in pattern.finditer(plain):
-                    found.append((kind, match.start() + PAD, match.end() + PAD))
+            for kind in self._patterns:
+                for start, end in engine.matches(kind, plain):
+                    found.append((kind, start + PAD, end + PAD))
         if self._payloads is not None:
             found += [("encoded", *span) for span in self._find_payloads(self._payloads, view)]
         if self._words is not None and not view.is_ascii:

@@ -210,11 +210,11 @@ class Looked:
 class Look(Protocol):
     """Finds something in a plain view, from left to right, each thing after the last."""
 
-    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:
         """Look from a cursor on; before the floor all is cut."""
         ...
 
-    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:
         """Return where what is open ends, or -1."""
         ...
 
@@ -227,9 +227,9 @@ class SpotLook:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
 
-    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:
         """Look from a cursor on; before the floor all is cut."""
-        sheet = Spots(self._setup, view.data, final, False)  # noqa: FBT003
+        sheet = Spots(self._setup, view.data, final, False)
         if floor > PAD:
             sheet.close(floor)
         stop = sheet.size if final else sheet.hold(cursor)
@@ -237,9 +237,9 @@ class SpotLook:
         found = [(NAMES[kind], start, end) for kind, start, end in sheet.found]
         return Looked(found, at, sheet.begin(sheet.floor, at), sheet.closer, sheet.inner)
 
-    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:
         """Return where what is open ends, or -1."""
-        return Spots(self._setup, view.data, final, False).ending(closer, at)  # noqa: FBT003
+        return Spots(self._setup, view.data, final, False).ending(closer, at)
 
 
 class PhraseLook:
@@ -250,7 +250,7 @@ class PhraseLook:
     def __init__(self, kind: str) -> None:
         self._kind = kind
 
-    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002, FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002
         """Look from a cursor on; all before it is decided."""
         plain = bytes(view.data[PAD:-PAD])
         at = cursor - PAD
@@ -264,7 +264,7 @@ class PhraseLook:
         at = max(at, stop) + PAD
         return Looked(found, at, at)
 
-    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002, FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
         """Return -1: no phrase is open."""
         return -1
 
@@ -281,11 +281,12 @@ class RunLook:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
 
-    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:
         """Look from a cursor on; before the floor all is cut. A long run is passed over once."""
         chars, data, size = self._runs.chars, view.data, view.size
-        if cursor > floor and chars.match(data, cursor - 1, size):
-            cursor = chars.match(data, cursor - 1, size).end()
+        passed = chars.match(data, cursor - 1, size) if cursor > floor else None
+        if passed is not None:
+            cursor = passed.end()
         found: list[Spot] = []
         for start, end in self._runs.find(view, cursor, final):
             is_last = end == size and not final
@@ -299,7 +300,7 @@ class RunLook:
                     return Looked(found, size, size, closer=1, inner=end)
         return Looked(found, size, size)
 
-    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002, FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
         """Return where the run ends that is open, or -1."""
         match = self._runs.chars.match(view.data, at, view.size)
         end = at if match is None else match.end()
@@ -325,7 +326,7 @@ class Runs(Protocol):
     limit: int
     chars: re.Pattern[bytes]
 
-    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:  # noqa: FBT001
+    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the runs from a place on; where more may follow the last one as well."""
         ...
 
@@ -344,7 +345,7 @@ class WordRuns:
         self.chars = re.compile(rb"[\w\x80]+")
         self.limit = tricks.LIMIT_WORD
 
-    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:  # noqa: FBT001
+    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the words from a place on; none where no two letters make a trick."""
         if final and not tricks.has_pairs(view.text):
             return []
@@ -371,7 +372,7 @@ class PayloadRuns:
         self.chars = re.compile(rb"[A-Za-z0-9+/_=-]+")
         self.limit = payloads.LONG
 
-    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:  # noqa: FBT001
+    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the runs from a place on that are long enough, and the last one."""
         plain = bytes(view.data[:-PAD])
         found = [match.span() for match in payloads.run().finditer(plain, at)]

@@ -40,7 +40,8 @@ class Scanner:
     """
 
     __slots__ = (
-        "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "folding", "kinds", "setup"
+        "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "folding",
+        "kinds", "setup",
     )  # fmt: skip
 
     def __init__(self, kinds: Iterable[str]) -> None:
@@ -103,7 +104,7 @@ class Scanner:
         if self._payloads is not None:
             found += [("encoded", *span) for span in self._find_payloads(self._payloads, view)]
         if self._words is not None and not view.is_ascii:
-            for start, end in self._words.find(view, PAD, True):  # noqa: FBT003
+            for start, end in self._words.find(view, PAD, True):
                 head = min(end, start + tricks.LIMIT_WORD)
                 found += [(kind, start, end) for kind in self._words.all(view, start, head)]
         return found
@@ -111,13 +112,13 @@ class Scanner:
     def _spot(self, data: bytearray) -> list[tuple[int, int, int]]:
         if not self._spots:
             return []
-        sheet = Spots(self.setup, data, True, True)  # noqa: FBT003
+        sheet = Spots(self.setup, data, True, True)
         sheet.scan(PAD, sheet.size)
         return sheet.found
 
     def _find_payloads(self, runs: PayloadRuns, view: View) -> list[tuple[int, int]]:
         return [
             (start, end)
-            for start, end in runs.find(view, PAD, True)  # noqa: FBT003
+            for start, end in runs.find(view, PAD, True)
             if runs.judge(view, start, min(end, start + payloads.LONG))
         ]

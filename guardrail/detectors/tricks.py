@@ -1,3 +1,4 @@
+# ruff: noqa: RUF003 (look-alikes are what this is about)
 """Tricks of writing, in the text as it came: what nobody sees, and letters that pose as others.
 
 Owns the judgement of single characters (`invisible`) and of words (`judge`). ASCII has neither,

@@ -26,7 +26,6 @@ from stdnum.it import codicefiscale
 from stdnum.nl import bsn
 from stdnum.no import fodselsnummer
 from stdnum.pl import pesel
-from stdnum.se import personnummer
 from stdnum.tr import tckimlik
 
 ALNUM = string.ascii_letters + string.digits
@@ -165,7 +164,7 @@ def _cf(rnd):
 
 
 def _idnr(rnd):
-    number = until(rnd, lambda r: _idnr_once(r), idnr)
+    number = until(rnd, _idnr_once, idnr)
     return number if rnd.random() < 0.6 else idnr.format(number)
 
 
@@ -186,7 +185,8 @@ def _tc(rnd):
 
 def _no(rnd):
     def once(r):
-        body = f"{r.randint(1, 28):02}{r.randint(1, 12):02}{r.randint(40, 99):02}{r.randint(0, 499):03}"
+        body = f"{r.randint(1, 28):02}{r.randint(1, 12):02}{r.randint(40, 99):02}"
+        body += f"{r.randint(0, 499):03}"
         first = fodselsnummer.calc_check_digit1(body)
         return body + first + fodselsnummer.calc_check_digit2(body + first)
 
@@ -343,8 +343,11 @@ def api_key(rnd):
     if rnd.random() < 0.05:
         return f"{digits(rnd, 9)}:{some(rnd, ALNUM, 35)}"
     prefix, chars, size = rnd.choice(list(KEYS.values()))
-    return prefix + some(rnd, chars, size - 1) + rnd.choice(chars.replace("-", "")) + (
-        "==" if prefix == "AccountKey=" else ""
+    return (
+        prefix
+        + some(rnd, chars, size - 1)
+        + rnd.choice(chars.replace("-", ""))
+        + ("==" if prefix == "AccountKey=" else "")
     )
 
 
@@ -380,7 +383,23 @@ DISTRACTORS = (
     lambda r: f"{r.randint(1, 9)} + {r.randint(1, 9)} = {r.randint(10, 18)}",
     lambda r: "https://example.org/a/b?c=" + digits(r, 5),
 )
-WORDS = "the model answered that a reading was within range and nobody asked again about it".split()
+WORDS = [
+    "the",
+    "model",
+    "answered",
+    "that",
+    "a",
+    "reading",
+    "was",
+    "within",
+    "range",
+    "and",
+    "nobody",
+    "asked",
+    "again",
+    "about",
+    "it",
+]
 
 
 def padding(rnd):
@@ -394,7 +413,9 @@ def padding(rnd):
 def sentence(rnd, value):
     """Return a sentence around a value, and where the value stands in it."""
     before, after = padding(rnd), padding(rnd)
-    opening, closing = rnd.choice((("", ""), ("(", ")"), ('"', '"'), ("", "."), ("", ","), ("", ";")))
+    opening, closing = rnd.choice(
+        (("", ""), ("(", ")"), ('"', '"'), ("", "."), ("", ","), ("", ";"))
+    )
     head = f"{before}: {opening}"
     return f"{head}{value}{closing} {after}", len(head)
 
@@ -426,4 +447,4 @@ def spoil(rnd, kind, value):
 
 
 def rnd_of(seed):
-    return random.Random(seed)
+    return random.Random(seed)  # noqa: S311 (texts, no secrets)

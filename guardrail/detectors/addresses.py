@@ -27,38 +27,44 @@ _FILES: Final = frozenset(
 )
 
 
+#: How a top-level domain begins that stands for one in another script (RFC 5890).
+_ACE: Final = (b"xn--", b"XN--")
+
+
 class Addresses(Sheet):
     """A sheet with the rules for addresses."""
 
     __slots__ = ()
 
-    def email(self, at: int) -> int:
+    def _email(self, at: int) -> int:
         """Judge the address around an ``@`` (RFC 5321 without quoted local parts)."""
-        d = self.d
+        d = self._d
         start = at
-        while at - start < _LIMIT_LOCAL and self.local[d[start - 1]]:
+        while at - start < _LIMIT_LOCAL and self._local[d[start - 1]]:
             start -= 1
         # where it is too long, what may be one begins at a word
-        while start < at and (self.word[d[start - 1]] or not self.word[d[start]]):
+        while start < at and (
+            self._word[d[start - 1]] or not self._word[d[start]] or self._joined(start)
+        ):
             start += 1
         if start == at:
             return 0
-        end = self.domain(at + 1)
-        return self.accept(_EMAIL, start, end) if end else 0
+        end = self._domain(at + 1)
+        return self._accept(_EMAIL, start, end) if end else 0
 
-    def domain(self, at: int) -> int:
+    def _domain(self, at: int) -> int:
         """Return the end of the longest domain at a place that has a top-level one, or 0."""
-        d = self.d
+        d = self._d
         end = 0
         label = spot = at
         while spot - at < _LIMIT_DOMAIN:
-            if self.alnum[d[spot]] or d[spot] == ord("-"):
+            if self._alnum[d[spot]] or d[spot] == ord("-"):
                 spot += 1
                 continue
             if spot == label:
                 break
             if label > at:
-                top = self.top_level(label, spot)
+                top = self._top_level(label, spot)
                 if top:
                     end = top
             if d[spot] != ord("."):
@@ -67,49 +73,48 @@ class Addresses(Sheet):
             label = spot
         return end
 
-    def top_level(self, label: int, stop: int) -> int:
+    def _top_level(self, label: int, stop: int) -> int:
         """Return where a label ends as a top-level domain, or 0."""
-        d = self.d
+        d = self._d
         end = label
-        while end < stop and self.alnum[d[end]] and not self.digit[d[end]]:
+        while end < stop and self._alnum[d[end]] and not self._digit[d[end]]:
             end += 1
-        if end == label + 2 and stop > label + 4 and d[end] == d[end + 1] == ord("-"):
-            if self.data[label:end].lower() == b"xn":  # RFC 5890
-                return stop
-        if end - label < 2 or end - label > 24 or self.digit[d[end]] or d[end] == ord("_"):
+        if end == label + 2 and stop > label + 4 and bytes(self.data[label : label + 4]) in _ACE:
+            return stop
+        if end - label < 2 or end - label > 24 or self._digit[d[end]] or d[end] == ord("_"):
             return 0
         return 0 if bytes(self.data[label:end]).lower() in _FILES else end
 
-    def ipv6(self, at: int) -> int:
+    def _ipv6(self, at: int) -> int:  # noqa: PLR0912 (one grammar, read once)
         """Judge the address whose first colon stands at a place (RFC 4291, section 2.2)."""
-        d = self.d
+        d = self._d
         start = at
-        while at - start <= 4 and self.hexa[d[start - 1]]:
+        while at - start <= 4 and self._hexa[d[start - 1]]:
             start -= 1
-        if at - start > 4 or self.word[d[start - 1]] or self.joined(start):
+        if at - start > 4 or self._word[d[start - 1]] or self._joined(start):
             return 0
-        if d[start - 1] == ord(":") and self.is_group(start - 1, 4):
+        if d[start - 1] == ord(":") and self._is_group(start - 1, 4):
             return 0
         spot, groups, gap, digits = start, 0, False, False
         if start == at:
-            if d[at + 1] != ord(":") or not self.apart(d[at - 1]):
+            if d[at + 1] != ord(":") or not self._apart(d[at - 1]):
                 return 0
             gap = True
             spot += 2
         while True:
             first = spot
-            while spot - first <= 4 and self.hexa[d[spot]]:
-                if self.digit[d[spot]]:
+            while spot - first <= 4 and self._hexa[d[spot]]:
+                if self._digit[d[spot]]:
                     digits = True
                 spot += 1
             if spot == first:
                 break
-            if spot - first > 4 or self.word[d[spot]]:
+            if spot - first > 4 or self._word[d[spot]]:
                 # no group: the address may end before it, but not with two colons
                 spot = first if d[first - 2] == ord(":") else first - 1
                 break
-            if d[spot] == ord(".") and self.digit[d[spot + 1]]:
-                end = self.quad(first)
+            if d[spot] == ord(".") and self._digit[d[spot + 1]]:
+                end = self._quad(first)
                 if end:
                     groups += 2
                     spot = end
@@ -122,54 +127,52 @@ class Addresses(Sheet):
                     return 0
                 gap = True
                 spot += 2
-            elif self.hexa[d[spot + 1]]:
+            elif self._hexa[d[spot + 1]]:
                 spot += 1
             else:
                 break
         if groups > 7 if gap else groups != 8:
             return 0
-        if self.word[d[spot]] or groups == 0 or not (digits or groups > 2):
+        if self._word[d[spot]] or groups == 0 or not (digits or groups > 2):
             return 0
-        if d[spot - 1] == ord(":") and not self.apart(d[spot]):
+        if d[spot - 1] == ord(":") and not self._apart(d[spot]):
             return 0
-        return self.accept(_IPV6, start, self.zone(spot))
+        return self._accept(_IPV6, start, self._zone(spot))
 
-    def apart(self, char: int) -> bool:
+    def _apart(self, char: int) -> bool:
         """Tell whether a colon of an address may stand beside a character.
 
         Nothing may that can stand where something was cut: it would be another sign before.
         """
-        return not (
-            self.word[char] or char == ord(":") or char == ord("[") or char == ord("]")
-            or char == 1 or char > 127
-        )  # fmt: skip
+        beside = char in (ord(":"), ord("["), ord("]"), 1)
+        return not (beside or self._word[char] or char > 127)
 
-    def is_group(self, at: int, most: int) -> bool:
+    def _is_group(self, at: int, most: int) -> bool:
         """Tell whether another group of an address, or no group, goes before a colon or dash."""
-        d = self.d
+        d = self._d
         start = at
-        while at - start <= most and self.hexa[d[start - 1]]:
+        while at - start <= most and self._hexa[d[start - 1]]:
             start -= 1
         if start == at:
             return d[at - 1] == d[at]
-        return at - start <= most and not self.word[d[start - 1]]
+        return at - start <= most and not self._word[d[start - 1]]
 
-    def zone(self, at: int) -> int:
+    def _zone(self, at: int) -> int:
         """Return the end of the zone at a place, such as ``%eth0`` (RFC 4007); else the place."""
-        d = self.d
-        if d[at] != ord("%") or not self.alnum[d[at + 1]]:
+        d = self._d
+        if d[at] != ord("%") or not self._alnum[d[at + 1]]:
             return at
         end = at + 1
-        while end - at <= 16 and self.token[d[end]]:
+        while end - at <= 16 and self._token[d[end]]:
             end += 1
-        return at if self.word[d[end]] else end
+        return at if self._word[d[end]] else end
 
-    def quad(self, at: int) -> int:
+    def _quad(self, at: int) -> int:
         """Return the end of the IPv4 address at a place, or 0."""
-        d = self.d
+        d = self._d
         spot = at
         for number in range(4):
-            size = self.run(spot, 3)
+            size = self._run(spot, 3)
             if size == 0 or size > 3:
                 return 0
             value = 0
@@ -182,27 +185,27 @@ class Addresses(Sheet):
                 if d[spot] != ord("."):
                     return 0
                 spot += 1
-        if self.word[d[spot]] or (d[spot] == ord(".") and self.blocks(spot + 1)):
+        if self._word[d[spot]] or (d[spot] == ord(".") and self._blocks(spot + 1)):
             return 0
         return spot
 
-    def mac(self, at: int) -> int:
+    def _mac(self, at: int) -> int:
         """Judge the hardware address (EUI-48 or EUI-64) whose first group starts at a place."""
-        d = self.d
-        if self.word[d[at - 1]] or self.joined(at):
+        d = self._d
+        if self._word[d[at - 1]] or self._joined(at):
             return 0
-        sign = d[at + 2] if self.hexa[d[at]] and self.hexa[d[at + 1]] else 0
+        sign = d[at + 2] if self._hexa[d[at]] and self._hexa[d[at + 1]] else 0
         width, least, most = 2, 6, 8
         if sign != ord(":") and sign != ord("-"):
             width, least, most, sign = 4, 3, 4, ord(".")
-        if d[at - 1] == sign and self.is_group(at - 1, width):
+        if d[at - 1] == sign and self._is_group(at - 1, width):
             return 0
         spot, groups = at, 0
         while groups < most:
             size = 0
-            while size < width and self.hexa[d[spot + size]]:
+            while size < width and self._hexa[d[spot + size]]:
                 size += 1
-            if size < width or self.word[d[spot + width]]:
+            if size < width or self._word[d[spot + width]]:
                 break
             groups += 1
             spot += width
@@ -212,53 +215,49 @@ class Addresses(Sheet):
             spot += 1
         if groups < least:
             return 0
-        return self.accept(_MAC, at, at + groups * (width + 1) - 1)
+        return self._accept(_MAC, at, at + groups * (width + 1) - 1)
 
-    def joined(self, at: int) -> bool:
+    def _joined(self, at: int) -> bool:
         """Tell whether a dash or a point joins the digits at a place to a chain before it."""
-        sign = self.d[at - 1]
-        return (sign == ord("-") or sign == ord(".")) and self.linked(at)
+        sign = self._d[at - 1]
+        return (sign == ord("-") or sign == ord(".")) and self._linked(at)
 
-    def linked(self, at: int) -> bool:
+    def _linked(self, at: int) -> bool:
         """Tell whether a sign links the digits at a place to a chain before it.
 
         Of a chain that goes on from a letter or from what is in a payload, nothing is told: it
         may be cut as that.
         """
-        d = self.d
-        if not self.digit[d[at]] or not self.digit[d[at - 2]]:
+        d = self._d
+        if not self._digit[d[at]] or not self._digit[d[at - 2]]:
             return False
         spot = at - 2
         while at - spot <= _LIMIT_CHAIN:
             char = d[spot]
-            if not self.digit[char] and not (
-                (char == ord("-") or char == ord(".") or char == ord(" "))
-                and self.digit[d[spot - 1]]
+            if not self._digit[char] and not (
+                self._sign[char] and char != ord("/") and self._digit[d[spot - 1]]
             ):
-                return not (
-                    self.word[char] or char == 0x80 or char == ord("-") or char == ord("+")
-                    or char == ord("/") or char == ord("=")
-                )  # fmt: skip
+                return not (self._glue[char] or char == ord("-"))
             spot -= 1
         return False
 
-    def blocks(self, at: int) -> bool:
+    def _blocks(self, at: int) -> bool:
         """Tell whether what a sign joins at a place forbids that a number ends before it."""
-        return self.joined(at)
+        return self._joined(at)
 
-    def iban(self, at: int) -> int:
+    def _iban(self, at: int) -> int:  # noqa: PLR0912 (one pass over the number)
         """Judge the account number whose check digits start at a place (ISO 13616)."""
-        d = self.d
+        d = self._d
         start = at - 2
         bban = self.setup.ibans.get(bytes(self.data[start:at]).upper())
-        if bban is None or not self.digit[d[at + 1]]:
+        if bban is None or not self._digit[d[at + 1]]:
             return 0
         size = len(bban) + 4
         spot, place, sign, low = start, 0, 0, False
         rest, head = 0, 0
         while place < size:
             char = d[spot]
-            if place > 0 and place % 4 == 0 and (char == ord(" ") or char == ord("-")):
+            if place > 0 and place % 4 == 0 and char in (ord(" "), ord("-")):
                 if place > 4 and char != sign:
                     return 0
                 sign = char
@@ -266,9 +265,9 @@ class Addresses(Sheet):
                 char = d[spot]
             elif place > 4 and place % 4 == 0 and sign:
                 return 0
-            if not self.alnum[char]:
+            if not self._alnum[char]:
                 return 0
-            if place > 3 and not self.digit[char]:
+            if place > 3 and not self._digit[char]:
                 if bban[place - 4] == ord("n"):
                     return 0
             elif place > 3 and bban[place - 4] == ord("a"):
@@ -282,10 +281,10 @@ class Addresses(Sheet):
                 rest = _remainder(rest, char)
             spot += 1
             place += 1
-        if self.word[d[spot]] or (sign and low):
+        if self._word[d[spot]] or (sign and low):
             return 0
         # the country and the check digits go last: two letters are four digits, so six in all
-        return self.accept(_IBAN, start, spot) if (rest * 1000000 + head) % 97 == 1 else 0
+        return self._accept(_IBAN, start, spot) if (rest * 1000000 + head) % 97 == 1 else 0
 
 
 def _remainder(value: int, char: int) -> int:

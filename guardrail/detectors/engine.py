@@ -7,6 +7,7 @@ none can begin any more. Refuses `re`: its time on a hostile text has no bound.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
@@ -47,7 +48,6 @@ _OVERRIDES: Final = (
     rf"ethical|moral|content|safety)",
     rf"(?:your|the){_S}(?:new|real|true|actual|updated){_S}(?:instructions?|task|rules|orders|"
     rf"objective|system{_S}prompt){_S}(?:is|are|follow|now)",
-    rf"(?:new|updated|real){_S}(?:system{_S})?(?:instructions|directive|prompt)\s{{0,2}}:",
     # German
     rf"(?:ignorier(?:e|en{_S}sie)?|vergi(?:ss|sst)|vergessen{_S}sie|missachte(?:n{_S}sie)?|"
     rf"uebergehe|ubergehe|umgehe){_S}{_GAP}"
@@ -78,6 +78,11 @@ _OVERRIDES: Final = (
     rf"(?:istruzioni|regole|direttive|instrucoes|regras|ordens)",
 )
 
+#: One that its colon ends.
+_ANNOUNCED: Final = (
+    rf"(?:new|updated|real){_S}(?:system{_S})?(?:instructions|directive|prompt)\s{{0,2}}:"
+)
+
 _ROLES: Final = (
     r"<\|[ \t]{0,2}(?:im_start|im_end|system|user|assistant|endoftext|end_of_text|begin_of_text|"
     r"eot_id|start_header_id|end_header_id|eom_id|fim_prefix|fim_suffix|channel|message|return|"
@@ -86,12 +91,12 @@ _ROLES: Final = (
     r"<</?SYS>>",
     r"<(?:start|end)_of_turn>",
     r"</?(?:system|assistant|developer)(?:[ _-](?:prompt|message|instructions?))?>",
-    r"(?m:^)[ \t>*-]{0,4}#{1,6}[ \t]{0,2}(?:system|assistant|human|user|instructions?|response|developer)"
-    r"(?:[ \t](?:prompt|message|instructions?|note|override))?[ \t]{0,2}:",
+    r"(?m:^)[ \t>*-]{0,4}#{1,6}[ \t]{0,2}(?:system|assistant|human|user|instructions?|"
+    r"response|developer)(?:[ \t](?:prompt|message|instructions?|note|override))?[ \t]{0,2}:",
     r"(?m:^)[ \t>*\[(-]{0,4}(?:system|assistant|developer|human)"
     r"(?:[ \t](?:prompt|message|instructions?|note|override))?[\])*]{0,2}[ \t]{0,2}:",
-    r"(?m:^)-{2,8}[ \t]?(?:begin|end|start)(?:[ \t]of)?[ \t](?:new[ \t])?(?:system|admin|developer)?[ \t]?"
-    r"(?:prompt|instructions?|message)[ \t]?-{2,8}",
+    r"(?m:^)-{2,8}[ \t]?(?:begin|end|start)(?:[ \t]of)?[ \t](?:new[ \t])?(?:system|admin|"
+    r"developer)?[ \t]?(?:prompt|instructions?|message)[ \t]?-{2,8}",
 )
 
 _STYLES: Final = (
@@ -105,7 +110,7 @@ _STYLES: Final = (
 @cache
 def override() -> Any:
     """Return the compiled phrases that ask to forget instructions; for bytes."""
-    return compiled(rf"\b(?:{'|'.join(_OVERRIDES)})\b")
+    return compiled(rf"\b_{{0,2}}(?:(?:{'|'.join(_OVERRIDES)})_{{0,2}}\b|{_ANNOUNCED})")
 
 
 @cache
@@ -116,9 +121,24 @@ def pattern(kind: str) -> Any:
     return compiled("|".join(_ROLES if kind == "role_marker" else _STYLES))
 
 
+def matches(kind: str, plain: bytes, begin: int = 0) -> Iterator[tuple[int, int]]:
+    """Give where a kind's pattern matches in a plain view, from left to right.
+
+    A colon with another one behind it ends no mark: it is of an address, or of code.
+    """
+    search = pattern(kind).search
+    while (match := search(plain, begin)) is not None:
+        start, end = match.span()
+        if plain[end - 1 : end + 1] == b"::":
+            begin = start + 1
+        else:
+            yield start, end
+            begin = end
+
+
 def compiled(pattern: str) -> Any:
     """Return a pattern compiled for bytes, of which each is a character."""
-    import re2
+    import re2  # type: ignore[import-untyped]
 
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1

@@ -47,8 +47,8 @@ KEYS: Final = (
         for mode in ("live", "test")
     ),
     Format("whsec_", _ALNUM + "+/=", 24),
-    Format("AIza", _TOKEN, 35, True, 2),
-    Format("GOCSPX-", _TOKEN, 28, True),
+    Format("AIza", _TOKEN, 35, False, 2),
+    Format("GOCSPX-", _TOKEN, 28),
     Format("ya29.", _TOKEN, 30),
     Format("sk-", _ALNUM, 32),
     *(Format(f"sk-{kind}-", _TOKEN, 24) for kind in ("proj", "svcacct", "admin", "ant", "or")),

@@ -10,7 +10,7 @@ Refuses to let a character of a finding leave. What is held back is bounded.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from guardrail.detectors import engine, payloads, tricks
 from guardrail.detectors.folding import LIMIT_DROPPED, PAD, Folding, extends, fold_char, prepends
@@ -46,12 +46,15 @@ class View:
         lead: how many characters before it were dropped in a row.
     """
 
-    __slots__ = ("_places", "data", "text")
+    __slots__ = ("_folding", "_lead", "_places", "data", "is_ascii", "text")
 
     def __init__(self, folding: Folding, text: str, lead: int = 0) -> None:
         self.text = text
+        self.is_ascii = text.isascii()
         self.data = folding.fold(text, lead)
-        self._places = None if text.isascii() else folding.offsets(text, lead)
+        self._folding = folding
+        self._lead = lead
+        self._places: list[int] | None = None
 
     @property
     def size(self) -> int:
@@ -60,10 +63,16 @@ class View:
 
     def place(self, at: int) -> int:
         """Return where in the text a byte of the plain view stands."""
-        return at - PAD if self._places is None else self._places[at - PAD]
+        if self.is_ascii:
+            return at - PAD
+        if self._places is None:
+            self._places = self._folding.offsets(self.text, self._lead)
+        return self._places[at - PAD]
 
     def start(self, at: int, least: int = 0) -> int:
         """Return where in the text the cluster begins that a byte is of."""
+        if self.is_ascii:
+            return at - PAD
         place = self.place(at)
         if at > PAD:
             least = max(least, self.place(at - 1) + 1)
@@ -73,6 +82,8 @@ class View:
 
     def end(self, at: int) -> int:
         """Return where in the text the cluster ends that the byte before a place is of."""
+        if self.is_ascii:
+            return at - PAD
         place, stop = self.place(at - 1) + 1, self.place(at)
         while place < stop and extends(self.text[place]):
             place += 1
@@ -199,11 +210,11 @@ class Looked:
 class Look(Protocol):
     """Finds something in a plain view, from left to right, each thing after the last."""
 
-    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:
         """Look from a cursor on; before the floor all is cut."""
         ...
 
-    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:
         """Return where what is open ends, or -1."""
         ...
 
@@ -216,9 +227,9 @@ class SpotLook:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
 
-    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:
         """Look from a cursor on; before the floor all is cut."""
-        sheet = Spots(self._setup, view.data, final, False)  # noqa: FBT003
+        sheet = Spots(self._setup, view.data, final, False)
         if floor > PAD:
             sheet.close(floor)
         stop = sheet.size if final else sheet.hold(cursor)
@@ -226,33 +237,34 @@ class SpotLook:
         found = [(NAMES[kind], start, end) for kind, start, end in sheet.found]
         return Looked(found, at, sheet.begin(sheet.floor, at), sheet.closer, sheet.inner)
 
-    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:
         """Return where what is open ends, or -1."""
-        return Spots(self._setup, view.data, final, False).ending(closer, at)  # noqa: FBT003
+        return Spots(self._setup, view.data, final, False).ending(closer, at)
 
 
 class PhraseLook:
     """Looks for one pattern of `engine`."""
 
-    __slots__ = ("_kind", "_search")
+    __slots__ = ("_kind",)
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._search: Any = engine.pattern(kind).search
 
-    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002, FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002
         """Look from a cursor on; all before it is decided."""
         plain = bytes(view.data[PAD:-PAD])
         at = cursor - PAD
         stop = len(plain) if final else max(at, len(plain) - engine.LIMIT_MATCH - 2)
         found: list[Spot] = []
-        while (match := self._search(plain, at)) is not None and (match.start() < stop or final):
-            at = match.end()
-            found.append((self._kind, match.start() + PAD, at + PAD))
+        for start, end in engine.matches(self._kind, plain, at):
+            if start >= stop:
+                break
+            found.append((self._kind, start + PAD, end + PAD))
+            at = end
         at = max(at, stop) + PAD
         return Looked(found, at, at)
 
-    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002, FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
         """Return -1: no phrase is open."""
         return -1
 
@@ -269,11 +281,12 @@ class RunLook:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
 
-    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: FBT001
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:
         """Look from a cursor on; before the floor all is cut. A long run is passed over once."""
         chars, data, size = self._runs.chars, view.data, view.size
-        if cursor > floor and chars.match(data, cursor - 1, size):
-            cursor = chars.match(data, cursor - 1, size).end()
+        passed = chars.match(data, cursor - 1, size) if cursor > floor else None
+        if passed is not None:
+            cursor = passed.end()
         found: list[Spot] = []
         for start, end in self._runs.find(view, cursor, final):
             is_last = end == size and not final
@@ -287,7 +300,7 @@ class RunLook:
                     return Looked(found, size, size, closer=1, inner=end)
         return Looked(found, size, size)
 
-    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002, FBT001
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
         """Return where the run ends that is open, or -1."""
         match = self._runs.chars.match(view.data, at, view.size)
         end = at if match is None else match.end()
@@ -313,7 +326,7 @@ class Runs(Protocol):
     limit: int
     chars: re.Pattern[bytes]
 
-    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:  # noqa: FBT001
+    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the runs from a place on; where more may follow the last one as well."""
         ...
 
@@ -332,7 +345,7 @@ class WordRuns:
         self.chars = re.compile(rb"[\w\x80]+")
         self.limit = tricks.LIMIT_WORD
 
-    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:  # noqa: FBT001
+    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the words from a place on; none where no two letters make a trick."""
         if final and not tricks.has_pairs(view.text):
             return []
@@ -359,7 +372,7 @@ class PayloadRuns:
         self.chars = re.compile(rb"[A-Za-z0-9+/_=-]+")
         self.limit = payloads.LONG
 
-    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:  # noqa: FBT001
+    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the runs from a place on that are long enough, and the last one."""
         plain = bytes(view.data[:-PAD])
         found = [match.span() for match in payloads.run().finditer(plain, at)]

@@ -9,72 +9,72 @@ cdef Py_ssize_t _LIMIT_NAME
 
 
 cdef class National(Tokens):
-    cdef bytearray store
-    cdef bytearray sizes
-    cdef bytearray signs
-    cdef unsigned char *n
-    cdef unsigned char *lens
-    cdef int numbers
+    cdef bytearray _store
+    cdef bytearray _sizes
+    cdef bytearray _signs
+    cdef unsigned char *_n
+    cdef unsigned char *_lens
+    cdef int _numbers
 
     cdef _lay_numbers(self)
 
     @cython.locals(first=Py_ssize_t, before=bytes, name=bytes)
-    cdef bint named(self, Py_ssize_t at, tuple names) except -1
+    cdef bint _named(self, Py_ssize_t at, tuple names) except -1
 
-    cdef bint is_date(self, int day, int month) noexcept
-    cdef int pair(self, int at) noexcept
+    cdef bint _is_date(self, int day, int month) noexcept
+    cdef int _pair(self, int at) noexcept
 
     @cython.locals(total=int, digit=int, place=int)
-    cdef bint luhn(self, int first, int count) noexcept
+    cdef bint _luhn(self, int first, int count) noexcept
 
     @cython.locals(n="unsigned char *")
-    cdef bint run_of_11(self, Py_ssize_t at) except -1
+    cdef bint _run_of_11(self, Py_ssize_t at) except -1
 
     @cython.locals(
         n="unsigned char *", twice=int, thrice=int, digit=int, count=int, place=int, check=int
     )
-    cdef bint is_idnr(self) noexcept
+    cdef bint _is_idnr(self) noexcept
 
     @cython.locals(n="unsigned char *", odd=int, even=int)
-    cdef bint is_tckimlik(self) noexcept
+    cdef bint _is_tckimlik(self) noexcept
 
     @cython.locals(n="unsigned char *", day=int, one=int, two=int)
-    cdef bint is_fodselsnummer(self) noexcept
+    cdef bint _is_fodselsnummer(self) noexcept
 
     @cython.locals(n="unsigned char *", total=int)
-    cdef bint is_pesel(self) noexcept
+    cdef bint _is_pesel(self) noexcept
 
     @cython.locals(n="unsigned char *", one=int, two=int, alike=bint, place=int)
-    cdef bint is_cpf(self) noexcept
+    cdef bint _is_cpf(self) noexcept
 
     @cython.locals(n="unsigned char *", total=int, some=int, place=int)
-    cdef bint is_bsn(self) noexcept
+    cdef bint _is_bsn(self) noexcept
 
     @cython.locals(n="unsigned char *", check=int, mirrors=bint, place=int)
-    cdef bint is_aadhaar(self) except -1
+    cdef bint _is_aadhaar(self) except -1
 
     @cython.locals(n="unsigned char *", month=int, rest=int, place=int)
-    cdef bint is_nir(self) noexcept
+    cdef bint _is_nir(self) noexcept
 
     @cython.locals(rest=int, place=int, check=int)
-    cdef bint is_nn(self) noexcept
+    cdef bint _is_nn(self) noexcept
 
     @cython.locals(n="unsigned char *", total=int, place=int)
-    cdef bint is_ahv(self) noexcept
+    cdef bint _is_ahv(self) noexcept
 
     @cython.locals(day=int)
-    cdef bint is_personnummer(self, int first) noexcept
+    cdef bint _is_personnummer(self, int first) noexcept
 
     @cython.locals(n="unsigned char *", total=int, place=int)
-    cdef bint ric(self, int last) except -1
+    cdef bint _ric(self, int last) except -1
 
     @cython.locals(
         d="const unsigned char *", value=long, place=Py_ssize_t, start=Py_ssize_t,
         end=Py_ssize_t, first=int, last=int,
     )
-    cdef Py_ssize_t with_letter(self, Py_ssize_t at, Py_ssize_t size) except -1
+    cdef Py_ssize_t _with_letter(self, Py_ssize_t at, Py_ssize_t size) except -1
 
     @cython.locals(
         d="const unsigned char *", start=Py_ssize_t, total=int, place=int, char=int, value=int
     )
-    cdef Py_ssize_t codice(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _codice(self, Py_ssize_t at) except -1

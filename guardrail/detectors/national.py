@@ -43,35 +43,35 @@ class National(Tokens):
     The digits of the number that is judged stand in ``n``, each as its value.
     """
 
-    __slots__ = ("lens", "n", "numbers", "signs", "sizes", "store")
+    __slots__ = ("_lens", "_n", "_numbers", "_signs", "_sizes", "_store")
 
     def _lay_numbers(self) -> None:
-        self.store = bytearray(40)
-        self.sizes = bytearray(24)
-        self.signs = bytearray(24)
-        self.n = self.store
-        self.lens = self.sizes
-        self.numbers = 0
+        self._store = bytearray(40)
+        self._sizes = bytearray(24)
+        self._signs = bytearray(24)
+        self._n = self._store
+        self._lens = self._sizes
+        self._numbers = 0
 
-    def named(self, at: int, names: tuple[bytes, ...]) -> bool:
+    def _named(self, at: int, names: tuple[bytes, ...]) -> bool:
         """Tell whether one of some names stands just before a place."""
         first = max(self.floor, at - _LIMIT_NAME)
         before = bytes(self.data[first:at]).lower()
         return any(name in before for name in names)
 
-    def is_date(self, day: int, month: int) -> bool:
+    def _is_date(self, day: int, month: int) -> bool:
         """Tell whether a day and a month can be ones of a date."""
         return 1 <= day <= 31 and 1 <= month <= 12
 
-    def pair(self, at: int) -> int:
+    def _pair(self, at: int) -> int:
         """Return the number that two digits make."""
-        return self.n[at] * 10 + self.n[at + 1]
+        return self._n[at] * 10 + self._n[at + 1]
 
-    def luhn(self, first: int, count: int) -> bool:
+    def _luhn(self, first: int, count: int) -> bool:
         """Tell whether digits pass the Luhn check (ISO/IEC 7812-1)."""
         total = 0
         for place in range(count):
-            digit = self.n[first + count - 1 - place]
+            digit = self._n[first + count - 1 - place]
             if place & 1:
                 digit *= 2
                 if digit > 9:
@@ -79,18 +79,18 @@ class National(Tokens):
             total += digit
         return total % 10 == 0
 
-    def run_of_11(self, at: int) -> bool:
+    def _run_of_11(self, at: int) -> bool:
         """Judge eleven digits: Germany, Turkey, Norway; when named, Poland and Brazil."""
-        n = self.n
-        if self.is_idnr() or self.is_tckimlik() or self.is_fodselsnummer():
+        n = self._n
+        if self._is_idnr() or self._is_tckimlik() or self._is_fodselsnummer():
             return True
-        if self.is_pesel() and self.named(at, (b"pesel",)):
+        if self._is_pesel() and self._named(at, (b"pesel",)):
             return True
-        return n[0] >= 0 and self.is_cpf() and self.named(at, (b"cpf",))
+        return n[0] >= 0 and self._is_cpf() and self._named(at, (b"cpf",))
 
-    def is_idnr(self) -> bool:
+    def _is_idnr(self) -> bool:
         """Judge a tax number of Germany (ISO 7064 mod 11, 10; one digit twice or thrice)."""
-        n = self.n
+        n = self._n
         if n[0] == 0:
             return False
         twice, thrice = 0, 0
@@ -113,20 +113,20 @@ class National(Tokens):
             check = (check if check else 10) * 2 % 11
         return n[10] == (11 - check) % 10
 
-    def is_tckimlik(self) -> bool:
+    def _is_tckimlik(self) -> bool:
         """Judge an identity number of Turkey."""
-        n = self.n
+        n = self._n
         odd = n[0] + n[2] + n[4] + n[6] + n[8]
         even = n[1] + n[3] + n[5] + n[7]
         if n[0] == 0 or (70 + 7 * odd - even) % 10 != n[9]:
             return False
         return (odd + even + n[9]) % 10 == n[10]
 
-    def is_fodselsnummer(self) -> bool:
+    def _is_fodselsnummer(self) -> bool:
         """Judge a birth number of Norway; D-numbers have 40 added to the day."""
-        n = self.n
-        day = self.pair(0)
-        if not self.is_date(day - 40 if day > 40 else day, self.pair(2)):
+        n = self._n
+        day = self._pair(0)
+        if not self._is_date(day - 40 if day > 40 else day, self._pair(2)):
             return False
         one = 3 * n[0] + 7 * n[1] + 6 * n[2] + n[3] + 8 * n[4] + 9 * n[5] + 4 * n[6]
         one = (11 - (one + 5 * n[7] + 2 * n[8]) % 11) % 11
@@ -134,16 +134,16 @@ class National(Tokens):
         two = (11 - (two + 4 * n[7] + 3 * n[8] + 2 * n[9]) % 11) % 11
         return one == n[9] and two == n[10]
 
-    def is_pesel(self) -> bool:
+    def _is_pesel(self) -> bool:
         """Judge a PESEL of Poland; the century is added to the month."""
-        n = self.n
+        n = self._n
         total = n[0] + 3 * n[1] + 7 * n[2] + 9 * n[3] + n[4] + 3 * n[5] + 7 * n[6] + 9 * n[7]
         total += n[8] + 3 * n[9] + n[10]
-        return total % 10 == 0 and self.is_date(self.pair(4), self.pair(2) % 20)
+        return total % 10 == 0 and self._is_date(self._pair(4), self._pair(2) % 20)
 
-    def is_cpf(self) -> bool:
+    def _is_cpf(self) -> bool:
         """Judge a CPF of Brazil."""
-        n = self.n
+        n = self._n
         one, two, alike = 0, 0, True
         for place in range(9):
             one += (10 - place) * n[place]
@@ -156,18 +156,18 @@ class National(Tokens):
         two = 0 if two > 9 else two
         return not alike and n[9] == one and n[10] == two
 
-    def is_bsn(self) -> bool:
+    def _is_bsn(self) -> bool:
         """Judge a BSN of the Netherlands."""
-        n = self.n
+        n = self._n
         total, some = -n[8], 0
         for place in range(8):
             total += (9 - place) * n[place]
             some += n[place]
         return some > 0 and total % 11 == 0
 
-    def is_aadhaar(self) -> bool:
+    def _is_aadhaar(self) -> bool:
         """Judge an Aadhaar of India (Verhoeff's check; never a palindrome)."""
-        n = self.n
+        n = self._n
         if n[0] < 2:
             return False
         check, mirrors = 0, True
@@ -177,104 +177,104 @@ class National(Tokens):
                 mirrors = False
         return check == 0 and not mirrors
 
-    def is_nir(self) -> bool:
+    def _is_nir(self) -> bool:
         """Judge a NIR of France; months of people of unknown birth go up to 42."""
-        n = self.n
-        month = self.pair(3)
+        n = self._n
+        month = self._pair(3)
         if not 1 <= n[0] <= 2 or not (1 <= month <= 12 or 20 <= month <= 42):
             return False
         rest = 0
         for place in range(13):
             rest = (10 * rest + n[place]) % 97
-        return 97 - rest == self.pair(13)
+        return 97 - rest == self._pair(13)
 
-    def is_nn(self) -> bool:
+    def _is_nn(self) -> bool:
         """Judge a national number of Belgium: of a birth before 2000, or since."""
         rest = 0
         for place in range(9):
-            rest = (10 * rest + self.n[place]) % 97
-        check = self.pair(9)
-        return 97 - rest == check or 97 - (2 * 29 + rest) % 97 == check  # 2 * 10**9 is 58 here
+            rest = (10 * rest + self._n[place]) % 97
+        check = self._pair(9)
+        return 97 - rest == check or 97 - (68 + rest) % 97 == check  # 2 * 10**9 is 68 here
 
-    def is_ahv(self) -> bool:
+    def _is_ahv(self) -> bool:
         """Judge an AHV number of Switzerland: an EAN that begins with 756."""
-        n = self.n
+        n = self._n
         total = 0
         for place in range(13):
             total += 3 * n[place] if place & 1 else n[place]
         return n[0] == 7 and n[1] == 5 and n[2] == 6 and total % 10 == 0
 
-    def is_personnummer(self, first: int) -> bool:
+    def _is_personnummer(self, first: int) -> bool:
         """Judge a birth number of Sweden, from its year of two digits on."""
-        day = self.pair(first + 4)
+        day = self._pair(first + 4)
         day = day - 60 if day > 60 else day  # a coordination number
-        return self.is_date(day, self.pair(first + 2)) and self.luhn(first, 10)
+        return self._is_date(day, self._pair(first + 2)) and self._luhn(first, 10)
 
-    def ric(self, last: int) -> bool:
+    def _ric(self, last: int) -> bool:
         """Judge an identity number of China: 17 digits, and the check character that follows."""
-        n = self.n
-        if n[0] == 0 or not self.is_date(self.pair(12), self.pair(10)):
+        n = self._n
+        if n[0] == 0 or not self._is_date(self._pair(12), self._pair(10)):
             return False
-        if not (19 <= self.pair(6) <= 20):
+        if not (19 <= self._pair(6) <= 20):
             return False
         total = 0
         for place in range(17):
             total += n[place] * ((1 << (17 - place)) % 11)
         return _RIC[total % 11] == (last & 0xDF if last > 57 else last)
 
-    def with_letter(self, at: int, size: int) -> int:
+    def _with_letter(self, at: int, size: int) -> int:
         """Judge what is digits and one check letter: Spain's DNI and NIE, Finland's HETU."""
-        d = self.d
+        d = self._d
         value = 0
         for place in range(at, at + size):
             value = 10 * value + d[place] - 48
         end = at + size
-        if size == 8 or size == 7:
+        if size in (7, 8):
             start = at
             if size == 7:
                 start = at - 1
                 first = d[start] & 0xDF
-                if first < ord("X") or first > ord("Z") or self.word[d[start - 1]]:
+                if first < ord("X") or first > ord("Z") or self._word[d[start - 1]]:
                     return 0
                 value += 10000000 * (first - ord("X"))
             if d[end] == ord("-"):
                 end += 1
-            if d[end] < ord("A") or (d[end] & 0xDF) != _DNI[value % 23] or self.word[d[end + 1]]:
+            if d[end] < ord("A") or (d[end] & 0xDF) != _DNI[value % 23] or self._word[d[end + 1]]:
                 return 0
-            return self.accept(_NATIONAL_ID, start, end + 1)
+            return self._accept(_NATIONAL_ID, start, end + 1)
         if size != 6 or (d[end] & 0xDF if d[end] > 64 else d[end]) not in _CENTURIES:
             return 0
-        if not self.is_date(value // 10000, value // 100 % 100) or self.run(end + 1, 3) != 3:
+        if not self._is_date(value // 10000, value // 100 % 100) or self._run(end + 1, 3) < 3:
             return 0
         for place in range(end + 1, end + 4):
             value = 10 * value + d[place] - 48
         last = d[end + 4]
         last = last & 0xDF if last > 64 else last
-        if last != _HETU[value % 31] or self.word[d[end + 5]]:
+        if last != _HETU[value % 31] or self._word[d[end + 5]]:
             return 0
-        return self.accept(_NATIONAL_ID, at, end + 5)
+        return self._accept(_NATIONAL_ID, at, end + 5)
 
-    def codice(self, at: int) -> int:
+    def _codice(self, at: int) -> int:
         """Judge a codice fiscale of Italy whose first digit stands at a place."""
-        d = self.d
+        d = self._d
         start = at - 6
-        if self.word[d[start - 1]]:
+        if self._word[d[start - 1]]:
             return 0
         total = 0
         for place in range(16):
             char = d[start + place]
             if _CF_SHAPE[place] == ord("n"):
-                if not self.digit[char]:
+                if not self._digit[char]:
                     return 0
                 value = char - 48
             else:
-                if not self.alnum[char] or self.digit[char]:
+                if not self._alnum[char] or self._digit[char]:
                     return 0
                 value = (char & 0xDF) - 65
             if place < 15:
                 total += value if place & 1 else _CF_ODD[value]
-        if (d[start + 8] & 0xDF) not in _CF_MONTHS or self.word[d[start + 16]]:
+        if (d[start + 8] & 0xDF) not in _CF_MONTHS or self._word[d[start + 16]]:
             return 0
         if total % 26 != (d[start + 15] & 0xDF) - 65:
             return 0
-        return self.accept(_NATIONAL_ID, start, start + 16)
+        return self._accept(_NATIONAL_ID, start, start + 16)

@@ -10,89 +10,89 @@ cdef int _LIMIT_GROUPS, _LIMIT_DIGITS
 
 cdef class Numbers(National):
     @cython.locals(d="const unsigned char *", wanted="const unsigned char *", end=Py_ssize_t)
-    cdef Py_ssize_t number(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _number(self, Py_ssize_t at) except -1
 
     @cython.locals(end=Py_ssize_t)
-    cdef Py_ssize_t chained(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _chained(self, Py_ssize_t at) except -1
 
     @cython.locals(d="const unsigned char *")
-    cdef Py_ssize_t lettered(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _lettered(self, Py_ssize_t at) except -1
 
     @cython.locals(
         d="const unsigned char *", groups=int, total=int, spot=Py_ssize_t, size=int, sign=int
     )
-    cdef void chain(self, Py_ssize_t at) noexcept
+    cdef void _chain(self, Py_ssize_t at) noexcept
 
     @cython.locals(group=int)
-    cdef bint is_shaped(self, unsigned int shape, int groups) noexcept
+    cdef bint _is_shaped(self, unsigned int shape, int groups) noexcept
 
     @cython.locals(group=int)
-    cdef int signed(self, int groups) noexcept
+    cdef int _signed(self, int groups) noexcept
 
     @cython.locals(end=Py_ssize_t, group=int)
-    cdef Py_ssize_t stop(self, Py_ssize_t at, int groups) noexcept
+    cdef Py_ssize_t _stop(self, Py_ssize_t at, int groups) noexcept
 
-    cdef bint ends(self, Py_ssize_t end) noexcept
-    cdef bint blocks(self, Py_ssize_t at) noexcept
+    cdef bint _ends(self, Py_ssize_t end) noexcept
+    cdef bint _blocks(self, Py_ssize_t at) noexcept
 
-    cdef bint follows(self, Py_ssize_t at) noexcept
+    cdef bint _follows(self, Py_ssize_t at) noexcept
 
     @cython.locals(n="unsigned char *", sign=int, area=int)
-    cdef Py_ssize_t ssn(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _ssn(self, Py_ssize_t at) except -1
 
     @cython.locals(first=int, groups=int, end=Py_ssize_t)
-    cdef Py_ssize_t national(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _national(self, Py_ssize_t at) except -1
 
     @cython.locals(d="const unsigned char *", end=Py_ssize_t)
-    cdef int national_groups(self, Py_ssize_t at, int first) except -1
+    cdef int _national_groups(self, Py_ssize_t at, int first) except -1
 
     @cython.locals(sign=int)
-    cdef int grouped(self, Py_ssize_t at) except -1
+    cdef int _grouped(self, Py_ssize_t at) except -1
 
     @cython.locals(d="const unsigned char *", sign=int)
-    cdef bint more(self, Py_ssize_t at) noexcept
+    cdef bint _more(self, Py_ssize_t at) noexcept
 
     @cython.locals(d="const unsigned char *", first=Py_ssize_t, sign=int)
-    cdef Py_ssize_t card(self, Py_ssize_t at, bint joined) noexcept
+    cdef Py_ssize_t _card(self, Py_ssize_t at, bint joined) noexcept
 
     @cython.locals(
         d="const unsigned char *", second=Py_ssize_t, third_at=Py_ssize_t, third=Py_ssize_t,
         fourth=Py_ssize_t, end=Py_ssize_t,
     )
-    cdef Py_ssize_t card_groups(self, Py_ssize_t at, int sign) noexcept
+    cdef Py_ssize_t _card_groups(self, Py_ssize_t at, int sign) noexcept
 
-    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, count=int)
-    cdef Py_ssize_t card_spelled(self, Py_ssize_t at, int sign) noexcept
+    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, count=int, before=int, is_part=bint)
+    cdef Py_ssize_t _card_spelled(self, Py_ssize_t at, int sign) noexcept
 
     @cython.locals(
         d="const unsigned char *", total=int, count=int, place=Py_ssize_t, digit=int, head=int,
         read=int,
     )
-    cdef Py_ssize_t card_ends(self, Py_ssize_t start, Py_ssize_t end) noexcept
+    cdef Py_ssize_t _card_ends(self, Py_ssize_t start, Py_ssize_t end) noexcept
 
     @cython.locals(groups=int, end=Py_ssize_t)
-    cdef Py_ssize_t national_phone(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _national_phone(self, Py_ssize_t at) except -1
 
     @cython.locals(n="unsigned char *")
-    cdef int phone_groups(self, Py_ssize_t at) except -1
+    cdef int _phone_groups(self, Py_ssize_t at) except -1
 
     @cython.locals(n="unsigned char *", least=int, most=int, groups=int, total=int, group=int)
-    cdef int trunk(self, Py_ssize_t at) except -1
+    cdef int _trunk(self, Py_ssize_t at) except -1
 
     @cython.locals(
         d="const unsigned char *", spot=Py_ssize_t, total=Py_ssize_t, end=Py_ssize_t, groups=int,
         size=Py_ssize_t, place=Py_ssize_t,
     )
-    cdef Py_ssize_t plus(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _plus(self, Py_ssize_t at) except -1
 
-    @cython.locals(d="const unsigned char *", end=Py_ssize_t, sign=int)
-    cdef Py_ssize_t gap(self, Py_ssize_t at) noexcept
+    @cython.locals(d="const unsigned char *", sign=int)
+    cdef Py_ssize_t _gap(self, Py_ssize_t at, bint opened) noexcept
 
     @cython.locals(
         d="const unsigned char *", size=Py_ssize_t, spot=Py_ssize_t, end=Py_ssize_t, trunk=bint,
         total=int, groups=int, group=int,
     )
-    cdef Py_ssize_t bracket(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _bracket(self, Py_ssize_t at) except -1
 
 
 cdef bint _is_country(int first, int second, int third) except -1

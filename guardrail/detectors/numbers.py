@@ -42,264 +42,262 @@ class Numbers(National):
 
     __slots__ = ()
 
-    def number(self, at: int) -> int:
+    def _number(self, at: int) -> int:
         """Judge what begins with, or is told by, the run of digits at a place."""
-        d = self.d
-        wanted = self.wanted
-        if self.word[d[at - 1]]:
-            return self.lettered(at)
+        d = self._d
+        wanted = self._wanted
+        if self._word[d[at - 1]]:
+            return self._lettered(at)
         end = 0
-        if wanted[_MAC] and self.hexa[d[at + 1]]:
-            end = self.mac(at)
-        if not end and wanted[_CARD]:
-            end = self.card(at, self.joined(at))
+        if wanted[_CARD]:
+            end = self._card(at, self._joined(at))
             if end:
-                end = self.accept(_CARD, at, end)
-        if end or self.joined(at):
+                return self._accept(_CARD, at, end)
+        if wanted[_MAC] and self._hexa[d[at + 1]]:
+            end = self._mac(at)
+        if end or self._joined(at):
             return end
         if wanted[_IPV4] and d[at - 1] != ord("."):
-            end = self.quad(at)
+            end = self._quad(at)
             if end:
-                return self.accept(_IPV4, at, end)
+                return self._accept(_IPV4, at, end)
         if wanted[_SSN] or wanted[_NATIONAL_ID] or wanted[_PHONE]:
-            return self.chained(at)
+            return self._chained(at)
         return 0
 
-    def chained(self, at: int) -> int:
+    def _chained(self, at: int) -> int:
         """Judge a chain at a place by its shape."""
-        self.chain(at)
+        self._chain(at)
         end = 0
-        if self.wanted[_SSN]:
-            end = self.ssn(at)
-        if not end and self.wanted[_NATIONAL_ID]:
-            end = self.national(at)
-        if not end and self.wanted[_PHONE]:
-            end = self.national_phone(at)
+        if self._wanted[_SSN]:
+            end = self._ssn(at)
+        if not end and self._wanted[_NATIONAL_ID]:
+            end = self._national(at)
+        if not end and self._wanted[_PHONE]:
+            end = self._national_phone(at)
         return end
 
-    def lettered(self, at: int) -> int:
+    def _lettered(self, at: int) -> int:
         """Judge the run of digits at a place that letters precede."""
-        d = self.d
-        if not self.alnum[d[at - 1]]:
+        d = self._d
+        if not self._alnum[d[at - 1]]:
             return 0
-        if not self.word[d[at - 2]]:
-            if self.wanted[_NATIONAL_ID] and self.run(at, 7) == 7:
-                return self.with_letter(at, 7)
+        if not self._word[d[at - 2]]:
+            if self._wanted[_NATIONAL_ID] and self._run(at, 7) == 7:
+                return self._with_letter(at, 7)
             return 0
-        if self.alnum[d[at - 2]] and not self.word[d[at - 3]]:
-            return self.iban(at) if self.wanted[_IBAN] else 0
-        return self.codice(at) if self.wanted[_NATIONAL_ID] and self.run(at, 2) == 2 else 0
+        if self._alnum[d[at - 2]] and not self._word[d[at - 3]]:
+            return self._iban(at) if self._wanted[_IBAN] else 0
+        return self._codice(at) if self._wanted[_NATIONAL_ID] and self._run(at, 2) == 2 else 0
 
-    def chain(self, at: int) -> None:
+    def _chain(self, at: int) -> None:
         """Read a chain: the digits to ``n``, the sizes of its groups, the signs between them."""
-        d = self.d
+        d = self._d
         groups, total, spot = 0, 0, at
         while groups < _LIMIT_GROUPS:
             size = 0
-            while self.digit[d[spot]] and total < _LIMIT_DIGITS:
-                self.n[total] = d[spot] - 48
+            while self._digit[d[spot]] and total < _LIMIT_DIGITS:
+                self._n[total] = d[spot] - 48
                 total += 1
                 size += 1
                 spot += 1
-            self.lens[groups] = 255 if self.digit[d[spot]] else size
+            self._lens[groups] = 255 if self._digit[d[spot]] else size
             groups += 1
             sign = d[spot]
-            if not self.digit[d[spot + 1]] or not (
-                sign == ord(" ") or sign == ord("-") or sign == ord(".") or sign == ord("/")
-            ):
+            if not self._sign[sign] or not self._digit[d[spot + 1]] or total == _LIMIT_DIGITS:
                 break
-            if total == _LIMIT_DIGITS:
-                break
-            self.signs[groups - 1] = sign
+            self._signs[groups - 1] = sign
             spot += 1
-        self.numbers = groups
+        self._numbers = groups
 
-    def is_shaped(self, shape: int, groups: int) -> bool:
+    def _is_shaped(self, shape: int, groups: int) -> bool:
         """Tell whether a chain begins with groups of sizes: hexadecimal, the first one highest."""
-        if self.numbers < groups:
+        if self._numbers < groups:
             return False
         for group in range(groups):
-            if self.lens[group] != shape >> (4 * (groups - 1 - group)) & 15:
+            if self._lens[group] != shape >> (4 * (groups - 1 - group)) & 15:
                 return False
         return True
 
-    def signed(self, groups: int) -> int:
+    def _signed(self, groups: int) -> int:
         """Return the sign that stands between all of a chain's first groups, or 0."""
         for group in range(1, groups - 1):
-            if self.signs[group] != self.signs[0]:
+            if self._signs[group] != self._signs[0]:
                 return 0
-        return self.signs[0] if groups > 1 else 0
+        return self._signs[0] if groups > 1 else 0
 
-    def stop(self, at: int, groups: int) -> int:
+    def _stop(self, at: int, groups: int) -> int:
         """Return where a chain's first groups end."""
         end = at + groups - 1
         for group in range(groups):
-            end += self.lens[group]
+            end += self._lens[group]
         return end
 
-    def ends(self, end: int) -> bool:
+    def _ends(self, end: int) -> bool:
         """Tell whether a number may end at a place."""
-        return not self.word[self.d[end]] and not self.blocks(end + 1)
+        return not self._word[self._d[end]] and not self._blocks(end + 1)
 
-    def blocks(self, at: int) -> bool:
+    def _blocks(self, at: int) -> bool:
         """Tell whether what a sign joins at a place forbids that a number ends before it.
 
         A card in groups does not: it is found whatever stands before it.
         """
-        return self.joined(at) and not (self.wanted[_CARD] and self.card(at, True) > 0)
+        return self._joined(at) and not (self._wanted[_CARD] and self._card(at, True) > 0)
 
-    def follows(self, at: int) -> bool:
+    def _follows(self, at: int) -> bool:
         """Tell whether a number in groups by spaces goes back beyond a place."""
-        return self.d[at - 1] == ord(" ") and self.linked(at)
+        return self._d[at - 1] == ord(" ") and self._linked(at)
 
-    def ssn(self, at: int) -> int:
+    def _ssn(self, at: int) -> int:
         """Judge a social security number (SSA: no area 000, 666 or 9xx, no group 00 or 0000)."""
-        if not self.is_shaped(0x324, 3):
+        if not self._is_shaped(0x324, 3):
             return 0
-        n = self.n
-        sign = self.signed(3)
-        if (sign != ord("-") and sign != ord(" ")) or (sign == ord(" ") and self.follows(at)):
+        n = self._n
+        sign = self._signed(3)
+        if (sign != ord("-") and sign != ord(" ")) or (sign == ord(" ") and self._follows(at)):
             return 0
         area = 100 * n[0] + 10 * n[1] + n[2]
-        if area == 0 or area == 666 or area >= 900 or self.pair(3) == 0:
+        if area in (0, 666) or area >= 900 or self._pair(3) == 0:
             return 0
-        if self.pair(5) + self.pair(7) == 0 or not self.ends(at + 11):
+        if self._pair(5) + self._pair(7) == 0 or not self._ends(at + 11):
             return 0
-        return self.accept(_SSN, at, at + 11)
+        return self._accept(_SSN, at, at + 11)
 
-    def national(self, at: int) -> int:
+    def _national(self, at: int) -> int:
         """Judge a chain as a national number."""
-        first = self.lens[0]
-        if first == 8 or first == 6:
-            end = self.with_letter(at, first)
+        first = self._lens[0]
+        if first in (6, 8):
+            end = self._with_letter(at, first)
             if end:
                 return end
-        groups = self.national_groups(at, first)
+        groups = self._national_groups(at, first)
         if groups == 0:
             return 0
-        end = self.stop(at, groups)
+        end = self._stop(at, groups)
         if first == 17:
-            return self.accept(_NATIONAL_ID, at, end + 1)
-        return self.accept(_NATIONAL_ID, at, end) if self.ends(end) else 0
+            return self._accept(_NATIONAL_ID, at, end + 1)
+        return self._accept(_NATIONAL_ID, at, end) if self._ends(end) else 0
 
-    def national_groups(self, at: int, first: int) -> int:
+    def _national_groups(self, at: int, first: int) -> int:
         """Return how many groups of a chain are a national number, or 0."""
-        d = self.d
+        d = self._d
         end = at + first
-        if first == 11 and not self.word[d[end]]:
-            return 1 if d[end] != ord("@") and self.run_of_11(at) else 0
+        if first == 11 and not self._word[d[end]]:
+            return 1 if d[end] != ord("@") and self._run_of_11(at) else 0
         if first == 9:
-            return 1 if self.is_bsn() and self.named(at, _BSN) else 0
+            return 1 if self._is_bsn() and self._named(at, _BSN) else 0
         if first == 17:
-            return 1 if not self.word[d[end + 1]] and self.alnum[d[end]] and self.ric(d[end]) else 0
+            return (
+                1 if not self._word[d[end + 1]] and self._alnum[d[end]] and self._ric(d[end]) else 0
+            )
         if first == 18:
-            return 1 if self.ric(48 + self.n[17]) else 0
+            return 1 if self._ric(48 + self._n[17]) else 0
         if first == 15:
-            return 1 if self.is_nir() else 0
+            return 1 if self._is_nir() else 0
         if first == 13:
-            if self.is_shaped(0xD2, 2) and self.is_nir():
+            if self._is_shaped(0xD2, 2) and self._is_nir():
                 return 2
-            return 1 if self.is_ahv() else 0
-        if self.numbers < 2:
+            return 1 if self._is_ahv() else 0
+        if self._numbers < 2:
             return 0
-        if self.signs[0] == ord(" ") and self.follows(at):
+        if self._signs[0] == ord(" ") and self._follows(at):
             return 0
-        return self.grouped(at)
+        return self._grouped(at)
 
-    def grouped(self, at: int) -> int:
+    def _grouped(self, at: int) -> int:
         """Return how many groups of a chain of several are a national number, or 0."""
-        sign = self.signs[0]
-        if self.is_shaped(0x3332, 4) and sign == self.signs[1] == ord("."):
-            return 4 if self.signs[2] == ord("-") and self.is_cpf() else 0
-        if self.is_shaped(0x22232, 5):
-            return 5 if self.signed(3) and self.signs[2] == ord("-") and self.is_nn() else 0
-        if self.is_shaped(0x3442, 4):
-            return 4 if self.signed(4) == ord(".") and self.is_ahv() else 0
-        if self.is_shaped(0x1222332, 7):
-            return 7 if self.signed(7) and self.is_nir() else 0
-        if self.is_shaped(0x2333, 4):
-            return 4 if self.signed(4) == ord(" ") and self.is_idnr() else 0
-        if self.is_shaped(0x444, 3) and (sign == ord(" ") or sign == ord("-")):
-            return 3 if self.signed(3) and self.is_aadhaar() and not self.more(at + 14) else 0
-        if self.is_shaped(0x423, 3):
-            return 3 if self.signed(3) and self.is_bsn() and self.named(at, _BSN) else 0
-        if self.is_shaped(0x64, 2) and sign == ord("-"):
-            return 2 if self.is_personnummer(0) else 0
-        if self.is_shaped(0x84, 2) and sign == ord("-"):
-            return 2 if self.is_personnummer(2) else 0
+        sign = self._signs[0]
+        if self._is_shaped(0x3332, 4) and sign == self._signs[1] == ord("."):
+            return 4 if self._signs[2] == ord("-") and self._is_cpf() else 0
+        if self._is_shaped(0x22232, 5):
+            return 5 if self._signed(3) and self._signs[2] == ord("-") and self._is_nn() else 0
+        if self._is_shaped(0x3442, 4):
+            return 4 if self._signed(4) == ord(".") and self._is_ahv() else 0
+        if self._is_shaped(0x1222332, 7):
+            return 7 if self._signed(7) and self._is_nir() else 0
+        if self._is_shaped(0x2333, 4):
+            return 4 if self._signed(4) == ord(" ") and self._is_idnr() else 0
+        if self._is_shaped(0x444, 3) and sign in (ord(" "), ord("-")):
+            return 3 if self._signed(3) and self._is_aadhaar() and not self._more(at + 14) else 0
+        if self._is_shaped(0x423, 3):
+            return 3 if self._signed(3) and self._is_bsn() and self._named(at, _BSN) else 0
+        if self._is_shaped(0x64, 2) and sign == ord("-"):
+            return 2 if self._is_personnummer(0) else 0
+        if self._is_shaped(0x84, 2) and sign == ord("-"):
+            return 2 if self._is_personnummer(2) else 0
         return 0
 
-    def more(self, at: int) -> bool:
+    def _more(self, at: int) -> bool:
         """Tell whether one more group of four, and no card, follows a space at a place."""
-        d = self.d
-        if not self.follows(at + 1) or self.run(at + 1, 4) != 4:
+        d = self._d
+        if not self._follows(at + 1) or self._run(at + 1, 4) != 4:
             return False
-        if self.wanted[_CARD] and self.card(at + 1, True):
+        if self._wanted[_CARD] and self._card(at + 1, True):
             return False
         sign = d[at + 5]
-        return not self.word[sign] and not (
-            sign == ord("-") or sign == ord(".") or sign == ord("/") or sign == ord(":")
-        )
+        return not (self._word[sign] or sign in (ord("-"), ord("."), ord("/"), ord(":")))
 
-    def card(self, at: int, joined: bool) -> int:
+    def _card(self, at: int, joined: bool) -> int:
         """Return where the card number at a place ends, or 0.
 
         Arguments:
             at: where a run of digits begins.
             joined: a number goes before it, so that only the groups of cards are looked for.
         """
-        d = self.d
-        first = self.run(at, _LIMIT_DIGITS)
+        d = self._d
+        first = self._run(at, _LIMIT_DIGITS)
         if first >= 13:
             if joined or first > 19 or d[at + first] == ord("@"):
                 return 0
-            return self.card_ends(at, at + first)
+            return self._card_ends(at, at + first)
         sign = d[at + first]
-        if sign != ord(" ") and sign != ord("-") and sign != ord("."):
+        if not self._sign[sign] or sign == ord("/"):
             return 0
         if first == 4:
-            return self.card_groups(at, sign)
+            return self._card_groups(at, sign)
         if first == 1 and not joined:
-            return self.card_spelled(at, sign)
+            return self._card_spelled(at, sign)
         return 0
 
-    def card_groups(self, at: int, sign: int) -> int:
+    def _card_groups(self, at: int, sign: int) -> int:
         """Return where a card number in the groups of cards ends: fours, 4-6-5 or 4-6-4."""
-        d = self.d
-        second = self.run(at + 5, 6)
+        d = self._d
+        second = self._run(at + 5, 6)
         third_at = at + 6 + second
         if d[third_at - 1] != sign:
             return 0
-        third = self.run(third_at, 5)
-        if second == 6 and (third == 5 or third == 4):
-            return self.card_ends(at, third_at + third)
+        third = self._run(third_at, 5)
+        if second == 6 and third in (4, 5):
+            return self._card_ends(at, third_at + third)
         if second != 4 or third != 4 or d[at + 14] != sign:
             return 0
-        fourth = self.run(at + 15, 4)
+        fourth = self._run(at + 15, 4)
         if not 1 <= fourth <= 4:
             return 0
-        end = self.card_ends(at, at + 15 + fourth)
-        if not end and fourth == 4 and d[at + 19] == sign and self.run(at + 20, 3) == 3:
-            end = self.card_ends(at, at + 23)
-        return end
+        end = 0
+        if fourth == 4 and d[at + 19] == sign and self._run(at + 20, 3) == 3:
+            end = self._card_ends(at, at + 23)
+        return end if end else self._card_ends(at, at + 15 + fourth)
 
-    def card_spelled(self, at: int, sign: int) -> int:
+    def _card_spelled(self, at: int, sign: int) -> int:
         """Return where a card number ends whose digits stand one by one."""
-        d = self.d
-        if d[at - 1] == sign and self.linked(at):
+        d = self._d
+        before = d[at - 3]
+        is_part = self._glue[before] or (before == ord("-") and sign != ord("-"))
+        if d[at - 1] == sign and self._digit[d[at - 2]] and not is_part:
             return 0
         spot, count = at, 1
-        while count < 20 and d[spot + 1] == sign and self.digit[d[spot + 2]]:
-            if self.word[d[spot + 3]] or d[spot + 3] == ord(":"):
+        while count < 20 and d[spot + 1] == sign and self._digit[d[spot + 2]]:
+            if self._word[d[spot + 3]] or d[spot + 3] == ord(":"):
                 break
             spot += 2
             count += 1
-        return self.card_ends(at, spot + 1) if 13 <= count <= 19 else 0
+        return self._card_ends(at, spot + 1) if 13 <= count <= 19 else 0
 
-    def card_ends(self, start: int, end: int) -> int:
+    def _card_ends(self, start: int, end: int) -> int:
         """Return a place where a card number would end, if what stands before it is one."""
-        d = self.d
-        if self.word[d[end]]:
+        d = self._d
+        if self._word[d[end]]:
             return 0
         total, count, place = 0, 0, end
         while place > start:
@@ -317,42 +315,42 @@ class Numbers(National):
             return 0
         head, read, place = 0, 0, start
         while read < 6:
-            if self.digit[d[place]]:
+            if self._digit[d[place]]:
                 head = 10 * head + d[place] - 48
                 read += 1
             place += 1
         return end if _is_issued(head, count) else 0
 
-    def national_phone(self, at: int) -> int:
+    def _national_phone(self, at: int) -> int:
         """Judge a chain as a phone number in a national form."""
-        groups = self.phone_groups(at)
-        if groups == 0 or (self.signs[0] == ord(" ") and self.follows(at)):
+        groups = self._phone_groups(at)
+        if groups == 0 or (self._signs[0] == ord(" ") and self._follows(at)):
             return 0
-        end = self.stop(at, groups)
-        return self.accept(_PHONE, at, end) if self.ends(end) else 0
+        end = self._stop(at, groups)
+        return self._accept(_PHONE, at, end) if self._ends(end) else 0
 
-    def phone_groups(self, at: int) -> int:
+    def _phone_groups(self, at: int) -> int:
         """Return how many groups of a chain are a phone number, or 0."""
-        n = self.n
-        if self.numbers < 2:
+        n = self._n
+        if self._numbers < 2:
             return 0
-        if self.is_shaped(0x334, 3):  # United States, Canada
-            return 3 if n[0] > 1 and n[3] > 1 and self.signs[1] != ord("/") else self.trunk(at)
-        if self.is_shaped(0x1334, 4) and n[0] == 1:
+        if self._is_shaped(0x334, 3):  # United States, Canada
+            return 3 if n[0] > 1 and n[3] > 1 and self._signs[1] != ord("/") else self._trunk(at)
+        if self._is_shaped(0x1334, 4) and n[0] == 1:
             return 4 if n[1] > 1 and n[4] > 1 else 0
         if n[0] != 0:
             return 0
-        if self.is_shaped(0x22222, 5) and n[1] > 0:  # France
-            return 5 if self.signed(5) and self.signs[0] != ord("/") else 0
-        return self.trunk(at)
+        if self._is_shaped(0x22222, 5) and n[1] > 0:  # France
+            return 5 if self._signed(5) and self._signs[0] != ord("/") else 0
+        return self._trunk(at)
 
-    def trunk(self, at: int) -> int:
+    def _trunk(self, at: int) -> int:
         """Return how many groups are a number with a trunk prefix 0 or an international 00.
 
         Germany, the United Kingdom and others of that form: 9 to 12 digits after 0, the first
         group an area code. After 00 as many as after a plus.
         """
-        n = self.n
+        n = self._n
         least, most, groups = 9, 12, 0
         if n[0] != 0:
             return 0
@@ -360,64 +358,67 @@ class Numbers(National):
             if n[2] == 0 or not _is_country(n[2], n[3], n[4]):
                 return 0
             least, most = 10, 17
-        elif not 3 <= self.lens[0] <= 6:
+        elif not 3 <= self._lens[0] <= 6:
             return 0
         total = 0
-        for group in range(min(self.numbers, 6)):
-            total += self.lens[group]
-            if total > most or (group > 0 and self.lens[group] < 2):
+        for group in range(min(self._numbers, 6)):
+            total += self._lens[group]
+            if total > most or (group > 0 and self._lens[group] < 2):
                 break
-            if group > 1 and self.signs[group - 1] == ord("/"):
+            if group > 1 and self._signs[group - 1] == ord("/"):
                 break
-            if group > 0 and total >= least and self.ends(self.stop(at, group + 1)):
+            if group > 0 and total >= least and self._ends(self._stop(at, group + 1)):
                 groups = group + 1
         return groups
 
-    def plus(self, at: int) -> int:
+    def _plus(self, at: int) -> int:
         """Judge the phone number behind a plus (ITU-T E.123), or the card number there."""
-        d = self.d
-        if not self.digit[d[at + 1]]:
+        d = self._d
+        if not self._digit[d[at + 1]]:
             return 0
-        if self.wanted[_CARD]:
-            end = self.card(at + 1, False)
+        if self._wanted[_CARD]:
+            end = self._card(at + 1, False)
             if end:
-                return self.accept(_CARD, at + 1, end)
-        if not self.wanted[_PHONE] or d[at + 1] == ord("0"):
+                return self._accept(_CARD, at + 1, end)
+        if not self._wanted[_PHONE] or d[at + 1] == ord("0"):
             return 0
         spot, total, end, groups = at + 1, 0, 0, 0
         while groups < _LIMIT_GROUPS:
-            size = self.run(spot, 15)
-            if size == 0 or total + size > 15 or self.word[d[spot + size]]:
+            size = self._run(spot, 15)
+            if size == 0 or total + size > 15 or self._word[d[spot + size]]:
                 break
             for place in range(spot, spot + size):
-                self.n[total] = d[place] - 48
+                self._n[total] = d[place] - 48
                 total += 1
             spot += size
             end = spot
             groups += 1
-            spot = self.gap(spot)
-        if total < 8 or not _is_country(self.n[0], self.n[1], self.n[2]):
+            spot = self._gap(spot, d[spot - size - 1] == ord("("))
+        if total < 8 or not _is_country(self._n[0], self._n[1], self._n[2]):
             return 0
-        return self.accept(_PHONE, at, end)
+        return self._accept(_PHONE, at, end)
 
-    def gap(self, at: int) -> int:
-        """Return where the next group of a phone number begins, behind at most three signs."""
-        d = self.d
-        end = at
-        while end - at < 3:
-            sign = d[end]
-            if sign == ord(" ") and end > at and d[end - 1] == ord(" "):
-                break
-            if sign != ord(" ") and sign != ord("-") and sign != ord("."):
-                if sign != ord("/") and sign != ord("(") and sign != ord(")"):
-                    break
-            end += 1
-        return end
+    def _gap(self, at: int, opened: bool) -> int:
+        """Return where the next group of a phone number may begin: behind one sign.
 
-    def bracket(self, at: int) -> int:
+        Arguments:
+            at: where the group before it ends.
+            opened: it stands in a bracket.
+        """
+        d = self._d
+        if opened:
+            if d[at] != ord(")"):
+                return at
+            at += 1
+        sign = d[at]
+        if self._sign[sign]:
+            at += 1
+        return at + 1 if d[at] == ord("(") and not opened else at
+
+    def _bracket(self, at: int) -> int:
         """Judge the phone number whose area code stands in brackets at a place."""
-        d = self.d
-        size = self.run(at + 1, 6)
+        d = self._d
+        size = self._run(at + 1, 6)
         spot = at + size + 2
         if not 2 <= size <= 6 or d[spot - 1] != ord(")"):
             return 0
@@ -426,22 +427,22 @@ class Numbers(National):
             return 0
         if d[spot] == ord(" ") or d[spot] == ord("-") or d[spot] == ord("/"):
             spot += 1
-        if not self.digit[d[spot]]:
+        if not self._digit[d[spot]]:
             return 0
-        self.chain(spot)
+        self._chain(spot)
         if not trunk:
             end = spot + 8
-            if not self.is_shaped(0x34, 2) or self.signs[0] == ord("/"):
+            if not self._is_shaped(0x34, 2) or self._signs[0] == ord("/"):
                 return 0
-            return self.accept(_PHONE, at, end) if self.ends(end) else 0
+            return self._accept(_PHONE, at, end) if self._ends(end) else 0
         total, groups = size, 0
-        for group in range(min(self.numbers, 4)):
-            total += self.lens[group]
+        for group in range(min(self._numbers, 4)):
+            total += self._lens[group]
             if total > 12:
                 break
-            if total >= 9 and self.ends(self.stop(spot, group + 1)):
+            if total >= 9 and self._ends(self._stop(spot, group + 1)):
                 groups = group + 1
-        return self.accept(_PHONE, at, self.stop(spot, groups)) if groups else 0
+        return self._accept(_PHONE, at, self._stop(spot, groups)) if groups else 0
 
 
 _BSN: Final = (b"bsn", b"burgerservice", b"sofinummer", b"sofi-nummer")

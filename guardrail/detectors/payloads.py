@@ -22,9 +22,6 @@ _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 #: What a run is made of.
 CHARS: Final = (string.ascii_letters + string.digits + "+/_=-").encode()
 _HEX: Final = frozenset(string.hexdigits.encode())
-_KINDS: Final = tuple(
-    kind.encode() for kind in (string.ascii_uppercase, string.ascii_lowercase, string.digits)
-)
 
 
 @cache
@@ -43,11 +40,7 @@ def is_payload(head: bytes) -> bool:
 
 def is_dense(head: bytes) -> bool:
     """Tell whether a long run's beginning is of a code, and no rule drawn across a page."""
-    chars = set(head)
-    if chars <= _HEX:
-        return len(chars) > 8
-    some = min(len(head) - len(head.translate(None, kind)) for kind in _KINDS)
-    return len(chars) > 20 and some > 4 and head.count(b"-") + head.count(b"_") < LONG // 4
+    return len(set(head.translate(None, b"+/_=-"))) > 4
 
 
 def decoded(head: bytes) -> list[bytes]:
@@ -55,8 +48,9 @@ def decoded(head: bytes) -> list[bytes]:
     found = []
     plain = head.translate(_TO_STANDARD, b"=")
     for first in range(4):
-        stop = len(plain) - (len(plain) - first) % 4
-        text = binascii.a2b_base64(plain[first:stop])
+        size = len(plain) - first
+        size -= size % 4 == 1  # one digit alone is not a byte
+        text = binascii.a2b_base64(plain[first : first + size] + b"=" * (-size % 4))
         if b" " in text:
             found.append(text)
     if _HEX.issuperset(head):

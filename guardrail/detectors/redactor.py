@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from guardrail.detectors.engine import LIMIT_MATCH
 from guardrail.detectors.layers import (
     FoldedLayer,
     Layer,
@@ -21,7 +22,6 @@ from guardrail.detectors.layers import (
     WordRuns,
 )
 from guardrail.detectors.marks import Marks, Style
-from guardrail.detectors.engine import LIMIT_MATCH
 from guardrail.detectors.payloads import LONG
 from guardrail.detectors.scanner import PHRASES, SPOTTED, UNSEEN, WORDS, Scanner
 from guardrail.detectors.tricks import LIMIT_WORD

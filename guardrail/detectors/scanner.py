@@ -8,6 +8,7 @@ was looked through.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Final
 
 from guardrail.detectors import engine, formats, payloads, tricks
@@ -23,6 +24,8 @@ PHRASES: Final = ("override", "hidden_text", "role_marker")
 UNSEEN: Final = frozenset(("bidi", "tag", "zero_width"))
 WORDS: Final = frozenset(("look_alike", "mixed_script"))
 
+_PLACE: Final = itemgetter(1, 2, 0)
+
 
 class Scanner:
     """Finds kinds in texts. Threads may share it.
@@ -37,7 +40,8 @@ class Scanner:
     """
 
     __slots__ = (
-        "_patterns", "_payloads", "_spots", "_unseen", "_words", "folding", "kinds", "setup"
+        "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "folding",
+        "kinds", "setup",
     )  # fmt: skip
 
     def __init__(self, kinds: Iterable[str]) -> None:
@@ -52,10 +56,14 @@ class Scanner:
             formats.tails(),
             formats.ibans() if "iban" in wanted else {},
         )
-        self._patterns = [(kind, engine.pattern(kind)) for kind in PHRASES if kind in wanted]
+        self._patterns = [kind for kind in PHRASES if kind in wanted]
+        for kind in self._patterns:
+            engine.pattern(kind)  # compiled now, and not on the first text
         self._payloads = PayloadRuns() if "encoded" in wanted else None
         self._words = WordRuns(wanted & WORDS) if wanted & WORDS else None
         self._unseen = wanted & UNSEEN
+        #: Of an ASCII text, one scan tells all.
+        self._is_spotting = not self._patterns and self._payloads is None
 
     def find(self, text: str) -> list[Finding]:
         """Return what is found in a text, by start, then end. Findings may overlap.
@@ -64,46 +72,53 @@ class Scanner:
         anything gives an empty list.
         """
         view = View(self.folding, text)
-        plain = bytes(view.data[PAD:-PAD]) if self._patterns else b""
-        found = {("encoded", *span) for span in self._find_payloads(view)}
-        if self._words is not None:
-            for start, end in self._words.find(view, PAD, True):  # noqa: FBT003
-                head = min(end, start + tricks.LIMIT_WORD)
-                found.update((kind, start, end) for kind in self._words.all(view, start, head))
-        for kind, pattern in self._patterns:
-            for match in pattern.finditer(plain):
-                found.add((kind, match.start() + PAD, match.end() + PAD))
-        found.update((NAMES[kind], start, end) for kind, start, end in self._spot(view.data))
-        findings = {
-            Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
-        }
-        if self._unseen:
-            findings.update(Finding(*span) for span in tricks.invisible(text, self._unseen)[0])
-        return sorted(findings, key=lambda finding: (finding.start, finding.end, finding.kind))
+        found = self._look(view)
+        if view.is_ascii:
+            findings = {Finding(kind, start - PAD, end - PAD) for kind, start, end in found}
+        else:
+            findings = {
+                Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
+            }
+            if self._unseen:
+                findings.update(Finding(*span) for span in tricks.invisible(text, self._unseen)[0])
+        return sorted(findings, key=_PLACE)
 
     def kinds_in(self, text: str) -> frozenset[str]:
         """Return the kinds that are found in a text."""
-        if not text.isascii() or self._payloads is not None:
-            return frozenset([finding.kind for finding in self.find(text)])
-        data = self.folding.fold(text)
-        found = {NAMES[kind] for kind, _, _ in self._spot(data)}
-        if self._patterns:
-            plain = bytes(data[PAD:-PAD])
-            found.update(kind for kind, pattern in self._patterns if pattern.search(plain))
+        if self._is_spotting and text.isascii():
+            data = self.folding.fold(text)
+            return frozenset([NAMES[kind] for kind, _, _ in self._spot(data)])
+        found = {kind for kind, _, _ in self._look(View(self.folding, text))}
+        if self._unseen and not text.isascii():
+            found.update(kind for kind, _, _ in tricks.invisible(text, self._unseen)[0])
         return frozenset(found)
+
+    def _look(self, view: View) -> list[tuple[str, int, int]]:
+        """Return all that is found in a plain view."""
+        found = [(NAMES[kind], start, end) for kind, start, end in self._spot(view.data)]
+        if self._patterns:
+            plain = bytes(view.data[PAD:-PAD])
+            for kind in self._patterns:
+                for start, end in engine.matches(kind, plain):
+                    found.append((kind, start + PAD, end + PAD))
+        if self._payloads is not None:
+            found += [("encoded", *span) for span in self._find_payloads(self._payloads, view)]
+        if self._words is not None and not view.is_ascii:
+            for start, end in self._words.find(view, PAD, True):
+                head = min(end, start + tricks.LIMIT_WORD)
+                found += [(kind, start, end) for kind in self._words.all(view, start, head)]
+        return found
 
     def _spot(self, data: bytearray) -> list[tuple[int, int, int]]:
         if not self._spots:
             return []
-        sheet = Spots(self.setup, data, True, True)  # noqa: FBT003
+        sheet = Spots(self.setup, data, True, True)
         sheet.scan(PAD, sheet.size)
         return sheet.found
 
-    def _find_payloads(self, view: View) -> list[tuple[int, int]]:
-        if self._payloads is None:
-            return []
+    def _find_payloads(self, runs: PayloadRuns, view: View) -> list[tuple[int, int]]:
         return [
             (start, end)
-            for start, end in self._payloads.find(view, PAD, True)  # noqa: FBT003
-            if self._payloads.judge(view, start, min(end, start + payloads.LONG))
+            for start, end in runs.find(view, PAD, True)
+            if runs.judge(view, start, min(end, start + payloads.LONG))
         ]

@@ -15,6 +15,8 @@ cdef class Setup:
     cdef readonly bytes token
     cdef readonly bytes local
     cdef readonly bytes space
+    cdef readonly bytes sign
+    cdef readonly bytes glue
     cdef readonly dict keys
     cdef readonly tuple tails
     cdef readonly dict ibans
@@ -23,7 +25,7 @@ cdef class Setup:
 cdef class Sheet:
     cdef readonly Setup setup
     cdef readonly bytearray data
-    cdef unsigned char *d
+    cdef unsigned char *_d
     cdef readonly Py_ssize_t size
     cdef readonly Py_ssize_t floor
     cdef readonly Py_ssize_t until_armour
@@ -33,22 +35,24 @@ cdef class Sheet:
     cdef readonly int closer
     cdef readonly Py_ssize_t inner
     cdef readonly list found
-    cdef const unsigned char *wanted
-    cdef const unsigned char *digit
-    cdef const unsigned char *word
-    cdef const unsigned char *alnum
-    cdef const unsigned char *hexa
-    cdef const unsigned char *token
-    cdef const unsigned char *local
-    cdef const unsigned char *space
-    cdef const unsigned char *pairs
+    cdef const unsigned char *_wanted
+    cdef const unsigned char *_digit
+    cdef const unsigned char *_word
+    cdef const unsigned char *_alnum
+    cdef const unsigned char *_hexa
+    cdef const unsigned char *_token
+    cdef const unsigned char *_local
+    cdef const unsigned char *_space
+    cdef const unsigned char *_pairs
+    cdef const unsigned char *_sign
+    cdef const unsigned char *_glue
 
     cdef _lay(self, Setup setup, bytearray data, bint final, bint nests)
     cpdef close(self, Py_ssize_t end)
-    cdef Py_ssize_t accept(self, int kind, Py_ssize_t start, Py_ssize_t end) except -1
-    cdef Py_ssize_t accept_open(
+    cdef Py_ssize_t _accept(self, int kind, Py_ssize_t start, Py_ssize_t end) except -1
+    cdef Py_ssize_t _accept_open(
         self, int kind, Py_ssize_t start, Py_ssize_t end, int closer
     ) except -1
 
     @cython.locals(end=Py_ssize_t)
-    cdef Py_ssize_t run(self, Py_ssize_t at, Py_ssize_t limit) noexcept
+    cdef Py_ssize_t _run(self, Py_ssize_t at, Py_ssize_t limit) noexcept

@@ -27,8 +27,8 @@ class Setup:
     """What a scan looks for; made once, read by every scan."""
 
     __slots__ = (
-        "alnum", "digit", "hexa", "ibans", "keys", "local", "pairs", "space", "tails", "token",
-        "triggers", "wanted", "word",
+        "alnum", "digit", "glue", "hexa", "ibans", "keys", "local", "pairs", "sign", "space",
+        "tails", "token", "triggers", "wanted", "word",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +55,10 @@ class Setup:
         self.token = _table(_ALNUM + "_-")
         self.local = _table(_ALNUM + "._%+'-")
         self.space = _table(" \t\n\v\f\r")
+        #: What joins the groups of a number; what makes digits behind it part of another thing,
+        #: which may be cut as that.
+        self.sign = _table(" -./")
+        self.glue = bytes(_table(_ALNUM + "_+/=")[:128]) + b"\1" + bytes(127)
 
 
 class Sheet:
@@ -68,9 +72,29 @@ class Sheet:
     """
 
     __slots__ = (
-        "alnum", "closer", "d", "data", "digit", "final", "floor", "found", "hexa", "local",
-        "inner", "nests", "pairs", "setup", "size", "space", "token", "until_armour", "until_comment",
-        "wanted", "word",
+        "_alnum",
+        "_d",
+        "_digit",
+        "_glue",
+        "_hexa",
+        "_local",
+        "_pairs",
+        "_sign",
+        "_space",
+        "_token",
+        "_wanted",
+        "_word",
+        "closer",
+        "data",
+        "final",
+        "floor",
+        "found",
+        "inner",
+        "nests",
+        "setup",
+        "size",
+        "until_armour",
+        "until_comment",
     )  # fmt: skip
 
     def __init__(self, setup: Setup, data: bytearray, final: bool, nests: bool) -> None:
@@ -79,7 +103,7 @@ class Sheet:
     def _lay(self, setup: Setup, data: bytearray, final: bool, nests: bool) -> None:
         self.setup = setup
         self.data = data
-        self.d = data
+        self._d = data
         self.size = len(data) - 8
         self.final = final
         self.nests = nests
@@ -89,37 +113,39 @@ class Sheet:
         self.inner = 0
         self.until_armour = 0
         self.until_comment = 0
-        self.wanted = setup.wanted
-        self.digit = setup.digit
-        self.word = setup.word
-        self.alnum = setup.alnum
-        self.hexa = setup.hexa
-        self.token = setup.token
-        self.local = setup.local
-        self.space = setup.space
-        self.pairs = setup.pairs
+        self._wanted = setup.wanted
+        self._digit = setup.digit
+        self._word = setup.word
+        self._alnum = setup.alnum
+        self._hexa = setup.hexa
+        self._token = setup.token
+        self._local = setup.local
+        self._space = setup.space
+        self._pairs = setup.pairs
+        self._sign = setup.sign
+        self._glue = setup.glue
 
     def close(self, end: int) -> None:
         """Close off all before a place: no rule reads past it again."""
-        self.d[end - 1] = 1
-        self.d[end - 2] = 1
+        self._d[end - 1] = 1
+        self._d[end - 2] = 1
         self.floor = end
 
-    def accept(self, kind: int, start: int, end: int) -> int:
+    def _accept(self, kind: int, start: int, end: int) -> int:
         """Note a finding, close it off, and return where the scan goes on."""
         self.found.append((kind, start, end))
         self.close(end)
         return end
 
-    def accept_open(self, kind: int, start: int, end: int, closer: int) -> int:
+    def _accept_open(self, kind: int, start: int, end: int, closer: int) -> int:
         """Note a finding whose end may lie in text that has yet to come."""
         if end == self.size and not self.final:
             self.closer = closer
-        return self.accept(kind, start, end)
+        return self._accept(kind, start, end)
 
-    def run(self, at: int, limit: int) -> int:
+    def _run(self, at: int, limit: int) -> int:
         """Return how many digits stand at a place, at most one more than a limit."""
         end = at
-        while end - at <= limit and self.digit[self.d[end]]:
+        while end - at <= limit and self._digit[self._d[end]]:
             end += 1
         return end - at

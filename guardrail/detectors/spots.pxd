@@ -17,12 +17,12 @@ cdef class Spots(Numbers):
     cpdef Py_ssize_t scan(self, Py_ssize_t begin, Py_ssize_t stop) except -1
 
     @cython.locals(end=Py_ssize_t)
-    cdef Py_ssize_t judge(self, Py_ssize_t at, int what) except -1
+    cdef Py_ssize_t _judge(self, Py_ssize_t at, int what) except -1
 
     @cython.locals(
         d="const unsigned char *", wanted="const unsigned char *", sign=int, end=Py_ssize_t
     )
-    cdef Py_ssize_t other(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _other(self, Py_ssize_t at) except -1
 
     @cython.locals(
         d="const unsigned char *", size=Py_ssize_t, first=Py_ssize_t, last=Py_ssize_t,
@@ -31,9 +31,7 @@ cdef class Spots(Numbers):
     cpdef Py_ssize_t hold(self, Py_ssize_t least) except -1
 
     @cython.locals(d="const unsigned char *", spot=Py_ssize_t, first=Py_ssize_t, capitals=bint)
-    cdef bint goes_on(self, Py_ssize_t at) noexcept
-
-    cdef bint is_sign(self, int char) noexcept
+    cdef bint _goes_on(self, Py_ssize_t at) noexcept
 
     @cython.locals(d="const unsigned char *", first=Py_ssize_t)
     cpdef Py_ssize_t begin(self, Py_ssize_t least, Py_ssize_t at) except -1

@@ -45,60 +45,60 @@ class Spots(Numbers):
 
     def scan(self, begin: int, stop: int) -> int:
         """Scan from one place to another and return where it came to, which may be beyond."""
-        d = self.d
+        d = self._d
         triggers = self.setup.triggers
         table = triggers
         at = begin
         while at < stop:
             what = table[d[at]]
             if what:
-                end = self.judge(at, what)
+                end = self._judge(at, what)
                 if end:
                     at = end
                     continue
             at += 1
         return at
 
-    def judge(self, at: int, what: int) -> int:
+    def _judge(self, at: int, what: int) -> int:
         """Ask the rules for what a stop is for; return where the scan goes on, or 0."""
         end = 0
         if what & _DIGIT:
-            return 0 if self.digit[self.d[at - 1]] else self.number(at)
+            return 0 if self._digit[self._d[at - 1]] else self._number(at)
         if what & _OTHER:
-            end = self.other(at)
+            end = self._other(at)
         if not end and what & _KEY:
-            end = self.key(at)
+            end = self._key(at)
         return end
 
-    def other(self, at: int) -> int:
+    def _other(self, at: int) -> int:
         """Ask the rule whose mark stands at a place."""
-        d = self.d
-        wanted = self.wanted
+        d = self._d
+        wanted = self._wanted
         sign = d[at]
         end = 0
         if sign == ord("@"):
-            return self.email(at)
+            return self._email(at)
         if sign == ord(":"):
             if wanted[_IPV6]:
-                end = self.ipv6(at)
+                end = self._ipv6(at)
             if not end and wanted[_MAC]:
-                end = self.mac(at - 2)
+                end = self._mac(at - 2)
             if not end and wanted[_API_KEY]:
-                end = self.bot(at)
+                end = self._bot(at)
             return end
         if sign == ord("-"):
             if wanted[_PRIVATE_KEY]:
-                end = self.armour(at)
-            return self.mac(at - 2) if not end and wanted[_MAC] else end
+                end = self._armour(at)
+            return self._mac(at - 2) if not end and wanted[_MAC] else end
         if sign == ord("."):
-            return self.mac(at - 4)
+            return self._mac(at - 4)
         if sign == ord("+"):
-            return self.plus(at)
+            return self._plus(at)
         if sign == ord("("):
-            return self.bracket(at)
+            return self._bracket(at)
         if sign == ord("J"):
-            return self.jwt(at)
-        return self.comment(at)
+            return self._jwt(at)
+        return self._comment(at) if sign == ord("<") else 0
 
     def hold(self, least: int) -> int:
         """Return up to where stops are decided, whatever text may follow.
@@ -109,54 +109,47 @@ class Spots(Numbers):
         Arguments:
             least: what was decided before.
         """
-        d = self.d
+        d = self._d
         size = self.size
         first = max(least, size - _LIMIT_TOKEN)
         at = size
-        while at > first and not self.space[d[at - 1]]:
+        while at > first and not self._space[d[at - 1]]:
             at -= 1
         last = max(least, size - _LIMIT_SPACED)
-        while at > last and self.goes_on(at):
+        while at > last and self._goes_on(at):
             at -= 1
-            while at > last and not self.space[d[at - 1]]:
+            while at > last and not self._space[d[at - 1]]:
                 at -= 1
-        if self.wanted[_PRIVATE_KEY]:
+        if self._wanted[_PRIVATE_KEY]:
             place = self.data.find(b"-----BEGIN ", max(least, size - 64), size)
             if 0 <= place < at:
                 at = place
         return max(at, least)
 
-    def goes_on(self, at: int) -> bool:
+    def _goes_on(self, at: int) -> bool:
         """Tell whether a number may go on over the space before a place."""
-        d = self.d
+        d = self._d
         if d[at - 1] != ord(" "):
             return False
         spot = at - 2
-        while at - spot <= 3 and self.is_sign(d[spot]):
+        while at - spot <= 3 and (self._sign[d[spot]] or d[spot] in (ord("("), ord(")"))):
             spot -= 1
-        if not self.alnum[d[spot]]:
+        if not self._alnum[d[spot]]:
             return False
         first = spot
         capitals = True
-        while first - spot < 24 and not self.space[d[spot]] and d[spot]:
-            if self.digit[d[spot]]:
+        while first - spot < 24 and not self._space[d[spot]] and d[spot]:
+            if self._digit[d[spot]]:
                 return True
             if d[spot] >= ord("a"):
                 capitals = False
             spot -= 1
-        return capitals and first - spot <= 4 and bool(self.wanted[_IBAN])
-
-    def is_sign(self, char: int) -> bool:
-        """Tell whether a character may stand between the groups of a number."""
-        return (
-            char == ord(" ") or char == ord("-") or char == ord(".") or char == ord("/")
-            or char == ord("(") or char == ord(")")
-        )  # fmt: skip
+        return capitals and first - spot <= 4 and bool(self._wanted[_IBAN])
 
     def begin(self, least: int, at: int) -> int:
         """Return where a finding that is told by a stop at a place, or later, may begin."""
-        d = self.d
+        d = self._d
         first = max(least, at - _LIMIT_BEFORE)
-        while at > first and not self.space[d[at - 1]]:
+        while at > first and not self._space[d[at - 1]]:
             at -= 1
         return at

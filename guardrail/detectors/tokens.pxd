@@ -6,7 +6,7 @@ from guardrail.detectors.addresses cimport Addresses
 
 cdef int _PRIVATE_KEY, _JWT, _API_KEY, _HIDDEN_TEXT
 cdef int _BY_ARMOUR, _BY_COMMENT, _BY_TOKEN, _BY_CHARS
-cdef Py_ssize_t _LIMIT_HEADER, _LIMIT_LABEL
+cdef Py_ssize_t _LIMIT_HEADER, _LIMIT_LABEL, _LIMIT_BOT
 
 
 cdef class Tokens(Addresses):
@@ -14,36 +14,36 @@ cdef class Tokens(Addresses):
         d="const unsigned char *", number=int, prefix=bytes, mark=Py_ssize_t, chars=bytes,
         least=Py_ssize_t, exact=bint, end=Py_ssize_t,
     )
-    cdef Py_ssize_t key(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _key(self, Py_ssize_t at) except -1
 
     @cython.locals(
         d="const unsigned char *", p="const unsigned char *", held="const unsigned char *",
         size=Py_ssize_t, place=Py_ssize_t, end=Py_ssize_t, first=Py_ssize_t,
     )
-    cdef Py_ssize_t fits(
+    cdef Py_ssize_t _fits(
         self, Py_ssize_t start, bytes prefix, bytes chars, Py_ssize_t least, bint exact
     ) except -1
 
     @cython.locals(d="const unsigned char *", start=Py_ssize_t, end=Py_ssize_t)
-    cdef Py_ssize_t bot(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _bot(self, Py_ssize_t at) except -1
 
     @cython.locals(
         d="const unsigned char *", start=Py_ssize_t, end=Py_ssize_t, second=Py_ssize_t,
         place=Py_ssize_t,
     )
-    cdef Py_ssize_t jwt(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _jwt(self, Py_ssize_t at) except -1
 
     @cython.locals(d="const unsigned char *")
-    cdef Py_ssize_t tail(self, Py_ssize_t at) noexcept
+    cdef Py_ssize_t _tail(self, Py_ssize_t at) noexcept
 
     @cython.locals(d="const unsigned char *", label=Py_ssize_t, stop=Py_ssize_t)
-    cdef Py_ssize_t armour(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _armour(self, Py_ssize_t at) except -1
 
     @cython.locals(d="const unsigned char *")
-    cdef Py_ssize_t comment(self, Py_ssize_t at) except -1
+    cdef Py_ssize_t _comment(self, Py_ssize_t at) except -1
 
     @cython.locals(end=Py_ssize_t)
-    cdef Py_ssize_t block(
+    cdef Py_ssize_t _block(
         self, int kind, Py_ssize_t start, Py_ssize_t inner, int closer
     ) except -1
 
@@ -51,7 +51,7 @@ cdef class Tokens(Addresses):
     cpdef Py_ssize_t ending(self, int closer, Py_ssize_t at) except? -2
 
     @cython.locals(d="const unsigned char *", place=Py_ssize_t, end=Py_ssize_t)
-    cdef Py_ssize_t armour_end(self, Py_ssize_t at) except? -2
+    cdef Py_ssize_t _armour_end(self, Py_ssize_t at) except? -2
 
     @cython.locals(d="const unsigned char *", chars=bytes, held="const unsigned char *")
-    cdef Py_ssize_t chars_end(self, int closer, Py_ssize_t at) except -1
+    cdef Py_ssize_t _chars_end(self, int closer, Py_ssize_t at) except -1

@@ -24,6 +24,7 @@ _BY_CHARS: Final = 16
 
 _LIMIT_HEADER: Final = 1024
 _LIMIT_LABEL: Final = 40
+_LIMIT_BOT: Final = 64
 
 #: How far behind the end of a text each search for an end begins again when more has come.
 BACK: Final = {_BY_ARMOUR: 60, _BY_COMMENT: 3}
@@ -34,25 +35,25 @@ class Tokens(Addresses):
 
     __slots__ = ()
 
-    def key(self, at: int) -> int:
+    def _key(self, at: int) -> int:
         """Judge the keys that have their mark at a place."""
-        d = self.d
-        if not self.pairs[d[at - 1] << 8 | d[at]]:
+        d = self._d
+        if not self._pairs[d[at - 1] << 8 | d[at]]:
             return 0
         for number, prefix, mark, chars, least, exact in self.setup.keys[d[at - 1] << 8 | d[at]]:
-            end = self.fits(at - mark, prefix, chars, least, exact)
+            end = self._fits(at - mark, prefix, chars, least, exact)
             if end and exact:
-                return self.accept(_API_KEY, at - mark, end)
+                return self._accept(_API_KEY, at - mark, end)
             if end:
-                return self.accept_open(_API_KEY, at - mark, end, _BY_CHARS + number)
+                return self._accept_open(_API_KEY, at - mark, end, _BY_CHARS + number)
         return 0
 
-    def fits(self, start: int, prefix: bytes, chars: bytes, least: int, exact: bool) -> int:
+    def _fits(self, start: int, prefix: bytes, chars: bytes, least: int, exact: bool) -> int:
         """Return where a key of a format ends that starts at a place, or 0."""
-        d = self.d
+        d = self._d
         size = len(prefix)
         p = prefix
-        if start < self.floor or self.word[d[start - 1]]:
+        if start < self.floor or self._word[d[start - 1]]:
             return 0
         for place in range(size):
             if d[start + place] != p[place]:
@@ -64,38 +65,36 @@ class Tokens(Addresses):
         if end - first < least:
             return 0
         if exact:
-            return 0 if self.word[d[end]] else end
+            return 0 if self._word[d[end]] else end
         while held[d[end]]:
             end += 1
         return end
 
-    def bot(self, at: int) -> int:
+    def _bot(self, at: int) -> int:
         """Judge the token of a Telegram bot whose colon stands at a place."""
-        d = self.d
+        d = self._d
         start = at
-        while at - start <= 10 and self.digit[d[start - 1]]:
+        while at - start <= 10 and self._digit[d[start - 1]]:
             start -= 1
-        if not 8 <= at - start <= 10 or self.word[d[start - 1]] or self.joined(start):
+        if not 8 <= at - start <= 10 or self._word[d[start - 1]] or self._joined(start):
             return 0
         end = at + 1
-        while end - at < 36 and self.token[d[end]]:
+        while end - at <= _LIMIT_BOT and self._token[d[end]]:
             end += 1
-        if end - at < 36 or self.word[d[end]]:
-            return 0
-        return self.accept(_API_KEY, start, end)
+        return self._accept(_API_KEY, start, end) if end - at >= 36 else 0
 
-    def jwt(self, at: int) -> int:
+    def _jwt(self, at: int) -> int:
         """Judge the token whose first capital ``J`` stands at a place (RFC 7519, RFC 7516).
 
         A JOSE header is an object in base64url, so it begins with ``eyJ``. A second such part
         makes it a token; so does any second part where the first begins as headers do.
         """
-        d = self.d
+        d = self._d
         start = at - 2
-        if d[start] != ord("e") or d[at - 1] != ord("y") or self.token[d[start - 1]]:
+        if d[start] != ord("e") or d[at - 1] != ord("y") or self._token[d[start - 1]]:
             return 0
         end = at + 1
-        while end - start <= _LIMIT_HEADER and self.token[d[end]]:
+        while end - start <= _LIMIT_HEADER and self._token[d[end]]:
             end += 1
         if d[end] != ord(".") or end - start < 12:
             return 0
@@ -105,58 +104,58 @@ class Tokens(Addresses):
                 return 0
             if d[second] != ord("."):
                 place = second
-                while place - second < 16 and self.token[d[place]]:
+                while place - second < 16 and self._token[d[place]]:
                     place += 1
                 if place - second < 16:
                     return 0
-        return self.accept_open(_JWT, start, self.tail(end), _BY_TOKEN)
+        return self._accept_open(_JWT, start, self._tail(end), _BY_TOKEN)
 
-    def tail(self, at: int) -> int:
+    def _tail(self, at: int) -> int:
         """Return where the parts of a token end: a point is of it where more follows."""
-        d = self.d
-        while self.token[d[at]] or (
-            d[at] == ord(".") and (self.token[d[at + 1]] or d[at + 1] == ord("."))
+        d = self._d
+        while self._token[d[at]] or (
+            d[at] == ord(".") and (self._token[d[at + 1]] or d[at + 1] == ord("."))
         ):
             at += 1
         if d[at] == ord(".") and at + 1 == self.size and not self.final:
             return self.size
         return at
 
-    def armour(self, at: int) -> int:
+    def _armour(self, at: int) -> int:
         """Judge the block that begins at a place (RFC 7468); without an end it takes the rest."""
-        d = self.d
+        d = self._d
         if d[at + 5] != ord("B") or d[at - 1] == ord("-") or at < self.until_armour:
             return 0
         if self.data[at : at + 11] != b"-----BEGIN ":
             return 0
         label = at + 11
         stop = label
-        while stop - label <= _LIMIT_LABEL and (d[stop] == ord(" ") or self.alnum[d[stop]]):
+        while stop - label <= _LIMIT_LABEL and (d[stop] == ord(" ") or self._alnum[d[stop]]):
             stop += 1
         if stop - label > _LIMIT_LABEL or self.data[stop : stop + 5] != b"-----":
             return 0
         if b"PRIVATE KEY" not in self.data[label:stop]:
             return 0
-        return self.block(_PRIVATE_KEY, at, stop + 5, _BY_ARMOUR)
+        return self._block(_PRIVATE_KEY, at, stop + 5, _BY_ARMOUR)
 
-    def comment(self, at: int) -> int:
+    def _comment(self, at: int) -> int:
         """Judge the comment of a page that begins at a place; without an end it takes the rest."""
-        d = self.d
+        d = self._d
         if d[at + 1] != ord("!") or d[at + 2] != ord("-") or d[at + 3] != ord("-"):
             return 0
         if at < self.until_comment:
             return 0
         # ``<!-->`` is one already (HTML, section 13.2.5.43)
-        return self.block(_HIDDEN_TEXT, at, at + 2, _BY_COMMENT)
+        return self._block(_HIDDEN_TEXT, at, at + 2, _BY_COMMENT)
 
-    def block(self, kind: int, start: int, inner: int, closer: int) -> int:
+    def _block(self, kind: int, start: int, inner: int, closer: int) -> int:
         """Note what begins at a place and ends at a mark, or with the text."""
         end = self.ending(closer, inner)
         if end < 0:
             end = self.size
         if not self.nests:
             self.inner = inner
-            return self.accept_open(kind, start, end, closer)
+            return self._accept_open(kind, start, end, closer)
         self.found.append((kind, start, end))
         if closer == _BY_ARMOUR:
             self.until_armour = end
@@ -172,32 +171,32 @@ class Tokens(Addresses):
             at: where its inner part begins, or goes on.
         """
         if closer == _BY_ARMOUR:
-            end = self.armour_end(at)
+            end = self._armour_end(at)
         elif closer == _BY_COMMENT:
             place = self.data.find(b"-->", at)
             end = -1 if place < 0 else place + 3
         elif closer == _BY_TOKEN:
-            end = self.tail(at)
+            end = self._tail(at)
         else:
-            end = self.chars_end(closer, at)
+            end = self._chars_end(closer, at)
         return -1 if end == self.size and not self.final else end
 
-    def armour_end(self, at: int) -> int:
+    def _armour_end(self, at: int) -> int:
         """Return where the armour of a block ends, at a place or later, or -1."""
-        d = self.d
+        d = self._d
         while True:
             place = self.data.find(b"-----END ", at)
             if place < 0:
                 return -1
             end = at = place + 9
-            while end - at <= _LIMIT_LABEL and (d[end] == ord(" ") or self.alnum[d[end]]):
+            while end - at <= _LIMIT_LABEL and (d[end] == ord(" ") or self._alnum[d[end]]):
                 end += 1
             if end - at <= _LIMIT_LABEL and self.data[end : end + 5] == b"-----":
                 return end + 5
 
-    def chars_end(self, closer: int, at: int) -> int:
+    def _chars_end(self, closer: int, at: int) -> int:
         """Return where the characters of a key's format end."""
-        d = self.d
+        d = self._d
         chars: bytes = self.setup.tails[closer - _BY_CHARS]
         held = chars
         while held[d[at]]:

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF003 (look-alikes are what this is about)
 """Tricks of writing, in the text as it came: what nobody sees, and letters that pose as others.
 
 Owns the judgement of single characters (`invisible`) and of words (`judge`). ASCII has neither,
@@ -67,12 +68,37 @@ def invisible(
             return spans, place
         at = place + 1
         kind = _kind(char, kept, text[at : at + 1])
+        if kind in wanted:
+            # More of its like go with it, but for a joiner that may be needed, the last one.
+            run = _RUNS[_run_of(char)].match(text, place)
+            if run is not None and run.end() > at:
+                at = run.end() - (char in _JOINERS)
         if kind not in wanted:
             kept = char
         elif spans and spans[-1][0] == kind and spans[-1][2] == place:
             spans[-1] = (kind, spans[-1][1], at)
         else:
             spans.append((kind, place, at))
+
+
+_RUNS: Final = {
+    "bidi": re.compile("[\u202a-\u202e\u2066-\u2069]+"),
+    "tag": re.compile("[\U000e0000-\U000e007f]+"),
+    "joiner": re.compile("[\u200c\u200d]+"),
+    "selector": re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]+"),
+    "zero": re.compile("[\u200b\u2060-\u2064\ufeff\u180e\u115f\u1160\u3164\uffa0\u206a-\u206f]+"),
+}
+
+
+def _run_of(char: str) -> str:
+    """Return which of the runs a character that is a trick begins."""
+    if char in _BIDI:
+        return "bidi"
+    if char in _JOINERS:
+        return "joiner"
+    if char in _ZERO:
+        return "zero"
+    return "tag" if char <= _FLAG_END and char >= "\U000e0000" else "selector"
 
 
 def _flag_end(text: str, at: int, final: bool) -> int:
@@ -136,7 +162,8 @@ _PAIR: Final = re.compile(
 )
 #: Greek letters that name things and look like no Latin one: TNFα, kΩ, μg.
 _SCIENCE: Final = frozenset("αβγδεζηθκλμπσφχψωΓΔΘΛΞΠΣΦΨΩ")
-_SEEN: Final = re.compile(_UNSEEN)
+_SEEN: Final = re.compile(_UNSEEN[:-1])
+_OTHER: Final = re.compile(f"[{_OTHERS}]")
 
 
 def has_pairs(text: str) -> bool:
@@ -153,14 +180,14 @@ def judge(word: str, *, is_plain: bool) -> tuple[str, ...]:
     """
     if word.isascii() or not has_pairs(word):
         return ()
-    letters = [char for char in _SEEN.sub("", word) if not char.isascii()]
-    edges = _SEEN.sub("", word)
-    if len(letters) == 1 and letters[0] in _SCIENCE and letters[0] in (edges[0], edges[-1]):
+    letters = [char for char in word if char > "\x7f" and not _SEEN.fullmatch(char)]
+    if len(letters) == 1 and letters[0] in _SCIENCE and letters[0] in (word[0], word[-1]):
         return ()
-    others = re.findall(f"[{_OTHERS}]", word)
-    kinds = []
-    if is_plain:
-        kinds.append("look_alike")
-    if others:
-        kinds.append("mixed_script")
-    return tuple(kinds)
+    return tuple(
+        kind
+        for kind, holds in (
+            ("look_alike", is_plain),
+            ("mixed_script", _OTHER.search(word) is not None),
+        )
+        if holds
+    )

@@ -8,7 +8,7 @@ none can begin any more. Refuses `re`: its time on a hostile text has no bound.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 #: The library that serves patterns. Its time is linear in the text, whatever the text.
@@ -107,13 +107,13 @@ _STYLES: Final = (
 )
 
 
-@cache
+@lru_cache(maxsize=64)
 def override() -> Any:
     """Return the compiled phrases that ask to forget instructions; for bytes."""
     return compiled(rf"\b_{{0,2}}(?:(?:{'|'.join(_OVERRIDES)})_{{0,2}}\b|{_ANNOUNCED})")
 
 
-@cache
+@lru_cache(maxsize=64)
 def pattern(kind: str) -> Any:
     """Return the compiled pattern of ``override``, ``role_marker`` or ``hidden_text``."""
     if kind == "override":
@@ -138,7 +138,7 @@ def matches(kind: str, plain: bytes, begin: int = 0) -> Iterator[tuple[int, int]
 
 def compiled(pattern: str) -> Any:
     """Return a pattern compiled for bytes, of which each is a character."""
-    import re2  # type: ignore[import-untyped]
+    import re2
 
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1

@@ -11,7 +11,7 @@ a stream: the 31st stands as one foreign character. Compiled as it stands; `fold
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import lru_cache
 from typing import Final
 
 #: So many bytes of nothing stand before and behind a folded text: scans read past its ends.
@@ -132,7 +132,7 @@ class Folding:
         return codes
 
 
-@cache
+@lru_cache(maxsize=8192)
 def _page(number: int) -> tuple[bytes, dict[int, bytes]]:
     """Return the codes of 256 characters, and what those of them become that become several."""
     codes, expansions = bytearray(), {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import string
-from functools import cache
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 _ALNUM: Final = string.ascii_letters + string.digits
@@ -92,13 +92,13 @@ Entry = tuple[int, bytes, int, bytes, int, bool]
 DIGIT, OTHER, KEY = 1, 2, 4
 
 
-@cache
+@lru_cache(maxsize=64)
 def tails() -> tuple[bytes, ...]:
     """Return for each format which bytes its keys may go on with."""
     return tuple(bytes(chr(point) in form.chars for point in range(256)) for form in KEYS)
 
 
-@cache
+@lru_cache(maxsize=64)
 def entries() -> dict[int, tuple[Entry, ...]]:
     """Return the formats of keys by the two characters that end at their mark."""
     table: dict[int, tuple[Entry, ...]] = {}
@@ -111,7 +111,7 @@ def entries() -> dict[int, tuple[Entry, ...]]:
     return table
 
 
-@cache
+@lru_cache(maxsize=64)
 def triggers(wanted: frozenset[str]) -> bytes:
     """Return for each byte what a scan for some kinds stops at it for; 0 for nothing."""
     table = bytearray(256)
@@ -124,7 +124,7 @@ def triggers(wanted: frozenset[str]) -> bytes:
     return bytes(table)
 
 
-@cache
+@lru_cache(maxsize=64)
 def ibans() -> dict[bytes, bytes]:
     """Return for each country the letters ``n``, ``a``, ``c`` of its account numbers.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import string
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 from guardrail.detectors import engine
@@ -24,7 +24,7 @@ CHARS: Final = (string.ascii_letters + string.digits + "+/_=-").encode()
 _HEX: Final = frozenset(string.hexdigits.encode())
 
 
-@cache
+@lru_cache(maxsize=64)
 def run() -> Any:
     """Return the compiled pattern of a run that is long enough."""
     return engine.compiled(rf"[A-Za-z0-9+/_=-]{{{LEAST}}}[A-Za-z0-9+/_=-]*")

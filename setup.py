@@ -25,6 +25,11 @@ COMPILED = sorted(
     if path.with_suffix(".py").exists()
 )
 
+#: Classes of C lie in memory as their declarations say, subclasses in other modules too: where
+#: one declaration is newer than what was made of any, all is made anew.
+NEWEST = max(path.stat().st_mtime for path in ROOT.glob("guardrail/**/*.pxd"))
+STALE = any(path.stat().st_mtime < NEWEST for path in ROOT.glob("build/cython/**/*.c"))
+
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
 SANITIZE = os.environ.get("GUARDRAIL_SANITIZE", "") not in ("", "0")
 
@@ -47,6 +52,7 @@ if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
             for path in KERNELS + COMPILED
         ],
         build_dir="build/cython",
+        force=STALE,
         compiler_directives={
             "language_level": "3",
             "embedsignature": False,

@@ -112,7 +112,8 @@ class _Sources(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
         file = ROOT.joinpath(*fullname.split(".")).with_suffix(".py")
-        if fullname.startswith("guardrail.") and file.with_suffix(".pxd").exists():
+        is_declared = file.exists() and file.with_suffix(".pxd").exists()
+        if fullname.startswith("guardrail.") and is_declared:
             return importlib.util.spec_from_loader(fullname, SourceFileLoader(fullname, str(file)))
         return None
 

@@ -105,6 +105,12 @@ class Chunk:
 
     def text_of(self, item: Any) -> str | None:
         """Return the text of an item; ``None`` where it, or a step to it, is not there."""
+        if isinstance(item, str | bytes | bytearray):  # it would pass as an item without a text
+            raise Unmet(
+                f"The output spec says that items have their text at `{self._path}`, and an item "
+                f"is a {type(item).__name__}. Correct the spec, or the model.",
+                code="output_blocked",
+            )
         value = item
         for step in self._steps:
             value = _get(value, step)

@@ -148,7 +148,7 @@ def test_the_text_of_a_chunk_is_read_and_replaced_in_a_copy():
     assert changed["choices"][1] == "other"
 
 
-@pytest.mark.parametrize("item", [{}, {"choices": []}, {"choices": [{}]}, chunk(None), 3, "text"])
+@pytest.mark.parametrize("item", [{}, {"choices": []}, {"choices": [{}]}, chunk(None), 3])
 def test_a_chunk_without_a_text_has_none(item):
     assert CARRIER.text_of(item) is None
 
@@ -157,6 +157,14 @@ def test_a_chunk_of_another_kind_is_blocked():
     with pytest.raises(Unmet) as caught:
         CARRIER.text_of(chunk(b"x"))
     assert caught.value.code == "output_blocked"
+
+
+@pytest.mark.parametrize("item", ["ann@clinic.example", b"x"])
+def test_a_text_where_a_chunk_was_declared_does_not_pass_as_one_without_text(item):
+    with pytest.raises(Unmet) as caught:
+        CARRIER.text_of(item)
+    assert caught.value.code == "output_blocked"
+    assert "ann" not in caught.value.message
 
 
 def test_a_stream_is_checked_as_it_passes():

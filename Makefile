@@ -22,15 +22,15 @@ $(VENV)/test.stamp: $(VENV)/pip.stamp $(BUILD_INPUTS)
 	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/test.stamp
-	$(PIP) install --editable '.[lint]'
+	$(PIP) install --group lint
 	@touch $@
 
 $(VENV)/bench.stamp: $(VENV)/test.stamp
-	$(PIP) install --editable '.[bench]'
+	$(PIP) install --group bench
 	@touch $@
 
 $(VENV)/fuzz.stamp: $(VENV)/test.stamp
-	$(PIP) install --editable '.[fuzz]'
+	$(PIP) install --group fuzz
 	@touch $@
 
 demo: $(VENV)/test.stamp

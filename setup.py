@@ -62,4 +62,4 @@ if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
         },
     )
 
-setup(ext_modules=extensions)
+setup(ext_modules=extensions, options={"build_ext": {"parallel": os.cpu_count() or 1}})

@@ -176,6 +176,7 @@ def load_bundle(
                 specs_documents=_read_specs(folder, "inputs", faults),
                 output_documents=_read_specs(folder, "outputs", faults),
                 take_view=Viewer(bounds or Bounds()).take,
+                limit_findings=(bounds or Bounds()).findings,
                 bundle=bundle.name if bundle is not None else "",
                 clock=clock,
                 storage=store,
@@ -188,7 +189,11 @@ def load_bundle(
         faults.stop()
         raise ConfigurationError("The bundle could not be read.")
     zone = bundle.timezone
-    sources = _unique("fact source", (*facts.standard(timezone=zone), *own_facts), "place")
+    sources = _unique(
+        "fact source",
+        (*facts.standard(timezone=zone, bounds=bounds or Bounds()), *own_facts),
+        "place",
+    )
     _unique("obligation", types, "name")
     snapshot = faults.gather(
         lambda: load_snapshot(

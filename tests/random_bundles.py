@@ -335,7 +335,7 @@ _VOCABULARY = Vocabulary(
     ),
     obligations.NOT_BUILT,
 )
-_SOURCES = facts.standard(timezone="UTC")
+_SOURCES = facts.standard(timezone="UTC", bounds=facts.Bounds())
 
 
 def load(bundle: tuple[Rule, ...]) -> Snapshot:

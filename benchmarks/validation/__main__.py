@@ -1,7 +1,7 @@
 """What validation costs: tensors, tables, records and texts, each beside its peers.
 
 Run with ``python -m benchmarks.validation [--format json] [--rounds N]``; exit 1 where a goal is
-missed. Needs ``guardrail-cedar[bench]``.
+missed. Needs the dependency group ``bench``.
 """
 
 from __future__ import annotations

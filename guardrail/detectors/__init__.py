@@ -13,12 +13,19 @@ grapheme clusters of the text as it came (UAX #29; of up to 30 marks).
 from __future__ import annotations
 
 from guardrail.detectors.engine import ENGINE
-from guardrail.detectors.kinds import GROUPS, KINDS, Finding, expand
+from guardrail.detectors.kinds import (
+    GROUPS,
+    KINDS,
+    LIMIT_FINDINGS,
+    Finding,
+    TooManyFindings,
+    expand,
+)
 from guardrail.detectors.marks import Style
 from guardrail.detectors.redactor import Redactor, StreamRedactor
 from guardrail.detectors.scanner import Scanner
 
 __all__ = [
-    "ENGINE", "GROUPS", "KINDS", "Finding", "Redactor", "Scanner", "StreamRedactor", "Style",
-    "expand",
+    "ENGINE", "GROUPS", "KINDS", "LIMIT_FINDINGS", "Finding", "Redactor", "Scanner",
+    "StreamRedactor", "Style", "TooManyFindings", "expand",
 ]  # fmt: skip

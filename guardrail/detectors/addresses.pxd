@@ -50,13 +50,13 @@ cdef class Addresses(Sheet):
     @cython.locals(sign=int)
     cdef bint _joined(self, Py_ssize_t at) noexcept
 
-    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, char=int)
+    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, high=Py_ssize_t, char=int)
     cdef bint _linked(self, Py_ssize_t at) noexcept
 
     cdef bint _blocks(self, Py_ssize_t at) noexcept
 
     @cython.locals(
-        d="const unsigned char *", bban=bytes, start=Py_ssize_t, size=Py_ssize_t, spot=Py_ssize_t,
+        d="const unsigned char *", country=int, bban=bytes, start=Py_ssize_t, size=Py_ssize_t, spot=Py_ssize_t,
         place=Py_ssize_t, char=int, sign=int, low=bint, rest=long, head=long,
     )
     cdef Py_ssize_t _iban(self, Py_ssize_t at) except -1

@@ -226,20 +226,24 @@ class Addresses(Sheet):
         """Tell whether a sign links the digits at a place to a chain before it.
 
         Of a chain that goes on from a letter or from what is in a payload, nothing is told: it
-        may be cut as that.
+        may be cut as that. What is known of a chain from an earlier answer is not read again.
         """
         d = self._d
         if not self._digit[d[at]] or not self._digit[d[at - 2]]:
             return False
-        spot = at - 2
+        spot, high = at - 2, at
         while at - spot <= _LIMIT_CHAIN:
+            if self.chain_low <= spot <= self.chain_high:
+                spot, high = self.chain_low - 1, max(at, self.chain_high)
+                continue
             char = d[spot]
             if not self._digit[char] and not (
                 self._sign[char] and char != ord("/") and self._digit[d[spot - 1]]
             ):
-                return not (self._glue[char] or char == ord("-"))
+                break
             spot -= 1
-        return False
+        self.chain_low, self.chain_high = spot + 1, high
+        return at - spot <= _LIMIT_CHAIN and not (self._glue[d[spot]] or d[spot] == ord("-"))
 
     def _blocks(self, at: int) -> bool:
         """Tell whether what a sign joins at a place forbids that a number ends before it."""
@@ -249,9 +253,10 @@ class Addresses(Sheet):
         """Judge the account number whose check digits start at a place (ISO 13616)."""
         d = self._d
         start = at - 2
-        bban = self.setup.ibans.get(bytes(self.data[start:at]).upper())
-        if bban is None or not self._digit[d[at + 1]]:
+        country = self._countries[d[start] << 8 | d[start + 1]]
+        if country == 0 or not self._digit[d[at + 1]]:
             return 0
+        bban = self.setup.bbans[country]
         size = len(bban) + 4
         spot, place, sign, low = start, 0, 0, False
         rest, head = 0, 0

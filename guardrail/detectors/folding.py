@@ -11,6 +11,7 @@ a stream: the 31st stands as one foreign character. Compiled as it stands; `fold
 from __future__ import annotations
 
 import unicodedata
+from array import array
 from functools import lru_cache
 from typing import Final
 
@@ -76,24 +77,41 @@ class Folding:
             return bytearray(_PADDING + text.encode() + _PADDING)
         return self._fold(text, lead)
 
-    def offsets(self, text: str, lead: int = 0) -> list[int]:
-        """Return where in text each byte of its plain view stands, and last the text's length."""
-        places: list[int] = []
-        row = lead
-        for at, char in enumerate(text):
-            code = ord(char)
-            if code >= 128:
-                code = self._code(code)
-                if code == _DROPPED:
-                    row += 1
-                    if row <= LIMIT_DROPPED:
-                        continue
-                elif code == _EXPANDS:
-                    places.extend([at] * (len(self._expansions[ord(char)]) - 1))
-            row = 0
-            places.append(at)
-        places.append(len(text))
+    def offsets(self, text: str, size: int, lead: int = 0) -> array[int]:
+        """Return where in text each byte of its plain view stands, and last the text's length.
+
+        Arguments:
+            text: the text.
+            size: how many bytes its plain view has, without padding.
+            lead: how many characters before it were dropped in a row.
+        """
+        places = array("i", bytes(4 * size + 4))
+        self._place(text, places, lead)
+        places[size] = len(text)
         return places
+
+    def _place(self, text: str, places: array[int], lead: int) -> None:
+        cells = places
+        spot = at = 0
+        row = lead
+        for char in text:
+            point = ord(char)
+            many = 1
+            if point >= 128:
+                code = self._code(point)
+                if code == 0xFF:
+                    row += 1
+                    if row <= 30:
+                        at += 1
+                        continue
+                elif code == 0xFE:
+                    many = len(self._expansions[point])
+            row = 0
+            while many > 0:
+                cells[spot] = at
+                spot += 1
+                many -= 1
+            at += 1
 
     def _fold(self, text: str, lead: int) -> bytearray:
         plain = bytearray(_PADDING)

@@ -54,6 +54,22 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 NAMES: Final = tuple(KINDS)
 
 
+#: How many places of one text are looked at closely, by default: findings, and what may be one.
+LIMIT_FINDINGS: Final = 2_000
+
+
+class TooManyFindings(Exception):
+    """A text has more places to look at closely than it may: it is refused, and not looked through.
+
+    Arguments:
+        limit: how many it may have.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} places in the text are, or may be, findings")
+        self.limit = limit
+
+
 class Finding(NamedTuple):
     """One thing that was found: its kind, and where it stands in the text as it came."""
 

@@ -10,11 +10,15 @@ Refuses to let a character of a finding leave. What is held back is bounded.
 from __future__ import annotations
 
 import re
+import string
+from array import array
+from bisect import bisect_left
+from itertools import islice
 from typing import Final, Protocol
 
 from guardrail.detectors import engine, payloads, tricks
 from guardrail.detectors.folding import LIMIT_DROPPED, PAD, Folding, extends, fold_char, prepends
-from guardrail.detectors.kinds import NAMES
+from guardrail.detectors.kinds import NAMES, TooManyFindings
 from guardrail.detectors.marks import Digest, Marks
 from guardrail.detectors.sheet import Setup
 from guardrail.detectors.spots import Spots
@@ -37,6 +41,42 @@ class Layer(Protocol):
         ...
 
 
+class Folded:
+    """Folds, and keeps what the last text came to: layers that cut nothing hand on the text.
+
+    For one text, and one thread.
+
+    Arguments:
+        folding: what folds.
+    """
+
+    __slots__ = ("_folding", "_lead", "_places", "_plain", "_text")
+
+    def __init__(self, folding: Folding) -> None:
+        self._folding = folding
+        self._text: str | None = None
+        self._lead = 0
+        self._plain = b""
+        self._places: array[int] | None = None
+
+    def fold(self, text: str, lead: int) -> bytearray:
+        """Return the plain view of a text, to be written to: see `Folding.fold`."""
+        if text.isascii():
+            return self._folding.fold(text, lead)
+        if text is not self._text or lead != self._lead:
+            self._plain = bytes(self._folding.fold(text, lead))
+            self._text, self._lead, self._places = text, lead, None
+        return bytearray(self._plain)
+
+    def offsets(self, text: str, size: int, lead: int) -> array[int]:
+        """Return where in the text each byte stands: see `Folding.offsets`."""
+        if text is not self._text or lead != self._lead:
+            return self._folding.offsets(text, size, lead)
+        if self._places is None:
+            self._places = self._folding.offsets(text, size, lead)
+        return self._places
+
+
 class View:
     """A text beside its plain view.
 
@@ -48,13 +88,13 @@ class View:
 
     __slots__ = ("_folding", "_lead", "_places", "data", "is_ascii", "text")
 
-    def __init__(self, folding: Folding, text: str, lead: int = 0) -> None:
+    def __init__(self, folding: Folding | Folded, text: str, lead: int = 0) -> None:
         self.text = text
         self.is_ascii = text.isascii()
         self.data = folding.fold(text, lead)
         self._folding = folding
         self._lead = lead
-        self._places: list[int] | None = None
+        self._places: array[int] | None = None
 
     @property
     def size(self) -> int:
@@ -66,8 +106,16 @@ class View:
         if self.is_ascii:
             return at - PAD
         if self._places is None:
-            self._places = self._folding.offsets(self.text, self._lead)
+            self._places = self._folding.offsets(self.text, self.size - PAD, self._lead)
         return self._places[at - PAD]
+
+    def byte(self, place: int) -> int:
+        """Return the first byte of the plain view that comes of a place in the text, or later."""
+        if self.is_ascii:
+            return place + PAD
+        if self._places is None:
+            self._places = self._folding.offsets(self.text, self.size - PAD, self._lead)
+        return bisect_left(self._places, place) + PAD
 
     def start(self, at: int, least: int = 0) -> int:
         """Return where in the text the cluster begins that a byte is of."""
@@ -98,14 +146,18 @@ class FoldedLayer:
         marks: what stands where something was cut.
         look: see `Look`.
         delay_chars: how many characters of the plain view may be held back.
+        limit: how many findings one text may have.
     """
 
     __slots__ = (
         "_closer", "_cursor", "_digest", "_emitted", "_floor", "_folding", "_hashed", "_lead",
-        "_look", "_marks", "_resume", "_text", "count", "delay_chars",
+        "_limit", "_look", "_marks", "_resume", "_text", "count", "delay_chars",
     )  # fmt: skip
 
-    def __init__(self, folding: Folding, marks: Marks, look: Look, delay_chars: int) -> None:
+    def __init__(
+        self, folding: Folded, marks: Marks, look: Look, delay_chars: int, limit: int
+    ) -> None:
+        self._limit = limit
         self._folding = folding
         self._marks = marks
         self._look = look
@@ -127,6 +179,8 @@ class FoldedLayer:
         if self._closer and not self._close(view, plain, out, final=final):
             return ""
         looked = self._look(view, self._cursor, self._floor, final)
+        if self.count + len(looked.found) > self._limit:
+            raise TooManyFindings(self._limit)
         for kind, start, end in looked.found:
             out.append(view.text[self._emitted : view.start(start, self._emitted)])
             self._emitted = max(view.end(end), self._emitted)
@@ -243,12 +297,13 @@ class SpotLook:
 
 
 class PhraseLook:
-    """Looks for one pattern of `engine`."""
+    """Looks for one pattern of `engine`, and finds no more than a limit."""
 
-    __slots__ = ("_kind",)
+    __slots__ = ("_kind", "_limit")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, limit: int) -> None:
         self._kind = kind
+        self._limit = limit
 
     def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002
         """Look from a cursor on; all before it is decided."""
@@ -260,6 +315,8 @@ class PhraseLook:
             if start >= stop:
                 break
             found.append((self._kind, start + PAD, end + PAD))
+            if len(found) > self._limit:
+                raise TooManyFindings(self._limit)
             at = end
         at = max(at, stop) + PAD
         return Looked(found, at, at)
@@ -335,21 +392,46 @@ class Runs(Protocol):
         ...
 
 
+#: Which bytes of a plain view are of words.
+_WORD: Final = bytes(
+    chr(code) in string.ascii_letters + string.digits + "_\x80" for code in range(256)
+)
+
+
 class WordRuns:
     """Words, and the tricks that they are."""
 
-    __slots__ = ("_wanted", "chars", "limit")
+    __slots__ = ("_limit", "_signs", "_wanted", "chars", "limit")
 
-    def __init__(self, wanted: frozenset[str]) -> None:
+    def __init__(self, wanted: frozenset[str], signs: tricks.Signs, limit: int) -> None:
         self._wanted = wanted
+        self._signs = signs
+        self._limit = limit
         self.chars = re.compile(rb"[\w\x80]+")
         self.limit = tricks.LIMIT_WORD
 
     def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
-        """Return the words from a place on; none where no two letters make a trick."""
-        if final and not tricks.has_pairs(view.text):
-            return []
-        return [match.span() for match in self.chars.finditer(view.data, at, view.size)]
+        """Return the words from a place on in which two letters do not go together."""
+        found: list[tuple[int, int]] = []
+        if view.is_ascii and final:
+            return found
+        words = view.data.translate(_WORD)  # zeros between words
+        text, size = view.text, view.size
+        begin = 0 if at == PAD else view.place(at)
+        place = -1 if view.is_ascii else self._signs.next_pair(text, begin)
+        while place >= 0:
+            spot = view.byte(place)
+            start = max(at, words.rfind(0, at, spot) + 1)
+            at = max(spot + 1, words.find(0, spot))
+            if words[spot]:
+                found.append((start, at))
+            if len(found) > self._limit:
+                raise TooManyFindings(self._limit)
+            place = self._signs.next_pair(text, view.place(at)) if at < size else -1
+        start = max(at, words.rfind(0, at, size) + 1)
+        if not final and start < size:
+            found.append((start, size))
+        return found
 
     def judge(self, view: View, start: int, stop: int) -> str:
         """Return which trick a word is."""
@@ -360,22 +442,27 @@ class WordRuns:
         """Return all tricks that a word is."""
         word = view.text[view.place(start) : view.place(stop - 1) + 1]
         is_plain = b"\x80" not in view.data[start:stop]
-        return [kind for kind in tricks.judge(word, is_plain=is_plain) if kind in self._wanted]
+        kinds = self._signs.judge(word, is_plain=is_plain)
+        return [kind for kind in kinds if kind in self._wanted]
 
 
 class PayloadRuns:
-    """Runs of encoded digits."""
+    """Runs of encoded digits; no more than a limit, since each is decoded."""
 
-    __slots__ = ("chars", "limit")
+    __slots__ = ("_limit", "chars", "limit")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self.chars = re.compile(rb"[A-Za-z0-9+/_=-]+")
         self.limit = payloads.LONG
 
     def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the runs from a place on that are long enough, and the last one."""
         plain = bytes(view.data[:-PAD])
-        found = [match.span() for match in payloads.run().finditer(plain, at)]
+        runs = payloads.run().finditer(plain, at)
+        found = [match.span() for match in islice(runs, self._limit + 1)]
+        if len(found) > self._limit:
+            raise TooManyFindings(self._limit)
         if not final:
             start = max(at, len(plain.rstrip(payloads.CHARS)))
             if start < view.size and (not found or found[-1][1] < view.size):
@@ -395,11 +482,15 @@ class UnseenLayer:
 
     Arguments:
         wanted: the kinds to drop.
+        signs: what finds them.
+        limit: how many runs of them one text may have.
     """
 
-    __slots__ = ("_kept", "_text", "_wanted", "count", "delay_chars")
+    __slots__ = ("_kept", "_left", "_signs", "_text", "_wanted", "count", "delay_chars")
 
-    def __init__(self, wanted: frozenset[str]) -> None:
+    def __init__(self, wanted: frozenset[str], signs: tricks.Signs, limit: int) -> None:
+        self._signs = signs
+        self._left = limit
         self._wanted = wanted
         self._text = ""
         self._kept = ""
@@ -415,7 +506,10 @@ class UnseenLayer:
             return text
         begin = len(self._kept)
         text = self._kept + text
-        spans, stop = tricks.invisible(text, self._wanted, begin=begin, final=final)
+        spans, stop = self._signs.invisible(
+            text, self._wanted, begin=begin, final=final, limit=self._left
+        )
+        self._left -= len(spans)
         out: list[str] = []
         at = begin
         for _, start, end in spans:

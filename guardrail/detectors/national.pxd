@@ -14,6 +14,7 @@ cdef class National(Tokens):
     cdef bytearray _signs
     cdef unsigned char *_n
     cdef unsigned char *_lens
+    cdef unsigned long long _shape
     cdef int _numbers
 
     cdef _lay_numbers(self)

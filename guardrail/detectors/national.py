@@ -43,7 +43,7 @@ class National(Tokens):
     The digits of the number that is judged stand in ``n``, each as its value.
     """
 
-    __slots__ = ("_lens", "_n", "_numbers", "_signs", "_sizes", "_store")
+    __slots__ = ("_lens", "_n", "_numbers", "_shape", "_signs", "_sizes", "_store")
 
     def _lay_numbers(self) -> None:
         self._store = bytearray(40)
@@ -52,6 +52,7 @@ class National(Tokens):
         self._n = self._store
         self._lens = self._sizes
         self._numbers = 0
+        self._shape = 0
 
     def _named(self, at: int, names: tuple[bytes, ...]) -> bool:
         """Tell whether one of some names stands just before a place."""

@@ -12,19 +12,19 @@ cdef class Numbers(National):
     @cython.locals(d="const unsigned char *", wanted="const unsigned char *", end=Py_ssize_t)
     cdef Py_ssize_t _number(self, Py_ssize_t at) except -1
 
-    @cython.locals(end=Py_ssize_t)
+    @cython.locals(d="const unsigned char *", end=Py_ssize_t)
     cdef Py_ssize_t _chained(self, Py_ssize_t at) except -1
 
     @cython.locals(d="const unsigned char *")
     cdef Py_ssize_t _lettered(self, Py_ssize_t at) except -1
 
     @cython.locals(
-        d="const unsigned char *", groups=int, total=int, spot=Py_ssize_t, size=int, sign=int
+        d="const unsigned char *", groups=int, total=int, spot=Py_ssize_t, size=int, sign=int,
+        shape="unsigned long long",
     )
     cdef void _chain(self, Py_ssize_t at) noexcept
 
-    @cython.locals(group=int)
-    cdef bint _is_shaped(self, unsigned int shape, int groups) noexcept
+    cdef bint _is_shaped(self, unsigned long long shape, int groups) noexcept
 
     @cython.locals(group=int)
     cdef int _signed(self, int groups) noexcept

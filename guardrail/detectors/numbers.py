@@ -66,7 +66,10 @@ class Numbers(National):
         return 0
 
     def _chained(self, at: int) -> int:
-        """Judge a chain at a place by its shape."""
+        """Judge a chain at a place by its shape; no shape begins with two single digits."""
+        d = self._d
+        if self._sign[d[at + 1]] and self._digit[d[at + 2]] and not self._digit[d[at + 3]]:
+            return 0
         self._chain(at)
         end = 0
         if self._wanted[_SSN]:
@@ -93,7 +96,7 @@ class Numbers(National):
     def _chain(self, at: int) -> None:
         """Read a chain: the digits to ``n``, the sizes of its groups, the signs between them."""
         d = self._d
-        groups, total, spot = 0, 0, at
+        groups, total, spot, shape = 0, 0, at, 0
         while groups < _LIMIT_GROUPS:
             size = 0
             while self._digit[d[spot]] and total < _LIMIT_DIGITS:
@@ -102,6 +105,7 @@ class Numbers(National):
                 size += 1
                 spot += 1
             self._lens[groups] = 255 if self._digit[d[spot]] else size
+            shape = shape << 4 | min(self._lens[groups], 15)
             groups += 1
             sign = d[spot]
             if not self._sign[sign] or not self._digit[d[spot + 1]] or total == _LIMIT_DIGITS:
@@ -109,15 +113,11 @@ class Numbers(National):
             self._signs[groups - 1] = sign
             spot += 1
         self._numbers = groups
+        self._shape = shape << 4 * (_LIMIT_GROUPS - groups)
 
     def _is_shaped(self, shape: int, groups: int) -> bool:
         """Tell whether a chain begins with groups of sizes: hexadecimal, the first one highest."""
-        if self._numbers < groups:
-            return False
-        for group in range(groups):
-            if self._lens[group] != shape >> (4 * (groups - 1 - group)) & 15:
-                return False
-        return True
+        return self._shape >> 4 * (_LIMIT_GROUPS - groups) == shape
 
     def _signed(self, groups: int) -> int:
         """Return the sign that stands between all of a chain's first groups, or 0."""

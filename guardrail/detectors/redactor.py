@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from guardrail.detectors.engine import LIMIT_MATCH
+from guardrail.detectors.kinds import LIMIT_FINDINGS
 from guardrail.detectors.layers import (
+    Folded,
     FoldedLayer,
     Layer,
     PayloadRuns,
@@ -39,6 +41,7 @@ class Redactor:
             equal values under one key; ``drop`` leaves ``…``, so that what closes up over a cut
             forms nothing new. Characters that nobody sees leave no mark in any style.
         key: for ``hash``: 16 to 64 secret bytes.
+        limit: how many places of a text may be looked at closely: see `Scanner`.
 
     Raises `ValueError` for an unknown kind or style, or a key that does not fit.
 
@@ -48,14 +51,24 @@ class Redactor:
 
     __slots__ = ("_marks", "_scanner", "_wanted", "kinds")
 
-    def __init__(self, kinds: Iterable[str], style: Style = "label", key: bytes = b"") -> None:
-        self._scanner = Scanner(kinds)
+    def __init__(
+        self,
+        kinds: Iterable[str],
+        style: Style = "label",
+        key: bytes = b"",
+        *,
+        limit: int = LIMIT_FINDINGS,
+    ) -> None:
+        self._scanner = Scanner(kinds, limit=limit)
         self._marks = Marks(style, key)
         self.kinds = self._scanner.kinds
         self._wanted = frozenset(self.kinds)
 
     def redact(self, text: str) -> tuple[str, int]:
-        """Return a text without what was found in it, and how many cuts were made."""
+        """Return a text without what was found in it, and how many cuts were made.
+
+        Raises `TooManyFindings`.
+        """
         count = 0
         for layer in self.layers():
             text = layer.feed(text, final=True)
@@ -64,22 +77,24 @@ class Redactor:
 
     def layers(self) -> list[Layer]:
         """Return fresh layers, for one text, in their order."""
-        wanted, marks, folding = self._wanted, self._marks, self._scanner.folding
+        wanted, marks, scanner = self._wanted, self._marks, self._scanner
+        folding, limit = Folded(scanner.folding), scanner.limit
         layers: list[Layer] = []
         if wanted & UNSEEN:
-            layers.append(UnseenLayer(wanted & UNSEEN))
+            layers.append(UnseenLayer(wanted & UNSEEN, scanner.signs, limit))
         if wanted & SPOTTED:
-            look = SpotLook(self._scanner.setup)
-            layers.append(FoldedLayer(folding, marks, look, _LIMIT_SPOT))
+            look = SpotLook(scanner.setup)
+            layers.append(FoldedLayer(folding, marks, look, _LIMIT_SPOT, limit))
         for kind in PHRASES:
             if kind in wanted:
-                layers.append(FoldedLayer(folding, marks, PhraseLook(kind), LIMIT_MATCH + 2))
+                phrases = PhraseLook(kind, limit)
+                layers.append(FoldedLayer(folding, marks, phrases, LIMIT_MATCH + 2, limit))
         if "encoded" in wanted:
-            runs = RunLook(PayloadRuns())
-            layers.append(FoldedLayer(folding, marks, runs, LONG))
+            runs = RunLook(PayloadRuns(limit))
+            layers.append(FoldedLayer(folding, marks, runs, LONG, limit))
         if wanted & WORDS:
-            words = RunLook(WordRuns(wanted & WORDS))
-            layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD))
+            words = RunLook(WordRuns(wanted & WORDS, scanner.signs, limit))
+            layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD, limit))
         return layers
 
 
@@ -114,7 +129,8 @@ class StreamRedactor:
     def feed(self, chunk: str) -> str:
         """Take the next piece, which may be empty, and return what is decided of all so far.
 
-        Raises `ValueError` when the stream is closed.
+        Raises `ValueError` when the stream is closed, and `TooManyFindings` where all that came
+        has too many; then nothing more may be fed.
         """
         return self._pass_on(chunk, final=False)
 

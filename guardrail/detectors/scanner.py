@@ -8,12 +8,19 @@ was looked through.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from operator import itemgetter
 from typing import Final
 
 from guardrail.detectors import engine, formats, payloads, tricks
 from guardrail.detectors.folding import PAD, Folding
-from guardrail.detectors.kinds import NAMES, Finding, expand
+from guardrail.detectors.kinds import (
+    LIMIT_FINDINGS,
+    NAMES,
+    Finding,
+    TooManyFindings,
+    expand,
+)
 from guardrail.detectors.layers import PayloadRuns, View, WordRuns
 from guardrail.detectors.sheet import Setup
 from guardrail.detectors.spots import Spots
@@ -32,6 +39,9 @@ class Scanner:
 
     Arguments:
         kinds: names of kinds and groups.
+        limit: how many places of one text are looked at closely, in each of the ways to look
+            (formats, each sort of phrase, payloads, words, what nobody sees). A text with more
+            of them is refused with `TooManyFindings`, since each costs more than a character.
 
     Raises `ValueError` for an unknown name. Without kinds it finds nothing.
 
@@ -41,10 +51,12 @@ class Scanner:
 
     __slots__ = (
         "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "folding",
-        "kinds", "setup",
+        "kinds", "limit", "setup", "signs",
     )  # fmt: skip
 
-    def __init__(self, kinds: Iterable[str]) -> None:
+    def __init__(self, kinds: Iterable[str], *, limit: int = LIMIT_FINDINGS) -> None:
+        self.limit = limit
+        self.signs = tricks.Signs()
         self.kinds = expand(kinds)
         wanted = frozenset(self.kinds)
         self.folding = Folding()
@@ -55,12 +67,13 @@ class Scanner:
             formats.entries() if "api_key" in wanted else {},
             formats.tails(),
             formats.ibans() if "iban" in wanted else {},
+            limit=limit,
         )
         self._patterns = [kind for kind in PHRASES if kind in wanted]
         for kind in self._patterns:
             engine.pattern(kind)  # compiled now, and not on the first text
-        self._payloads = PayloadRuns() if "encoded" in wanted else None
-        self._words = WordRuns(wanted & WORDS) if wanted & WORDS else None
+        self._payloads = PayloadRuns(limit) if "encoded" in wanted else None
+        self._words = WordRuns(wanted & WORDS, self.signs, limit) if wanted & WORDS else None
         self._unseen = wanted & UNSEEN
         #: Of an ASCII text, one scan tells all.
         self._is_spotting = not self._patterns and self._payloads is None
@@ -69,7 +82,7 @@ class Scanner:
         """Return what is found in a text, by start, then end. Findings may overlap.
 
         What stands inside a private key or a hidden comment is found as well. A text without
-        anything gives an empty list.
+        anything gives an empty list. Raises `TooManyFindings`.
         """
         view = View(self.folding, text)
         found = self._look(view)
@@ -79,18 +92,17 @@ class Scanner:
             findings = {
                 Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
             }
-            if self._unseen:
-                findings.update(Finding(*span) for span in tricks.invisible(text, self._unseen)[0])
+            findings.update(Finding(*span) for span in self._find_unseen(text))
         return sorted(findings, key=_PLACE)
 
     def kinds_in(self, text: str) -> frozenset[str]:
-        """Return the kinds that are found in a text."""
+        """Return the kinds that are found in a text. Raises `TooManyFindings`."""
         if self._is_spotting and text.isascii():
             data = self.folding.fold(text)
             return frozenset([NAMES[kind] for kind, _, _ in self._spot(data)])
         found = {kind for kind, _, _ in self._look(View(self.folding, text))}
-        if self._unseen and not text.isascii():
-            found.update(kind for kind, _, _ in tricks.invisible(text, self._unseen)[0])
+        if not text.isascii():
+            found.update(kind for kind, _, _ in self._find_unseen(text))
         return frozenset(found)
 
     def _look(self, view: View) -> list[tuple[str, int, int]]:
@@ -99,8 +111,11 @@ class Scanner:
         if self._patterns:
             plain = bytes(view.data[PAD:-PAD])
             for kind in self._patterns:
-                for start, end in engine.matches(kind, plain):
-                    found.append((kind, start + PAD, end + PAD))
+                matches = islice(engine.matches(kind, plain), self.limit + 1)
+                spans = [(kind, start + PAD, end + PAD) for start, end in matches]
+                if len(spans) > self.limit:
+                    raise TooManyFindings(self.limit)
+                found += spans
         if self._payloads is not None:
             found += [("encoded", *span) for span in self._find_payloads(self._payloads, view)]
         if self._words is not None and not view.is_ascii:
@@ -115,6 +130,11 @@ class Scanner:
         sheet = Spots(self.setup, data, True, True)
         sheet.scan(PAD, sheet.size)
         return sheet.found
+
+    def _find_unseen(self, text: str) -> list[tuple[str, int, int]]:
+        if not self._unseen:
+            return []
+        return self.signs.invisible(text, self._unseen, limit=self.limit)[0]
 
     def _find_payloads(self, runs: PayloadRuns, view: View) -> list[tuple[int, int]]:
         return [

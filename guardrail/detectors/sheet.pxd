@@ -19,7 +19,9 @@ cdef class Setup:
     cdef readonly bytes glue
     cdef readonly dict keys
     cdef readonly tuple tails
-    cdef readonly dict ibans
+    cdef readonly tuple bbans
+    cdef readonly bytes countries
+    cdef readonly Py_ssize_t limit
 
 
 cdef class Sheet:
@@ -30,6 +32,8 @@ cdef class Sheet:
     cdef readonly Py_ssize_t floor
     cdef readonly Py_ssize_t until_armour
     cdef readonly Py_ssize_t until_comment
+    cdef Py_ssize_t chain_low
+    cdef Py_ssize_t chain_high
     cdef readonly bint final
     cdef readonly bint nests
     cdef readonly int closer
@@ -44,6 +48,7 @@ cdef class Sheet:
     cdef const unsigned char *_local
     cdef const unsigned char *_space
     cdef const unsigned char *_pairs
+    cdef const unsigned char *_countries
     cdef const unsigned char *_sign
     cdef const unsigned char *_glue
 

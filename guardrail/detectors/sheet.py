@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from guardrail.detectors.formats import Entry
-from guardrail.detectors.kinds import NAMES
+from guardrail.detectors.kinds import NAMES, TooManyFindings
 
 
 def _table(chars: str) -> bytes:
@@ -27,8 +27,8 @@ class Setup:
     """What a scan looks for; made once, read by every scan."""
 
     __slots__ = (
-        "alnum", "digit", "glue", "hexa", "ibans", "keys", "local", "pairs", "sign", "space",
-        "tails", "token", "triggers", "wanted", "word",
+        "alnum", "bbans", "countries", "digit", "glue", "hexa", "keys", "limit", "local", "pairs",
+        "sign", "space", "tails", "token", "triggers", "wanted", "word",
     )  # fmt: skip
 
     def __init__(
@@ -38,12 +38,21 @@ class Setup:
         keys: Mapping[int, tuple[Entry, ...]],
         tails: tuple[bytes, ...],
         ibans: Mapping[bytes, bytes],
+        *,
+        limit: int,
     ) -> None:
+        self.limit = limit
         self.wanted = bytes(name in wanted for name in NAMES)
         self.triggers = triggers
         self.keys = dict(keys)
         self.tails = tails
-        self.ibans = dict(ibans)
+        #: Account numbers, and which one a country has, by its two letters in any case; 0: none.
+        self.bbans = (b"", *ibans.values())
+        countries = bytearray(1 << 16)
+        for number, (one, other) in enumerate(ibans, 1):
+            for code in (one << 8, one + 32 << 8):
+                countries[code | other] = countries[code | other + 32] = number
+        self.countries = bytes(countries)
         pairs = bytearray(1 << 16)
         for code in keys:
             pairs[code & 0xFFFF] = 1
@@ -73,6 +82,7 @@ class Sheet:
 
     __slots__ = (
         "_alnum",
+        "_countries",
         "_d",
         "_digit",
         "_glue",
@@ -84,6 +94,8 @@ class Sheet:
         "_token",
         "_wanted",
         "_word",
+        "chain_high",
+        "chain_low",
         "closer",
         "data",
         "final",
@@ -113,6 +125,7 @@ class Sheet:
         self.inner = 0
         self.until_armour = 0
         self.until_comment = 0
+        self.chain_low, self.chain_high = 1, 0
         self._wanted = setup.wanted
         self._digit = setup.digit
         self._word = setup.word
@@ -122,6 +135,7 @@ class Sheet:
         self._local = setup.local
         self._space = setup.space
         self._pairs = setup.pairs
+        self._countries = setup.countries
         self._sign = setup.sign
         self._glue = setup.glue
 
@@ -130,9 +144,12 @@ class Sheet:
         self._d[end - 1] = 1
         self._d[end - 2] = 1
         self.floor = end
+        self.chain_low, self.chain_high = 1, 0
 
     def _accept(self, kind: int, start: int, end: int) -> int:
         """Note a finding, close it off, and return where the scan goes on."""
+        if len(self.found) >= self.setup.limit:
+            raise TooManyFindings(self.setup.limit)
         self.found.append((kind, start, end))
         self.close(end)
         return end

@@ -1,193 +1,293 @@
 # ruff: noqa: RUF003 (look-alikes are what this is about)
 """Tricks of writing, in the text as it came: what nobody sees, and letters that pose as others.
 
-Owns the judgement of single characters (`invisible`) and of words (`judge`). ASCII has neither,
-and is not looked at. Refuses to call a trick what a script needs: joiners in Persian, Hindi and
-emoji, one variation selector, the tags of a flag, a Greek letter at the edge of a name.
+Owns `Signs`, which knows of each character what it can be in a trick, and finds what nobody sees
+(`Signs.invisible`), where two letters stand side by side that do not go together
+(`Signs.next_pair`), and which tricks a word is (`Signs.judge`). ASCII has none of these.
+Refuses to call a trick what a script needs: joiners in Persian, Hindi and emoji, one variation
+selector, the tags of a flag, a Greek letter at the edge of a name. Compiled as it stands;
+``tricks.pxd``.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
-#: Controls that embed, override or isolate a direction (UAX #9, section 2); marks do not.
-_BIDI: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_JOINERS: Final = frozenset("\u200c\u200d")
-_ZERO: Final = frozenset(
-    "\u200b\u2060\u2061\u2062\u2063\u2064\ufeff\u180e\u115f\u1160\u3164\uffa0"
-    "\u206a\u206b\u206c\u206d\u206e\u206f"
-)
-_FLAG: Final = "\U0001f3f4"
-_FLAG_END: Final = "\U000e007f"
+from guardrail.detectors.kinds import TooManyFindings
+
 #: A flag has at most so many tags, with its end (UTS #51, ED-14a).
 LIMIT_FLAG: Final = 8
+#: So many characters of a word are judged; a word that is longer is cut whole.
+LIMIT_WORD: Final = 64
 
-_SUSPECT: Final = re.compile(
-    "[\u115f\u1160\u180e\u200b-\u200d\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
-    "\U0001f3f4\U000e0000-\U000e01ef]"
-)
+#: What a character is to one that nobody sees: nothing, a white space, of a cursive script or an
+#: emoji (beside which a joiner can be needed), or one that nobody sees itself.
+_PLAIN: Final = 0
+_SPACE: Final = 1
+_JOINED: Final = 2
+_FLAG: Final = 3
+_SELECTOR: Final = 4
+_BIDI: Final = 5
+_TAG: Final = 6
+_JOINER: Final = 7
+_ZERO: Final = 8
+
+#: What a character is in a word: of which alphabet, drawn as another, wide, or not seen.
+_LATIN: Final = 1
+_GREEK: Final = 2
+_CYRILLIC: Final = 3
+_OTHER: Final = 4
+_STYLED: Final = 5
+_WIDE: Final = 6
+_UNSEEN: Final = 7
 
 Span = tuple[str, int, int]
 
 
-def has_suspects(text: str) -> bool:
-    """Tell whether a text has a character that `invisible` would look at."""
-    return _SUSPECT.search(text) is not None
+class Signs:
+    """Finds tricks in texts. Threads may share it: what it keeps is equal, whoever makes it."""
 
+    __slots__ = ("_pages",)
 
-def invisible(
-    text: str, wanted: frozenset[str], *, begin: int = 0, final: bool = True
-) -> tuple[list[Span], int]:
-    """Return what nobody sees in a text, and up to where that is decided.
+    def __init__(self) -> None:
+        self._pages: list[bytes | None] = [None] * (0x110000 >> 8)
 
-    Arguments:
-        text: the text; what stands before ``begin`` is what is kept of the text before it.
-        wanted: the kinds to find, of ``bidi``, ``tag`` and ``zero_width``.
-        begin: where to begin.
-        final: no more text follows.
-    """
-    spans: list[Span] = []
-    at, size, kept = begin, len(text), text[begin - 1 : begin] if begin else ""
-    while True:
-        suspect = _SUSPECT.search(text, at)
-        if suspect is None:
-            return spans, size
-        place = suspect.start()
-        if place > at:
-            kept = text[place - 1]
-        char = text[place]
-        if char == _FLAG:
-            end = _flag_end(text, place, final)
-            if end < 0:
-                return spans, place
-            kept, at = text[end - 1], end
-            continue
-        if char in _JOINERS and place + 1 == size and not final:
-            return spans, place
-        at = place + 1
-        kind = _kind(char, kept, text[at : at + 1])
-        if kind in wanted:
+    def invisible(
+        self,
+        text: str,
+        wanted: frozenset[str],
+        *,
+        begin: int = 0,
+        final: bool = True,
+        limit: int,
+    ) -> tuple[list[Span], int]:
+        """Return what nobody sees in a text, and up to where that is decided.
+
+        Arguments:
+            text: the text; what stands before ``begin`` is what is kept of the text before it.
+            wanted: the kinds to find, of ``bidi``, ``tag`` and ``zero_width``.
+            begin: where to begin.
+            final: no more text follows.
+            limit: how many spans are found at most; raises `TooManyFindings` for more.
+        """
+        spans: list[Span] = []
+        stop = self._look(
+            text,
+            begin,
+            final,
+            ("bidi" in wanted, "tag" in wanted, "zero_width" in wanted),
+            limit,
+            spans,
+        )
+        return spans, stop
+
+    def next_pair(self, text: str, begin: int) -> int:
+        """Return where the next letter stands that does not go with the one before it, or -1.
+
+        Both letters stand at ``begin`` or later. What nobody sees is passed over.
+        """
+        return self._compare(text, begin)
+
+    def judge(self, word: str, *, is_plain: bool) -> tuple[str, ...]:
+        """Return which tricks a word is: of ``look_alike`` and ``mixed_script``, or none.
+
+        Arguments:
+            word: a word, or the first `LIMIT_WORD` characters of a long one.
+            is_plain: it is ASCII when it is folded.
+        """
+        if self._compare(word, 0) < 0:
+            return ()
+        letters = [char for char in word if char > "\x7f" and self._of(ord(char)) >> 4 != _UNSEEN]
+        if len(letters) == 1 and letters[0] in _SCIENCE and letters[0] in (word[0], word[-1]):
+            return ()
+        is_mixed = any(_GREEK <= self._of(ord(char)) >> 4 <= _OTHER for char in letters)
+        kinds = (("look_alike", is_plain), ("mixed_script", is_mixed))
+        return tuple(kind for kind, holds in kinds if holds)
+
+    def _look(  # noqa: PLR0917 (declared for C, which has no keywords)
+        self,
+        text: str,
+        begin: int,
+        final: bool,
+        wanted: tuple[bool, bool, bool],
+        limit: int,
+        spans: list[Span],
+    ) -> int:
+        size = len(text)
+        at = begin
+        kept = self._of(ord(text[begin - 1])) & 15 if begin else _SPACE
+        wants_bidi, wants_tag, wants_zero = wanted
+        last = 0
+        last_end = -1
+        while at < size:
+            point = ord(text[at])
+            if point < 128:
+                kept = _SPACE if point == 32 or 9 <= point <= 13 or 28 <= point <= 31 else _PLAIN
+                at += 1
+                continue
+            what = self._of(point) & 15
+            if what <= _JOINED:
+                kept = what
+                at += 1
+                continue
+            if what == _FLAG:
+                end = self._flag_end(text, at, final)
+                if end < 0:
+                    return at
+                kept = _FLAG if end == at + 1 else _TAG
+                at = end
+                continue
+            if what == _JOINER and at + 1 == size and not final:
+                return at
+            place = at
+            at += 1
+            after = self._of(ord(text[at])) & 15 if at < size else _PLAIN
+            kind = _trick(what, kept, after)
+            if not (
+                (kind == _BIDI and wants_bidi)
+                or (kind == _TAG and wants_tag)
+                or (kind == _ZERO and wants_zero)
+            ):
+                kept = what
+                continue
             # More of its like go with it, but for a joiner that may be needed, the last one.
-            run = _RUNS[_run_of(char)].match(text, place)
-            if run is not None and run.end() > at:
-                at = run.end() - (char in _JOINERS)
-        if kind not in wanted:
-            kept = char
-        elif spans and spans[-1][0] == kind and spans[-1][2] == place:
-            spans[-1] = (kind, spans[-1][1], at)
-        else:
-            spans.append((kind, place, at))
+            while at < size and self._of(ord(text[at])) & 15 == what:
+                at += 1
+            if what == _JOINER and at > place + 1:
+                at -= 1
+            if last == kind and last_end == place:
+                name, start, _ = spans[-1]
+                spans[-1] = (name, start, at)
+            elif len(spans) >= limit:
+                raise TooManyFindings(limit)
+            else:
+                name = "bidi" if kind == _BIDI else "tag" if kind == _TAG else "zero_width"
+                spans.append((name, place, at))
+            last, last_end = kind, at
+        return size
 
+    def _flag_end(self, text: str, at: int, final: bool) -> int:
+        """Return where a black flag ends with its tags; -1 where text that follows decides."""
+        end = at + 1
+        size = len(text)
+        while end < size and end - at <= LIMIT_FLAG:
+            point = ord(text[end])
+            if not 0xE0020 <= point <= 0xE007F:
+                break
+            end += 1
+            if point == 0xE007F:
+                return end if end - at > 2 else at + 1
+        if end == size and end - at <= LIMIT_FLAG and not final:
+            return -1
+        return at + 1
 
-_RUNS: Final = {
-    "bidi": re.compile("[\u202a-\u202e\u2066-\u2069]+"),
-    "tag": re.compile("[\U000e0000-\U000e007f]+"),
-    "joiner": re.compile("[\u200c\u200d]+"),
-    "selector": re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]+"),
-    "zero": re.compile("[\u200b\u2060-\u2064\ufeff\u180e\u115f\u1160\u3164\uffa0\u206a-\u206f]+"),
-}
-
-
-def _run_of(char: str) -> str:
-    """Return which of the runs a character that is a trick begins."""
-    if char in _BIDI:
-        return "bidi"
-    if char in _JOINERS:
-        return "joiner"
-    if char in _ZERO:
-        return "zero"
-    return "tag" if char <= _FLAG_END and char >= "\U000e0000" else "selector"
-
-
-def _flag_end(text: str, at: int, final: bool) -> int:
-    """Return where a black flag ends with its tags; -1 where text that follows decides."""
-    end = at + 1
-    while end < len(text) and end - at <= LIMIT_FLAG and "\U000e0020" <= text[end] <= _FLAG_END:
-        end += 1
-        if text[end - 1] == _FLAG_END:
-            return end if end - at > 2 else at + 1
-    if end == len(text) and end - at <= LIMIT_FLAG and not final:
+    def _compare(self, text: str, begin: int) -> int:
+        last = 0
+        adjacent = False
+        for at in range(begin, len(text)):
+            point = ord(text[at])
+            if point < 128:
+                what = _LATIN if 65 <= point <= 90 or 97 <= point <= 122 else 0
+            else:
+                what = self._of(point) >> 4
+                if what == _UNSEEN:
+                    adjacent = False
+                    continue
+            if what > 0 and last > 0 and _differ(last, what, adjacent):
+                return at
+            last = what
+            adjacent = True
         return -1
-    return at + 1
+
+    def _of(self, point: int) -> int:
+        page = self._pages[point >> 8]
+        if page is None:
+            page = self._pages[point >> 8] = _page(point >> 8)
+        return page[point & 255]
 
 
-def _kind(char: str, before: str, after: str) -> str:
-    """Return which trick a character is, given what is kept before it; empty for none."""
-    if char in _BIDI:
-        return "bidi"
-    if "\U000e0000" <= char <= _FLAG_END:
-        return "tag"
-    if char in _JOINERS:
-        return "" if _joins(before) and _joins(after) and not _is_selector(after) else "zero_width"
-    if char in _ZERO:
-        return "zero_width"
-    if _is_selector(char):
-        plain = before and before not in _ZERO and before not in _JOINERS and before not in _BIDI
-        return "" if plain and not _is_selector(before) and not before.isspace() else "zero_width"
-    return ""
+def _trick(what: int, before: int, after: int) -> int:
+    """Return what a character that nobody sees is, given what is kept before it; 0 for no trick."""
+    if what in (_BIDI, _TAG, _ZERO):
+        return what
+    if what == _JOINER:
+        is_needed = (before in (_JOINED, _FLAG, _SELECTOR)) and (after in (_JOINED, _FLAG))
+        return 0 if is_needed else _ZERO
+    if before in (_PLAIN, _JOINED, _FLAG, _TAG):
+        return 0
+    return _ZERO
 
 
-def _is_selector(char: str) -> bool:
-    return "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
-
-
-def _joins(char: str) -> bool:
-    """Tell whether a joiner can be needed beside a character: of a cursive script, or an emoji."""
-    return (
-        char > "\u02ff"
-        and char not in _ZERO
-        and unicodedata.category(char) in ("Lo", "Mn", "Mc", "So", "Sk")
+def _differ(one: int, other: int, adjacent: bool) -> bool:
+    """Tell whether two letters do not go together."""
+    if _LATIN in (one, other):
+        return one != other
+    if one == _STYLED and other == _STYLED:
+        return True
+    return adjacent and (
+        (one == _GREEK and other == _CYRILLIC) or (one == _CYRILLIC and other == _GREEK)
     )
 
 
-#: So many characters of a word are judged; a word that is longer is cut whole.
-LIMIT_WORD: Final = 64
+@lru_cache(maxsize=8192)
+def _page(number: int) -> bytes:
+    """Return of 256 characters what they are in words, times 16, and to what nobody sees."""
+    return bytes(
+        _in_words(chr(point)) << 4 | _to_unseen(chr(point))
+        for point in range(number << 8, (number << 8) + 256)
+    )
 
-_UNSEEN: Final = "[\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]*"
-_LATIN: Final = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
-_OTHERS: Final = "\u0370-\u03ff\u1f00-\u1fff\u0400-\u052f\u0531-\u0587\u13a0-\u13f5\uab70-\uabbf"
+
+def _to_unseen(char: str) -> int:
+    for what, known in _NOT_SEEN:
+        if known.match(char):
+            return what
+    if char > "\u02ff" and unicodedata.category(char) in ("Lo", "Mn", "Mc", "So", "Sk"):
+        return _JOINED
+    return _SPACE if char.isspace() else _PLAIN
+
+
+def _in_words(char: str) -> int:
+    for what, known in _LETTERS:
+        if known.match(char):
+            return what
+    return 0
+
+
+#: Controls that embed, override or isolate a direction (UAX #9, section 2); marks do not.
+_NOT_SEEN: Final = (
+    (_FLAG, re.compile("\U0001f3f4")),
+    (_BIDI, re.compile("[\u202a-\u202e\u2066-\u2069]")),
+    (_TAG, re.compile("[\U000e0000-\U000e007f]")),
+    (_JOINER, re.compile("[\u200c\u200d]")),
+    (_SELECTOR, re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")),
+    (
+        _ZERO,
+        re.compile("[\u200b\u2060-\u2064\ufeff\u180e\u115f\u1160\u3164\uffa0\u206a-\u206f]"),
+    ),
+)
 #: Letters that are drawn as others, outside of any script's own: mathematical, circled, small
 #: capitals that no phonetic alphabet has.
-_STYLED: Final = (
-    "\U0001d400-\U0001d7ff\u24b6-\u24e9\U0001f130-\U0001f149\u1d00\u1d04\u1d05\u1d07\ua730"
-    "\u1d0a\u1d0b\u1d0d\u1d0f\u1d18\ua731\u1d1b\u1d1c\u1d20\u1d21\u1d22"
-)
-_WIDE: Final = "\uff21-\uff3a\uff41-\uff5a"
-_PAIR: Final = re.compile(
-    f"[{_LATIN}]{_UNSEEN}[{_OTHERS}{_STYLED}{_WIDE}]|[{_OTHERS}{_STYLED}{_WIDE}]{_UNSEEN}[{_LATIN}]"
-    f"|[{_STYLED}]{_UNSEEN}[{_STYLED}]"
-    "|[\u0370-\u03ff\u1f00-\u1fff][\u0400-\u052f]|[\u0400-\u052f][\u0370-\u03ff\u1f00-\u1fff]"
+_LETTERS: Final = (
+    (_LATIN, re.compile("[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]")),
+    (_GREEK, re.compile("[\u0370-\u03ff\u1f00-\u1fff]")),
+    (_CYRILLIC, re.compile("[\u0400-\u052f]")),
+    (_OTHER, re.compile("[\u0531-\u0587\u13a0-\u13f5\uab70-\uabbf]")),
+    (
+        _STYLED,
+        re.compile(
+            "[\U0001d400-\U0001d7ff\u24b6-\u24e9\U0001f130-\U0001f149\u1d00\u1d04\u1d05\u1d07\ua730"
+            "\u1d0a\u1d0b\u1d0d\u1d0f\u1d18\ua731\u1d1b\u1d1c\u1d20\u1d21\u1d22]"
+        ),
+    ),
+    (_WIDE, re.compile("[\uff21-\uff3a\uff41-\uff5a]")),
+    (
+        _UNSEEN,
+        re.compile("[\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]"),
+    ),
 )
 #: Greek letters that name things and look like no Latin one: TNFα, kΩ, μg.
 _SCIENCE: Final = frozenset("αβγδεζηθκλμπσφχψωΓΔΘΛΞΠΣΦΨΩ")
-_SEEN: Final = re.compile(_UNSEEN[:-1])
-_OTHER: Final = re.compile(f"[{_OTHERS}]")
-
-
-def has_pairs(text: str) -> bool:
-    """Tell whether two letters that do not go together stand side by side in a text."""
-    return _PAIR.search(text) is not None
-
-
-def judge(word: str, *, is_plain: bool) -> tuple[str, ...]:
-    """Return which tricks a word is: of ``look_alike`` and ``mixed_script``, or none.
-
-    Arguments:
-        word: a word, or the first `LIMIT_WORD` characters of a long one.
-        is_plain: it is ASCII when it is folded.
-    """
-    if word.isascii() or not has_pairs(word):
-        return ()
-    letters = [char for char in word if char > "\x7f" and not _SEEN.fullmatch(char)]
-    if len(letters) == 1 and letters[0] in _SCIENCE and letters[0] in (word[0], word[-1]):
-        return ()
-    return tuple(
-        kind
-        for kind, holds in (
-            ("look_alike", is_plain),
-            ("mixed_script", _OTHER.search(word) is not None),
-        )
-        if holds
-    )

@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 
-def standard(*, timezone: str) -> tuple[FactSource, ...]:
+def standard(*, timezone: str, bounds: Bounds) -> tuple[FactSource, ...]:
     """Return the fact sources of this version, for a bundle in this time zone.
 
     Raises `ConfigurationError` where this machine knows no such time zone.
     """
     return (
-        InputFacts(findings=Findings()),
+        InputFacts(findings=Findings(bounds.findings)),
         IdentityFacts(),
         TimeFacts(timezone=timezone),
         AppFacts(),

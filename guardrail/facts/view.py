@@ -62,12 +62,14 @@ class Bounds(Section):
         input_depth: axes of a tensor; containers within containers of plain data, 1 to 200.
         input_rows: length of a tensor's first axis, or of a table.
         input_nodes: keys and values of plain data, all levels together.
+        findings: places of one text that detectors look at closely, of inputs and of outputs.
     """
 
     input_bytes: Annotated[int, Field(ge=1, lt=2**63)] = 64_000_000
     input_depth: Annotated[int, Field(ge=1, le=200)] = 32
     input_rows: Annotated[int, Field(ge=1, lt=2**63)] = 10_000_000
     input_nodes: Annotated[int, Field(ge=1, lt=2**63)] = 100_000
+    findings: Annotated[int, Field(ge=1, lt=2**31)] = 2_000
 
 
 class Viewer:

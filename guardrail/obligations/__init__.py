@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail.detectors import LIMIT_FINDINGS
 from guardrail.documents import Document
 from guardrail.obligations.input import Input
 from guardrail.obligations.label_only import LabelOnly
@@ -56,6 +57,7 @@ def standard(
     bundle: str,
     clock: Clock,
     take_view: Callable[[Any, str], View],
+    limit_findings: int = LIMIT_FINDINGS,
     storage: StorageHandle | None = None,
     models: Mapping[str, type[BaseModel]] | None = None,
 ) -> tuple[ObligationType, ...]:
@@ -67,6 +69,7 @@ def standard(
         bundle: the bundle's name, under which quotas are counted.
         clock: the injected clock.
         take_view: looks at an output as at an input, within the bundle's bounds.
+        limit_findings: how many places of a text `Redact` looks at closely.
         storage: the quota store, from `open_storage`; keep it over reloads, for it holds
             the counters. ``None``: a new memory store.
         models: the application's pydantic models, by the name of their spec.
@@ -83,5 +86,5 @@ def standard(
         LabelOnly(classes),
         TopK(),
         Round(),
-        Redact(),
+        Redact(limit=limit_findings),
     )

@@ -17,7 +17,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
-from guardrail.detectors import Redactor, Scanner, StreamRedactor, Style, expand
+from guardrail.detectors import (
+    LIMIT_FINDINGS,
+    Redactor,
+    Scanner,
+    StreamRedactor,
+    Style,
+    TooManyFindings,
+    expand,
+)
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.plain import map_plain
 from guardrail.ports import Admission, Unmet, Wait
@@ -52,15 +60,17 @@ class Redact:
     Arguments:
         key: what marks of the style ``hash`` are made with; a fresh one where it is left out,
             so that marks can be compared within one process only.
+        limit: how many places of one text are looked at closely; one with more is blocked.
     """
 
-    __slots__ = ("_key", "_ready")
+    __slots__ = ("_key", "_limit", "_ready")
 
     name = "redact"
     on_admit = False
     on_release = True
 
-    def __init__(self, key: bytes | None = None) -> None:
+    def __init__(self, key: bytes | None = None, *, limit: int = LIMIT_FINDINGS) -> None:
+        self._limit = limit
         self._key = key if key is not None else os.urandom(32)
         self._ready: dict[tuple[Demand, str], tuple[_Stage, ...]] = {}
 
@@ -113,9 +123,14 @@ class Redact:
         return _Filter([stage.stream() for stage in stages]) if stages else None
 
     def _change(self, demand: Demand, text: str, column: str) -> str:
-        for stage in self._stages(demand, column):
-            text = stage.cut(text)
-        return text
+        try:
+            for stage in self._stages(demand, column):
+                text = stage.cut(text)
+        except TooManyFindings as error:
+            limit = error.limit
+        else:
+            return text
+        raise _too_many(limit)
 
     def _stages(self, demand: Demand, column: str) -> tuple[_Stage, ...]:
         """Return what is done to the texts of a column: found once per demand and column."""
@@ -131,7 +146,9 @@ class Redact:
                 for style in STYLES
             }
             stages = tuple(
-                _Stage(kinds, style, self._key) for style, kinds in by_style.items() if kinds
+                _Stage(kinds, style, self._key, self._limit)
+                for style, kinds in by_style.items()
+                if kinds
             )
             if len(self._ready) >= _LIMIT_READY:
                 self._ready = {}
@@ -148,11 +165,11 @@ class _Stage:
 
     __slots__ = ("_kinds", "_redactor", "_scanner")
 
-    def __init__(self, kinds: Sequence[str], style: str, key: bytes) -> None:
+    def __init__(self, kinds: Sequence[str], style: str, key: bytes, limit: int) -> None:
         self._kinds = kinds
-        self._scanner = Scanner(kinds) if style == "block" else None
+        self._scanner = Scanner(kinds, limit=limit) if style == "block" else None
         way = cast("Style", "label" if style == "block" else style)
-        self._redactor = Redactor(kinds, way, key)
+        self._redactor = Redactor(kinds, way, key, limit=limit)
 
     def cut(self, text: str) -> str:
         """Return the text without these kinds, or raise where one is found that blocks."""
@@ -200,22 +217,40 @@ class _Filter:
 
     def feed(self, text: str) -> str:
         """See `TextFilter`."""
-        for stage in self._stages:
-            text = stage.feed(text)
-        return text
+        try:
+            for stage in self._stages:
+                text = stage.feed(text)
+        except TooManyFindings as error:
+            limit = error.limit
+        else:
+            return text
+        raise _too_many(limit)
 
     def close(self) -> str:
         """See `TextFilter`."""
         text = ""
-        for stage in self._stages:
-            text = (stage.feed(text) if text else "") + stage.close()
-        return text
+        try:
+            for stage in self._stages:
+                text = (stage.feed(text) if text else "") + stage.close()
+        except TooManyFindings as error:
+            limit = error.limit
+        else:
+            return text
+        raise _too_many(limit)
 
 
 def _blocking(kinds: Any) -> Unmet:
     return Unmet(
         f"@redact: the output holds {' or '.join(sorted(kinds))}, which may not leave. Keep it "
         "out of what the model returns.",
+        code="output_blocked",
+    )
+
+
+def _too_many(limit: int) -> Unmet:
+    return Unmet(
+        f"@redact: a text of the output has over {limit} places that are, or may be, findings. "
+        "Return shorter texts, or raise `findings` in [bounds].",
         code="output_blocked",
     )
 

@@ -164,7 +164,7 @@ class TestTime:
     @pytest.mark.parametrize("timezone", ["Mars/Olympus", "", "../passwd", "/etc/passwd", "Europe"])
     def test_an_unknown_time_zone_is_a_load_error(self, timezone):
         with pytest.raises(ConfigurationError, match=r"bundle\.timezone") as caught:
-            facts.standard(timezone=timezone)
+            facts.standard(timezone=timezone, bounds=facts.Bounds())
         assert caught.value.__context__ is None
 
 
@@ -174,5 +174,5 @@ def test_the_application_passes_its_own():
 
 
 def test_standard_sources_have_each_their_place():
-    sources = facts.standard(timezone="UTC")
+    sources = facts.standard(timezone="UTC", bounds=facts.Bounds())
     assert [source.place for source in sources] == ["input", "identity", "time", "app"]

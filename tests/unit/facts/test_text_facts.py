@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from guardrail.facts import Bounds, InputFacts, take_view
+from guardrail.facts import Bounds, Findings, InputFacts, take_view
 from guardrail.facts.input import count_bytes
-from guardrail.ports import Facing
+from guardrail.ports import Facing, Unmet
 from guardrail.values import View
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -53,6 +53,17 @@ class TestText:
     def test_tokens_are_counted_by_the_counter_that_is_given(self):
         source = InputFacts(tokens=lambda text: len(text.split()))
         assert compute("one two three", "tokens", source=source) == {"tokens": 3}
+
+    def test_a_text_with_more_places_than_may_be_looked_at_is_refused(self):
+        source = InputFacts(findings=Findings(limit=2))
+        assert compute("a@b.co a@b.co", "findings", source=source) == {
+            "findings": frozenset({"email"})
+        }
+        with pytest.raises(Unmet, match="over 2 places") as caught:
+            compute("a@b.co " * 3, "findings", source=source)
+        assert caught.value.code == "too_large"
+        assert "b.co" not in str(caught.value)
+        assert caught.value.__cause__ is caught.value.__context__ is None
 
     def test_findings_are_the_kinds_that_were_found(self):
         source = InputFacts(findings=lambda text: frozenset({"email"} if "@" in text else ()))

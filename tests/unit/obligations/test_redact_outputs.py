@@ -32,6 +32,30 @@ def redact(argument, output):
     return REDACT.release(parse(argument), output, None)
 
 
+@pytest.mark.parametrize("style", STYLES)
+class TestTooManyFindings:
+    few = Redact(key=b"k" * 32, limit=3)
+
+    def test_a_text_with_more_than_may_be_looked_at_does_not_leave(self, style):
+        demand = self.few.parse(
+            Clause("hide", "redact", f"email as {style}", Place("conditions.cedar", 3, 1))
+        )
+        with pytest.raises(Unmet, match="over 3 places") as caught:
+            self.few.release(demand, {"reply": f"{MAIL} " * 4}, None)
+        assert caught.value.code == "output_blocked"
+        assert MAIL not in str(caught.value)
+        assert caught.value.__cause__ is caught.value.__context__ is None
+
+    def test_nor_does_more_of_a_stream(self, style):
+        demand = self.few.parse(
+            Clause("hide", "redact", f"email as {style}", Place("conditions.cedar", 3, 1))
+        )
+        stream = self.few.stream(demand, None)
+        with pytest.raises(Unmet, match=r"over 3 places|may not leave") as caught:
+            "".join([*map(stream.feed, [f"{MAIL} "] * 4), stream.close()])
+        assert caught.value.code == "output_blocked"
+
+
 @dataclasses.dataclass(frozen=True)
 class Reply:
     text: str

@@ -10,6 +10,12 @@ cdef class Identity:
     cdef readonly object expires_at
     cdef readonly object delegated
     cdef readonly object actor
+    cdef readonly object scopes
+    cdef readonly object subject
+    cdef readonly object token_id
+    cdef readonly object issued_at
+    cdef readonly object peer
+    cdef readonly object evidence
 
 
 cdef class Obligation:

@@ -1,6 +1,6 @@
 """The frozen values that all rooms speak.
 
-Owns `Principal`, `Resource`, `Entity`, `Identity`, `Obligation`, `Decision`,
+Owns `Principal`, `Resource`, `Entity`, `Identity`, `Peer`, `Evidence`, `Obligation`, `Decision`,
 `View` and `Record`. Refuses to do anything: no I/O, no clock, no imports of ours but
 the errors. Everything here is made once and never changed.
 
@@ -151,12 +151,56 @@ def _principal(
     return Principal(type, id, parents=parents, attrs=attrs)
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What is known of the connection that a call came over; ``None`` where nobody says.
+
+    Attributes:
+        tls: whether it is encrypted and the peer checked who we are.
+        ip: the peer's address, as text.
+        certificate_subject: the subject of the certificate that it proved to hold (RFC 4514).
+        certificate_sha256: the sha256 of that certificate in DER: 64 hexadecimal digits.
+    """
+
+    tls: bool | None = None
+    ip: str | None = None
+    certificate_subject: str | None = None
+    certificate_sha256: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Peer(tls={self.tls!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a machine's attestation says, once it was verified; ``None`` for what it leaves out.
+
+    Attributes:
+        platform: the hardware's kind, such as ``"amd_sev_snp"``.
+        measurement: what runs there: a digest in hexadecimal digits.
+        debug: whether the machine can be looked into.
+        issued_at: seconds since the epoch.
+        expires_at: seconds since the epoch: until then it holds.
+    """
+
+    platform: str | None = None
+    measurement: str | None = None
+    debug: bool | None = None
+    issued_at: float | None = None
+    expires_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Evidence(platform={self.platform!r})"
+
+
 @dataclass(frozen=True)
 class Identity:
     """A principal, and how we know that it is this one.
 
     Times are seconds since the epoch, by the injected clock; ``None`` where the application
-    vouches and no token says.
+    vouches and no token says. ``scopes`` are a token's (RFC 8693 §4.2), ``None`` where no token
+    says. ``subject``, ``token_id`` and ``issued_at`` are what a revocation names. ``peer`` and
+    ``evidence`` are of the connection and the caller's machine, not of the principal.
     """
 
     principal: Principal
@@ -168,6 +212,12 @@ class Identity:
     expires_at: float | None = None
     delegated: bool = False
     actor: str = ""
+    scopes: frozenset[str] | None = None
+    subject: str = ""
+    token_id: str = ""
+    issued_at: float | None = None
+    peer: Peer | None = None
+    evidence: Evidence | None = None
 
     def __repr__(self) -> str:
         return f"Identity(provider={self.provider!r}, method={self.method!r})"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,10 +18,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from guardrail import _core, facts, obligations
 from guardrail.audit import AuditSettings, Trail, open_sink, read_audit
 from guardrail.documents import Document, Section, read_json, read_toml, read_yaml
-from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.flow import in_order
-from guardrail.identity import ActingAs, Providers, current, read_providers
+from guardrail.identity import (
+    ActingAs,
+    Providers,
+    Revocations,
+    current,
+    peer_of,
+    read_providers,
+    settled,
+)
 from guardrail.obligations import StorageHandle
 from guardrail.policy import (
     BundleSettings,
@@ -35,7 +43,7 @@ from guardrail.policy import (
     read_uid,
 )
 from guardrail.ports import Clock, FactSource, ObligationType, Recording, Rooms, Sink
-from guardrail.values import Identity, Principal
+from guardrail.values import Identity, Peer, Principal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -63,12 +71,18 @@ class Bundle:
 class Furnished(Rooms):
     """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
 
-    __slots__ = ("bundle",)
+    __slots__ = ("bundle", "revocations")
 
     read_uid = staticmethod(read_uid)
 
     def __init__(
-        self, bundle: Bundle, *, sink: Recording, clock: Clock, new_id: Callable[[], str]
+        self,
+        bundle: Bundle,
+        *,
+        sink: Recording,
+        clock: Clock,
+        new_id: Callable[[], str],
+        revocations: Revocations,
     ) -> None:
         super().__init__(
             snapshot=bundle.snapshot,
@@ -80,16 +94,45 @@ class Furnished(Rooms):
             backend=_core.BACKEND,
         )
         self.bundle = bundle
+        self.revocations = revocations
 
-    def act_under(self, token: str) -> ActingAs:
-        """Return the scope of the identity that a token proves; raises `NotAuthenticated`."""
-        bundle = self.bundle
-        knows = bundle.snapshot.store.knows
-        return ActingAs(bundle.providers.authenticate(token, self.now(), knows=knows))
+    def act_under(
+        self, *, token: str | None, certificate: Sequence[bytes], peer: Peer | None
+    ) -> ActingAs:
+        """Return the scope of the identity that a token or a certificate proves.
 
-    def act_as(self, principal: Principal) -> ActingAs:
+        Where both are there, the token names the principal, and may be bound to the
+        certificate. Raises `NotAuthenticated`.
+        """
+        return ActingAs(
+            settled(partial(self._identify, token, tuple(certificate), peer)), self.revocations
+        )
+
+    def _identify(
+        self, token: str | None, certificate: Sequence[bytes], peer: Peer | None
+    ) -> Identity:
+        providers, now = self.bundle.providers, self.now()
+        knows = self.bundle.snapshot.store.knows
+        identity: Identity | None = None
+        if certificate:
+            peer = peer_of(certificate[0], ip=None if peer is None else peer.ip)
+            if token is None or providers.certificates is not None:
+                identity = providers.authenticate_chain(certificate, now, knows=knows)
+        if token is not None:
+            identity = providers.authenticate(
+                token,
+                now,
+                knows=knows,
+                certificate_sha256=(peer.certificate_sha256 or "") if peer is not None else "",
+            )
+        if identity is None:
+            raise NotAuthenticated("The caller brought neither a token nor a certificate.")
+        self.revocations.check(identity, now)
+        return identity if peer is None else replace(identity, peer=peer)
+
+    def act_as(self, principal: Principal, peer: Peer | None) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
-        return ActingAs(Identity(principal))
+        return ActingAs(Identity(principal, peer=peer))
 
 
 def open_trail(

@@ -17,7 +17,7 @@ from guardrail.drivers import Enforcement
 from guardrail.errors import ConfigurationError, Place
 from guardrail.ids import Ids
 from guardrail.ports import Clock, FactSource, ObligationType, Serving, Sink, SystemClock, Target
-from guardrail.values import Decision, Entity, FactValue, Principal
+from guardrail.values import Decision, Entity, FactValue, Peer, Principal
 from guardrail.wrapper import AUTO, Auto, guarded_parameter, wrap
 
 if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
@@ -66,6 +66,7 @@ class Guard:
     ) -> None:
         from guardrail.audit import Meters
         from guardrail.bundle import open_trail
+        from guardrail.identity import Revocations
 
         self._clock: Clock = clock or SystemClock()
         self._open_trail = partial(open_trail, sinks=sinks, tracer_provider=tracer_provider)
@@ -74,6 +75,7 @@ class Guard:
         self._new_id = new_id or Ids()
         self._origin = origin
         self._reloading = threading.Lock()
+        self._revocations = Revocations()
         self._serving: Serving[Furnished] = Serving(self._furnish(bundle))
 
     def _furnish(self, bundle: Bundle) -> Furnished:
@@ -81,7 +83,15 @@ class Guard:
 
         snapshot = bundle.snapshot
         self._meters.observe_cache(lambda: (snapshot.hits, snapshot.misses))
-        return Furnished(bundle, sink=self._trail, clock=self._clock, new_id=self._new_id)
+        revoked_file = bundle.providers.revoked_file
+        self._revocations.follow(Path(revoked_file) if revoked_file else None)
+        return Furnished(
+            bundle,
+            sink=self._trail,
+            clock=self._clock,
+            new_id=self._new_id,
+            revocations=self._revocations,
+        )
 
     @classmethod
     def from_dir(
@@ -327,25 +337,68 @@ class Guard:
         return Enforcement(target, input)
 
     def acting_as(
-        self, principal: Principal | None = None, *, token: str | None = None
+        self,
+        principal: Principal | None = None,
+        *,
+        token: str | None = None,
+        certificate: Sequence[bytes] | bytes | None = None,
+        peer: Peer | None = None,
     ) -> ActingAs:
         """Return a scope in which this task acts as somebody: ``with guard.acting_as(...)``.
 
+        In coroutines use ``async with``: where a provider's keys must be fetched first, it
+        waits off the event loop.
+
         Arguments:
             principal: somebody whom the application vouches for.
-            token: instead, a signed token, verified by the bundle's identity provider.
+            token: instead, a signed token or an API key, verified by the bundle's providers.
+            certificate: instead or as well, the certificate that the caller has proved to
+                hold, in DER or PEM, or the chain of it, leaf first. Only the server that
+                ended the TLS connection knows; never take it from a header that a caller
+                can set.
+            peer: what else is known of the connection.
 
         Raises:
-            NotAuthenticated: where the token does not hold; ``code`` names the cause.
+            NotAuthenticated: where what was brought does not hold; ``code`` names the cause.
         """
-        if (principal is None) == (token is None):
-            raise TypeError("acting_as takes either a Principal or token=")
+        chain = (certificate,) if isinstance(certificate, bytes) else tuple(certificate or ())
+        brought = token is not None or bool(chain)
+        if (principal is None) != brought:
+            raise TypeError("acting_as takes either a Principal, or token= and certificate=")
         rooms = self._serving.rooms
-        if token is not None:
-            return rooms.act_under(token)
+        if principal is None:
+            return rooms.act_under(token=token, certificate=chain, peer=peer)
         if not isinstance(principal, Principal):
             raise TypeError(f"acting_as takes a Principal, got {type(principal).__name__}")
-        return rooms.act_as(principal)
+        return rooms.act_as(principal, peer)
+
+    def revoke(
+        self,
+        *,
+        token_id: str | None = None,
+        subject: str | None = None,
+        issued_before: float | None = None,
+    ) -> None:
+        """Refuse from now on what has not expired yet, also in scopes that are open.
+
+        It holds for this guard, as long as it lives, reloads included; a list for all
+        processes is the file that ``revoked_file`` under ``[identity]`` names.
+
+        Arguments:
+            token_id: a token's ``jti``, an API key's id, or a certificate's sha256.
+            subject: whoever the provider calls so: all that was issued to them up to
+                ``issued_before``, which is now where it is left out.
+            issued_before: seconds since the epoch; alone: all that was issued up to then.
+
+        Raises:
+            ConfigurationError: where nothing is named, or a token together with something else.
+        """
+        self._revocations.revoke(
+            token_id=token_id,
+            subject=subject,
+            issued_before=issued_before,
+            now=self._clock.now(),
+        )
 
     def decide(
         self,

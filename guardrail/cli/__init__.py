@@ -24,6 +24,7 @@ from guardrail.cli.init import init as run_init
 from guardrail.cli.schema import schema as run_schema
 from guardrail.cli.terminal import Format, FormatOption
 from guardrail.cli.test import run as run_test
+from guardrail.cli.token import token as run_token
 
 __all__ = ["app", "main"]
 
@@ -81,6 +82,7 @@ app.command("test")(run_test)
 app.command("decide")(run_decide)
 app.command("facts")(run_facts)
 app.command("schema")(run_schema)
+app.command("token")(run_token)
 app.command("doctor")(run_doctor)
 app.command("demo")(run_demo)
 

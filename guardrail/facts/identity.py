@@ -19,7 +19,7 @@ from guardrail.values import FactValue, Identity
 _Reader: TypeAlias = Callable[[Identity, float], FactValue]
 
 #: Facts that are a field of the identity, of the same name; empty text is left out.
-_FIELDS: Final = ("provider", "issuer", "method", "mfa", "delegated", "actor")
+_FIELDS: Final = ("provider", "issuer", "method", "mfa", "delegated", "actor", "scopes")
 #: Facts that are computed.
 _READ: Final[Mapping[str, _Reader]] = {
     # rounded so that a sign-in never looks fresher, and a token never more lasting
@@ -32,7 +32,8 @@ _LIMIT_KNOWN: Final = 512
 
 class IdentityFacts:
     """``context.identity``: ``provider``, ``issuer``, ``method``, ``mfa``, ``delegated``,
-    ``actor``, and in whole seconds ``authenticated_age_s`` and ``expires_in_s``.
+    ``actor``, ``scopes`` (a token's, none or more), and in whole seconds ``authenticated_age_s``
+    and ``expires_in_s``.
     """  # noqa: D205
 
     __slots__ = ("_readers",)

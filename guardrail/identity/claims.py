@@ -9,14 +9,16 @@ they were parsed; ``policy`` holds them to the schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.settings import JwtSettings
+from guardrail.identity.settings import ClaimPath, TokenSettings
 from guardrail.identity.tokens import (
+    MISSING,
     Claims,
     Verified,
+    find,
     is_text,
     required,
     strings,
@@ -29,12 +31,15 @@ from guardrail.values import Entity, Identity, Principal
 Knows: TypeAlias = Callable[[Entity], bool]
 
 
-def identify(verified: Verified, *, provider: str, settings: JwtSettings, knows: Knows) -> Identity:
+def identify(
+    verified: Verified, *, provider: str, prefix: str, settings: TokenSettings, knows: Knows
+) -> Identity:
     """Return the identity that verified claims make.
 
     Arguments:
         verified: what `tokens.Verifier` answered.
         provider: the name of the provider's table.
+        prefix: what goes before the principal's id, so that it is of one issuer only.
         settings: the provider's.
         knows: whether a parent exists in the bundle; what it does not know is dropped or
             denied, as ``unknown_parents`` says.
@@ -44,63 +49,107 @@ def identify(verified: Verified, *, provider: str, settings: JwtSettings, knows:
     """
     claims = verified.claims
     mapping = settings.principal
+    named = _text(required(claims, mapping.id), mapping.id)
     principal = Principal(
         mapping.type,
-        _text(required(claims, mapping.id), mapping.id),
-        parents=tuple(dict.fromkeys(_parents(claims, settings, knows))),
-        attrs={
-            name: _present(claims[claim], claim)
-            for name, claim in mapping.attrs.items()
-            if claim in claims
-        },
+        prefix + named,
+        parents=known_parents(
+            (
+                (kind, name, path)
+                for kind, path in mapping.parents.items()
+                for name in strings(claims, path)
+            ),
+            knows=knows,
+            drops=settings.unknown_parents == "drop",
+        ),
+        attrs=dict(_attributes(claims, mapping.attrs)),
     )
+    issued_at = time_of(claims, "iat")
     authenticated_at = time_of(claims, "auth_time")
     actor = _actor(claims)
+    token_id = claims.get("jti", "")
+    if not isinstance(token_id, str):
+        raise wrong_type(("jti",), "a string", token_id)
     return Identity(
         principal,
         provider=provider,
         issuer=settings.issuer,
         method="jwt",
-        mfa="amr" in claims and "mfa" in strings(claims, "amr"),  # RFC 8176
-        authenticated_at=time_of(claims, "iat") if authenticated_at is None else authenticated_at,
+        mfa="amr" in claims and "mfa" in strings(claims, ("amr",)),  # RFC 8176
+        authenticated_at=issued_at if authenticated_at is None else authenticated_at,
         expires_at=verified.expires_at,
         delegated=bool(actor),
         actor=actor,
+        scopes=_scopes(claims),
+        subject=named,
+        token_id=token_id,
+        issued_at=issued_at,
     )
 
 
-def _parents(claims: Claims, settings: JwtSettings, knows: Knows) -> Iterator[Entity]:
-    for kind, claim in settings.principal.parents.items():
-        for name in strings(claims, claim):
-            parent = Entity(kind, name)
-            if knows(parent):
-                yield parent
-            elif settings.unknown_parents == "deny":
-                raise NotAuthenticated(
-                    f"The claim `{claim}` names a {kind} that the bundle does not have. Add it "
-                    'to entities.json, or set `unknown_parents = "drop"`.',
-                    code="unknown_entity",
-                    path=f"token.{claim}",
-                )
+def known_parents(
+    named: Iterable[tuple[str, str, ClaimPath]], *, knows: Knows, drops: bool
+) -> tuple[Entity, ...]:
+    """Return parents, each once; what the bundle does not know is dropped, or denies.
+
+    Arguments:
+        named: the type and the id of each, and the claim that names it.
+        knows: whether an entity exists in the bundle.
+        drops: whether an unknown one is dropped.
+    """
+    parents: dict[Entity, None] = {}
+    for kind, name, path in named:
+        parent = Entity(kind, name)
+        if knows(parent):
+            parents[parent] = None
+        elif not drops:
+            claim = ".".join(path)
+            raise NotAuthenticated(
+                f"The claim `{claim}` names a {kind} that the bundle does not have. Add it "
+                'to entities.json, or set `unknown_parents = "drop"`.',
+                code="unknown_entity",
+                path=f"token.{claim}",
+            )
+    return tuple(parents)
+
+
+def _attributes(claims: Claims, mapped: Mapping[str, ClaimPath]) -> Iterator[tuple[str, Any]]:
+    for name, path in mapped.items():
+        value = find(claims, path)
+        if value is None:
+            raise wrong_type(path, "a value", value)  # Cedar has no null
+        if value is not MISSING:
+            yield name, value
 
 
 def _actor(claims: Claims) -> str:
-    """Return who acts for the principal (RFC 8693 §4.1); empty where nobody does."""
+    """Return who acts for the principal (RFC 8693 §4.1); empty where nobody does.
+
+    Only the outermost counts: those within have acted before.
+    """
     if "act" not in claims:
         return ""
-    act = claims["act"]
-    if not isinstance(act, dict):
-        raise wrong_type("act", "an object", act)
-    return _text(act.get("sub"), "act.sub")
+    return _text(required(claims, ("act", "sub")), ("act", "sub"))
 
 
-def _text(value: Any, name: str) -> str:
+def _scopes(claims: Claims) -> frozenset[str]:
+    """Return a token's scopes: ``scope`` (RFC 8693 §4.2), or ``scp``, as some issuers have it."""
+    found: set[str] = set()
+    for name in ("scope", "scp"):
+        if name not in claims:
+            continue
+        value = claims[name]
+        if isinstance(value, list):
+            found.update(strings(claims, (name,)))
+        elif isinstance(value, str):
+            if value:
+                found.update(_text(value, (name,)).split(" "))
+        else:
+            raise wrong_type((name,), "a string or a list of them", value)
+    return frozenset(found - {""})
+
+
+def _text(value: Any, path: ClaimPath) -> str:
     if not is_text(value):
-        raise wrong_type(name, "a non-empty string", value)
+        raise wrong_type(path, "a non-empty string", value)
     return str(value)
-
-
-def _present(value: Any, name: str) -> Any:
-    if value is None:
-        raise wrong_type(name, "a value", value)  # Cedar has no null
-    return value

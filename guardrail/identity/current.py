@@ -12,10 +12,13 @@ under.
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar, Token
 from types import TracebackType
 
 from guardrail.errors import ConfigurationError, NotAuthenticated
+from guardrail.identity.providers import Pending
+from guardrail.identity.revocation import Revocations
 from guardrail.values import Identity, Principal
 
 
@@ -27,26 +30,81 @@ class ActingAs:
     with no identity. In a generator, end the scope before a ``yield``: Python shares the
     context of a generator with whoever iterates it.
 
+    ``async with`` does the same, and waits off the event loop where keys must be fetched first.
+
     Arguments:
-        identity: who acts, as a provider or the application vouches for them.
+        identity: who acts, as a provider or the application vouches for them; `Pending` where
+            that can't be told yet.
+        revocations: what is asked whether the identity still holds; ``None``: nothing can
+            revoke it.
 
     Raises:
         ConfigurationError: on a second entry; a scope is used once.
     """
 
-    __slots__ = ("_identity", "_token")
+    __slots__ = ("_epoch", "_identity", "_pending", "_revocations", "_token")
 
-    def __init__(self, identity: Identity) -> None:
-        self._identity: Identity | None = identity
+    def __init__(
+        self, identity: Identity | Pending, revocations: Revocations | None = None
+    ) -> None:
+        self._pending: Pending | None = identity if isinstance(identity, Pending) else None
+        self._identity: Identity | None = identity if isinstance(identity, Identity) else None
         self._token: Token[ActingAs | None] | None = None
+        self._revocations = revocations
+        self._epoch = -1  # asked at the first call
 
     def __enter__(self) -> Principal:
-        """Begin to act, and return the principal."""
+        """Begin to act, and return the principal.
+
+        Raises:
+            NotAuthenticated: where what was pending does not hold; ``provider_unavailable``
+                inside an event loop, which waiting for keys would block: ``async with`` waits
+                beside it.
+        """
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            if _in_event_loop():
+                raise NotAuthenticated(
+                    "Keys must be fetched first, and that would block the event loop. Enter with "
+                    "`async with`.",
+                    code="provider_unavailable",
+                )
+            self._identity = pending.settle()
+        return self._begin()
+
+    async def __aenter__(self) -> Principal:
+        """Begin to act, and return the principal; keys are fetched on another thread."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            from asyncio import to_thread
+
+            self._identity = await to_thread(pending.settle)
+        return self._begin()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cease to act, everywhere. What was raised inside passes through."""
+        self.__exit__(kind, error, traceback)
+
+    def _begin(self) -> Principal:
         identity = self._identity
         if identity is None or self._token is not None:
             raise ConfigurationError("A scope of `acting_as` is used once. Make a new one.")
         self._token = _acting.set(self)
         return identity.principal
+
+    def _check(self, identity: Identity, now: float) -> None:
+        """Ask again whether the identity was revoked, where that may have changed."""
+        revocations = self._revocations
+        if revocations is None:
+            return
+        epoch = revocations.epoch
+        revocations.check(identity, now)
+        self._epoch = epoch
 
     def __exit__(
         self,
@@ -70,6 +128,17 @@ class ActingAs:
         return f"<ActingAs {state}>"
 
 
+def _in_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 _acting: ContextVar[ActingAs | None] = ContextVar("guardrail_acting", default=None)
 
 
@@ -81,12 +150,16 @@ def current(now: float) -> Identity:
 
     Raises:
         NotAuthenticated: with code ``not_authenticated`` outside of every scope or after
-            its end, ``token_expired`` at the very second of expiry and after it.
+            its end, ``token_expired`` at the very second of expiry and after it, ``revoked``
+            from the moment on at which it was.
     """
     scope = _acting.get()
     if scope is not None:
         identity = scope._identity
         if identity is not None:
+            held = scope._revocations
+            if held is not None and (held.epoch != scope._epoch or not now < held.look_at):
+                scope._check(identity, now)
             expires_at = identity.expires_at
             if expires_at is None or now < expires_at:
                 return identity

@@ -1,114 +1,257 @@
-"""The pinned key of a provider, read once at load.
+"""Keys that verify tokens: read from PEM, JWK, JWKS and secrets, each with its own algorithms.
 
-Owns the way from ``key_file`` or ``secret_env`` to a key that fits its algorithm. Refuses
-a key of another family than the algorithm's (an RSA key under HS256 is the classic
-confusion), one that is too weak, a private key where a public one is enough, and a file
-that is not the bundle's. All of its faults are ``GR400``, and none holds key material.
+Owns the way from bytes to a `KeySet`. Refuses a key of another family than the algorithm's (an
+RSA key under HS256 is the classic confusion), one that is too weak, one that is for something
+else (``use``, ``key_ops``), and a private key where a public one is enough. No message holds
+key material.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from guardrail.errors import ConfigurationError, Place
-from guardrail.identity.settings import JwtSettings
+from guardrail.identity.strict import read_object
 
-_LIMIT_BYTES: Final = 64 * 1024
+#: A key file or a published key set is no larger, and holds no more keys.
+LIMIT_BYTES: Final = 256 * 1024
+_LIMIT_KEYS: Final = 100
+_LIMIT_KID: Final = 256
 #: RFC 7518 §3.2: a secret no shorter than the hash.
-_SECRET_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
+_SECRET_BYTES: Final[Mapping[str, int]] = {"HS256": 32, "HS384": 48, "HS512": 64}
 #: RFC 7518 §3.4: each algorithm has its curve.
-_CURVES: Final = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
-#: RFC 7518 §3.3.
-_RSA_BITS: Final = 2048
+_CURVES: Final[Mapping[str, str]] = {
+    "ES256": "secp256r1",
+    "ES384": "secp384r1",
+    "ES512": "secp521r1",
+}
+#: RFC 7518 §3.3; what is larger takes longer than it is safer.
+_RSA_BITS: Final = (2048, 8192)
+#: Members of a JWK that are of a private or a secret key.
+PRIVATE: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 
 
-def read_key(
-    settings: JwtSettings, *, place: Place, files: Mapping[str, bytes], environ: Mapping[str, str]
-) -> Any:
-    """Return the key: ``bytes`` for HS*, else a public key of ``cryptography``.
+class BadKey(Exception):
+    """A key that can't be used; the message says why, and what to do."""
+
+
+class Key:
+    """One key, and the algorithms under which it verifies.
 
     Arguments:
-        settings: the provider's.
-        place: where its key is named, for the fault.
-        files: the bundle's files by their path, among them ``key_file``: the very bytes that
-            the bundle's digest is over.
-        environ: the environment in which ``secret_env`` is looked up.
-
-    Raises:
-        ConfigurationError: ``GR400``, for any key that is absent, unfit or weak.
+        material: a public key of ``cryptography``, or a secret.
+        algorithms: their names.
+        kid: its name in a key set.
     """
-    is_shared = settings.algorithm in _SECRET_BYTES
-    if settings.secret_env is not None:
-        key, complaint = (
-            _secret(settings.algorithm, settings.secret_env, environ)
-            if is_shared
-            else (None, f"{settings.algorithm} takes a public key. Give it as `key_file`.")
-        )
-    elif is_shared:
-        key, complaint = None, f"{settings.algorithm} takes a secret. Name it in `secret_env`."
-    else:
-        raw, complaint = _contents(files, settings.key_file or "")
-        key, complaint = (None, complaint) if complaint else _public(settings.algorithm, raw)
-    if complaint:
-        raise ConfigurationError.at(place, "GR400", complaint)
-    return key
+
+    __slots__ = ("_verifying", "algorithms", "kid", "material")
+
+    def __init__(self, material: Any, algorithms: Sequence[str], kid: str | None = None) -> None:
+        self.material = material
+        self.algorithms = tuple(algorithms)
+        self.kid = kid
+        self._verifying: dict[str, Any] = {}
+
+    def verifying(self, algorithm: str) -> Any:
+        """Return PyJWT's object for signed tokens that knows this key and algorithm only."""
+        from guardrail.identity.pinned import pinned
+
+        jws = self._verifying.get(algorithm)
+        if jws is None:
+            jws = self._verifying[algorithm] = pinned(self.material, algorithm)
+        return jws
+
+    def __repr__(self) -> str:
+        return f"<Key for {', '.join(self.algorithms)}>"
 
 
-def _secret(algorithm: str, name: str, environ: Mapping[str, str]) -> tuple[bytes, str]:
+class KeySet:
+    """Keys by their name and algorithm.
+
+    Arguments:
+        keys: the keys. Two of one name share no algorithm.
+        any_name: the one key there is verifies whatever name a token gives it: a key in PEM.
+
+    Raises `BadKey` for two keys of one name.
+    """
+
+    __slots__ = ("_any_name", "_keys", "_nameless")
+
+    def __init__(self, keys: Iterable[Key], *, any_name: bool = False) -> None:
+        self._any_name = any_name
+        self._keys: dict[tuple[str | None, str], Key] = {}
+        self._nameless: dict[str, Key | None] = {}
+        for key in keys:
+            for algorithm in key.algorithms:
+                if key.kid is not None and (key.kid, algorithm) in self._keys:
+                    raise BadKey("Two keys of the set have the same `kid`. Rename one.")
+                self._keys[key.kid, algorithm] = key
+                self._nameless[algorithm] = None if algorithm in self._nameless else key
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def find(self, kid: str | None, algorithm: str) -> Key | None:
+        """Return the key that a token means: without a name, the only one that fits."""
+        if kid is None or self._any_name:
+            return self._nameless.get(algorithm)
+        return self._keys.get((kid, algorithm))
+
+    def __repr__(self) -> str:
+        return f"<KeySet of {len(self._keys)}>"
+
+
+def read_secret(raw: bytes, algorithms: Sequence[str]) -> KeySet:
+    """Return the set of a shared secret; raise `BadKey` where it is too short, or no secret."""
     from jwt import PyJWS
     from jwt.exceptions import InvalidKeyError
 
-    secret = environ.get(name, "").encode("utf-8", "surrogateescape")
-    if not secret:
-        return b"", f"The environment has no `{name}`. Set it to the secret."
-    least = _SECRET_BYTES[algorithm]
-    if len(secret) < least:
-        return b"", f"The secret in `{name}` is too short. {algorithm} needs {least} bytes."
+    least = max(_SECRET_BYTES[algorithm] for algorithm in algorithms)
+    if len(raw) < least:
+        raise BadKey(f"is too short: {', '.join(algorithms)} needs {least} bytes")
     try:
-        PyJWS(algorithms=[algorithm]).get_algorithm_by_name(algorithm).prepare_key(secret)
+        PyJWS(algorithms=[algorithms[0]]).get_algorithm_by_name(algorithms[0]).prepare_key(raw)
     except InvalidKeyError:
-        return b"", f"`{name}` holds an asymmetric key or a JWK, not a secret. Set a random one."
-    return secret, ""
+        complaint = "holds an asymmetric key or a JWK, not a secret: set a random one"
+    else:
+        return KeySet([Key(raw, algorithms)], any_name=True)
+    raise BadKey(complaint)
 
 
-def _contents(files: Mapping[str, bytes], name: str) -> tuple[bytes, str]:
-    raw = files.get(name)
-    if raw is None:
-        return b"", (
-            "`key_file` must name a file of the bundle, outside tests/, by its path within it. "
-            "Put the issuer's public key there, as PEM."
-        )
-    if len(raw) > _LIMIT_BYTES:
-        return b"", f"`key_file` is over {_LIMIT_BYTES} bytes. It holds one public key, as PEM."
-    return raw, ""
+def read_keys(raw: bytes, algorithms: Sequence[str]) -> KeySet:
+    """Return the public keys of a file: one in PEM, a JWK, or a JWKS.
+
+    Every algorithm must have a key, and every key of a file an algorithm. Raises `BadKey`.
+    """
+    if len(raw) > LIMIT_BYTES:
+        raise BadKey(f"is over {LIMIT_BYTES} bytes")
+    text = raw.lstrip()
+    if not text.startswith(b"{"):
+        keys = KeySet([_from_pem(raw, algorithms)], any_name=True)
+    else:
+        members = _parse(raw)
+        if "keys" not in members:
+            keys = KeySet([read_jwk(members, algorithms)])
+        else:
+            keys = KeySet([read_jwk(member, algorithms) for member in _members(members)])
+    if not keys:
+        raise BadKey("holds no key")
+    for algorithm in algorithms:
+        if not any(algorithm in key.algorithms for key in keys._keys.values()):
+            raise BadKey(f"has no key for {algorithm}")
+    return keys
 
 
-def _public(algorithm: str, raw: bytes) -> tuple[Any, str]:
+def read_published(raw: bytes, algorithms: Sequence[str]) -> KeySet:
+    """Return the keys of a JWKS that somebody publishes.
+
+    What is not for us is left out (RFC 7517 §5): keys for encryption, of unknown kinds, too
+    weak, under other algorithms, and private ones, which are lost by being there. Raises
+    `BadKey` where the set is none, or nothing of it is left.
+    """
+    if len(raw) > LIMIT_BYTES:
+        raise BadKey(f"is over {LIMIT_BYTES} bytes")
+    keys = []
+    for member in _members(_parse(raw)):
+        try:
+            keys.append(read_jwk(member, algorithms))
+        except BadKey:
+            continue
+    if not keys:
+        raise BadKey("holds no key that verifies tokens")
+    return KeySet(keys)
+
+
+def _parse(raw: bytes) -> Mapping[str, Any]:
+    try:
+        return read_object(raw)
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise BadKey("is no JSON object in which every key stands once")
+
+
+def _members(parsed: Mapping[str, Any]) -> list[Any]:
+    members = parsed.get("keys")
+    if not isinstance(members, list) or len(members) > _LIMIT_KEYS:
+        raise BadKey(f"must hold `keys`, a list of {_LIMIT_KEYS} keys at most")
+    return members
+
+
+def _from_pem(raw: bytes, algorithms: Sequence[str]) -> Key:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     if b"PRIVATE KEY-----" in raw:
-        return None, "`key_file` holds a private key. Put only the public one there."
+        raise BadKey("holds a private key. Put only the public one there")
     if raw.count(b"-----BEGIN ") > 1:
-        return None, "`key_file` holds several keys. Put one there."
+        raise BadKey("holds several keys. Put one there, or a JWKS")
     try:
-        key = load_pem_public_key(raw)
+        material = load_pem_public_key(raw)
     except (ValueError, UnsupportedAlgorithm):
-        return None, '`key_file` is no public key in PEM ("-----BEGIN PUBLIC KEY-----").'
-    return key, _misfit(algorithm, key)
+        material = None
+    if material is None:
+        raise BadKey('is no public key in PEM ("-----BEGIN PUBLIC KEY-----"), and no JWK or JWKS')
+    for algorithm in algorithms:
+        complaint = misfit(algorithm, material)
+        if complaint:
+            raise BadKey(complaint)
+    return Key(material, algorithms)
 
 
-def _misfit(algorithm: str, key: Any) -> str:
-    """Say why a public key does not fit; empty where it does."""
+def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
+    """Return the key of a JWK (RFC 7517), with those of the algorithms that it is for."""
+    if not isinstance(member, dict):
+        raise BadKey("holds a key that is no object")
+    if PRIVATE & member.keys():
+        raise BadKey("holds a private or secret key. Put only public ones there")
+    kid, use, operations = member.get("kid"), member.get("use"), member.get("key_ops")
+    if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
+        raise BadKey(f"has a `kid` that is no text of 1 to {_LIMIT_KID} characters")
+    if use is not None and use != "sig":
+        raise BadKey('has a key that is not for signatures: its `use` is not "sig"')
+    if operations is not None and not (isinstance(operations, list) and "verify" in operations):
+        raise BadKey('has a key that is not to verify with: its `key_ops` lack "verify"')
+    named = member.get("alg")
+    if named is not None and named not in algorithms:
+        raise BadKey("has a key whose `alg` is none of the provider's `algorithms`")
+    wanted = algorithms if named is None else [named]
+    material = _material(member)
+    fitting = [algorithm for algorithm in wanted if not misfit(algorithm, material)]
+    if not fitting:
+        raise BadKey(misfit(wanted[0], material))
+    return Key(material, fitting, kid)
+
+
+def _material(member: Mapping[str, Any]) -> Any:
+    from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+    from jwt.exceptions import PyJWTError
+
+    readers: Mapping[Any, Any] = {"RSA": RSAAlgorithm, "EC": ECAlgorithm, "OKP": OKPAlgorithm}
+    kind = member.get("kty")
+    reader = readers.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        raise BadKey("has a key whose `kty` is not RSA, EC or OKP")
+    try:
+        return reader.from_jwk(json.dumps(member))
+    except (PyJWTError, ValueError, TypeError, AttributeError, KeyError):
+        pass
+    raise BadKey("has a key whose numbers are not those of its `kty`")
+
+
+def misfit(algorithm: str, key: Any) -> str:
+    """Say why a public key does not fit an algorithm; empty where it does."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
     if algorithm in _CURVES:
         curve = _CURVES[algorithm]
         fits = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == curve
-        return "" if fits else f"{algorithm} needs an EC key on {curve}."
+        return "" if fits else f"{algorithm} needs an EC key on {curve}"
     if algorithm == "EdDSA":
         fits = isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey)
-        return "" if fits else "EdDSA needs an Ed25519 or Ed448 key."
-    fits = isinstance(key, rsa.RSAPublicKey) and key.key_size >= _RSA_BITS
-    return "" if fits else f"{algorithm} needs an RSA key of {_RSA_BITS} bits or more."
+        return "" if fits else "EdDSA needs an Ed25519 or Ed448 key"
+    if algorithm in _SECRET_BYTES:
+        return f"{algorithm} takes a secret, and no public key"
+    least, most = _RSA_BITS
+    fits = isinstance(key, rsa.RSAPublicKey) and least <= key.key_size <= most
+    return "" if fits else f"{algorithm} needs an RSA key of {least} to {most} bits"

@@ -1,26 +1,34 @@
 """The identity providers of a bundle.
 
-Owns `Providers`, what a bundle's ``[identity]`` table comes to: one place that turns a
-token into an `Identity`. Refuses every token where none is configured. Built once per
-snapshot; asked where the application enters ``acting_as(token=...)``.
+Owns `Providers`, what a bundle's ``[identity]`` table comes to: one place that turns what a
+caller brings into an `Identity`, and the choice of who is asked: a token's issuer, an API key, a
+certificate. Refuses whatever none is configured for. Built once per snapshot; asked where the
+application enters ``acting_as(...)``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from cachetools import LRUCache
 
-from guardrail.documents import Document
 from guardrail.errors import NotAuthenticated, Place
+from guardrail.identity.api_keys import PREFIX as API_KEY
 from guardrail.identity.claims import Knows, identify
-from guardrail.identity.keys import read_key
-from guardrail.identity.settings import JwtSettings, read_settings
-from guardrail.identity.tokens import LIMIT_CHARS, Verifier
+from guardrail.identity.settings import TokenSettings
+from guardrail.identity.tokens import (
+    LIMIT_CHARS,
+    Claims,
+    KeysNeeded,
+    Token,
+    Verifier,
+    find,
+    issuer_of,
+)
 from guardrail.values import Frozen, Identity
 
 #: Verified tokens kept per bundle.
@@ -28,61 +36,128 @@ CACHE_SIZE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
-    """One provider: the name of its table, its settings, and what verifies its tokens."""
+class TokenProvider:
+    """A provider of signed tokens.
+
+    Attributes:
+        name: the name of its table.
+        prefix: what goes before the ids of its principals.
+        settings: what stands in the table.
+        verifier: what verifies its tokens.
+    """
 
     name: str
-    settings: JwtSettings
+    prefix: str
+    settings: TokenSettings
     verifier: Verifier
+
+    @property
+    def issuer(self) -> str:
+        """Whose tokens these are."""
+        return self.settings.issuer
+
+
+class KeyProvider(Protocol):
+    """A provider of API keys."""
+
+    def authenticate(self, key: str, now: float, *, knows: Knows) -> Identity:
+        """Return the identity of a key, or raise `NotAuthenticated`."""
+        ...
+
+
+class CertificateProvider(Protocol):
+    """A provider that knows callers by their certificates."""
+
+    def authenticate(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
+        """Return the identity of a chain, leaf first, or raise `NotAuthenticated`."""
+        ...
 
 
 class _Remembered(NamedTuple):
-    """A token that held: its identity, and from when to when it holds without another look."""
+    """A token that held: its identity, and from when to when it holds without another look.
+
+    ``bound_to`` is the certificate that it is bound to (RFC 8705), empty for none.
+    """
 
     identity: Identity
     since: float
     until: float
+    bound_to: str
 
     def holds_at(self, now: float) -> bool:
         """Whether the token held at ``now``; a clock set back, or at NaN, needs another look."""
         return self.since <= now < self.until
 
 
-@dataclass(frozen=True, slots=True)
-class Providers:
-    """The providers that a bundle configures; in this version none or one.
+class Pending:
+    """An identity that can't be told before keys are fetched.
 
-    Attributes:
-        provider: the one; ``None`` where the bundle configures none.
-        entity_types: the entity types that principals and their parents get, each with the
-            place that names it: whoever knows the schema can hold them to it.
+    Arguments:
+        fetch: fetches them; blocks for a bounded time.
+        again: tells the identity then, or raises `NotAuthenticated`.
     """
 
-    provider: Provider | None = None
+    __slots__ = ("_again", "_fetch")
+
+    def __init__(self, fetch: Callable[[], None], again: Callable[[], Identity]) -> None:
+        self._fetch = fetch
+        self._again = again
+
+    def settle(self) -> Identity:
+        """Return the identity; blocks. Raises `NotAuthenticated`."""
+        self._fetch()
+        return self._again()
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """The providers that a bundle configures.
+
+    Attributes:
+        tokens: those of signed tokens, by their issuers.
+        api_keys: the one of API keys, if there is one.
+        certificates: the one of certificates, if there is one.
+        entity_types: the entity types that principals and their parents get, each with the
+            place that names it: whoever knows the schema can hold them to it.
+        revoked_file: the file of what is revoked, where one is configured.
+    """
+
+    tokens: Mapping[str, TokenProvider] = field(default_factory=Frozen[str, TokenProvider])
+    api_keys: KeyProvider | None = None
+    certificates: CertificateProvider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
+    revoked_file: str = ""
     _verified: LRUCache[bytes, _Remembered] = field(
         default_factory=lambda: LRUCache(CACHE_SIZE), repr=False, compare=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def authenticate(self, token: str, now: float, *, knows: Knows) -> Identity:
-        """Return the identity that a token proves.
+    def authenticate(
+        self, token: str, now: float, *, knows: Knows, certificate_sha256: str = ""
+    ) -> Identity:
+        """Return the identity that a token or an API key proves.
 
         A token that held is remembered by its digest, until it expires and no longer; the
-        bundle's key and mapping stay the same for as long as this object lives.
+        bundle's keys and mapping stay the same for as long as this object lives, but that
+        published keys are fetched anew. A key that its provider withdraws does not call back
+        what was verified under it: for that there is revocation.
 
         Arguments:
-            token: a compact JWS, without ``Bearer``; at most 16,384 characters.
+            token: a compact JWS, without ``Bearer``, of at most 16,384 characters; or a key.
             now: seconds since the epoch, by the injected clock.
             knows: says whether an entity exists in the bundle; asked for each parent.
+            certificate_sha256: of the certificate that the caller has proved to hold: a token
+                that is bound to one (RFC 8705) holds with that one only.
 
         Raises:
             NotAuthenticated: with a code for the cause (``token_expired``,
                 ``wrong_audience``, ``bad_signature``, ...). Neither the message nor the
                 chain holds a claim or the token.
+            KeysNeeded: where keys must be fetched first.
         """
-        provider = self.provider
-        if provider is None:
+        if isinstance(token, str) and token.startswith(API_KEY) and self.api_keys is not None:
+            return self.api_keys.authenticate(token, now, knows=knows)
+        if not self.tokens:
             raise NotAuthenticated(
                 "The bundle accepts no tokens. Configure `[identity.NAME]` in guardrail.toml."
             )
@@ -92,37 +167,95 @@ class Providers:
             with self._lock:
                 known: _Remembered | None = self._verified.get(digest)
             if known is not None and known.holds_at(now):
+                check_binding(known.bound_to, certificate_sha256)
                 return known.identity
-        verified = provider.verifier.verify(token, now)
+        parsed = Token(token)
+        provider = self._provider(parsed)
+        verified = provider.verifier.verify(parsed, now)
+        bound_to = _bound_to(verified.claims)
+        check_binding(bound_to, certificate_sha256)
         identity = identify(
-            verified, provider=provider.name, settings=provider.settings, knows=knows
+            verified,
+            provider=provider.name,
+            prefix=provider.prefix,
+            settings=provider.settings,
+            knows=knows,
         )
         with self._lock:
-            self._verified[digest] = _Remembered(identity, now, verified.expires_at)
+            self._verified[digest] = _Remembered(identity, now, verified.expires_at, bound_to)
         return identity
 
+    def authenticate_chain(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
+        """Return the identity that a certificate proves; raises `NotAuthenticated`."""
+        if self.certificates is None:
+            raise NotAuthenticated(
+                "The bundle knows nobody by certificate. Configure a provider of type `mtls`."
+            )
+        return self.certificates.authenticate(chain, now, knows=knows)
 
-def read_providers(
-    document: Document | None, *, files: Mapping[str, bytes], environ: Mapping[str, str]
-) -> Providers:
-    """Return the providers that the ``[identity]`` table configures.
+    def _provider(self, token: Token) -> TokenProvider:
+        """Return whose token it is. A single provider is asked whatever the token says."""
+        if len(self.tokens) == 1:
+            (only,) = self.tokens.values()
+            return only
+        provider = self.tokens.get(issuer_of(token.claims))
+        if provider is None:
+            raise NotAuthenticated(
+                "The token is of another issuer than the bundle has.", code="wrong_issuer"
+            )
+        return provider
 
-    Arguments:
-        document: the table; ``None`` where ``guardrail.toml`` has none.
-        files: the bundle's files by their path, among them the key.
-        environ: the environment in which secrets are looked up.
 
-    Raises:
-        ConfigurationError: ``GR003`` for what is wrong, ``GR004`` for what is not built,
-            ``GR400`` for a key that is absent, unfit or weak.
+def check_binding(bound_to: str, certificate_sha256: str) -> None:
+    """Refuse a token that is bound to another certificate than the caller's."""
+    if bound_to and bound_to != certificate_sha256:
+        raise NotAuthenticated(
+            "The token is bound to a certificate that the caller does not show.",
+            code="wrong_certificate",
+        )
+
+
+def _bound_to(claims: Claims) -> str:
+    """Return the sha256 of the certificate that a token is bound to (RFC 8705 §3.1), or ``""``.
+
+    A token that is bound to anything else holds for nobody who only brings it.
     """
-    found = None if document is None else read_settings(document)
-    if document is None or found is None:
-        return Providers()
-    name, settings = found
-    named = "key_file" if settings.secret_env is None else "secret_env"
-    key = read_key(settings, place=document.at(name, named), files=files, environ=environ)
-    types = {settings.principal.type: document.at(name, "principal", "type")}
-    for kind in settings.principal.parents:
-        types.setdefault(kind, document.at(name, "principal", "in", kind))
-    return Providers(Provider(name, settings, Verifier(settings, key)), Frozen(types))
+    import base64
+    import binascii
+
+    if "cnf" not in claims:
+        return ""
+    thumbprint = find(claims, ("cnf", "x5t#S256"))
+    if isinstance(thumbprint, str) and set(claims["cnf"]) == {"x5t#S256"}:
+        try:
+            digest = base64.urlsafe_b64decode(thumbprint + "=" * (-len(thumbprint) % 4))
+        except (ValueError, binascii.Error):
+            digest = b""
+        if len(digest) == hashlib.sha256().digest_size:
+            return digest.hex()
+    raise NotAuthenticated(
+        "The token is bound to its holder (`cnf`) in a way that is not built. Use a certificate "
+        "(RFC 8705), or a token without.",
+        code="wrong_certificate",
+        path="token.cnf",
+    )
+
+
+def settled(again: Callable[[], Identity]) -> Identity | Pending:
+    """Return an identity, or what tells it once keys were fetched."""
+    try:
+        return again()
+    except KeysNeeded as needed:
+        return Pending(needed.fetch, lambda: _at_last(again))
+
+
+def _at_last(again: Callable[[], Identity]) -> Identity:
+    try:
+        return again()
+    except KeysNeeded:
+        pass
+    raise NotAuthenticated(
+        "The identity provider's keys can't be had in time. Try again later.",
+        code="provider_unavailable",
+        retry_after_s=1.0,
+    )

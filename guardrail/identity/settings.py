@@ -1,18 +1,18 @@
 """The ``[identity.NAME]`` tables of ``guardrail.toml``.
 
-Owns their shape and every complaint about it. Refuses what this version does not build
-(other types than ``jwt``, a second provider or algorithm, nested claims) with ``GR004``
-rather than ignoring it. Read once, at load; opens no key.
+Owns the shape of what all providers of tokens have in common, and of the two kinds of them:
+``jwt`` (keys that the bundle pins) and ``oidc`` (keys that the provider publishes). Refuses
+unknown keys and an anonymous principal, which is not built. Read once, at load; opens no key.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from guardrail.documents import Document, Section
-from guardrail.errors import ConfigurationError, Fault
+from guardrail.documents import Section
 
 # fmt: off
 Algorithm: TypeAlias = Literal[
@@ -22,118 +22,170 @@ Algorithm: TypeAlias = Literal[
 # fmt: on
 UnknownParents: TypeAlias = Literal["deny", "drop"]
 
-_Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-_TypeName: TypeAlias = Annotated[
+Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+TypeName: TypeAlias = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(::[A-Za-z_][A-Za-z0-9_]*)*$")
 ]
-_Variable: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Variable: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
-_LATER_TYPES: Final = ("oidc", "api_key", "mtls")
+#: A claim's place in a token: its name, and the names within where it is nested.
+ClaimPath: TypeAlias = tuple[str, ...]
+
+_LIMIT_NESTED: Final = 8
+
+
+def _path(value: Any) -> Any:
+    """Return ``realm_access.roles`` as a path; an address with dots is one name."""
+    if isinstance(value, str):
+        return (value,) if "://" in value else tuple(value.split("."))
+    return tuple(value) if isinstance(value, list) else value
+
+
+_Claim: TypeAlias = Annotated[
+    tuple[Text, ...], BeforeValidator(_path), Field(min_length=1, max_length=_LIMIT_NESTED)
+]
 
 
 class PrincipalMap(Section):
     """Which claims make the principal: ``{ type = "User", id = "sub", in.Role = "roles" }``.
 
     ``parents`` (written ``in``) maps an entity type to the claim that names entities of it,
-    ``attrs`` an attribute to the claim that holds it. Claims are top-level names.
+    ``attrs`` an attribute to the claim that holds it. A point goes into an object:
+    ``realm_access.roles``; a list of names takes each as it stands: ``["a.b", "roles"]``.
     """
 
-    type: _TypeName
-    id: _Text = "sub"
-    parents: dict[_TypeName, _Text] = Field(default_factory=dict, alias="in")
-    attrs: dict[_Text, _Text] = Field(default_factory=dict)
+    type: TypeName
+    id: _Claim = ("sub",)
+    parents: dict[TypeName, _Claim] = Field(default_factory=dict, alias="in")
+    attrs: dict[Text, _Claim] = Field(default_factory=dict)
 
 
-def _one(algorithms: list[Algorithm]) -> list[Algorithm]:
-    if len(algorithms) != 1:
-        raise ValueError("name exactly one algorithm")
-    return algorithms
+def _distinct(values: list[Any]) -> list[Any]:
+    if not values or len(set(values)) != len(values):
+        raise ValueError("name at least one, and each once")
+    return values
 
 
-class JwtSettings(Section):
-    """One provider of type ``jwt``: tokens of one issuer, under one pinned key.
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
-    ``leeway_s`` is in seconds, 0 to 120; it widens every comparison of times.
+
+class TokenSettings(Section):
+    """What all providers of signed tokens have in common.
+
+    Attributes:
+        issuer: what ``iss`` must be, exactly.
+        audience: what ``aud`` must hold, one of them where there are several.
+        algorithms: under which a token may be signed. Each key has its own: what its type,
+            its curve and its ``alg`` allow of these.
+        token_types: what ``typ`` may be, where a token has it (RFC 8725 §3.11).
+        required: claims that must be there.
+        leeway_s: seconds, 0 to 120, by which every comparison of times is widened.
+        unknown_parents: what becomes of a group that the bundle does not have.
     """
 
-    type: Literal["jwt"]
-    issuer: _Text
-    audience: _Text
-    algorithms: Annotated[list[Algorithm], AfterValidator(_one)]
-    key_file: _Text | None = None
-    secret_env: _Variable | None = None
+    issuer: Text
+    audience: Annotated[
+        list[Text], BeforeValidator(_several), AfterValidator(_distinct), Field(max_length=16)
+    ]
+    algorithms: Annotated[list[Algorithm], AfterValidator(_distinct)]
+    token_types: Annotated[list[Text], AfterValidator(_distinct)] = Field(
+        default_factory=lambda: ["JWT", "at+jwt"]
+    )
+    required: list[_Claim] = Field(default_factory=list, max_length=64)
     leeway_s: Annotated[float, Field(ge=0, le=120)] = 0.0
     principal: PrincipalMap
     unknown_parents: UnknownParents = "deny"
 
     @model_validator(mode="after")
-    def _one_key(self) -> JwtSettings:
-        if (self.key_file is None) == (self.secret_env is None):
-            raise ValueError("give exactly one of `key_file` and `secret_env`")
+    def _one_family(self) -> TokenSettings:
+        shared = [name for name in self.algorithms if name.startswith("HS")]
+        if shared and len(shared) != len(self.algorithms):
+            raise ValueError("a shared secret and public keys do not go together in one provider")
         return self
 
     @property
-    def algorithm(self) -> Algorithm:
-        """The one algorithm under which a token is accepted."""
-        return self.algorithms[0]
+    def is_shared(self) -> bool:
+        """Whether tokens are signed with a secret that we have too."""
+        return self.algorithms[0].startswith("HS")
 
 
-def read_settings(document: Document) -> tuple[str, JwtSettings] | None:
-    """Return the name and the settings of the provider; ``None`` where there is none.
+class JwtSettings(TokenSettings):
+    """A provider of type ``jwt``: tokens of one issuer, under keys that are pinned.
 
-    Arguments:
-        document: the ``[identity]`` table.
-
-    Raises:
-        ConfigurationError: ``GR003`` for what is wrong, ``GR004`` for what is not built.
+    Attributes:
+        key_file: a file of the bundle: a public key in PEM, a JWK, or a JWKS.
+        secret_env: for HS*, the environment variable that holds the secret.
+        secret_file: for HS*, the file that holds it, by its absolute path.
     """
-    if not isinstance(document.data, dict):
-        raise ConfigurationError.at(
-            document.at(), "GR003", "`identity` must hold tables: write `[identity.NAME]`."
-        )
-    if faults := tuple(_not_built(document)):
-        raise ConfigurationError(faults=faults)
-    for name in document.data:
-        return name, document.below(name).parse(JwtSettings)
-    return None
+
+    type: Literal["jwt"]
+    key_file: Text | None = None
+    secret_env: Variable | None = None
+    secret_file: Annotated[Text, StringConstraints(pattern=r"^/")] | None = None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> JwtSettings:
+        given = (self.key_file, self.secret_env, self.secret_file)
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give exactly one of `key_file`, `secret_env` and `secret_file`")
+        return self
 
 
-def _not_built(document: Document) -> list[Fault]:
-    """Find what the language has and this version has not; wrong shapes are left to parse."""
-    faults: list[Fault] = []
-
-    def add(what: str, instead: str, *path: str) -> None:
-        faults.append(Fault("GR004", document.at(*path), f"{what} is not built yet. {instead}"))
-
-    names = [name for name in document.data if name != "anonymous"]
-    if "anonymous" in document.data:
-        add("An anonymous principal", "Remove the key.", "anonymous")
-    for name in names[1:]:
-        add("A second identity provider", "Keep one.", name)
-    for name in names:
-        table = document.data[name]
-        if not isinstance(table, dict):
-            continue
-        kind, algorithms = table.get("type"), table.get("algorithms")
-        if kind in _LATER_TYPES:
-            add(f'A provider of type "{kind}"', 'Use "jwt", with a pinned key.', name, "type")
-        elif "jwks" in table:
-            add("`jwks`", "Pin the key with `key_file`.", name, "jwks")
-        if isinstance(algorithms, list) and len(algorithms) > 1:
-            add("More than one algorithm", "Name the one of the key.", name, "algorithms")
-        for path, claim in _claims(table.get("principal")):
-            # A name such as https://acme.example/roles has dots and is still one name.
-            if "." in claim and "://" not in claim:
-                add("A nested claim", "Name one at the top level.", name, "principal", *path)
-    return faults
+def https_url(value: str) -> str:
+    """Check an address that keys are fetched from."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError("expected an https address") from None
+    if parts.scheme != "https" or not parts.hostname or port == 0:
+        raise ValueError("expected an https address: keys are fetched over nothing else")
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise ValueError("an address of keys has no user and no fragment")
+    if not value.isascii() or any(char <= " " for char in value):
+        raise ValueError("an address has no spaces and no letters beyond ASCII")
+    return value
 
 
-def _claims(principal: object) -> list[tuple[tuple[str, ...], str]]:
-    """List the claims that a principal table names, each with its path in the table."""
-    if not isinstance(principal, dict):
-        return []
-    found: list[tuple[tuple[str, ...], object]] = [(("id",), principal.get("id"))]
-    for key in ("in", "attrs"):
-        if isinstance(table := principal.get(key), dict):
-            found += [((key, str(name)), claim) for name, claim in table.items()]
-    return [(path, claim) for path, claim in found if isinstance(claim, str)]
+HttpsUrl: TypeAlias = Annotated[Text, AfterValidator(https_url)]
+
+
+class PublishedKeys(Section):
+    """How keys are fetched that somebody publishes.
+
+    Attributes:
+        jwks: the address of the key set; found by discovery where it is left out.
+        ca_file: a file of the bundle with the certificates to trust, in PEM; by default those
+            of the machine.
+        timeout_ms: how long one fetch may take, 50 to 30,000.
+        refresh_s: from this age on keys are fetched anew, in the background.
+        stale_s: so long after that they can still be used, while the provider is down.
+        unknown_key_interval_s: an unknown key makes us fetch once in this time at most.
+    """
+
+    jwks: HttpsUrl | None = None
+    ca_file: Text | None = None
+    timeout_ms: Annotated[int, Field(ge=50, le=30_000)] = 2_000
+    refresh_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    stale_s: Annotated[float, Field(ge=0, le=7 * 86_400)] = 86_400.0
+    unknown_key_interval_s: Annotated[float, Field(ge=1, le=3_600)] = 30.0
+
+
+class OidcSettings(TokenSettings, PublishedKeys):
+    """A provider of type ``oidc``: tokens under keys that their issuer publishes.
+
+    ``issuer`` is an https address without query and fragment (OpenID Connect Discovery §3);
+    ``/.well-known/openid-configuration`` below it says where the keys are.
+    """
+
+    type: Literal["oidc"]
+
+    @model_validator(mode="after")
+    def _address(self) -> OidcSettings:
+        https_url(self.issuer)
+        if "?" in self.issuer or "#" in self.issuer:
+            raise ValueError("`issuer` is an address without query and fragment")
+        if self.is_shared:
+            raise ValueError("published keys are public: name algorithms such as RS256 or ES256")
+        return self

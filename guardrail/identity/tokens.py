@@ -1,33 +1,108 @@
 """Verification of a token: from text to claims that hold now.
 
-Owns the signature check (PyJWT's, under one pinned key and algorithm) and the checks of
-issuer, audience and times, by the injected clock. Refuses everything that is not a signed
-token of the configured issuer; nothing in a token chooses how it is verified, so ``kid``,
-``jku``, ``x5u`` and ``jwk`` are never read, and ``crit`` is refused (RFC 7515, RFC 8725).
-In the flow it stands before `claims`. No message holds a claim, and no cause is kept:
-PyJWT's own texts quote the token.
+Owns what is asked of a token's form (`Token`), the signature check (PyJWT's, under a key of the
+provider's) and the checks of issuer, audience, kind and times, by the injected clock. Refuses
+everything that is not a signed token of the issuer. Of its header only ``alg``, ``kid`` and
+``typ`` are read, and each only picks among what the bundle configured: ``jku``, ``x5u``,
+``jwk`` and ``x5c`` are never followed, and ``crit`` and ``b64`` are refused (RFC 7515, RFC 7797,
+RFC 8725). In the flow it stands before `claims`. No message holds a claim, and no cause is
+kept: PyJWT's own texts quote the token.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import math
+import binascii
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.settings import JwtSettings
+from guardrail.identity.keys import Key
+from guardrail.identity.settings import ClaimPath, TokenSettings
+from guardrail.identity.strict import read_object
 
 Claims: TypeAlias = Mapping[str, Any]
 
 #: A token longer than this is refused before anything reads it. In characters.
 LIMIT_CHARS: Final = 16 * 1024
+_LIMIT_KID: Final = 256
 #: RFC 7515 §7.1: base64url without padding. An empty signature is left to the algorithm.
-_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 #: The end of the year 9999: a larger time is a mistake (milliseconds), or an attack.
 _LATEST: Final = 253_402_300_799
+
+
+class Head(NamedTuple):
+    """What a token's header says: how it is signed, under which key, and what it is."""
+
+    algorithm: str
+    kid: str | None
+    kind: str | None
+
+
+class Token:
+    """A token whose form is right and of which nothing is verified yet.
+
+    Arguments:
+        text: a compact JWS, without ``Bearer``.
+
+    Raises:
+        NotAuthenticated: ``malformed_token``.
+    """
+
+    __slots__ = ("_claims", "_payload", "head", "text")
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise malformed(f"Expected a token as text, got {type(text).__name__}.")
+        if len(text) > LIMIT_CHARS:
+            raise malformed(f"The token is over {LIMIT_CHARS} characters.")
+        parts = _COMPACT.fullmatch(text)
+        if parts is None:
+            raise malformed(
+                "The token is no compact JWS: three parts in base64url, joined by dots, and "
+                'without "Bearer".'
+            )
+        self.text = text
+        self.head = _head(parts[1])
+        self._payload = parts[2]
+        self._claims: Claims | None = None
+
+    @property
+    def claims(self) -> Claims:
+        """Its claims, of which nothing is verified: only to find who can verify them."""
+        if self._claims is None:
+            self._claims = _object(self._payload)
+        return self._claims
+
+    def __repr__(self) -> str:
+        return "<Token>"
+
+
+class Keyring(Protocol):
+    """Where the keys of a provider are."""
+
+    def find(self, kid: str | None, algorithm: str, now: float) -> Key:
+        """Return the key that a token means.
+
+        Raises `NotAuthenticated` (``unknown_key``, ``provider_unavailable``), or `KeysNeeded`
+        where it must be fetched first.
+        """
+        ...
+
+
+class KeysNeeded(Exception):
+    """Keys must be fetched before a token can be told: off the event loop, and then again.
+
+    Arguments:
+        fetch: fetches them, or waits for a fetch that is under way; blocks for a bounded time,
+            and raises nothing.
+    """
+
+    def __init__(self, fetch: Any) -> None:
+        super().__init__("keys must be fetched")
+        self.fetch = fetch
 
 
 class Verified(NamedTuple):
@@ -41,84 +116,60 @@ class Verified(NamedTuple):
 
 
 class Verifier:
-    """Verifies tokens of one issuer under one key.
+    """Verifies tokens of one issuer.
 
     Arguments:
         settings: the provider's.
-        key: what `keys.read_key` made of them.
+        keyring: its keys.
     """
 
-    __slots__ = ("_algorithms", "_errors", "_jws", "_settings")
+    __slots__ = ("_algorithms", "_audience", "_kinds", "_settings", "keyring")
 
-    def __init__(self, settings: JwtSettings, key: Any) -> None:
-        from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
-
+    def __init__(self, settings: TokenSettings, keyring: Keyring) -> None:
         self._settings = settings
-        self._errors = (InvalidAlgorithmError, InvalidSignatureError, PyJWTError)
-        self._algorithms = [settings.algorithm]
-        self._jws = strict_jws()(
-            algorithms=self._algorithms,
-            options={"verify_signature": True, "enforce_minimum_key_length": True},
-        )
-        pinned = pin(self._jws.get_algorithm_by_name(settings.algorithm), key)
-        self._jws.unregister_algorithm(settings.algorithm)
-        self._jws.register_algorithm(settings.algorithm, pinned)
+        self._algorithms = frozenset(settings.algorithms)
+        self._audience = frozenset(settings.audience)
+        self._kinds = frozenset([kind_of(name) for name in settings.token_types])
+        self.keyring = keyring
 
-    def verify(self, token: str, now: float) -> Verified:
+    def verify(self, token: Token, now: float) -> Verified:
         """Return the claims of a token that holds at ``now`` (seconds since the epoch).
 
         Raises:
-            NotAuthenticated: ``malformed_token``, ``wrong_algorithm``, ``bad_signature``,
-                ``missing_claim``, ``wrong_issuer``, ``wrong_audience``, ``token_expired``
-                or ``token_not_yet_valid``.
+            NotAuthenticated: ``malformed_token``, ``wrong_algorithm``, ``wrong_token_type``,
+                ``unknown_key``, ``provider_unavailable``, ``bad_signature``, ``missing_claim``,
+                ``wrong_issuer``, ``wrong_audience``, ``token_expired`` or
+                ``token_not_yet_valid``.
+            KeysNeeded: see `Keyring`.
         """
-        if not isinstance(token, str):
-            raise malformed(f"Expected a token as text, got {type(token).__name__}.")
-        if len(token) > LIMIT_CHARS:
-            raise malformed(f"The token is over {LIMIT_CHARS} characters.")
-        if _COMPACT.fullmatch(token) is None:
-            raise malformed(
-                "The token is no compact JWS: three parts in base64url, joined by dots, and "
-                'without "Bearer".'
+        head = token.head
+        if head.algorithm not in self._algorithms:
+            raise NotAuthenticated(
+                "The token is not signed with an algorithm that the provider has.",
+                code="wrong_algorithm",
             )
-        return self._check(self._signed(token), now)
-
-    def _signed(self, token: str) -> Claims:
-        """Return the claims of a token whose signature holds."""
-        wrong_algorithm, bad_signature, malformed_token = self._errors
-        try:
-            parts = self._jws.decode_complete(token, algorithms=self._algorithms)
-            claims = _object(parts["payload"])
-        except wrong_algorithm:
-            code, message = "wrong_algorithm", "The token is not signed with the algorithm pinned."
-        except bad_signature:
-            code, message = "bad_signature", "The token's signature does not hold."
-        except (malformed_token, ValueError, TypeError, RecursionError):
-            code, message = "malformed_token", "The token does not parse as a signed JWT."
-        else:
-            # We understand no extension, and an unencoded payload is one (RFC 7797).
-            if "crit" not in parts["header"] and "b64" not in parts["header"]:
-                return claims
-            code, message = "malformed_token", "The token demands extensions by `crit` or `b64`."
-        # Raised here, not above: an error that is being handled would become the context.
-        raise NotAuthenticated(message, code=code)
+        if head.kind is not None and kind_of(head.kind) not in self._kinds:
+            raise NotAuthenticated(
+                "The token is of another type (`typ`) than the provider's `token_types`.",
+                code="wrong_token_type",
+            )
+        key = self.keyring.find(head.kid, head.algorithm, now)
+        check_signature(token, key)
+        return self._check(token.claims, now)
 
     def _check(self, claims: Claims, now: float) -> Verified:
         """Check issuer, audience and times (RFC 7519 §4.1). A clock at NaN denies."""
         settings = self._settings
-        issuer = required(claims, "iss")
-        if not isinstance(issuer, str):
-            raise wrong_type("iss", "a string", issuer)
-        if issuer != settings.issuer:
+        if issuer_of(claims) != settings.issuer:
             raise NotAuthenticated(
                 "The token is of another issuer than the one configured.", code="wrong_issuer"
             )
-        if settings.audience not in strings(claims, "aud"):
+        if self._audience.isdisjoint(strings(claims, ("aud",))):
             raise NotAuthenticated(
                 "The token is meant for another audience.", code="wrong_audience"
             )
         leeway_s = settings.leeway_s
-        expires_at = _at(required(claims, "exp"), "exp") + leeway_s
+        expires_at = _at(required(claims, ("exp",)), "exp") + leeway_s
         if not now < expires_at:
             raise NotAuthenticated(
                 "The token has expired. Act under a fresh one.", code="token_expired"
@@ -129,97 +180,128 @@ class Verifier:
                 raise NotAuthenticated(
                     "The token is not valid yet. Check the clocks.", code="token_not_yet_valid"
                 )
+        for path in settings.required:
+            required(claims, path)
         return Verified(claims, expires_at)
 
     def __repr__(self) -> str:
-        return f"<Verifier {self._settings.algorithm}>"
+        return f"<Verifier {', '.join(self._settings.algorithms)}>"
 
 
-def strict_jws() -> Any:
-    """Return PyJWT's class for signed tokens, with one step of it made quicker.
+def check_signature(token: Token, key: Key) -> None:
+    """Check a token's signature under one key, by the algorithm that its header names.
 
-    PyJWT asks of each letter in Python whether it is one of base64url: a third of a
-    verification. Decoding and encoding again asks the same of all at once, and more: what
-    comes out equal is the one way to write these bytes, without padding (RFC 7515 §2).
+    Raises:
+        NotAuthenticated: ``wrong_algorithm``, ``bad_signature`` or ``malformed_token``.
     """
-    from jwt import PyJWS
-    from jwt.exceptions import DecodeError
+    from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
 
-    class Strict(PyJWS):
-        """See `strict_jws`."""
-
-        @staticmethod
-        def _decode_base64url_segment(segment: bytes, name: str) -> bytes:
-            try:
-                decoded = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
-            except ValueError:
-                decoded = b""
-            if base64.urlsafe_b64encode(decoded).rstrip(b"=") != segment:
-                raise DecodeError(f"The {name} is not base64url")
-            return decoded
-
-    return Strict
-
-
-def pin(algorithm: Any, key: Any) -> Any:
-    """Return one of PyJWT's algorithms with its key prepared once, not for every token.
-
-    Whatever key it is handed later, it verifies with this one, and signs nothing.
-    """
-    from jwt.algorithms import Algorithm
-
-    prepared = algorithm.prepare_key(key)
-
-    class Pinned(Algorithm):
-        """See `pin`."""
-
-        def prepare_key(self, key: Any) -> Any:  # noqa: ARG002
-            return prepared
-
-        def check_key_length(self, key: Any) -> str | None:
-            complaint: str | None = algorithm.check_key_length(key)
-            return complaint
-
-        def verify(self, msg: bytes, key: Any, sig: bytes) -> bool:
-            return bool(algorithm.verify(msg, key, sig))
-
-        def sign(self, msg: bytes, key: Any) -> bytes:
-            raise NotImplementedError("a pinned key verifies, and signs nothing")
-
-        @staticmethod
-        def to_jwk(key_obj: Any, as_dict: bool = False) -> Any:
-            raise NotImplementedError("a pinned key is not handed out")
-
-        @staticmethod
-        def from_jwk(jwk: Any) -> Any:
-            raise NotImplementedError("a key is pinned by the bundle alone")
-
-    return Pinned()
+    algorithm = token.head.algorithm
+    if algorithm not in key.algorithms:
+        raise NotAuthenticated("The token's key is for another algorithm.", code="wrong_algorithm")
+    try:
+        key.verifying(algorithm).decode_complete(token.text, algorithms=[algorithm])
+    except InvalidAlgorithmError:
+        code, message = "wrong_algorithm", "The token is not signed with the key's algorithm."
+    except InvalidSignatureError:
+        code, message = "bad_signature", "The token's signature does not hold."
+    except (PyJWTError, ValueError, TypeError, RecursionError):
+        code, message = "malformed_token", "The token does not parse as a signed JWT."
+    else:
+        return
+    # Raised here, not above: an error that is being handled would become the context.
+    raise NotAuthenticated(message, code=code)
 
 
-def required(claims: Claims, name: str) -> Any:
+def kind_of(name: str) -> str:
+    """Return a token type as it is compared: RFC 7515 §4.1.9."""
+    return name.lower().removeprefix("application/")
+
+
+@lru_cache(maxsize=256)
+def _head(segment: str) -> Head:
+    """Return what a header says, or raise ``malformed_token``. Headers repeat: they are kept."""
+    header = _object(segment)
+    algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ")
+    if not isinstance(algorithm, str):
+        raise NotAuthenticated("The token's header has no `alg`.", code="wrong_algorithm")
+    if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
+        raise malformed(f"The token's `kid` is no text of 1 to {_LIMIT_KID} characters.")
+    if kind is not None and not isinstance(kind, str):
+        raise malformed("The token's `typ` is no text.")
+    # We understand no extension, and an unencoded payload is one (RFC 7797).
+    if "crit" in header or "b64" in header:
+        raise malformed("The token demands extensions by `crit` or `b64`.")
+    if "cty" in header and kind_of(str(header["cty"])) == "jwt":
+        raise malformed("The token has another token inside. Send that one by itself.")
+    return Head(algorithm, kid, kind)
+
+
+def _object(segment: str) -> Claims:
+    """Return the JSON object that a part of a token is, or raise ``malformed_token``."""
+    try:
+        raw = binascii.a2b_base64(segment.translate(_STANDARD) + "=" * (-len(segment) % 4))
+        return read_object(raw)
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise malformed(
+        "The token does not parse: its header and claims are JSON objects in UTF-8, in which "
+        "every key stands once and every number is finite."
+    )
+
+
+_STANDARD: Final = str.maketrans("-_", "+/")
+
+
+def issuer_of(claims: Claims) -> str:
+    """Return ``iss``, or raise ``missing_claim`` or ``malformed_token``."""
+    issuer = required(claims, ("iss",))
+    if not isinstance(issuer, str):
+        raise wrong_type(("iss",), "a string", issuer)
+    return issuer
+
+
+def find(claims: Claims, path: ClaimPath) -> Any:
+    """Return the claim at a path, or `MISSING`; raise where it leads through no object."""
+    value: Any = claims
+    for depth, name in enumerate(path):
+        if not isinstance(value, dict):
+            raise wrong_type(path[:depth], "an object", value)
+        if name not in value:
+            return MISSING
+        value = value[name]
+    return value
+
+
+#: What `find` returns for a claim that is not there.
+MISSING: Final = object()
+
+
+def required(claims: Claims, path: ClaimPath) -> Any:
     """Return a claim that must be there, or raise `NotAuthenticated` (``missing_claim``)."""
-    if name not in claims:
+    value = find(claims, path)
+    if value is MISSING:
+        name = ".".join(path)
         raise NotAuthenticated(
             f"The token lacks the claim `{name}`. Have the issuer include it.",
             code="missing_claim",
             path=f"token.{name}",
         )
-    return claims[name]
+    return value
 
 
-def strings(claims: Claims, name: str) -> tuple[str, ...]:
+def strings(claims: Claims, path: ClaimPath) -> tuple[str, ...]:
     """Return a required claim that is one string or a list of them.
 
     Raises:
         NotAuthenticated: ``missing_claim``, or ``malformed_token`` for another type, an
             empty string or a lone surrogate. An empty list is empty.
     """
-    value = required(claims, name)
+    value = required(claims, path)
     items = value if isinstance(value, list) else [value]
     for item in items:
         if not is_text(item):
-            raise wrong_type(name, "a non-empty string or a list of them", item)
+            raise wrong_type(path, "a non-empty string or a list of them", item)
     return tuple(items)
 
 
@@ -229,8 +311,10 @@ def time_of(claims: Claims, name: str) -> float | None:
 
 
 def _at(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong_type(name, "a number of seconds", value)
+    # RFC 7519 §2 would allow fractions; no issuer that we know of sends any, and readers that
+    # round them differ.
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_type((name,), "a whole number of seconds", value)
     if not 0 <= value <= _LATEST:
         raise malformed(f"`{name}` is no time in seconds since the epoch.", f"token.{name}")
     return float(value)
@@ -251,37 +335,7 @@ def malformed(message: str, path: str = "") -> NotAuthenticated:
     return NotAuthenticated(message, code="malformed_token", path=path)
 
 
-def wrong_type(name: str, expected: str, value: Any) -> NotAuthenticated:
+def wrong_type(path: ClaimPath, expected: str, value: Any) -> NotAuthenticated:
     """Return the error for a claim of the wrong type; of the value it names the type only."""
-    got = type(value).__name__
+    name, got = ".".join(path), type(value).__name__
     return malformed(f"The claim `{name}`: expected {expected}, got {got}.", f"token.{name}")
-
-
-def _object(payload: bytes) -> Claims:
-    """Parse claims strictly: UTF-8, one object, no key twice, no number that is not finite.
-
-    Raises `ValueError` or `RecursionError`, of which the caller keeps nothing.
-    """
-    claims = _DECODER.decode(payload.decode("utf-8"))
-    if not isinstance(claims, dict):
-        raise TypeError("claims are an object")
-    return claims
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a key stands twice")  # readers would differ in which one counts
-    return members
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("not finite")
-    return number
-
-
-_DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_no_duplicates, parse_float=_finite, parse_constant=_finite
-)

@@ -11,7 +11,8 @@ from typing import Final
 
 from guardrail.documents import Document
 from guardrail.errors import Finding
-from guardrail.identity.settings import read_settings
+from guardrail.identity.settings import JwtSettings, TokenSettings
+from guardrail.identity.tables import read_tables
 
 #: Clocks of one organisation are within this; what is more keeps expired tokens alive.
 _LEEWAY_S: Final = 60
@@ -23,31 +24,37 @@ _REASSIGNED: Final = frozenset(
 
 def identity_weaknesses(document: Document | None) -> Iterator[Finding]:
     """Yield what is weak in the ``[identity]`` table; nothing where there is none."""
-    found = None if document is None else read_settings(document)
-    if document is None or found is None:
+    if document is None:
         return
-    name, settings = found
-    if settings.secret_env is not None:
+    for name, settings in read_tables(document).items():
+        if isinstance(settings, TokenSettings):
+            yield from _of_tokens(document.below(name), settings)
+        if getattr(settings, "unknown_parents", "deny") == "drop":
+            message = (
+                "Groups of a token that the bundle lacks are left out, and with them whatever "
+                'forbids by group. Write `unknown_parents = "deny"`, and add the groups to '
+                "entities.json."
+            )
+            yield Finding("GR532", document.at(name, "unknown_parents"), message)
+
+
+def _of_tokens(table: Document, settings: TokenSettings) -> Iterator[Finding]:
+    if isinstance(settings, JwtSettings) and settings.is_shared:
         message = (
-            f"{settings.algorithm} has one secret for signing and verifying: whoever verifies "
+            f"{settings.algorithms[0]} has one secret for signing and verifying: whoever verifies "
             "tokens can make them. Use an algorithm with a public key, such as ES256."
         )
-        yield Finding("GR530", document.at(name, "algorithms"), message)
+        yield Finding("GR530", table.at("algorithms"), message)
     if settings.leeway_s > _LEEWAY_S:
         message = (
             f"Tokens are accepted more than {_LEEWAY_S} seconds after they expire. Set the clocks, "
             "and lower `leeway_s`."
         )
-        yield Finding("GR531", document.at(name, "leeway_s"), message)
-    if settings.unknown_parents == "drop":
+        yield Finding("GR531", table.at("leeway_s"), message)
+    named = settings.principal.id[-1]
+    if named in _REASSIGNED:
         message = (
-            "Groups of a token that the bundle lacks are left out, and with them whatever forbids "
-            'by group. Write `unknown_parents = "deny"`, and add the groups to entities.json.'
-        )
-        yield Finding("GR532", document.at(name, "unknown_parents"), message)
-    if settings.principal.id in _REASSIGNED:
-        message = (
-            f"The claim `{settings.principal.id}` can change, or go to somebody else, who then has "
+            f"The claim `{named}` can change, or go to somebody else, who then has "
             "the grants and quotas of the first. Use `sub`."
         )
-        yield Finding("GR533", document.at(name, "principal"), message)
+        yield Finding("GR533", table.at("principal"), message)

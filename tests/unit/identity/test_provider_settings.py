@@ -72,7 +72,7 @@ def pem(key):
 
 def test_a_good_table_loads_and_names_its_entity_types(tmp_path):
     providers = load(tmp_path)
-    assert providers.provider.name == "sso"
+    assert providers.tokens["https://sso.example"].name == "sso"
     assert {kind: str(place) for kind, place in providers.entity_types.items()} == {
         "User": "guardrail.toml:7:1",
         "Role": "guardrail.toml:7:1",
@@ -82,7 +82,9 @@ def test_a_good_table_loads_and_names_its_entity_types(tmp_path):
 def test_no_table_and_an_empty_one_configure_none(tmp_path):
     document = read_toml("guardrail.toml", b"[identity]\n").below("identity")
     for given in (None, document):
-        assert read_providers(given, files=files_of(tmp_path), environ={}).provider is None
+        providers = read_providers(given, files=files_of(tmp_path), environ={})
+        assert not providers.tokens
+        assert providers.api_keys is providers.certificates is None
 
 
 @pytest.mark.parametrize("text", [b"identity = 3", b"[[identity]]\nx = 1"])
@@ -97,9 +99,18 @@ def test_an_identity_that_holds_no_tables_is_refused(tmp_path, text):
     ("changes", "line"),
     [
         ({"type": '"jwtt"'}, 2),
+        ({"audience": "[]"}, 4),
+        ({"audience": '["a", "a"]'}, 4),
+        ({"algorithms": '["HS256", "RS256"]'}, 1),
+        ({"algorithms": '["HS256", "HS256"]'}, 5),
+        ({"secret_env": None, "secret_file": '"relative"'}, 7),
+        ({"secret_file": '"/run/secret"'}, 1),
+        ({"principal": '{ type = "User", id = "a..b" }'}, 7),
+        ({"principal": '{ type = "User", id = [] }'}, 7),
+        ({"token_types": "[]"}, 8),
+        ({"jwks": '"https://sso.example/jwks.json"'}, 8),
         ({"issuer": '""'}, 3),
         ({"issuer": "7"}, 3),
-        ({"audience": '["a"]'}, 4),
         ({"algorithms": '["none"]'}, 5),
         ({"algorithms": '["ES256K"]'}, 5),
         ({"algorithms": "[]"}, 5),
@@ -132,37 +143,93 @@ def test_a_missing_key_is_named(tmp_path, missing):
     assert f"identity.sso.{missing}" in found.message
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"type": '"oidc"'},
-        {"type": '"api_key"'},
-        {"type": '"mtls"'},
-        {"jwks": '"https://sso.example/jwks.json"'},
-        {"algorithms": '["HS256", "HS512"]'},
-        {"principal": '{ type = "User", id = "user.id" }'},
-        {"principal": '{ type = "User", in.Role = "realm_access.roles" }'},
-        {"principal": '{ type = "User", attrs = { department = "org.dept" } }'},
-        {"more": '[identity.other]\ntype = "jwt"'},
-        {"more": '[identity]\nanonymous = "User::guest"'},
-    ],
-    ids=str,
-)
-def test_what_is_not_built_says_so(tmp_path, changes):
-    if changes.get("more", "").startswith("[identity]"):  # a table may stand only once in TOML
-        document = read_toml("guardrail.toml", changes["more"].encode()).below("identity")
-        with pytest.raises(ConfigurationError) as caught:
-            read_providers(document, files=files_of(tmp_path), environ={})
-        found = caught.value.faults[0]
-    else:
-        found = fault(tmp_path, **changes)
+def test_an_anonymous_principal_is_not_built_and_says_so(tmp_path):
+    text = b'[identity]\nanonymous = "User::guest"'
+    document = read_toml("guardrail.toml", text).below("identity")
+    with pytest.raises(ConfigurationError) as caught:
+        read_providers(document, files=files_of(tmp_path), environ={})
+    (found,) = caught.value.faults
     assert found.code == "GR004"
     assert "not built yet" in found.message
 
 
+OIDC = {**GOOD, "type": '"oidc"', "algorithms": '["RS256", "ES256"]', "secret_env": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"issuer": '"http://sso.example"'}, 1),
+        ({"issuer": '"https://sso.example?x"'}, 1),
+        ({"issuer": '"https://sso.example#x"'}, 1),
+        ({"issuer": '"sso"'}, 1),
+        ({"algorithms": '["HS256"]'}, 1),
+        ({"jwks": '"http://sso.example/keys"'}, 7),
+        ({"jwks": '"https://u:p@sso.example/keys"'}, 7),
+        ({"jwks": '"file:///etc/passwd"'}, 7),
+        ({"jwks": '"https://sso.example:99999/"'}, 7),
+        ({"timeout_ms": "0"}, 7),
+        ({"refresh_s": "0"}, 7),
+        ({"unknown_key_interval_s": "0"}, 7),
+        ({"stale_s": "inf"}, 7),
+        ({"key_file": '"a.pem"'}, 7),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_of_published_keys_is_a_fault(tmp_path, changes, line):
+    found = fault(tmp_path, **{**OIDC, **changes})
+    assert (found.code, found.place.line) == ("GR003", line)
+
+
+def test_published_keys_load_and_fetch_nothing(tmp_path):
+    providers = load(tmp_path, **OIDC)
+    assert repr(providers.tokens["https://sso.example"].verifier.keyring) == (
+        "<PublishedKeys unknown>"
+    )
+
+
+@pytest.mark.parametrize("raw", [None, b"", b"no certificate", b"\xff"])
+def test_a_ca_file_that_is_none_is_refused(tmp_path, raw):
+    if raw is not None:
+        (tmp_path / "ca.pem").write_bytes(raw)
+    assert fault(tmp_path, **{**OIDC, "ca_file": '"ca.pem"'}).code == "GR400"
+
+
+def second(**changes):
+    table = {**GOOD, "issuer": '"https://other.example"', **changes}
+    lines = [f"{key} = {value}" for key, value in table.items() if value is not None]
+    return "\n".join(["[identity.other]", *lines])
+
+
+def test_of_several_providers_ids_begin_with_the_issuer(tmp_path):
+    providers = load(tmp_path, more=second())
+    assert {name: found.prefix for name, found in providers.tokens.items()} == {
+        "https://sso.example": "https://sso.example#",
+        "https://other.example": "https://other.example#",
+    }
+    assert load(tmp_path).tokens["https://sso.example"].prefix == ""
+
+
+@pytest.mark.parametrize(
+    "issuer", ['"https://sso.example"', '"https://other.example#a"'], ids=["twice", "hash"]
+)
+def test_issuers_that_nothing_keeps_apart_are_refused(tmp_path, issuer):
+    found = fault(tmp_path, more=second(issuer=issuer))
+    assert (found.code, found.place.line) == ("GR003", 10)
+
+
+@pytest.mark.parametrize("path", ["relative.json", "/nowhere/at/all.json", 7])
+def test_a_file_of_revocations_must_be_there(tmp_path, path):
+    text = f"[identity]\nrevoked_file = {path!r}".replace("'", '"')
+    document = read_toml("guardrail.toml", text.encode()).below("identity")
+    with pytest.raises(ConfigurationError) as caught:
+        read_providers(document, files={}, environ={})
+    assert [str(fault.place) for fault in caught.value.faults] == ["guardrail.toml:2:1"]
+
+
 def test_a_claim_named_by_a_uri_is_one_name(tmp_path):
     principal = '{ type = "User", in.Role = "https://acme.example/roles" }'
-    assert load(tmp_path, principal=principal).provider is not None
+    assert load(tmp_path, principal=principal).tokens
 
 
 # Keys
@@ -182,7 +249,7 @@ def test_a_fitting_public_key_loads(tmp_path, private_keys, algorithm, name):
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "issuer.pem").write_bytes(pem(private_keys[name]))
     given = {"algorithms": f'["{algorithm}"]', "secret_env": None}
-    assert load(tmp_path, key_file='"keys/issuer.pem"', **given).provider is not None
+    assert load(tmp_path, key_file='"keys/issuer.pem"', **given).tokens
 
 
 @pytest.mark.parametrize(
@@ -220,7 +287,7 @@ def test_a_file_that_is_no_single_public_key_is_refused(tmp_path, private_keys):
         "private": private,
         "two": pem(key) * 2,
         "broken": pem(key)[:200],
-        "large": pem(key) + b"\n" * 70_000,
+        "large": pem(key) + b"\n" * 300_000,
         "binary": b"\x00\xff" * 50,
     }
     for name, raw in contents.items():
@@ -275,7 +342,7 @@ def test_a_public_key_as_secret_is_refused(tmp_path, private_keys):
 def test_a_secret_as_long_as_the_hash_loads(tmp_path, algorithm, length):
     environ = {"TOKEN_SECRET": SECRET[:length]}
     given = {"algorithms": f'["{algorithm}"]'}
-    assert load(tmp_path, environ=environ, **given).provider is not None
+    assert load(tmp_path, environ=environ, **given).tokens
 
 
 def test_importing_the_room_imports_no_cryptography():

@@ -1,0 +1,186 @@
+"""Where a provider's keys are: pinned by the bundle, or published and fetched.
+
+Owns `PinnedKeys` and `PublishedKeys`. Keys that are published are fetched off the thread of the
+call, by one fetch at a time; they are used beyond their time while the provider is down, and
+what is broken never takes the place of what is good. Refuses to be made to fetch: a flood of
+tokens with unknown keys causes one fetch in an interval.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
+
+from guardrail.errors import NotAuthenticated
+from guardrail.identity.fetch import FetchFailed
+from guardrail.identity.keys import BadKey, Key, KeySet, read_published
+from guardrail.identity.strict import read_object
+from guardrail.identity.tokens import KeysNeeded
+
+#: Below an issuer's address (OpenID Connect Discovery §4).
+WELL_KNOWN: Final = "/.well-known/openid-configuration"
+#: Asks for a document; blocks; raises `FetchFailed`.
+Ask = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedKeys:
+    """Keys that the bundle pins."""
+
+    keys: KeySet
+
+    def find(self, kid: str | None, algorithm: str, now: float) -> Key:  # noqa: ARG002
+        """Return the key that a token means, or raise ``unknown_key``."""
+        key = self.keys.find(kid, algorithm)
+        if key is None:
+            raise _unknown()
+        return key
+
+
+class _Known(NamedTuple):
+    """What is known of published keys: which, since when, and when it was last tried."""
+
+    keys: KeySet | None = None
+    fetched_at: float = 0.0
+    tried_at: float | None = None
+    complaint: str = ""
+
+
+class PublishedKeys:
+    """Keys that a provider publishes.
+
+    Arguments:
+        ask: asks for a document.
+        issuer: whose keys they are.
+        jwks: the address of the key set; ``None``: the issuer's configuration names it.
+        algorithms: under which its tokens may be signed.
+        timeout_s: how long a call waits for a fetch.
+        refresh_s, stale_s, interval_s: see `settings.PublishedKeys`.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        issuer: str,
+        jwks: str | None,
+        algorithms: tuple[str, ...],
+        timeout_s: float,
+        refresh_s: float,
+        stale_s: float,
+        interval_s: float,
+    ) -> None:
+        self._ask = ask
+        self._issuer = issuer
+        self._jwks = jwks
+        self._algorithms = algorithms
+        self._timeout_s = timeout_s
+        self._refresh_s = refresh_s
+        self._stale_s = stale_s
+        self._interval_s = interval_s
+        self._known = _Known()
+        self._lock = threading.Lock()
+        self._fetching: threading.Thread | None = None
+
+    @property
+    def complaint(self) -> str:
+        """What was wrong with the last fetch; empty where nothing was."""
+        return self._known.complaint
+
+    def find(self, kid: str | None, algorithm: str, now: float) -> Key:
+        """Return the key that a token means: see `tokens.Keyring`."""
+        known = self._known
+        usable = known.keys if self._is_usable(known, now) else None
+        key = None if usable is None else usable.find(kid, algorithm)
+        if key is not None:
+            if not _within(now, known.fetched_at, self._refresh_s) and self._may_try(known, now):
+                self._start(now)  # the call does not wait for it
+            return key
+        fetching = self._fetching
+        if fetching is not None and fetching.is_alive():
+            raise KeysNeeded(partial(fetching.join, self._timeout_s))
+        if self._may_try(known, now):
+            raise KeysNeeded(partial(self._fetch_now, now))
+        if usable is None:
+            raise NotAuthenticated(
+                "The identity provider's keys can't be had. Try again later.",
+                code="provider_unavailable",
+                retry_after_s=self._interval_s,
+            )
+        raise _unknown()
+
+    def _is_usable(self, known: _Known, now: float) -> bool:
+        """Whether there are keys that are not too old. A clock set back, or at NaN, says no."""
+        return known.keys is not None and _within(
+            now, known.fetched_at, self._refresh_s + self._stale_s
+        )
+
+    def _may_try(self, known: _Known, now: float) -> bool:
+        return known.tried_at is None or not _within(now, known.tried_at, self._interval_s)
+
+    def _fetch_now(self, now: float) -> None:
+        fetching = self._start(now)
+        if fetching is not None:
+            fetching.join(self._timeout_s)
+
+    def _start(self, now: float) -> threading.Thread | None:
+        """Start a fetch, or return the one that runs; ``None`` where another was quicker."""
+        with self._lock:
+            fetching = self._fetching
+            if fetching is not None and fetching.is_alive():
+                return fetching
+            if not self._may_try(self._known, now):
+                return None
+            self._known = self._known._replace(tried_at=now)
+            fetching = threading.Thread(
+                target=self._fetch, args=(now,), name="guardrail-keys", daemon=True
+            )
+            self._fetching = fetching
+            fetching.start()
+            return fetching
+
+    def _fetch(self, now: float) -> None:
+        try:
+            keys = read_published(self._ask(self._address()), self._algorithms)
+        except (FetchFailed, BadKey) as error:
+            complaint = str(error)
+        except Exception as error:  # noqa: BLE001 (a thread of ours: what it raises is lost)
+            complaint = f"failed with {type(error).__name__}"
+        else:
+            with self._lock:
+                self._known = _Known(keys, now, self._known.tried_at)
+            return
+        with self._lock:
+            self._known = self._known._replace(complaint=complaint)
+
+    def _address(self) -> str:
+        """Return where the keys are: configured, or told by the issuer itself."""
+        from guardrail.identity.settings import https_url
+
+        if self._jwks is not None:
+            return self._jwks
+        raw = self._ask(self._issuer.rstrip("/") + WELL_KNOWN)
+        try:
+            told = read_object(raw)
+            if told.get("issuer") == self._issuer:  # exactly: OpenID Connect Discovery §4.3
+                return https_url(str(told.get("jwks_uri")))
+            complaint = "the provider's configuration is of another issuer"
+        except (ValueError, TypeError, RecursionError):
+            complaint = "the provider's configuration can't be read"
+        raise FetchFailed(complaint)
+
+    def __repr__(self) -> str:
+        return f"<PublishedKeys {'known' if self._known.keys else 'unknown'}>"
+
+
+def _within(now: float, since: float, span_s: float) -> bool:
+    return since <= now < since + span_s
+
+
+def _unknown() -> NotAuthenticated:
+    return NotAuthenticated(
+        "The token names a key that its issuer does not have, or fits none.", code="unknown_key"
+    )

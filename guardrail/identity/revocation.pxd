@@ -1,0 +1,11 @@
+# C declarations for revocation.py, which compiles as it stands: what a call asks is a comparison.
+
+cdef class Revocations:
+    cdef readonly long epoch
+    cdef readonly double look_at
+    cdef object _own
+    cdef object _listed
+    cdef object _file
+    cdef object _seen
+    cdef bint _unreadable
+    cdef object _lock

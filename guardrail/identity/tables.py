@@ -1,0 +1,292 @@
+"""The ``[identity]`` table as a whole: which providers it comes to.
+
+Owns the reading of all its tables together: the keys of each, the prefix that keeps ids of
+several issuers apart, the file of what is revoked. Refuses what this version does not build, two
+providers for one issuer, and two of a kind that is told by no issuer. Every fault is found at
+load, with its place; no key is fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from guardrail.documents import Document, Section
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.identity.api_keys import ApiKeys, ApiKeySettings
+from guardrail.identity.certificates import Certificates, MtlsSettings
+from guardrail.identity.fetch import FetchFailed, fetch, trusting
+from guardrail.identity.keyring import PinnedKeys, PublishedKeys
+from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, read_keys, read_secret
+from guardrail.identity.providers import Providers, TokenProvider
+from guardrail.identity.revocation import read_revoked
+from guardrail.identity.settings import (
+    JwtSettings,
+    OidcSettings,
+)
+from guardrail.identity.settings import (
+    PublishedKeys as Published,
+)
+from guardrail.identity.tokens import Keyring, Verifier
+from guardrail.values import Frozen
+
+_KINDS: Final[Mapping[str, type[Section]]] = {
+    "jwt": JwtSettings,
+    "oidc": OidcSettings,
+    "api_key": ApiKeySettings,
+    "mtls": MtlsSettings,
+}
+#: Keys of ``[identity]`` itself; all else are tables of providers.
+_OWN: Final = frozenset(("anonymous", "revoked_file"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where keys and secrets are looked up.
+
+    Attributes:
+        files: the bundle's files by their path: the very bytes that its digest is over.
+        environ: the environment.
+    """
+
+    files: Mapping[str, bytes] = field(repr=False)
+    environ: Mapping[str, str] = field(repr=False)
+
+    def file(self, name: str, key: str, place: Place) -> bytes:
+        """Return a file of the bundle, or raise ``GR400`` at the place that names it."""
+        raw = self.files.get(name)
+        if raw is None:
+            raise ConfigurationError.at(
+                place,
+                "GR400",
+                f"`{key}` must name a file of the bundle, outside tests/, by its path within it.",
+            )
+        return raw
+
+    def secret(self, env: str | None, file: str | None, place: Place) -> tuple[bytes, str]:
+        """Return a secret and what to call it, or raise ``GR400``."""
+        if env is not None:
+            secret = self.environ.get(env, "").encode("utf-8", "surrogateescape")
+            if not secret:
+                message = f"The environment has no `{env}`. Set it to the secret."
+                raise ConfigurationError.at(place, "GR400", message)
+            return secret, f"`{env}`"
+        try:
+            with Path(file or "").open("rb") as stream:
+                secret = stream.read(LIMIT_BYTES).rstrip(b"\r\n")
+        except OSError:
+            secret = b""
+        if not secret:
+            message = "`secret_file` can't be read, or is empty. Put the secret there."
+            raise ConfigurationError.at(place, "GR400", message)
+        return secret, "`secret_file`"
+
+
+def read_tables(document: Document) -> Mapping[str, Section]:
+    """Return the settings of each provider, by the name of its table.
+
+    Arguments:
+        document: the ``[identity]`` table.
+
+    Raises:
+        ConfigurationError: ``GR003`` for what is wrong, ``GR004`` for what is not built.
+    """
+    if not isinstance(document.data, dict):
+        raise ConfigurationError.at(
+            document.at(), "GR003", "`identity` must hold tables: write `[identity.NAME]`."
+        )
+    if "anonymous" in document.data:
+        message = "An anonymous principal is not built yet. Remove the key."
+        raise ConfigurationError.at(document.at("anonymous"), "GR004", message)
+    settings: dict[str, Section] = {}
+    faults: list[Fault] = []
+    for name, table in document.data.items():
+        if name in _OWN:
+            continue
+        kind = table.get("type") if isinstance(table, dict) else None
+        model = _KINDS.get(kind) if isinstance(kind, str) else None
+        if model is None:
+            message = f"`identity.{name}.type` must be one of {', '.join(_KINDS)}."
+            place = document.at(name, "type") if isinstance(table, dict) else document.at(name)
+            faults.append(Fault("GR003", place, message))
+            continue
+        try:
+            settings[name] = document.below(name).parse(model)
+        except ConfigurationError as error:
+            faults += error.faults
+    faults += _doubled(document, settings)
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+    return settings
+
+
+def _doubled(document: Document, settings: Mapping[str, Section]) -> list[Fault]:
+    """Find providers that nothing tells apart, and issuers that a prefix would not keep apart."""
+    faults: list[Fault] = []
+    seen: set[str] = set()
+    for name, table in settings.items():
+        issuer = getattr(table, "issuer", None)
+        mark = issuer if issuer is not None else f"type {getattr(table, 'type', '')}"
+        if mark in seen:
+            what = "of this issuer" if issuer is not None else "of this type"
+            message = f"There is another provider {what}. Keep one of them."
+            key = "issuer" if issuer is not None else "type"
+            faults.append(Fault("GR003", document.at(name, key), message))
+        seen.add(mark)
+        if issuer is not None and "#" in issuer and len(settings) > 1:
+            message = "`issuer` has a `#`, which ends it in ids where there are several providers."
+            faults.append(Fault("GR003", document.at(name, "issuer"), message))
+    return faults
+
+
+def read_providers(
+    document: Document | None, *, files: Mapping[str, bytes], environ: Mapping[str, str]
+) -> Providers:
+    """Return the providers that the ``[identity]`` table configures.
+
+    Arguments:
+        document: the table; ``None`` where ``guardrail.toml`` has none.
+        files: the bundle's files by their path, among them keys and certificates.
+        environ: the environment in which secrets are looked up.
+
+    Raises:
+        ConfigurationError: ``GR003`` for what is wrong, ``GR004`` for what is not built,
+            ``GR400`` for a key that is absent, unfit or weak.
+    """
+    if document is None:
+        return Providers()
+    tables = read_tables(document)
+    sources = Sources(files, environ)
+    tokens: dict[str, TokenProvider] = {}
+    others: dict[str, Any] = {}
+    types: dict[str, Place] = {}
+    faults: list[Fault] = []
+    for name, table in tables.items():
+        prefix = f"{getattr(table, 'issuer', name)}#" if len(tables) > 1 else ""
+        at = document.below(name)
+        try:
+            if isinstance(table, JwtSettings | OidcSettings):
+                verifier = Verifier(table, _keyring(table, at, sources))
+                tokens[table.issuer] = TokenProvider(name, prefix, table, verifier)
+                kinds = {table.principal.type: at.at("principal", "type")}
+                for kind in table.principal.parents:
+                    kinds.setdefault(kind, at.at("principal", "in", kind))
+            elif isinstance(table, ApiKeySettings):
+                others["api_keys"] = made = _api_keys(name, prefix, table, at, sources)
+                kinds = dict(made.entity_types)
+            elif isinstance(table, MtlsSettings):
+                others["certificates"] = found = _certificates(name, prefix, table, at, sources)
+                kinds = dict(found.entity_types)
+        except ConfigurationError as error:
+            faults += error.faults
+            continue
+        for kind, place in kinds.items():
+            types.setdefault(kind, place)
+    revoked_file = document.data.get("revoked_file", "")
+    if "revoked_file" in document.data:
+        faults += _unreadable(revoked_file, document.at("revoked_file"))
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+    return Providers(
+        Frozen(tokens), entity_types=Frozen(types), revoked_file=revoked_file, **others
+    )
+
+
+def _unreadable(file: object, place: Place) -> list[Fault]:
+    """Find what is wrong with the file of what is revoked, as far as it is now."""
+    if not isinstance(file, str) or not file.startswith("/"):
+        message = "`revoked_file` must be an absolute path: it changes while the bundle does not."
+        return [Fault("GR003", place, message)]
+    try:
+        read_revoked(Path(file).read_bytes())
+    except (OSError, ValueError, TypeError, RecursionError):
+        message = (
+            "`revoked_file` can't be read: expected a JSON object with any of `tokens` (a list of "
+            "ids), `subjects` (ids with times) and `issued_before` (a time). `{}` revokes nothing."
+        )
+        return [Fault("GR400", place, message)]
+    return []
+
+
+def _keyring(table: JwtSettings | OidcSettings, at: Document, sources: Sources) -> Keyring:
+    """Return where the keys of a provider of tokens are."""
+    if isinstance(table, OidcSettings):
+        return published_keys(
+            table, at, sources, issuer=table.issuer, algorithms=tuple(table.algorithms)
+        )
+    return PinnedKeys(pinned_keys(table, at, sources))
+
+
+def pinned_keys(table: JwtSettings, at: Document, sources: Sources) -> KeySet:
+    """Return the keys that a table pins."""
+    names = ", ".join(table.algorithms)
+    if table.key_file is not None:
+        place = at.at("key_file")
+        if table.is_shared:
+            message = f"{names} takes a secret. Name it in `secret_env` or `secret_file`."
+            raise ConfigurationError.at(place, "GR400", message)
+        raw, named = sources.file(table.key_file, "key_file", place), "`key_file`"
+    else:
+        place = at.at("secret_env" if table.secret_env is not None else "secret_file")
+        if not table.is_shared:
+            message = f"{names} takes a public key. Give it as `key_file`."
+            raise ConfigurationError.at(place, "GR400", message)
+        raw, named = sources.secret(table.secret_env, table.secret_file, place)
+    read = read_secret if table.is_shared else read_keys
+    try:
+        return read(raw, table.algorithms)
+    except BadKey as error:
+        complaint = str(error)
+    raise ConfigurationError.at(place, "GR400", f"{named} {complaint}.")
+
+
+def published_keys(
+    table: Published, at: Document, sources: Sources, *, issuer: str, algorithms: tuple[str, ...]
+) -> PublishedKeys:
+    """Return the keys that somebody publishes; none is fetched."""
+    ca = None
+    if table.ca_file is not None:
+        ca = sources.file(table.ca_file, "ca_file", at.at("ca_file"))
+    try:
+        context = trusting(ca)
+    except FetchFailed as error:
+        complaint = str(error)
+    else:
+        timeout_s = table.timeout_ms / 1000
+
+        def ask(url: str) -> bytes:
+            return fetch(url, context=context, timeout_s=timeout_s, limit_bytes=LIMIT_BYTES)
+
+        return PublishedKeys(
+            ask,
+            issuer=issuer,
+            jwks=table.jwks,
+            algorithms=algorithms,
+            timeout_s=timeout_s,
+            refresh_s=table.refresh_s,
+            stale_s=table.stale_s,
+            interval_s=table.unknown_key_interval_s,
+        )
+    raise ConfigurationError.at(at.at("ca_file"), "GR400", f"`ca_file` {complaint}.")
+
+
+def _api_keys(
+    name: str, prefix: str, table: ApiKeySettings, at: Document, sources: Sources
+) -> ApiKeys:
+    place = at.at("keys_file")
+    keys = sources.file(table.keys_file, "keys_file", place)
+    named = "secret_env" if table.secret_env is not None else "secret_file"
+    secret, _ = sources.secret(table.secret_env, table.secret_file, at.at(named))
+    return ApiKeys(name=name, settings=table, keys=keys, secret=secret, prefix=prefix, place=place)
+
+
+def _certificates(
+    name: str, prefix: str, table: MtlsSettings, at: Document, sources: Sources
+) -> Certificates:
+    roots = None
+    if table.ca_file is not None:
+        roots = sources.file(table.ca_file, "ca_file", at.at("ca_file"))
+    place = at.at("ca_file") if table.ca_file is not None else at.at()
+    return Certificates(name=name, settings=table, roots=roots, prefix=prefix, place=place)

@@ -1,0 +1,144 @@
+"""``python -m guardrail.testing.jws FILE``: public test vectors of signed tokens, replayed.
+
+Owns the reading of vectors in their public JSON form (``testGroups``, each with a key and
+``tests`` of ``jws`` and ``result``, as Project Wycheproof has them) and the report. Each goes
+through the very verifier that serves calls: the strict reading of the token, the keys' own
+rules, PyJWT. Refuses to call a vector passed that it could not run: those are counted apart.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from guardrail.errors import NotAuthenticated
+from guardrail.identity.keys import PRIVATE, BadKey, Key, KeySet, read_jwk, read_secret
+from guardrail.identity.tokens import Token, check_signature
+
+_PUBLIC: Final = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+)  # fmt: skip
+_SHARED: Final = ("HS256", "HS384", "HS512")
+
+
+class Outcome(NamedTuple):
+    """What became of one vector: ``result`` is the file's word, ``code`` ours (empty: accepted)."""
+
+    number: int
+    comment: str
+    result: str
+    code: str
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether we accepted what is invalid."""
+        return self.result == "invalid" and not self.code
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether we refused what is valid."""
+        return self.result == "valid" and bool(self.code)
+
+
+def replay(vectors: Mapping[str, Any]) -> Iterator[Outcome]:
+    """Verify every vector of a file, and yield what became of it.
+
+    A group whose key can't be used refuses all its tokens with ``unusable_key``: that is what a
+    bundle with such a key would do.
+    """
+    for group in vectors["testGroups"]:
+        try:
+            keys: KeySet | None = keys_of(group)
+        except BadKey:
+            keys = None
+        for test in group["tests"]:
+            code = "unusable_key" if keys is None else refused(test["jws"], keys)
+            yield Outcome(test["tcId"], test.get("comment", ""), test["result"], code)
+
+
+def keys_of(group: Mapping[str, Any]) -> KeySet:
+    """Return the keys of a group of vectors; raise `BadKey` where a bundle would refuse them.
+
+    Shared secrets, which no bundle takes as a JWK, are held to the rules of a JWK as well.
+    """
+    told = group.get("public", group.get("jwk", group.get("key")))
+    if told is None:
+        told = group["private"]
+    members = told["keys"] if isinstance(told, dict) and "keys" in told else [told]
+    keys: list[Key] = []
+    for member in members:
+        try:
+            keys.append(_secret(member) if member.get("kty") == "oct" else _public(member))
+        except BadKey:
+            continue
+    if not keys:
+        raise BadKey("holds no key that verifies tokens")
+    return KeySet(keys)
+
+
+def _public(member: Mapping[str, Any]) -> Key:
+    """Return a key, also of its private form, where the file has no other."""
+    return read_jwk({name: member[name] for name in member if name not in PRIVATE}, _PUBLIC)
+
+
+def _secret(member: Mapping[str, Any]) -> Key:
+    from jwt.utils import base64url_decode
+
+    if member.get("use", "sig") != "sig" or "verify" not in member.get("key_ops", ["verify"]):
+        raise BadKey("is for something else")
+    named = member.get("alg")
+    secret = base64url_decode(member["k"])
+    algorithms = [named] if named in _SHARED else []
+    if named is None:
+        algorithms = [name for name in _SHARED if len(secret) * 8 >= int(name[2:])]
+    if not algorithms:
+        raise BadKey("fits no algorithm")
+    read_secret(secret, algorithms)
+    return Key(secret, algorithms, member.get("kid"))
+
+
+def refused(text: Any, keys: KeySet) -> str:
+    """Return the code with which a token is refused under some keys; empty where it holds."""
+    try:
+        token = Token(text)
+        key = keys.find(token.head.kid, token.head.algorithm)
+        if key is None:
+            return "unknown_key"
+        check_signature(token, key)
+    except NotAuthenticated as error:
+        return error.code
+    return ""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Replay the files that are named; 1 where what is invalid was accepted, 2 for no file."""
+    if not arguments or any(name.startswith("-") for name in arguments):
+        asked = any(name in ("-h", "--help") for name in arguments)
+        print((__doc__ or "").strip(), file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    wrong = 0
+    for name in arguments:
+        try:
+            outcomes = list(replay(json.loads(Path(name).read_bytes())))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            print(f"{name}: no vectors: {type(error).__name__}", file=sys.stderr)  # noqa: T201
+            return 2
+        for outcome in outcomes:
+            if outcome.is_wrong or outcome.is_strict:
+                said = outcome.code or "ACCEPTED"
+                print(f"{name}: {outcome.number}: {outcome.result}, {said}: {outcome.comment}")  # noqa: T201
+        found = sum(outcome.is_wrong for outcome in outcomes)
+        strict = sum(outcome.is_strict for outcome in outcomes)
+        print(  # noqa: T201
+            f"{name}: {len(outcomes)} vectors, {found} invalid ones accepted, "
+            f"{strict} valid ones refused"
+        )
+        wrong += found
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

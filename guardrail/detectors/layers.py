@@ -348,14 +348,15 @@ class RunLook:
         for start, end in self._runs.find(view, cursor, final):
             is_last = end == size and not final
             if is_last and end - start < self._runs.limit:
-                return Looked(found, start, start)
+                return Looked(found, start, joined_from(data, start, floor))
             kind = self._runs.judge(view, start, min(end, start + self._runs.limit))
-            if kind and not is_joined(data, start, floor):
-                found.append((kind, start, end))
+            if kind:
+                begin = joined_from(data, start, floor) if data[start] in _DIGITS else start
+                found.append((kind, begin, end))
                 floor = end
                 if is_last:
                     return Looked(found, size, size, closer=1, inner=end)
-        return Looked(found, size, size)
+        return Looked(found, size, size if final else joined_from(data, size, floor))
 
     def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
         """Return where the run ends that is open, or -1."""
@@ -364,17 +365,26 @@ class RunLook:
         return -1 if end == view.size and not final else end
 
 
-def is_joined(data: bytearray, start: int, floor: int) -> bool:
-    """Tell whether a sign joins a run that begins with a digit to a digit before it.
+def joined_from(data: bytearray, start: int, floor: int) -> int:
+    """Return where the numbers begin that signs join to a place.
 
-    A number before it is none because of what follows, and would be one if that were cut.
+    What is cut at that place takes them along: a number may be none because a digit follows,
+    and would be one if that were cut.
     """
-    return (
-        start - 2 >= floor
-        and data[start : start + 1].isdigit()
-        and data[start - 1] in b"-. "
-        and data[start - 2 : start - 1].isdigit()
-    )
+    begin = start
+    while begin - 2 >= floor and data[begin - 1] in _JOINTS and data[begin - 2] in _DIGITS:
+        begin -= 2
+        while begin > floor and data[begin - 1] in _DIGITS:
+            begin -= 1
+        if start - begin >= LIMIT_JOINED:
+            return start - LIMIT_JOINED
+    return begin
+
+
+#: So far back numbers are taken along: no number that is found is longer.
+LIMIT_JOINED: Final = 64
+_DIGITS: Final = string.digits.encode()
+_JOINTS: Final = b"-. "
 
 
 class Runs(Protocol):

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from guardrail.detectors.engine import LIMIT_MATCH
 from guardrail.detectors.kinds import LIMIT_FINDINGS
 from guardrail.detectors.layers import (
+    LIMIT_JOINED,
     Folded,
     FoldedLayer,
     Layer,
@@ -91,10 +92,10 @@ class Redactor:
                 layers.append(FoldedLayer(folding, marks, phrases, LIMIT_MATCH + 2, limit))
         if "encoded" in wanted:
             runs = RunLook(PayloadRuns(limit))
-            layers.append(FoldedLayer(folding, marks, runs, LONG, limit))
+            layers.append(FoldedLayer(folding, marks, runs, LONG + LIMIT_JOINED, limit))
         if wanted & WORDS:
             words = RunLook(WordRuns(wanted & WORDS, scanner.signs, limit))
-            layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD, limit))
+            layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD + LIMIT_JOINED, limit))
         return layers
 
 

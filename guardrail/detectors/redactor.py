@@ -13,19 +13,16 @@ from collections.abc import Iterable
 from guardrail.detectors.engine import LIMIT_MATCH
 from guardrail.detectors.kinds import LIMIT_FINDINGS
 from guardrail.detectors.layers import (
-    LIMIT_JOINED,
     Folded,
     FoldedLayer,
     Layer,
-    PayloadRuns,
     PhraseLook,
-    RunLook,
     SpotLook,
     UnseenLayer,
-    WordRuns,
 )
 from guardrail.detectors.marks import Marks, Style
 from guardrail.detectors.payloads import LONG
+from guardrail.detectors.runs import LIMIT_JOINED, PayloadRuns, RunLook, WordRuns
 from guardrail.detectors.scanner import PHRASES, SPOTTED, UNSEEN, WORDS, Scanner
 from guardrail.detectors.tricks import LIMIT_WORD
 

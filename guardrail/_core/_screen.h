@@ -2,8 +2,8 @@
 
    Owns `guardrail_screen_NAME` for each element type, and the sum that the benchmark takes for
    the speed at which the machine reads. Refuses to say what is wrong, and where: `_tensor.pyx`
-   does. Reads the elements that it was given and nothing beside them (a prefetch is a hint, and
-   faults nowhere); their addresses need not be aligned.
+   does. Reads the elements that it was given and nothing beside them; their addresses need not
+   be aligned.
 
    Written in the vectors of GCC and Clang, which have code for any machine, and made twice on
    x86-64: for AVX2 and for all, chosen as the module is loaded. AVX-512 was tried on a Zen 5,
@@ -22,7 +22,7 @@ typedef int64_t guardrail_words
 
 typedef Py_ssize_t (*guardrail_screener)(
     const char *row, const char *lows, const char *highs,
-    Py_ssize_t width, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t ahead
+    Py_ssize_t width, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t far
 );
 
 /* A half's bits as an integer of the same order: -0 is -1, next below 0, and every NaN lies
@@ -60,19 +60,20 @@ typedef Py_ssize_t (*guardrail_screener)(
 
 /* Screens `rows` rows of `width` bytes, a vector's at least, which begin `stride` bytes apart,
    and returns how many stand before the first that is doubtful, or before its group. Four rows
-   at a time, so that each bound is loaded once for four elements. Cache lines are asked for
-   `ahead` bytes before they are read, unless that is 0: four rows read in turn hide from the
-   machine that they are one stream. A last vector that is not whole overlaps the one before. */
+   at a time, so that each bound is loaded once for four elements; but where they come from
+   `far`, one after the other: four rows read in turn hide from the machine that they are one
+   stream, which cost it two thirds of its speed. A last vector that is not whole overlaps the
+   one before. */
 #define GUARDRAIL_SCREEN(NAME, ORDER, LEVEL, KEEP, TARGET) \
     TARGET static Py_ssize_t guardrail_screen_##NAME##_##LEVEL( \
         const char *row, const char *lows, const char *highs, \
-        Py_ssize_t width, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t ahead \
+        Py_ssize_t width, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t far \
     ) { \
         const Py_ssize_t last = width - GUARDRAIL_VECTOR; \
         Py_ssize_t done = 0, count, at; \
         for (; done < rows; done += count, row += count * stride) { \
             guardrail_words one = {-1, -1, -1, -1}, two = one, three = one, four = one; \
-            count = rows - done < 4 ? 1 : 4; \
+            count = far || rows - done < 4 ? 1 : 4; \
             if (count == 1) { \
                 for (at = 0; at < last; at += GUARDRAIL_VECTOR) { \
                     GUARDRAIL_JUDGE_ONE(NAME, ORDER, KEEP); \
@@ -84,12 +85,6 @@ typedef Py_ssize_t (*guardrail_screener)(
                 const char *third = second + stride; \
                 const char *fourth = third + stride; \
                 for (at = 0; at < width; at += GUARDRAIL_VECTOR) { \
-                    if (ahead) { \
-                        __builtin_prefetch(row + at + ahead); \
-                        __builtin_prefetch(second + at + ahead); \
-                        __builtin_prefetch(third + at + ahead); \
-                        __builtin_prefetch(fourth + at + ahead); \
-                    } \
                     at = at < last ? at : last; \
                     GUARDRAIL_JUDGE_FOUR(NAME, ORDER, KEEP); \
                     at += GUARDRAIL_VECTOR; \

@@ -71,15 +71,13 @@ cdef enum:
     #: Elements per tile of bounds: both tiles of doubles together fit the first-level cache.
     TILE = 2048
     #: Rows of bounds are repeated to about so many elements: a shorter loop ends too often.
-    PATTERN = 256
+    PATTERN = 512
     #: Rows from which on a screening pays: to convert a bound costs as much as to judge
     #: several elements, and for a half, whose bounds are searched for, as many more.
     SCREEN_FROM = 8
     SCREEN_HALVES_FROM = 64
-    #: Bytes from which on a tensor is not in the second-level cache, and how far ahead of the
-    #: reading its lines are then asked for: the best of 4, 8, 12 and 16 KiB.
+    #: Bytes from which on a tensor is not in the second-level cache, and is read in one stream.
     FAR = 524288
-    AHEAD = 8192
     #: From this many elements on, the GIL is released, and from fewer where each is judged by
     #: itself: about where a check takes half a millisecond. Where another thread computes in
     #: Python, whoever lets go waits 5 ms for the GIL; two threads that check gain a half.
@@ -97,7 +95,7 @@ cdef extern from "_screen.h" nogil:
     int64_t total "guardrail_sum"(const char *start, Py_ssize_t length)
     ctypedef Py_ssize_t (*guardrail_screener)(
         const char *row, const char *lows, const char *highs,
-        Py_ssize_t width, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t ahead,
+        Py_ssize_t width, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t far,
     ) noexcept
     bint within_float "guardrail_within_float"(
         const char *elements, const double *lows, const double *highs, Py_ssize_t count, double most
@@ -357,7 +355,7 @@ cdef inline void repeat(number *bounds, Py_ssize_t period, Py_ssize_t width) noe
 
 cdef inline Py_ssize_t screen(
     const char *row, const number *least, const number *most,
-    Py_ssize_t width, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t ahead,
+    Py_ssize_t width, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t far,
 ) noexcept nogil:
     """Return how many rows of a tile are surely good, up to the first of which it is not sure.
 
@@ -388,7 +386,7 @@ cdef inline Py_ssize_t screen(
         kernel = screen_uint64
     return kernel(
         row, <const char *> least, <const char *> most,
-        width * sizeof(number), stride, rows, ahead,
+        width * sizeof(number), stride, rows, far,
     )
 
 
@@ -409,7 +407,7 @@ cdef Verdict check_by_pattern(
     cdef number least[TILE]
     cdef number most[TILE]
     cdef Py_ssize_t extent = sizeof(number), stride = width * extent
-    cdef Py_ssize_t ahead = AHEAD if size * extent >= FAR else 0
+    cdef Py_ssize_t far = size * extent >= FAR
     cdef Py_ssize_t done = 0, left
     cdef Py_buffer part = view[0]
     cdef Verdict verdict, found
@@ -422,7 +420,7 @@ cdef Verdict check_by_pattern(
     while True:
         done += width * screen(
             <const char *> view.buf + done * extent, least, most,
-            width, stride, (size - done) // width, ahead,
+            width, stride, (size - done) // width, far,
         )
         left = size - done
         if left == 0:
@@ -479,14 +477,14 @@ cdef bint is_clean_by_columns(
     cdef number most[PATTERN]
     cdef Py_ssize_t extent = sizeof(number), column
     cdef Py_ssize_t width = min(<Py_ssize_t> PATTERN, rows)
-    cdef Py_ssize_t ahead = AHEAD if rows * extent >= AHEAD else 0
+    cdef Py_ssize_t far = rows * columns * extent >= FAR
     for column in range(columns):
         if not narrow_all(column, 1, rules, least, most):
             return False
         repeat(least, 1, width)
         repeat(most, 1, width)
         if rows // width > screen(
-            origin, least, most, width, width * extent, rows // width, ahead
+            origin, least, most, width, width * extent, rows // width, far
         ):
             return False
         # the last elements, those before them among them

@@ -16,15 +16,13 @@ from guardrail.detectors.layers import (
     Folded,
     FoldedLayer,
     Layer,
-    PayloadRuns,
     PhraseLook,
-    RunLook,
     SpotLook,
     UnseenLayer,
-    WordRuns,
 )
 from guardrail.detectors.marks import Marks, Style
 from guardrail.detectors.payloads import LONG
+from guardrail.detectors.runs import LIMIT_JOINED, PayloadRuns, RunLook, WordRuns
 from guardrail.detectors.scanner import PHRASES, SPOTTED, UNSEEN, WORDS, Scanner
 from guardrail.detectors.tricks import LIMIT_WORD
 
@@ -91,10 +89,10 @@ class Redactor:
                 layers.append(FoldedLayer(folding, marks, phrases, LIMIT_MATCH + 2, limit))
         if "encoded" in wanted:
             runs = RunLook(PayloadRuns(limit))
-            layers.append(FoldedLayer(folding, marks, runs, LONG, limit))
+            layers.append(FoldedLayer(folding, marks, runs, LONG + LIMIT_JOINED, limit))
         if wanted & WORDS:
             words = RunLook(WordRuns(wanted & WORDS, scanner.signs, limit))
-            layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD, limit))
+            layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD + LIMIT_JOINED, limit))
         return layers
 
 

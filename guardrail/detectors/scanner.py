@@ -21,7 +21,8 @@ from guardrail.detectors.kinds import (
     TooManyFindings,
     expand,
 )
-from guardrail.detectors.layers import PayloadRuns, View, WordRuns
+from guardrail.detectors.layers import View
+from guardrail.detectors.runs import PayloadRuns, WordRuns
 from guardrail.detectors.sheet import Setup
 from guardrail.detectors.spots import Spots
 

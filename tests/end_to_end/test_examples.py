@@ -37,3 +37,22 @@ def test_a_reply_streams_as_each_may_see_it():
     assert customer.endswith("write to [email], please.")
     assert lead.endswith("write to parcels@desk.example, please.")
     assert refused == "customer  prohibited by no-instructions-to-the-assistant"
+
+
+def test_a_guard_follows_its_single_sign_on():
+    done = subprocess.run(
+        [sys.executable, "examples/03_oidc.py"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == [
+        "0.87",
+        "no_grant",
+        "0.87",
+        "revoked",
+        "0.87",
+    ]

@@ -1,0 +1,211 @@
+"""Any ASGI 3 application, with an identity around each request: `IdentityMiddleware`.
+
+Owns the scope of a request's identity, which holds for its stream and its background work
+too, and the answers to denials. Refuses to decide anything, to fall back to nobody where a
+credential does not hold, and to let a request act under what another one brought: servers
+reuse tasks and contexts. In the flow it stands before it, where ``guard.acting_as`` is
+entered.
+
+Written against ASGI 3.0 and its TLS and WebSocket Denial Response extensions.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+from guardrail.errors import ConfigurationError, Denied, NotAuthenticated
+from guardrail.identity.nobody import Nobody
+from guardrail.integrations.credentials import Brought, Reader, Scope
+from guardrail.integrations.problems import Problem, problem_of
+from guardrail.values import Peer
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: One line for each denial that was answered, at INFO: status, code, path and decision id.
+LOG: Final = logging.getLogger("guardrail.integrations.asgi")
+
+#: The types of scope that bring a credential; any other runs as nobody.
+_REQUESTS: Final = frozenset(("http", "websocket"))
+#: RFC 9110 §5.6.4: what a quoted string holds as it stands.
+_REALM: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
+#: WebSocket close codes from 4000 on are the application's (RFC 6455 §7.4.2).
+_CLOSE_BASE: Final = 4000
+#: What an application sends after which no answer of ours can follow.
+_ENDINGS: Final = frozenset(
+    ("http.response.start", "websocket.close", "websocket.http.response.start")
+)
+_LOGGED_CHARS: Final = 200
+
+
+class ActsAs(Protocol):
+    """What is asked of a guard: a scope for whoever brought this, to be entered as async."""
+
+    def acting_as(
+        self,
+        *,
+        token: str | None = None,
+        certificate: Sequence[bytes] | None = None,
+        attestation: str | None = None,
+        peer: Peer | None = None,
+    ) -> AbstractAsyncContextManager[object]:
+        """Return the scope; raises `NotAuthenticated`, then or where it is entered."""
+        ...
+
+
+class IdentityMiddleware:
+    """Runs each request of an ASGI application as whoever its credential names.
+
+    A credential is a token or an API key (``Authorization: Bearer ...``), a client certificate
+    that the server hands on, or both; then the token names the principal. What does not hold is
+    refused, never ignored. ``lifespan`` passes through.
+
+    Arguments:
+        app: the application.
+        guard: the `Guard` whose ``acting_as`` is entered.
+        realm: the realm of the challenge: printable ASCII without quotes and backslashes.
+        anonymous: what to do without any credential: ``"refuse"`` it with 401, or ``"pass"`` it
+            on to run as nobody, so that only guarded calls are denied.
+        public: says of a scope whether it is for everyone, such as a health check; then its
+            credential is not looked at and it runs as nobody. Only ``True`` counts. None by
+            default, preflights of CORS (``OPTIONS``) included.
+        problems: whether denials that the application lets out are answered here too; else they
+            go on to whatever is around. A credential that does not hold is always answered.
+        api_key_header: a header that may carry an API key, such as ``"x-api-key"``.
+        attestation_header: a header that may carry an attestation of the caller's machine.
+        trusted_proxies: addresses and networks of proxies whose ``X-Forwarded-For`` is
+            believed; the caller is then the last hop that is none of them.
+
+    Raises:
+        ConfigurationError: for an option that is not as said.
+    """
+
+    __slots__ = ("_anonymous", "_app", "_guard", "_problems", "_public", "_reader", "_realm")
+
+    def __init__(
+        self,
+        app: App,
+        guard: ActsAs,
+        *,
+        realm: str = "guardrail",
+        anonymous: Literal["refuse", "pass"] = "refuse",
+        public: Callable[[Scope], bool] | None = None,
+        problems: bool = True,
+        api_key_header: str | None = None,
+        attestation_header: str | None = None,
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
+        if _REALM.fullmatch(realm) is None:
+            raise ConfigurationError(
+                "`realm` must be printable ASCII without quotes and backslashes."
+            )
+        if anonymous not in ("refuse", "pass"):
+            raise ConfigurationError('`anonymous` must be "refuse" or "pass".')
+        self._app = app
+        self._guard = guard
+        self._realm = realm
+        self._anonymous = anonymous
+        self._public = public
+        self._problems = problems
+        self._reader = Reader(
+            api_key_header=api_key_header,
+            attestation_header=attestation_header,
+            trusted_proxies=trusted_proxies,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application for one scope, under the identity that it brings."""
+        if scope["type"] not in _REQUESTS:
+            async with nullcontext() if scope["type"] == "lifespan" else Nobody():
+                await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        challenged, entered = True, False
+        try:
+            brought = None if self._is_public(scope) else self._reader.read(scope)
+            if brought is None or not brought.names_somebody:
+                challenged = False
+            async with self._acting(brought):
+                entered = True
+                await self._app(scope, exchange.receive, exchange.send)
+        except Denied as denial:
+            if exchange.is_over or (entered and not self._problems):
+                raise
+            refused = denial
+        else:
+            return
+        problem = problem_of(refused, realm=self._realm, challenged=challenged)
+        _log(problem, refused, scope)
+        await exchange.answer(problem)
+
+    def _is_public(self, scope: Scope) -> bool:
+        # A coroutine function's coroutine would be true as well.
+        return self._public is not None and self._public(scope) is True
+
+    def _acting(self, brought: Brought | None) -> AbstractAsyncContextManager[object]:
+        if brought is None:
+            return Nobody()
+        if brought.names_somebody:
+            return self._guard.acting_as(
+                token=brought.token,
+                certificate=brought.certificate or None,
+                attestation=brought.attestation,
+                peer=brought.peer,
+            )
+        if self._anonymous == "pass":
+            return Nobody()
+        raise NotAuthenticated("The request brings no credential.")
+
+
+class _Exchange:
+    """The messages of one scope, passed on, and how far the answer has come."""
+
+    __slots__ = ("_is_open", "_receive", "_scope", "_send", "is_over")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._is_open = False
+        self.is_over = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self.is_over = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind in _ENDINGS:
+            self.is_over = True
+        elif kind == "websocket.accept":
+            self._is_open = True
+        await self._send(message)
+
+    async def answer(self, problem: Problem) -> None:
+        """Answer with a problem: a response, or the end of a WebSocket connection."""
+        scope = self._scope
+        kind = f"{scope['type']}.response"
+        if scope["type"] == "websocket":
+            if self._is_open or "websocket.http.response" not in (scope.get("extensions") or {}):
+                code = _CLOSE_BASE + problem.status
+                await self._send({"type": "websocket.close", "code": code, "reason": problem.code})
+                return
+            kind = "websocket.http.response"
+        start = {"type": f"{kind}.start", "status": problem.status, "headers": problem.headers}
+        await self._send(start)
+        body = b"" if scope.get("method") == "HEAD" else problem.body
+        await self._send({"type": f"{kind}.body", "body": body})
+
+
+def _log(problem: Problem, denial: Denied, scope: Scope) -> None:
+    """Log what was answered. Paths come from callers: escaped, and cut."""
+    path = ascii(str(scope.get("path", ""))[:_LOGGED_CHARS])
+    LOG.info("%d %s %s %s", problem.status, denial.code, path, denial.decision_id or "-")

@@ -1,0 +1,218 @@
+"""What an ASGI scope says of its caller: the credential, and the connection it came over.
+
+Owns where they are looked for, and nothing else: `Reader` reads headers and the TLS
+extension, and verifies none of it. Refuses what can be read in two ways (a header that came
+twice, two tokens), anything from a query string, which ends up in logs (RFC 6750 §2.3), and
+what a header says of a connection, unless a proxy said it that the application named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Any, Final, NoReturn, TypeAlias
+
+from guardrail.errors import ConfigurationError, NotAuthenticated
+from guardrail.values import Peer
+
+Scope: TypeAlias = MutableMapping[str, Any]
+_Address: TypeAlias = IPv4Address | IPv6Address
+_Network: TypeAlias = IPv4Network | IPv6Network
+
+#: A header with a credential that is longer is refused unread: 16,384 is a token's bound.
+LIMIT_BYTES: Final = 64 * 1024
+#: A chain of certificates has no more; RFC 5280 sets no bound.
+LIMIT_CERTIFICATES: Final = 16
+
+#: RFC 9110 §5.6.2: what a header's name, or a scheme's, is made of.
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BEARER: Final = re.compile(rb"bearer(?![!#$%&'*+.^_`|~0-9A-Za-z-])", re.IGNORECASE)
+#: RFC 6750 §2.1: ``"Bearer" 1*SP b64token``.
+_CREDENTIALS: Final = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
+_VISIBLE: Final = re.compile(rb"[\x21-\x7e]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a request brought: ``token`` may be an API key, ``certificate`` is PEM, leaf first."""
+
+    token: str | None
+    certificate: tuple[bytes, ...]
+    attestation: str | None
+    peer: Peer
+
+    @property
+    def names_somebody(self) -> bool:
+        """Whether there is a credential; an attestation is of a machine, and is none."""
+        return self.token is not None or bool(self.certificate)
+
+    def __repr__(self) -> str:
+        return f"Brought(names_somebody={self.names_somebody})"
+
+
+class Reader:
+    """Reads what scopes bring.
+
+    Arguments:
+        api_key_header: a header that may carry an API key instead of ``Authorization``.
+        attestation_header: a header that may carry an attestation.
+        trusted_proxies: addresses and networks whose ``X-Forwarded-For`` is believed.
+
+    Raises:
+        ConfigurationError: for a name that no header has, one that is taken, and for what is
+            no address or network.
+    """
+
+    __slots__ = ("_api_key", "_attestation", "_proxies")
+
+    def __init__(
+        self,
+        *,
+        api_key_header: str | None = None,
+        attestation_header: str | None = None,
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
+        self._api_key = _header_name(api_key_header, "api_key_header")
+        self._attestation = _header_name(attestation_header, "attestation_header")
+        named = [name for name in (self._api_key, self._attestation) if name]
+        if len({*named, b"authorization", b"x-forwarded-for"}) < len(named) + 2:
+            raise ConfigurationError(
+                "`api_key_header` and `attestation_header` must name headers of their own."
+            )
+        if isinstance(trusted_proxies, str):
+            raise ConfigurationError('`trusted_proxies` takes a list: `["10.0.0.0/8"]`.')
+        self._proxies = tuple(map(_network, trusted_proxies))
+
+    def read(self, scope: Scope) -> Brought:
+        """Return what a scope of type ``http`` or ``websocket`` brings.
+
+        Raises:
+            NotAuthenticated: ``ambiguous_credential``, ``malformed_token`` or
+                ``unverified_certificate``; never for a credential that is absent.
+        """
+        headers: dict[bytes, list[bytes]] = {}
+        for name, value in scope.get("headers", ()):
+            headers.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
+        bearer, key = _bearer(_once(headers, b"authorization")), _once(headers, self._api_key)
+        if bearer is not None and key is not None:
+            raise NotAuthenticated(
+                "The request brings a token and an API key. Send one.", code="ambiguous_credential"
+            )
+        tls = (scope.get("extensions") or {}).get("tls")
+        return Brought(
+            token=bearer if key is None else _visible(key),
+            certificate=() if tls is None else _chain(tls),
+            attestation=_visible(_once(headers, self._attestation)),
+            peer=Peer(
+                tls=tls is not None or scope.get("scheme") in ("https", "wss"),
+                ip=self._ip(scope, headers.get(b"x-forwarded-for", ())),
+            ),
+        )
+
+    def _ip(self, scope: Scope, forwarded: Iterable[bytes]) -> str | None:
+        """Return the address of the last hop that is no proxy of ours; ``None`` if unknown."""
+        client = scope.get("client")
+        address = _address(str(client[0])) if client else None
+        if self._proxies:
+            hops = b",".join(forwarded).decode("latin-1")
+            for hop in reversed(hops.split(",") if hops else ()):
+                if address is None or not any(address in network for network in self._proxies):
+                    break
+                address = _address(hop.strip(" \t"))
+        return None if address is None else str(address)
+
+
+def _header_name(name: str | None, option: str) -> bytes:
+    if name is None:
+        return b""
+    if _NAME.fullmatch(name) is None:
+        raise ConfigurationError(f'`{option}` must be the name of a header, such as "x-api-key".')
+    return name.lower().encode("ascii")
+
+
+def _network(text: str) -> _Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    raise ConfigurationError(
+        'An item of `trusted_proxies` is no address and no network such as "10.0.0.0/8".'
+    )
+
+
+def _once(headers: Mapping[bytes, list[bytes]], name: bytes) -> bytes | None:
+    """Return a header's value; ``None`` where there is none, or it is empty."""
+    values = headers.get(name, ())
+    if len(values) > 1:
+        raise NotAuthenticated(
+            "A header with a credential came more than once. Send one.",
+            code="ambiguous_credential",
+        )
+    if not values or not values[0]:
+        return None
+    if len(values[0]) > LIMIT_BYTES:
+        _malformed(f"A header with a credential is over {LIMIT_BYTES} bytes.")
+    return values[0]
+
+
+def _bearer(value: bytes | None) -> str | None:
+    """Return the token of an ``Authorization``; ``None`` where the scheme is another one."""
+    if value is None or _BEARER.match(value) is None:
+        return None
+    found = _CREDENTIALS.fullmatch(value)
+    if found is None:
+        _malformed("`Authorization` must be `Bearer`, a space and a token, in ASCII.")
+    return found[1].decode("ascii")
+
+
+def _visible(value: bytes | None) -> str | None:
+    if value is None:
+        return None
+    if _VISIBLE.fullmatch(value) is None:
+        _malformed("A header with a credential must be visible ASCII without spaces.")
+    return value.decode("ascii")
+
+
+def _malformed(message: str) -> NoReturn:
+    raise NotAuthenticated(message, code="malformed_token")
+
+
+def _chain(tls: Mapping[str, Any]) -> tuple[bytes, ...]:
+    """Return the client's certificates, as the server that ended the connection has them."""
+    if tls.get("client_cert_error"):
+        raise NotAuthenticated(
+            "The server could not verify the client's certificate.", code="unverified_certificate"
+        )
+    chain: list[bytes] = []
+    for certificate in tls.get("client_cert_chain") or ():
+        if not isinstance(certificate, str) or len(chain) == LIMIT_CERTIFICATES:
+            raise NotAuthenticated(
+                f"A chain of certificates is at most {LIMIT_CERTIFICATES} texts in PEM.",
+                code="unverified_certificate",
+            )
+        # What is no ASCII is no PEM either: the guard finds out.
+        chain.append(certificate.encode("utf-8", "replace"))
+    return tuple(chain)
+
+
+def _address(text: str) -> _Address | None:
+    """Return an address, also one with a port (``192.0.2.1:80``, ``[2001:db8::1]:80``)."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

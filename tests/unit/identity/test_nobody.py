@@ -1,0 +1,49 @@
+"""Inside the scope of nobody there is no identity; outside of it there is what was before."""
+
+import asyncio
+
+import pytest
+
+from guardrail import NotAuthenticated, Principal
+from guardrail.identity import ActingAs, current
+from guardrail.identity.nobody import Nobody
+from guardrail.values import Identity
+
+
+def alice():
+    return ActingAs(Identity(Principal("User", "alice")))
+
+
+def nobody():
+    with pytest.raises(NotAuthenticated) as caught:
+        current(0.0)
+    return caught.value.code == "not_authenticated"
+
+
+def test_nobody_acts_inside_anothers_scope_and_the_other_goes_on_after():
+    with alice():
+        with Nobody():
+            assert nobody()
+            with alice():
+                assert current(0.0).principal.id == "alice"
+            assert nobody()
+        assert current(0.0).principal.id == "alice"
+    assert nobody()
+
+
+def test_an_error_passes_through_and_the_scope_ends():
+    with alice():
+        with pytest.raises(KeyError), Nobody():
+            raise KeyError
+        assert current(0.0).principal.id == "alice"
+
+
+def test_it_is_entered_in_coroutines_too():
+    async def run():
+        with alice():
+            async with Nobody():
+                await asyncio.create_task(asyncio.sleep(0))
+                assert nobody()
+            assert current(0.0).principal.id == "alice"
+
+    asyncio.run(run())

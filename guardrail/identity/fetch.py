@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
-from http.client import HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -51,7 +51,7 @@ def fetch(url: str, *, context: ssl.SSLContext, timeout_s: float, limit_bytes: i
         raise FetchFailed("the address is not https")
     connection = _connection(parts.hostname, parts.port or 443, context, timeout_s)
     # A timeout of a socket is for each read: who answers a byte a second would never meet it.
-    ending = threading.Timer(timeout_s, _cut, [connection])
+    ending = threading.Timer(timeout_s, connection.cut)
     ending.daemon = True
     ending.start()
     complaint = ""
@@ -84,21 +84,45 @@ def fetch(url: str, *, context: ssl.SSLContext, timeout_s: float, limit_bytes: i
     return body
 
 
-def _connection(host: str, port: int, context: ssl.SSLContext, timeout_s: float) -> HTTPSConnection:
+class _Connection(HTTPSConnection):
+    """A connection that can be cut from another thread, its handshake included.
+
+    Arguments:
+        named: the host whose certificate is checked, beyond a proxy as well.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, named: str, context: ssl.SSLContext, timeout_s: float
+    ) -> None:
+        super().__init__(host, port, context=context, timeout=timeout_s)
+        self._named = named
+        self._trusting = context
+        self._cuttable: socket.socket | None = None  # the base forgets its own early
+
+    def connect(self) -> None:
+        """Connect, and check who answers."""
+        HTTPConnection.connect(self)
+        wrapped = self._trusting.wrap_socket(
+            self.sock, server_hostname=self._named, do_handshake_on_connect=False
+        )
+        self.sock = self._cuttable = wrapped
+        wrapped.do_handshake()
+
+    def cut(self) -> None:
+        """End the connection under whoever reads from it."""
+        if self._cuttable is not None:
+            with suppress(OSError):
+                # A TLS socket's own would let go of what the reader is using.
+                socket.socket.shutdown(self._cuttable, socket.SHUT_RDWR)
+
+
+def _connection(host: str, port: int, context: ssl.SSLContext, timeout_s: float) -> _Connection:
     """Return a connection, through the proxy that the environment names for the host."""
     proxy = urlsplit(getproxies().get("https", ""))
     if proxy.hostname is None or proxy_bypass(host):
-        return HTTPSConnection(host, port, context=context, timeout=timeout_s)
-    connection = HTTPSConnection(
-        proxy.hostname, proxy.port or 443, context=context, timeout=timeout_s
+        return _Connection(host, port, named=host, context=context, timeout_s=timeout_s)
+    connection = _Connection(
+        proxy.hostname, proxy.port or 80, named=host, context=context, timeout_s=timeout_s
     )
     connection.set_tunnel(host, port)
     return connection
-
-
-def _cut(connection: HTTPSConnection) -> None:
-    """End a connection that takes too long, under whoever reads from it."""
-    sock = connection.sock
-    if isinstance(sock, socket.socket):
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)

@@ -41,11 +41,17 @@ class PinnedKeys:
 
 
 class _Known(NamedTuple):
-    """What is known of published keys: which, since when, and when it was last tried."""
+    """What is known of published keys: which, since when, and when a fetch was last made.
+
+    ``tried_at`` is of all fetches, and paces those that find a provider down; ``asked_at`` of
+    those that a token with an unknown key made: a flood of such tokens makes no others wait for
+    a key that came in just before.
+    """
 
     keys: KeySet | None = None
     fetched_at: float = 0.0
     tried_at: float | None = None
+    asked_at: float | None = None
     complaint: str = ""
 
 
@@ -96,14 +102,15 @@ class PublishedKeys:
         usable = known.keys if self._is_usable(known, now) else None
         key = None if usable is None else usable.find(kid, algorithm)
         if key is not None:
-            if not _within(now, known.fetched_at, self._refresh_s) and self._may_try(known, now):
-                self._start(now)  # the call does not wait for it
+            is_old = not _within(now, known.fetched_at, self._refresh_s)
+            if is_old and self._is_due(known.tried_at, now):
+                self._start(now, asked=False)  # the call does not wait for it
             return key
         fetching = self._fetching
         if fetching is not None and fetching.is_alive():
             raise KeysNeeded(partial(fetching.join, self._timeout_s))
-        if self._may_try(known, now):
-            raise KeysNeeded(partial(self._fetch_now, now))
+        if self._is_due(known.tried_at if usable is None else known.asked_at, now):
+            raise KeysNeeded(partial(self._fetch_now, now, asked=usable is not None))
         if usable is None:
             raise NotAuthenticated(
                 "The identity provider's keys can't be had. Try again later.",
@@ -118,23 +125,24 @@ class PublishedKeys:
             now, known.fetched_at, self._refresh_s + self._stale_s
         )
 
-    def _may_try(self, known: _Known, now: float) -> bool:
-        return known.tried_at is None or not _within(now, known.tried_at, self._interval_s)
+    def _is_due(self, last: float | None, now: float) -> bool:
+        return last is None or not _within(now, last, self._interval_s)
 
-    def _fetch_now(self, now: float) -> None:
-        fetching = self._start(now)
+    def _fetch_now(self, now: float, *, asked: bool) -> None:
+        fetching = self._start(now, asked=asked)
         if fetching is not None:
             fetching.join(self._timeout_s)
 
-    def _start(self, now: float) -> threading.Thread | None:
+    def _start(self, now: float, *, asked: bool) -> threading.Thread | None:
         """Start a fetch, or return the one that runs; ``None`` where another was quicker."""
         with self._lock:
             fetching = self._fetching
             if fetching is not None and fetching.is_alive():
                 return fetching
-            if not self._may_try(self._known, now):
+            known = self._known
+            if not self._is_due(known.asked_at if asked else known.tried_at, now):
                 return None
-            self._known = self._known._replace(tried_at=now)
+            self._known = known._replace(tried_at=now, asked_at=now if asked else known.asked_at)
             fetching = threading.Thread(
                 target=self._fetch, args=(now,), name="guardrail-keys", daemon=True
             )
@@ -151,7 +159,7 @@ class PublishedKeys:
             complaint = f"failed with {type(error).__name__}"
         else:
             with self._lock:
-                self._known = _Known(keys, now, self._known.tried_at)
+                self._known = self._known._replace(keys=keys, fetched_at=now, complaint="")
             return
         with self._lock:
             self._known = self._known._replace(complaint=complaint)

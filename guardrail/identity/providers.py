@@ -17,8 +17,8 @@ from typing import Final, NamedTuple, Protocol
 from cachetools import LRUCache
 
 from guardrail.errors import NotAuthenticated, Place
-from guardrail.identity.api_keys import PREFIX as API_KEY
 from guardrail.identity.claims import Knows, identify
+from guardrail.identity.key_text import PREFIX as API_KEY
 from guardrail.identity.settings import TokenSettings
 from guardrail.identity.tokens import (
     LIMIT_CHARS,

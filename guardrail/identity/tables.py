@@ -16,6 +16,7 @@ from typing import Any, Final
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.identity.api_keys import ApiKeys, ApiKeySettings
+from guardrail.identity.api_keys import read_secret as key_secret
 from guardrail.identity.certificates import Certificates, MtlsSettings
 from guardrail.identity.fetch import FetchFailed, fetch, trusting
 from guardrail.identity.keyring import PinnedKeys, PublishedKeys
@@ -278,7 +279,7 @@ def _api_keys(
     place = at.at("keys_file")
     keys = sources.file(table.keys_file, "keys_file", place)
     named = "secret_env" if table.secret_env is not None else "secret_file"
-    secret, _ = sources.secret(table.secret_env, table.secret_file, at.at(named))
+    secret = key_secret(table, place=at.at(named), environ=sources.environ)
     return ApiKeys(name=name, settings=table, keys=keys, secret=secret, prefix=prefix, place=place)
 
 

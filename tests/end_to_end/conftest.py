@@ -1,0 +1,3 @@
+from sso import running_sso, sso
+
+__all__ = ["running_sso", "sso"]

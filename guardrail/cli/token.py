@@ -34,9 +34,7 @@ def token(
     *,
     at: Annotated[
         float | None,
-        typer.Option(
-            metavar="SECONDS", help="Verify as of this time, in seconds since the epoch."
-        ),
+        typer.Option(metavar="SECONDS", help="Verify as of this time, in seconds since the epoch."),
     ] = None,
     format: FormatOption = Format.text,
 ) -> None:

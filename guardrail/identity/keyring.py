@@ -99,25 +99,38 @@ class PublishedKeys:
     def find(self, kid: str | None, algorithm: str, now: float) -> Key:
         """Return the key that a token means: see `tokens.Keyring`."""
         known = self._known
-        usable = known.keys if self._is_usable(known, now) else None
-        key = None if usable is None else usable.find(kid, algorithm)
-        if key is not None:
-            is_old = not _within(now, known.fetched_at, self._refresh_s)
-            if is_old and self._is_due(known.tried_at, now):
-                self._start(now, asked=False)  # the call does not wait for it
-            return key
+        key = self._find(known, kid, algorithm, now)
+        if key is None:
+            with self._lock:  # once more: a fetch may just have ended, or begun
+                key = self._find(self._known, kid, algorithm, now)
+                if key is None:
+                    raise self._without(self._known, now)
+        if not _within(now, known.fetched_at, self._refresh_s) and self._is_due(
+            known.tried_at, now
+        ):
+            self._start(now, asked=False)  # the call does not wait for it
+        return key
+
+    def _find(self, known: _Known, kid: str | None, algorithm: str, now: float) -> Key | None:
+        if known.keys is None or not self._is_usable(known, now):
+            return None
+        return known.keys.find(kid, algorithm)
+
+    def _without(self, known: _Known, now: float) -> Exception:
+        """Return what is to be raised where a key is not known. The lock is held."""
         fetching = self._fetching
         if fetching is not None and fetching.is_alive():
-            raise KeysNeeded(partial(fetching.join, self._timeout_s))
-        if self._is_due(known.tried_at if usable is None else known.asked_at, now):
-            raise KeysNeeded(partial(self._fetch_now, now, asked=usable is not None))
-        if usable is None:
-            raise NotAuthenticated(
-                "The identity provider's keys can't be had. Try again later.",
-                code="provider_unavailable",
-                retry_after_s=self._interval_s,
-            )
-        raise _unknown()
+            return KeysNeeded(partial(fetching.join, self._timeout_s))
+        is_usable = self._is_usable(known, now)
+        if self._is_due(known.asked_at if is_usable else known.tried_at, now):
+            return KeysNeeded(partial(self._fetch_now, now, asked=is_usable))
+        if is_usable:
+            return _unknown()
+        return NotAuthenticated(
+            "The identity provider's keys can't be had. Try again later.",
+            code="provider_unavailable",
+            retry_after_s=self._interval_s,
+        )
 
     def _is_usable(self, known: _Known, now: float) -> bool:
         """Whether there are keys that are not too old. A clock set back, or at NaN, says no."""

@@ -9,9 +9,11 @@ of `guardrail.values.FactSource`, ours and a user's alike.
 from __future__ import annotations
 
 from guardrail.facts.app import AppFacts
+from guardrail.facts.attestation import CurrentEvidence, HostFacts, PeerAttestationFacts
 from guardrail.facts.findings import Findings
 from guardrail.facts.identity import IdentityFacts
 from guardrail.facts.input import InputFacts
+from guardrail.facts.peer import PeerFacts
 from guardrail.facts.time import TimeFacts
 from guardrail.facts.view import Bounds, Viewer, take_view
 from guardrail.ports import FactSource
@@ -19,9 +21,13 @@ from guardrail.ports import FactSource
 __all__ = [
     "AppFacts",
     "Bounds",
+    "CurrentEvidence",
     "Findings",
+    "HostFacts",
     "IdentityFacts",
     "InputFacts",
+    "PeerAttestationFacts",
+    "PeerFacts",
     "TimeFacts",
     "Viewer",
     "standard",
@@ -29,14 +35,24 @@ __all__ = [
 ]
 
 
-def standard(*, timezone: str, bounds: Bounds) -> tuple[FactSource, ...]:
+def standard(
+    *, timezone: str, bounds: Bounds, host: CurrentEvidence | None = None
+) -> tuple[FactSource, ...]:
     """Return the fact sources of this version, for a bundle in this time zone.
+
+    Arguments:
+        timezone: a name of the IANA database.
+        bounds: how large an input may be.
+        host: whoever knows what this host can show for itself; ``None``: nobody does.
 
     Raises `ConfigurationError` where this machine knows no such time zone.
     """
     return (
         InputFacts(findings=Findings(bounds.findings)),
         IdentityFacts(),
+        PeerFacts(),
+        PeerAttestationFacts(),
+        HostFacts(host),
         TimeFacts(timezone=timezone),
         AppFacts(),
     )

@@ -4,12 +4,37 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
-from guardrail.facts import AppFacts, Bounds, IdentityFacts, InputFacts, TimeFacts, take_view
+from guardrail.facts import (
+    AppFacts,
+    Bounds,
+    HostFacts,
+    IdentityFacts,
+    InputFacts,
+    PeerAttestationFacts,
+    PeerFacts,
+    TimeFacts,
+    take_view,
+)
 from guardrail.ports import Facing
 from guardrail.testing.contracts import FactSourceContract
-from guardrail.values import NO_INPUT, Entity, Identity, Principal
+from guardrail.values import NO_INPUT, Entity, Evidence, Identity, Peer, Principal
 
 times = st.floats(0, 4e9)
+peers = st.builds(
+    Peer,
+    tls=st.none() | st.booleans(),
+    ip=st.none() | st.ip_addresses().map(str) | st.just("somewhere"),
+    certificate_subject=st.none() | st.just("CN=ana"),
+    certificate_sha256=st.none() | st.just("ab" * 32),
+)
+evidences = st.builds(
+    Evidence,
+    platform=st.none() | st.just("amd_sev_snp"),
+    measurement=st.none() | st.just("cd" * 48),
+    debug=st.none() | st.booleans(),
+    issued_at=st.none() | times,
+    expires_at=st.none() | times,
+)
 identities = st.builds(
     Identity,
     st.just(Principal("User", "ana")),
@@ -21,6 +46,8 @@ identities = st.builds(
     expires_at=st.none() | times,
     delegated=st.booleans(),
     actor=st.sampled_from(("", "scheduler")),
+    peer=st.none() | peers,
+    evidence=st.none() | evidences,
 )
 inputs = st.one_of(
     st_np.arrays(
@@ -54,6 +81,25 @@ class TestInputFacts(Facings):
 class TestIdentityFacts(Facings):
     def make(self):
         return IdentityFacts()
+
+
+class TestPeerFacts(Facings):
+    def make(self):
+        return PeerFacts()
+
+
+class TestPeerAttestationFacts(Facings):
+    def make(self):
+        return PeerAttestationFacts()
+
+
+class TestHostFacts(Facings):
+    class Host:
+        def current(self, now):
+            return Evidence("intel_tdx", "ef" * 48, False, 1e9, 3e9)
+
+    def make(self):
+        return HostFacts(self.Host())
 
 
 class TestTimeFacts(Facings):

@@ -156,20 +156,20 @@ def test_a_folder_that_changed_once_meanwhile_is_read_again(scene, child, tmp_pa
 
 
 def test_own_parts_go_to_the_child_by_name(make_bundle, child, tmp_path, clock, recorder):
-    class Peer:
-        place, facts = "peer", frozenset({"tls", "ip"})
+    class Site:
+        place, facts = "site", frozenset({"floor", "city"})
 
         def compute(self, names, facing):
             return {}
 
     folder = make_bundle()
-    guard = Guard.from_dir(folder, clock=clock, sinks=(recorder,), facts=[Peer()])
+    guard = Guard.from_dir(folder, clock=clock, sinks=(recorder,), facts=[Site()])
     (folder / "policies.cedar").write_text(NEVER)
     with pytest.raises(ConfigurationError):
         guard.reload(python=child(f'echo "$*" > {tmp_path}/asked'))
     asked = (tmp_path / "asked").read_text().split()
     assert asked == [
-        "-P", "-m", "guardrail.testing.trial", str(folder), "--fact=peer:ip,tls",
+        "-P", "-m", "guardrail.testing.trial", str(folder), "--fact=site:city,floor",
     ]  # fmt: skip
 
 

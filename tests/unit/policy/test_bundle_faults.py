@@ -247,13 +247,13 @@ def test_configuration_error_survives_pickling(make_bundle):
 
 @pytest.mark.parametrize(
     ("clause", "names"),
-    [("context.peer.tls", "context.peer.tls"), ("context.time.weekday > 1", "")],
+    [("context.artifact.signed", "context.artifact.signed"), ("context.time.weekday > 1", "")],
 )
 def test_a_fact_that_no_source_provides_is_named(make_bundle, clause, names):
     schema = """
     entity User; entity Model;
     action predict appliesTo { principal: [User], resource: [Model],
-      context: { peer: guardrail::PeerFacts, time: guardrail::TimeFacts } };
+      context: { artifact: guardrail::ArtifactFacts, time: guardrail::TimeFacts } };
     """
     entities = '[{"uid":{"type":"Model","id":"m"},"attrs":{},"parents":[]}]'
     text = f"{PERMIT}\nwhen {{ {clause} }};"

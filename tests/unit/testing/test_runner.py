@@ -347,7 +347,7 @@ def test_a_bundle_that_is_loaded_already_is_used(make_bundle):
 
 def test_facts_of_the_application_are_given_as_well(make_bundle):
     class Site:
-        place = "host"
+        place = "site"
         facts = frozenset(("name",))
 
         def compute(self, names, facing):
@@ -356,9 +356,9 @@ def test_facts_of_the_application_are_given_as_well(make_bundle):
     schema = (
         'entity Role enum ["clinician"];\nentity User in [Role];\nentity Model;\n'
         "action predict appliesTo { principal: [User], resource: [Model],"
-        " context: { host: { name: String } } };\n"
+        " context: { site: { name: String } } };\n"
     )
-    policies = '@id("g") permit (principal, action, resource) when { context.host.name == "a" };'
+    policies = '@id("g") permit (principal, action, resource) when { context.site.name == "a" };'
     files = {
         "schema.cedarschema": schema,
         "entities.json": '[{"uid": {"type": "Model", "id": "m"}, "attrs": {}, "parents": []}]',
@@ -366,8 +366,8 @@ def test_facts_of_the_application_are_given_as_well(make_bundle):
             "given: {action: predict, resource: 'Model::\"m\"',"
             " principals: {u: {uid: 'User::\"u\"'}}}\n"
             "tests:\n"
-            "  - {name: a, as: u, facts: {host: {name: a}}, expect: allow}\n"
-            "  - {name: b, as: u, facts: {host: {name: b}}, expect: deny}\n"
+            "  - {name: a, as: u, facts: {site: {name: a}}, expect: allow}\n"
+            "  - {name: b, as: u, facts: {site: {name: b}}, expect: deny}\n"
             "  - {name: c, as: u, expect: deny}\n"
         ),
     }

@@ -19,7 +19,7 @@ from guardrail.errors import (
     QuotaExceeded,
 )
 from guardrail.guard import Guard
-from guardrail.values import Decision, Entity, Principal, Record, Resource
+from guardrail.values import Decision, Entity, Peer, Principal, Record, Resource
 
 __all__ = [
     "ConfigurationError",
@@ -35,6 +35,7 @@ __all__ = [
     "NotAuthenticated",
     "NotAuthorized",
     "OutputBlocked",
+    "Peer",
     "Place",
     "Principal",
     "QuotaExceeded",

@@ -9,6 +9,7 @@ every fault that can be found is reported together.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,10 +24,16 @@ from guardrail.facts import Bounds, Viewer
 from guardrail.flow import in_order
 from guardrail.identity import (
     ActingAs,
+    Challenges,
+    KeysNeeded,
+    Machines,
     Providers,
     Revocations,
+    Sources,
     current,
+    evidence_opener,
     peer_of,
+    read_machines,
     read_providers,
     settled,
 )
@@ -42,8 +49,8 @@ from guardrail.policy import (
     read_folder,
     read_uid,
 )
-from guardrail.ports import Clock, FactSource, ObligationType, Recording, Rooms, Sink
-from guardrail.values import Identity, Peer, Principal
+from guardrail.ports import Clock, FactSource, ObligationType, Recording, Rooms, Sink, Wait
+from guardrail.values import Evidence, Identity, Peer, Principal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -51,18 +58,23 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Section)
 T = TypeVar("T")
 
-_TABLES: Final = ("bundle", "identity", "bounds", "quota", "audit", "resources", "check")
+_TABLES: Final = (
+    "bundle", "identity", "evidence", "bounds", "quota", "audit", "resources", "check",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A loaded bundle: the snapshot that decides, and the settings of the rooms around it.
 
-    ``storage`` holds the quotas' counters: a reload hands it on.
+    ``storage`` holds the quotas' counters, ``challenges`` the nonces that were given out: a
+    reload hands both on.
     """
 
     snapshot: Snapshot
     providers: Providers
+    machines: Machines
+    challenges: Challenges
     bounds: Bounds
     audit: AuditSettings
     storage: StorageHandle
@@ -97,19 +109,27 @@ class Furnished(Rooms):
         self.revocations = revocations
 
     def act_under(
-        self, *, token: str | None, certificate: Sequence[bytes], peer: Peer | None
+        self,
+        *,
+        token: str | None,
+        certificate: Sequence[bytes],
+        peer: Peer | None,
+        attestation: str | bytes | None,
     ) -> ActingAs:
         """Return the scope of the identity that a token or a certificate proves.
 
         Where both are there, the token names the principal, and may be bound to the
         certificate. Raises `NotAuthenticated`.
         """
-        return ActingAs(
-            settled(partial(self._identify, token, tuple(certificate), peer)), self.revocations
-        )
+        tell = partial(self._identify, token, tuple(certificate), peer, attestation)
+        return ActingAs(settled(tell), self.revocations)
 
     def _identify(
-        self, token: str | None, certificate: Sequence[bytes], peer: Peer | None
+        self,
+        token: str | None,
+        certificate: Sequence[bytes],
+        peer: Peer | None,
+        attestation: str | bytes | None,
     ) -> Identity:
         providers, now = self.bundle.providers, self.now()
         knows = self.bundle.snapshot.store.knows
@@ -128,11 +148,31 @@ class Furnished(Rooms):
         if identity is None:
             raise NotAuthenticated("The caller brought neither a token nor a certificate.")
         self.revocations.check(identity, now)
-        return identity if peer is None else replace(identity, peer=peer)
+        if peer is None and attestation is None:
+            return identity
+        return replace(identity, peer=peer, evidence=self._evidence(attestation, now))
 
-    def act_as(self, principal: Principal, peer: Peer | None) -> ActingAs:
+    def _evidence(self, attestation: str | bytes | None, now: float) -> Evidence | None:
+        """Return what the caller's machine attests. Asked last: its nonce is taken."""
+        if attestation is None:
+            return None
+        found = self.bundle.machines.peer.verify(attestation, now)
+        if isinstance(found, Wait):
+            raise KeysNeeded(found.work)
+        return found
+
+    def act_as(
+        self, principal: Principal, peer: Peer | None, attestation: str | bytes | None
+    ) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
-        return ActingAs(Identity(principal, peer=peer))
+        if attestation is None:
+            return ActingAs(Identity(principal, peer=peer))
+
+        def tell() -> Identity:
+            evidence = self._evidence(attestation, self.now())
+            return Identity(principal, peer=peer, evidence=evidence)
+
+        return ActingAs(settled(tell))
 
 
 def open_trail(
@@ -171,6 +211,7 @@ def load_bundle(
     *,
     clock: Clock,
     storage: StorageHandle | None = None,
+    challenges: Challenges | None = None,
     own_facts: Sequence[FactSource] = (),
     own_obligations: Sequence[ObligationType] = (),
     own_models: Mapping[str, type[BaseModel]] | None = None,
@@ -182,6 +223,7 @@ def load_bundle(
         source: the folder, or what was read of it.
         clock: the injected clock.
         storage: the quota store to go on with; ``None`` opens the one that is configured.
+        challenges: the nonces to go on with.
         own_facts: the application's own fact sources, beside ours.
         own_obligations: its own obligation types.
         own_models: its own pydantic models, each a spec of inputs by this name.
@@ -211,6 +253,14 @@ def load_bundle(
     providers = faults.gather(
         lambda: read_providers(of("identity"), files=folder.files, environ=environment)
     )
+    given = challenges or Challenges(random=secrets.token_bytes)
+    machines = faults.gather(
+        lambda: read_machines(
+            of("evidence"),
+            challenges=given,
+            opener=evidence_opener(Sources(folder.files, environment)),
+        )
+    )
     opened = faults.gather(lambda: obligations.open_storage(of("quota"), clock))
     store = storage or opened  # in this version all are of one kind, which holds the counters
     types = faults.gather(
@@ -234,7 +284,14 @@ def load_bundle(
     zone = bundle.timezone
     sources = _unique(
         "fact source",
-        (*facts.standard(timezone=zone, bounds=bounds or Bounds()), *own_facts),
+        (
+            *facts.standard(
+                timezone=zone,
+                bounds=bounds or Bounds(),
+                host=None if machines is None else machines.host,
+            ),
+            *own_facts,
+        ),
         "place",
     )
     _unique("obligation", types, "name")
@@ -258,9 +315,9 @@ def load_bundle(
                 message = f"The schema has no entity type {name}. Correct the name, or declare it."
                 faults.found.append(Fault("GR003", place, message))
     faults.stop()
-    if snapshot is None or providers is None or bounds is None or audit is None:
+    if snapshot is None or providers is None or bounds is None or audit is None or machines is None:
         raise ConfigurationError("The bundle could not be read.")
-    return Bundle(snapshot, providers, bounds, audit, store)
+    return Bundle(snapshot, providers, machines, given, bounds, audit, store)
 
 
 def _parse(document: Document | None, model: type[S]) -> S:

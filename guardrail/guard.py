@@ -343,6 +343,7 @@ class Guard:
         token: str | None = None,
         certificate: Sequence[bytes] | bytes | None = None,
         peer: Peer | None = None,
+        attestation: str | bytes | None = None,
     ) -> ActingAs:
         """Return a scope in which this task acts as somebody: ``with guard.acting_as(...)``.
 
@@ -357,6 +358,7 @@ class Guard:
                 ended the TLS connection knows; never take it from a header that a caller
                 can set.
             peer: what else is known of the connection.
+            attestation: evidence of the caller's machine, which holds a nonce of `challenge`.
 
         Raises:
             NotAuthenticated: where what was brought does not hold; ``code`` names the cause.
@@ -367,10 +369,19 @@ class Guard:
             raise TypeError("acting_as takes either a Principal, or token= and certificate=")
         rooms = self._serving.rooms
         if principal is None:
-            return rooms.act_under(token=token, certificate=chain, peer=peer)
+            return rooms.act_under(
+                token=token, certificate=chain, peer=peer, attestation=attestation
+            )
         if not isinstance(principal, Principal):
             raise TypeError(f"acting_as takes a Principal, got {type(principal).__name__}")
-        return rooms.act_as(principal, peer)
+        return rooms.act_as(principal, peer, attestation)
+
+    def challenge(self) -> str:
+        """Return a nonce that a caller's machine is to attest: 43 characters, for one use.
+
+        It is good for five minutes, with this guard only. See ``docs/evidence.md``.
+        """
+        return self._serving.rooms.bundle.machines.peer.challenge(self._clock.now())
 
     def revoke(
         self,

@@ -135,6 +135,7 @@ def _renewed(origin: Origin, held: Bundle, timeout_s: float, python: str | None)
             folder,
             clock=origin.clock,
             storage=held.storage,
+            challenges=held.challenges,
             own_facts=origin.facts,
             own_obligations=origin.obligations,
             own_models=origin.models,

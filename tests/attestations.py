@@ -6,6 +6,7 @@ one that is found again.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import traceback
 from collections.abc import Callable
@@ -34,9 +35,9 @@ ALGORITHMS = {"confidential_space": "RS256", "azure_maa": "RS256", "trust_author
 NAMES = sorted(ISSUERS)
 #: Recognisable, so that a leak is seen.
 MARK = "canary-4711"
-IMAGE = secrets.token_hex(32)
-LAUNCH = secrets.token_hex(48)
-ENCLAVE = secrets.token_hex(32)
+IMAGE = hashlib.sha256(b"image").hexdigest()
+LAUNCH = hashlib.sha384(b"launch").hexdigest()
+ENCLAVE = hashlib.sha256(b"enclave").hexdigest()
 MEASUREMENTS = {"confidential_space": IMAGE, "azure_maa": LAUNCH, "trust_authority": LAUNCH}
 
 

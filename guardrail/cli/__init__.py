@@ -21,6 +21,7 @@ from guardrail.cli.decide import decide as run_decide
 from guardrail.cli.doctor import doctor as run_doctor
 from guardrail.cli.facts import facts as run_facts
 from guardrail.cli.init import init as run_init
+from guardrail.cli.key import keys
 from guardrail.cli.schema import schema as run_schema
 from guardrail.cli.terminal import Format, FormatOption
 from guardrail.cli.test import run as run_test
@@ -83,6 +84,7 @@ app.command("decide")(run_decide)
 app.command("facts")(run_facts)
 app.command("schema")(run_schema)
 app.command("token")(run_token)
+app.add_typer(keys)
 app.command("doctor")(run_doctor)
 app.command("demo")(run_demo)
 

@@ -47,6 +47,11 @@ def complain(text: str) -> None:
     typer.secho(printable(text), fg="red", err=True)
 
 
+def remark(text: str) -> None:
+    """Write one line that is no complaint to standard error, beside a result."""
+    typer.secho(printable(text), err=True)
+
+
 def stop(text: str, *, code: int = 2) -> typer.Exit:
     """Complain, and return the exit to raise; 2 says that the command was called wrong."""
     complain(f"guardrail: {text}")

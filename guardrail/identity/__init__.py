@@ -8,20 +8,29 @@ is the first step, and what it answers is taken once per call.
 """
 
 from guardrail.identity.certificates import peer_of
+from guardrail.identity.challenges import Challenges
 from guardrail.identity.claims import Knows
 from guardrail.identity.current import ActingAs, current
+from guardrail.identity.evidence_tables import Machines, read_machines
 from guardrail.identity.providers import Pending, Providers, settled
 from guardrail.identity.revocation import Revocations
-from guardrail.identity.tables import read_providers
+from guardrail.identity.tables import Sources, evidence_opener, read_providers
+from guardrail.identity.tokens import KeysNeeded
 
 __all__ = [
     "ActingAs",
+    "Challenges",
+    "KeysNeeded",
     "Knows",
+    "Machines",
     "Pending",
     "Providers",
     "Revocations",
+    "Sources",
     "current",
+    "evidence_opener",
     "peer_of",
+    "read_machines",
     "read_providers",
     "settled",
 ]

@@ -8,16 +8,19 @@ load, with its place; no key is fetched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from guardrail.documents import Document, Section
-from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
 from guardrail.identity.api_keys import ApiKeys, ApiKeySettings
 from guardrail.identity.api_keys import read_secret as key_secret
 from guardrail.identity.certificates import Certificates, MtlsSettings
+from guardrail.identity.evidence import Opens
+from guardrail.identity.evidence_settings import TokenEvidenceSettings
+from guardrail.identity.evidence_tables import Opener
 from guardrail.identity.fetch import FetchFailed, fetch, trusting
 from guardrail.identity.keyring import PinnedKeys, PublishedKeys
 from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, read_keys, read_secret
@@ -30,7 +33,15 @@ from guardrail.identity.settings import (
 from guardrail.identity.settings import (
     PublishedKeys as Published,
 )
-from guardrail.identity.tokens import Keyring, Verifier
+from guardrail.identity.tokens import (
+    Claims,
+    Keyring,
+    KeysNeeded,
+    Token,
+    Verifier,
+    check_signature,
+)
+from guardrail.ports import Wait
 from guardrail.values import Frozen
 
 _KINDS: Final[Mapping[str, type[Section]]] = {
@@ -236,8 +247,19 @@ def pinned_keys(table: JwtSettings, at: Document, sources: Sources) -> KeySet:
             raise ConfigurationError.at(place, "GR400", message)
         raw, named = sources.secret(table.secret_env, table.secret_file, place)
     read = read_secret if table.is_shared else read_keys
+    return _read(read, raw, table.algorithms, named, place)
+
+
+def _read(
+    read: Callable[[bytes, Sequence[str]], KeySet],
+    raw: bytes,
+    algorithms: Sequence[str],
+    named: str,
+    place: Place,
+) -> KeySet:
+    """Return keys, or raise ``GR400`` at the place that names them."""
     try:
-        return read(raw, table.algorithms)
+        return read(raw, algorithms)
     except BadKey as error:
         complaint = str(error)
     raise ConfigurationError.at(place, "GR400", f"{named} {complaint}.")
@@ -271,6 +293,44 @@ def published_keys(
             interval_s=table.unknown_key_interval_s,
         )
     raise ConfigurationError.at(at.at("ca_file"), "GR400", f"`ca_file` {complaint}.")
+
+
+def evidence_opener(sources: Sources) -> Opener:
+    """Return what finds the keys of tables of evidence, and checks signatures under them."""
+
+    def open_table(settings: TokenEvidenceSettings, at: Document) -> Opens:
+        algorithms = tuple(settings.algorithms)
+        keyring: Keyring
+        if settings.key_file is None:
+            published = Published(jwks=settings.jwks, ca_file=settings.ca_file)
+            keyring = published_keys(
+                published, at, sources, issuer=settings.issuer, algorithms=algorithms
+            )
+        else:
+            place = at.at("key_file")
+            raw = sources.file(settings.key_file, "key_file", place)
+            keyring = PinnedKeys(_read(read_keys, raw, algorithms, "`key_file`", place))
+        is_host = settings.about == "host"
+
+        def opens(text: str, now: float) -> Claims | Wait:
+            token = Token(text)
+            if token.head.algorithm not in algorithms:
+                raise NotAuthenticated(
+                    "The evidence is not signed with an algorithm that the table has.",
+                    code="wrong_algorithm",
+                )
+            try:
+                key = keyring.find(token.head.kid, token.head.algorithm, now)
+            except KeysNeeded as needed:
+                if not is_host:
+                    raise
+                return Wait(needed.fetch)
+            check_signature(token, key)
+            return token.claims
+
+        return opens
+
+    return open_table
 
 
 def _api_keys(

@@ -282,7 +282,7 @@ def test_an_algorithm_of_a_key_is_what_it_says_itself():
         (jwks(), "no key"),
         (jwks(jwk(RSA)), "no key for ES256"),
     ],
-    ids=str,
+    ids=range(7),
 )
 def test_a_file_of_keys_is_refused_whole(raw, says):
     with pytest.raises(BadKey, match=says):

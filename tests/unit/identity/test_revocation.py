@@ -12,7 +12,7 @@ from guardrail.values import Identity, Principal
 NOW = 1_800_000_000.0
 
 
-def identity(*, subject="clara", token_id="t1", issued_at=NOW - 60):
+def identity(*, subject="clara", token_id="t1", issued_at=NOW - 60):  # noqa: S107
     return Identity(
         Principal("User", subject), subject=subject, token_id=token_id, issued_at=issued_at
     )

@@ -1,0 +1,43 @@
+"""The groups and roles that a provider puts a caller in.
+
+Owns what becomes of those that the bundle does not have: they deny, or are left out, as
+``unknown_parents`` says. Refuses to keep one that is unknown, for Cedar would take a misspelt
+role for a role that nobody forbids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from guardrail.errors import NotAuthenticated
+from guardrail.values import Entity
+
+
+def known_parents(
+    parents: Sequence[Entity],
+    *,
+    knows: Callable[[Entity], bool],
+    unknown: Literal["deny", "drop"],
+    source: str,
+) -> tuple[Entity, ...]:
+    """Return the parents that the bundle has.
+
+    Arguments:
+        parents: what the provider says.
+        knows: says whether an entity exists in the bundle.
+        unknown: what becomes of one that does not.
+        source: what names them, for the message: ``"API key"``.
+
+    Raises:
+        NotAuthenticated: ``unknown_entity``, where one is unknown and that denies.
+    """
+    kept = tuple([parent for parent in parents if knows(parent)])
+    if unknown == "deny" and len(kept) < len(parents):
+        kind = next(parent.type for parent in parents if parent not in kept)
+        raise NotAuthenticated(
+            f"The {source} puts its holder in a {kind} that the bundle does not have. Add it to "
+            'entities.json, or set `unknown_parents = "drop"`.',
+            code="unknown_entity",
+        )
+    return kept

@@ -164,18 +164,17 @@ class PublishedKeys:
             return fetching
 
     def _fetch(self, now: float) -> None:
+        known, complaint = self._known, "the fetch failed"  # where it ends by an error of ours
         try:
             keys = read_published(self._ask(self._address()), self._algorithms)
+            known, complaint = known._replace(keys=keys, fetched_at=now), ""
         except (FetchFailed, BadKey) as error:
             complaint = str(error)
-        except Exception as error:  # noqa: BLE001 (a thread of ours: what it raises is lost)
-            complaint = f"failed with {type(error).__name__}"
-        else:
+        finally:
             with self._lock:
-                self._known = self._known._replace(keys=keys, fetched_at=now, complaint="")
-            return
-        with self._lock:
-            self._known = self._known._replace(complaint=complaint)
+                self._known = self._known._replace(
+                    keys=known.keys, fetched_at=known.fetched_at, complaint=complaint
+                )
 
     def _address(self) -> str:
         """Return where the keys are: configured, or told by the issuer itself."""

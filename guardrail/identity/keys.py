@@ -224,6 +224,7 @@ def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
 
 
 def _material(member: Mapping[str, Any]) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
     from jwt.exceptions import PyJWTError
 
@@ -234,7 +235,7 @@ def _material(member: Mapping[str, Any]) -> Any:
         raise BadKey("has a key whose `kty` is not RSA, EC or OKP")
     try:
         return reader.from_jwk(json.dumps(member))
-    except (PyJWTError, ValueError, TypeError, AttributeError, KeyError):
+    except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError, KeyError):
         pass
     raise BadKey("has a key whose numbers are not those of its `kty`")
 

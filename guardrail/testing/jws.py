@@ -8,6 +8,7 @@ rules, PyJWT. Refuses to call a vector passed that it could not run: those are c
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,12 +86,11 @@ def _public(member: Mapping[str, Any]) -> Key:
 
 
 def _secret(member: Mapping[str, Any]) -> Key:
-    from jwt.utils import base64url_decode
-
     if member.get("use", "sig") != "sig" or "verify" not in member.get("key_ops", ["verify"]):
         raise BadKey("is for something else")
     named = member.get("alg")
-    secret = base64url_decode(member["k"])
+    text = member["k"]
+    secret = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     algorithms = [named] if named in _SHARED else []
     if named is None:
         algorithms = [name for name in _SHARED if len(secret) * 8 >= int(name[2:])]

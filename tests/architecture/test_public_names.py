@@ -18,7 +18,8 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in pat
 DOCUMENTED = {
     "ConfigurationError", "Decision", "Denied", "Enforcement", "Entity", "Fault", "Guard",
     "GuardUnavailable", "GuardrailError", "InputRejected", "NotAuthenticated", "NotAuthorized",
-    "OutputBlocked", "Peer", "Place", "Principal", "QuotaExceeded", "Record", "Resource", "__version__",
+    "OutputBlocked", "Peer", "Place", "Principal", "QuotaExceeded", "Record", "Resource",
+    "__version__",
 }  # fmt: skip
 #: Only these may catch everything: the flow, which makes a denial of it; the trail, for which
 #: each sink is foreign code; and deferred spans, whose thread must outlive a processor's error.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from cachetools import LRUCache
+from cachetools import FIFOCache
 
 from guardrail.errors import NotAuthenticated, Place
 from guardrail.identity.claims import Knows, identify
@@ -76,17 +76,14 @@ class CertificateProvider(Protocol):
 class _Remembered(NamedTuple):
     """A token that held: its identity, and from when to when it holds without another look.
 
-    ``bound_to`` is the certificate that it is bound to (RFC 8705), empty for none.
+    ``bound_to`` is the certificate that it is bound to (RFC 8705), empty for none. A clock set
+    back, or at NaN, makes it need another look.
     """
 
     identity: Identity
     since: float
     until: float
     bound_to: str
-
-    def holds_at(self, now: float) -> bool:
-        """Whether the token held at ``now``; a clock set back, or at NaN, needs another look."""
-        return self.since <= now < self.until
 
 
 class Pending:
@@ -127,8 +124,8 @@ class Providers:
     certificates: CertificateProvider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
     revoked_file: str = ""
-    _verified: LRUCache[bytes, _Remembered] = field(
-        default_factory=lambda: LRUCache(CACHE_SIZE), repr=False, compare=False
+    _verified: FIFOCache[bytes, _Remembered] = field(
+        default_factory=lambda: FIFOCache(CACHE_SIZE), repr=False, compare=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -164,11 +161,15 @@ class Providers:
         digest = b""
         if isinstance(token, str) and len(token) <= LIMIT_CHARS:
             digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-            with self._lock:
-                known: _Remembered | None = self._verified.get(digest)
-            if known is not None and known.holds_at(now):
-                check_binding(known.bound_to, certificate_sha256)
-                return known.identity
+            try:
+                known: _Remembered = self._verified[digest]  # one look into a dict: no lock
+            except KeyError:
+                pass
+            else:
+                if known.since <= now < known.until:
+                    if known.bound_to:
+                        check_binding(known.bound_to, certificate_sha256)
+                    return known.identity
         parsed = Token(token)
         provider = self._provider(parsed)
         verified = provider.verifier.verify(parsed, now)

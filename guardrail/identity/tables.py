@@ -178,6 +178,7 @@ def read_providers(
     for name, table in tables.items():
         prefix = f"{getattr(table, 'issuer', name)}#" if len(tables) > 1 else ""
         at = document.below(name)
+        kinds: dict[str, Place] = {}
         try:
             if isinstance(table, JwtSettings | OidcSettings):
                 verifier = Verifier(table, _keyring(table, at, sources))

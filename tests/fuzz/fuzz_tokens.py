@@ -35,6 +35,7 @@ PROVIDERS = read_providers(
 CODES = {
     "malformed_token", "wrong_algorithm", "bad_signature", "missing_claim", "wrong_issuer",
     "wrong_audience", "token_expired", "token_not_yet_valid", "unknown_entity",
+    "wrong_token_type", "unknown_key", "wrong_certificate",
 }  # fmt: skip
 CLAIMS = {
     "iss": "https://sso.hospital.example",

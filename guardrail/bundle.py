@@ -135,7 +135,9 @@ class Furnished(Rooms):
         knows = self.bundle.snapshot.store.knows
         identity: Identity | None = None
         if certificate:
-            peer = peer_of(certificate[0], ip=None if peer is None else peer.ip)
+            told = peer or Peer()
+            is_tls = True if told.tls is None else told.tls  # where a certificate is proved
+            peer = replace(peer_of(certificate[0], ip=told.ip), tls=is_tls)
             if token is None or providers.certificates is not None:
                 identity = providers.authenticate_chain(certificate, now, knows=knows)
         if token is not None:

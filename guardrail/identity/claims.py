@@ -9,10 +9,10 @@ they were parsed; ``policy`` holds them to the schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from guardrail.errors import NotAuthenticated
+from guardrail.identity.parents import known_parents
 from guardrail.identity.settings import ClaimPath, TokenSettings
 from guardrail.identity.tokens import (
     MISSING,
@@ -53,15 +53,7 @@ def identify(
     principal = Principal(
         mapping.type,
         prefix + named,
-        parents=known_parents(
-            (
-                (kind, name, path)
-                for kind, path in mapping.parents.items()
-                for name in strings(claims, path)
-            ),
-            knows=knows,
-            drops=settings.unknown_parents == "drop",
-        ),
+        parents=_parents(claims, settings, knows),
         attrs=dict(_attributes(claims, mapping.attrs)),
     )
     issued_at = time_of(claims, "iat")
@@ -87,30 +79,20 @@ def identify(
     )
 
 
-def known_parents(
-    named: Iterable[tuple[str, str, ClaimPath]], *, knows: Knows, drops: bool
-) -> tuple[Entity, ...]:
-    """Return parents, each once; what the bundle does not know is dropped, or denies.
-
-    Arguments:
-        named: the type and the id of each, and the claim that names it.
-        knows: whether an entity exists in the bundle.
-        drops: whether an unknown one is dropped.
-    """
-    parents: dict[Entity, None] = {}
-    for kind, name, path in named:
-        parent = Entity(kind, name)
-        if knows(parent):
-            parents[parent] = None
-        elif not drops:
-            claim = ".".join(path)
-            raise NotAuthenticated(
-                f"The claim `{claim}` names a {kind} that the bundle does not have. Add it "
-                'to entities.json, or set `unknown_parents = "drop"`.',
-                code="unknown_entity",
-                path=f"token.{claim}",
-            )
-    return tuple(parents)
+def _parents(claims: Claims, settings: TokenSettings, knows: Knows) -> tuple[Entity, ...]:
+    """Return the parents that claims name, each once."""
+    found: dict[Entity, None] = {}
+    for kind, path in settings.principal.parents.items():
+        claim = ".".join(path)
+        kept = known_parents(
+            [Entity(kind, name) for name in strings(claims, path)],
+            knows=knows,
+            unknown=settings.unknown_parents,
+            source=f"claim `{claim}`",
+            path=f"token.{claim}",
+        )
+        found.update(dict.fromkeys(kept))
+    return tuple(found)
 
 
 def _attributes(claims: Claims, mapped: Mapping[str, ClaimPath]) -> Iterator[tuple[str, Any]]:

@@ -20,6 +20,7 @@ def known_parents(
     knows: Callable[[Entity], bool],
     unknown: Literal["deny", "drop"],
     source: str,
+    path: str = "",
 ) -> tuple[Entity, ...]:
     """Return the parents that the bundle has.
 
@@ -28,6 +29,7 @@ def known_parents(
         knows: says whether an entity exists in the bundle.
         unknown: what becomes of one that does not.
         source: what names them, for the message: ``"API key"``.
+        path: where in it they stand.
 
     Raises:
         NotAuthenticated: ``unknown_entity``, where one is unknown and that denies.
@@ -39,5 +41,6 @@ def known_parents(
             f"The {source} puts its holder in a {kind} that the bundle does not have. Add it to "
             'entities.json, or set `unknown_parents = "drop"`.',
             code="unknown_entity",
+            path=path,
         )
     return kept

@@ -95,7 +95,22 @@ def parse_certificate(raw: bytes) -> x509.Certificate:
     if begins > 1:  # of which a parser would keep one
         raise bad("Expected one certificate each. Split what comes as one text.")
     load = load_pem_x509_certificate if begins else load_der_x509_certificate
-    return reading(lambda: load(raw))
+    certificate = reading(lambda: load(raw))
+    if not _is_whole(certificate):
+        raise bad("The client's certificate is not in the one form that DER gives it.")
+    return certificate
+
+
+def _is_whole(certificate: x509.Certificate) -> bool:
+    """Tell whether the signature's bits are whole bytes, as all signatures of ours are.
+
+    The parser takes any count of bits that are left over, which no signature covers: the same
+    certificate would have several digests, and be revoked by one of them only.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    der, size = certificate.public_bytes(Encoding.DER), len(certificate.signature)
+    return der[-size - 1] == 0 and der.endswith(certificate.signature)
 
 
 def lifetime(certificate: x509.Certificate) -> Lifetime:

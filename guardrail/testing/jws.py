@@ -22,6 +22,8 @@ from guardrail.identity.tokens import Token, check_signature
 _PUBLIC: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 )  # fmt: skip
+#: What a token is refused with under a key that no bundle would load.
+_UNUSABLE: Final = "unusable_key"
 _SHARED: Final = ("HS256", "HS384", "HS512")
 
 
@@ -56,8 +58,8 @@ def replay(vectors: Mapping[str, Any]) -> Iterator[Outcome]:
         except BadKey:
             keys = None
         for test in group["tests"]:
-            code = "unusable_key" if keys is None else refused(test["jws"], keys)
-            yield Outcome(test["tcId"], test.get("comment", ""), test["result"], code)
+            said = _UNUSABLE if keys is None else refused(test["jws"], keys)
+            yield Outcome(test["tcId"], test.get("comment", ""), test["result"], said)
 
 
 def keys_of(group: Mapping[str, Any]) -> KeySet:

@@ -137,7 +137,7 @@ def test_these_types_of_token_hold(kind):
         ({"scp": "a b"}, {"a", "b"}),
         ({"scope": "a", "scp": ["b"]}, {"a", "b"}),
     ],
-    ids=str,
+    ids=range(6),
 )
 def test_scopes_are_a_set(claims, scopes):
     assert identity(token("one", **claims)).scopes == frozenset(scopes)

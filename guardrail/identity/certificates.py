@@ -25,6 +25,7 @@ from guardrail.identity.chains import (
     parse_chain,
     read_roots,
     reading,
+    serial,
     verified_path,
 )
 from guardrail.identity.claims import Knows
@@ -135,7 +136,8 @@ class Certificates:
     def authenticate(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
         """Return the identity of who holds the first certificate of a chain.
 
-        It holds until the first certificate of the verified path ends.
+        It holds until the first certificate of the verified path ends. Its ``token_id``, which a
+        revocation names, is the serial number: see `chains.serial`.
 
         Arguments:
             chain: certificates, each as DER or PEM: the holder's, then intermediates; 1 to 8
@@ -174,7 +176,7 @@ class Certificates:
             method="mtls",
             expires_at=until,
             subject=holder,
-            token_id=peer.certificate_sha256 or "",
+            token_id=serial(leaf),
             issued_at=since,
             peer=peer,
         )

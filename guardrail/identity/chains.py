@@ -61,6 +61,7 @@ def reading(read: Callable[[], T]) -> T:
 
     with suppress(
         ValueError,
+        LookupError,
         Warning,
         UnsupportedAlgorithm,
         DuplicateExtension,
@@ -120,6 +121,16 @@ def lifetime(certificate: x509.Certificate) -> Lifetime:
     )
 
 
+def serial(certificate: x509.Certificate) -> str:
+    """Return the serial number as ``openssl x509 -serial`` prints it, such as ``0A1B``.
+
+    It is signed. The digest of a whole certificate names it less well: a signature can be written
+    in several ways that all hold (of ECDSA, with ``n - s`` for ``s``), by whoever holds it.
+    """
+    digits = f"{certificate.serial_number:X}"
+    return digits.zfill(len(digits) + len(digits) % 2)
+
+
 def broken_rule(leaf: x509.Certificate, *, is_svid: bool) -> str:
     """Say which rule of clients' certificates this one breaks; empty where it breaks none.
 
@@ -172,6 +183,20 @@ def only_name(certificate: x509.Certificate, kind: type[Any]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def distinct(above: list[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the intermediates among which the search for a path takes a bounded time.
+
+    Of each subject the first, and none that names itself as its issuer: so every step has one
+    way to go. A few of one name make `cryptography` before 49 search for minutes; and what issues
+    itself is a root, which is trusted by the bundle or not at all.
+    """
+    first: dict[x509.Name, x509.Certificate] = {}
+    for certificate in above:
+        if certificate.subject != certificate.issuer:
+            first.setdefault(certificate.subject, certificate)
+    return list(first.values())
+
+
 def verified_path(
     roots: Store, leaf: x509.Certificate, above: list[x509.Certificate], now: float
 ) -> list[x509.Certificate]:
@@ -208,7 +233,7 @@ def verified_path(
         .build_client_verifier()
     )
     with suppress(verification.VerificationError):
-        return list(reading(lambda: verifier.verify(leaf, above)).chain)
+        return list(reading(lambda: verifier.verify(leaf, distinct(above))).chain)
     raise bad(
         "The client's certificate does not lead to a root that the bundle trusts. Send the "
         "intermediates with it, or add the root to `ca_file`."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,10 @@ from canaries import Hunt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
@@ -22,6 +25,7 @@ from hypothesis import strategies as st
 from guardrail.documents import Document, read_toml
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
 from guardrail.identity.certificates import Certificates, MtlsSettings, peer_of
+from guardrail.identity.chains import distinct, serial
 from guardrail.identity.spiffe import read_spiffe_id
 from guardrail.values import Entity
 
@@ -184,7 +188,7 @@ def test_a_good_certificate_becomes_an_identity(form):
     assert identity.subject == URI
     assert (identity.issued_at, identity.expires_at) == (NOW - DAY, NOW + DAY)
     digest = hashlib.sha256(leaf.der).hexdigest()
-    assert identity.token_id == digest
+    assert identity.token_id == serial(leaf.certificate)
     assert identity.peer is not None
     assert identity.peer.certificate_sha256 == digest
     assert identity.peer.certificate_subject == "CN=scorer"
@@ -296,12 +300,12 @@ def test_a_root_or_an_intermediate_out_of_its_time_denies(form):
 
 
 def test_the_real_clock_plays_no_part():
-    day = (NOW - time.time()) / DAY
-    now = time.time() - 20 * 365 * DAY
-    old = replace(CA, since=-day - 40 * 365, until=-day + 40 * 365).made()
-    leaf = replace(LEAF, since=-day - 20 * 365 - 1, until=-day - 20 * 365 + 1).made(old)
-    assert identify([leaf.der], known=provider(old.pem), now=now)
-    denied([leaf.der], "certificate_expired", known=provider(old.pem), now=time.time())
+    past = -30 * 365  # days: long over, whenever this runs
+    root = replace(CA, since=past - 9, until=past + 9).made()
+    leaf = replace(LEAF, since=past - 1, until=past + 1).made(root)
+    known = provider(root.pem)
+    assert identify([leaf.der], known=known, now=NOW + past * DAY)
+    denied([leaf.der], "certificate_expired", known=known)
 
 
 # Paths
@@ -376,14 +380,24 @@ def test_a_signature_by_sha1_denies():
     denied([raw], known=provider(root.pem))
 
 
-def test_crossing_intermediates_take_bounded_work():
+def test_intermediates_are_one_of_each_name_and_none_that_issued_itself():
     key = ec.generate_private_key(ec.SECP256R1())
     ring = replace(CA, subject="ring", key=key)
     first = ring.made()
-    above = [ring.made(first).der for _ in range(7)]
-    began = time.perf_counter()
-    denied([LEAF.made(first).der, *above])
-    assert time.perf_counter() - began < 5
+    ways = [replace(CA, subject="a").made(first), replace(CA, subject="b").made(first)]
+    again = replace(CA, subject="a").made(ROOT)
+    given = [each.certificate for each in (first, *ways, again, ring.made(first), ROOT)]
+    assert distinct(given) == [each.certificate for each in ways]
+    assert distinct([]) == []
+
+
+def test_intermediates_that_lead_in_circles_deny():
+    key = ec.generate_private_key(ec.SECP256R1())  # with one key every signature holds
+    a, b = (replace(CA, subject=each, key=key) for each in "ab")
+    leaf = LEAF.made(a.made())
+    denied([leaf.der, *(a.made(a.made()).der for _ in range(7))])
+    denied([leaf.der, a.made(b.made()).der, b.made(a.made()).der])
+    denied([leaf.der, *(form.made(by.made()).der for form, by in ((a, b), (b, a)) * 3)])
 
 
 # The rules of a leaf
@@ -678,15 +692,58 @@ def flipped(raw):
     for position in range(len(raw) * 8):
         changed = bytearray(raw)
         changed[position // 8] ^= 1 << position % 8
-        yield bytes(changed)
+        yield position // 8, bytes(changed)
 
 
-def test_no_bit_can_be_flipped():
-    leaf, known = LEAF.made(ROOT).der, provider(trust_domain=...)
-    for raw in flipped(leaf):
-        with pytest.raises(NotAuthenticated) as caught:
-            identify([raw], known=known)
-        assert caught.value.__context__ is None
+def claims(identity):
+    """Return what decides and what a revocation names: all but the digest of the whole."""
+    return replace(identity, peer=None, principal=None), identity.principal.uid
+
+
+def test_no_bit_can_be_flipped_but_of_how_the_signature_is_written():
+    leaf, known = LEAF.made(ROOT), provider(trust_domain=...)
+    good = claims(identify([leaf.der], known=known))
+    signed = leaf.der.index(leaf.certificate.tbs_certificate_bytes)
+    end = signed + len(leaf.certificate.tbs_certificate_bytes)
+    for position, raw in flipped(leaf.der):
+        try:
+            found = identify([raw], known=known)
+        except NotAuthenticated as error:
+            context = error.__context__
+        else:
+            context = None
+            assert position >= end
+            assert claims(found) == good
+        assert context is None
+
+
+def test_a_signature_that_is_written_anew_escapes_no_revocation():
+    leaf = LEAF.made(ROOT)
+    r, s = decode_dss_signature(leaf.certificate.signature)
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
+    twin = encode_dss_signature(r, order - s)
+    head = leaf.certificate.tbs_certificate_bytes + bytes.fromhex("300a06082a8648ce3d040302")
+    body = head + bytes([0x03, len(twin) + 1, 0]) + twin
+    raw = bytes([0x30, 0x82, *divmod(len(body), 256)]) + body
+    assert raw != leaf.der
+    first, second = identify([leaf.der]), identify([raw])
+    assert claims(first) == claims(second)
+    assert first.peer != second.peer
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1, "01"), (0xAB, "AB"), (0xABC, "0ABC"), (2**159 - 1, "7F" + "FF" * 19)]
+)
+def test_a_serial_number_is_written_as_openssl_does(number, text):
+    builder = x509.CertificateBuilder(
+        issuer_name=name("a"),
+        subject_name=name("a"),
+        public_key=ROOT.key.public_key(),
+        serial_number=number,
+        not_valid_before=at(-1).replace(tzinfo=None),
+        not_valid_after=at(1).replace(tzinfo=None),
+    )
+    assert serial(builder.sign(ROOT.key, hashes.SHA256())) == text
 
 
 @pytest.mark.parametrize("kind", ["spiffe", "subject", "dns", "email"])
@@ -694,7 +751,7 @@ def test_a_certificate_that_nobody_verified_breaks_nothing(kind):
     names = (*LEAF.names, x509.DNSName("a.example"), x509.RFC822Name("a@b.example"))
     leaf = replace(LEAF, names=names).made(ROOT).der
     known = unverified(id=kind, trust_domain=...)
-    for raw in flipped(leaf):
+    for _, raw in flipped(leaf):
         with suppress(NotAuthenticated):
             identify([raw], known=known)
 

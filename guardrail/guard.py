@@ -396,7 +396,8 @@ class Guard:
         processes is the file that ``revoked_file`` under ``[identity]`` names.
 
         Arguments:
-            token_id: a token's ``jti``, an API key's id, or a certificate's sha256.
+            token_id: a token's ``jti``, an API key's id, or a certificate's serial number in
+                hexadecimal digits, as ``openssl x509 -noout -serial`` prints it.
             subject: whoever the provider calls so: all that was issued to them up to
                 ``issued_before``, which is now where it is left out.
             issued_before: seconds since the epoch; alone: all that was issued up to then.

@@ -92,7 +92,8 @@ class Revocations:
         """Revoke a token, what a subject was issued up to a time, or all that was.
 
         Arguments:
-            token_id: a token's ``jti``, an API key's id, or a certificate's sha256.
+            token_id: a token's ``jti``, an API key's id, or a certificate's serial number in
+                hexadecimal digits, as ``openssl x509 -noout -serial`` prints it.
             subject: as the provider names it.
             issued_before: seconds since the epoch; now, where a subject is named alone.
             now: by the injected clock.

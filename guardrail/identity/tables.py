@@ -176,7 +176,7 @@ def read_providers(
     types: dict[str, Place] = {}
     faults: list[Fault] = []
     for name, table in tables.items():
-        prefix = f"{getattr(table, 'issuer', name)}#" if len(tables) > 1 else ""
+        prefix = f"{_issuer(name, table)}#" if len(tables) > 1 else ""
         at = document.below(name)
         kinds: dict[str, Place] = {}
         try:
@@ -205,6 +205,12 @@ def read_providers(
     return Providers(
         Frozen(tokens), entity_types=Frozen(types), revoked_file=revoked_file, **others
     )
+
+
+def _issuer(name: str, table: Section) -> str:
+    """Return who vouches for a provider's callers: an issuer, a trust domain, or the table."""
+    told = getattr(table, "issuer", None) or getattr(table, "trust_domain", None)
+    return str(told or name)
 
 
 def _unreadable(file: object, place: Place) -> list[Fault]:

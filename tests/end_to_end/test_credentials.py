@@ -186,7 +186,7 @@ def test_a_token_from_nearby_over_tls(guard):
 
 def test_a_certificate_names_a_workload(guard):
     uid, ran = call(guard, certificate=der(LEAF))
-    assert (uid, ran) == ('Workload::"mesh#spiffe://prod.example/sa/nightly"', "ran")
+    assert (uid, ran) == ('Workload::"prod.example#spiffe://prod.example/sa/nightly"', "ran")
     assert code(guard, certificate=der(STRANGER)) == "bad_certificate"
 
 

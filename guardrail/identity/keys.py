@@ -9,7 +9,7 @@ key material.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from guardrail.identity.strict import read_object
@@ -45,22 +45,14 @@ class Key:
         kid: its name in a key set.
     """
 
-    __slots__ = ("_verifying", "algorithms", "kid", "material")
+    __slots__ = ("algorithms", "kid", "material", "verifying")
 
     def __init__(self, material: Any, algorithms: Sequence[str], kid: str | None = None) -> None:
         self.material = material
         self.algorithms = tuple(algorithms)
         self.kid = kid
-        self._verifying: dict[str, Any] = {}
-
-    def verifying(self, algorithm: str) -> Any:
-        """Return PyJWT's object for signed tokens that knows this key and algorithm only."""
-        from guardrail.identity.pinned import pinned
-
-        jws = self._verifying.get(algorithm)
-        if jws is None:
-            jws = self._verifying[algorithm] = pinned(self.material, algorithm)
-        return jws
+        #: What verifies under it, by algorithm; made with the first token: see `tokens`.
+        self.verifying: dict[str, Callable[[str], str]] = {}
 
     def __repr__(self) -> str:
         return f"<Key for {', '.join(self.algorithms)}>"

@@ -7,11 +7,17 @@ key. Refuses to sign, and to hand a key out. Imported with the first token.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 from jwt import PyJWS
 from jwt.algorithms import Algorithm
-from jwt.exceptions import DecodeError
+from jwt.exceptions import (
+    DecodeError,
+    InvalidAlgorithmError,
+    InvalidSignatureError,
+    PyJWTError,
+)
 
 
 class StrictJWS(PyJWS):
@@ -33,8 +39,10 @@ class StrictJWS(PyJWS):
         return decoded
 
 
-def pinned(key: Any, algorithm: str) -> StrictJWS:
+def pinned(key: Any, algorithm: str) -> Callable[[str], str]:
     """Return what verifies tokens under one key and algorithm, and under nothing else.
+
+    It returns the code with which a token is refused, empty where the signature holds.
 
     Arguments:
         key: a secret, or a public key of ``cryptography``.
@@ -47,7 +55,20 @@ def pinned(key: Any, algorithm: str) -> StrictJWS:
     made = pin(jws.get_algorithm_by_name(algorithm), key)
     jws.unregister_algorithm(algorithm)
     jws.register_algorithm(algorithm, made)
-    return jws
+    algorithms = [algorithm]
+
+    def refusal(token: str) -> str:
+        try:
+            jws.decode_complete(token, algorithms=algorithms)
+        except InvalidAlgorithmError:
+            return "wrong_algorithm"
+        except InvalidSignatureError:
+            return "bad_signature"
+        except (PyJWTError, ValueError, TypeError, RecursionError):
+            return "malformed_token"
+        return ""
+
+    return refusal
 
 
 def pin(algorithm: Any, key: Any) -> Any:

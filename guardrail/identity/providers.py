@@ -8,6 +8,7 @@ application enters ``acting_as(...)``.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -221,16 +222,13 @@ def _bound_to(claims: Claims) -> str:
 
     A token that is bound to anything else holds for nobody who only brings it.
     """
-    import base64
-    import binascii
-
     if "cnf" not in claims:
         return ""
     thumbprint = find(claims, ("cnf", "x5t#S256"))
     if isinstance(thumbprint, str) and set(claims["cnf"]) == {"x5t#S256"}:
         try:
             digest = base64.urlsafe_b64decode(thumbprint + "=" * (-len(thumbprint) % 4))
-        except (ValueError, binascii.Error):
+        except ValueError:
             digest = b""
         if len(digest) == hashlib.sha256().digest_size:
             return digest.hex()

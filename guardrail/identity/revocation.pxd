@@ -8,4 +8,5 @@ cdef class Revocations:
     cdef object _file
     cdef object _seen
     cdef bint _unreadable
+    cdef bint _any
     cdef object _lock

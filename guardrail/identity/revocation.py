@@ -54,9 +54,6 @@ class Revoked:
             return False
         return identity.issued_at is None or identity.issued_at <= before
 
-    def __bool__(self) -> bool:
-        return bool(self.tokens or self.subjects) or self.issued_before > -math.inf
-
     def __repr__(self) -> str:
         return f"<Revoked: {len(self.tokens)} tokens, {len(self.subjects)} subjects>"
 
@@ -69,10 +66,21 @@ class Revocations:
         look_at: from when on the file must be looked at again; never where there is none.
     """
 
-    __slots__ = ("_file", "_listed", "_lock", "_own", "_seen", "_unreadable", "epoch", "look_at")
+    __slots__ = (
+        "_any",
+        "_file",
+        "_listed",
+        "_lock",
+        "_own",
+        "_seen",
+        "_unreadable",
+        "epoch",
+        "look_at",
+    )
 
     def __init__(self) -> None:
         self.epoch = 0
+        self._any = False  # nothing was ever revoked, and there is no file
         self.look_at = math.inf
         self._own = Revoked()
         self._listed = Revoked()
@@ -112,7 +120,7 @@ class Revocations:
                 own = Revoked(own.tokens, {**own.subjects, subject: latest}, own.issued_before)
             else:
                 own = Revoked(own.tokens, own.subjects, max(before, own.issued_before))
-            self._own = own
+            self._own, self._any = own, True
             self.epoch += 1
 
     def follow(self, file: Path | None) -> None:
@@ -122,6 +130,7 @@ class Revocations:
                 self._file, self._seen = file, None
                 self._listed, self._unreadable = Revoked(), False
             self.look_at = math.inf if file is None else -math.inf
+            self._any = self._any or file is not None
             self._read()
             self.epoch += 1
 
@@ -147,7 +156,7 @@ class Revocations:
                 "What is revoked can't be read, so nobody is let in. Put `revoked_file` right.",
                 code="revocations_unavailable",
             )
-        if self._own.holds(identity) or self._listed.holds(identity):
+        if self._any and (self._own.holds(identity) or self._listed.holds(identity)):
             raise NotAuthenticated(
                 "What the caller brought was revoked. Sign in again.", code="revoked"
             )

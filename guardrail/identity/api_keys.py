@@ -101,7 +101,7 @@ def read_secret(
         problem = "" if secret else f"The environment has no `{settings.secret_env}`. Set it."
     else:
         name = "The secret in `secret_file`"
-        secret, problem = _contents(Path(settings.secret_file or ""), bundle)
+        secret, problem = secret_in(Path(settings.secret_file or ""), bundle)
     if not problem and len(secret) < _LEAST_BYTES:
         problem = f"{name} is too short. Make it of {_LEAST_BYTES} random bytes or more."
     if problem:
@@ -109,7 +109,7 @@ def read_secret(
     return secret
 
 
-def _contents(path: Path, bundle: Path | None) -> tuple[bytes, str]:
+def secret_in(path: Path, bundle: Path | None) -> tuple[bytes, str]:
     """Return what a file of a secret holds, without the line end that editors add."""
     raw, problem = b"", ""
     try:

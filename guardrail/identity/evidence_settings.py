@@ -8,15 +8,14 @@ and no token.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
+from guardrail.identity.fields import HttpsUrl, Text, distinct
 
-_Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 _Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 # fmt: off
 #: Attestation services sign with keys of their own: a shared secret has no place here.
@@ -49,10 +48,10 @@ class EvidenceSettings(Section):
     """
 
     about: Literal["peer", "host"]
-    format: _Text
+    format: Text
     max_age_s: _Seconds = 300.0
     nonce: Literal["required", "none"] | None = None
-    token_file: Annotated[_Text, StringConstraints(pattern=r"^/")] | None = None
+    token_file: Annotated[Text, StringConstraints(pattern=r"^/")] | None = None
     leeway_s: Annotated[float, Field(ge=0, le=120)] = 0.0
 
     @property
@@ -71,23 +70,6 @@ class EvidenceSettings(Section):
         return self
 
 
-def _distinct(values: list[Any]) -> list[Any]:
-    if not values or len(set(values)) != len(values):
-        raise ValueError("name at least one, and each once")
-    return values
-
-
-def _https(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        is_https = parts.scheme == "https" and bool(parts.hostname) and parts.username is None
-    except ValueError:
-        is_https = False
-    if not is_https:
-        raise ValueError("expected an https address: keys are fetched over nothing else")
-    return value
-
-
 class TokenEvidenceSettings(EvidenceSettings):
     """A table whose evidence is a signed token.
 
@@ -101,13 +83,13 @@ class TokenEvidenceSettings(EvidenceSettings):
         tcb_status: which security levels of the hardware are accepted, where a token says.
     """
 
-    issuer: _Text
-    audience: _Text | None = None
-    algorithms: Annotated[list[EvidenceAlgorithm], AfterValidator(_distinct)]
-    jwks: Annotated[_Text, AfterValidator(_https)] | None = None
-    ca_file: _Text | None = None
-    key_file: _Text | None = None
-    tcb_status: Annotated[list[TcbStatus], AfterValidator(_distinct)] | None = None
+    issuer: Text
+    audience: Text | None = None
+    algorithms: Annotated[list[EvidenceAlgorithm], AfterValidator(distinct)]
+    jwks: HttpsUrl | None = None
+    ca_file: Text | None = None
+    key_file: Text | None = None
+    tcb_status: Annotated[list[TcbStatus], AfterValidator(distinct)] | None = None
 
     @property
     def accepted_status(self) -> frozenset[str]:

@@ -1,13 +1,14 @@
-"""The forms of what stands in ``[identity.NAME]`` tables, shared by all kinds of providers.
+"""The forms of what stands in ``[identity.NAME]`` and ``[evidence.NAME]`` tables.
 
 Owns them, and nothing else: no table, no complaint of its own.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 #: A text that says something, and no book.
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
@@ -17,3 +18,29 @@ TypeName: TypeAlias = Annotated[
 ]
 #: The name of a variable of the environment.
 Variable: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    """Check a list that names things."""
+    if not values or len(set(values)) != len(values):
+        raise ValueError("name at least one, and each once")
+    return values
+
+
+def https_url(value: str) -> str:
+    """Check an address that keys are fetched from."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError("expected an https address") from None
+    if parts.scheme != "https" or not parts.hostname or port == 0:
+        raise ValueError("expected an https address: keys are fetched over nothing else")
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise ValueError("an address of keys has no user and no fragment")
+    if not value.isascii() or any(char <= " " for char in value):
+        raise ValueError("an address has no spaces and no letters beyond ASCII")
+    return value
+
+
+HttpsUrl: TypeAlias = Annotated[Text, AfterValidator(https_url)]

@@ -64,7 +64,7 @@ class PublishedKeys:
         jwks: the address of the key set; ``None``: the issuer's configuration names it.
         algorithms: under which its tokens may be signed.
         timeout_s: how long a call waits for a fetch.
-        refresh_s, stale_s, interval_s: see `settings.PublishedKeys`.
+        refresh_s, stale_s, interval_s: see `settings.FetchSettings`.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class PublishedKeys:
 
     def _address(self) -> str:
         """Return where the keys are: configured, or told by the issuer itself."""
-        from guardrail.identity.settings import https_url
+        from guardrail.identity.fields import https_url
 
         if self._jwks is not None:
             return self._jwks

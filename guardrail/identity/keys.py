@@ -84,6 +84,11 @@ class KeySet:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """The algorithms for which there is a key."""
+        return frozenset([algorithm for _, algorithm in self._keys])
+
     def find(self, kid: str | None, algorithm: str) -> Key | None:
         """Return the key that a token means: without a name, the only one that fits."""
         if kid is None or self._any_name:
@@ -130,7 +135,7 @@ def read_keys(raw: bytes, algorithms: Sequence[str]) -> KeySet:
     if not keys:
         raise BadKey("holds no key")
     for algorithm in algorithms:
-        if not any(algorithm in key.algorithms for key in keys._keys.values()):
+        if algorithm not in keys.algorithms:
             raise BadKey(f"has no key for {algorithm}")
     return keys
 

@@ -8,11 +8,11 @@ unknown keys and an anonymous principal, which is not built. Read once, at load;
 from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from guardrail.documents import Section
+from guardrail.identity.fields import HttpsUrl, Text, TypeName, Variable, distinct, https_url
 
 # fmt: off
 Algorithm: TypeAlias = Literal[
@@ -21,12 +21,6 @@ Algorithm: TypeAlias = Literal[
 ]
 # fmt: on
 UnknownParents: TypeAlias = Literal["deny", "drop"]
-
-Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-TypeName: TypeAlias = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(::[A-Za-z_][A-Za-z0-9_]*)*$")
-]
-Variable: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 #: A claim's place in a token: its name, and the names within where it is nested.
 ClaimPath: TypeAlias = tuple[str, ...]
@@ -60,12 +54,6 @@ class PrincipalMap(Section):
     attrs: dict[Text, _Claim] = Field(default_factory=dict)
 
 
-def _distinct(values: list[Any]) -> list[Any]:
-    if not values or len(set(values)) != len(values):
-        raise ValueError("name at least one, and each once")
-    return values
-
-
 def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -86,10 +74,10 @@ class TokenSettings(Section):
 
     issuer: Text
     audience: Annotated[
-        list[Text], BeforeValidator(_several), AfterValidator(_distinct), Field(max_length=16)
+        list[Text], BeforeValidator(_several), AfterValidator(distinct), Field(max_length=16)
     ]
-    algorithms: Annotated[list[Algorithm], AfterValidator(_distinct)]
-    token_types: Annotated[list[Text], AfterValidator(_distinct)] = Field(
+    algorithms: Annotated[list[Algorithm], AfterValidator(distinct)]
+    token_types: Annotated[list[Text], AfterValidator(distinct)] = Field(
         default_factory=lambda: ["JWT", "at+jwt"]
     )
     required: list[_Claim] = Field(default_factory=list, max_length=64)
@@ -132,26 +120,7 @@ class JwtSettings(TokenSettings):
         return self
 
 
-def https_url(value: str) -> str:
-    """Check an address that keys are fetched from."""
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
-        raise ValueError("expected an https address") from None
-    if parts.scheme != "https" or not parts.hostname or port == 0:
-        raise ValueError("expected an https address: keys are fetched over nothing else")
-    if parts.username is not None or parts.password is not None or parts.fragment:
-        raise ValueError("an address of keys has no user and no fragment")
-    if not value.isascii() or any(char <= " " for char in value):
-        raise ValueError("an address has no spaces and no letters beyond ASCII")
-    return value
-
-
-HttpsUrl: TypeAlias = Annotated[Text, AfterValidator(https_url)]
-
-
-class PublishedKeys(Section):
+class FetchSettings(Section):
     """How keys are fetched that somebody publishes.
 
     Attributes:
@@ -172,7 +141,7 @@ class PublishedKeys(Section):
     unknown_key_interval_s: Annotated[float, Field(ge=1, le=3_600)] = 30.0
 
 
-class OidcSettings(TokenSettings, PublishedKeys):
+class OidcSettings(TokenSettings, FetchSettings):
     """A provider of type ``oidc``: tokens under keys that their issuer publishes.
 
     ``issuer`` is an https address without query and fragment (OpenID Connect Discovery §3);

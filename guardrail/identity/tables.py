@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
-from guardrail.identity.api_keys import ApiKeys, ApiKeySettings
+from guardrail.identity.api_keys import ApiKeys, ApiKeySettings, secret_in
 from guardrail.identity.api_keys import read_secret as key_secret
 from guardrail.identity.certificates import Certificates, MtlsSettings
 from guardrail.identity.evidence import Opens
@@ -26,13 +26,7 @@ from guardrail.identity.keyring import PinnedKeys, PublishedKeys
 from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, read_keys, read_secret
 from guardrail.identity.providers import Providers, TokenProvider
 from guardrail.identity.revocation import read_revoked
-from guardrail.identity.settings import (
-    JwtSettings,
-    OidcSettings,
-)
-from guardrail.identity.settings import (
-    PublishedKeys as Published,
-)
+from guardrail.identity.settings import FetchSettings, JwtSettings, OidcSettings
 from guardrail.identity.tokens import (
     Claims,
     Keyring,
@@ -85,13 +79,9 @@ class Sources:
                 message = f"The environment has no `{env}`. Set it to the secret."
                 raise ConfigurationError.at(place, "GR400", message)
             return secret, f"`{env}`"
-        try:
-            with Path(file or "").open("rb") as stream:
-                secret = stream.read(LIMIT_BYTES).rstrip(b"\r\n")
-        except OSError:
-            secret = b""
-        if not secret:
-            message = "`secret_file` can't be read, or is empty. Put the secret there."
+        secret, problem = secret_in(Path(file or ""), None)
+        if problem or not secret:
+            message = problem or "`secret_file` is empty. Put the secret there."
             raise ConfigurationError.at(place, "GR400", message)
         return secret, "`secret_file`"
 
@@ -273,7 +263,12 @@ def _read(
 
 
 def published_keys(
-    table: Published, at: Document, sources: Sources, *, issuer: str, algorithms: tuple[str, ...]
+    table: FetchSettings,
+    at: Document,
+    sources: Sources,
+    *,
+    issuer: str,
+    algorithms: tuple[str, ...],
 ) -> PublishedKeys:
     """Return the keys that somebody publishes; none is fetched."""
     ca = None
@@ -309,7 +304,7 @@ def evidence_opener(sources: Sources) -> Opener:
         algorithms = tuple(settings.algorithms)
         keyring: Keyring
         if settings.key_file is None:
-            published = Published(jwks=settings.jwks, ca_file=settings.ca_file)
+            published = FetchSettings(jwks=settings.jwks, ca_file=settings.ca_file)
             keyring = published_keys(
                 published, at, sources, issuer=settings.issuer, algorithms=algorithms
             )

@@ -16,6 +16,7 @@ from guardrail.policy.lint import arithmetic, letters, placement
 from guardrail.policy.lint.cover import Cover
 from guardrail.policy.lint.reach import Reach
 from guardrail.policy.lint.vocabulary import impossible, scopes_of
+from guardrail.policy.reads import access_of
 from guardrail.policy.snapshot import Snapshot
 from guardrail.policy.text import Source
 
@@ -37,8 +38,8 @@ def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Fi
     policies, schema, store = snapshot.policies, snapshot.schema, snapshot.store
     allow_unknown = settings.data.get("resources", {}).get("unknown") == "allow"
     scopes = scopes_of(schema)
-    # What the validator rules out can still overflow before it comes to that: not of no effect.
-    never = [each for each in impossible(policies, schema) if not arithmetic.overflows(each)]
+    # What the validator rules out can still err before it comes to that: not of no effect.
+    never = [each for each in impossible(policies, schema) if not _can_err(each)]
     reach = Reach(scopes, schema, store, allow_unknown=allow_unknown)
     dead = tuple(reach.find(policies, never))
     yield from dead
@@ -56,6 +57,16 @@ def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Fi
             "group, so that what forbids by group does not see it. Remove `unknown`."
         )
         yield Finding("GR511", settings.at("resources", "unknown"), message)
+
+
+def _can_err(policy: Policy) -> bool:
+    """Tell whether a policy has an effect where it can't match, by an error.
+
+    A number can overflow, and a fact be missing that the schema demands: what errs denies. A
+    grant that misses a fact does not grant, as it never does.
+    """
+    misses = policy.kind != "grant" and "context" in access_of(policy).roots
+    return misses or arithmetic.overflows(policy)
 
 
 def _written(policies: Sequence[Policy]) -> Iterable[Policy]:

@@ -78,6 +78,15 @@ def test_a_clause_that_errs_before_it_is_ruled_out_is_not_of_no_effect(find):
     assert len(find("GR503", text)) == 1
 
 
+def test_a_prohibition_that_may_miss_a_fact_first_is_not_of_no_effect(find):
+    """It denies then: who removes it allows what it stopped."""
+    clause = "when { context.input.rows > 1 } when { false };"
+    text = f'@id("it") forbid (principal, action == Action::"predict", resource) {clause}\n{SOUND}'
+    assert find("GR501", text) == []
+    (found,) = find("GR501", text.replace("forbid", "permit", 1))
+    assert "never grants" in found.message
+
+
 def test_unless_true_is_found(find):
     text = '@id("it") forbid (principal, action, resource) unless { true };'
     (found,) = find("GR501", f"{text}\n{SOUND}")

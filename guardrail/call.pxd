@@ -30,6 +30,11 @@ cdef class Call:
     cdef public Duties duties
     cdef public Admission admission
     cdef public object outlet
+    cdef public object facts
+    cdef public object waiting
+    cdef public object output_digest
+    cdef public long output_rows
+    cdef public long output_bytes
     cdef public object handle
     cdef public object error_type
     cdef public bint recorded
@@ -37,5 +42,5 @@ cdef class Call:
 
 cpdef mark_return(Call call)
 cpdef conclude(Call call, outcome, error=*)
-@cython.locals(decision=Decision, identity=Identity, duties=Duties)
-cpdef _record(Call call, outcome, error)
+@cython.locals(decision=Decision, identity=Identity, admission=Admission)
+cpdef record_of(Call call, outcome, error=*)

@@ -10,17 +10,19 @@ Compiled as it stands, with ``call.pxd`` beside it; the file is its own plain-Py
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import PurePath
 from typing import Any, Final
 
 from guardrail.errors import Denied, GuardUnavailable
-from guardrail.ports import NO_DUTIES, Admission, Target, Unmet
+from guardrail.ports import NO_DUTIES, Admission, Target, Unmet, Wait
 from guardrail.streams import Outlet
 from guardrail.values import (
     NO_INPUT,
     Decision,
     Entity,
+    FactValue,
     Identity,
     Outcome,
     Record,
@@ -28,6 +30,9 @@ from guardrail.values import (
 
 #: The decision id of the call whose model is running here: the parent of a nested call.
 RUNNING: Final[ContextVar[str]] = ContextVar("guardrail_running", default="")
+
+#: What a call knows before any fact was computed.
+NO_FACTS: Final[Mapping[str, Mapping[str, FactValue]]] = {}
 
 #: Makes a named tuple of its fields; the class's own way costs three times as much.
 _new: Final[Any] = tuple.__new__
@@ -38,9 +43,10 @@ class Call:
 
     __slots__ = (
         "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
-        "decision_id", "duties", "error_type", "handle", "identity", "met", "now", "outlet",
-        "parent", "recorded", "resource", "returned_at", "rooms", "snapshot", "stage",
-        "started_at", "target", "value", "view",
+        "decision_id", "duties", "error_type", "facts", "handle", "identity", "met", "now",
+        "outlet", "output_bytes", "output_digest", "output_rows", "parent", "recorded", "resource",
+        "returned_at", "rooms", "snapshot", "stage", "started_at", "target", "value", "view",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, target: Target, value: Any, arguments: Any) -> None:
@@ -67,7 +73,12 @@ class Call:
         self.duties = NO_DUTIES
         self.admission: Admission | None = None
         self.outlet: Outlet | None = None
+        self.facts: Mapping[str, Mapping[str, FactValue]] = NO_FACTS
+        self.output_digest = ""
+        self.output_rows = 0
+        self.output_bytes = 0
         self.handle: Any = None
+        self.waiting: Wait | None = None
         self.error_type = ""
         self.recorded = False
 
@@ -125,15 +136,16 @@ def denied(call: Call, outcome: Outcome, error: Denied) -> Denied:
 def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
     """Write the one record of a call; later attempts do nothing.
 
-    Raises `GuardUnavailable` (``audit_unavailable``) where it could not be handed over:
-    then nothing may leave.
+    Where the record is not safe yet, ``call.waiting`` is what must be over before the result
+    leaves. Raises `GuardUnavailable` (``audit_unavailable``) where it could not be handed
+    over: then nothing may leave.
     """
     if call.recorded:
         return
     call.recorded = True
     fault: Denied
     try:
-        call.rooms.sink.end(call.handle, _record(call, outcome, error))
+        call.waiting = call.rooms.sink.end(call.handle, record_of(call, outcome, error))
     except Denied as denied:
         fault = denied
     except Exception:
@@ -153,11 +165,22 @@ def conclude_quietly(call: Call, outcome: Outcome, error_type: str = "") -> None
         call.recorded = True
 
 
-def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
+def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Record:
+    """Return what is known of a call now, as its record."""
     ended = call.rooms.elapsed()
     admitted = call.admitted_at or ended
     returned = call.returned_at or ended
     decision, identity, view = call.decision, call.identity, call.view
+    resource, admission = call.resource, call.admission
+    notes = admission.notes if admission is not None else None
+    principal = name = input_digest = ""
+    facts: tuple[tuple[str, FactValue], ...] = ()
+    naming = call.rooms.naming
+    if naming is not None:
+        principal = naming.principal(identity.principal) if identity is not None else ""
+        name = naming.resource(resource) if resource is not None else ""
+        facts = naming.facts(call.facts, notes.facts if notes is not None else NO_FACTS)
+        input_digest = naming.input(view)
     if error is not None:
         code, policies, path = error.code, error.policies, error.path
     else:
@@ -173,7 +196,7 @@ def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
         call.target.function,
         call.target.action.id,
         identity.principal.type if identity is not None else "",
-        call.resource.type if call.resource is not None else "",
+        resource.type if resource is not None else "",
         outcome,
         code,
         call.stage,
@@ -189,6 +212,14 @@ def _record(call: Call, outcome: Outcome, error: Denied | None) -> Record:
         ended - returned if call.returned_at else 0.0,
         call.error_type,
         call.cached,
+        principal,
+        name,
+        facts,
+        tuple(notes.counts.items()) if notes is not None and notes.counts else (),
+        call.output_rows,
+        call.output_bytes,
+        input_digest,
+        call.output_digest,
     )
     record: Record = _new(Record, fields)
     return record

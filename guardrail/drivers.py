@@ -20,6 +20,7 @@ from guardrail.flow import (
     finish,
     interrupt,
     leave,
+    outwait,
     pass_on,
     release,
     resume,
@@ -46,6 +47,24 @@ def sit_out(call: Call, wait: Wait | None) -> None:
     """Go on with an admission that must block, on this very thread, until it is done."""
     while wait is not None:
         wait = resume(call, wait, *settle(wait))
+
+
+def let_out(call: Call) -> None:
+    """Wait, on this very thread, until the record is safe; raise where it can't be made so."""
+    wait = call.waiting
+    if wait is not None:
+        outwait(call, settle(wait)[1])
+
+
+async def _let_out(call: Call) -> None:
+    """Wait beside the event loop, until the record is safe. A cancellation does not stop it."""
+    import asyncio
+
+    wait = call.waiting
+    if wait is not None:
+        loop = asyncio.get_running_loop()
+        settled = await asyncio.shield(loop.run_in_executor(None, settle, wait))
+        outwait(call, settled[1])
 
 
 async def _go_on(call: Call, wait: Wait | None) -> None:
@@ -89,7 +108,10 @@ async def _run_coroutine(call: Call, wait: Wait | None, denied: Denied | None, m
         interrupt(call, error)
         raise
     leave(call, scope)
-    return release(call, output)
+    output = release(call, output)
+    if call.waiting is not None:
+        await _let_out(call)
+    return output
 
 
 def run_generator(
@@ -148,6 +170,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
                 interrupt(call, thrown)
                 raise thrown
             finish(call)
+            let_out(call)
             return value
 
 
@@ -211,6 +234,7 @@ async def _run_async_generator(
                 interrupt(call, thrown)
                 raise thrown
             finish(call)
+            await _let_out(call)
             return
 
 
@@ -266,7 +290,9 @@ class Enforcement:
         if self._is_released:
             raise OutputBlocked("one output per block: this one has released its output already")
         self._is_released = True
-        return release(call, output)
+        output = release(call, output)
+        let_out(call)
+        return output
 
     def __exit__(
         self,

@@ -1,6 +1,6 @@
 """The one place that knows the order of a guarded call.
 
-    identify -> bounds -> slice -> facts -> decide -> quota -> input -> the model
+    identify -> bounds -> slice -> facts -> decide -> quota -> input -> intent -> the model
              -> release (mask, label_only, top_k, round, noise, redact, sign) -> record
 
 Owns the steps that carry a call (`guardrail.call`) from its start to its one record. It does no
@@ -27,6 +27,7 @@ from guardrail.call import (
     denial_of,
     denied,
     mark_return,
+    record_of,
 )
 from guardrail.errors import Denied, GuardUnavailable, NotAuthorized
 from guardrail.ports import (
@@ -41,6 +42,7 @@ from guardrail.values import (
     Entity,
     FactValue,
     Identity,
+    Notes,
     Obligation,
     Outcome,
     Principal,
@@ -124,6 +126,7 @@ def _decide(call: Call) -> Wait | None:
         for source, names in question.wants:
             # Without names, the place is read whole: all that was passed.
             facts[source.place] = source.compute(names or frozenset(facing.app), facing)
+        call.facts = facts
         call.stage = "decide"
     answer = question.decide(facts)
     decision = answer.decision
@@ -140,7 +143,7 @@ def _decide(call: Call) -> Wait | None:
         )
     if decision.obligations:
         call.admission = Admission(
-            identity, call.view, target.action.id, resource, call.now, answer.value_of
+            identity, call.view, target.action.id, resource, call.now, answer.value_of, Notes()
         )
         if target.streams and call.duties.releases:
             for kind, held in call.duties.releases:
@@ -177,6 +180,14 @@ def _meet(call: Call) -> Wait | None:
     return None
 
 
+def _intend(call: Call) -> Wait | None:
+    """Have it on record that the model is about to run, where the audit wants that."""
+    call.stage = "audit"
+    call.at = 6  # entered once: after a wait the model may run
+    sink = call.rooms.sink
+    return sink.admit(call.handle, record_of(call, "admitted")) if sink.intents else None
+
+
 def _step(call: Call) -> Wait | None:
     """Take the next step. Written out: called through a table, each would cost a lookup."""
     at = call.at
@@ -188,7 +199,9 @@ def _step(call: Call) -> Wait | None:
         return _bound(call)
     if at == 3:
         return _decide(call)
-    return _meet(call)
+    if at == 4:
+        return _meet(call)
+    return _intend(call)
 
 
 # What a driver calls.
@@ -200,7 +213,7 @@ def advance(call: Call) -> Wait | None:
     Raises the `Denied` that ended the call; by then its record stands.
     """
     try:
-        while call.at < 5:
+        while call.at < 6:
             wait = _step(call)
             if wait is not None:
                 return wait
@@ -229,7 +242,7 @@ def settle(wait: Wait) -> tuple[Any, Exception | None]:
 def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait | None:
     """Go on after a `Wait`, with what `settle` returned."""
     held: Obligation | None = None
-    if 0 < call.met <= len(call.duties.admits):
+    if 0 < call.met <= len(call.duties.admits) and call.at < 6:
         held = call.duties.admits[call.met - 1][1]
     try:
         if fault is not None:
@@ -270,7 +283,11 @@ def leave(call: Call, token: Any) -> None:
 
 
 def release(call: Call, output: Any) -> Any:
-    """Return what may leave of the model's output, after its record stands; or raise."""
+    """Return what may leave of the model's output, after its record stands; or raise.
+
+    Where ``call.waiting`` is something afterwards, the output may leave only when that is over:
+    see `outwait`.
+    """
     mark_return(call)
     call.stage = "release"
     try:
@@ -289,12 +306,35 @@ def release(call: Call, output: Any) -> Any:
                     output = meeting.release(held.demand, output, admission)
                 except Unmet as unmet:
                     raise unmet.denial(held.policies) from None
+        naming = call.rooms.naming
+        if naming is not None:
+            call.output_rows, call.output_bytes = size_of(output)
+            call.output_digest = naming.output(output)
     except Exception as fault:
         error = denial_of(call, fault)
     else:
         conclude(call, "released")
         return output
     raise denied(call, "blocked", error)
+
+
+def outwait(call: Call, fault: Exception | None) -> None:
+    """End ``call.waiting``, with what `settle` caught of it; raise where nothing may leave.
+
+    The record stands by then, and whoever could not make it safe has corrected it.
+    """
+    call.waiting = None
+    if fault is None:
+        return
+    error = (
+        fault
+        if isinstance(fault, Denied)
+        else GuardUnavailable("The record could not be made safe.", code="audit_unavailable")
+    )
+    error.decision_id = call.decision_id
+    error.__cause__ = error.__context__ = None
+    error.__suppress_context__ = True
+    raise error
 
 
 def block(call: Call, message: str) -> Denied:
@@ -357,6 +397,21 @@ def interrupt(call: Call, error: BaseException) -> None:
     elif isinstance(error, GeneratorExit):
         outcome = "abandoned"
     conclude_quietly(call, outcome, type(error).__name__)
+
+
+def size_of(output: Any) -> tuple[int, int]:
+    """Return how many rows and bytes leave, as far as that is told without looking through."""
+    kind = type(output)
+    if kind is str:
+        return 1, len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
+    if kind is bytes:
+        return 1, len(output)
+    if kind is list or kind is tuple:
+        return len(output), 0
+    shape = getattr(output, "shape", None)
+    nbytes = getattr(output, "nbytes", 0)
+    rows = shape[0] if type(shape) is tuple and shape and type(shape[0]) is int else 0
+    return rows, nbytes if type(nbytes) is int else 0
 
 
 @lru_cache(maxsize=512)

@@ -16,6 +16,7 @@ cdef class Admission:
     cdef readonly object resource
     cdef readonly object now
     cdef readonly object value_of
+    cdef readonly object notes
 
 
 cdef class Duties:
@@ -29,6 +30,7 @@ cdef class Rooms:
     cdef public object backend
     cdef public object elapsed
     cdef public object identify
+    cdef public object naming
     cdef public object new_id
     cdef public object now
     cdef public object sink

@@ -27,6 +27,7 @@ from guardrail.values import (
     Entity,
     FactValue,
     Identity,
+    Notes,
     Obligation,
     Path,
     Principal,
@@ -107,7 +108,7 @@ class Admission:
     """What an obligation may look at when it is met: the call and its decision.
 
     ``value_of`` reads a path that the obligation's `parse` asked for; it raises
-    `LookupError` where the value is absent.
+    `LookupError` where the value is absent. ``notes`` takes what the record is to say.
     """
 
     identity: Identity
@@ -116,6 +117,7 @@ class Admission:
     resource: Entity
     now: float
     value_of: Callable[[Path], FactValue]
+    notes: Notes | None = None
 
     def __repr__(self) -> str:
         return f"Admission(identity={self.identity!r}, view={self.view!r}, action={self.action!r})"
@@ -234,6 +236,11 @@ class Sink(Protocol):
     class. Then `enter` and `leave` are not called, and `end` gets ``None`` for a handle where
     `begin` raised or was interrupted: such a sink can take any record. One that works later
     has ``flush(timeout_s) -> bool``, which waits for the records that it was given before.
+
+    A sink that must know of a call before its model runs has ``intents = True`` and
+    ``admit(handle, record) -> Wait | None``, called once per admitted call with a record whose
+    outcome is ``admitted``; what it raises denies the call. It and `end` may hand back a `Wait`:
+    then the model does not run, or its result does not leave, before that is over.
     """
 
     def begin(self, guard: str, action: str, function: str) -> Any:
@@ -248,17 +255,52 @@ class Sink(Protocol):
         """The model has returned, or yielded."""
         ...
 
-    def end(self, handle: Any, record: Record) -> None:
+    def end(self, handle: Any, record: Record) -> Wait | None:
         """The call has ended; take the record."""
         ...
 
 
 class Recording(Sink, Protocol):
-    """What the flow asks of the audit: a sink that says whether the model's runs are framed."""
+    """What the flow asks of the audit: a sink that says what it must be told of."""
 
     @property
     def frames(self) -> bool:
         """Whether `enter` and `leave` must stand around the model."""
+        ...
+
+    @property
+    def intents(self) -> bool:
+        """Whether `admit` must stand before the model."""
+        ...
+
+    def admit(self, handle: Any, record: Record) -> Wait | None:
+        """The model is about to run; take what is known of the call so far."""
+        ...
+
+
+class Naming(Protocol):
+    """In which words the record names what a call was about. It must hold no payload."""
+
+    def principal(self, principal: Principal) -> str:
+        """Return the name of who calls: a keyed pseudonym, or the id where that was chosen."""
+        ...
+
+    def resource(self, resource: Entity) -> str:
+        """Return the name of a thing: its id where the bundle knows it, else a pseudonym."""
+        ...
+
+    def facts(
+        self, facts: Mapping[str, Mapping[str, FactValue]], noted: Mapping[str, FactValue]
+    ) -> tuple[tuple[str, FactValue], ...]:
+        """Return what is kept of the facts that policies read, and of those noted, by path."""
+        ...
+
+    def input(self, view: View) -> str:
+        """Return the keyed digest of an input; empty where none is kept."""
+        ...
+
+    def output(self, output: Any) -> str:
+        """Return the keyed digest of what leaves; empty where none is kept."""
         ...
 
 
@@ -338,11 +380,12 @@ class Rooms:
 
     ``identify`` returns the current identity at a time or raises `NotAuthenticated`;
     ``take_view`` looks at an input once or raises `Unmet`; ``now`` and ``elapsed`` are the
-    clock's.
+    clock's. ``naming`` is ``None`` where no sink keeps names.
     """
 
     __slots__ = (
-        "backend", "elapsed", "identify", "new_id", "now", "sink", "snapshot", "take_view",
+        "backend", "elapsed", "identify", "naming", "new_id", "now", "sink", "snapshot",
+        "take_view",
     )  # fmt: skip
 
     def __init__(
@@ -355,6 +398,7 @@ class Rooms:
         clock: Clock,
         new_id: Callable[[], str],
         backend: str,
+        naming: Naming | None = None,
     ) -> None:
         self.snapshot = snapshot
         self.identify = identify
@@ -364,6 +408,7 @@ class Rooms:
         self.elapsed = clock.elapsed
         self.new_id = new_id
         self.backend = backend
+        self.naming = naming
 
 
 R = TypeVar("R", bound=Rooms)

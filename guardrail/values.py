@@ -306,8 +306,11 @@ class Decision:
     decision_id: str = ""
 
 
-#: How a call ended. ``denied`` and ``blocked`` carry a code.
-Outcome: TypeAlias = Literal["released", "denied", "blocked", "raised", "cancelled", "abandoned"]
+#: How a call ended. ``denied`` and ``blocked`` carry a code. ``admitted``: not yet ended, the
+#: model is about to run.
+Outcome: TypeAlias = Literal[
+    "admitted", "released", "denied", "blocked", "raised", "cancelled", "abandoned"
+]
 
 
 class Record(NamedTuple):
@@ -319,6 +322,13 @@ class Record(NamedTuple):
     ``error_type`` is the class name of an exception that the model raised, or that a step
     of ours raised (then ``code`` is ``internal_error``). ``cached`` says whether the decision
     had been made before, on equal facts; ``None`` where nothing was decided.
+
+    What names somebody or something is there only where the audit asks for it, and in its words:
+    ``principal`` is a keyed pseudonym (or the id itself, by choice), ``resource`` the id of a
+    thing that the bundle knows (else a pseudonym), ``facts`` those that the audit keeps,
+    ``input_digest`` and ``output_digest`` keyed digests. ``counts`` says how much of something
+    was used or found, by a name that only policies choose: ``quota/fair-use/calls``,
+    ``redact/email``.
     """
 
     decision_id: str
@@ -346,3 +356,30 @@ class Record(NamedTuple):
     release_s: float
     error_type: str
     cached: bool | None = None
+    principal: str = ""
+    resource: str = ""
+    facts: tuple[tuple[str, FactValue], ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+    output_rows: int = 0
+    output_bytes: int = 0
+    input_digest: str = ""
+    output_digest: str = ""
+
+
+class Notes:
+    """What the obligations of one call note for its record, while it goes on.
+
+    Attributes:
+        counts: how much of something was used or found, by name: ``quota/fair-use/calls``.
+        facts: values that a policy demands to be kept, by their paths.
+    """
+
+    __slots__ = ("counts", "facts")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.facts: dict[str, FactValue] = {}
+
+    def count(self, name: str, amount: int) -> None:
+        """Add an amount to a count. The name must never hold what a caller brought."""
+        self.counts[name] = self.counts.get(name, 0) + amount

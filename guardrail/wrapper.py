@@ -17,7 +17,13 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
 from guardrail.call import Call
-from guardrail.drivers import run_async_generator, run_coroutine, run_generator, sit_out
+from guardrail.drivers import (
+    let_out,
+    run_async_generator,
+    run_coroutine,
+    run_generator,
+    sit_out,
+)
 from guardrail.errors import ConfigurationError
 from guardrail.flow import advance, enter, interrupt, leave, release
 from guardrail.ports import Target
@@ -37,7 +43,10 @@ _VALUE_BODY: Final = """
             {p}interrupt({p}call, {p}error)
             raise
         {p}leave({p}call, {p}scope)
-        return {p}release({p}call, {p}output)
+        {p}output = {p}release({p}call, {p}output)
+        if {p}call.waiting is not None:
+            {p}let_out({p}call)
+        return {p}output
 """
 _DEFERRED_BODY: Final = """
         return {p}run({p}target, {input}, {arguments}, lambda: {p}function({forward}))
@@ -184,8 +193,8 @@ def _generate(function: Any, plain: Any, target: Target, run: Any) -> FunctionTy
     signature = _signature(function)
     names = {
         "Call": Call, "advance": advance, "sit_out": sit_out, "enter": enter, "leave": leave,
-        "release": release, "interrupt": interrupt, "run": run, "function": function,
-        "target": target, "BaseException": BaseException,
+        "release": release, "let_out": let_out, "interrupt": interrupt, "run": run,
+        "function": function, "target": target, "BaseException": BaseException,
     }  # fmt: skip
     body = _VALUE_BODY if run is None else _DEFERRED_BODY
     source = (

@@ -81,7 +81,7 @@ def attributes(record: Record) -> dict[str, Attribute]:
 @lru_cache(maxsize=512)
 def _alike(fields: tuple[Any, ...], failure: str, cached: bool | None) -> dict[str, Attribute]:
     """Return the attributes that many records share; never to be changed."""
-    record = Record._make(("", "", *fields, 0, 0, 0.0, 0.0, 0.0, 0.0, failure, cached))
+    record = Record("", "", *fields, 0, 0, 0.0, 0.0, 0.0, 0.0, failure, cached)
     named: dict[str, Attribute] = {
         "guardrail.guard.name": record.guard,
         "guardrail.decision.outcome": outcome(record),

@@ -13,7 +13,7 @@ from typing import Any
 
 from guardrail.audit.log import log_untaken
 from guardrail.errors import ConfigurationError, GuardUnavailable
-from guardrail.ports import Sink
+from guardrail.ports import Sink, Wait
 from guardrail.values import Record
 
 
@@ -23,13 +23,15 @@ class Handle:
     Attributes:
         begun: each sink that began the call, with its handle.
         framed: those among them that want to be told of the model's runs.
+        intents: those that want to be told before the model runs, and may do so only once.
         failure: the first failure, in words without values; else empty.
     """
 
-    __slots__ = ("begun", "failure", "framed")
+    __slots__ = ("begun", "failure", "framed", "intents")
 
     def __init__(self) -> None:
         self.begun: list[tuple[Sink, Any]] = []
+        self.intents: list[tuple[Any, Any]] = []
         self.framed: list[tuple[Sink, Any]] = []
         self.failure = ""
 
@@ -62,14 +64,18 @@ class Trail:
     Arguments:
         sinks: at least one.
 
+    A sink that makes spans says with ``trace_of(handle)`` which trace, span and parent span a
+    call has; one with ``is_traced = True`` is told so, by its own handle's ``trace``.
+
     Attributes:
         frames: whether the model's runs must stand between `enter` and `leave`.
+        intents: whether `admit` must stand before the model.
 
     Raises:
         ConfigurationError: where there is none; then no call could be recorded.
     """
 
-    __slots__ = ("_only", "_sinks", "frames")
+    __slots__ = ("_only", "_sinks", "frames", "intents")
 
     def __init__(self, sinks: tuple[Sink, ...]) -> None:
         if not sinks:
@@ -78,6 +84,7 @@ class Trail:
             )
         self._sinks = tuple(sinks)
         self.frames = any(wants_frames(sink) for sink in self._sinks)
+        self.intents = any(wants_intents(sink) for sink in self._sinks)
         # The usual case, one sink without frames, costs a call what the sink costs and no more.
         self._only = sinks[0] if len(sinks) == 1 and not self.frames else None
 
@@ -99,18 +106,47 @@ class Trail:
 
     def _begin_all(self, guard: str, action: str, function: str) -> Handle:
         handle = Handle()
+        trace: Any = None
         for sink in self._sinks:
             try:
-                own = (sink, sink.begin(guard, action, function))
+                begun = sink.begin(guard, action, function)
+                if getattr(sink, "is_traced", False):
+                    begun.trace = trace
+                elif trace is None:
+                    trace_of = getattr(sink, "trace_of", None)
+                    trace = trace_of(begun) if trace_of is not None else None
             except Exception as error:  # noqa: BLE001  as above, and the others go on
                 handle.fail(sink, error)
             else:
+                own = (sink, begun)
                 handle.begun.append(own)
                 if wants_frames(sink):
                     handle.framed.append(own)
+                if wants_intents(sink):
+                    handle.intents.append(own)
         if not self.frames:
             handle.check()
         return handle
+
+    def admit(self, handle: Handle, record: Record) -> Wait | None:
+        """Tell the sinks that ask for it that the model is about to run.
+
+        Raises:
+            GuardUnavailable: ``audit_unavailable``, where one of them fails, or some sink
+                failed before; the model must not run.
+        """
+        if self._only is not None:
+            handle, own = Handle(), handle
+            handle.intents.append((self._only, own))
+        wait: Wait | None = None
+        handle.check()
+        for sink, own in handle.intents:
+            try:
+                wait = _both(wait, sink.admit(own, record))
+            except Exception as error:  # noqa: BLE001  as above
+                handle.fail(sink, error)
+        handle.check()
+        return wait
 
     def enter(self, handle: Handle) -> list[Any] | None:
         """Tell every sink that the model is about to run; return the token for `leave`.
@@ -147,8 +183,8 @@ class Trail:
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(sink, error)
 
-    def end(self, handle: Any, record: Record) -> None:
-        """Hand the record to every sink that began the call.
+    def end(self, handle: Any, record: Record) -> Wait | None:
+        """Hand the record to every sink that began the call; return what is to be waited for.
 
         ``handle`` is ``None`` where `begin` raised or was interrupted; then only sinks
         without frames can take it.
@@ -158,20 +194,18 @@ class Trail:
                 the model returned must not leave.
         """
         if self._only is None:
-            self._end_all(handle or self._unbegun(), record)
-            return
-        failed: Handle | None = None
+            return self._end_all(handle or self._unbegun(), record)
+        failed = Handle()
         try:
-            self._only.end(handle, record)
+            return self._only.end(handle, record)
         except Exception as error:  # noqa: BLE001  as above
-            failed = Handle()
             failed.fail(self._only, error)
         except BaseException:
             log_untaken(record)
             raise
-        if failed is not None:
-            log_untaken(record)
-            failed.check()
+        log_untaken(record)
+        failed.check()
+        return None
 
     def _unbegun(self) -> Handle:
         handle = Handle()
@@ -180,12 +214,13 @@ class Trail:
             handle.failure = "no sink began the call"
         return handle
 
-    def _end_all(self, handle: Handle, record: Record) -> None:
+    def _end_all(self, handle: Handle, record: Record) -> Wait | None:
         taken = 0
+        wait: Wait | None = None
         interruption: BaseException | None = None
         for sink, own in handle.begun:
             try:
-                sink.end(own, record)
+                wait = _both(wait, sink.end(own, record))
                 taken += 1
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(sink, error)
@@ -197,6 +232,7 @@ class Trail:
         if interruption is not None:
             raise interruption
         handle.check()
+        return wait
 
     def flush(self, timeout_s: float) -> bool:
         """Wait for the sinks that work later; say whether all were done in time.
@@ -210,6 +246,26 @@ class Trail:
             if flush is not None:
                 is_done = bool(flush(timeout_s)) and is_done
         return is_done
+
+
+def wants_intents(sink: Sink) -> bool:
+    """Tell whether a sink must be told of a call before its model runs; only where it says so."""
+    return bool(getattr(sink, "intents", False))
+
+
+def _both(one: Wait | None, other: Wait | None) -> Wait | None:
+    """Return what two sinks wait for, one after the other."""
+    if one is None or other is None:
+        return one or other
+    first, second = one.work, other.work
+
+    def work() -> None:
+        try:
+            first()
+        finally:
+            second()
+
+    return Wait(work)
 
 
 def wants_frames(sink: Sink) -> bool:

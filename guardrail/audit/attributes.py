@@ -21,6 +21,9 @@ Attribute: TypeAlias = str | int | float | tuple[str, ...]
 #: The fields in which many records are alike: all texts but the ids.
 _ALIKE: Final = slice(Record._fields.index("guard"), Record._fields.index("path") + 1)
 
+#: The fields behind ``cached``, as they are where nothing is known.
+_REST: Final = tuple(Record._field_defaults.values())[1:]
+
 #: Denials that are ours: not the policies' answer, but no answer at all.
 ENGINE_FAILURES: Final = frozenset({"internal_error", "store_unavailable", "audit_unavailable"})
 
@@ -81,7 +84,7 @@ def attributes(record: Record) -> dict[str, Attribute]:
 @lru_cache(maxsize=512)
 def _alike(fields: tuple[Any, ...], failure: str, cached: bool | None) -> dict[str, Attribute]:
     """Return the attributes that many records share; never to be changed."""
-    record = Record("", "", *fields, 0, 0, 0.0, 0.0, 0.0, 0.0, failure, cached)
+    record = Record._make(("", "", *fields, 0, 0, 0.0, 0.0, 0.0, 0.0, failure, cached, *_REST))
     named: dict[str, Attribute] = {
         "guardrail.guard.name": record.guard,
         "guardrail.decision.outcome": outcome(record),

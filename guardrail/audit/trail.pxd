@@ -2,6 +2,7 @@
 
 cdef class Trail:
     cdef readonly object frames
+    cdef readonly object intents
     cdef object _only
     cdef object _sinks
 

@@ -1,0 +1,228 @@
+"""Signed statements of how far a journal is, so that it can't be shortened or rewritten unseen.
+
+Owns the checkpoints: what one says (the heads of all segments that have grown since the one before,
+and the hash of that one), its signature (a JWS with EdDSA, RFC 7515 and 8037, by `jwt`) and where
+it goes: beside the journal, and to a file, a command or an HTTP endpoint, so that a copy is out of
+reach of whoever can write here. Refuses to lose one: what could not be delivered is delivered with
+the next. A journal whose checkpoints stay on one machine shows changes, not a truncated end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from guardrail.audit.heads import Heads
+from guardrail.audit.log import log_failure
+from guardrail.errors import ConfigurationError
+
+#: Takes a checkpoint, as one line without its end; raises where it did not.
+Deliver: TypeAlias = Callable[[str], None]
+
+#: The name of the copy beside the journal.
+FILE: Final = "checkpoints.jws"
+TYPE: Final = "guardrail-checkpoint"
+_TIMEOUT_S: Final = 10.0
+_LIMIT_WAITING: Final = 1000
+
+
+def to_file(path: Path) -> Deliver:
+    """Return what appends checkpoints to a file, one a line, and has the disk take them."""
+
+    def deliver(line: str) -> None:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        try:
+            os.write(handle, f"{line}\n".encode("ascii"))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    return deliver
+
+
+def to_command(command: list[str]) -> Deliver:
+    """Return what runs a command for each checkpoint, with the line as its standard input."""
+
+    def deliver(line: str) -> None:
+        subprocess.run(  # noqa: S603  the bundle's author chose it
+            command, input=f"{line}\n".encode("ascii"), check=True, timeout=_TIMEOUT_S,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    return deliver
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_args: Any, **_more: Any) -> None:
+        return None
+
+
+def to_url(url: str) -> Deliver:
+    """Return what posts each checkpoint to an endpoint, as ``application/jose``."""
+    opener = urllib.request.build_opener(_NoRedirect)
+
+    def deliver(line: str) -> None:
+        request = urllib.request.Request(  # noqa: S310  https, or loopback: see `settings`
+            url,
+            data=line.encode("ascii"),
+            headers={"Content-Type": "application/jose"},
+            method="POST",
+        )
+        with opener.open(request, timeout=_TIMEOUT_S) as response:
+            response.read(1024)
+
+    return deliver
+
+
+def read_signing_key(path: Path) -> Any:
+    """Return the Ed25519 private key of a PEM file.
+
+    Raises:
+        ConfigurationError: where there is none.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key: Any = None
+    # raised below: what the library says may hold a part of the file
+    with suppress(OSError, TypeError, ValueError, UnsupportedAlgorithm):
+        key = load_pem_private_key(path.read_bytes(), None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError(
+            f"{path} holds no Ed25519 private key in PEM, without a password. Make one with "
+            f"`openssl genpkey -algorithm ed25519 -out {path.name}`."
+        )
+    return key
+
+
+def key_id(public: Any) -> str:
+    """Return the name of a public key: 16 digits of its SHA-256."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+class Checkpoints:
+    """Makes the checkpoints of one journal, from one process of those that write it.
+
+    Arguments:
+        folder: the journal's.
+        key: signs them.
+        every_records: after how many records of this process one is due.
+        every_s: after how many seconds one is due.
+        deliver: takes each, beside the copy in the folder.
+    """
+
+    def __init__(
+        self, folder: Path, *, key: Any, every_records: int, every_s: float, deliver: Deliver | None
+    ) -> None:
+        self._folder = folder
+        self._key = key
+        self._name = key_id(key.public_key())
+        self._every_records = every_records
+        self._every_s = every_s
+        self._deliver = deliver
+        self._keep = to_file(folder / FILE)
+        self._heads = Heads(folder)
+        self._last: tuple[float, int] | None = None
+        self._before: tuple[int, str] | None = None
+        self._waiting: list[str] = []
+        self._fails = False
+
+    def is_due(self, elapsed_s: float, records: int) -> bool:
+        """Tell whether one is due, at a time and a count of records; it never is at the start."""
+        if self._last is None:
+            self._last = (elapsed_s, records)
+        return (
+            elapsed_s - self._last[0] >= self._every_s
+            or records - self._last[1] >= self._every_records
+        )
+
+    def make(self, now: float, elapsed_s: float, records: int) -> None:
+        """Make a checkpoint of what is new, if there is anything, and deliver what waits.
+
+        Raises:
+            OSError: where the journal can't be read, or the copy beside it not be written.
+        """
+        import jwt
+
+        grown = self._heads.look()
+        self._last = (elapsed_s, records)
+        if grown:
+            number, previous = self._before or last_of(self._folder / FILE)
+            body = {
+                "number": number + 1,
+                "at_ns": int(now * 1e9),
+                "previous": previous,
+                "segments": {
+                    name: {
+                        "bytes": head.end,
+                        "sequence": head.sequence,
+                        "sha256": head.digest(),
+                        "is_closed": head.is_closed,
+                    }
+                    for name, head in sorted(grown.items())
+                },
+            }
+            payload = json.dumps(body, separators=(",", ":")).encode("ascii")
+            line = jwt.api_jws.encode(
+                payload, self._key, algorithm="EdDSA", headers={"typ": TYPE, "kid": self._name}
+            )
+            self._keep(line)
+            self._before = (number + 1, hashlib.sha256(line.encode("ascii")).hexdigest())
+            if self._deliver is not None:
+                self._waiting.append(line)
+                del self._waiting[:-_LIMIT_WAITING]
+        self._send()
+
+    def _send(self) -> None:
+        while self._waiting and self._deliver is not None:
+            try:
+                self._deliver(self._waiting[0])
+            except (OSError, subprocess.SubprocessError) as error:
+                if not self._fails:
+                    log_failure("delivering a checkpoint", type(error).__name__)
+                self._fails = True
+                return
+            self._fails = False
+            del self._waiting[0]
+
+
+def last_of(path: Path) -> tuple[int, str]:
+    """Return the number and the hash of a file's last checkpoint; 0 and "" where it has none."""
+    if not path.exists():
+        return 0, ""
+    lines = path.read_text("ascii").splitlines()
+    return len(lines), hashlib.sha256(lines[-1].encode("ascii")).hexdigest() if lines else ""
+
+
+def read_checkpoints(lines: Iterable[str], public: Any) -> list[dict[str, Any]]:
+    """Return what checkpoints say, in their order; each has its ``line`` number and ``hash``.
+
+    Raises:
+        ConfigurationError: where a signature does not hold, which names the line.
+    """
+    import jwt
+
+    said: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        body: Any = None
+        with suppress(jwt.PyJWTError, ValueError):
+            body = json.loads(jwt.api_jws.decode(line.strip(), public, algorithms=["EdDSA"]))
+        if not isinstance(body, dict):
+            raise ConfigurationError(
+                f"The signature of checkpoint {number} does not hold with this key."
+            )
+        body["line"] = number
+        body["hash"] = hashlib.sha256(line.strip().encode("ascii")).hexdigest()
+        said.append(body)
+    return said

@@ -1,0 +1,171 @@
+"""The bytes of a journal: how an entry stands in its segment, and what chains it.
+
+Owns the format. A segment begins with `MAGIC`; then frames follow, one after the other, and behind
+the last of them zeros, for a segment is allocated before it is written::
+
+    length    4 bytes    of the body
+    sequence  8 bytes    0, 1, 2, ... in this segment
+    kind      1 byte     what the body is (`Kind`); the highest bit: it is encrypted
+    body      JSON (RFC 8259) in UTF-8
+    check     4 bytes    CRC-32 of all before it in this frame, begun with the check before
+
+Numbers are little-endian. The checks are a chain of their own: a changed, missing, doubled or moved
+frame does not fit where it stands, and that is known without reading on. A ``SEAL`` holds the
+SHA-256 of every byte of the segment before it; so do the next segment's header and the signed
+checkpoints. One running hash costs an entry a third of one hash for each (`benchmarks.audit`), and
+proves the same: whoever can rewrite a file can rewrite every hash in it, and is found by a
+checkpoint only.
+
+Refuses nothing by itself; `walk` says where frames end, and why.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+#: What a segment begins with: the format and its version.
+MAGIC: Final = b"GRDJRNL1"
+_HEAD: Final = struct.Struct("<IQB")
+_CHECK: Final = struct.Struct("<I")
+#: Bytes that a frame has beside its body.
+OVERHEAD: Final = _HEAD.size + _CHECK.size
+#: The longest body, in bytes.
+LIMIT_BODY: Final = 1 << 20
+#: The bit of a kind that says that the body is encrypted.
+ENCRYPTED: Final = 0x80
+
+
+class Kind(IntEnum):
+    """What an entry is."""
+
+    #: Who writes this segment, since when, and what came before it.
+    OPENED = 1
+    #: A call was admitted; its model is about to run.
+    INTENT = 2
+    #: That call has ended.
+    OUTCOME = 3
+    #: A call that ended before its model ran: intent and outcome in one.
+    WHOLE = 4
+    #: The SHA-256 of all bytes before this frame.
+    SEAL = 5
+    #: The segment ends here, by intention.
+    ENDED = 6
+    #: Another process's segment was found without an end, and ends there.
+    RECOVERED = 7
+    #: Segments that were old enough are no longer kept.
+    RETIRED = 8
+    #: Records that could not be written; none of these calls was allowed anything.
+    GAP = 9
+
+
+class Frame(NamedTuple):
+    """One frame of a segment.
+
+    Attributes:
+        at: where it begins, in bytes from the segment's start.
+        end: where the next one begins.
+        sequence: its number.
+        kind: what the body is, without the bit for encryption.
+        is_encrypted: whether the body is encrypted.
+        body: the body's bytes.
+        check: the check at its end, with which the next one begins.
+    """
+
+    at: int
+    end: int
+    sequence: int
+    kind: int
+    is_encrypted: bool
+    body: bytes
+    check: int
+
+
+class Stop(NamedTuple):
+    """Where the frames of a segment end.
+
+    Attributes:
+        at: the end of the last good frame, in bytes from the segment's start.
+        sequence: the number that the next frame would have.
+        check: the check that it would begin with.
+        fault: empty where only zeros, or nothing, follow; else what is wrong with what does.
+    """
+
+    at: int
+    sequence: int
+    check: int
+    fault: str
+
+
+def frame(sequence: int, kind: int, body: bytes, check: int) -> tuple[bytes, int]:
+    """Return the bytes of a frame, and its check.
+
+    Arguments:
+        sequence: its number in the segment.
+        kind: what the body is.
+        body: at most `LIMIT_BODY` bytes.
+        check: the check of the frame before; 0 for the first.
+    """
+    data = _HEAD.pack(len(body), sequence, kind) + body
+    check = zlib.crc32(data, check)
+    return data + _CHECK.pack(check), check
+
+
+def walk(
+    data: bytes | memoryview, *, base: int = 0, sequence: int = 0, check: int = 0
+) -> Iterator[Frame | Stop]:
+    """Yield the frames of a segment that fit where they stand, and last the `Stop`.
+
+    Arguments:
+        data: bytes of the segment, from where a frame begins.
+        base: how many bytes of the segment come before these.
+        sequence: the number of the first frame.
+        check: the check of the frame before it.
+    """
+    view = memoryview(data)
+    size = len(view)
+    at = 0
+    fault = ""
+    while at + OVERHEAD <= size:
+        length, number, kind = _HEAD.unpack_from(view, at)
+        if not (length or number or kind):
+            break
+        end = at + OVERHEAD + length
+        if length > LIMIT_BODY or end > size:
+            fault = "a length that cannot be"
+            break
+        if number != sequence:
+            fault = f"a frame out of order: expected number {sequence}"
+            break
+        found = zlib.crc32(view[at : end - _CHECK.size], check)
+        if found != _CHECK.unpack_from(view, end - _CHECK.size)[0]:
+            fault = "a frame whose check does not hold"
+            break
+        body = bytes(view[at + _HEAD.size : end - _CHECK.size])
+        check = found
+        encrypted = bool(kind & ENCRYPTED)
+        yield Frame(base + at, base + end, number, kind & ~ENCRYPTED, encrypted, body, check)
+        at, sequence = end, sequence + 1
+    if not fault and bytes(view[at:]) != bytes(size - at):
+        fault = "bytes behind the last frame"
+    yield Stop(base + at, sequence, check, fault)
+
+
+def resume(before: bytes, data: bytes | memoryview) -> tuple[int, int]:
+    """Return the number of the frame with which ``data`` begins, and the check before it.
+
+    Arguments:
+        before: the last 4 bytes before it.
+        data: bytes from where a frame begins.
+    """
+    check = _CHECK.unpack(before)[0]
+    number = _HEAD.unpack_from(data, 0)[1] if len(data) >= _HEAD.size else 0
+    return number, check
+
+
+def begins_segment(data: bytes | memoryview) -> bool:
+    """Tell whether these are the first bytes of a segment."""
+    return bytes(data[: len(MAGIC)]) == MAGIC

@@ -1,0 +1,509 @@
+"""The journal: the record of every call, in files that survive the process.
+
+Owns the sink that writes it: an intent before a model runs, an outcome before its result leaves, a
+denial in one piece; the segment that is written now, and when the next one follows. Refuses a call
+that it could not keep: `begin` raises where there is no room for another one, before anything is
+spent. Each admitted call has room kept for its outcome, and denials have some of their own, so that
+a full disk takes both. In the flow it is one sink of the trail; what can be done later is done by
+`keeper`.
+
+One process writes one chain of segments; a forked child begins its own. Appends come from one
+thread at a time, under a lock; a call that ends in a finalizer, in the midst of an append of the
+same thread, is appended right after it.
+
+Compiled as it stands, with ``journal.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from guardrail.audit.entries import LIMIT_OUTCOME, NO_TRACE, Trace, intent, outcome, whole
+from guardrail.audit.frames import ENCRYPTED, OVERHEAD, Kind
+from guardrail.audit.heads import segments, stem
+from guardrail.audit.journal_keys import Cipher, Keys, own_keys
+from guardrail.audit.keeper import Keeper
+from guardrail.audit.log import log_failure
+from guardrail.audit.segment import LIVE, SPARE, Segment
+from guardrail.errors import GuardUnavailable
+from guardrail.ports import Clock, Wait
+from guardrail.values import Record
+
+_INTENT: Final = int(Kind.INTENT)
+_OUTCOME: Final = int(Kind.OUTCOME)
+_WHOLE: Final = int(Kind.WHOLE)
+#: Bytes that an entry has beside its body: the frame, and what encryption adds.
+_BESIDE: Final = OVERHEAD + 16
+#: Bytes for which there must be room before a call begins.
+_LIMIT_INTENT: Final = 8192
+#: Of a segment, the part that denials have for themselves.
+_RESERVED: Final = 16
+#: Seconds after which a full disk is tried again.
+RETRY_S: Final = 0.05
+
+DURABILITIES: Final = ("write", "group", "each")
+
+
+class Pending:
+    """One call that goes on.
+
+    Attributes:
+        trace: the ids of its trace, which the trail gives.
+        is_intended: whether its intent stands.
+    """
+
+    __slots__ = ("is_intended", "trace")
+
+    def __init__(self) -> None:
+        self.trace: Trace | None = None
+        self.is_intended = False
+
+
+class Journal:
+    """A sink that keeps every record in a folder of segments.
+
+    Arguments:
+        folder: made where there is none.
+        guard: the guard's name, for the segments' headers.
+        clock: the injected clock.
+        durability: ``write``: what is appended survives the process; ``group``: a thread has
+            the disk take it within some 10 ms; ``each``: the disk has it before the model runs,
+            and its outcome before the result leaves.
+        keys: the journal's keys; ``None``: those that it keeps beside itself.
+        encrypt: whether the entries are encrypted.
+        segment_bytes: the size of a segment, in bytes.
+        keeper: makes what works on the files later; tests give their own.
+    """
+
+    __slots__ = (
+        "__weakref__", "_chain", "_cipher", "_clock", "_encrypts", "_failed_at", "_going", "_keeper",
+        "_keys", "_late", "_left", "_lock", "_make_keeper", "_missed", "_number", "_owner", "_reserve",
+        "_segment", "_size", "_spare", "_syncing", "_waits", "durability", "folder", "guard",
+        "written",
+    )  # fmt: skip
+
+    #: Nothing is to be done around the model.
+    frames = False
+    #: But before it.
+    intents = True
+    #: The trail says which trace a call has.
+    is_traced = True
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        guard: str,
+        clock: Clock,
+        durability: str = "write",
+        keys: Keys | None = None,
+        encrypt: bool = False,
+        segment_bytes: int = 16 << 20,
+        keeper: Callable[[Journal], Keeper] = Keeper,
+    ) -> None:
+        self.folder = folder
+        self.guard = guard
+        self.durability = durability
+        self._waits = durability == "each"
+        self._clock = clock
+        self._keys = keys
+        self._encrypts = encrypt
+        self._size = segment_bytes
+        self._reserve = segment_bytes // _RESERVED
+        self._make_keeper = keeper
+        self._renew()
+        ref = weakref.ref(self)
+        os.register_at_fork(after_in_child=partial(_forget, ref))
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+        self._syncing = threading.Lock()
+        self._owner = 0
+        self._late: list[tuple[int, bytes]] = []
+        self._segment: Segment | None = None
+        self._spare: Segment | None = None
+        self._left: dict[str, object] | None = None
+        self._cipher: Cipher | None = None
+        self._keeper: Keeper | None = None
+        self._chain = ""
+        self._number = 0
+        self._going = 0
+        self._missed = 0
+        self._failed_at = -1.0
+        self.written = 0
+
+    # What the trail calls.
+
+    def begin(self, guard: str, action: str, function: str) -> Pending:  # noqa: ARG002
+        """Make sure that there is room for another call.
+
+        Raises:
+            OSError: where there is none.
+        """
+        segment = self._segment
+        if segment is None or self._room(segment) < _LIMIT_INTENT:
+            self._make_room()
+        return Pending()
+
+    def enter(self, handle: Pending) -> None:
+        """Do nothing: the intent stands already."""
+
+    def leave(self, handle: Pending, token: None) -> None:
+        """Do nothing: the outcome follows."""
+
+    def admit(self, handle: Pending, record: Record) -> Wait | None:
+        """Write that the model is about to run; return what must be over before it does.
+
+        Raises:
+            OSError: where it can't be written.
+        """
+        written = self._append(_INTENT, intent(record, handle.trace or NO_TRACE))
+        handle.is_intended = True
+        return Wait(partial(self._outwait, written)) if self._waits else None
+
+    def end(self, handle: Pending | None, record: Record) -> Wait | None:
+        """Write how the call ended; return what must be over before its result leaves.
+
+        Raises:
+            OSError: where it can't be written.
+        """
+        if handle is None or not handle.is_intended:
+            trace = handle.trace if handle is not None else None
+            self._append(_WHOLE, whole(record, trace or NO_TRACE))
+            return None
+        written = self._append(_OUTCOME, outcome(record))
+        if self._waits and record.outcome == "released":
+            return Wait(partial(self._let_out, written, record))
+        return None
+
+    def flush(self, timeout_s: float) -> bool:  # noqa: ARG002
+        """Have the disk take all that was written; say whether it did."""
+        segment = self._segment
+        try:
+            if segment is not None:
+                self._outwait((segment, segment.end))
+        except OSError:
+            return False
+        return True
+
+    # Appending.
+
+    def _append(self, kind: int, body: bytes) -> tuple[Segment, int] | None:
+        """Append an entry; return the segment and its end then, for `_outwait`."""
+        me = threading.get_ident()
+        if self._owner == me:  # a finalizer, in the midst of an append of this very thread
+            self._late.append((kind, body))
+            return None
+        self._lock.acquire()
+        self._owner = me
+        try:
+            self._write(kind, body)
+            while self._late:
+                self._write(*self._late.pop(0))
+            segment = self._segment
+            return None if segment is None else (segment, segment.end)
+        finally:
+            self._owner = 0
+            self._lock.release()
+
+    def _write(self, kind: int, body: bytes) -> None:
+        segment = self._segment or self._next()
+        size = len(body) + _BESIDE
+        if kind == _OUTCOME:
+            if self._going > 0:
+                self._going -= 1
+            if segment.free() < size:
+                segment = self._next()
+        elif self._room(segment) < size:
+            segment = self._other_room(kind, segment, size)
+        if kind == _INTENT:
+            self._going += 1
+        self._put(segment, kind, body)
+
+    def _put(self, segment: Segment, kind: int, body: bytes) -> None:
+        cipher = self._cipher
+        if cipher is not None:
+            body = cipher.encrypt(segment.sequence, kind, body)
+            kind |= ENCRYPTED
+        try:
+            segment.append(kind, body)
+        except BaseException:
+            self._leave(segment)  # whatever it holds now, nothing may follow that
+            raise
+        self.written += 1
+        keeper = self._keeper
+        if keeper is not None and keeper.is_asleep:
+            keeper.rouse()
+
+    def _room(self, segment: Segment) -> int:
+        """Return how many bytes are free for what begins: without those that are kept."""
+        kept = min(self._going * (LIMIT_OUTCOME + _BESIDE), self._size >> 1)
+        return segment.free() - self._reserve - kept
+
+    def _other_room(self, kind: int, segment: Segment, size: int) -> Segment:
+        """Return a segment that has room; where there is none, a denial goes to what is kept."""
+        try:
+            return self._next()
+        except OSError:
+            if kind == _INTENT:
+                raise
+            kept = min(self._going * (LIMIT_OUTCOME + _BESIDE), self._size >> 1)
+            if segment.free() - kept < size:
+                self._missed += 1
+                raise
+            return segment
+
+    # Segments.
+
+    def _make_room(self) -> None:
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                segment = self._segment
+                if segment is None or self._room(segment) < _LIMIT_INTENT:
+                    self._next()
+            finally:
+                self._owner = 0
+
+    def _next(self) -> Segment:
+        """Begin the next segment; end the one before it, if there is one."""
+        now = self._clock.elapsed()
+        if self._failed_at >= 0 and now - self._failed_at < RETRY_S:
+            raise OSError("the journal had no room a moment ago")
+        try:
+            fresh = self._begin_segment()
+        except OSError:
+            self._failed_at = now
+            raise
+        self._failed_at = -1.0
+        old, self._segment = self._segment, fresh
+        keeper = self._keeper
+        if keeper is None:
+            keeper = self._keeper = self._make_keeper(self)
+        if old is not None:
+            keeper.take(old)
+        if self._missed:
+            missed, self._missed = self._missed, 0
+            self._put(fresh, int(Kind.GAP), _json({"calls": missed}))
+        return fresh
+
+    def _begin_segment(self) -> Segment:
+        self._begin_chain()
+        spare, self._spare = self._spare, None
+        fresh = spare or Segment(self._spare_path(), self._size)
+        old = self._segment
+        self._number += 1
+        name = f"{self._chain}.{self._number:06d}"
+        salt = secrets.token_bytes(16)
+        header: dict[str, Any] = {
+            "guard": self.guard,
+            "chain": self._chain,
+            "number": self._number,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "at_ns": int(self._clock.now() * 1e9),
+            "durability": self.durability,
+            "beside": [stem(path) for path in segments(self.folder)],
+        }
+        try:
+            keys = self._keys
+            cipher: Cipher | None = None
+            if self._encrypts and keys is not None:
+                cipher = Cipher(keys, salt)
+                header |= {"key": keys.active, "salt": salt.hex()}
+            fresh.begin(self.folder / f"{name}{LIVE}")
+            if self.durability != "write":
+                fresh.sync()  # a disk that does not even take this takes no record
+            if old is not None:
+                old.append(int(Kind.ENDED), _json({"next": name}))
+                header["previous"] = _head(old)
+            elif self._left is not None:
+                header["previous"] = self._left
+            fresh.append(int(Kind.OPENED), _json(header))
+        except BaseException:
+            self._number -= 1
+            fresh.discard()
+            raise
+        self._cipher = cipher
+        self._left = None
+        return fresh
+
+    def _begin_chain(self) -> None:
+        if self._chain:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._keys is None:
+            self._keys = own_keys(self.folder)
+        at = datetime.fromtimestamp(self._clock.now(), UTC)
+        self._chain = f"{at:%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(3)}"
+
+    def _spare_path(self) -> Path:
+        return self.folder / f"{self._chain}-{secrets.token_hex(3)}{SPARE}"
+
+    def provide(self) -> None:
+        """Make the next segment before it is needed. Called by the keeper.
+
+        Raises:
+            OSError: where it can't be made; then the writer will see.
+        """
+        segment = self._segment
+        is_near = self._number > 1 or (segment is not None and segment.end > segment.size >> 1)
+        if self._spare is None and segment is not None and is_near:
+            self._spare = Segment(self._spare_path(), self._size)
+
+    def _leave(self, segment: Segment) -> None:
+        """Write no more to a segment; whoever recovers segments will find it without an end."""
+        if self._segment is segment:
+            self._left = _head(segment) | {"is_left": True}
+            self._segment = None
+            self._cipher = None
+            segment.abandon()
+
+    def say(self, kind: int, body: Mapping[str, object]) -> None:
+        """Append an entry about the journal itself. Called by the keeper.
+
+        Raises:
+            OSError: where it can't be written.
+        """
+        self._append(kind, _json(body))
+
+    # Durability.
+
+    def _outwait(self, written: tuple[Segment, int] | None) -> None:
+        """Wait until the disk has what was written: one sync for all who wait."""
+        if written is None:
+            return
+        segment, end = written
+        fault: OSError | None = None
+        with self._syncing:
+            if segment.synced >= end:
+                return
+            try:
+                segment.sync()
+            except OSError as error:
+                fault = error
+        if fault is not None:
+            self.distrust(segment)
+            raise fault
+
+    def distrust(self, segment: Segment) -> None:
+        """Write no more to a segment whose bytes the disk did not take."""
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                self._leave(segment)
+            finally:
+                self._owner = 0
+        log_failure("making the journal durable", "OSError")
+
+    def _let_out(self, written: tuple[Segment, int] | None, record: Record) -> None:
+        """Wait until the disk has an outcome; where it can't, say that nothing has left."""
+        try:
+            self._outwait(written)
+        except OSError as error:
+            problem = type(error).__name__
+        else:
+            return
+        blocked = record._replace(outcome="blocked", code="audit_unavailable", stage="audit")
+        try:
+            self._append(_WHOLE, whole(blocked, NO_TRACE))
+        except OSError:
+            log_failure("writing a record", problem)
+        raise GuardUnavailable(
+            "The call could not be recorded: the disk did not take its record.",
+            code="audit_unavailable",
+        )
+
+    # Ends.
+
+    def now(self) -> float:
+        """Return seconds since the epoch, by the journal's clock."""
+        return self._clock.now()
+
+    def elapsed(self) -> float:
+        """Return seconds of a monotonic clock."""
+        return self._clock.elapsed()
+
+    def sync(self) -> bool:
+        """Have the disk take what was written so far; say whether there was anything.
+
+        Called by the keeper, where it syncs.
+
+        Raises:
+            OSError: where it does not.
+        """
+        segment = self._segment
+        if segment is None or segment.end <= segment.synced:
+            return False
+        self._outwait((segment, segment.end))
+        return True
+
+    def close_segment(self, segment: Segment, path: Path) -> None:
+        """Close an ended segment. Called by the keeper.
+
+        Raises:
+            OSError: where that fails.
+        """
+        with self._syncing:
+            segment.close(path)
+
+    def close(self) -> None:
+        """End the segment, and do what there is left to do. A later call begins another one."""
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                old, self._segment = self._segment, None
+                self._cipher = None
+                self._chain = ""
+                self._number = 0
+                spare, self._spare = self._spare, None
+                if old is not None:
+                    old.append(int(Kind.ENDED), b'{"reason":"closed"}')
+            finally:
+                self._owner = 0
+        if spare is not None:
+            spare.discard()
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            if old is not None:
+                keeper.take(old)
+            keeper.close()
+
+    def _abandon(self) -> None:
+        """Begin anew, in a forked child: what is open is the parent's."""
+        for segment in (self._segment, self._spare):
+            if segment is not None:
+                segment.abandon()
+        keeper = self._keeper
+        if keeper is not None:
+            keeper.abandon()
+        self._renew()
+
+
+def _head(segment: Segment) -> dict[str, object]:
+    return {
+        "segment": segment.path.name.removesuffix(LIVE),
+        "sequence": segment.sequence,
+        "sha256": segment.head(),
+        "bytes": segment.end,
+    }
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _forget(ref: weakref.ref[Journal]) -> None:
+    journal = ref()
+    if journal is not None:
+        journal._abandon()

@@ -1,0 +1,253 @@
+"""What is done with a journal's files beside the calls: one daemon thread.
+
+Owns the order of that work: ended segments are closed and compressed, the next one is made before
+it is needed, the disk takes what was written (`group`), dead processes' segments are recovered, old
+ones retired, checkpoints made. Refuses to stop because a part of it fails: that is logged once, and
+tried again. Of all processes that write one journal, one does what concerns them all: the holder of
+the lock file. In the flow it has no place.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import gzip
+import hashlib
+import os
+import shutil
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from guardrail.audit.checkpoints import Checkpoints
+from guardrail.audit.frames import Kind
+from guardrail.audit.heads import read_segment, segments, stem
+from guardrail.audit.log import log_failure
+from guardrail.audit.recovery import recover
+from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, Segment
+from guardrail.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from guardrail.audit.journal import Journal
+
+#: Seconds between two syncs, and between two looks where nothing else is to be done.
+_SYNC_S: Final = 0.004
+_LOOK_S: Final = 0.5
+#: After how many looks in vain the syncs wait for the writer's bell.
+_PATIENCE: Final = 25
+#: Seconds between two rounds of recovery and retention.
+HOUSEKEEPING_S: Final = 30.0
+#: Who holds this file's lock does what concerns all processes.
+LOCK_FILE: Final = "keeper.lock"
+
+
+class Keeper:
+    """The thread that keeps one process's journal. It ends with the journal, or the process.
+
+    Arguments:
+        journal: whose files it keeps.
+        keep_s: for how long closed segments are kept, in seconds; ``None``: for ever.
+        compresses: whether closed segments are compressed.
+        checkpoints: makes them; ``None`` for none.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        keep_s: float | None = None,
+        compresses: bool = True,
+        checkpoints: Callable[[], Checkpoints] | None = None,
+    ) -> None:
+        self._journal = weakref.ref(journal)
+        self._keep_s = keep_s
+        self._compresses = compresses
+        self._make_checkpoints = checkpoints
+        self._checkpoints: Checkpoints | None = None
+        self._ended: list[Segment] = []
+        self._bell = threading.Event()
+        self._working = threading.Lock()
+        self._is_over = False
+        self._lock_file: int | None = None
+        self._kept_at: float | None = None
+        self._idle = 0
+        self._failed: frozenset[str] = frozenset()
+        #: Whether the writer should ring after it has written.
+        self.is_asleep = False
+        self._syncs = journal.durability == "group"
+        self._thread = threading.Thread(target=self._run, name="guardrail-journal", daemon=True)
+        self._thread.start()
+        atexit.register(_close, self._journal)
+
+    def take(self, segment: Segment) -> None:
+        """Take a segment that has ended, to close it."""
+        self._ended.append(segment)
+        self._bell.set()
+
+    def rouse(self) -> None:
+        """There is something to sync."""
+        self.is_asleep = False
+        self._bell.set()
+
+    def close(self) -> None:
+        """Do what is left to do, on the calling thread, and end the thread."""
+        self._is_over = True
+        self._bell.set()
+        self._work(is_last=True)
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    def abandon(self) -> None:
+        """Let go of everything, in a forked child: the thread is the parent's."""
+        for segment in self._ended:
+            segment.abandon()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    def _run(self) -> None:
+        while not self._is_over:
+            self._bell.wait(_SYNC_S if self._syncs and not self.is_asleep else _LOOK_S)
+            self._bell.clear()
+            if self._is_over or not self._work():
+                return
+
+    def _work(self, *, is_last: bool = False) -> bool:
+        """Do what there is to do; say whether there is still a journal."""
+        journal = self._journal()
+        if journal is None:
+            return False
+        with self._working:
+            self._try("closing a segment of the journal", self._close_ended)
+            if self._syncs:
+                self._try("making the journal durable", self._sync)
+            if not is_last:
+                self._try("making a segment of the journal", journal.provide)
+            elapsed = journal.elapsed()
+            is_time = self._kept_at is None or elapsed - self._kept_at >= HOUSEKEEPING_S
+            if is_time and not is_last:
+                self._kept_at = elapsed
+                if self._is_first():
+                    self._try("keeping the journal's segments", self._keep)
+            if self._make_checkpoints is not None and self._is_first():
+                self._try("making a checkpoint", lambda: self._check(is_last=is_last))
+        return True
+
+    def _try(self, what: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (OSError, ConfigurationError) as error:
+            if what not in self._failed:
+                self._failed |= {what}
+                log_failure(what, type(error).__name__)
+        else:
+            self._failed -= {what}
+
+    def _is_first(self) -> bool:
+        """Tell whether this process does what concerns all of them."""
+        journal = self._journal()
+        if self._lock_file is None and journal is not None:
+            with suppress(OSError):
+                path = journal.folder / LOCK_FILE
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    os.close(handle)
+                    return False
+                self._lock_file = handle
+        return self._lock_file is not None
+
+    def _close_ended(self) -> None:
+        journal = self._journal()
+        while self._ended and journal is not None:
+            segment = self._ended[0]
+            path = segment.path.with_name(stem(segment.path) + CLOSED)
+            del self._ended[0]
+            journal.close_segment(segment, path)
+            if self._compresses:
+                compress(path)
+
+    def _sync(self) -> None:
+        journal = self._journal()
+        if journal is None:
+            return
+        if journal.sync():
+            self._idle = 0
+            return
+        self._idle += 1
+        if self._idle > _PATIENCE:
+            self.is_asleep = True
+            if journal.sync():  # written just before the writer could see that it must ring
+                self.is_asleep = False
+
+    def _keep(self) -> None:
+        """Recover what dead processes left, compress, and retire what is old."""
+        journal = self._journal()
+        if journal is None:
+            return
+        for said in recover(journal.folder):
+            journal.say(int(Kind.RECOVERED), said)
+        closed = [path for path in segments(journal.folder) if not path.name.endswith(LIVE)]
+        if self._compresses:
+            for path in closed:
+                if path.name.endswith(CLOSED):
+                    compress(path)
+        if self._keep_s is not None:
+            self._retire(journal, self._keep_s)
+
+    def _retire(self, journal: Journal, keep_s: float) -> None:
+        oldest = journal.now() - keep_s
+        old = [
+            path
+            for path in segments(journal.folder)
+            if not path.name.endswith(LIVE) and path.stat().st_mtime < oldest
+        ]
+        for path in old:
+            said = {"segment": stem(path), "sha256": _digest(path)}
+            journal.say(int(Kind.RETIRED), said)
+            path.unlink()
+
+    def _check(self, *, is_last: bool) -> None:
+        journal = self._journal()
+        if journal is None or self._make_checkpoints is None:
+            return
+        checkpoints = self._checkpoints
+        if checkpoints is None:
+            checkpoints = self._checkpoints = self._make_checkpoints()
+        elapsed, records = journal.elapsed(), journal.written
+        if checkpoints.is_due(elapsed, records) or is_last:
+            checkpoints.make(journal.now(), elapsed, records)
+
+
+def compress(path: Path) -> None:
+    """Compress a closed segment; its old file goes when the new one is on the disk.
+
+    Raises:
+        OSError: where that fails; then the old file stays.
+    """
+    made = path.with_name(f".{path.name}.gz")
+    with path.open("rb") as source, made.open("wb") as file:
+        with gzip.GzipFile(
+            filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0
+        ) as zipped:
+            shutil.copyfileobj(source, zipped, 1 << 20)
+        file.flush()
+        os.fsync(file.fileno())
+    shutil.copystat(path, made)
+    made.rename(path.with_name(path.name.removesuffix(CLOSED) + COMPRESSED))
+    path.unlink()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(read_segment(path)).hexdigest()
+
+
+def _close(ref: weakref.ref[Journal]) -> None:
+    journal = ref()
+    if journal is not None:
+        journal.close()

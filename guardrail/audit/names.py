@@ -1,0 +1,154 @@
+"""In which words a record names who, what, and on which facts.
+
+Owns the pseudonyms (HMAC-SHA256 with the journal's key, 128 bits of it), the keyed digests of
+inputs and outputs, and which facts are kept. Refuses to keep a text that came from a caller: a
+fact's text is kept as it is only where its source says that its words are ours, or a policy's
+`@audit` says `as text`; any other is kept as a pseudonym, which tells equal from different and no
+more.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from guardrail.audit.journal_keys import Keys
+from guardrail.values import Entity, FactValue, Principal, View
+
+#: Names that are remembered at once.
+_REMEMBERED: Final = 4096
+#: Hexadecimal digits of a pseudonym.
+_DIGITS: Final = 32
+#: Items of a set that are kept.
+_LIMIT_ITEMS: Final = 100
+
+
+class Names:
+    """The words of one guard's records.
+
+    Arguments:
+        keys: the journal's keys.
+        principal: ``pseudonym``, ``id``, or ``none``.
+        facts: paths below ``context`` that are kept: ``input.rows``.
+        plain: paths whose texts are kept as they are.
+        knows: tells whether the bundle knows a thing.
+        digests: ``input``, ``output``, or both: of what a keyed digest is kept.
+        digest_of: returns the digest of a view, or an empty text where it has none.
+        take_view: looks at an output.
+    """
+
+    __slots__ = (
+        "_digest_of", "_digests", "_facts", "_how", "_keys", "_knows", "_named", "_plain",
+        "_prefix", "_resources", "_secret", "_take_view",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        principal: str = "pseudonym",
+        facts: tuple[str, ...] = (),
+        plain: frozenset[str] = frozenset(),
+        knows: Callable[[Entity], bool],
+        digests: frozenset[str] = frozenset(),
+        digest_of: Callable[[View], str],
+        take_view: Callable[[Any, str], View],
+    ) -> None:
+        self._how = principal
+        self._keys = keys
+        self._prefix = f"{keys.active}:"
+        self._secret = keys.derive(b"guardrail journal pseudonyms")
+        self._facts = tuple((path, *path.partition(".")[::2]) for path in facts)
+        self._plain = plain
+        self._knows = knows
+        self._digests = digests
+        self._digest_of = digest_of
+        self._take_view = take_view
+        self._named: dict[tuple[str, str], str] = {}
+        self._resources: dict[tuple[str, str], str] = {}
+
+    def principal(self, principal: Principal) -> str:
+        """Return the name of who calls."""
+        if self._how == "none":
+            return ""
+        key = (principal.type, principal.id)
+        name = self._named.get(key)
+        if name is None:
+            if len(self._named) >= _REMEMBERED:
+                self._named = {}
+            name = principal.id if self._how == "id" else self.pseudonym("principal", *key)
+            self._named[key] = name
+        return name
+
+    def resource(self, resource: Entity) -> str:
+        """Return a thing's id where the bundle knows it; else a pseudonym: callers may name it."""
+        key = (resource.type, resource.id)
+        name = self._resources.get(key)
+        if name is None:
+            if len(self._resources) >= _REMEMBERED:
+                self._resources = {}
+            is_known = self._knows(resource)
+            name = resource.id if is_known else self.pseudonym("resource", *key)
+            self._resources[key] = name
+        return name
+
+    def facts(
+        self, facts: Mapping[str, Mapping[str, FactValue]], noted: Mapping[str, FactValue]
+    ) -> tuple[tuple[str, FactValue], ...]:
+        """Return what is kept of the facts that policies read, and of those noted, by path."""
+        if not self._facts and not noted:
+            return ()
+        kept: dict[str, FactValue] = {}
+        for path, place, name in self._facts:
+            value = facts.get(place, _NOTHING).get(name)
+            if value is not None:
+                kept[path] = self._shown(value, path in self._plain)
+        for path, value in noted.items():
+            asked = path.removesuffix(" as text")
+            told = asked.removeprefix("context.")
+            kept[told] = self._shown(value, asked != path or told in self._plain)
+        return tuple(kept.items())
+
+    def input(self, view: View) -> str:
+        """Return the keyed digest of an input; empty where none is kept, or it has none."""
+        return self._digest(view) if "input" in self._digests else ""
+
+    def output(self, output: Any) -> str:
+        """Return the keyed digest of what leaves; empty where none is kept, or it has none."""
+        if "output" not in self._digests:
+            return ""
+        return self._digest(self._take_view(output, "output"))
+
+    def pseudonym(self, *parts: str) -> str:
+        """Return what stands for a text: equal for equal ones, and nobody's without the key."""
+        data = b"".join(
+            b"%d:%b" % (len(raw), raw)
+            for raw in (part.encode("utf-8", "surrogatepass") for part in parts)
+        )
+        return self._prefix + hmac.digest(self._secret, data, "sha256").hex()[:_DIGITS]
+
+    def _digest(self, view: View) -> str:
+        digest = self._digest_of(view)
+        return self.pseudonym("digest", digest) if digest else ""
+
+    def _shown(self, value: FactValue, is_plain: bool) -> FactValue:
+        if isinstance(value, bool | int):
+            return value
+        if isinstance(value, Decimal | date | datetime):
+            return str(value)
+        if isinstance(value, timedelta):
+            return value.total_seconds()
+        if isinstance(value, Entity):
+            return f"{value.type}::{self.resource(value)}"
+        if isinstance(value, str):
+            return value if is_plain else self.pseudonym("fact", value)
+        if isinstance(value, tuple | list | set | frozenset):
+            items = [self._shown(item, is_plain) for item in value]
+            return sorted(items, key=str)[:_LIMIT_ITEMS]
+        return type(value).__name__  # a record: its shape is nobody's business here
+
+
+_NOTHING: Final[Mapping[str, FactValue]] = {}

@@ -1,0 +1,21 @@
+# C declarations for segment.py, which compiles as it stands: its counters without a lookup.
+
+cimport cython
+
+
+cdef class Segment:
+    cdef public object path
+    cdef public long end
+    cdef public long sequence
+    cdef public long size
+    cdef public long synced
+    cdef long _unsealed
+    cdef object _check
+    cdef int _fd
+    cdef object _hash
+    cdef object _map
+
+    cdef _put(self, bytes data)
+    cpdef long free(self)
+    cpdef append(self, int kind, bytes body)
+    cpdef seal(self)

@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from guardrail import _core, facts, obligations
-from guardrail.audit import AuditSettings, Trail, open_sink, read_audit
+from guardrail.audit import (
+    AuditSettings,
+    Journal,
+    Names,
+    Trail,
+    open_journal,
+    open_sinks,
+    read_audit,
+)
 from guardrail.documents import Document, Section, read_json, read_toml, read_yaml
 from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
 from guardrail.facts import Bounds, Viewer
@@ -49,7 +57,16 @@ from guardrail.policy import (
     read_folder,
     read_uid,
 )
-from guardrail.ports import Clock, FactSource, ObligationType, Recording, Rooms, Sink, Wait
+from guardrail.ports import (
+    Auto,
+    Clock,
+    FactSource,
+    ObligationType,
+    Recording,
+    Rooms,
+    Sink,
+    Wait,
+)
 from guardrail.values import Evidence, Identity, Peer, Principal
 
 if TYPE_CHECKING:
@@ -68,7 +85,7 @@ class Bundle:
     """A loaded bundle: the snapshot that decides, and the settings of the rooms around it.
 
     ``storage`` holds the quotas' counters, ``challenges`` the nonces that were given out: a
-    reload hands both on.
+    reload hands both on. ``plain_facts`` are the paths of facts whose texts are all ours.
     """
 
     snapshot: Snapshot
@@ -78,6 +95,7 @@ class Bundle:
     bounds: Bounds
     audit: AuditSettings
     storage: StorageHandle
+    plain_facts: frozenset[str] = frozenset()
 
 
 class Furnished(Rooms):
@@ -95,6 +113,7 @@ class Furnished(Rooms):
         clock: Clock,
         new_id: Callable[[], str],
         revocations: Revocations,
+        journal: Journal | None = None,
     ) -> None:
         super().__init__(
             snapshot=bundle.snapshot,
@@ -104,6 +123,7 @@ class Furnished(Rooms):
             clock=clock,
             new_id=new_id,
             backend=_core.BACKEND,
+            naming=None if journal is None else _names(bundle, journal),
         )
         self.bundle = bundle
         self.revocations = revocations
@@ -177,13 +197,45 @@ class Furnished(Rooms):
         return ActingAs(settled(tell))
 
 
+def _names(bundle: Bundle, journal: Journal) -> Names:
+    audit = bundle.audit
+    return Names(
+        journal.keys,
+        principal=audit.principal,
+        facts=tuple(audit.facts),
+        plain=bundle.plain_facts,
+        knows=bundle.snapshot.store.knows,
+        digests=frozenset(audit.digests),
+        digest_of=facts.digest_of,
+        take_view=Viewer(bundle.bounds).take,
+    )
+
+
 def open_trail(
-    audit: AuditSettings, sinks: Sequence[Sink] | None, *, tracer_provider: Any
-) -> Trail:
-    """Return the trail of a guard's sinks; where it names none, of the one in ``[audit]``."""
+    bundle: Bundle,
+    *,
+    sinks: Sequence[Sink] | None,
+    tracer_provider: Any,
+    clock: Clock,
+    journal: Path | Auto | None,
+) -> tuple[Trail, Journal | None]:
+    """Return the trail of a guard's sinks, and its journal.
+
+    Arguments:
+        bundle: whose ``[audit]`` table says what there is.
+        sinks: the application's own, instead of the one that makes spans.
+        tracer_provider: for spans.
+        clock: the injected clock.
+        journal: where it is; `AUTO`: where the table says; ``None``: nowhere.
+    """
+    kept: Journal | None = None
+    if journal is not None:
+        folder = None if isinstance(journal, Auto) else journal
+        name = bundle.snapshot.name
+        kept = open_journal(bundle.audit, guard=name, clock=clock, folder=folder)
     if sinks is None:
-        return Trail((open_sink(audit, tracer_provider=tracer_provider),))
-    return Trail(tuple(sinks))
+        return Trail(open_sinks(bundle.audit, kept, tracer_provider=tracer_provider)), kept
+    return Trail((*sinks, kept) if kept is not None else tuple(sinks)), kept
 
 
 class _Faults:
@@ -316,10 +368,47 @@ def load_bundle(
             if not snapshot.schema.declares(name):
                 message = f"The schema has no entity type {name}. Correct the name, or declare it."
                 faults.found.append(Fault("GR003", place, message))
+    if snapshot is not None and audit is not None:
+        home = None if isinstance(source, Folder) else Path(source)
+        faults.found.extend(_unfit_audit(audit, snapshot, settings, home))
     faults.stop()
     if snapshot is None or providers is None or bounds is None or audit is None or machines is None:
         raise ConfigurationError("The bundle could not be read.")
-    return Bundle(snapshot, providers, machines, given, bounds, audit, store)
+    plain = frozenset(
+        f"{source.place}.{name}" for source in sources for name in getattr(source, "plain", ())
+    )
+    return Bundle(snapshot, providers, machines, given, bounds, audit, store, plain)
+
+
+def _unfit_audit(
+    audit: AuditSettings, snapshot: Snapshot, settings: Document, home: Path | None
+) -> Iterator[Fault]:
+    """Yield what of the ``[audit]`` table does not fit the rest of the bundle."""
+    for path in _never_read(audit.facts, snapshot):
+        message = f"No policy reads context.{path}, so it is never there to be kept."
+        yield Fault("GR003", settings.at("audit", "facts"), message)
+    if audit.journal and home and Path(audit.journal).resolve().is_relative_to(home.resolve()):
+        message = "The journal is in the bundle's folder. Keep it elsewhere."
+        yield Fault("GR003", settings.at("audit", "journal"), message)
+
+
+def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
+    """Return the paths of facts that no policy reads."""
+    read: dict[str, set[str] | None] = {}
+    for plan in snapshot.plans.values():
+        for source, names in plan.wants:
+            known = read.setdefault(source.place, set())
+            if not names or known is None:
+                read[source.place] = None  # all of it
+            else:
+                known |= names
+    missing = []
+    for path in paths:
+        place, _, name = path.partition(".")
+        known = read.get(place, set())
+        if known is not None and name not in known:
+            missing.append(path)
+    return missing
 
 
 def _parse(document: Document | None, model: type[S]) -> S:

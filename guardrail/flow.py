@@ -72,7 +72,10 @@ def _begin(call: Call) -> Wait | None:
     call.decision_id = rooms.new_id()
     call.now = rooms.now()
     call.started_at = rooms.elapsed()
-    call.handle = rooms.sink.begin(call.snapshot.name, target.action.id, target.function)
+    sink = rooms.sink
+    call.handle = sink.begin(call.snapshot.name, target.action.id, target.function)
+    if sink.intents:
+        sink.check(call.handle)
     return None
 
 

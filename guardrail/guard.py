@@ -16,14 +16,24 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, over
 from guardrail.drivers import Enforcement
 from guardrail.errors import ConfigurationError, Place
 from guardrail.ids import Ids
-from guardrail.ports import Clock, FactSource, ObligationType, Serving, Sink, SystemClock, Target
+from guardrail.ports import (
+    AUTO,
+    Auto,
+    Clock,
+    FactSource,
+    ObligationType,
+    Serving,
+    Sink,
+    SystemClock,
+    Target,
+)
 from guardrail.values import Decision, Entity, FactValue, Peer, Principal
-from guardrail.wrapper import AUTO, Auto, guarded_parameter, wrap
+from guardrail.wrapper import guarded_parameter, wrap
 
 if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
     from pydantic import BaseModel
 
-    from guardrail.audit import Trail
+    from guardrail.audit import Journal, Trail
     from guardrail.bundle import Bundle, Furnished
     from guardrail.identity import ActingAs
     from guardrail.policy import Snapshot
@@ -63,14 +73,23 @@ class Guard:
         tracer_provider: Any = None,
         new_id: Callable[[], str] | None = None,
         origin: Origin | None = None,
+        journal: Path | Auto | None = AUTO,
     ) -> None:
         from guardrail.audit import Meters
         from guardrail.bundle import open_trail
         from guardrail.identity import Revocations
 
         self._clock: Clock = clock or SystemClock()
-        self._open_trail = partial(open_trail, sinks=sinks, tracer_provider=tracer_provider)
-        self._trail: Trail = self._open_trail(bundle.audit)
+        self._open_trail = partial(
+            open_trail,
+            sinks=sinks,
+            tracer_provider=tracer_provider,
+            clock=self._clock,
+            journal=journal,
+        )
+        self._trail: Trail
+        self._journal: Journal | None
+        self._trail, self._journal = self._open_trail(bundle)
         self._meters = Meters(bundle.snapshot.name)
         self._new_id = new_id or Ids()
         self._origin = origin
@@ -91,6 +110,7 @@ class Guard:
             clock=self._clock,
             new_id=self._new_id,
             revocations=self._revocations,
+            journal=self._journal,
         )
 
     @classmethod
@@ -104,18 +124,22 @@ class Guard:
         facts: Sequence[FactSource] = (),
         obligations: Sequence[ObligationType] = (),
         models: Mapping[str, type[BaseModel]] | None = None,
+        journal: str | Path | Auto | None = AUTO,
     ) -> Guard:
         """Load the bundle in a folder and return its guard.
 
         Arguments:
             path: the folder that holds ``guardrail.toml``.
             clock: the one clock of everything; the machine's by default.
-            sinks: where records go; one OpenTelemetry span per call by default.
+            sinks: where records go beside the journal; one OpenTelemetry span per call by
+                default.
             tracer_provider: for those spans; the global one by default.
             facts: the application's own fact sources, beside the standard ones.
             obligations: its own obligation types.
             models: its own pydantic models: ``@input("NAME")`` holds the input to the one of
                 this name, strictly, and the function gets what came.
+            journal: the folder of the journal; by default the one that ``[audit]`` names;
+                ``None`` for none, whatever is named there: for tests.
 
         Raises:
             ConfigurationError: with every fault of the bundle, each with file and line.
@@ -134,7 +158,14 @@ class Guard:
             own_obligations=origin.obligations,
             own_models=origin.models,
         )
-        return cls(bundle, clock=used, sinks=sinks, tracer_provider=tracer_provider, origin=origin)
+        return cls(
+            bundle,
+            clock=used,
+            sinks=sinks,
+            tracer_provider=tracer_provider,
+            origin=origin,
+            journal=Path(journal) if isinstance(journal, str) else journal,
+        )
 
     @property
     def name(self) -> str:
@@ -226,9 +257,22 @@ class Guard:
         return self._origin
 
     def _swap(self, bundle: Bundle) -> None:
+        before = None
         if bundle.audit != self._serving.rooms.bundle.audit:
-            self._trail = self._open_trail(bundle.audit)
+            before = self._journal
+            self._trail, self._journal = self._open_trail(bundle)
         self._serving.rooms = self._furnish(bundle)
+        if before is not None:
+            before.close()  # a call that began on it begins another segment of it for its end
+
+    def close(self) -> None:
+        """End what the guard has open: its journal's file is closed, and the spans are made.
+
+        The end of the process does so, too. A call that comes later is recorded as ever.
+        """
+        self.flush()
+        if self._journal is not None:
+            self._journal.close()
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until all calls that have ended are in the sinks, those that work later included.

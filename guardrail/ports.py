@@ -44,6 +44,18 @@ _DENIALS: Final[Mapping[str, type[Denied]]] = {
 }
 
 
+class Auto:
+    """The type of `AUTO`: what an argument stands for that nobody gave."""
+
+    def __repr__(self) -> str:
+        return "AUTO"
+
+
+#: What is left to us: the guarded parameter is the function's only one, the journal is where the
+#: bundle says.
+AUTO: Final = Auto()
+
+
 class Clock(Protocol):
     """The one clock, injected everywhere; tests freeze it."""
 
@@ -271,6 +283,10 @@ class Recording(Sink, Protocol):
     @property
     def intents(self) -> bool:
         """Whether `admit` must stand before the model."""
+        ...
+
+    def check(self, handle: Any) -> None:
+        """Raise `GuardUnavailable` where the call can't be recorded, as was seen at `begin`."""
         ...
 
     def admit(self, handle: Any, record: Record) -> Wait | None:

@@ -26,7 +26,7 @@ from guardrail.drivers import (
 )
 from guardrail.errors import ConfigurationError
 from guardrail.flow import advance, enter, interrupt, leave, release
-from guardrail.ports import Target
+from guardrail.ports import Auto, Target
 
 _PREFIX: Final = "_guardrail_"
 
@@ -51,16 +51,6 @@ _VALUE_BODY: Final = """
 _DEFERRED_BODY: Final = """
         return {p}run({p}target, {input}, {arguments}, lambda: {p}function({forward}))
 """
-
-
-class Auto:
-    """The type of `AUTO`: the guarded parameter is the function's only one."""
-
-    def __repr__(self) -> str:
-        return "<the only parameter>"
-
-
-AUTO: Final = Auto()
 
 
 class Deferred:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -152,6 +152,42 @@ def walk(
     if not fault and bytes(view[at:]) != bytes(size - at):
         fault = "bytes behind the last frame"
     yield Stop(base + at, sequence, check, fault)
+
+
+def check(data: bytes | memoryview, base: int, marks: Container[int]) -> tuple[list[Frame], Stop]:
+    """Check the frames of a segment; return those of some kinds, and where they end.
+
+    The same as `walk` from a segment's first frame on, faster: other bodies are not read.
+
+    Arguments:
+        data: bytes of the segment, from where its first frame begins.
+        base: how many bytes of the segment come before these.
+        marks: the kinds of the frames to return.
+    """
+    view = memoryview(data)
+    size = len(view)
+    at = sequence = found = 0
+    kept: list[Frame] = []
+    unpack, unpack_check, crc32 = _HEAD.unpack_from, _CHECK.unpack_from, zlib.crc32
+    head, tail = _HEAD.size, _CHECK.size
+    while at + head + tail <= size:
+        length, number, kind = unpack(view, at)
+        end = at + head + length + tail
+        if number != sequence or length > LIMIT_BODY or end > size or not kind:
+            break
+        crc = crc32(view[at : end - tail], found)
+        if crc != unpack_check(view, end - tail)[0]:
+            break
+        found = crc
+        if kind in marks:
+            body = bytes(view[at + head : end - tail])
+            kept.append(Frame(base + at, base + end, number, kind, False, body, crc))
+        at = end
+        sequence += 1
+    stop = next(walk(view[at:], base=base + at, sequence=sequence, check=found))
+    if not isinstance(stop, Stop):  # what `walk` takes, this must have taken
+        raise RuntimeError("two readings of one frame differ")  # noqa: TRY004  no type's fault
+    return kept, stop
 
 
 def resume(before: bytes, data: bytes | memoryview) -> tuple[int, int]:

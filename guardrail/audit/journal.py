@@ -16,25 +16,21 @@ Compiled as it stands, with ``journal.pxd`` beside it; the file is its own plain
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
-import socket
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from guardrail.audit.chain import Chain, to_json
 from guardrail.audit.entries import LIMIT_OUTCOME, NO_TRACE, Trace, intent, outcome, whole
 from guardrail.audit.frames import ENCRYPTED, OVERHEAD, Kind
-from guardrail.audit.heads import segments, stem
-from guardrail.audit.journal_keys import Cipher, Keys, own_keys
+from guardrail.audit.journal_keys import Keys
 from guardrail.audit.keeper import Keeper
 from guardrail.audit.log import log_failure
-from guardrail.audit.segment import LIVE, SPARE, Segment
+from guardrail.audit.segment import Segment
 from guardrail.errors import GuardUnavailable
 from guardrail.ports import Clock, Wait
 from guardrail.values import Record
@@ -42,6 +38,7 @@ from guardrail.values import Record
 _INTENT: Final = int(Kind.INTENT)
 _OUTCOME: Final = int(Kind.OUTCOME)
 _WHOLE: Final = int(Kind.WHOLE)
+_GAP: Final = int(Kind.GAP)
 #: Bytes that an entry has beside its body: the frame, and what encryption adds.
 _BESIDE: Final = OVERHEAD + 16
 #: Bytes for which there must be room before a call begins.
@@ -86,10 +83,9 @@ class Journal:
     """
 
     __slots__ = (
-        "__weakref__", "_chain", "_cipher", "_clock", "_encrypts", "_failed_at", "_going", "_keeper",
-        "_keys", "_late", "_left", "_lock", "_make_keeper", "_missed", "_number", "_owner", "_reserve",
-        "_segment", "_size", "_spare", "_syncing", "_waits", "durability", "folder", "guard",
-        "written",
+        "__weakref__", "_chain", "_clock", "_failed_at", "_going", "_keeper", "_late", "_lock",
+        "_make_keeper", "_missed", "_owner", "_reserve", "_syncing", "_waits", "durability",
+        "folder", "written",
     )  # fmt: skip
 
     #: Nothing is to be done around the model.
@@ -112,13 +108,18 @@ class Journal:
         keeper: Callable[[Journal], Keeper] = Keeper,
     ) -> None:
         self.folder = folder
-        self.guard = guard
         self.durability = durability
         self._waits = durability == "each"
         self._clock = clock
-        self._keys = keys
-        self._encrypts = encrypt
-        self._size = segment_bytes
+        self._chain = Chain(
+            folder,
+            guard=guard,
+            clock=clock,
+            durability=durability,
+            keys=keys,
+            encrypts=encrypt,
+            size=segment_bytes,
+        )
         self._reserve = segment_bytes // _RESERVED
         self._make_keeper = keeper
         self._renew()
@@ -130,13 +131,7 @@ class Journal:
         self._syncing = threading.Lock()
         self._owner = 0
         self._late: list[tuple[int, bytes]] = []
-        self._segment: Segment | None = None
-        self._spare: Segment | None = None
-        self._left: dict[str, object] | None = None
-        self._cipher: Cipher | None = None
         self._keeper: Keeper | None = None
-        self._chain = ""
-        self._number = 0
         self._going = 0
         self._missed = 0
         self._failed_at = -1.0
@@ -150,7 +145,7 @@ class Journal:
         Raises:
             OSError: where there is none.
         """
-        segment = self._segment
+        segment = self._chain.segment
         if segment is None or self._room(segment) < _LIMIT_INTENT:
             self._make_room()
         return Pending()
@@ -188,7 +183,7 @@ class Journal:
 
     def flush(self, timeout_s: float) -> bool:  # noqa: ARG002
         """Have the disk take all that was written; say whether it did."""
-        segment = self._segment
+        segment = self._chain.segment
         try:
             if segment is not None:
                 self._outwait((segment, segment.end))
@@ -210,14 +205,14 @@ class Journal:
             self._write(kind, body)
             while self._late:
                 self._write(*self._late.pop(0))
-            segment = self._segment
+            segment = self._chain.segment
             return None if segment is None else (segment, segment.end)
         finally:
             self._owner = 0
             self._lock.release()
 
     def _write(self, kind: int, body: bytes) -> None:
-        segment = self._segment or self._next()
+        segment = self._chain.segment or self._next()
         size = len(body) + _BESIDE
         if kind == _OUTCOME:
             if self._going > 0:
@@ -231,15 +226,17 @@ class Journal:
         self._put(segment, kind, body)
 
     def _put(self, segment: Segment, kind: int, body: bytes) -> None:
-        cipher = self._cipher
+        cipher = self._chain.cipher
         if cipher is not None:
             body = cipher.encrypt(segment.sequence, kind, body)
             kind |= ENCRYPTED
+        is_whole = False
         try:
             segment.append(kind, body)
-        except BaseException:
-            self._leave(segment)  # whatever it holds now, nothing may follow that
-            raise
+            is_whole = True
+        finally:
+            if not is_whole:  # whatever it holds now, nothing may follow that
+                self._chain.leave(segment)
         self.written += 1
         keeper = self._keeper
         if keeper is not None and keeper.is_asleep:
@@ -247,7 +244,7 @@ class Journal:
 
     def _room(self, segment: Segment) -> int:
         """Return how many bytes are free for what begins: without those that are kept."""
-        kept = min(self._going * (LIMIT_OUTCOME + _BESIDE), self._size >> 1)
+        kept = min(self._going * (LIMIT_OUTCOME + _BESIDE), self._chain.size >> 1)
         return segment.free() - self._reserve - kept
 
     def _other_room(self, kind: int, segment: Segment, size: int) -> Segment:
@@ -257,7 +254,7 @@ class Journal:
         except OSError:
             if kind == _INTENT:
                 raise
-            kept = min(self._going * (LIMIT_OUTCOME + _BESIDE), self._size >> 1)
+            kept = min(self._going * (LIMIT_OUTCOME + _BESIDE), self._chain.size >> 1)
             if segment.free() - kept < size:
                 self._missed += 1
                 raise
@@ -265,90 +262,48 @@ class Journal:
 
     # Segments.
 
+    def keys(self) -> Keys:
+        """Return the journal's keys, which are made where it has none.
+
+        Raises:
+            OSError: where that can't be.
+        """
+        return self._chain.keys()
+
     def _make_room(self) -> None:
         with self._lock:
             self._owner = threading.get_ident()
             try:
-                segment = self._segment
+                segment = self._chain.segment
                 if segment is None or self._room(segment) < _LIMIT_INTENT:
                     self._next()
             finally:
                 self._owner = 0
 
     def _next(self) -> Segment:
-        """Begin the next segment; end the one before it, if there is one."""
+        """Begin the next segment, and give the one before it to the keeper."""
         now = self._clock.elapsed()
         if self._failed_at >= 0 and now - self._failed_at < RETRY_S:
             raise OSError("the journal had no room a moment ago")
+        chain = self._chain
         try:
-            fresh = self._begin_segment()
+            old = chain.follow()
         except OSError:
             self._failed_at = now
             raise
         self._failed_at = -1.0
-        old, self._segment = self._segment, fresh
         keeper = self._keeper
         if keeper is None:
             keeper = self._keeper = self._make_keeper(self)
         if old is not None:
             keeper.take(old)
+        fresh = chain.segment
+        if fresh is None:
+            raise OSError("the journal has no segment")
         if self._missed:
             missed, self._missed = self._missed, 0
-            self._put(fresh, int(Kind.GAP), _json({"calls": missed}))
+            self._put(fresh, _GAP, to_json({"calls": missed}))
         return fresh
-
-    def _begin_segment(self) -> Segment:
-        self._begin_chain()
-        spare, self._spare = self._spare, None
-        fresh = spare or Segment(self._spare_path(), self._size)
-        old = self._segment
-        self._number += 1
-        name = f"{self._chain}.{self._number:06d}"
-        salt = secrets.token_bytes(16)
-        header: dict[str, Any] = {
-            "guard": self.guard,
-            "chain": self._chain,
-            "number": self._number,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "at_ns": int(self._clock.now() * 1e9),
-            "durability": self.durability,
-            "beside": [stem(path) for path in segments(self.folder)],
-        }
-        try:
-            keys = self._keys
-            cipher: Cipher | None = None
-            if self._encrypts and keys is not None:
-                cipher = Cipher(keys, salt)
-                header |= {"key": keys.active, "salt": salt.hex()}
-            fresh.begin(self.folder / f"{name}{LIVE}")
-            if self.durability != "write":
-                fresh.sync()  # a disk that does not even take this takes no record
-            if old is not None:
-                old.append(int(Kind.ENDED), _json({"next": name}))
-                header["previous"] = _head(old)
-            elif self._left is not None:
-                header["previous"] = self._left
-            fresh.append(int(Kind.OPENED), _json(header))
-        except BaseException:
-            self._number -= 1
-            fresh.discard()
-            raise
-        self._cipher = cipher
-        self._left = None
-        return fresh
-
-    def _begin_chain(self) -> None:
-        if self._chain:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self._keys is None:
-            self._keys = own_keys(self.folder)
-        at = datetime.fromtimestamp(self._clock.now(), UTC)
-        self._chain = f"{at:%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(3)}"
-
-    def _spare_path(self) -> Path:
-        return self.folder / f"{self._chain}-{secrets.token_hex(3)}{SPARE}"
 
     def provide(self) -> None:
         """Make the next segment before it is needed. Called by the keeper.
@@ -356,18 +311,7 @@ class Journal:
         Raises:
             OSError: where it can't be made; then the writer will see.
         """
-        segment = self._segment
-        is_near = self._number > 1 or (segment is not None and segment.end > segment.size >> 1)
-        if self._spare is None and segment is not None and is_near:
-            self._spare = Segment(self._spare_path(), self._size)
-
-    def _leave(self, segment: Segment) -> None:
-        """Write no more to a segment; whoever recovers segments will find it without an end."""
-        if self._segment is segment:
-            self._left = _head(segment) | {"is_left": True}
-            self._segment = None
-            self._cipher = None
-            segment.abandon()
+        self._chain.provide()
 
     def say(self, kind: int, body: Mapping[str, object]) -> None:
         """Append an entry about the journal itself. Called by the keeper.
@@ -375,7 +319,7 @@ class Journal:
         Raises:
             OSError: where it can't be written.
         """
-        self._append(kind, _json(body))
+        self._append(kind, to_json(body))
 
     # Durability.
 
@@ -401,7 +345,7 @@ class Journal:
         with self._lock:
             self._owner = threading.get_ident()
             try:
-                self._leave(segment)
+                self._chain.leave(segment)
             finally:
                 self._owner = 0
         log_failure("making the journal durable", "OSError")
@@ -442,7 +386,7 @@ class Journal:
         Raises:
             OSError: where it does not.
         """
-        segment = self._segment
+        segment = self._chain.segment
         if segment is None or segment.end <= segment.synced:
             return False
         self._outwait((segment, segment.end))
@@ -462,45 +406,23 @@ class Journal:
         with self._lock:
             self._owner = threading.get_ident()
             try:
-                old, self._segment = self._segment, None
-                self._cipher = None
-                self._chain = ""
-                self._number = 0
-                spare, self._spare = self._spare, None
-                if old is not None:
-                    old.append(int(Kind.ENDED), b'{"reason":"closed"}')
+                old = self._chain.end()
             finally:
                 self._owner = 0
-        if spare is not None:
-            spare.discard()
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             if old is not None:
                 keeper.take(old)
             keeper.close()
+        self._chain.discard()
 
     def _abandon(self) -> None:
         """Begin anew, in a forked child: what is open is the parent's."""
-        for segment in (self._segment, self._spare):
-            if segment is not None:
-                segment.abandon()
+        self._chain.abandon()
         keeper = self._keeper
         if keeper is not None:
             keeper.abandon()
         self._renew()
-
-
-def _head(segment: Segment) -> dict[str, object]:
-    return {
-        "segment": segment.path.name.removesuffix(LIVE),
-        "sequence": segment.sequence,
-        "sha256": segment.head(),
-        "bytes": segment.end,
-    }
-
-
-def _json(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _forget(ref: weakref.ref[Journal]) -> None:

@@ -30,7 +30,7 @@ class Names:
     """The words of one guard's records.
 
     Arguments:
-        keys: the journal's keys.
+        keys: gives the journal's keys; asked when the first name is needed.
         principal: ``pseudonym``, ``id``, or ``none``.
         facts: paths below ``context`` that are kept: ``input.rows``.
         plain: paths whose texts are kept as they are.
@@ -47,7 +47,7 @@ class Names:
 
     def __init__(
         self,
-        keys: Keys,
+        keys: Callable[[], Keys],
         *,
         principal: str = "pseudonym",
         facts: tuple[str, ...] = (),
@@ -59,8 +59,8 @@ class Names:
     ) -> None:
         self._how = principal
         self._keys = keys
-        self._prefix = f"{keys.active}:"
-        self._secret = keys.derive(b"guardrail journal pseudonyms")
+        self._prefix = ""
+        self._secret = b""
         self._facts = tuple((path, *path.partition(".")[::2]) for path in facts)
         self._plain = plain
         self._knows = knows
@@ -124,6 +124,10 @@ class Names:
 
     def pseudonym(self, *parts: str) -> str:
         """Return what stands for a text: equal for equal ones, and nobody's without the key."""
+        if not self._secret:
+            keys = self._keys()
+            self._prefix = f"{keys.active}:"
+            self._secret = keys.derive(b"guardrail journal pseudonyms")
         data = b"".join(
             b"%d:%b" % (len(raw), raw)
             for raw in (part.encode("utf-8", "surrogatepass") for part in parts)

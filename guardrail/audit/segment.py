@@ -65,15 +65,17 @@ class Segment:
         self._unsealed = 0
         self._hash: Any = hashlib.sha256()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        is_made = False
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.posix_fallocate(self._fd, 0, size)
             self._map: Any = mmap.mmap(self._fd, size)
-        except BaseException:
-            os.close(self._fd)
-            with suppress(OSError):
-                path.unlink()
-            raise
+            is_made = True
+        finally:
+            if not is_made:
+                os.close(self._fd)
+                with suppress(OSError):
+                    path.unlink()
         self._put(MAGIC)
 
     def _put(self, data: bytes) -> None:

@@ -1,34 +1,108 @@
-"""The ``[audit]`` table of ``guardrail.toml``, and the sink that it names.
+"""The ``[audit]`` table of ``guardrail.toml``, and the sinks that it names.
 
-Owns its shape and every complaint about it. Refuses what this version does not build (the
-journal) with ``GR004``: a record that the bundle's author believes durable must not be less.
-Read once, at load.
+Owns its shape and every complaint about it. Refuses settings that would say less than their author
+believes: a durability without a journal, encryption with the key that lies beside what it encrypts,
+an endpoint for checkpoints that anybody on the way could answer for. Read once, at load.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
+from pydantic import Field, model_validator
+
+from guardrail.audit.checkpoints import (
+    Checkpoints,
+    Deliver,
+    read_signing_key,
+    to_command,
+    to_file,
+    to_url,
+)
 from guardrail.audit.deferred import DeferredSpans
+from guardrail.audit.journal import Journal
+from guardrail.audit.journal_keys import read_keys
+from guardrail.audit.keeper import Keeper
 from guardrail.audit.spans import Spans
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
-from guardrail.ports import Sink
+from guardrail.ports import Clock, Sink
 
-_LATER: Final = {
-    "journal": "The journal is not built yet. Remove `journal`; records go to spans.",
-    "durability": "The journal is not built yet, nor is its `durability`. Remove the key.",
-}
+_PERIOD: Final = re.compile(r"([1-9][0-9]{0,5})(s|min|h|d)")
+_SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_JOURNALS: Final = (
+    "durability", "segment_bytes", "keep", "compress", "principal", "facts", "digests",
+    "key_file", "encrypt", "checkpoints",
+)  # fmt: skip
+
+
+class CheckpointSettings(Section):
+    """Signed statements of how far the journal is, and where they go.
+
+    Attributes:
+        key_file: the Ed25519 private key that signs them, in PEM.
+        every_records: after how many records of one process one is made.
+        every_s: after how many seconds one is made, where there is anything new.
+        file, command, url: at most one: where each goes, beside the copy in the journal.
+    """
+
+    key_file: str = Field(min_length=1)
+    every_records: int = Field(default=10_000, ge=1)
+    every_s: int = Field(default=60, ge=1, le=86_400)
+    file: str | None = Field(default=None, min_length=1)
+    command: list[str] | None = Field(default=None, min_length=1)
+    url: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> CheckpointSettings:
+        if sum(place is not None for place in (self.file, self.command, self.url)) > 1:
+            raise ValueError("give one of `file`, `command` and `url`")
+        if self.url is not None and not _is_safe(self.url):
+            raise ValueError("`url` must be https; http only to a loopback address")
+        return self
+
+    @property
+    def leaves(self) -> bool:
+        """Whether a checkpoint goes anywhere beside the journal."""
+        return (self.file or self.command or self.url) is not None
 
 
 class AuditSettings(Section):
     """How calls are recorded.
 
-    ``spans = "inline"``: one span per call, made during it, above the model's own spans.
-    ``spans = "deferred"``: built by a thread afterwards, beside the model's own spans.
+    Attributes:
+        spans: ``inline``: one span per call, made during it, above the model's own spans;
+            ``deferred``: built by a thread afterwards, beside the model's own spans.
+        journal: the folder that keeps every record; ``None`` for none.
+        durability: see `guardrail.audit.journal`.
+        segment_bytes: the size of one of its files.
+        keep: for how long closed files are kept: ``90d``, ``12h``; ``None``: for ever.
+        compress: whether closed files are compressed.
+        principal: how callers are named: ``pseudonym`` (keyed), ``id``, or ``none``.
+        facts: paths below ``context`` that are kept, of those that policies read.
+        digests: of what a keyed digest is kept: ``input``, ``output``.
+        key_file: the keys for pseudonyms, digests and encryption.
+        encrypt: whether the entries are encrypted.
+        checkpoints: the signed ones; ``None`` for none.
     """
 
     spans: Literal["inline", "deferred"] = "inline"
+    journal: str | None = Field(default=None, min_length=1)
+    durability: Literal["write", "group", "each"] = "write"
+    segment_bytes: int = Field(default=16 << 20, ge=256 << 10, le=1 << 30)
+    keep: str | None = Field(default=None, pattern=f"^{_PERIOD.pattern}$")
+    compress: bool = True
+    principal: Literal["pseudonym", "id", "none"] = "pseudonym"
+    facts: list[str] = Field(default=[])
+    digests: list[Literal["input", "output"]] = Field(default=[])
+    key_file: str | None = Field(default=None, min_length=1)
+    encrypt: bool = False
+    checkpoints: CheckpointSettings | None = None
 
 
 def read_audit(document: Document | None) -> AuditSettings:
@@ -38,27 +112,119 @@ def read_audit(document: Document | None) -> AuditSettings:
         document: the table; ``None`` where ``guardrail.toml`` has none.
 
     Raises:
-        ConfigurationError: ``GR003`` for what is wrong, ``GR004`` for what is not built.
+        ConfigurationError: ``GR003``, with every fault.
     """
     if document is None:
         return AuditSettings()
-    if isinstance(document.data, dict):
-        faults = [
-            Fault("GR004", document.at(key), message)
-            for key, message in _LATER.items()
-            if key in document.data
-        ]
-        if faults:
-            raise ConfigurationError(faults=tuple(faults))
-    return document.parse(AuditSettings)
+    settings = document.parse(AuditSettings)
+    faults: list[Fault] = []
+
+    def complain(key: str, message: str) -> None:
+        faults.append(Fault("GR003", document.at(key), message))
+
+    if settings.journal is None:
+        for key in _JOURNALS:
+            if key in document.data:
+                complain(key, f"`{key}` is about the journal. Say where it is: `journal = ...`.")
+    if settings.encrypt and settings.key_file is None:
+        message = (
+            "`encrypt` needs a `key_file`, kept apart from the journal: the key that a journal "
+            "makes for itself lies beside it. Make one with `guardrail journal key FILE`."
+        )
+        complain("encrypt", message)
+    for path in settings.facts:
+        place, _, name = path.partition(".")
+        if not place or not name:
+            complain("facts", f"`{path[:80]}` is no path of a fact, such as `input.rows`.")
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+    return settings
 
 
-def open_sink(settings: AuditSettings, *, tracer_provider: Any = None) -> Sink:
-    """Return the sink that the settings name.
+def _is_safe(url: str) -> bool:
+    """Tell whether what is posted there can be read and answered by that host alone."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme == "https":
+            return bool(host)
+        return parts.scheme == "http" and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def open_journal(
+    settings: AuditSettings, *, guard: str, clock: Clock, folder: Path | None = None
+) -> Journal | None:
+    """Return the journal that the settings name; its first file is made at its first call.
 
     Arguments:
         settings: the bundle's ``[audit]`` table.
+        guard: the guard's name.
+        clock: the injected clock.
+        folder: where it is, whatever the settings say.
+
+    Raises:
+        ConfigurationError: where a key can't be read.
+    """
+    if folder is None:
+        if settings.journal is None:
+            return None
+        folder = Path(settings.journal)
+    folder = folder.absolute()
+    checkpoints = settings.checkpoints
+    make = None
+    if checkpoints is not None:
+        make = partial(
+            Checkpoints,
+            folder,
+            key=read_signing_key(Path(checkpoints.key_file)),
+            every_records=checkpoints.every_records,
+            every_s=checkpoints.every_s,
+            deliver=_deliver(checkpoints),
+        )
+    return Journal(
+        folder,
+        guard=guard,
+        clock=clock,
+        durability=settings.durability,
+        keys=None if settings.key_file is None else read_keys(Path(settings.key_file)),
+        encrypt=settings.encrypt,
+        segment_bytes=settings.segment_bytes,
+        keeper=partial(
+            Keeper,
+            keep_s=None if settings.keep is None else _seconds(settings.keep),
+            compresses=settings.compress,
+            checkpoints=make,
+        ),
+    )
+
+
+def _deliver(settings: CheckpointSettings) -> Deliver | None:
+    if settings.file is not None:
+        return to_file(Path(settings.file).absolute())
+    if settings.command is not None:
+        return to_command(settings.command)
+    return to_url(settings.url) if settings.url is not None else None
+
+
+def _seconds(period: str) -> float:
+    found = _PERIOD.fullmatch(period)
+    if found is None:  # the model's pattern holds it
+        raise ConfigurationError("`keep` is no period.")
+    return float(int(found[1]) * _SECONDS[found[2]])
+
+
+def open_sinks(
+    settings: AuditSettings, journal: Journal | None, *, tracer_provider: Any = None
+) -> tuple[Sink, ...]:
+    """Return the sinks that the settings name: what makes views first, and the journal.
+
+    Arguments:
+        settings: the bundle's ``[audit]`` table.
+        journal: from `open_journal`.
         tracer_provider: whose spans to make; the global one's where ``None``.
     """
     kind = DeferredSpans if settings.spans == "deferred" else Spans
-    return kind(tracer_provider=tracer_provider)
+    views: Sink = kind(tracer_provider=tracer_provider)
+    return (views,) if journal is None else (views, journal)

@@ -117,6 +117,8 @@ class Trail:
                     trace = trace_of(begun) if trace_of is not None else None
             except Exception as error:  # noqa: BLE001  as above, and the others go on
                 handle.fail(sink, error)
+                if not wants_frames(sink):  # it can take the denial all the same
+                    handle.begun.append((sink, None))
             else:
                 own = (sink, begun)
                 handle.begun.append(own)
@@ -127,6 +129,15 @@ class Trail:
         if not self.frames:
             handle.check()
         return handle
+
+    def check(self, handle: Any) -> None:
+        """Raise where a sink failed to begin: before anything is spent on the call.
+
+        Raises:
+            GuardUnavailable: ``audit_unavailable``.
+        """
+        if self._only is None and handle is not None:
+            handle.check()
 
     def admit(self, handle: Handle, record: Record) -> Wait | None:
         """Tell the sinks that ask for it that the model is about to run.

@@ -12,7 +12,7 @@ from guardrail.facts.app import AppFacts
 from guardrail.facts.attestation import CurrentEvidence, HostFacts, PeerAttestationFacts
 from guardrail.facts.findings import Findings
 from guardrail.facts.identity import IdentityFacts
-from guardrail.facts.input import InputFacts
+from guardrail.facts.input import InputFacts, digest_of
 from guardrail.facts.peer import PeerFacts
 from guardrail.facts.time import TimeFacts
 from guardrail.facts.view import Bounds, Viewer, take_view
@@ -30,6 +30,7 @@ __all__ = [
     "PeerFacts",
     "TimeFacts",
     "Viewer",
+    "digest_of",
     "standard",
     "take_view",
 ]

@@ -39,6 +39,8 @@ class IdentityFacts:
     __slots__ = ("_readers",)
 
     place = "identity"
+    #: Those whose texts are never a caller's.
+    plain = frozenset(("provider", "method"))
     facts = frozenset((*_FIELDS, *_READ))
 
     def __init__(self) -> None:

@@ -69,6 +69,8 @@ class InputFacts:
     __slots__ = ("_findings", "_readers", "_tokens")
 
     place = "input"
+    #: Those whose texts are never a caller's.
+    plain = frozenset(("dtype", "findings"))
     facts = frozenset(
         (
             "rows", "features", "bytes", "dtype", "digest", "fields", "columns", "nulls", "chars",
@@ -201,6 +203,16 @@ def digest_plain(view: View) -> str:
 def digest_text(view: View) -> str:
     """Return the sha256 of a text in UTF-8: 64 hexadecimal digits."""
     return hashlib.sha256(view.value.encode()).hexdigest()
+
+
+def digest_of(view: View) -> str:
+    """Return the digest of any kind of input; empty where there is none of it."""
+    if view.kind == "text":
+        return digest_text(view)
+    if view.kind == "list":
+        return digest_plain(view)
+    read = _READ[view.kind].get("digest")
+    return str(read(view)) if read is not None else ""
 
 
 #: Facts that are attributes of the view, by the kind of input.

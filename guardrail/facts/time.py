@@ -39,6 +39,8 @@ class TimeFacts:
     __slots__ = ("_zone",)
 
     place = "time"
+    #: Those whose texts are never a caller's.
+    plain = frozenset(("date",))
     facts = frozenset(_READ)
 
     def __init__(self, *, timezone: str) -> None:

@@ -19,8 +19,8 @@ HOMES = {
     "cedarpy": {"policy"},
     "opentelemetry": {"audit"},
     "limits": {"obligations"},
-    "jwt": {"identity", "cli"},
-    "cryptography": {"identity", "cli"},
+    "jwt": {"identity", "audit", "cli"},  # audit signs its checkpoints
+    "cryptography": {"identity", "audit", "cli"},
     "hypothesis": {"testing"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -1,0 +1,201 @@
+"""The chain of segments that one process writes: one after the other, each naming the one before.
+
+Owns the names of the segments, their headers, the spare one that is made before it is needed, and
+the cipher of the one that is written now. Refuses to end a segment before the next one is there.
+Does not lock: `journal` calls from one thread at a time, but for `provide`.
+
+Compiled as it stands, with ``chain.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from guardrail.audit.frames import Kind
+from guardrail.audit.heads import segments, stem
+from guardrail.audit.journal_keys import Cipher, Keys, own_keys
+from guardrail.audit.segment import LIVE, SPARE, Segment
+from guardrail.ports import Clock
+
+_SALT_BYTES: Final = 16
+
+
+class Chain:
+    """The segments of one process.
+
+    Arguments:
+        folder: made where there is none.
+        guard: the guard's name, for the headers.
+        clock: the injected clock.
+        durability: as the journal's, for the headers; where it is not ``write``, a segment is not
+            begun before the disk took something of it.
+        keys: the journal's keys; ``None``: those that it keeps beside itself.
+        encrypts: whether entries are encrypted.
+        size: of a segment, in bytes.
+
+    Attributes:
+        segment: the one that is written now; ``None`` before the first, and after the last.
+        cipher: encrypts its entries; ``None`` where they are not.
+    """
+
+    __slots__ = (
+        "_clock", "_durability", "_encrypts", "_guard", "_keys", "_left", "_name", "_number",
+        "_spare", "cipher", "folder", "segment", "size",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        guard: str,
+        clock: Clock,
+        durability: str,
+        keys: Keys | None,
+        encrypts: bool,
+        size: int,
+    ) -> None:
+        self.folder = folder
+        self.size = size
+        self._guard = guard
+        self._clock = clock
+        self._durability = durability
+        self._keys = keys
+        self._encrypts = encrypts
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.segment: Segment | None = None
+        self.cipher: Cipher | None = None
+        self._spare: Segment | None = None
+        self._left: dict[str, object] | None = None
+        self._name = ""
+        self._number = 0
+
+    def keys(self) -> Keys:
+        """Return the journal's keys, which are made where it has none.
+
+        Raises:
+            OSError: where that can't be.
+        """
+        keys = self._keys
+        if keys is None:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            keys = self._keys = own_keys(self.folder)
+        return keys
+
+    def follow(self) -> Segment | None:
+        """Begin the next segment; return the one before it, which has ended.
+
+        Raises:
+            OSError: where it can't be begun; then all is as before.
+        """
+        keys = self.keys()
+        if not self._name:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            at = datetime.fromtimestamp(self._clock.now(), UTC)
+            self._name = f"{at:%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(3)}"
+        number = self._number + 1
+        name = f"{self._name}.{number:06d}"
+        beside = [stem(path) for path in segments(self.folder)]
+        spare, self._spare = self._spare, None
+        fresh = spare or Segment(self._spare_path(), self.size)
+        is_begun = False
+        try:
+            fresh.begin(self.folder / f"{name}{LIVE}")
+            if self._durability != "write":
+                fresh.sync()  # a disk that does not even take this takes no record
+            is_begun = True
+        finally:
+            if not is_begun:
+                fresh.discard()
+        header: dict[str, Any] = {
+            "guard": self._guard,
+            "chain": self._name,
+            "number": number,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "at_ns": int(self._clock.now() * 1e9),
+            "durability": self._durability,
+            "beside": beside,
+        }
+        cipher: Cipher | None = None
+        if self._encrypts:
+            salt = secrets.token_bytes(_SALT_BYTES)
+            cipher = Cipher(keys, salt)
+            header |= {"key": keys.active, "salt": salt.hex()}
+        old = self.segment
+        if old is not None:
+            old.append(int(Kind.ENDED), to_json({"next": name}))
+            header["previous"] = _head(old)
+        elif self._left is not None:
+            header["previous"] = self._left
+        fresh.append(int(Kind.OPENED), to_json(header))
+        self.segment, self.cipher = fresh, cipher
+        self._number, self._left = number, None
+        return old
+
+    def _spare_path(self) -> Path:
+        return self.folder / f"{self._name}-{secrets.token_hex(3)}{SPARE}"
+
+    def provide(self) -> None:
+        """Make the next segment before it is needed, where that is soon.
+
+        Raises:
+            OSError: where it can't be made.
+        """
+        segment = self.segment
+        if segment is None or self._spare is not None:
+            return
+        if self._number > 1 or segment.end > segment.size >> 1:
+            self._spare = Segment(self._spare_path(), self.size)
+
+    def leave(self, segment: Segment) -> None:
+        """Write no more to a segment; whoever recovers segments will find it without an end."""
+        if self.segment is segment:
+            self._left = _head(segment) | {"is_left": True}
+            self.segment = None
+            self.cipher = None
+            segment.abandon()
+
+    def end(self) -> Segment | None:
+        """End the chain; return its last segment. What follows begins another chain."""
+        old = self.segment
+        self.discard()
+        self._begin_anew()
+        if old is not None:
+            old.append(int(Kind.ENDED), b'{"reason":"closed"}')
+        return old
+
+    def discard(self) -> None:
+        """Remove the spare segment, if there is one."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.discard()
+
+    def abandon(self) -> None:
+        """Begin anew in a forked child: what is open is the parent's."""
+        for segment in (self.segment, self._spare):
+            if segment is not None:
+                segment.abandon()
+        self._begin_anew()
+
+
+def _head(segment: Segment) -> dict[str, object]:
+    return {
+        "segment": stem(segment.path),
+        "sequence": segment.sequence,
+        "sha256": segment.head(),
+        "bytes": segment.end,
+    }
+
+
+def to_json(body: Mapping[str, Any]) -> bytes:
+    """Return an entry's body."""
+    return json.dumps(body, separators=(",", ":")).encode()

@@ -1,0 +1,324 @@
+"""Whether a journal is what was written: every byte, every segment, every checkpoint.
+
+Owns the examination and its findings: what is wrong, in which segment, at which byte and entry.
+Refuses to repair. A byte that was changed, an entry that was removed, moved or put in, a segment
+that is gone or was replaced is found by the journal alone, unless whoever did it has rewritten
+every hash that follows; then, as for an end that was cut off, only a checkpoint shows it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from guardrail.audit.frames import MAGIC, Frame, Kind, Stop, begins_segment, check
+from guardrail.audit.heads import read_segment, stem
+from guardrail.audit.reading import files_of
+from guardrail.audit.segment import LIVE
+
+_MARKS: Final = frozenset(
+    map(int, (Kind.OPENED, Kind.SEAL, Kind.ENDED, Kind.RECOVERED, Kind.RETIRED, Kind.GAP))
+)
+_FIRST: Final = len(MAGIC)
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something in a journal that was not written so.
+
+    Attributes:
+        segment: the segment's name; empty where it is about the checkpoints.
+        at: the byte in it, from its start.
+        sequence: the number of the entry; -1 where it is about none.
+        message: what is wrong.
+    """
+
+    segment: str
+    at: int
+    sequence: int
+    message: str
+
+    def __str__(self) -> str:
+        if not self.segment:
+            return self.message
+        entry = f", entry {self.sequence}" if self.sequence >= 0 else ""
+        return f"{self.segment}, byte {self.at}{entry}: {self.message}"
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found.
+
+    Attributes:
+        segments: how many were read.
+        entries: how many entries fit.
+        size: bytes that were checked.
+        flaws: what is wrong.
+        notes: what is not wrong, and good to know: processes that died, records that were lost.
+        checkpoints: how many were held against the journal.
+    """
+
+    segments: int = 0
+    entries: int = 0
+    size: int = 0
+    flaws: list[Flaw] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    checkpoints: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.flaws
+
+
+@dataclass(slots=True)
+class _Seen:
+    """One segment, as it was read."""
+
+    name: str
+    size: int
+    stop: Stop
+    marks: list[Frame]
+    is_live: bool
+    hashes: dict[int, str] = field(default_factory=dict)
+
+    def said(self, kind: Kind) -> Iterator[dict[str, Any]]:
+        """Yield what its entries of a kind say."""
+        for frame in self.marks:
+            if frame.kind == kind:
+                yield _object(frame.body)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        said = from_json(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def verify(
+    journal: Path,
+    *,
+    checkpoints: Iterable[Mapping[str, Any]] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Verdict:
+    """Examine a journal.
+
+    Arguments:
+        journal: its folder, or one segment of it.
+        checkpoints: what the checkpoints say, from `guardrail.audit.checkpoints`.
+        progress: is told how many bytes of the files were read, and how many there are.
+
+    Raises:
+        ConfigurationError: where there is no journal.
+    """
+    verdict = Verdict()
+    files = files_of(journal)
+    signed = list(checkpoints)
+    wanted = _wanted(signed)
+    sizes = [path.stat().st_size if path.exists() else 0 for path in files]
+    seen: dict[str, _Seen] = {}
+    done = 0
+    for path, size in zip(files, sizes, strict=True):
+        found = _read(path, verdict, wanted.get(stem(path), frozenset()))
+        if found is not None:
+            seen[found.name] = found
+        done += size
+        if progress is not None:
+            progress(done, sum(sizes))
+    if journal.is_dir():
+        retired = _retired(seen)
+        _check_links(seen, retired, verdict)
+        _check_ends(seen, verdict)
+        _check_checkpoints(seen, retired, signed, verdict)
+    return verdict
+
+
+def _wanted(checkpoints: list[Mapping[str, Any]]) -> dict[str, frozenset[int]]:
+    """Return, by segment, the places up to which checkpoints give a hash."""
+    wanted: dict[str, set[int]] = {}
+    for said in checkpoints:
+        for name, head in said.get("segments", {}).items():
+            wanted.setdefault(name, set()).add(head["bytes"])
+    return {name: frozenset(places) for name, places in wanted.items()}
+
+
+def _read(path: Path, verdict: Verdict, wanted: frozenset[int]) -> _Seen | None:
+    """Read one segment, and check all that can be without the others."""
+    name = stem(path)
+    is_live = path.name.endswith(LIVE) and _is_locked(path)
+    try:
+        data = read_segment(path)
+    except FileNotFoundError:  # retired meanwhile
+        return None
+    except (OSError, EOFError) as error:
+        verdict.flaws.append(Flaw(name, 0, -1, f"can't be read: {type(error).__name__}"))
+        return None
+    verdict.segments += 1
+    if not begins_segment(data):
+        if not (is_live and not data.strip(b"\0")):
+            verdict.flaws.append(Flaw(name, 0, -1, "does not begin as a segment does"))
+        return None
+    view = memoryview(data)
+    marks, stop = check(view[_FIRST:], _FIRST, _MARKS)
+    seen = _Seen(name, len(data), stop, marks, is_live)
+    verdict.entries += stop.sequence
+    verdict.size += stop.at
+    if stop.fault and not is_live:
+        verdict.flaws.append(Flaw(name, stop.at, stop.sequence, stop.fault))
+    elif stop.at < len(data) and not path.name.endswith(LIVE):
+        verdict.flaws.append(Flaw(name, stop.at, -1, "zeros behind the last entry"))
+    _hash(seen, view, verdict, wanted)
+    first = marks[0] if marks else None
+    if stop.sequence and (first is None or first.kind != Kind.OPENED or first.sequence):
+        verdict.flaws.append(Flaw(name, _FIRST, 0, "the first entry is no header"))
+    for frame in marks:
+        if frame.kind == Kind.ENDED and frame.sequence != stop.sequence - 1:
+            verdict.flaws.append(Flaw(name, frame.end, frame.sequence + 1, "entries after the end"))
+    return seen
+
+
+def _is_locked(path: Path) -> bool:
+    """Tell whether a process is writing a segment."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _hash(seen: _Seen, view: memoryview, verdict: Verdict, wanted: frozenset[int]) -> None:
+    """Hash a segment, hold its seals against that, and keep the hashes that others give."""
+    seals = {frame.at: frame for frame in seen.marks if frame.kind == Kind.SEAL}
+    running = hashlib.sha256()
+    at = 0
+    for place in sorted({*seals, *(end for end in wanted if end <= seen.stop.at), seen.stop.at}):
+        running.update(view[at:place])
+        at = place
+        digest = running.copy().hexdigest()
+        seen.hashes[place] = digest
+        seal = seals.get(place)
+        if seal is not None and _object(seal.body).get("sha256") != digest:
+            message = "the bytes before this seal are not those that were sealed"
+            verdict.flaws.append(Flaw(seen.name, place, seal.sequence, message))
+
+
+def _retired(seen: Mapping[str, _Seen]) -> dict[str, str]:
+    """Return the segments that were retired, each with its hash."""
+    return {
+        str(said.get("segment")): str(said.get("sha256"))
+        for one in seen.values()
+        for said in one.said(Kind.RETIRED)
+    }
+
+
+def _check_links(seen: Mapping[str, _Seen], retired: Mapping[str, str], verdict: Verdict) -> None:
+    """Check that every segment that another one names is there, and is what that one says."""
+    missing: dict[str, str] = {}
+    for one in seen.values():
+        for said in one.said(Kind.OPENED):
+            for name in said.get("beside", ()):
+                missing.setdefault(str(name), one.name)
+            before = said.get("previous")
+            if isinstance(before, dict):
+                _check_head(before, "the segment after it says", seen, verdict)
+                missing.setdefault(str(before.get("segment")), one.name)
+        for said in one.said(Kind.ENDED):
+            if "next" in said:
+                missing.setdefault(str(said["next"]), one.name)
+        for said in one.said(Kind.RECOVERED):
+            missing.setdefault(str(said.get("segment")), one.name)
+            if "sha256" in said:
+                _check_head(said, "whoever recovered it says", seen, verdict)
+        for said in one.said(Kind.GAP):
+            verdict.notes.append(
+                f"{one.name}: {said.get('calls')} denials could not be written for want of room"
+            )
+    for name, by in sorted(missing.items()):
+        if name not in seen and name not in retired:
+            verdict.flaws.append(Flaw(name, 0, -1, f"is gone; {by} names it"))
+
+
+def _check_head(
+    said: Mapping[str, Any], who: str, seen: Mapping[str, _Seen], verdict: Verdict
+) -> None:
+    one = seen.get(str(said.get("segment")))
+    if one is None:
+        return
+    end = said.get("bytes")
+    if end != one.stop.at:
+        message = f"ends here, and {who} that it ends at byte {end}"
+    elif said.get("sha256") != one.hashes.get(one.stop.at):
+        message = f"its hash is not the one that {who}"
+    else:
+        return
+    verdict.flaws.append(Flaw(one.name, one.stop.at, one.stop.sequence, message))
+
+
+def _check_ends(seen: Mapping[str, _Seen], verdict: Verdict) -> None:
+    """Note what has no end by intention."""
+    recovered = {
+        str(said.get("segment")): said for one in seen.values() for said in one.said(Kind.RECOVERED)
+    }
+    for one in seen.values():
+        if one.is_live or any(frame.kind == Kind.ENDED for frame in one.marks):
+            continue
+        said = recovered.get(one.name)
+        if said is None:
+            note = "ends without an end: its process died, and nobody has recovered it yet"
+        elif "damaged_bytes" in said:
+            note = "its process died, and left bytes that are no entries"
+        else:
+            torn = said.get("torn_bytes")
+            note = f"its process died; {torn} bytes of an entry that was being written were cut"
+        verdict.notes.append(f"{one.name}: {note}")
+
+
+def _check_checkpoints(
+    seen: Mapping[str, _Seen],
+    retired: Mapping[str, str],
+    checkpoints: list[Mapping[str, Any]],
+    verdict: Verdict,
+) -> None:
+    """Hold the journal against what was signed."""
+    before: Mapping[str, Any] | None = None
+    found: set[tuple[str, str]] = set()
+    for said in checkpoints:
+        verdict.checkpoints += 1
+        number = said.get("number")
+        if before is not None and said.get("previous") != before.get("hash"):
+            message = f"checkpoint {number} does not follow checkpoint {before.get('number')}"
+            verdict.flaws.append(Flaw("", 0, -1, message))
+        before = said
+        for name, head in said.get("segments", {}).items():
+            flaw = _against(seen.get(name), name, head, number, retired)
+            if flaw is not None and (name, flaw.message[:8]) not in found:
+                found.add((name, flaw.message[:8]))
+                verdict.flaws.append(flaw)
+
+
+def _against(
+    one: _Seen | None, name: str, head: Mapping[str, Any], number: Any, retired: Mapping[str, str]
+) -> Flaw | None:
+    end, digest = int(head["bytes"]), head["sha256"]
+    if one is None:
+        if name in retired:
+            return None
+        return Flaw(name, 0, -1, f"is gone; checkpoint {number} names it")
+    if one.stop.at < end:
+        message = f"ends here; checkpoint {number} has signed {end} bytes of it"
+        return Flaw(name, one.stop.at, one.stop.sequence, message)
+    if one.hashes.get(end) != digest:
+        message = f"is not what checkpoint {number} has signed, up to this byte"
+        return Flaw(name, end, int(head["sequence"]), message)
+    return None

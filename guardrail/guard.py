@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.drivers import Enforcement
 from guardrail.errors import ConfigurationError, Place
@@ -28,7 +28,7 @@ from guardrail.ports import (
     Target,
 )
 from guardrail.values import Decision, Entity, FactValue, Peer, Principal
-from guardrail.wrapper import guarded_parameter, wrap
+from guardrail.wrapper import Protect, guarded_parameter, wrap
 
 if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
     from pydantic import BaseModel
@@ -40,22 +40,8 @@ if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not wit
     from guardrail.reload import Origin, Reloaded
     from guardrail.watch import Watcher
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 #: ``context.app`` of a question that gives none.
 _NOTHING: Final[Mapping[str, Any]] = {}
-
-
-class Protect(Protocol):
-    """The decorator that `Guard.protect` returns: it keeps the signature and the types."""
-
-    @overload
-    def __call__(self, function: staticmethod[P, R]) -> staticmethod[P, R]: ...
-    @overload
-    def __call__(self, function: classmethod[Any, P, R]) -> classmethod[Any, P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]: ...
 
 
 class Guard:

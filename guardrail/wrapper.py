@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from types import CodeType, FunctionType, MethodType
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, overload
 
 from guardrail.call import Call
 from guardrail.drivers import (
@@ -29,6 +29,9 @@ from guardrail.flow import advance, enter, interrupt, leave, release
 from guardrail.ports import Auto, Target
 
 _PREFIX: Final = "_guardrail_"
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _VALUE_BODY: Final = """
         {p}call = {p}Call({p}target, {input}, {arguments})
@@ -51,6 +54,17 @@ _VALUE_BODY: Final = """
 _DEFERRED_BODY: Final = """
         return {p}run({p}target, {input}, {arguments}, lambda: {p}function({forward}))
 """
+
+
+class Protect(Protocol):
+    """The decorator that `Guard.protect` returns: it keeps the signature and the types."""
+
+    @overload
+    def __call__(self, function: staticmethod[P, R]) -> staticmethod[P, R]: ...
+    @overload
+    def __call__(self, function: classmethod[Any, P, R]) -> classmethod[Any, P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]: ...
 
 
 class Deferred:

@@ -45,6 +45,12 @@ algorithms = ["ES256"]
 key_file = "key.pem"
 principal = { type = "User", id = "sub", in.Role = "roles" }
 """
+JOURNAL = '[audit]\njournal = "/var/lib/guardrail"\n'
+CHECKPOINTS = """\
+[audit.checkpoints]
+key_file = "checkpoints.pem"
+url = "https://evidence.example/guardrail"
+"""
 KEY = """\
 -----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE+nv0dsb5R1P8cnqZoRD6o6nXkKJo
@@ -147,5 +153,10 @@ WEAK = {
         files=settings(PROVIDER.replace('"sub"', '"email"')),
         sound_files=settings(PROVIDER),
     ),
-    "GR540": Weak("guardrail.toml:1:1", sound=None),  # there is no journal in this version
+    "GR540": Weak("guardrail.toml:1:1", sound_files=settings(JOURNAL)),
+    "GR541": Weak(
+        "guardrail.toml:6:1",
+        files=settings(JOURNAL + '[audit.checkpoints]\nkey_file = "checkpoints.pem"\n'),
+        sound_files=settings(JOURNAL + CHECKPOINTS),
+    ),
 }

@@ -100,7 +100,7 @@ class Chain:
         if not self._name:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             at = datetime.fromtimestamp(self._clock.now(), UTC)
-            self._name = f"{at:%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(3)}"
+            self._name = f"{at:%Y%m%dT%H%M%S%fZ}-{os.getpid()}-{secrets.token_hex(3)}"
         number = self._number + 1
         name = f"{self._name}.{number:06d}"
         beside = [stem(path) for path in segments(self.folder)]

@@ -3,6 +3,5 @@
 cimport cython
 
 
-@cython.locals(size="long", at="long", end="long", length="long", sequence="long", number="long",
-               kind="long", head="long", tail="long")
-cpdef check(data, long base, marks)
+@cython.locals(size=long, end=long, length=long, kind=long, beside=long)
+cpdef hop(data, long at, long sequence, marks)

@@ -7,8 +7,8 @@ the checkpoints; `verify` reads everything.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,8 @@ from typing import Any, Final
 from guardrail.audit.frames import MAGIC, Stop, begins_segment, walk
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE
 
+#: What `keeper` begins a compressed segment with (RFC 1952): no name, no time.
+GZIP_HEAD: Final = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
 _BLOCK: Final = 1 << 18
 
 
@@ -88,14 +90,25 @@ def read_segment(path: Path, at: int = 0) -> bytes:
         found = path.with_name(stem(path) + suffix)
         try:
             if suffix == COMPRESSED:
-                with gzip.open(found) as zipped:
-                    return zipped.read()[at:]
+                return _unzipped(found.read_bytes())[at:]
             with found.open("rb", buffering=0) as file:
                 file.seek(at)
                 return _read_written(file) if suffix == LIVE else file.readall()
         except FileNotFoundError:
             continue
     raise FileNotFoundError(f"the segment {path.name} is gone")
+
+
+def _unzipped(data: bytes) -> bytes:
+    """Return what a compressed segment holds; `keeper` writes one stream, and nothing else."""
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        plain = stream.decompress(data)
+    except zlib.error:
+        plain = b""
+    if not stream.eof or stream.unused_data or data[:10] != GZIP_HEAD:
+        raise OSError("a compressed segment that is not as it was made")
+    return plain
 
 
 def _read_written(file: Any) -> bytes:

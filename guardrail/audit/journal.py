@@ -204,7 +204,8 @@ class Journal:
         try:
             self._write(kind, body)
             while self._late:
-                self._write(*self._late.pop(0))
+                late = self._late.pop(0)
+                self._write(late[0], late[1])
             segment = self._chain.segment
             return None if segment is None else (segment, segment.end)
         finally:

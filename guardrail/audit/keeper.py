@@ -19,6 +19,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -52,6 +53,7 @@ class Keeper:
         keep_s: for how long closed segments are kept, in seconds; ``None``: for ever.
         compresses: whether closed segments are compressed.
         checkpoints: makes them; ``None`` for none.
+        starts: whether the thread runs; tests work by hand.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Keeper:
         keep_s: float | None = None,
         compresses: bool = True,
         checkpoints: Callable[[], Checkpoints] | None = None,
+        starts: bool = True,
     ) -> None:
         self._journal = weakref.ref(journal)
         self._keep_s = keep_s
@@ -79,7 +82,8 @@ class Keeper:
         self.is_asleep = False
         self._syncs = journal.durability == "group"
         self._thread = threading.Thread(target=self._run, name="guardrail-journal", daemon=True)
-        self._thread.start()
+        if starts:
+            self._thread.start()
         atexit.register(_close, self._journal)
 
     def take(self, segment: Segment) -> None:
@@ -190,8 +194,7 @@ class Keeper:
         journal = self._journal()
         if journal is None:
             return
-        for said in recover(journal.folder):
-            journal.say(int(Kind.RECOVERED), said)
+        recover(journal.folder, partial(journal.say, int(Kind.RECOVERED)))
         closed = [path for path in segments(journal.folder) if not path.name.endswith(LIVE)]
         if self._compresses:
             for path in closed:

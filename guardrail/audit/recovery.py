@@ -11,9 +11,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from guardrail.audit.frames import LIMIT_BODY, MAGIC, OVERHEAD, Kind, Stop, begins_segment, walk
 from guardrail.audit.segment import CLOSED, LIVE, SPARE
@@ -22,25 +23,26 @@ from guardrail.audit.segment import CLOSED, LIVE, SPARE
 _LIMIT_TORN: Final = LIMIT_BODY + OVERHEAD
 
 
-def recover(folder: Path) -> list[dict[str, object]]:
-    """End the segments of dead processes; return what the journal is to say of each.
+#: Takes what the journal is to say of a segment.
+Say: TypeAlias = Callable[[dict[str, object]], None]
+
+
+def recover(folder: Path, say: Say) -> None:
+    """End the segments of dead processes, each after the journal has said what it was.
 
     Spare segments of dead processes are removed: nothing was ever written to them.
 
     Arguments:
         folder: the journal's.
+        say: writes it into the journal.
 
     Raises:
-        OSError: where a segment can't be read or cut.
+        OSError: where a segment can't be read or cut, or the journal not be written.
     """
-    found = []
     for path in sorted(folder.glob(f"*{SPARE}")):
         _remove_spare(path)
     for path in sorted(folder.glob(f"*{LIVE}")):
-        said = _recover(path)
-        if said is not None:
-            found.append(said)
-    return found
+        _recover(path, say)
 
 
 def _locked(path: Path) -> int | None:
@@ -67,41 +69,48 @@ def _remove_spare(path: Path) -> None:
         os.close(handle)
 
 
-def _recover(path: Path) -> dict[str, object] | None:
+def _recover(path: Path, say: Say) -> None:
     handle = _locked(path)
     if handle is None:
-        return None
+        return
     try:
         size = os.fstat(handle).st_size
         data = _read(handle, size)
         if not begins_segment(data):  # it died before it had written anything
-            if data != bytes(size):
-                return _left(path, 0, size)
-            path.unlink()
-            return None
+            if data == bytes(size):
+                path.unlink()
+                return
+            say(_damaged(path, 0, size))
+            path.rename(_closed(path))
+            return
         stop, is_ended = _stop(data)
         torn = len(data.rstrip(b"\0")) - stop.at if stop.fault else 0
         if stop.fault and torn > _LIMIT_TORN:
-            return _left(path, stop.at, torn)
+            say(_damaged(path, stop.at, torn))  # its bytes stay as they are
+            path.rename(_closed(path))
+            return
+        if not is_ended:  # else it died between its last entry and the cut
+            say(
+                {
+                    "segment": path.name.removesuffix(LIVE),
+                    "sequence": stop.sequence,
+                    "sha256": hashlib.sha256(data[: stop.at]).hexdigest(),
+                    "bytes": stop.at,
+                    "torn_bytes": max(torn, 0),
+                }
+            )
         os.ftruncate(handle, stop.at)
         os.fsync(handle)
-        path.rename(path.with_name(path.name.removesuffix(LIVE) + CLOSED))
-        if is_ended:  # it died between its last entry and the cut
-            return None
-        return {
-            "segment": path.name.removesuffix(LIVE),
-            "sequence": stop.sequence,
-            "sha256": hashlib.sha256(data[: stop.at]).hexdigest(),
-            "bytes": stop.at,
-            "torn_bytes": max(torn, 0),
-        }
+        path.rename(_closed(path))
     finally:
         os.close(handle)
 
 
-def _left(path: Path, at: int, damaged: int) -> dict[str, object]:
-    """Say of a damaged segment that it is, and leave its bytes as they are."""
-    path.rename(path.with_name(path.name.removesuffix(LIVE) + CLOSED))
+def _closed(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(LIVE) + CLOSED)
+
+
+def _damaged(path: Path, at: int, damaged: int) -> dict[str, object]:
     return {"segment": path.name.removesuffix(LIVE), "bytes": at, "damaged_bytes": damaged}
 
 

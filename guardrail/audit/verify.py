@@ -17,7 +17,17 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from guardrail.audit.frames import MAGIC, Frame, Kind, Stop, begins_segment, check
+from guardrail.audit.frames import (
+    MAGIC,
+    Frame,
+    Kind,
+    Stop,
+    begins_segment,
+    frame_at,
+    hop,
+    resume,
+    walk,
+)
 from guardrail.audit.heads import read_segment, stem
 from guardrail.audit.reading import files_of
 from guardrail.audit.segment import LIVE
@@ -86,6 +96,7 @@ class _Seen:
     stop: Stop
     marks: list[Frame]
     is_live: bool
+    is_open: bool
     hashes: dict[int, str] = field(default_factory=dict)
 
     def said(self, kind: Kind) -> Iterator[dict[str, Any]]:
@@ -158,24 +169,23 @@ def _read(path: Path, verdict: Verdict, wanted: frozenset[int]) -> _Seen | None:
         data = read_segment(path)
     except FileNotFoundError:  # retired meanwhile
         return None
-    except (OSError, EOFError) as error:
-        verdict.flaws.append(Flaw(name, 0, -1, f"can't be read: {type(error).__name__}"))
+    except OSError as error:
+        verdict.flaws.append(Flaw(name, 0, -1, f"can't be read: {error.strerror or error}"))
         return None
     verdict.segments += 1
     if not begins_segment(data):
         if not (is_live and not data.strip(b"\0")):
             verdict.flaws.append(Flaw(name, 0, -1, "does not begin as a segment does"))
         return None
-    view = memoryview(data)
-    marks, stop = check(view[_FIRST:], _FIRST, _MARKS)
-    seen = _Seen(name, len(data), stop, marks, is_live)
+    marks, stop, hashes = _check(memoryview(data), name, verdict, wanted)
+    is_open = path.name.endswith(LIVE)
+    seen = _Seen(name, len(data), stop, marks, is_live, is_open, hashes)
     verdict.entries += stop.sequence
     verdict.size += stop.at
     if stop.fault and not is_live:
         verdict.flaws.append(Flaw(name, stop.at, stop.sequence, stop.fault))
-    elif stop.at < len(data) and not path.name.endswith(LIVE):
+    elif stop.at < len(data) and not is_open:
         verdict.flaws.append(Flaw(name, stop.at, -1, "zeros behind the last entry"))
-    _hash(seen, view, verdict, wanted)
     first = marks[0] if marks else None
     if stop.sequence and (first is None or first.kind != Kind.OPENED or first.sequence):
         verdict.flaws.append(Flaw(name, _FIRST, 0, "the first entry is no header"))
@@ -197,20 +207,75 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _hash(seen: _Seen, view: memoryview, verdict: Verdict, wanted: frozenset[int]) -> None:
-    """Hash a segment, hold its seals against that, and keep the hashes that others give."""
-    seals = {frame.at: frame for frame in seen.marks if frame.kind == Kind.SEAL}
-    running = hashlib.sha256()
-    at = 0
-    for place in sorted({*seals, *(end for end in wanted if end <= seen.stop.at), seen.stop.at}):
-        running.update(view[at:place])
-        at = place
-        digest = running.copy().hexdigest()
-        seen.hashes[place] = digest
-        seal = seals.get(place)
-        if seal is not None and _object(seal.body).get("sha256") != digest:
-            message = "the bytes before this seal are not those that were sealed"
-            verdict.flaws.append(Flaw(seen.name, place, seal.sequence, message))
+def _check(
+    view: memoryview, name: str, verdict: Verdict, wanted: frozenset[int]
+) -> tuple[list[Frame], Stop, dict[int, str]]:
+    """Check a segment's bytes: by its seals, and what no seal covers entry by entry.
+
+    Returns:
+        The marked frames, where the good ones end, and the hashes up to the places wanted.
+    """
+    running = _Running(view, wanted)
+    marks: list[Frame] = []
+    at, sequence = _FIRST, 0
+    good, number = at, 0  # up to here all is as it was sealed
+    while True:
+        at, sequence, kind = hop(view, at, sequence, _MARKS)
+        if not kind:
+            break
+        frame = frame_at(view, at)
+        if kind == Kind.SEAL:
+            if _object(frame.body).get("sha256") != running.upto(at):
+                stop = _stop(view[:at], good, number)
+                if stop.fault or stop.at < at:
+                    break  # it will be found below, at this very place
+                message = "the bytes before this seal are not those that were sealed"
+                verdict.flaws.append(Flaw(name, at, sequence, message))
+            good, number = at, sequence
+        marks.append(frame)
+        at, sequence = frame.end, sequence + 1
+    stop = _stop(view, good, number)
+    hashes = running.hashes
+    if stop.at >= running.at:
+        running.upto(stop.at)
+    else:  # the last seal that was looked at lies behind what fits
+        hashes = {place: digest for place, digest in hashes.items() if place <= good}
+        hashes[stop.at] = hashlib.sha256(view[: stop.at]).hexdigest()
+    return [frame for frame in marks if frame.at < stop.at], stop, hashes
+
+
+class _Running:
+    """The hash of a segment up to one place after the other, and to those wanted on the way."""
+
+    def __init__(self, view: memoryview, wanted: frozenset[int]) -> None:
+        self.hashes: dict[int, str] = {}
+        self._view = view
+        self._wanted = sorted(wanted, reverse=True)
+        self._hash = hashlib.sha256()
+        self.at = 0
+
+    def upto(self, place: int) -> str:
+        """Return the hash of all bytes before a place, which is behind the last one."""
+        while self._wanted and self._wanted[-1] <= place:
+            self._go(self._wanted.pop())
+        digest = self._go(place)
+        self.hashes[place] = digest
+        return digest
+
+    def _go(self, place: int) -> str:
+        self._hash.update(self._view[self.at : place])
+        self.at = place
+        digest = self.hashes[place] = self._hash.copy().hexdigest()
+        return digest
+
+
+def _stop(view: memoryview, good: int, number: int) -> Stop:
+    """Return where the frames end that fit, from a place on up to which all is good."""
+    check = resume(bytes(view[good - 4 : good]), b"")[1] if number else 0
+    for item in walk(view[good:], base=good, sequence=number, check=check):
+        if isinstance(item, Stop):
+            return item
+    raise RuntimeError("`walk` always ends with a stop")
 
 
 def _retired(seen: Mapping[str, _Seen]) -> dict[str, str]:
@@ -274,6 +339,10 @@ def _check_ends(seen: Mapping[str, _Seen], verdict: Verdict) -> None:
         if one.is_live or any(frame.kind == Kind.ENDED for frame in one.marks):
             continue
         said = recovered.get(one.name)
+        if said is None and not one.is_open:
+            message = "has no end, and nobody says that it was recovered"
+            verdict.flaws.append(Flaw(one.name, one.stop.at, one.stop.sequence, message))
+            continue
         if said is None:
             note = "ends without an end: its process died, and nobody has recovered it yet"
         elif "damaged_bytes" in said:

@@ -139,8 +139,10 @@ def test_a_chain_right_at_the_bound_is_within_what_the_tree_holds(make_bundle):
          "guardrail.toml:4"),
         ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[resources]\nunknown="maybe"\n'},
          "GR003", "guardrail.toml:5"),
-        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[audit]\njournal="var"\n'},
-         "GR004", "guardrail.toml:5"),
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[audit]\nkeep="1d"\n'},
+         "GR003", "guardrail.toml:5"),
+        ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[audit]\njournal="/var/j"\n'
+          'facts=["input.rows"]\n'}, "GR003", "guardrail.toml:6"),
         ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[quota]\nstore="redis://h"\n'},
          "GR004", "guardrail.toml:5"),
         ({"guardrail.toml": '[bundle]\nname="a"\nversion="1"\n[check]\nallow=["GR104"]\n'},

@@ -1,0 +1,39 @@
+# C declarations for journal.py, which compiles as it stands: an append without lookups.
+
+cimport cython
+
+from guardrail.audit.chain cimport Chain
+
+
+cdef class Pending:
+    cdef public object is_intended
+    cdef public object trace
+
+
+cdef class Journal:
+    cdef object __weakref__
+    cdef Chain _chain
+    cdef object _clock
+    cdef double _failed_at
+    cdef long _going
+    cdef object _keeper
+    cdef list _late
+    cdef object _lock
+    cdef object _make_keeper
+    cdef long _missed
+    cdef object _owner
+    cdef long _reserve
+    cdef object _syncing
+    cdef object _waits
+    cdef readonly object durability
+    cdef readonly object folder
+    cdef readonly long written
+
+    cpdef begin(self, guard, action, function)
+    cpdef admit(self, handle, record)
+    cpdef end(self, handle, record)
+    cpdef _append(self, long kind, bytes body)
+    @cython.locals(size=long)
+    cdef _write(self, long kind, bytes body)
+    cdef _put(self, segment, long kind, bytes body)
+    cdef long _room(self, segment)

@@ -1,0 +1,60 @@
+"""Journals that tests write, spoil and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from records import record
+
+from guardrail.audit.journal import Journal
+from guardrail.audit.keeper import Keeper
+from guardrail.ports import SystemClock
+
+
+class IdleKeeper(Keeper):
+    """A keeper without a thread: a test says when it works."""
+
+    def __init__(self, journal, **options):
+        options.setdefault("compresses", False)
+        super().__init__(journal, starts=False, **options)
+
+    def work(self):
+        self._kept_at = None
+        self._work()
+
+
+def journal_in(folder: Path, *, keeper=IdleKeeper, clock=None, **options) -> Journal:
+    options.setdefault("segment_bytes", 256 << 10)
+    return Journal(folder, guard="hospital", clock=clock or SystemClock(), keeper=keeper, **options)
+
+
+def call(journal: Journal, number: int, **changes) -> None:
+    """Write an admitted call that ends: its intent and its outcome."""
+    made = record(decision_id=f"{number:032x}", **changes)
+    handle = journal.begin("hospital", "predict", "app.predict")
+    wait = journal.admit(handle, made._replace(outcome="admitted"))
+    if wait is not None:
+        wait.work()
+    wait = journal.end(handle, made)
+    if wait is not None:
+        wait.work()
+
+
+def denial(journal: Journal, number: int, **changes) -> None:
+    handle = journal.begin("hospital", "predict", "app.predict")
+    denied = {"outcome": "denied", "code": "no_grant", "stage": "decide", **changes}
+    journal.end(handle, record(decision_id=f"{number:032x}", **denied))
+
+
+def written(folder: Path, calls: int, **options) -> Path:
+    """Return the one closed segment of a journal of so many calls."""
+    journal = journal_in(folder, segment_bytes=calls * 1200 + (256 << 10), **options)
+    for number in range(calls):
+        call(journal, number)
+    journal.close()
+    (segment,) = folder.glob("*.seg*")
+    return segment
+
+
+def ids(kept) -> list[int]:
+    return [int(one.record.decision_id, 16) for one in kept]

@@ -32,6 +32,7 @@ cdef class Call:
     cdef public object outlet
     cdef public object facts
     cdef public object waiting
+    cdef public object input_digest
     cdef public object output_digest
     cdef public long output_rows
     cdef public long output_bytes

@@ -43,10 +43,10 @@ class Call:
 
     __slots__ = (
         "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
-        "decision_id", "duties", "error_type", "facts", "handle", "identity", "met", "now",
-        "outlet", "output_bytes", "output_digest", "output_rows", "parent", "recorded", "resource",
-        "returned_at", "rooms", "snapshot", "stage", "started_at", "target", "value", "view",
-        "waiting",
+        "decision_id", "duties", "error_type", "facts", "handle", "identity", "input_digest",
+        "met", "now", "outlet", "output_bytes", "output_digest", "output_rows", "parent",
+        "recorded", "resource", "returned_at", "rooms", "snapshot", "stage", "started_at",
+        "target", "value", "view", "waiting",
     )  # fmt: skip
 
     def __init__(self, target: Target, value: Any, arguments: Any) -> None:
@@ -74,6 +74,7 @@ class Call:
         self.admission: Admission | None = None
         self.outlet: Outlet | None = None
         self.facts: Mapping[str, Mapping[str, FactValue]] = NO_FACTS
+        self.input_digest = ""
         self.output_digest = ""
         self.output_rows = 0
         self.output_bytes = 0
@@ -173,14 +174,15 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
     decision, identity, view = call.decision, call.identity, call.view
     resource, admission = call.resource, call.admission
     notes = admission.notes if admission is not None else None
-    principal = name = input_digest = ""
+    principal = name = ""
     facts: tuple[tuple[str, FactValue], ...] = ()
     naming = call.rooms.naming
     if naming is not None:
         principal = naming.principal(identity.principal) if identity is not None else ""
         name = naming.resource(resource) if resource is not None else ""
-        facts = naming.facts(call.facts, notes.facts if notes is not None else NO_FACTS)
-        input_digest = naming.input(view)
+        facts = naming.facts(call.facts, (notes.facts if notes is not None else None) or NO_FACTS)
+        if not call.input_digest:  # the intent's: afterwards the view is let go
+            call.input_digest = naming.input(view)
     if error is not None:
         code, policies, path = error.code, error.policies, error.path
     else:
@@ -218,7 +220,7 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
         tuple(notes.counts.items()) if notes is not None and notes.counts else (),
         call.output_rows,
         call.output_bytes,
-        input_digest,
+        call.input_digest,
         call.output_digest,
     )
     record: Record = _new(Record, fields)

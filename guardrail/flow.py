@@ -50,9 +50,9 @@ from guardrail.values import (
 
 #: The order in which obligations are met. Those of a user's own come after ours on the way
 #: in, and before ``redact`` and ``sign`` on the way out.
-_ADMIT: Final = ("quota", "concurrency", "deadline", "input")
+_ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
 _RELEASE: Final = ("output", "mask", "label_only", "top_k", "round", "noise")
-_LAST: Final = ("redact", "sign", "audit")
+_LAST: Final = ("redact", "sign")
 
 
 def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
@@ -129,11 +129,12 @@ def _decide(call: Call) -> Wait | None:
         for source, names in question.wants:
             # Without names, the place is read whole: all that was passed.
             facts[source.place] = source.compute(names or frozenset(facing.app), facing)
-        call.facts = facts
         call.stage = "decide"
     answer = question.decide(facts)
     decision = answer.decision
     call.decision = decision
+    if decision.code != "bad_fact":  # else one of them is not what it was declared to be
+        call.facts = facts
     call.cached = answer.cached
     call.duties = answer.duties
     if not decision.allowed:
@@ -402,6 +403,10 @@ def interrupt(call: Call, error: BaseException) -> None:
     conclude_quietly(call, outcome, type(error).__name__)
 
 
+#: Libraries whose arrays and tables tell their size.
+_ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
+
+
 def size_of(output: Any) -> tuple[int, int]:
     """Return how many rows and bytes leave, as far as that is told without looking through."""
     kind = type(output)
@@ -411,6 +416,8 @@ def size_of(output: Any) -> tuple[int, int]:
         return 1, len(output)
     if kind is list or kind is tuple:
         return len(output), 0
+    if kind.__module__.partition(".")[0] not in _ARRAYS:  # another's attributes are its own code
+        return 0, 0
     shape = getattr(output, "shape", None)
     nbytes = getattr(output, "nbytes", 0)
     rows = shape[0] if type(shape) is tuple and shape and type(shape[0]) is int else 0

@@ -18,6 +18,13 @@ cdef class Identity:
     cdef readonly object evidence
 
 
+cdef class Notes:
+    cdef public object counts
+    cdef public object facts
+
+    cpdef count(self, name, amount)
+
+
 cdef class Obligation:
     cdef readonly object name
     cdef readonly object demand

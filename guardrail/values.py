@@ -377,9 +377,19 @@ class Notes:
     __slots__ = ("counts", "facts")
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self.facts: dict[str, FactValue] = {}
+        self.counts: dict[str, int] | None = None
+        self.facts: dict[str, FactValue] | None = None
 
     def count(self, name: str, amount: int) -> None:
         """Add an amount to a count. The name must never hold what a caller brought."""
-        self.counts[name] = self.counts.get(name, 0) + amount
+        counts = self.counts
+        if counts is None:
+            self.counts = {name: amount}
+        else:
+            counts[name] = counts.get(name, 0) + amount
+
+    def keep(self, path: str, value: FactValue) -> None:
+        """Keep the value at a path."""
+        if self.facts is None:
+            self.facts = {}
+        self.facts[path] = value

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from guardrail.audit.journal_keys import Keys
+from guardrail.ports import Unmet
 from guardrail.values import Entity, FactValue, Principal, View
 
 #: Names that are remembered at once.
@@ -24,6 +26,12 @@ _REMEMBERED: Final = 4096
 _DIGITS: Final = 32
 #: Items of a set that are kept.
 _LIMIT_ITEMS: Final = 100
+
+_NOTHING: Final[Mapping[str, FactValue]] = {}
+#: What looking through a value that nobody has checked may raise; it has no digest then.
+_UNREADABLE: Final = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 
 
 class Names:
@@ -120,7 +128,9 @@ class Names:
         """Return the keyed digest of what leaves; empty where none is kept, or it has none."""
         if "output" not in self._digests:
             return ""
-        return self._digest(self._take_view(output, "output"))
+        with suppress(Unmet, *_UNREADABLE):
+            return self._digest(self._take_view(output, "output"))
+        return ""
 
     def pseudonym(self, *parts: str) -> str:
         """Return what stands for a text: equal for equal ones, and nobody's without the key."""
@@ -135,8 +145,10 @@ class Names:
         return self._prefix + hmac.digest(self._secret, data, "sha256").hex()[:_DIGITS]
 
     def _digest(self, view: View) -> str:
-        digest = self._digest_of(view)
-        return self.pseudonym("digest", digest) if digest else ""
+        with suppress(*_UNREADABLE):
+            digest = self._digest_of(view)
+            return self.pseudonym("digest", digest) if digest else ""
+        return ""
 
     def _shown(self, value: FactValue, is_plain: bool) -> FactValue:
         if isinstance(value, bool | int):
@@ -153,6 +165,3 @@ class Names:
             items = [self._shown(item, is_plain) for item in value]
             return sorted(items, key=str)[:_LIMIT_ITEMS]
         return type(value).__name__  # a record: its shape is nobody's business here
-
-
-_NOTHING: Final[Mapping[str, FactValue]] = {}

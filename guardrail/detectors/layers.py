@@ -31,6 +31,7 @@ class Layer(Protocol):
     """What goes through a text once."""
 
     count: int
+    kinds: dict[str, int]
     delay_chars: int
 
     def feed(self, chunk: str, *, final: bool) -> str:
@@ -148,7 +149,7 @@ class FoldedLayer:
 
     __slots__ = (
         "_closer", "_cursor", "_digest", "_emitted", "_floor", "_folding", "_hashed", "_lead",
-        "_limit", "_look", "_marks", "_resume", "_text", "count", "delay_chars",
+        "_limit", "_look", "_marks", "_resume", "_text", "count", "delay_chars", "kinds",
     )  # fmt: skip
 
     def __init__(
@@ -166,6 +167,7 @@ class FoldedLayer:
         self._resume = self._hashed = PAD
         self._digest: Digest | None = None
         self.count = 0
+        self.kinds: dict[str, int] = {}
         self.delay_chars = delay_chars
 
     def feed(self, chunk: str, *, final: bool) -> str:
@@ -183,6 +185,7 @@ class FoldedLayer:
             self._emitted = max(view.end(end), self._emitted)
             self._floor = end
             self.count += 1
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
             if looked.closer and end == view.size and self._marks.style == "hash":
                 self._digest, self._hashed = self._marks.begin(kind), start
             else:
@@ -334,7 +337,7 @@ class UnseenLayer:
         limit: how many runs of them one text may have.
     """
 
-    __slots__ = ("_kept", "_left", "_signs", "_text", "_wanted", "count", "delay_chars")
+    __slots__ = ("_kept", "_left", "_signs", "_text", "_wanted", "count", "delay_chars", "kinds")
 
     def __init__(self, wanted: frozenset[str], signs: tricks.Signs, limit: int) -> None:
         self._signs = signs
@@ -343,6 +346,7 @@ class UnseenLayer:
         self._text = ""
         self._kept = ""
         self.count = 0
+        self.kinds: dict[str, int] = {}
         self.delay_chars = tricks.LIMIT_FLAG
 
     def feed(self, chunk: str, *, final: bool) -> str:
@@ -360,10 +364,11 @@ class UnseenLayer:
         self._left -= len(spans)
         out: list[str] = []
         at = begin
-        for _, start, end in spans:
+        for kind, start, end in spans:
             out.append(text[at:start])
             at = end
             self.count += end - start
+            self.kinds[kind] = self.kinds.get(kind, 0) + end - start
         out.append(text[at:stop])
         self._text = text[stop:]
         done = "".join(out)

@@ -67,11 +67,19 @@ class Redactor:
 
         Raises `TooManyFindings`.
         """
-        count = 0
+        text, cuts = self.cut(text)
+        return text, sum(cuts.values())
+
+    def cut(self, text: str) -> tuple[str, dict[str, int]]:
+        """Return a text without what was found in it, and how many cuts were made, by kind.
+
+        Raises `TooManyFindings`.
+        """
+        cuts: dict[str, int] = {}
         for layer in self.layers():
             text = layer.feed(text, final=True)
-            count += layer.count
-        return text, count
+            cuts |= layer.kinds  # no two layers have a kind in common
+        return text, cuts
 
     def layers(self) -> list[Layer]:
         """Return fresh layers, for one text, in their order."""
@@ -123,6 +131,11 @@ class StreamRedactor:
     def cuts(self) -> int:
         """How many cuts were made so far."""
         return sum(layer.count for layer in self._layers)
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many cuts were made so far, by kind."""
+        return {kind: count for layer in self._layers for kind, count in layer.kinds.items()}
 
     def feed(self, chunk: str) -> str:
         """Take the next piece, which may be empty, and return what is decided of all so far.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.detectors import LIMIT_FINDINGS
 from guardrail.documents import Document
+from guardrail.obligations.audit import Audit
 from guardrail.obligations.input import Input
 from guardrail.obligations.label_only import LabelOnly
 from guardrail.obligations.mask import Mask
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_BUILT",
+    "Audit",
     "Input",
     "LabelOnly",
     "Mask",
@@ -47,7 +49,7 @@ __all__ = [
 ]
 
 #: Obligations that the language has and this version has not: a load error that says so.
-NOT_BUILT: Final = frozenset(("concurrency", "deadline", "noise", "sign", "audit"))
+NOT_BUILT: Final = frozenset(("concurrency", "deadline", "noise", "sign"))
 
 
 def standard(
@@ -87,4 +89,5 @@ def standard(
         TopK(),
         Round(),
         Redact(limit=limit_findings),
+        Audit(),
     )

@@ -5,7 +5,7 @@ cimport cython
 from guardrail.obligations.counters cimport Counters
 from guardrail.obligations.windows cimport Hit
 from guardrail.ports cimport Admission
-from guardrail.values cimport Identity
+from guardrail.values cimport Identity, Notes
 
 
 cdef class Quota:
@@ -14,7 +14,7 @@ cdef class Quota:
     cdef Counters _counters
     cdef readonly dict _hits
 
-    @cython.locals(counters=Counters, wait_s=double)
+    @cython.locals(counters=Counters, wait_s=double, notes=Notes, hit=Hit)
     cpdef admit(self, demand, Admission admission)
     @cython.locals(hit=Hit, identity=Identity)
     cdef Hit _hit(self, limit, Admission admission)

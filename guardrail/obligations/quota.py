@@ -156,15 +156,23 @@ class Quota:
         if counters is None:
             counters = self._storage.open().counters
         waits: list[float] | None = None
+        notes = admission.notes
         try:  # written out: a context manager costs as much as the taking
             if len(demand) == 1:
-                wait_s = counters.acquire(self._hit(demand[0], admission))
+                hit = self._hit(demand[0], admission)
+                wait_s = counters.acquire(hit)
                 if not wait_s:
+                    if notes is not None:
+                        notes.count(demand[0].label, hit.amount)
                     return None
                 waits = [wait_s]
             else:
-                waits = counters.acquire_all([self._hit(limit, admission) for limit in demand])
+                hits = [self._hit(limit, admission) for limit in demand]
+                waits = counters.acquire_all(hits)
                 if not any(waits):
+                    if notes is not None:
+                        for limit, taken in zip(demand, hits, strict=True):
+                            notes.count(limit.label, taken.amount)
                     return None
         except StoreFullError:
             pass

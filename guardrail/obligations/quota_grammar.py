@@ -56,6 +56,8 @@ class Limit:
     keys: tuple[Path, ...]
     prefix: str
 
+    #: Under which name the record says what was taken of it.
+    label: str
     #: Whether it counts calls and the principal alone is its key, as of most limits.
     counts_principals: bool
 
@@ -112,6 +114,7 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
         keys=keys,
         # `limits` joins its parts with a slash: each one says its own length first.
         prefix=item.key_for(len(parts), *map(counted, parts)),
+        label=f"quota/{clause.policy}/{unit}",
         counts_principals=keys == (_PRINCIPAL,) and unit == "calls",
     )
 

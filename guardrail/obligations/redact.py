@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
@@ -30,7 +30,7 @@ from guardrail.errors import ConfigurationError
 from guardrail.obligations.plain import map_plain
 from guardrail.ports import Admission, Unmet, Wait
 from guardrail.streams import TextFilter
-from guardrail.values import Clause, Path
+from guardrail.values import Clause, Notes, Path
 
 #: What becomes of a match, from what tells least to what tells most.
 STYLES: Final = ("block", "drop", "label", "hash")
@@ -106,7 +106,7 @@ class Redact:
         """Do nothing: the output is not there yet."""
         return None
 
-    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:
         """Return a copy of ``output`` without what the demand names.
 
         Takes texts, numbers, records (mappings, dataclasses, models of pydantic's), lists and
@@ -114,18 +114,20 @@ class Redact:
         polars and pyarrow. Raises `Unmet` (``output_blocked``) for anything else, and where a
         kind is found that is to be blocked.
         """
-        return map_plain(output, partial(self._change, demand), name=self.name)
+        change = partial(self._change, demand, admission.notes)
+        return map_plain(output, change, name=self.name)
 
-    def stream(self, demand: Demand, admission: Admission) -> TextFilter | None:  # noqa: ARG002
+    def stream(self, demand: Demand, admission: Admission) -> TextFilter | None:
         """Return a filter for one call's text. Columns play no part: a stream is one text."""
         everywhere = self.merge((), tuple(rule._replace(column="") for rule in demand))
         stages = self._stages(everywhere, "")
-        return _Filter([stage.stream() for stage in stages]) if stages else None
+        streams = [stage.stream() for stage in stages]
+        return _Filter(streams, admission.notes) if streams else None
 
-    def _change(self, demand: Demand, text: str, column: str) -> str:
+    def _change(self, demand: Demand, notes: Notes | None, text: str, column: str) -> str:
         try:
             for stage in self._stages(demand, column):
-                text = stage.cut(text)
+                text = stage.cut(text, notes)
         except TooManyFindings as error:
             limit = error.limit
         else:
@@ -171,10 +173,12 @@ class _Stage:
         way = cast("Style", "label" if style == "block" else style)
         self._redactor = Redactor(kinds, way, key, limit=limit)
 
-    def cut(self, text: str) -> str:
+    def cut(self, text: str, notes: Notes | None) -> str:
         """Return the text without these kinds, or raise where one is found that blocks."""
         if self._scanner is None:
-            return self._redactor.redact(text)[0]
+            text, cuts = self._redactor.cut(text)
+            _note(notes, cuts)
+            return text
         found = self._scanner.kinds_in(text)
         if found:
             raise _blocking(found)
@@ -201,6 +205,10 @@ class _Blocking:
     def close(self) -> str:
         return self._checked(self._stream.close())
 
+    @property
+    def kinds(self) -> dict[str, int]:
+        return {}  # nothing is cut here
+
     def _checked(self, text: str) -> str:
         if self._stream.cuts:
             raise _blocking(self._kinds)
@@ -210,10 +218,11 @@ class _Blocking:
 class _Filter:
     """Several filters of one text, one behind the other."""
 
-    __slots__ = ("_stages",)
+    __slots__ = ("_notes", "_stages")
 
-    def __init__(self, stages: Sequence[Any]) -> None:
+    def __init__(self, stages: Sequence[Any], notes: Notes | None) -> None:
         self._stages = stages
+        self._notes = notes
 
     def feed(self, text: str) -> str:
         """See `TextFilter`."""
@@ -232,11 +241,19 @@ class _Filter:
         try:
             for stage in self._stages:
                 text = (stage.feed(text) if text else "") + stage.close()
+                _note(self._notes, stage.kinds)
         except TooManyFindings as error:
             limit = error.limit
         else:
             return text
         raise _too_many(limit)
+
+
+def _note(notes: Notes | None, cuts: Mapping[str, int]) -> None:
+    """Have the record say how much was cut."""
+    if notes is not None:
+        for kind, count in cuts.items():
+            notes.count(f"redact/{kind}", count)
 
 
 def _blocking(kinds: Any) -> Unmet:

@@ -16,6 +16,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -38,6 +39,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from guardrail import Entity, Guard, GuardrailError, Principal, Resource
 from guardrail.audit import Spans
+from guardrail.audit.heads import read_segment
+from guardrail.audit.reading import read_calls
 from guardrail.ports import Facing, Wait
 from guardrail.testing import FrozenClock, Recorder
 
@@ -48,6 +51,8 @@ NOW = 1_700_000_000
 
 OPEN = """
 @id("open") permit (principal in Role::"clinician", action, resource);
+@id("kept") @audit("principal.department, context.app.purpose")
+forbid (principal, action == Action::"predict", resource);
 @id("reads") permit (principal, action == Action::"predict", resource) when {
   context.app has purpose && context.app.purpose == principal.department &&
   principal has level && context.app has count && principal.level > context.app.count
@@ -66,6 +71,13 @@ fields:
   note: {type: string, max_chars: 200}
   age: {type: int, min: 0, max: 130}
   word: {type: string, one_of: [a, b]}
+"""
+#: The journal keeps what it can keep, and that as pseudonyms and digests.
+AUDIT = """
+[audit]
+journal = "elsewhere"
+facts = ["app.purpose", "identity.actor"]
+digests = ["input", "output"]
 """
 IDENTITY = """
 [identity.hospital]
@@ -326,12 +338,16 @@ WAYS = (
 class Scene:
     """A guard with every channel tapped."""
 
-    def __init__(self, hunt: Hunt, make_bundle: Any, caplog: Any, capfd: Any, monkeypatch: Any):
+    def __init__(
+        self, hunt: Hunt, make_bundle: Any, caplog: Any, capfd: Any, monkeypatch: Any, journal: Path
+    ) -> None:
         self.hunt = hunt
         self.key = hunt.text("key of the identity provider") + "x" * 32
         monkeypatch.setenv("GUARDRAIL_CANARY_KEY", self.key)
         caplog.set_level(logging.DEBUG)
         self._make_bundle, self._caplog, self._capfd = make_bundle, caplog, capfd
+        self.journal = journal
+        self.kept = 0
         self.exporter = InMemorySpanExporter()
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
@@ -347,7 +363,7 @@ class Scene:
             self._make_bundle(
                 OPEN + case.policies,
                 **{
-                    "guardrail.toml": f"{toml}\n[bounds]\n{case.bounds}\n",
+                    "guardrail.toml": f"{toml}\n[bounds]\n{case.bounds}\n{AUDIT}",
                     "schema.cedarschema": schema,
                     "inputs/patients.yaml": PATIENTS,
                     "inputs/note.yaml": NOTE,
@@ -357,6 +373,7 @@ class Scene:
             sinks=(Spans(tracer_provider=self.provider), self.recorder, *case.sinks),
             facts=case.sources,
             obligations=case.obligations,
+            journal=self.journal,
         )
 
     def leaks(self) -> set[str]:
@@ -370,6 +387,13 @@ class Scene:
         for record in self.recorder.records:
             hunt.see("record", repr(record), json.dumps(record._asdict()))
         hunt.see("output", *self._capfd.readouterr())
+        if self.journal.exists():
+            for path in self.journal.iterdir():
+                is_segment = path.name.endswith((".live", ".seg", ".seg.gz"))
+                data = read_segment(path) if is_segment else path.read_bytes()
+                self.kept += len(data.strip(b"\0"))
+                hunt.see("journal", data.decode("utf-8", "replace"))
+            hunt.see("journal, read", *map(repr, read_calls(self.journal)))
         self.exporter.clear()
         self.recorder.records.clear()
         self._caplog.clear()
@@ -382,10 +406,10 @@ def hunt():
 
 
 @pytest.fixture
-def scene(hunt, make_bundle, caplog, capfd, monkeypatch):
+def scene(hunt, make_bundle, caplog, capfd, monkeypatch, tmp_path):
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        yield Scene(hunt, make_bundle, caplog, capfd, monkeypatch)
+        yield Scene(hunt, make_bundle, caplog, capfd, monkeypatch, tmp_path / "journal")
         hunt.see("warning", *(item.message for item in warned))
         assert hunt.leaks() == set()
 

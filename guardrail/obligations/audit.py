@@ -1,0 +1,89 @@
+"""The obligation `audit`: values that the policies read are kept in the record.
+
+Owns the annotation. Refuses whatever is no path of a value; and, together with the audit's names,
+to keep a text as it is unless the annotation says so. A value that a call has not is left out:
+nothing depends on it. Where the bundle has no journal, nothing keeps what is noted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, TypeAlias
+
+from guardrail.errors import ConfigurationError
+from guardrail.ports import Admission, Wait
+from guardrail.values import Clause, Path
+
+_PATH: Final = re.compile(r"(principal|resource|context)((?:\.[A-Za-z_][A-Za-z0-9_]*)+)( as text)?")
+
+#: Paths, each with whether a text there is kept as it is.
+Demand: TypeAlias = frozenset[tuple[Path, bool]]
+
+
+class Audit:
+    """``@audit("context.input.rows, principal.department as text")``.
+
+    Numbers, booleans and times are kept as they are, a text as a keyed pseudonym, and as it is
+    where ``as text`` follows its path. Demands unite; what one side keeps as a pseudonym only stays
+    one.
+    """
+
+    __slots__ = ()
+
+    name = "audit"
+    on_admit = True
+    on_release = False
+
+    def parse(self, clause: Clause) -> Demand:
+        """Return the paths; raise `ConfigurationError` at the clause's place."""
+        demand: set[tuple[Path, bool]] = set()
+        for text in clause.argument.split(", "):
+            found = _PATH.fullmatch(text)
+            if found is None:
+                raise ConfigurationError.at(
+                    clause.place, "GR109",
+                    "@audit: expected PATHS such as `context.input.rows, principal.department as "
+                    "text`.",
+                )  # fmt: skip
+            demand.add((Path(found[1], tuple(found[2][1:].split("."))), bool(found[3])))
+        return _settled(demand)
+
+    def reads(self, demand: Demand) -> tuple[Path, ...]:
+        """Return the paths, each once."""
+        return tuple(sorted({path for path, _ in demand}, key=str))
+
+    def merge(self, one: Demand, other: Demand) -> Demand:
+        """Return the paths of both sides."""
+        return _settled({*one, *other})
+
+    def describe(self, demand: Demand) -> list[str]:
+        """Return the paths, sorted."""
+        return sorted(_written(path, as_text) for path, as_text in demand)
+
+    def admit(self, demand: Demand, admission: Admission) -> Wait | None:
+        """Note the values that this call has."""
+        notes = admission.notes
+        if notes is not None:
+            for path, as_text in demand:
+                try:
+                    value = admission.value_of(path)
+                except LookupError:
+                    continue
+                notes.keep(_written(path, as_text), value)
+        return None
+
+    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+        """Return the output: this asks nothing of it."""
+        return output
+
+
+def _settled(demand: set[tuple[Path, bool]]) -> Demand:
+    """Leave out the more telling of two ways to keep one path."""
+    hidden = {path for path, as_text in demand if not as_text}
+    return frozenset(
+        (path, as_text) for path, as_text in demand if not as_text or path not in hidden
+    )
+
+
+def _written(path: Path, as_text: bool) -> str:
+    return f"{path} as text" if as_text else str(path)

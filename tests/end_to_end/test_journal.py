@@ -1,0 +1,337 @@
+"""A guard and its journal: every call of every kind is kept, and none that could not be."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import multiprocessing
+import os
+
+import numpy as np
+import pytest
+from bundles import GRANT, principal
+
+from guardrail import Guard, GuardUnavailable, NotAuthorized, OutputBlocked
+from guardrail.audit.reading import read_calls
+from guardrail.audit.verify import verify
+from guardrail.testing import FrozenClock
+
+ROWS = np.ones((2, 3))
+POLICIES = """
+@id("grant") permit (principal, action, resource);
+@id("counted") @quota("1000/minute per principal")
+forbid (principal, action == Action::"predict", resource);
+@id("told") @audit("context.input.rows, principal.department, context.app.purpose as text")
+forbid (principal, action == Action::"predict", resource);
+@id("asked") forbid (principal, action == Action::"predict", resource)
+when { context.input.rows > 50 && context.input.dtype == "float64" };
+"""
+AUDIT = """
+[bundle]
+name = "small"
+version = "1.0.0"
+
+[audit]
+journal = "{journal}"
+facts = ["input.dtype"]
+digests = ["input", "output"]
+"""
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def guard(make_guard, journal):
+    toml = AUDIT.format(journal=journal)
+    return make_guard(POLICIES, **{"guardrail.toml": toml})
+
+
+def kept(journal):
+    return [one.record for one in read_calls(journal)]
+
+
+def protected(guard, model, **options):
+    options.setdefault("facts", {"purpose": "care"})
+    options.setdefault("principal", principal())
+    return guard.protect(action="predict", resource='Model::"tumour"', **options)(model)
+
+
+def test_a_released_call_is_kept_with_all_that_was_asked_for(guard, journal, recorder):
+    def predict(patients):
+        (intent,) = kept(journal)  # it stands before the model runs
+        assert intent.outcome == "admitted"
+        return patients * 2
+
+    protected(guard, predict)(ROWS)
+    (record,) = kept(journal)
+    assert record.outcome == "released"
+    assert record.counts == (("quota/counted/calls", 1),)
+    facts = dict(record.facts)
+    assert facts["input.rows"] == 2
+    assert facts["input.dtype"] == "float64"
+    assert facts["app.purpose"] == "care"
+    assert facts["principal.department"].startswith("k1:")
+    assert record.principal.startswith("k1:")
+    assert record.resource == "tumour"
+    assert record.input_digest.startswith("k1:")
+    assert record.output_digest.startswith("k1:")
+    assert record.input_digest != record.output_digest
+    assert (record.output_rows, record.output_bytes) == (2, 48)
+    assert recorder.records[0].input_digest == record.input_digest
+
+
+def test_equal_inputs_have_equal_digests_and_callers_equal_names(guard, journal):
+    predict = protected(guard, lambda patients: patients, input="patients")
+    predict(ROWS)
+    predict(ROWS.copy())
+    predict(ROWS + 1)
+    one, same, other = kept(journal)
+    assert one.input_digest == same.input_digest == one.output_digest
+    assert other.input_digest != one.input_digest
+    assert one.principal == other.principal
+
+
+def test_a_denial_is_kept(guard, journal):
+    predict = protected(guard, lambda patients: patients)
+    with pytest.raises(NotAuthorized):
+        predict(np.ones((60, 3)))
+    (record,) = kept(journal)
+    assert (record.outcome, record.code, record.policies) == ("denied", "prohibited", ("asked",))
+    assert record.facts[0] == ("input.dtype", "float64")
+
+
+def test_a_model_that_raises_is_kept(guard, journal):
+    def predict(patients):
+        raise KeyError("secret")
+
+    with pytest.raises(KeyError):
+        protected(guard, predict)(ROWS)
+    (record,) = kept(journal)
+    assert (record.outcome, record.error_type) == ("raised", "KeyError")
+
+
+def test_a_blocked_output_is_kept(guard, journal):
+    with pytest.raises(OutputBlocked):
+        protected(guard, lambda patients: iter(()))(ROWS)
+    assert [record.outcome for record in kept(journal)] == ["blocked"]
+
+
+def test_nested_calls_name_their_parent(guard, journal):
+    inner = protected(guard, lambda patients: patients)
+    protected(guard, lambda patients: inner(patients))(ROWS)
+    records = {record.parent_decision_id: record for record in kept(journal)}
+    assert records[records[""].decision_id].outcome == "released"
+
+
+def test_generators_that_end_and_that_are_dropped_are_kept(guard, journal):
+    def predict(patients):
+        yield 1
+        yield 2
+
+    stream = protected(guard, predict)
+    assert list(stream(ROWS)) == [1, 2]
+    begun = stream(ROWS)
+    next(begun)
+    del begun
+    never = stream(ROWS)
+    del never
+    gc.collect()
+    assert [record.outcome for record in kept(journal)] == ["released", "abandoned", "abandoned"]
+
+
+def test_coroutines_that_end_and_that_are_cancelled_are_kept(guard, journal):
+    async def predict(patients):
+        await asyncio.sleep(0 if patients.sum() == 6 else 60)
+
+    waiting = protected(guard, predict)
+
+    async def main():
+        await asyncio.gather(waiting(ROWS), waiting(ROWS))
+        task = asyncio.ensure_future(waiting(ROWS * 2))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert [record.outcome for record in kept(journal)] == ["released", "released", "cancelled"]
+
+
+def test_enforce_blocks_are_kept(guard, journal):
+    with guard.enforce(
+        action="predict", resource='Model::"tumour"', input=ROWS, principal=principal(),
+        facts={"purpose": "care"},
+    ) as call:  # fmt: skip
+        call.release(1)
+    assert [record.outcome for record in kept(journal)] == ["released"]
+
+
+def test_a_close_ends_the_file_and_a_later_call_begins_another(guard, journal):
+    predict = protected(guard, lambda patients: patients)
+    predict(ROWS)
+    guard.close()
+    predict(ROWS)
+    guard.close()
+    verdict = verify(journal)
+    assert (verdict.segments, verdict.flaws, verdict.notes) == (2, [], [])
+
+
+# What cannot be kept does not happen.
+
+
+def no_room(*args):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_denies_before_the_quota_is_touched(guard, journal, monkeypatch, recorder):
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    ran = []
+    predict = protected(guard, lambda patients: ran.append(patients))
+    with pytest.raises(GuardUnavailable) as caught:
+        predict(ROWS)
+    assert caught.value.code == "audit_unavailable"
+    assert ran == []
+    assert [record.counts for record in recorder.records] == [()]
+
+
+def test_a_folder_that_is_a_file_denies(make_guard, tmp_path):
+    (tmp_path / "var").write_text("")
+    guard = make_guard(GRANT, options={"journal": tmp_path / "var" / "journal"})
+    with pytest.raises(GuardUnavailable):
+        protected(guard, lambda patients: patients)(ROWS)
+
+
+def test_a_read_only_folder_denies_and_recovers(make_guard, journal, monkeypatch):
+    """A root's right to write anywhere is taken away by a file system that is read-only."""
+    guard = make_guard(GRANT, options={"journal": journal})
+    predict = protected(guard, lambda patients: patients)
+    real = os.open
+
+    def read_only(path, flags, *args, **options):
+        if flags & os.O_CREAT and str(path).startswith(str(journal)):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real(path, flags, *args, **options)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(GuardUnavailable):
+        predict(ROWS)
+    monkeypatch.setattr(os, "open", real)
+    guard._clock.advance(1)
+    predict(ROWS)
+    assert [record.outcome for record in kept(journal)] == ["released"]
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine", "generator"])
+def test_each_waits_for_the_disk_and_what_it_refuses_does_not_leave(
+    make_guard, journal, monkeypatch, kind, caplog
+):
+    toml = f'[bundle]\nname="small"\nversion="1"\n[audit]\njournal="{journal}"\ndurability="each"\n'
+    guard = make_guard(GRANT, **{"guardrail.toml": toml})
+    real = os.fdatasync
+    synced = []
+
+    def fdatasync(handle):
+        synced.append(handle)
+        if os.environ.get("GUARDRAIL_TEST_EIO"):
+            raise OSError(errno.EIO, "Input/output error")
+        real(handle)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+
+    def function(patients):
+        ran.append(len(synced))
+        if patients.sum() > 6:
+            monkeypatch.setenv("GUARDRAIL_TEST_EIO", "1")
+        return 1
+
+    async def coroutine(patients):
+        return function(patients)
+
+    def generator(patients):
+        yield function(patients)
+
+    ran = []
+    plain = {"function": function, "coroutine": coroutine, "generator": generator}[kind]
+    guarded = protected(guard, plain)
+
+    def run(rows):
+        result = guarded(rows)
+        if kind == "coroutine":
+            return asyncio.run(_await(result))
+        return list(result) if kind == "generator" else result
+
+    run(ROWS)
+    assert ran == [2]  # the segment's own, and the intent's
+    assert len(synced) == 3
+    with pytest.raises(GuardUnavailable) as caught:
+        run(ROWS * 2)
+    assert caught.value.code == "audit_unavailable"
+    with pytest.raises(GuardUnavailable):
+        run(ROWS)
+    assert len(ran) == 2  # the model did not run without an intent on the disk
+    monkeypatch.delenv("GUARDRAIL_TEST_EIO")
+    guard._clock.advance(1)
+    run(ROWS)
+
+
+async def _await(awaitable):
+    return await awaitable
+
+
+# Other processes.
+
+
+def _work(guard, count):
+    predict = protected(guard, lambda patients: patients)
+    for _ in range(count):
+        predict(ROWS)
+
+
+def test_workers_that_were_forked_keep_a_chain_each(make_guard, journal):
+    guard = make_guard(GRANT, options={"journal": journal})
+    _work(guard, 3)
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_work, args=(guard, 20)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    _work(guard, 3)
+    guard.close()
+    assert [record.outcome for record in kept(journal)] == ["released"] * 86
+    assert verify(journal).flaws == []
+
+
+def test_a_reload_with_another_journal_goes_on_there(make_bundle, tmp_path):
+    def toml(name):
+        return f'[bundle]\nname="small"\nversion="1"\n[audit]\njournal="{tmp_path}/{name}"\n'
+
+    folder = make_bundle(GRANT, **{"guardrail.toml": toml("one")})
+    guard = Guard.from_dir(folder)
+    predict = protected(guard, lambda patients: patients)
+    predict(ROWS)
+    (folder / "guardrail.toml").write_text(toml("other"))
+    guard.reload()
+    predict(ROWS)
+    guard.close()
+    for name in ("one", "other"):
+        assert [record.outcome for record in kept(tmp_path / name)] == ["released"]
+        assert verify(tmp_path / name).flaws == []
+
+
+def test_no_journal_is_made_where_a_test_wants_none(make_guard, journal):
+    toml = AUDIT.format(journal=journal)
+    guard = make_guard(POLICIES, options={"journal": None}, **{"guardrail.toml": toml})
+    protected(guard, lambda patients: patients)(ROWS)
+    assert not journal.exists()
+
+
+def test_the_clock_of_the_test_is_the_journals(guard, journal, clock: FrozenClock):
+    clock.advance(5)
+    protected(guard, lambda patients: patients)(ROWS)
+    assert kept(journal)[0].started_at == pytest.approx(1_700_000_005.0)

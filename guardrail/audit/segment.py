@@ -32,6 +32,7 @@ CLOSED: Final = ".seg"
 COMPRESSED: Final = ".seg.gz"
 
 _SEAL: Final = int(Kind.SEAL)
+_ENDED: Final = int(Kind.ENDED)
 
 
 class Segment:
@@ -109,7 +110,7 @@ class Segment:
         self.sequence += 1
         self._put(data)
         self._unsealed += 1
-        if self._unsealed >= SEALED:
+        if self._unsealed >= SEALED and kind != _ENDED:  # nothing follows an end
             self.seal()
 
     def head(self) -> str:

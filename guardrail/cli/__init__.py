@@ -21,6 +21,9 @@ from guardrail.cli.decide import decide as run_decide
 from guardrail.cli.doctor import doctor as run_doctor
 from guardrail.cli.facts import facts as run_facts
 from guardrail.cli.init import init as run_init
+from guardrail.cli.journal import journals
+from guardrail.cli.journal_report import report as run_report
+from guardrail.cli.journal_show import show as run_show
 from guardrail.cli.key import keys
 from guardrail.cli.schema import schema as run_schema
 from guardrail.cli.terminal import Format, FormatOption
@@ -85,6 +88,9 @@ app.command("facts")(run_facts)
 app.command("schema")(run_schema)
 app.command("token")(run_token)
 app.add_typer(keys)
+app.add_typer(journals)
+journals.command("show")(run_show)
+journals.command("report")(run_report)
 app.command("doctor")(run_doctor)
 app.command("demo")(run_demo)
 

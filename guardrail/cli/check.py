@@ -41,7 +41,7 @@ def load(directory: Path) -> Guard:
     from guardrail import Guard
 
     try:
-        return Guard.from_dir(directory)
+        return Guard.from_dir(directory, journal=None)  # a look keeps no record
     except OSError as error:
         reason = error.strerror or type(error).__name__
     raise stop(f"{directory} cannot be read: {reason}")

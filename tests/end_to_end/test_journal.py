@@ -122,7 +122,7 @@ def test_a_blocked_output_is_kept(guard, journal):
 
 def test_nested_calls_name_their_parent(guard, journal):
     inner = protected(guard, lambda patients: patients)
-    protected(guard, lambda patients: inner(patients))(ROWS)
+    protected(guard, lambda patients: inner(patients) * 1)(ROWS)
     records = {record.parent_decision_id: record for record in kept(journal)}
     assert records[records[""].decision_id].outcome == "released"
 
@@ -190,7 +190,7 @@ def no_room(*args):
 def test_a_full_disk_denies_before_the_quota_is_touched(guard, journal, monkeypatch, recorder):
     monkeypatch.setattr(os, "posix_fallocate", no_room)
     ran = []
-    predict = protected(guard, lambda patients: ran.append(patients))
+    predict = protected(guard, ran.append)
     with pytest.raises(GuardUnavailable) as caught:
         predict(ROWS)
     assert caught.value.code == "audit_unavailable"

@@ -45,6 +45,16 @@ def test_what_was_written_is_whole(thousand):
     assert verdict.entries == len(frames(data)) > 2000
 
 
+@pytest.mark.parametrize("calls", range(250, 262))
+def test_nothing_follows_the_end_of_a_segment(tmp_path, calls):
+    """However many entries came before: the next seal would have been due with the end."""
+    journal = journal_in(tmp_path)
+    for number in range(calls):
+        denial(journal, number)
+    journal.close()
+    assert verify(tmp_path).flaws == []
+
+
 def test_a_changed_byte_is_found_wherever_it_is(thousand):
     """One byte in each of its places modulo 61, and each of the first and the last 1,000."""
     _, data = thousand

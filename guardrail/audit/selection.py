@@ -1,0 +1,51 @@
+"""Which calls somebody wants to see.
+
+Owns the filters that `guardrail journal show` and `report` share. Refuses nothing: what names no
+filter passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guardrail.values import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Filters; a call passes that fits all of them. An empty one lets everything through.
+
+    Attributes:
+        guard, action, outcome, code, principal, principal_type, resource: equal to the field.
+        policy: one of the deciding policies, or of those that erred.
+        id: what the decision id begins with.
+        since, until: seconds since the epoch; from, and before.
+    """
+
+    guard: str = ""
+    action: str = ""
+    outcome: str = ""
+    code: str = ""
+    policy: str = ""
+    principal: str = ""
+    principal_type: str = ""
+    resource: str = ""
+    id: str = ""
+    since: float | None = None
+    until: float | None = None
+
+    def takes(self, record: Record) -> bool:
+        """Tell whether a call is wanted."""
+        return (
+            (not self.guard or record.guard == self.guard)
+            and (not self.action or record.action == self.action)
+            and (not self.outcome or record.outcome == self.outcome)
+            and (not self.code or record.code == self.code)
+            and (not self.policy or self.policy in (*record.policies, *record.errors))
+            and (not self.principal or record.principal == self.principal)
+            and (not self.principal_type or record.principal_type == self.principal_type)
+            and (not self.resource or record.resource == self.resource)
+            and (not self.id or record.decision_id.startswith(self.id))
+            and (self.since is None or record.started_at >= self.since)
+            and (self.until is None or record.started_at < self.until)
+        )

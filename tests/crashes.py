@@ -1,0 +1,179 @@
+"""Rounds of workers that are killed in the midst of their calls, and what their journal says then.
+
+Run as a program, for its processes fork: ``python tests/crashes.py FOLDER ROUNDS SEED``. Each round
+has two workers of three threads each; one is killed, the other is killed, too, or ends by
+``os._exit``. A worker notes in a file of its own, by one system call each, that a model runs and
+that a call has returned. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from guardrail import Guard, GuardrailError, GuardUnavailable, Principal
+from guardrail.audit.reading import read_calls
+from guardrail.audit.verify import verify
+
+BUNDLE = {
+    "guardrail.toml": '[bundle]\nname = "crash"\nversion = "1"\n[audit]\njournal = "elsewhere"\n'
+    "segment_bytes = 262_144\n",
+    "schema.cedarschema": "entity User; entity Model;\n"
+    "action predict appliesTo { principal: [User], resource: [Model],"
+    " context: { input: guardrail::TensorInput } };\n",
+    "policies.cedar": '@id("grant") permit (principal, action, resource);\n'
+    '@id("small") forbid (principal, action, resource) when { context.input.rows > 5 };\n',
+    "entities.json": '[{"uid": {"type": "Model", "id": "m"}, "attrs": {}, "parents": []}]',
+}
+THREADS = 3
+
+
+class Flaky:
+    """A sink that raises now and then, as an exporter may."""
+
+    frames = False
+
+    def __init__(self, seed):
+        self._random = random.Random(seed)
+
+    def begin(self, guard, action, function):
+        return None
+
+    def enter(self, handle):
+        """Do nothing."""
+
+    def leave(self, handle, token):
+        """Do nothing."""
+
+    def end(self, handle, record):
+        if self._random.random() < 0.02:
+            raise RuntimeError("an exporter failed")
+
+
+def work(bundle, journal, notes, seed, exits):
+    handle = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    seeds = random.Random(seed)
+    guard = Guard.from_dir(bundle, journal=journal, sinks=(Flaky(seed),))
+    seen = threading.local()
+
+    @guard.protect(
+        action="predict", resource='Model::"m"', input="rows", principal=Principal("User", "u")
+    )
+    def predict(rows):
+        from guardrail.call import RUNNING
+
+        seen.id = RUNNING.get()
+        os.write(handle, f"R {seen.id}\n".encode())
+        if rows[0, 0] == 3:
+            raise KeyError("model")
+        if rows[0, 0] == 4:
+            inner(rows)
+        return rows
+
+    inner = guard.protect(
+        action="predict", resource='Model::"m"', input="rows", principal=Principal("User", "u")
+    )(lambda rows: rows)
+
+    def loop(number):
+        mine = random.Random(number)
+        while True:
+            rows = np.full((mine.choice((1, 2, 9)), 3), float(mine.randrange(6)))
+            seen.id = ""
+            try:
+                predict(rows)
+            except GuardUnavailable:
+                continue  # the exporter failed: nothing was acknowledged
+            except GuardrailError as denial:
+                seen.id = denial.decision_id
+            except KeyError:
+                pass
+            os.write(handle, f"A {seen.id}\n".encode())
+
+    for _ in range(THREADS):
+        threading.Thread(target=loop, args=(seeds.random(),), daemon=True).start()
+    if exits:
+        time.sleep(0.02 + seeds.random() * 0.05)
+        os._exit(1)
+    time.sleep(60)
+
+
+def one_round(bundle, journal, notes, seeds):
+    workers = []
+    for index in range(2):
+        seed, exits = seeds.random(), index == 1 and seeds.random() < 0.5
+        child = os.fork()
+        if not child:
+            try:
+                work(
+                    bundle,
+                    journal,
+                    notes / f"{len(list(notes.iterdir()))}-{os.getpid()}",
+                    seed,
+                    exits,
+                )
+            finally:
+                os._exit(9)
+        workers.append(child)
+    time.sleep(0.03 + seeds.random() * 0.08)
+    for child in workers:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def main(folder, rounds, seed):
+    seeds = random.Random(seed)
+    bundle, journal, notes = folder / "bundle", folder / "journal", folder / "notes"
+    bundle.mkdir(parents=True)
+    notes.mkdir()
+    for name, text in BUNDLE.items():
+        (bundle / name).write_text(text)
+    Guard.from_dir(bundle, journal=None).decide(
+        principal=Principal("User", "u"), action="predict", resource='Model::"m"',
+        facts={"input": {"rows": 1}},
+    )  # fmt: skip
+    for _ in range(rounds):
+        one_round(bundle, journal, notes, seeds)
+    last = Guard.from_dir(bundle, journal=journal)  # whose keeper recovers what the others left
+    predict = last.protect(
+        action="predict", resource='Model::"m"', principal=Principal("User", "u")
+    )(lambda rows: rows)
+    predict(np.ones((1, 3)))
+    deadline = time.monotonic() + 60
+    while len(list(journal.glob("*.live"))) > 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    last.close()
+    ran, acknowledged = set(), set()
+    for path in notes.iterdir():
+        for line in path.read_text().splitlines():
+            (ran if line.startswith("R") else acknowledged).add(line[2:])
+    kept = {one.record.decision_id: one.record.outcome for one in read_calls(journal)}
+    verdict = verify(journal)
+    sys.stdout.write(
+        json.dumps(
+            {
+                "rounds": rounds,
+                "acknowledged": len(acknowledged),
+                "ran": len(ran),
+                "kept": len(kept),
+                "lost": sorted(
+                    one for one in acknowledged if kept.get(one, "admitted") == "admitted"
+                ),
+                "without_intent": sorted(ran - set(kept)),
+                "flaws": [str(flaw) for flaw in verdict.flaws],
+                "died": sum("its process died" in note for note in verdict.notes),
+                "outcomes": sorted(set(kept.values())),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

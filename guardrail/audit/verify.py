@@ -336,7 +336,7 @@ def _check_ends(seen: Mapping[str, _Seen], verdict: Verdict) -> None:
         str(said.get("segment")): said for one in seen.values() for said in one.said(Kind.RECOVERED)
     }
     for one in seen.values():
-        if one.is_live or any(frame.kind == Kind.ENDED for frame in one.marks):
+        if one.is_live or one.stop.fault or any(mark.kind == Kind.ENDED for mark in one.marks):
             continue
         said = recovered.get(one.name)
         if said is None and not one.is_open:
@@ -345,10 +345,8 @@ def _check_ends(seen: Mapping[str, _Seen], verdict: Verdict) -> None:
             continue
         if said is None:
             note = "ends without an end: its process died, and nobody has recovered it yet"
-        elif "damaged_bytes" in said:
-            note = "its process died, and left bytes that are no entries"
         else:
-            torn = said.get("torn_bytes")
+            torn = said.get("torn_bytes", 0)
             note = f"its process died; {torn} bytes of an entry that was being written were cut"
         verdict.notes.append(f"{one.name}: {note}")
 

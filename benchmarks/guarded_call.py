@@ -214,10 +214,10 @@ class Composed:
         return scores
 
 
-def own_guard(bundle: Path = BUNDLE) -> Guard:
+def own_guard(bundle: Path = BUNDLE, *, journal: Path | None = None) -> Guard:
     """Return ours, on the bundle beside this file or on a variant."""
     os.environ["GUARDRAIL_BENCH_SECRET"] = SECRET
-    return Guard.from_dir(bundle, tracer_provider=tracer_provider())
+    return Guard.from_dir(bundle, tracer_provider=tracer_provider(), journal=journal)
 
 
 def signed_in(guard: Guard, guarded: Callable[[Any], Any]) -> Callable[[], Any]:

@@ -1,7 +1,11 @@
 # C declarations for chain.py, which compiles as it stands: the segment without a lookup.
 
+from guardrail.audit.segment cimport Segment
+
+
 cdef class Chain:
-    cdef public object segment
+    cdef public Segment segment
+    cdef public set defined
     cdef public object cipher
     cdef readonly object folder
     cdef readonly long size
@@ -13,4 +17,4 @@ cdef class Chain:
     cdef object _left
     cdef object _name
     cdef long _number
-    cdef object _spare
+    cdef Segment _spare

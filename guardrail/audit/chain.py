@@ -43,11 +43,12 @@ class Chain:
     Attributes:
         segment: the one that is written now; ``None`` before the first, and after the last.
         cipher: encrypts its entries; ``None`` where they are not.
+        defined: the numbers of the definitions that stand in it.
     """
 
     __slots__ = (
         "_clock", "_durability", "_encrypts", "_guard", "_keys", "_left", "_name", "_number",
-        "_spare", "cipher", "folder", "segment", "size",
+        "_spare", "cipher", "defined", "folder", "segment", "size",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,7 @@ class Chain:
     def _begin_anew(self) -> None:
         self.segment: Segment | None = None
         self.cipher: Cipher | None = None
+        self.defined: set[int] = set()
         self._spare: Segment | None = None
         self._left: dict[str, object] | None = None
         self._name = ""
@@ -138,6 +140,7 @@ class Chain:
             header["previous"] = self._left
         fresh.append(int(Kind.OPENED), to_json(header))
         self.segment, self.cipher = fresh, cipher
+        self.defined = set()
         self._number, self._left = number, None
         return old
 

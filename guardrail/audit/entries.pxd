@@ -1,9 +1,23 @@
 # C declarations for entries.py, which compiles as it stands: no frame for each step.
 
-cdef object _ns(double seconds)
+cimport cython
+
+
+cdef class Definitions:
+    cdef dict _known
+    cdef long _last
+    cdef dict _told
+
+    cpdef tuple of(self, values)
+    cpdef told(self, tuple key)
+
+
+cdef long long _ns(double seconds)
 cdef object _id(text)
-cpdef bytes intent(record, trace)
-cpdef bytes whole(record, trace)
-cpdef bytes outcome(record)
-cdef object _opening(record, trace)
-cdef bytes _ending(record, said, counts)
+cpdef intent(record, trace, Definitions definitions)
+cpdef whole(record, trace, Definitions definitions)
+@cython.locals(started_at=double, admit_s=double, model_s=double, release_s=double, ended_s=double,
+               fields=tuple)
+cpdef outcome(record, Definitions definitions, known=*)
+@cython.locals(started_at=double, admit_s=double, fields=tuple)
+cdef _opening(record, trace, Definitions definitions, rest)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from guardrail.audit.attributes import utf8
 from guardrail.values import Record
@@ -23,94 +23,168 @@ from guardrail.values import Record
 Trace: TypeAlias = tuple[str, str, str]
 NO_TRACE: Final[Trace] = ("", "", "")
 
-#: The longest body of an outcome, in bytes: so much is kept free for each call that goes on.
+#: The longest body of an outcome, with its definition, in bytes: so much is kept free for each
+#: call that goes on.
 LIMIT_OUTCOME: Final = 4096
 #: Characters of all facts of a call that are kept.
 _LIMIT_FACTS: Final = 4096
 #: Characters of a path or a type's name that are kept.
 _LIMIT_TEXT: Final = 200
+#: Definitions that are remembered at once.
+_LIMIT_DEFINED: Final = 2048
 
-_ALIKE: Final = slice(Record._fields.index("guard"), Record._fields.index("resource_type") + 1)
-_SAID: Final = slice(Record._fields.index("outcome"), Record._fields.index("path") + 1)
-_SAID_NAMES: Final = Record._fields[_SAID]
-_ALIKE_NAMES: Final = Record._fields[_ALIKE]
+#: The fields in which many records are alike: what a definition holds.
+_FROM: Final = Record._fields.index("guard")
+_TO: Final = Record._fields.index("path") + 1
+_NAMES: Final = Record._fields[_FROM:_TO]
 _NS: Final = 1_000_000_000
 
 
-def intent(record: Record, trace: Trace) -> bytes:
-    """Return the body of an admitted call: what is known before its model runs."""
-    return _opening(record, trace).encode()
+class Entry(NamedTuple):
+    """What is appended of a call.
 
-
-def whole(record: Record, trace: Trace) -> bytes:
-    """Return the body of a call that ended before its model ran."""
-    text = _opening(record, trace)
-    if record.error_type:
-        text = f'{text[:-1]},"error_type":{_text(record.error_type)}}}'
-    return text.encode()
-
-
-def outcome(record: Record) -> bytes:
-    """Return the body of how a call ended, of which an intent stands.
-
-    It is never longer than `LIMIT_OUTCOME`: names that would make it so are left out.
+    Attributes:
+        number: of the definition that the body refers to.
+        definition: the body of that definition; it must stand in the segment before.
+        body: the entry's own body.
     """
-    body = _ending(record, record[_SAID], record.counts)
-    if len(body) > LIMIT_OUTCOME:
-        said = ("", "", "", (), (), (), "")
-        return _ending(record, (record.outcome, record.code, record.stage, *said[3:]), ())
-    return body
+
+    number: int
+    definition: bytes
+    body: bytes
 
 
-def _ending(record: Record, said: Any, counts: tuple[tuple[str, int], ...]) -> bytes:
+class Definitions:
+    """What many records have in common, by number. One journal's; numbers never come twice.
+
+    Most calls differ from an earlier one in ids and measures alone. A segment has the rest once,
+    as an entry of its own, and a call's entries name its number: that is less than half of the
+    bytes to encode, to hash and to keep (`benchmarks.audit`).
+    """
+
+    __slots__ = ("_known", "_last", "_told")
+
+    def __init__(self) -> None:
+        self._known: dict[Any, tuple[int, bytes]] = {}
+        self._told: dict[Any, str] = {}
+        self._last = 0
+
+    def told(self, key: Any) -> str:
+        """Return the JSON of who called on what, how large it was, and what was counted of it.
+
+        Arguments:
+            key: principal, resource, ``cached``, counts, rows and bytes of the input.
+        """
+        text = self._told.get(key)
+        if text is None:
+            if len(self._told) >= _LIMIT_DEFINED:
+                self._told = {}
+            principal, resource, cached, counts, rows, input_bytes = key
+            text = f',"rows":{rows},"input_bytes":{input_bytes}'
+            if principal:
+                text += f',"principal":{json.dumps(utf8(principal))}'
+            if resource:
+                text += f',"resource":{json.dumps(utf8(resource))}'
+            if cached is not None:
+                text += f',"cached":{json.dumps(cached)}'
+            if counts:
+                text += f',"counts":{_counts(counts)}'
+            self._told[key] = text
+        return text
+
+    def of(self, values: Any) -> tuple[int, bytes]:
+        """Return the number of these values, and the body of their definition."""
+        found = self._known.get(values)
+        if found is None:
+            if len(self._known) >= _LIMIT_DEFINED:
+                self._known = {}
+            self._last += 1
+            shown = {
+                name: utf8(value[:_LIMIT_TEXT]) if isinstance(value, str) else value
+                for name, value in zip(_NAMES, values, strict=True)
+                if value
+            }
+            body = json.dumps({"as": self._last, **shown}, separators=(",", ":")).encode()
+            found = self._known[values] = (self._last, body)
+        return found
+
+
+def intent(record: Record, trace: Trace, definitions: Definitions) -> Entry:
+    """Return the entry of an admitted call: what is known before its model runs."""
+    return _opening(record, trace, definitions, "")
+
+
+def whole(record: Record, trace: Trace, definitions: Definitions) -> Entry:
+    """Return the entry of a call that ended before its model ran."""
+    error_type = record.error_type
+    rest = f',"error_type":{_text(error_type)}' if error_type else ""
+    return _opening(record, trace, definitions, rest)
+
+
+def outcome(
+    record: Record, definitions: Definitions, known: tuple[tuple[str, int], ...] = ()
+) -> Entry:
+    """Return the entry of how a call ended, of which an intent stands.
+
+    ``known`` are the counts that the intent has told already. The entry is never longer than
+    `LIMIT_OUTCOME`: names that would make it so are left out.
+    """
+    fields: Any = tuple(record)  # a plain one is unpacked at a fraction of the cost
+    number, definition = definitions.of(fields[_FROM:_TO])
+    (
+        decision_id, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, started_at, admit_s,
+        model_s, release_s, error_type, _, _, _, _, counts, output_rows, output_bytes, _,
+        output_digest,
+    ) = fields  # fmt: skip
+    ended_s = started_at + admit_s + model_s + release_s
     text = (
-        f'{{"id":{_id(record.decision_id)},"ended_ns":{_ns(record.started_at) + _duration(record)},'
-        f'{_said(said)},"model_ns":{_ns(record.model_s)},"release_ns":{_ns(record.release_s)}'
+        f'{{"id":{_id(decision_id)},"as":{number},"ended_ns":{_ns(ended_s)},'
+        f'"model_ns":{_ns(model_s)},"release_ns":{_ns(release_s)}'
     )
-    if record.error_type:
-        text += f',"error_type":{_text(record.error_type)}'
-    if counts:
+    if error_type:
+        text += f',"error_type":{_text(error_type)}'
+    if counts and counts != known:
         text += f',"counts":{_counts(counts)}'
-    if record.output_rows or record.output_bytes:
-        text += f',"output_rows":{record.output_rows},"output_bytes":{record.output_bytes}'
-    if record.output_digest:
-        text += f',"output_digest":{_text(record.output_digest)}'
-    return (text + "}").encode()
+    if output_rows or output_bytes:
+        text += f',"output_rows":{output_rows},"output_bytes":{output_bytes}'
+    if output_digest:
+        text += f',"output_digest":{_text(output_digest)}'
+    body = (text + "}").encode()
+    if len(body) + len(definition) > LIMIT_OUTCOME:
+        if counts or record.policies or record.obligations or record.errors:
+            less = record._replace(policies=(), obligations=(), errors=(), counts=())
+            return outcome(less, definitions, ())
+        raise ValueError("the outcome of a call is too long to be kept")
+    return Entry(number, definition, body)
 
 
-def _opening(record: Record, trace: Trace) -> str:
+def _opening(record: Record, trace: Trace, definitions: Definitions, rest: str) -> Entry:
+    fields: Any = tuple(record)  # a plain one is unpacked at a fraction of the cost
+    number, definition = definitions.of(fields[_FROM:_TO])
+    (
+        decision_id, parent, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, rows, input_bytes,
+        started_at, admit_s, _, _, _, cached, principal, resource, facts, counts, _, _,
+        input_digest, _,
+    ) = fields  # fmt: skip
     text = (
-        f'{{"id":{_id(record.decision_id)},"at_ns":{_ns(record.started_at)},'
-        f"{_alike(record[_ALIKE])},{_said(record[_SAID])},"
-        f'"rows":{record.rows},"input_bytes":{record.input_bytes},'
-        f'"admit_ns":{_ns(record.admit_s)}'
+        f'{{"id":{_id(decision_id)},"as":{number},"at_ns":{_ns(started_at)},'
+        f'"admit_ns":{_ns(admit_s)}'
+        f"{definitions.told((principal, resource, cached, counts, rows, input_bytes))}"
     )
-    if record.principal:
-        text += f',"principal":{_name(record.principal)}'
-    if record.resource:
-        text += f',"resource":{_name(record.resource)}'
-    if record.parent_decision_id:
-        text += f',"parent":{_id(record.parent_decision_id)}'
-    if record.cached is not None:
-        text += ',"cached":true' if record.cached else ',"cached":false'
-    if record.counts:
-        text += f',"counts":{_counts(record.counts)}'
-    if record.facts:
-        facts = json.dumps(dict(record.facts))
-        text += f',"facts":{facts}' if len(facts) <= _LIMIT_FACTS else ',"facts_left_out":true'
-    if record.input_digest:
-        text += f',"input_digest":{_text(record.input_digest)}'
+    if parent:
+        text += f',"parent":{_id(parent)}'
+    if facts:
+        kept = json.dumps(dict(facts))
+        text += f',"facts":{kept}' if len(kept) <= _LIMIT_FACTS else ',"facts_left_out":true'
+    if input_digest:
+        text += f',"input_digest":{_text(input_digest)}'
     if trace is not NO_TRACE and trace[0]:
         text += f',"trace":["{trace[0]}","{trace[1]}","{trace[2]}"]'
-    return text + "}"
+    return Entry(number, definition, (text + rest + "}").encode())
 
 
 def _ns(seconds: float) -> int:
-    return int(seconds * _NS)
-
-
-def _duration(record: Record) -> int:
-    return _ns(record.admit_s + record.model_s + record.release_s)
+    return int(seconds * 1e9)
 
 
 def _id(text: str) -> str:
@@ -122,36 +196,9 @@ def _text(text: str) -> str:
     return json.dumps(utf8(text[:_LIMIT_TEXT]))
 
 
-# Most calls differ from an earlier one in ids and measures alone: the rest is remembered.
-
-
-@lru_cache(maxsize=4096)
-def _name(text: str) -> str:
-    return json.dumps(utf8(text))
-
-
 @lru_cache(maxsize=1024)
 def _counts(counts: tuple[tuple[str, int], ...]) -> str:
     return json.dumps(dict(counts), separators=(",", ":"))
-
-
-@lru_cache(maxsize=512)
-def _alike(values: tuple[str, ...]) -> str:
-    return _joined(_ALIKE_NAMES, values)
-
-
-@lru_cache(maxsize=1024)
-def _said(values: tuple[Any, ...]) -> str:
-    return _joined(_SAID_NAMES, values)
-
-
-def _joined(names: Any, values: Any) -> str:
-    shown = {
-        name: utf8(value[:_LIMIT_TEXT]) if isinstance(value, str) else value
-        for name, value in zip(names, values, strict=True)
-        if value
-    }
-    return json.dumps(shown, separators=(",", ":"))[1:-1]
 
 
 # Back.

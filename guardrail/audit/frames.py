@@ -60,6 +60,8 @@ class Kind(IntEnum):
     RETIRED = 8
     #: Records that could not be written; none of these calls was allowed anything.
     GAP = 9
+    #: What the entries of many calls have in common; they name its number.
+    DEFINED = 10
 
 
 class Frame(NamedTuple):

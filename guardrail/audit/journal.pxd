@@ -3,9 +3,12 @@
 cimport cython
 
 from guardrail.audit.chain cimport Chain
+from guardrail.audit.entries cimport Definitions, intent, outcome, whole
+from guardrail.audit.segment cimport Segment
 
 
 cdef class Pending:
+    cdef public object counts
     cdef public object is_intended
     cdef public object trace
 
@@ -14,6 +17,7 @@ cdef class Journal:
     cdef object __weakref__
     cdef Chain _chain
     cdef object _clock
+    cdef Definitions _definitions
     cdef double _failed_at
     cdef long _going
     cdef object _keeper
@@ -32,8 +36,8 @@ cdef class Journal:
     cpdef begin(self, guard, action, function)
     cpdef admit(self, handle, record)
     cpdef end(self, handle, record)
-    cpdef _append(self, long kind, bytes body)
-    @cython.locals(size=long)
-    cdef _write(self, long kind, bytes body)
-    cdef _put(self, segment, long kind, bytes body)
-    cdef long _room(self, segment)
+    cpdef _append(self, long kind, entry)
+    @cython.locals(size=long, segment=Segment, body=bytes, definition=bytes)
+    cdef _write(self, long kind, entry)
+    cdef _put(self, Segment segment, long kind, bytes body)
+    cdef long _room(self, Segment segment)

@@ -25,7 +25,16 @@ from pathlib import Path
 from typing import Final
 
 from guardrail.audit.chain import Chain, to_json
-from guardrail.audit.entries import LIMIT_OUTCOME, NO_TRACE, Trace, intent, outcome, whole
+from guardrail.audit.entries import (
+    LIMIT_OUTCOME,
+    NO_TRACE,
+    Definitions,
+    Entry,
+    Trace,
+    intent,
+    outcome,
+    whole,
+)
 from guardrail.audit.frames import ENCRYPTED, OVERHEAD, Kind
 from guardrail.audit.journal_keys import Keys
 from guardrail.audit.keeper import Keeper
@@ -39,6 +48,7 @@ _INTENT: Final = int(Kind.INTENT)
 _OUTCOME: Final = int(Kind.OUTCOME)
 _WHOLE: Final = int(Kind.WHOLE)
 _GAP: Final = int(Kind.GAP)
+_DEFINED: Final = int(Kind.DEFINED)
 #: Bytes that an entry has beside its body: the frame, and what encryption adds.
 _BESIDE: Final = OVERHEAD + 16
 #: Bytes for which there must be room before a call begins.
@@ -57,13 +67,15 @@ class Pending:
     Attributes:
         trace: the ids of its trace, which the trail gives.
         is_intended: whether its intent stands.
+        counts: those that its intent tells.
     """
 
-    __slots__ = ("is_intended", "trace")
+    __slots__ = ("counts", "is_intended", "trace")
 
     def __init__(self) -> None:
         self.trace: Trace | None = None
         self.is_intended = False
+        self.counts: tuple[tuple[str, int], ...] = ()
 
 
 class Journal:
@@ -83,9 +95,9 @@ class Journal:
     """
 
     __slots__ = (
-        "__weakref__", "_chain", "_clock", "_failed_at", "_going", "_keeper", "_late", "_lock",
-        "_make_keeper", "_missed", "_owner", "_reserve", "_syncing", "_waits", "durability",
-        "folder", "written",
+        "__weakref__", "_chain", "_clock", "_definitions", "_failed_at", "_going", "_keeper",
+        "_late", "_lock", "_make_keeper", "_missed", "_owner", "_reserve", "_syncing", "_waits",
+        "durability", "folder", "written",
     )  # fmt: skip
 
     #: Nothing is to be done around the model.
@@ -120,6 +132,7 @@ class Journal:
             encrypts=encrypt,
             size=segment_bytes,
         )
+        self._definitions = Definitions()
         self._reserve = segment_bytes // _RESERVED
         self._make_keeper = keeper
         self._renew()
@@ -130,7 +143,7 @@ class Journal:
         self._lock = threading.Lock()
         self._syncing = threading.Lock()
         self._owner = 0
-        self._late: list[tuple[int, bytes]] = []
+        self._late: list[tuple[int, Entry]] = []
         self._keeper: Keeper | None = None
         self._going = 0
         self._missed = 0
@@ -162,8 +175,10 @@ class Journal:
         Raises:
             OSError: where it can't be written.
         """
-        written = self._append(_INTENT, intent(record, handle.trace or NO_TRACE))
+        entry = intent(record, handle.trace or NO_TRACE, self._definitions)
+        written = self._append(_INTENT, entry)
         handle.is_intended = True
+        handle.counts = record.counts
         return Wait(partial(self._outwait, written)) if self._waits else None
 
     def end(self, handle: Pending | None, record: Record) -> Wait | None:
@@ -174,9 +189,10 @@ class Journal:
         """
         if handle is None or not handle.is_intended:
             trace = handle.trace if handle is not None else None
-            self._append(_WHOLE, whole(record, trace or NO_TRACE))
+            self._append(_WHOLE, whole(record, trace or NO_TRACE, self._definitions))
             return None
-        written = self._append(_OUTCOME, outcome(record))
+        entry = outcome(record, self._definitions, handle.counts)
+        written = self._append(_OUTCOME, entry)
         if self._waits and record.outcome == "released":
             return Wait(partial(self._let_out, written, record))
         return None
@@ -193,16 +209,16 @@ class Journal:
 
     # Appending.
 
-    def _append(self, kind: int, body: bytes) -> tuple[Segment, int] | None:
+    def _append(self, kind: int, entry: Entry) -> tuple[Segment, int] | None:
         """Append an entry; return the segment and its end then, for `_outwait`."""
         me = threading.get_ident()
         if self._owner == me:  # a finalizer, in the midst of an append of this very thread
-            self._late.append((kind, body))
+            self._late.append((kind, entry))
             return None
         self._lock.acquire()
         self._owner = me
         try:
-            self._write(kind, body)
+            self._write(kind, entry)
             while self._late:
                 late = self._late.pop(0)
                 self._write(late[0], late[1])
@@ -212,9 +228,10 @@ class Journal:
             self._owner = 0
             self._lock.release()
 
-    def _write(self, kind: int, body: bytes) -> None:
+    def _write(self, kind: int, entry: Entry) -> None:
+        number, definition, body = entry
         segment = self._chain.segment or self._next()
-        size = len(body) + _BESIDE
+        size = len(body) + len(definition) + 2 * _BESIDE
         if kind == _OUTCOME:
             if self._going > 0:
                 self._going -= 1
@@ -224,7 +241,15 @@ class Journal:
             segment = self._other_room(kind, segment, size)
         if kind == _INTENT:
             self._going += 1
+        defined = self._chain.defined
+        if number and number not in defined:
+            self._put(segment, _DEFINED, definition)
+            defined.add(number)
         self._put(segment, kind, body)
+        self.written += 1
+        keeper = self._keeper
+        if keeper is not None and keeper.is_asleep:
+            keeper.rouse()
 
     def _put(self, segment: Segment, kind: int, body: bytes) -> None:
         cipher = self._chain.cipher
@@ -238,14 +263,10 @@ class Journal:
         finally:
             if not is_whole:  # whatever it holds now, nothing may follow that
                 self._chain.leave(segment)
-        self.written += 1
-        keeper = self._keeper
-        if keeper is not None and keeper.is_asleep:
-            keeper.rouse()
 
     def _room(self, segment: Segment) -> int:
         """Return how many bytes are free for what begins: without those that are kept."""
-        kept = min(self._going * (LIMIT_OUTCOME + _BESIDE), self._chain.size >> 1)
+        kept = min(self._going * (LIMIT_OUTCOME + 2 * _BESIDE), self._chain.size >> 1)
         return segment.free() - self._reserve - kept
 
     def _other_room(self, kind: int, segment: Segment, size: int) -> Segment:
@@ -255,7 +276,7 @@ class Journal:
         except OSError:
             if kind == _INTENT:
                 raise
-            kept = min(self._going * (LIMIT_OUTCOME + _BESIDE), self._chain.size >> 1)
+            kept = min(self._going * (LIMIT_OUTCOME + 2 * _BESIDE), self._chain.size >> 1)
             if segment.free() - kept < size:
                 self._missed += 1
                 raise
@@ -320,7 +341,7 @@ class Journal:
         Raises:
             OSError: where it can't be written.
         """
-        self._append(kind, to_json(body))
+        self._append(kind, Entry(0, b"", to_json(body)))
 
     # Durability.
 
@@ -361,7 +382,7 @@ class Journal:
             return
         blocked = record._replace(outcome="blocked", code="audit_unavailable", stage="audit")
         try:
-            self._append(_WHOLE, whole(blocked, NO_TRACE))
+            self._append(_WHOLE, whole(blocked, NO_TRACE, self._definitions))
         except OSError:
             log_failure("writing a record", problem)
         raise GuardUnavailable(

@@ -89,6 +89,7 @@ class Opener:
     def __init__(self, keys: Keys | None) -> None:
         self._keys = keys
         self._ciphers: dict[str, Cipher | None] = {}
+        self._defined: dict[str, dict[int, dict[str, Any]]] = {}
 
     def header(self, segment: str, body: bytes) -> dict[str, Any]:
         """Read the header of a segment, which its other entries need."""
@@ -108,6 +109,16 @@ class Opener:
             ConfigurationError: where it is encrypted, and the key for it was not given.
             ValueError: where it does not decrypt, or is no JSON.
         """
+        said = self._plain(segment, item)
+        number = said.pop("as", None)
+        if number is None:
+            return said
+        if item.kind == Kind.DEFINED:
+            self._defined.setdefault(segment, {})[number] = said
+            return said
+        return {**self._defined.get(segment, _NOTHING).get(number, _NOTHING), **said}
+
+    def _plain(self, segment: str, item: Frame) -> dict[str, Any]:
         if not item.is_encrypted:
             return _object(item.body)
         cipher = self._ciphers.get(segment)
@@ -116,6 +127,9 @@ class Opener:
                 f"The segment {segment} is encrypted. Give the key file that has its key."
             )
         return _object(cipher.decrypt(item.sequence, item.kind, item.body))
+
+
+_NOTHING: Final[Mapping[Any, Any]] = {}
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -197,6 +211,8 @@ def _take(calls: _Calls, opener: Opener, segment: str, item: Frame | Stop) -> Ke
     try:
         if item.kind == Kind.OPENED:
             opener.header(segment, item.body)
+        elif item.kind == Kind.DEFINED:
+            opener.body(segment, item)
         elif item.kind in _OF_CALLS:
             return calls.take(segment, item, opener.body(segment, item))
     except ValueError:  # `verify` says so
@@ -295,11 +311,15 @@ class Tail:
         data = read_segment(path)
         if not begins_segment(data):
             return 0
-        first = next(walk(memoryview(data)[_FIRST:], base=_FIRST))
-        if isinstance(first, Stop):
-            return 0
-        self._opener.header(name, first.body)
-        return max(self._begun.get(name, _FIRST), _FIRST)
+        begun = max(self._begun.get(name, _FIRST), _FIRST)
+        for item in walk(memoryview(data)[_FIRST:], base=_FIRST):
+            if isinstance(item, Stop) or item.at >= begun:
+                break
+            if item.kind == Kind.OPENED:
+                self._opener.header(name, item.body)
+            elif item.kind == Kind.DEFINED:
+                self._opener.body(name, item)
+        return begun
 
 
 __all__ = ["NO_TRACE", "Kept", "Opener", "Tail", "files_of", "read_calls"]

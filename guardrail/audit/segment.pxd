@@ -14,8 +14,10 @@ cdef class Segment:
     cdef int _fd
     cdef object _hash
     cdef object _map
+    cdef bytearray _unhashed
 
     cdef _put(self, bytes data)
+    cdef _catch_up(self)
     cpdef long free(self)
     cpdef append(self, int kind, bytes body)
     cpdef seal(self)

@@ -31,6 +31,8 @@ LIVE: Final = ".live"
 CLOSED: Final = ".seg"
 COMPRESSED: Final = ".seg.gz"
 
+#: Bytes that are hashed at once: `hashlib` lets the interpreter go at 2,048.
+_HASHED: Final = 2000
 _SEAL: Final = int(Kind.SEAL)
 _ENDED: Final = int(Kind.ENDED)
 
@@ -53,7 +55,8 @@ class Segment:
     """
 
     __slots__ = (
-        "_check", "_fd", "_hash", "_map", "_unsealed", "end", "path", "sequence", "size", "synced",
+        "_check", "_fd", "_hash", "_map", "_unhashed", "_unsealed", "end", "path", "sequence",
+        "size", "synced",
     )  # fmt: skip
 
     def __init__(self, path: Path, size: int) -> None:
@@ -64,6 +67,7 @@ class Segment:
         self.synced = 0
         self._check = 0
         self._unsealed = 0
+        self._unhashed = bytearray()
         self._hash: Any = hashlib.sha256()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         is_made = False
@@ -82,8 +86,18 @@ class Segment:
     def _put(self, data: bytes) -> None:
         end = self.end + len(data)
         self._map[self.end : end] = data
-        self._hash.update(data)
         self.end = end
+        # Hashed a few entries at a time, for a call of it costs as much as a short one's bytes; and
+        # never so many that the library lets another thread go first.
+        self._unhashed += data
+        if len(self._unhashed) >= _HASHED:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        data = self._unhashed
+        for at in range(0, len(data), _HASHED):
+            self._hash.update(data[at : at + _HASHED])
+        self._unhashed = bytearray()
 
     def begin(self, path: Path) -> None:
         """Rename the file to what it is called while it is written."""
@@ -115,6 +129,7 @@ class Segment:
 
     def head(self) -> str:
         """Return the SHA-256 of all bytes so far, as 64 hexadecimal digits."""
+        self._catch_up()
         digest: str = self._hash.copy().hexdigest()
         return digest
 

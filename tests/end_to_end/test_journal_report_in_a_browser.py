@@ -70,7 +70,8 @@ def test_the_report_is_drawn_and_asks_nobody(opened):
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     sizes = browser.execute_script(
         "return [...document.querySelectorAll('svg')].map(s => {"
-        "const b = s.getBoundingClientRect(); return [b.width, b.height, s.querySelectorAll('rect').length]})"
+        "const b = s.getBoundingClientRect();"
+        "return [b.width, b.height, s.querySelectorAll('rect').length]})"
     )
     assert len(sizes) > 15
     assert all(width > 50 and height > 5 for width, height, _ in sizes)

@@ -29,10 +29,14 @@ def kinds(folder):
 
 
 def test_an_admitted_call_is_an_intent_and_an_outcome(tmp_path):
+    """And what they have in common with others stands once."""
     journal = journal_in(tmp_path)
     call(journal, 1)
-    assert kinds(tmp_path) == [Kind.OPENED, Kind.INTENT, Kind.OUTCOME]
-    (kept,) = read_calls(tmp_path)
+    defined = Kind.DEFINED
+    assert kinds(tmp_path) == [Kind.OPENED, defined, Kind.INTENT, defined, Kind.OUTCOME]
+    call(journal, 2)
+    assert kinds(tmp_path)[5:] == [Kind.INTENT, Kind.OUTCOME]
+    kept, _ = read_calls(tmp_path)
     assert kept.record == record(decision_id=f"{1:032x}")
 
 
@@ -47,7 +51,7 @@ def test_the_intent_stands_before_the_model_runs(tmp_path):
 def test_a_denial_is_one_entry(tmp_path):
     journal = journal_in(tmp_path)
     denial(journal, 1, error_type="KeyError")
-    assert kinds(tmp_path) == [Kind.OPENED, Kind.WHOLE]
+    assert kinds(tmp_path) == [Kind.OPENED, Kind.DEFINED, Kind.WHOLE]
     (kept,) = read_calls(tmp_path)
     assert (kept.record.outcome, kept.record.code) == ("denied", "no_grant")
     assert kept.record.error_type == "KeyError"
@@ -72,10 +76,10 @@ def test_the_trace_of_a_call_is_kept(tmp_path):
 
 def test_segments_follow_one_another_and_no_call_is_lost(tmp_path):
     journal = journal_in(tmp_path)
-    for number in range(2000):
+    for number in range(3000):
         call(journal, number)
     assert len(segments(tmp_path)) > 3
-    assert ids(read_calls(tmp_path)) == list(range(2000))
+    assert ids(read_calls(tmp_path)) == list(range(3000))
     journal.close()
     verdict = verify(tmp_path)
     assert verdict.flaws == []

@@ -41,7 +41,7 @@ def public(tmp_path):
 def test_verify_says_whole_and_exits_0(journal, public):
     done = run("verify", journal, "--key", public)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.startswith("whole: 23 entries in 1 segments, ")
+    assert done.stdout.startswith("whole: 26 entries in 1 segments, ")
     assert done.stdout.endswith(", 1 checkpoints\n")
 
 

@@ -22,6 +22,9 @@ _GAP: Final = 1.5
 
 def moment(at: float, span_s: float) -> str:
     """Return a time as an axis shows it: the date only where days matter."""
+    if span_s < 20:
+        when = datetime.fromtimestamp(at, UTC)
+        return f"{when:%H:%M:%S}.{when.microsecond // 10_000:02d}"
     form = "%H:%M:%S" if span_s < 7200 else "%d %b %H:%M" if span_s < 30 * 86_400 else "%d %b %Y"
     return f"{datetime.fromtimestamp(at, UTC):{form}}"
 

@@ -142,7 +142,7 @@ def _time(totals: Totals) -> str:
         f'<li><i class="o-{name}"></i>{name}: {_TOLD[name]}</li>' for name in totals.outcomes()
     )
     plot = over_time(bars, width_s, title="How calls ended, over time")
-    each = f"{width_s:,.0f} s" if width_s < 120 else f"{width_s / 60:,.0f} min"
+    each = seconds(width_s) if width_s < 120 else f"{width_s / 60:,.0f} min"
     text = f"One bar is {each}."
     body = plot and f'<div class="sideways">{plot}</div><ul class="legend">{legend}</ul>'
     return _card("Over time", text, body, wide=True)

@@ -75,7 +75,7 @@ class TimeLine:
     __slots__ = ("_bars", "width_s")
 
     def __init__(self) -> None:
-        self.width_s = 1.0
+        self.width_s = 2.0**-10
         self._bars: dict[int, Counter[str]] = {}
 
     def add(self, at: float, outcome: str) -> None:

@@ -4,8 +4,9 @@ Owns the demonstration. First it trains a classifier on the Wisconsin breast-can
 it by ``policies/clinical_scoring`` and plays every scene of `guardrail.cli.scenes`; then, where
 ``policies/support_replies`` stands beside it, those of the assistant of
 `guardrail.cli.helpdesk`, which streams. It compares what came of each with what should. Refuses
-to pass when one outcome is another than expected. It stands above the public API and uses
-nothing below it.
+to pass when one outcome is another than expected. Both guards keep one journal, of which a report
+is made at the end. It stands above the public API, and uses nothing below it but what the
+``journal`` commands use.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -28,17 +30,20 @@ from guardrail.errors import ConfigurationError
 from guardrail.testing import Recorder
 
 BUNDLE: Final = Path("policies", "clinical_scoring")
+#: Where the journal and its report are kept.
+KEPT: Final = Path("var", "demo")
 #: The second act's bundle, by its name beside the first one's.
 SUPPORT: Final = "support_replies"
 
 
-def run(format: Literal["text", "json"], *, bundle: Path | None = None) -> int:
+def run(format: Literal["text", "json"], *, bundle: Path | None = None, kept: Path = KEPT) -> int:
     """Run the demonstration and print what happened.
 
     Arguments:
         format: ``text`` for a table, ``json`` for one JSON object.
         bundle: the folder of the bundle; by default ``policies/clinical_scoring`` in the
             current folder, else in the checkout that the package stands in.
+        kept: the folder for the journal and its report.
 
     Returns the exit code: 0 if every outcome is the expected one, 1 if not, 2 where the
     demonstration could not run (scikit-learn or the bundle is missing).
@@ -53,13 +58,19 @@ def run(format: Literal["text", "json"], *, bundle: Path | None = None) -> int:
             f"No bundle at {bundle or BUNDLE}. Run the demo in a checkout of guardrail, "
             "or name the folder: guardrail demo --bundle DIR"
         )
+    started_at = time.time()
+    journal = kept / "journal"
+    try:
+        journal.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return _unable(f"The journal can't be kept in {journal}: {error.strerror}.")
     with tempfile.TemporaryDirectory(prefix="guardrail-demo-") as scratch:
         copy = Path(scratch, "bundle")
         shutil.copytree(folder, copy)
         beside = folder.parent / SUPPORT
         try:
-            hospital = Hospital.open(copy)
-            desk = HelpDesk.open(beside) if (beside / "guardrail.toml").is_file() else None
+            hospital = Hospital.open(copy, journal)
+            desk = HelpDesk.open(beside, journal) if (beside / "guardrail.toml").is_file() else None
         except ConfigurationError as error:
             return _unable(f"The bundle does not load.\n{error}")
         acts = [Act(hospital.guard, hospital.tape, hospital_scenes(hospital), hospital.callers())]
@@ -67,13 +78,36 @@ def run(format: Literal["text", "json"], *, bundle: Path | None = None) -> int:
             acts.append(Act(desk.guard, desk.tape, desk.scenes(), desk.callers()))
         for act in acts:
             act.outcomes = play(act.scenes, act.callers, act.tape)
+            act.guard.close()
+    report, is_whole = _look_back(kept, started_at)
     accuracy = _accuracy(hospital, acts[0].outcomes)
     if format == "json":
         reports = [_report(act) for act in acts]
-        print(json.dumps({**reports[0], "accuracy": accuracy, "acts": reports[1:]}, indent=2))  # noqa: T201
+        kept_as = {"journal": str(journal), "journal_is_whole": is_whole, "report": str(report)}
+        told = {**reports[0], "accuracy": accuracy, "acts": reports[1:], **kept_as}
+        print(json.dumps(told, indent=2))  # noqa: T201
     else:
         _print_tables(acts, accuracy)
-    return 0 if all(outcome.holds for act in acts for outcome in act.outcomes) else 1
+        state = "whole" if is_whole else "NOT whole"
+        print(f"the journal in {journal} is {state}; its report: {report}")  # noqa: T201
+    holds = all(outcome.holds for act in acts for outcome in act.outcomes)
+    return 0 if holds and is_whole else 1
+
+
+def _look_back(kept: Path, since: float) -> tuple[Path, bool]:
+    """Examine the journal, and write the report of this run's calls; return its path."""
+    from guardrail.audit.reading import read_calls
+    from guardrail.audit.report import to_html
+    from guardrail.audit.totals import Totals
+    from guardrail.audit.verify import verify
+
+    totals = Totals()
+    for call in read_calls(kept / "journal"):
+        if call.record.started_at >= since:
+            totals.add(call.record)
+    page = kept / "report.html"
+    page.write_text(to_html(totals, journal="guardrail demo", made_at=time.time()), "utf-8")
+    return page.absolute(), verify(kept / "journal").is_whole
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ class HelpDesk:
     ask: Callable[[str], str]
 
     @classmethod
-    def open(cls, bundle: Path) -> HelpDesk:
+    def open(cls, bundle: Path, journal: Path | None = None) -> HelpDesk:
         """Read the answers and load the bundle.
 
         Raises `guardrail.ConfigurationError` where the bundle does not load.
@@ -57,7 +57,7 @@ class HelpDesk:
         vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
         known = vectorizer.fit_transform(ANSWERS)
         tape = Recorder()
-        guard = Guard.from_dir(bundle, sinks=(tape,))
+        guard = Guard.from_dir(bundle, sinks=(tape,), journal=journal)
 
         @guard.protect(action="reply", resource=SUPPORT, input="prompt")
         def reply(prompt: str) -> Iterator[str]:

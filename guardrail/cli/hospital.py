@@ -45,7 +45,7 @@ class Hospital:
     forged_key: Any = field(repr=False)
 
     @classmethod
-    def open(cls, bundle: Path) -> Hospital:
+    def open(cls, bundle: Path, journal: Path | None = None) -> Hospital:
         """Train the model and load the bundle, whose public key is replaced by a fresh one.
 
         Raises `guardrail.ConfigurationError` where the bundle does not load.
@@ -70,7 +70,7 @@ class Hospital:
         )
         model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train, labels)
         tape = Recorder()
-        guard = Guard.from_dir(bundle, sinks=(tape,))
+        guard = Guard.from_dir(bundle, sinks=(tape,), journal=journal)
         return cls(guard, tape, model, patients, diagnoses, key, forged_key)
 
     def token(self, role: str, *, forged: bool = False, **claims: object) -> str:

@@ -32,6 +32,7 @@ journals = typer.Typer(
     name="journal",
     no_args_is_help=True,
     help="Look at a journal, examine it, report of it, hand it on.",
+    epilog="Example: guardrail journal show var/guardrail --outcome denied --since 1h",
 )
 
 JournalArgument = Annotated[

@@ -9,6 +9,12 @@ from guardrail.cli.demo import run
 BUNDLE = Path(__file__).parents[2] / "policies" / "clinical_scoring"
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """The demo keeps its journal below the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def report(capsys):
     return json.loads(capsys.readouterr().out)
 
@@ -42,6 +48,17 @@ def test_demo_shows_every_kind_of_denial(capsys):
         "quota_exceeded",
         "output_blocked",
     }
+
+
+def test_the_demo_ends_with_the_report_of_its_journal(capsys):
+    run("json", bundle=BUNDLE)
+    told = report(capsys)
+    assert told["journal_is_whole"]
+    page = Path(told["report"]).read_text("utf-8")
+    calls = told["records"] + told["acts"][0]["records"]
+    assert f"<b>{calls}</b><span>calls" in page
+    assert "Redactions" in page
+    assert "fair-use: calls" in page
 
 
 def test_table_counts_the_outcomes(capsys):

@@ -14,7 +14,19 @@ from guardrail._version import __version__
 from guardrail.cli import app
 from guardrail.documents import read_json, read_toml, read_yaml
 
-COMMANDS = ("init", "check", "test", "decide", "facts", "schema", "token", "key", "doctor", "demo")
+COMMANDS = (
+    "init",
+    "check",
+    "test",
+    "decide",
+    "facts",
+    "schema",
+    "token",
+    "key",
+    "journal",
+    "doctor",
+    "demo",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,12 @@ DENIAL = Scene("clara", "too much", lambda: None, "no_grant")
 GRANT = Scene("clara", "a score", lambda: None, "allow", "g", fits=lambda output: len(output) == 1)
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """The demo keeps its journal below the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_output_where_a_denial_was_due_does_not_hold():
     assert not Outcome(DENIAL, "allow", ("g",), output=np.ones((1, 2))).holds
 

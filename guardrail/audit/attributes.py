@@ -11,6 +11,7 @@ Names are in our own ``guardrail.`` namespace, but for ``code.function.name`` an
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -108,6 +109,45 @@ def _alike(fields: tuple[Any, ...], failure: str, cached: bool | None) -> dict[s
     if record.cached is not None:
         named["guardrail.decision.cached"] = record.cached
     return {name: value for name, value in named.items() if value not in ("", ())}
+
+
+_ID_DIGITS: Final = 32
+_SPAN_DIGITS: Final = 16
+
+
+def span_ids(record: Record, trace: tuple[str, str, str]) -> tuple[int, int, int]:
+    """Return the trace id, span id and parent's span id of a call's span; 0 for no parent.
+
+    What was not known when the call was recorded follows from its decision id, which is random:
+    a span that is built later, wherever, is the same span.
+
+    Arguments:
+        record: what is known of the call.
+        trace: the ids as the journal has them, in hexadecimal digits; empty where unknown.
+    """
+    trace_id, span_id, parent_id = trace
+    own = derived_id(record)
+    return (
+        int(trace_id, 16) if trace_id else own,
+        int(span_id, 16) if span_id else derived_span_id(record),
+        int(parent_id, 16) if parent_id else 0,
+    )
+
+
+def derived_span_id(record: Record) -> int:
+    """Return the span id that follows from a decision id."""
+    return derived_id(record) & (1 << 4 * _SPAN_DIGITS) - 1 or 1
+
+
+def derived_id(record: Record) -> int:
+    """Return a decision id as a number that can be a trace's; of an id that is none, its hash."""
+    text = record.decision_id
+    if len(text) == _ID_DIGITS:
+        try:
+            return int(text, 16) or 1
+        except ValueError:
+            pass  # an application's own id
+    return int(hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_ID_DIGITS], 16) or 1
 
 
 def utf8(text: str) -> str:

@@ -4,6 +4,7 @@ cdef class DeferredSpans:
     cdef readonly object _backlog
     cdef object _failed
     cdef object _given
+    cdef object _signals
     cdef object _way
 
     cpdef begin(self, guard, action, function)

@@ -21,6 +21,7 @@ from opentelemetry.trace import Tracer, TracerProvider
 
 from guardrail.audit.backlog import LIMIT, LINGER_S, Backlog
 from guardrail.audit.log import log_failure, log_untaken
+from guardrail.audit.signals import Signals
 from guardrail.audit.spans import finish, start
 from guardrail.audit.straight import Straight, straight
 from guardrail.values import Record
@@ -36,9 +37,10 @@ class DeferredSpans:
             set only later.
         limit: how many records may wait for their span.
         linger_s: how long the thread waits for another record before it sleeps, in seconds.
+        signals: makes metrics and events of the same records; ``None`` for none.
     """
 
-    __slots__ = ("_backlog", "_failed", "_given", "_way")
+    __slots__ = ("_backlog", "_failed", "_given", "_signals", "_way")
 
     #: There is no span that could be current around the model.
     frames = False
@@ -49,8 +51,10 @@ class DeferredSpans:
         tracer_provider: TracerProvider | None = None,
         limit: int = LIMIT,
         linger_s: float = LINGER_S,
+        signals: Signals | None = None,
     ) -> None:
         self._given = tracer_provider
+        self._signals = signals
         self._way: tuple[TracerProvider, Tracer, Straight | None] | None = None
         self._failed: frozenset[str] = frozenset()
         self._backlog: Backlog[tuple[Context, Record]] = Backlog(
@@ -60,6 +64,13 @@ class DeferredSpans:
     def begin(self, guard: str, action: str, function: str) -> Context:  # noqa: ARG002
         """Return the caller's context: the span will be below the one that is current now."""
         return context.get_current()
+
+    def trace_of(self, handle: Context) -> tuple[str, str, str] | None:
+        """Return the ids of the caller's trace and span; the call's own follows from its id."""
+        above = trace.get_current_span(handle).get_span_context()
+        if not above.is_valid:
+            return None
+        return trace.format_trace_id(above.trace_id), "", trace.format_span_id(above.span_id)
 
     def enter(self, handle: Context) -> None:
         """Do nothing: no span is there yet."""
@@ -105,6 +116,8 @@ class DeferredSpans:
 
     def _build(self, above: Context, record: Record) -> None:
         """Make the span of a record, from its own start to its own end."""
+        if self._signals is not None:
+            self._signals.make(record, self.trace_of(above) or ("", "", ""))
         provider = self._given or trace.get_tracer_provider()
         way = self._way
         if way is None or way[0] is not provider:

@@ -136,7 +136,7 @@ class Journal:
         self._reserve = segment_bytes // _RESERVED
         self._make_keeper = keeper
         self._renew()
-        ref = weakref.ref(self)
+        ref: weakref.ref[Journal] = weakref.ref(self)
         os.register_at_fork(after_in_child=partial(_forget, ref))
 
     def _renew(self) -> None:

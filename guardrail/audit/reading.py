@@ -257,10 +257,13 @@ class Tail:
                 state[opened.segment] = min(state[opened.segment], opened.at)
         return state
 
-    def poll(self) -> list[Kept]:
+    def poll(self, most: int | None = None) -> list[Kept]:
         """Return the calls that have ended since the last poll.
 
         Also those that never will: their process has died, and its segments were ended.
+
+        Arguments:
+            most: how many are enough for now; then no further segment is read.
 
         Raises:
             ConfigurationError: where the key of an encrypted segment is missing.
@@ -270,6 +273,8 @@ class Tail:
         alive = frozenset(_chain(stem(path)) for path in files if path.name.endswith(LIVE))
         for path in files:
             name = stem(path)
+            if most is not None and len(found) >= most:
+                return found
             if name not in self._closed:
                 found += self._read(path, name)
                 if not path.name.endswith(LIVE):

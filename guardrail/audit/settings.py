@@ -28,6 +28,7 @@ from guardrail.audit.deferred import DeferredSpans
 from guardrail.audit.journal import Journal
 from guardrail.audit.journal_keys import read_keys
 from guardrail.audit.keeper import Keeper
+from guardrail.audit.signals import Signals
 from guardrail.audit.spans import Spans
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
@@ -78,6 +79,8 @@ class AuditSettings(Section):
     Attributes:
         spans: ``inline``: one span per call, made during it, above the model's own spans;
             ``deferred``: built by a thread afterwards, beside the model's own spans.
+        events: of which calls a log event is made: ``denials`` (what was denied, blocked, or
+            raised), ``all`` or ``none``.
         journal: the folder that keeps every record; ``None`` for none.
         durability: see `guardrail.audit.journal`.
         segment_bytes: the size of one of its files.
@@ -92,6 +95,7 @@ class AuditSettings(Section):
     """
 
     spans: Literal["inline", "deferred"] = "inline"
+    events: Literal["denials", "all", "none"] = "denials"
     journal: str | None = Field(default=None, min_length=1)
     durability: Literal["write", "group", "each"] = "write"
     segment_bytes: int = Field(default=16 << 20, ge=256 << 10, le=1 << 30)
@@ -226,5 +230,6 @@ def open_sinks(
         tracer_provider: whose spans to make; the global one's where ``None``.
     """
     kind = DeferredSpans if settings.spans == "deferred" else Spans
-    views: Sink = kind(tracer_provider=tracer_provider)
+    signals = Signals(events=settings.events)
+    views: Sink = kind(tracer_provider=tracer_provider, signals=signals)
     return (views,) if journal is None else (views, journal)

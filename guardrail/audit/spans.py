@@ -22,6 +22,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvider
 
 from guardrail.audit.attributes import Attribute, attributes, error_type, opening, utf8
+from guardrail.audit.signals import Signals
 from guardrail.values import Record
 
 
@@ -77,16 +78,29 @@ class Spans:
     Arguments:
         tracer_provider: whose tracer to use; the global one where ``None``, also if it is
             set only later.
+        signals: makes metrics and events of the same records; ``None`` for none.
     """
 
-    __slots__ = ("_tracer",)
+    __slots__ = ("_signals", "_tracer")
 
-    def __init__(self, *, tracer_provider: TracerProvider | None = None) -> None:
+    def __init__(
+        self, *, tracer_provider: TracerProvider | None = None, signals: Signals | None = None
+    ) -> None:
         self._tracer = trace.get_tracer("guardrail", tracer_provider=tracer_provider)
+        self._signals = signals
 
     def begin(self, guard: str, action: str, function: str) -> Span:
         """Start the span, below the caller's own; the arguments are what samplers see."""
         return start(self._tracer, guard, action, function)
+
+    def trace_of(self, handle: Span) -> tuple[str, str, str] | None:
+        """Return the ids of the call's trace, span and parent span; ``None`` without an SDK."""
+        own = handle.get_span_context()
+        if not own.is_valid:
+            return None
+        above = getattr(handle, "parent", None)
+        parent = trace.format_span_id(above.span_id) if above is not None else ""
+        return trace.format_trace_id(own.trace_id), trace.format_span_id(own.span_id), parent
 
     def enter(self, handle: Span) -> object:
         """Make the span current in this context; return a token for `leave`."""
@@ -106,4 +120,10 @@ class Spans:
 
     def end(self, handle: Span, record: Record) -> None:
         """Write the record into the span and end it."""
+        if self._signals is not None:
+            self._signals.put(record, self.trace_of(handle))
         finish(handle, record)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the metrics and events of all records so far are made."""
+        return self._signals is None or self._signals.flush(timeout_s)

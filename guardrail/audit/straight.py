@@ -31,7 +31,13 @@ from opentelemetry.trace import (
     TraceState,
 )
 
-from guardrail.audit.attributes import Attribute, attributes, error_type
+from guardrail.audit.attributes import (
+    Attribute,
+    attributes,
+    derived_id,
+    derived_span_id,
+    error_type,
+)
 from guardrail.audit.spans import begun, finish, start
 from guardrail.values import Record
 
@@ -80,7 +86,7 @@ class Straight:
             trace_id, is_random = above.trace_id, above.trace_flags.random_trace_id
         else:
             above = None
-            trace_id, is_random = ids.generate_trace_id(), ids.is_trace_id_random()
+            trace_id, is_random = derived_id(record), ids.is_trace_id_random()
         name, seen = begun(record.guard, record.action, record.function)
         sampled = tracer.sampler.should_sample(
             parent, trace_id, name, SpanKind.INTERNAL, seen.copy(), ()
@@ -89,7 +95,9 @@ class Straight:
         ended = tracer._tracer_metrics.start_span(above, decision)
         is_sampled = decision.is_sampled()
         flags = _FLAGS[(is_sampled and 1) | (is_random and 2)]
-        own = SpanContext(trace_id, ids.generate_span_id(), False, flags, sampled.trace_state)
+        # It follows from the decision id: built from the journal once more, it is the same span.
+        span_id = derived_span_id(record)
+        own = SpanContext(trace_id, span_id, False, flags, sampled.trace_state)
         if not (is_sampled or decision.is_recording()):
             return True
         span = self._readable(
@@ -198,10 +206,10 @@ class _Ids:
     """Ids that are the same for both spans."""
 
     def generate_trace_id(self) -> int:
-        return 1
+        return derived_id(_EXAMPLE)
 
     def generate_span_id(self) -> int:
-        return 2
+        return derived_span_id(_EXAMPLE)
 
     def is_trace_id_random(self) -> bool:
         return True

@@ -22,6 +22,7 @@ from guardrail.cli.doctor import doctor as run_doctor
 from guardrail.cli.facts import facts as run_facts
 from guardrail.cli.init import init as run_init
 from guardrail.cli.journal import journals
+from guardrail.cli.journal_export import export as run_export
 from guardrail.cli.journal_report import report as run_report
 from guardrail.cli.journal_show import show as run_show
 from guardrail.cli.key import keys
@@ -91,6 +92,7 @@ app.add_typer(keys)
 app.add_typer(journals)
 journals.command("show")(run_show)
 journals.command("report")(run_report)
+journals.command("export")(run_export)
 app.command("doctor")(run_doctor)
 app.command("demo")(run_demo)
 

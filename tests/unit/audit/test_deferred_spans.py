@@ -24,6 +24,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 from records import RECORD, record
 
 from guardrail.audit import DeferredSpans, Spans, Trail, attributes
+from guardrail.audit.attributes import derived_id
 from guardrail.errors import GuardUnavailable
 
 FOREVER_S = 60.0
@@ -44,17 +45,17 @@ ENDS = [
 
 
 class Ids:
-    """Ids in a row, the same for both ways of making a span."""
+    """The ids that follow from the decision ids of records, for inline spans, too."""
 
-    def __init__(self):
-        self.last = 100
+    def __init__(self, records):
+        self.traces = iter([derived_id(one) for one in records])
+        self.spans = iter([derived_id(one) & 2**64 - 1 for one in records])
 
     def generate_trace_id(self):
-        return self.generate_span_id()
+        return next(self.traces)
 
     def generate_span_id(self):
-        self.last += 1
-        return self.last
+        return next(self.spans)
 
     def is_trace_id_random(self):
         return True
@@ -101,7 +102,7 @@ def exported(sink_type, records, *, sampler=ALWAYS_ON, processors=(), limits=Non
     """Return what the exporter gets of records, by one of the two sinks."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(
-        sampler=sampler, resource=Resource({"service.name": "test"}), id_generator=Ids(),
+        sampler=sampler, resource=Resource({"service.name": "test"}), id_generator=Ids(records),
         span_limits=limits, shutdown_on_exit=False,
     )  # fmt: skip
     for processor in (*processors, SimpleSpanProcessor(exporter)):

@@ -1,0 +1,208 @@
+"""What else than spans is told of a call: metrics, and log events.
+
+Owns their names and what is on them. Made off the call's way, by a thread; where the process has
+no provider for a signal, it costs nothing. Refuses to put on a metric who called or which policies
+decided: it has the guard, the action and the outcome, and what is counted. Uses the API only. In
+the flow it stands behind the sinks that make spans.
+
+Metrics: ``guardrail.decision.duration`` and ``guardrail.stage.duration`` (seconds),
+``guardrail.quota.usage``, ``guardrail.output.redactions``. Events: ``guardrail.call``, with the
+attributes of the span, and so that a span which was not sampled does not hide a denial.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+
+from guardrail.audit.attributes import attributes, outcome, span_ids, utf8
+from guardrail.audit.backlog import Backlog
+from guardrail.audit.log import log_failure
+from guardrail.values import Record
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.metrics import MeterProvider
+
+_NS: Final = 1_000_000_000
+#: Bounds of the histograms' classes, in seconds: calls take microseconds, models anything.
+BOUNDS_S: Final = (
+    5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 30.0,
+)  # fmt: skip
+EVENTS: Final = ("denials", "all", "none")
+
+
+class _Told(NamedTuple):
+    """A call, and the ids of its trace."""
+
+    record: Record
+    trace: tuple[str, str, str]
+
+
+class _Instruments:
+    """The instruments of one provider."""
+
+    def __init__(self, provider: MeterProvider | None) -> None:
+        meter = metrics.get_meter("guardrail", meter_provider=provider)
+        bounds: dict[str, Any] = {"explicit_bucket_boundaries_advisory": BOUNDS_S}
+        self.decision = meter.create_histogram(
+            "guardrail.decision.duration", unit="s",
+            description="From the call to its admission or denial.", **bounds,
+        )  # fmt: skip
+        self.stage = meter.create_histogram(
+            "guardrail.stage.duration", unit="s",
+            description="Before the model, in it, and after it.", **bounds,
+        )  # fmt: skip
+        self.quota = meter.create_counter(
+            "guardrail.quota.usage", unit="{unit}", description="What calls have taken of quotas."
+        )
+        self.redactions = meter.create_counter(
+            "guardrail.output.redactions", unit="{cut}", description="What was cut out of outputs."
+        )
+
+
+class Signals:
+    """Makes metrics and events of records.
+
+    Arguments:
+        meter_provider: whose instruments; the global one's where ``None``, also if it is set later.
+        logger_provider: whose logger; likewise.
+        events: of which calls an event is made: ``denials``, ``all`` or ``none``. Denials are all
+            that did not end as the model meant.
+    """
+
+    def __init__(
+        self,
+        *,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+        events: str = "denials",
+    ) -> None:
+        self._meter_provider = meter_provider
+        self._logger_provider = logger_provider
+        self._events = events
+        self._instruments: _Instruments | None = None
+        self._logger: Any = None
+        self._failed: frozenset[str] = frozenset()
+        self._backlog: Backlog[_Told] = Backlog(self._work, left=_drop, name="guardrail-signals")
+
+    def has_meters(self) -> bool:
+        """Tell whether anybody counts."""
+        provider: Any = self._meter_provider or metrics.get_meter_provider()
+        return not type(provider).__module__.startswith("opentelemetry.metrics")
+
+    def has_logger(self) -> bool:
+        """Tell whether anybody takes events."""
+        from opentelemetry import _logs
+
+        if self._events == "none":
+            return False
+        provider: Any = self._logger_provider or _logs.get_logger_provider()
+        return not type(provider).__module__.startswith("opentelemetry._logs")
+
+    def put(self, record: Record, trace_ids: tuple[str, str, str] | None) -> None:
+        """Have a thread make what there is to make of a call."""
+        if self.has_meters() or self.has_logger():
+            told = _Told(record, trace_ids or ("", "", ""))
+            if not self._backlog.put(told):
+                self._work(told)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything that was put has been made; say whether it was in time."""
+        return self._backlog.flush(timeout_s)
+
+    def make(self, record: Record, trace_ids: tuple[str, str, str]) -> None:
+        """Make what there is to make of a call, here and now. Nothing that fails is raised."""
+        self._work(_Told(record, trace_ids))
+
+    def _work(self, told: _Told) -> None:
+        try:
+            if self.has_meters():
+                self._count(told.record)
+            if self.has_logger() and (self._events == "all" or _is_refused(told.record)):
+                self._emit(told.record, told.trace)
+        except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
+                ValueError) as error:  # fmt: skip
+            kind = type(error).__name__
+            if kind not in self._failed:  # a provider is foreign code; the journal has the record
+                self._failed |= {kind}
+                log_failure("making metrics or events", kind)
+
+    def _count(self, record: Record) -> None:
+        instruments = self._instruments
+        if instruments is None:
+            instruments = self._instruments = _Instruments(self._meter_provider)
+        named = _named(record.guard, record.action, outcome(record), record.outcome)
+        instruments.decision.record(record.admit_s, named)
+        for stage, took_s in (
+            ("admit", record.admit_s), ("model", record.model_s), ("release", record.release_s)
+        ):  # fmt: skip
+            if took_s:
+                staged = _staged(record.guard, record.action, outcome(record), stage)
+                instruments.stage.record(took_s, staged)
+        for name, amount in record.counts:
+            what, _, rest = name.partition("/")
+            if what == "quota":
+                unit = rest.rpartition("/")[2]
+                instruments.quota.add(amount, _counted(record.guard, "guardrail.quota.unit", unit))
+            elif what == "redact":
+                kind = _counted(record.guard, "guardrail.finding.kind", rest)
+                instruments.redactions.add(amount, kind)
+
+    def _emit(self, record: Record, trace_ids: tuple[str, str, str]) -> None:
+        from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
+
+        if self._logger is None:
+            self._logger = get_logger("guardrail", logger_provider=self._logger_provider)
+        trace_id, span_id, _ = span_ids(record, trace_ids)
+        own = trace.SpanContext(trace_id, span_id, False, trace.TraceFlags(1))
+        severity = SeverityNumber.INFO
+        if _is_refused(record):
+            failed = record.outcome == "raised" or outcome(record) == "error"
+            severity = SeverityNumber.ERROR if failed else SeverityNumber.WARN
+        self._logger.emit(
+            LogRecord(
+                timestamp=int(record.started_at * _NS),
+                context=trace.set_span_in_context(trace.NonRecordingSpan(own), Context()),
+                severity_number=severity,
+                severity_text=severity.name,
+                event_name="guardrail.call",
+                attributes=dict(attributes(record)),
+            )
+        )
+
+
+def _drop(told: _Told) -> None:
+    """Let go of what the end of the process leaves: the record stands elsewhere."""
+
+
+def _is_refused(record: Record) -> bool:
+    return record.outcome in ("denied", "blocked", "raised")
+
+
+@lru_cache(maxsize=1024)
+def _named(guard: str, action: str, decided: str, ended: str) -> dict[str, str]:
+    return {
+        "guardrail.guard.name": guard,
+        "guardrail.cedar.action": utf8(action),
+        "guardrail.decision.outcome": decided,
+        "guardrail.call.outcome": ended,
+    }
+
+
+@lru_cache(maxsize=1024)
+def _staged(guard: str, action: str, decided: str, stage: str) -> dict[str, str]:
+    return {
+        "guardrail.guard.name": guard,
+        "guardrail.cedar.action": utf8(action),
+        "guardrail.decision.outcome": decided,
+        "guardrail.stage": stage,
+    }
+
+
+@lru_cache(maxsize=1024)
+def _counted(guard: str, name: str, value: str) -> dict[str, str]:
+    return {"guardrail.guard.name": guard, name: value}

@@ -33,6 +33,10 @@ from canaries import (
     raise_deep,
     refuse_in_handler,
 )
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -41,6 +45,10 @@ from guardrail import Entity, Guard, GuardrailError, Principal, Resource
 from guardrail.audit import Spans
 from guardrail.audit.heads import read_segment
 from guardrail.audit.reading import read_calls
+from guardrail.audit.report import to_html
+from guardrail.audit.signals import Signals
+from guardrail.audit.totals import Totals
+from guardrail.cli.journal_show import line
 from guardrail.ports import Facing, Wait
 from guardrail.testing import FrozenClock, Recorder
 
@@ -351,6 +359,15 @@ class Scene:
         self.exporter = InMemorySpanExporter()
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.metrics = InMemoryMetricReader()
+        self.events = InMemoryLogRecordExporter()
+        loggers = LoggerProvider(shutdown_on_exit=False)
+        loggers.add_log_record_processor(SimpleLogRecordProcessor(self.events))
+        self.signals = Signals(
+            meter_provider=MeterProvider([self.metrics], shutdown_on_exit=False),
+            logger_provider=loggers,
+            events="all",
+        )
         self.recorder = Recorder()
         self.clock = FrozenClock(float(NOW))
 
@@ -370,7 +387,11 @@ class Scene:
                 },
             ),
             clock=self.clock,
-            sinks=(Spans(tracer_provider=self.provider), self.recorder, *case.sinks),
+            sinks=(
+                Spans(tracer_provider=self.provider, signals=self.signals),
+                self.recorder,
+                *case.sinks,
+            ),
             facts=case.sources,
             obligations=case.obligations,
             journal=self.journal,
@@ -379,11 +400,12 @@ class Scene:
     def leaks(self) -> set[str]:
         """Look into every channel, empty it, and return what was ever found."""
         hunt = self.hunt
+        assert self.signals.flush(10)
         for span in self.exporter.get_finished_spans():
             hunt.see("span", span.to_json(), repr(span.attributes), repr(span.status.description))
         formatter = logging.Formatter()
-        for line in self._caplog.records:
-            hunt.see("log", formatter.format(line), repr(line.args), repr(vars(line)))
+        for told in self._caplog.records:
+            hunt.see("log", formatter.format(told), repr(told.args), repr(vars(told)))
         for record in self.recorder.records:
             hunt.see("record", repr(record), json.dumps(record._asdict()))
         hunt.see("output", *self._capfd.readouterr())
@@ -393,7 +415,17 @@ class Scene:
                 data = read_segment(path) if is_segment else path.read_bytes()
                 self.kept += len(data.strip(b"\0"))
                 hunt.see("journal", data.decode("utf-8", "replace"))
-            hunt.see("journal, read", *map(repr, read_calls(self.journal)))
+            calls = list(read_calls(self.journal))
+            hunt.see("journal, read", *map(repr, calls))
+            hunt.see("journal, shown", *(str(line(call.record)) for call in calls))
+            totals = Totals()
+            for call in calls:
+                totals.add(call.record)
+            hunt.see("report", to_html(totals, journal="journal", made_at=0.0))
+        data = self.metrics.get_metrics_data()
+        hunt.see("metrics", data.to_json() if data is not None else "")
+        for event in self.events.get_finished_logs():
+            hunt.see("event", repr(event.log_record.attributes), repr(event.log_record.body))
         self.exporter.clear()
         self.recorder.records.clear()
         self._caplog.clear()

@@ -7,6 +7,7 @@ import errno
 import gc
 import multiprocessing
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -223,6 +224,37 @@ def test_a_read_only_folder_denies_and_recovers(make_guard, journal, monkeypatch
     guard._clock.advance(1)
     predict(ROWS)
     assert [record.outcome for record in kept(journal)] == ["released"]
+
+
+def test_a_limit_of_the_kernels_denies_and_calls_go_on_when_it_is_lifted(make_guard, journal):
+    """No file may grow beyond a limit: as on a full disk, but for the error's number."""
+    toml = f'[bundle]\nname="small"\nversion="1"\n[audit]\njournal="{journal}"\n'
+    guard = make_guard(GRANT, **{"guardrail.toml": toml + "segment_bytes = 262144\n"})
+    predict = protected(guard, lambda patients: patients)
+    child = os.fork()
+    if not child:
+        ran = 0
+        try:
+            predict(ROWS)
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+            with pytest.raises(GuardUnavailable) as caught:
+                while True:
+                    predict(ROWS)
+                    ran += 1
+            assert caught.value.code == "audit_unavailable"
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            guard._clock.advance(1)
+            predict(ROWS)
+            guard.close()
+        except BaseException:
+            os._exit(1)
+        os._exit(0 if ran > 50 else 2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    outcomes = [record.outcome for record in kept(journal)]
+    assert outcomes.count("denied") == 1
+    assert set(outcomes) == {"released", "denied"}
+    assert verify(journal).flaws == []
 
 
 @pytest.mark.parametrize("kind", ["function", "coroutine", "generator"])

@@ -33,6 +33,7 @@ cdef class Call:
     cdef public object facts
     cdef public object waiting
     cdef public object input_digest
+    cdef public tuple named
     cdef public object output_digest
     cdef public long output_rows
     cdef public long output_bytes

@@ -44,7 +44,7 @@ class Call:
     __slots__ = (
         "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
         "decision_id", "duties", "error_type", "facts", "handle", "identity", "input_digest",
-        "met", "now", "outlet", "output_bytes", "output_digest", "output_rows", "parent",
+        "met", "named", "now", "outlet", "output_bytes", "output_digest", "output_rows", "parent",
         "recorded", "resource", "returned_at", "rooms", "snapshot", "stage", "started_at",
         "target", "value", "view", "waiting",
     )  # fmt: skip
@@ -75,6 +75,7 @@ class Call:
         self.outlet: Outlet | None = None
         self.facts: Mapping[str, Mapping[str, FactValue]] = NO_FACTS
         self.input_digest = ""
+        self.named: tuple[str, str, tuple[tuple[str, FactValue], ...]] | None = None
         self.output_digest = ""
         self.output_rows = 0
         self.output_bytes = 0
@@ -177,12 +178,15 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
     principal = name = ""
     facts: tuple[tuple[str, FactValue], ...] = ()
     naming = call.rooms.naming
-    if naming is not None:
+    if call.named is not None:  # by the intent: afterwards the input's view is let go
+        principal, name, facts = call.named
+    elif naming is not None:
         principal = naming.principal(identity.principal) if identity is not None else ""
         name = naming.resource(resource) if resource is not None else ""
         facts = naming.facts(call.facts, (notes.facts if notes is not None else None) or NO_FACTS)
-        if not call.input_digest:  # the intent's: afterwards the view is let go
-            call.input_digest = naming.input(view)
+        call.input_digest = naming.input(view)
+        if outcome == "admitted":
+            call.named = (principal, name, facts)
     if error is not None:
         code, policies, path = error.code, error.policies, error.path
     else:

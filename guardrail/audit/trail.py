@@ -51,6 +51,20 @@ class Handle:
             )
 
 
+class Part:
+    """A sink of a trail, and what it wants: asked once, not at every call."""
+
+    __slots__ = ("begin", "frames", "intents", "is_traced", "sink", "trace_of")
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self.begin = sink.begin
+        self.frames = wants_frames(sink)
+        self.intents = wants_intents(sink)
+        self.is_traced = bool(getattr(sink, "is_traced", False))
+        self.trace_of = getattr(sink, "trace_of", None)
+
+
 class Trail:
     """A sink of sinks, in order; `leave` goes through them in reverse.
 
@@ -75,7 +89,7 @@ class Trail:
         ConfigurationError: where there is none; then no call could be recorded.
     """
 
-    __slots__ = ("_only", "_sinks", "frames", "intents")
+    __slots__ = ("_only", "_parts", "_sinks", "frames", "intents")
 
     def __init__(self, sinks: tuple[Sink, ...]) -> None:
         if not sinks:
@@ -83,6 +97,7 @@ class Trail:
                 "A guard needs at least one sink. Leave `sinks` out for spans."
             )
         self._sinks = tuple(sinks)
+        self._parts = tuple(map(Part, sinks))
         self.frames = any(wants_frames(sink) for sink in self._sinks)
         self.intents = any(wants_intents(sink) for sink in self._sinks)
         # The usual case, one sink without frames, costs a call what the sink costs and no more.
@@ -107,24 +122,23 @@ class Trail:
     def _begin_all(self, guard: str, action: str, function: str) -> Handle:
         handle = Handle()
         trace: Any = None
-        for sink in self._sinks:
+        for part in self._parts:
             try:
-                begun = sink.begin(guard, action, function)
-                if getattr(sink, "is_traced", False):
+                begun = part.begin(guard, action, function)
+                if part.is_traced:
                     begun.trace = trace
-                elif trace is None:
-                    trace_of = getattr(sink, "trace_of", None)
-                    trace = trace_of(begun) if trace_of is not None else None
+                elif trace is None and part.trace_of is not None:
+                    trace = part.trace_of(begun)
             except Exception as error:  # noqa: BLE001  as above, and the others go on
-                handle.fail(sink, error)
-                if not wants_frames(sink):  # it can take the denial all the same
-                    handle.begun.append((sink, None))
+                handle.fail(part.sink, error)
+                if not part.frames:  # it can take the denial all the same
+                    handle.begun.append((part.sink, None))
             else:
-                own = (sink, begun)
+                own = (part.sink, begun)
                 handle.begun.append(own)
-                if wants_frames(sink):
+                if part.frames:
                     handle.framed.append(own)
-                if wants_intents(sink):
+                if part.intents:
                     handle.intents.append(own)
         if not self.frames:
             handle.check()

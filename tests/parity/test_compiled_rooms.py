@@ -118,7 +118,8 @@ plain = [m for m in found if Path(m.__file__).with_suffix(".pxd").exists()]
 assert len(plain) > 10, plain
 assert all("_core" in m.__name__ or m.__file__.endswith(".py") for m in found), found
 import pytest
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *sys.argv[2:]]))
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not long",
+                      *sys.argv[2:]]))
 """
 
 

@@ -14,9 +14,13 @@ from hypothesis import strategies as st
 
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.redact import STYLES, Redact
-from guardrail.ports import Unmet
-from guardrail.values import Clause
+from guardrail.ports import Admission, Unmet
+from guardrail.values import Clause, Entity, Identity, Notes, Principal, View
 
+ADMISSION = Admission(
+    Identity(Principal("User", "ann")), View("none"), "reply", Entity("Model", "m"), 0.0,
+    {}.__getitem__, Notes(),
+)  # fmt: skip
 REDACT = Redact(key=b"k" * 32)
 MAIL = "ann@clinic.example"
 TEXT = f"Write to {MAIL}, or call +49 30 901820."
@@ -29,7 +33,7 @@ def parse(argument):
 
 
 def redact(argument, output):
-    return REDACT.release(parse(argument), output, None)
+    return REDACT.release(parse(argument), output, ADMISSION)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -41,7 +45,7 @@ class TestTooManyFindings:
             Clause("hide", "redact", f"email as {style}", Place("conditions.cedar", 3, 1))
         )
         with pytest.raises(Unmet, match="over 3 places") as caught:
-            self.few.release(demand, {"reply": f"{MAIL} " * 4}, None)
+            self.few.release(demand, {"reply": f"{MAIL} " * 4}, ADMISSION)
         assert caught.value.code == "output_blocked"
         assert MAIL not in str(caught.value)
         assert caught.value.__cause__ is caught.value.__context__ is None
@@ -50,7 +54,7 @@ class TestTooManyFindings:
         demand = self.few.parse(
             Clause("hide", "redact", f"email as {style}", Place("conditions.cedar", 3, 1))
         )
-        stream = self.few.stream(demand, None)
+        stream = self.few.stream(demand, ADMISSION)
         with pytest.raises(Unmet, match=r"over 3 places|may not leave") as caught:
             "".join([*map(stream.feed, [f"{MAIL} "] * 4), stream.close()])
         assert caught.value.code == "output_blocked"
@@ -175,7 +179,7 @@ def test_styles():
     marked = redact("email as hash", f"{MAIL} {MAIL.upper()} bob@clinic.example").split()
     assert marked[0].startswith("[email:")
     assert marked[0] == marked[1] != marked[2]
-    assert Redact(key=b"other" * 8).release(parse("email as hash"), MAIL, None) != marked[0]
+    assert Redact(key=b"other" * 8).release(parse("email as hash"), MAIL, ADMISSION) != marked[0]
 
 
 def test_blocking_kinds_block():
@@ -226,7 +230,7 @@ def test_a_merged_demand_is_never_looser_in_any_place(one, other):
 
 
 def stream(argument, pieces):
-    held = REDACT.stream(parse(argument), None)
+    held = REDACT.stream(parse(argument), ADMISSION)
     out = [held.feed(piece) for piece in pieces]
     return [*out, held.close()]
 
@@ -240,7 +244,7 @@ def test_a_stream_gives_what_the_whole_gives(size):
 
 def test_a_stream_that_blocks_lets_no_part_of_a_match_out():
     pieces = list(f"The key is {KEY}, it says.")
-    held, out = REDACT.stream(parse("secrets as block"), None), []
+    held, out = REDACT.stream(parse("secrets as block"), ADMISSION), []
 
     def pass_on():
         out.extend(held.feed(piece) for piece in pieces)
@@ -254,3 +258,16 @@ def test_a_stream_that_blocks_lets_no_part_of_a_match_out():
 
 def test_rules_on_columns_hold_everywhere_in_a_stream():
     assert "".join(stream("email on reply", [TEXT])) == CUT
+
+
+def test_what_was_cut_is_noted_by_kind():
+    notes = Notes()
+    admission = Admission(
+        ADMISSION.identity, ADMISSION.view, "reply", ADMISSION.resource, 0.0,
+        ADMISSION.value_of, notes,
+    )  # fmt: skip
+    REDACT.release(parse("email, phone as label"), [TEXT, {"more": MAIL}], admission)
+    stream = REDACT.stream(parse("email as drop"), admission)
+    stream.feed(MAIL)
+    stream.close()
+    assert notes.counts == {"redact/email": 3, "redact/phone": 1}

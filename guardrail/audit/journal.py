@@ -20,6 +20,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -179,7 +180,7 @@ class Journal:
         written = self._append(_INTENT, entry)
         handle.is_intended = True
         handle.counts = record.counts
-        return Wait(partial(self._outwait, written)) if self._waits else None
+        return Wait(partial(self._hold, written)) if self._waits else None
 
     def end(self, handle: Pending | None, record: Record) -> Wait | None:
         """Write how the call ended; return what must be over before its result leaves.
@@ -198,7 +199,9 @@ class Journal:
         return None
 
     def flush(self, timeout_s: float) -> bool:  # noqa: ARG002
-        """Have the disk take all that was written; say whether it did."""
+        """Have the disk take all that was written, where it is to be there; say whether it did."""
+        if self.durability == "write":
+            return True
         segment = self._chain.segment
         try:
             if segment is not None:
@@ -362,6 +365,15 @@ class Journal:
             self.distrust(segment)
             raise fault
 
+    def _hold(self, written: tuple[Segment, int] | None) -> None:
+        """Wait until the disk has an intent; where it can't, the model must not run."""
+        is_safe = False
+        with suppress(OSError):
+            self._outwait(written)
+            is_safe = True
+        if not is_safe:
+            raise _unrecorded()
+
     def distrust(self, segment: Segment) -> None:
         """Write no more to a segment whose bytes the disk did not take."""
         with self._lock:
@@ -374,21 +386,15 @@ class Journal:
 
     def _let_out(self, written: tuple[Segment, int] | None, record: Record) -> None:
         """Wait until the disk has an outcome; where it can't, say that nothing has left."""
-        try:
+        with suppress(OSError):
             self._outwait(written)
-        except OSError as error:
-            problem = type(error).__name__
-        else:
             return
         blocked = record._replace(outcome="blocked", code="audit_unavailable", stage="audit")
         try:
             self._append(_WHOLE, whole(blocked, NO_TRACE, self._definitions))
-        except OSError:
-            log_failure("writing a record", problem)
-        raise GuardUnavailable(
-            "The call could not be recorded: the disk did not take its record.",
-            code="audit_unavailable",
-        )
+        except OSError as error:
+            log_failure("writing a record", type(error).__name__)
+        raise _unrecorded()
 
     # Ends.
 
@@ -445,6 +451,13 @@ class Journal:
         if keeper is not None:
             keeper.abandon()
         self._renew()
+
+
+def _unrecorded() -> GuardUnavailable:
+    return GuardUnavailable(
+        "The call could not be recorded: the disk did not take its record.",
+        code="audit_unavailable",
+    )
 
 
 def _forget(ref: weakref.ref[Journal]) -> None:

@@ -166,6 +166,7 @@ class Segment:
             self._map.close()
             os.ftruncate(self._fd, self.end)
             os.fsync(self._fd)
+            self.synced = self.end
             self.path.rename(path)
             self.path = path
         finally:

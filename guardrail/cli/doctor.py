@@ -28,7 +28,10 @@ REQUIRED: Final = (
     "python-stdnum",
 )  # fmt: skip
 #: By extra: what it brings. Absent is fine.
-OPTIONAL: Final = {"demo": ("scikit-learn", "numpy", "opentelemetry-sdk")}
+OPTIONAL: Final = {
+    "demo": ("scikit-learn", "numpy", "opentelemetry-sdk"),
+    "otlp": ("opentelemetry-exporter-otlp-proto-http",),
+}
 
 _REINSTALL: Final = "Reinstall guardrail-cedar"
 

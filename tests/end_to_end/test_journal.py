@@ -302,8 +302,9 @@ def test_each_waits_for_the_disk_and_what_it_refuses_does_not_leave(
     with pytest.raises(GuardUnavailable) as caught:
         run(ROWS * 2)
     assert caught.value.code == "audit_unavailable"
-    with pytest.raises(GuardUnavailable):
+    with pytest.raises(GuardUnavailable) as caught:
         run(ROWS)
+    assert caught.value.code == "audit_unavailable"
     assert len(ran) == 2  # the model did not run without an intent on the disk
     monkeypatch.delenv("GUARDRAIL_TEST_EIO")
     guard._clock.advance(1)

@@ -282,8 +282,9 @@ def test_an_intent_that_the_disk_did_not_take_denies(tmp_path, failing, caplog):
     failing["fails"] = True
     handle = journal.begin("hospital", "predict", "app.predict")
     wait = journal.admit(handle, record(decision_id="1", outcome="admitted"))
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(GuardUnavailable) as caught:
         wait.work()
+    assert caught.value.code == "audit_unavailable"
     assert "journal durable" in caplog.text
     with pytest.raises(OSError, match=r"Input/output|room"):  # no other segment can be begun
         journal.begin("hospital", "predict", "app.predict")

@@ -135,14 +135,14 @@ class Signals:
         instruments = self._instruments
         if instruments is None:
             instruments = self._instruments = _Instruments(self._meter_provider)
-        named = _named(record.guard, record.action, outcome(record), record.outcome)
-        instruments.decision.record(record.admit_s, named)
+        who = (record.guard, record.action, outcome(record))
+        ended = _named(*who, "guardrail.call.outcome", record.outcome)
+        instruments.decision.record(record.admit_s, ended)
         for stage, took_s in (
             ("admit", record.admit_s), ("model", record.model_s), ("release", record.release_s)
         ):  # fmt: skip
             if took_s:
-                staged = _staged(record.guard, record.action, outcome(record), stage)
-                instruments.stage.record(took_s, staged)
+                instruments.stage.record(took_s, _named(*who, "guardrail.stage", stage))
         for name, amount in record.counts:
             what, _, rest = name.partition("/")
             if what == "quota":
@@ -184,22 +184,12 @@ def _is_refused(record: Record) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _named(guard: str, action: str, decided: str, ended: str) -> dict[str, str]:
+def _named(guard: str, action: str, decided: str, name: str, value: str) -> dict[str, str]:
     return {
         "guardrail.guard.name": guard,
         "guardrail.cedar.action": utf8(action),
         "guardrail.decision.outcome": decided,
-        "guardrail.call.outcome": ended,
-    }
-
-
-@lru_cache(maxsize=1024)
-def _staged(guard: str, action: str, decided: str, stage: str) -> dict[str, str]:
-    return {
-        "guardrail.guard.name": guard,
-        "guardrail.cedar.action": utf8(action),
-        "guardrail.decision.outcome": decided,
-        "guardrail.stage": stage,
+        name: value,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from records import record
 from guardrail.values import Record
 
 POLICIES = ("clinicians-may-score", "analysts-may-score", "auditors-may-explain")
+NAMES = [f"k1:{hashlib.sha256(bytes([who])).hexdigest()[:32]}" for who in range(40)]
 
 
 def records(count: int, seed: int = 1, *, days: float = 2.0) -> Iterator[Record]:
@@ -27,7 +29,7 @@ def records(count: int, seed: int = 1, *, days: float = 2.0) -> Iterator[Record]
         who = made.choices(range(40), [40 - each for each in range(40)])[0]
         changes = {
             "decision_id": f"{made.getrandbits(128):032x}", "started_at": at, "outcome": kind,
-            "principal_type": "User" if who % 5 else "Service", "principal": f"k1:{who:032x}",
+            "principal_type": "User" if who % 5 else "Service", "principal": NAMES[who],
             "policies": (POLICIES[who % 3],), "resource": "tumour",
             "action": "predict" if who % 3 != 2 else "explain",
             "admit_s": made.lognormvariate(-11.5, 0.4), "model_s": made.lognormvariate(-5.5, 0.6),

@@ -16,7 +16,8 @@ class Selection:
     """Filters; a call passes that fits all of them. An empty one lets everything through.
 
     Attributes:
-        guard, action, outcome, code, principal, principal_type, resource: equal to the field.
+        guard, action, outcome, code, principal_type, resource: equal to the field.
+        principal: equal, too; where it ends in an ellipsis, as `show` cuts it, how it begins.
         policy: one of the deciding policies, or of those that erred.
         id: what the decision id begins with.
         since, until: seconds since the epoch; from, and before.
@@ -42,10 +43,14 @@ class Selection:
             and (not self.outcome or record.outcome == self.outcome)
             and (not self.code or record.code == self.code)
             and (not self.policy or self.policy in (*record.policies, *record.errors))
-            and (not self.principal or record.principal == self.principal)
+            and (not self.principal or _is_called(record.principal, self.principal))
             and (not self.principal_type or record.principal_type == self.principal_type)
             and (not self.resource or record.resource == self.resource)
             and (not self.id or record.decision_id.startswith(self.id))
             and (self.since is None or record.started_at >= self.since)
             and (self.until is None or record.started_at < self.until)
         )
+
+
+def _is_called(name: str, wanted: str) -> bool:
+    return name.startswith(wanted[:-1]) if wanted.endswith("…") else name == wanted

@@ -1,228 +1,237 @@
 """What a journal comes to: counts over time, by policy, by caller, by code, and how long it took.
 
-Owns the adding up, one record after the other, in memory that does not grow with their number.
-Refuses to be exact where that would cost memory: percentiles are right within `ERROR`, and of
-many callers only the busiest are told. Pure.
+Owns the adding up, in memory that does not grow with the number of records. Refuses to be exact
+where that would cost memory: percentiles are right within `ERROR`, and of many callers only the
+busiest are told. Pure.
+
+Records wait, and are added up by the thousand: one at a time they cost more than twice as much.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
+from guardrail.audit.durations import Durations
+from guardrail.audit.timeline import TimeLine
 from guardrail.values import Record
 
-#: How far a percentile may be from the truth, as a part of it.
-ERROR: Final = 0.02
-_STEP: Final = math.log((1 + ERROR) ** 2)
-#: Durations below are taken for this, in seconds.
-_LEAST_S: Final = 1e-8
-#: Bars of the time line, at most.
-LIMIT_BARS: Final = 120
-#: Combinations of guard, action, caller's type, outcome, code and policies that are told apart.
+#: Records that wait to be added up.
+_BATCH: Final = 4096
+#: Combinations of the `_ALIKE` fields that are told apart.
 _LIMIT_ALIKE: Final = 20_000
 #: Callers that are counted at once; the others are forgotten, the rarest first.
 _LIMIT_CALLERS: Final = 20_000
-#: Unfinished calls that are named.
+#: Names of counts that are told apart; policies choose them.
+_LIMIT_COUNTS: Final = 2_000
+#: Unfinished calls, and bundles, that are named.
 _LIMIT_NAMED: Final = 20
 
 OUTCOMES: Final = (
     "released", "denied", "blocked", "raised", "cancelled", "abandoned", "admitted",
 )  # fmt: skip
 STAGES: Final = ("admit", "model", "release")
+#: What stands for all names that came after there were too many.
+OTHERS: Final = "others"
 
 
-class Durations:
-    """Durations, in classes of which each is a little longer than the one before.
-
-    A percentile is the middle of its class, and so within `ERROR` of the true one.
-    """
-
-    __slots__ = ("_classes", "count", "longest_s", "sum_s")
-
-    def __init__(self) -> None:
-        self._classes: dict[int, int] = {}
-        self.count = 0
-        self.sum_s = 0.0
-        self.longest_s = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Add one duration, in seconds."""
-        index = int(math.log(max(seconds, _LEAST_S) / _LEAST_S) / _STEP)
-        self._classes[index] = self._classes.get(index, 0) + 1
-        self.count += 1
-        self.sum_s += seconds
-        self.longest_s = max(self.longest_s, seconds)
-
-    def percentile(self, part: float) -> float:
-        """Return the duration below which this part of them is (0 to 1); 0 where there is none."""
-        if not self.count:
-            return 0.0
-        rank = max(1, math.ceil(part * self.count))
-        for index in sorted(self._classes):
-            rank -= self._classes[index]
-            if rank <= 0:
-                middle = _LEAST_S * math.exp((index + 0.5) * _STEP)
-                return min(middle, self.longest_s)
-        return self.longest_s
+def _fields(*names: str) -> itemgetter[Any]:
+    return itemgetter(*map(Record._fields.index, names))
 
 
-class TimeLine:
-    """Outcomes over time, in bars that grow wider as there come to be too many."""
-
-    __slots__ = ("_bars", "width_s")
-
-    def __init__(self) -> None:
-        self.width_s = 2.0**-10
-        self._bars: dict[int, Counter[str]] = {}
-
-    def add(self, at: float, outcome: str) -> None:
-        """Add one call, by its time in seconds since the epoch."""
-        index = int(at // self.width_s)
-        bar = self._bars.get(index)
-        if bar is None:
-            bar = self._bars[index] = Counter()
-            if max(self._bars) - min(self._bars) >= LIMIT_BARS:
-                bar[outcome] += 1
-                self._widen()
-                return
-        bar[outcome] += 1
-
-    def _widen(self) -> None:
-        while max(self._bars) - min(self._bars) >= LIMIT_BARS:
-            self.width_s *= 2
-            wider: dict[int, Counter[str]] = {}
-            for index, bar in self._bars.items():
-                wider.setdefault(index >> 1, Counter()).update(bar)
-            self._bars = wider
-
-    def bars(self) -> list[tuple[float, Mapping[str, int]]]:
-        """Return all bars from the first to the last, each with its time; some may be empty."""
-        if not self._bars:
-            return []
-        first, last = min(self._bars), max(self._bars)
-        none: Counter[str] = Counter()
-        return [
-            (index * self.width_s, self._bars.get(index, none)) for index in range(first, last + 1)
-        ]
-
-
-#: Guard, action, caller's type, outcome, code, policies.
-_Alike: TypeAlias = tuple[str, str, str, str, str, tuple[str, ...]]
-_FIELDS: Final = {"guard": 0, "action": 1, "principal_type": 2}
+_Bundle: TypeAlias = tuple[str, str, str]
+#: Guard, version, revision, action, caller's type, outcome, code, policies, whether cached.
+_Alike: TypeAlias = tuple[str, str, str, str, str, str, str, tuple[str, ...], bool | None]
+_ALIKE: Final = _fields(
+    "guard", "version", "revision", "action", "principal_type", "outcome", "code", "policies",
+    "cached",
+)  # fmt: skip
+_PLACES: Final = {"guard": 0, "action": 3, "principal_type": 4}
+_OUTCOME: Final = 5
+_CODE: Final = 6
+_POLICIES: Final = 7
+_CACHED: Final = 8
+#: Time, outcome, counts, the durations of the stages.
+_MEASURES: Final = _fields("started_at", "outcome", "counts", "admit_s", "model_s", "release_s")
+_CALLER: Final = _fields("principal_type", "principal")
 
 
 class Totals:
-    """The sums over all records that were added.
-
-    Attributes:
-        calls: how many there were.
-        first_at, last_at: the times of the first and the last, in seconds since the epoch.
-        time: outcomes over time.
-        durations: by stage; of calls that got so far.
-        unfinished: ids of calls of which no outcome stands, some of them.
-        counts: sums of all `Record.counts`, by their names.
-    """
+    """The sums over all records that were added."""
 
     def __init__(self) -> None:
-        self.calls = 0
-        self.first_at = math.inf
-        self.last_at = -math.inf
-        self.time = TimeLine()
-        self.durations = {stage: Durations() for stage in STAGES}
-        self.unfinished: list[str] = []
-        self.counts: Counter[str] = Counter()
-        self.cached: Counter[bool | None] = Counter()
-        self.revisions: Counter[tuple[str, str, str]] = Counter()
+        self._waiting: list[Record] = []
+        self._calls = 0
+        self._time = TimeLine()
+        self._durations = {stage: Durations() for stage in STAGES}
+        self._unfinished: list[str] = []
+        self._counts: Counter[str] = Counter()
         self._alike: Counter[_Alike] = Counter()
         self._callers: Counter[tuple[str, str]] = Counter()
+        self._forgets = False
 
     def add(self, record: Record) -> None:
         """Add one call."""
-        self.calls += 1
-        at, outcome = record.started_at, record.outcome
-        self.first_at = min(self.first_at, at)
-        self.last_at = max(self.last_at, at)
-        self.time.add(at, outcome)
-        alike: _Alike = (
-            record.guard, record.action, record.principal_type, outcome, record.code,
-            record.policies,
-        )  # fmt: skip
-        if alike not in self._alike and len(self._alike) >= _LIMIT_ALIKE:
-            alike = ("", "", "", outcome, record.code, ())
-        self._alike[alike] += 1
-        self.durations["admit"].add(record.admit_s)
-        if record.model_s or outcome == "released":
-            self.durations["model"].add(record.model_s)
-        if outcome in ("released", "blocked"):
-            self.durations["release"].add(record.release_s)
-        self.cached[record.cached] += 1
-        if record.counts:
-            for name, amount in record.counts:
-                self.counts[name] += amount
-        if record.principal:
-            self._add_caller((record.principal_type, record.principal))
-        if outcome == "admitted" and len(self.unfinished) < _LIMIT_NAMED:
-            self.unfinished.append(record.decision_id)
-        version = (record.guard, record.version, record.revision)
-        if version in self.revisions or len(self.revisions) < _LIMIT_NAMED:
-            self.revisions[version] += 1
+        waiting = self._waiting
+        waiting.append(record)
+        if len(waiting) >= _BATCH:
+            self._fold()
 
-    def _add_caller(self, caller: tuple[str, str]) -> None:
-        callers = self._callers
-        if caller not in callers and len(callers) >= _LIMIT_CALLERS:
-            self._callers = callers = Counter(dict(callers.most_common(_LIMIT_CALLERS // 2)))
-        callers[caller] += 1
+    def _fold(self) -> None:
+        """Add up what waits."""
+        records = self._waiting
+        if not records:
+            return
+        self._waiting = []
+        self._calls += len(records)
+        times, outcomes, counts, admit, model, release = zip(*map(_MEASURES, records), strict=True)
+        self._time.add(times, outcomes)
+        self._durations["admit"].add(admit)
+        # A stage that a call did not reach took no time, and is not counted.
+        self._durations["model"].add(
+            [took for took, how in zip(model, outcomes, strict=True) if took or how == "released"]
+        )
+        self._durations["release"].add(
+            [took for took, how in zip(release, outcomes, strict=True) if how in _ENDED]
+        )
+        self._fold_alike(Counter(map(_ALIKE, records)))
+        self._fold_counts(Counter(filter(None, counts)))
+        self._fold_callers(Counter([_CALLER(one) for one in records if one.principal]))
+        if "admitted" in outcomes and len(self._unfinished) < _LIMIT_NAMED:
+            named = [one.decision_id for one in records if one.outcome == "admitted"]
+            self._unfinished = (self._unfinished + named)[:_LIMIT_NAMED]
+
+    def _fold_alike(self, found: Counter[_Alike]) -> None:
+        known = self._alike
+        for alike, count in found.items():
+            if alike in known or len(known) < _LIMIT_ALIKE:
+                known[alike] += count
+            else:  # callers choose some of these texts; outcomes and codes are ours
+                known[("", "", "", "", "", alike[_OUTCOME], alike[_CODE], (), None)] += count
+
+    def _fold_counts(self, found: Counter[tuple[tuple[str, int], ...]]) -> None:
+        known = self._counts
+        for counts, times in found.items():
+            for name, amount in counts:
+                if name in known or len(known) < _LIMIT_COUNTS:
+                    known[name] += amount * times
+                else:
+                    known[f"{name.partition('/')[0]}/{OTHERS}"] += amount * times
+
+    def _fold_callers(self, found: Counter[tuple[str, str]]) -> None:
+        self._callers.update(found)
+        if len(self._callers) > _LIMIT_CALLERS:
+            self._callers = Counter(dict(self._callers.most_common(_LIMIT_CALLERS // 2)))
+            self._forgets = True
 
     # What it comes to.
 
+    @property
+    def calls(self) -> int:
+        """How many calls there were."""
+        return self._calls + len(self._waiting)
+
+    @property
+    def time(self) -> TimeLine:
+        """Outcomes over time."""
+        self._fold()
+        return self._time
+
+    @property
+    def durations(self) -> Mapping[str, Durations]:
+        """How long each of `STAGES` took, of the calls that got so far."""
+        self._fold()
+        return self._durations
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The ids of calls of which no outcome stands, some of them."""
+        self._fold()
+        return self._unfinished
+
+    @property
+    def is_exact_of_callers(self) -> bool:
+        """Whether no caller was forgotten; else their counts are the least there can have been."""
+        self._fold()
+        return not self._forgets
+
     def outcomes(self) -> dict[str, int]:
         """Return how many calls ended how, in the order of `OUTCOMES`."""
+        self._fold()
         found: Counter[str] = Counter()
         for alike, count in self._alike.items():
-            found[alike[3]] += count
+            found[alike[_OUTCOME]] += count
         return {outcome: found[outcome] for outcome in OUTCOMES if found[outcome]}
 
     def by(self, field: str) -> dict[str, Counter[str]]:
         """Return outcomes by a field: ``guard``, ``action``, ``principal_type``; busiest first."""
-        at = _FIELDS[field]
+        self._fold()
+        at = _PLACES[field]
         found: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for alike, count in self._alike.items():
-            found[str(alike[at]) or "unknown"][alike[3]] += count
+            found[str(alike[at]) or "unknown"][alike[_OUTCOME]] += count
         return _busiest(found)
 
     def by_policy(self) -> dict[str, Counter[str]]:
         """Return outcomes by the policies that decided; a call counts for each of these."""
+        self._fold()
         found: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for alike, count in self._alike.items():
-            for policy in alike[5]:
-                found[policy][alike[3]] += count
+            for policy in alike[_POLICIES]:
+                found[policy][alike[_OUTCOME]] += count
         return _busiest(found)
 
     def codes(self) -> Counter[str]:
         """Return the codes of what was denied or blocked."""
+        self._fold()
         found: Counter[str] = Counter()
         for alike, count in self._alike.items():
-            if alike[3] in ("denied", "blocked"):
-                found[alike[4]] += count
+            if alike[_OUTCOME] in ("denied", "blocked"):
+                found[alike[_CODE]] += count
+        return found
+
+    def bundles(self) -> Counter[_Bundle]:
+        """Return the calls by guard, version and revision of its bundle; the busiest of them."""
+        self._fold()
+        found: Counter[_Bundle] = Counter()
+        for (guard, version, revision, *_), count in self._alike.items():
+            found[guard, version, revision] += count
+        return Counter(dict(found.most_common(_LIMIT_NAMED)))
+
+    def cached(self) -> Counter[bool | None]:
+        """Return how many decisions had been made before; ``None`` where nothing was decided."""
+        self._fold()
+        found: Counter[bool | None] = Counter()
+        for alike, count in self._alike.items():
+            found[alike[_CACHED]] += count
         return found
 
     def counted(self, what: str) -> Counter[str]:
-        """Return the counts of a kind, without it: ``quota``, ``redact``."""
+        """Return the sums of a kind of counts, by their names without it.
+
+        Arguments:
+            what: ``quota``, ``redact``: what the names in `Record.counts` begin with.
+        """
+        self._fold()
         prefix = f"{what}/"
         return Counter(
             {
                 name.removeprefix(prefix): amount
-                for name, amount in self.counts.items()
+                for name, amount in self._counts.items()
                 if name.startswith(prefix)
             }
         )
 
     def callers(self, most: int) -> list[tuple[str, str, int]]:
-        """Return the busiest callers: type, name, calls; about, where there are very many."""
+        """Return the busiest callers: type, name, calls. See `is_exact_of_callers`."""
+        self._fold()
         return [(*caller, count) for caller, count in self._callers.most_common(most)]
+
+
+#: How calls ended that came to the release.
+_ENDED: Final = frozenset(("released", "blocked"))
 
 
 def _busiest(found: Mapping[str, Counter[str]]) -> dict[str, Counter[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,6 +19,9 @@ from guardrail.cli.terminal import say, say_json, stop
 
 if TYPE_CHECKING:
     from guardrail.audit.totals import Totals
+
+
+_BUSIEST: Final = 20
 
 
 class ReportFormat(StrEnum):
@@ -89,15 +92,22 @@ def report(
 
 def as_json(totals: Totals) -> dict[str, Any]:
     """Return what a journal comes to, as JSON."""
+    line = totals.time
+    bars = line.bars()
     return {
         "calls": totals.calls,
-        "first_at": totals.first_at if totals.calls else None,
-        "last_at": totals.last_at if totals.calls else None,
+        "first_at": line.first_at if bars else None,
+        "last_at": line.last_at if bars else None,
+        "undated": line.undated,
         "outcomes": totals.outcomes(),
         "by_policy": totals.by_policy(),
         "by_principal_type": totals.by("principal_type"),
         "by_action": totals.by("action"),
         "codes": dict(totals.codes().most_common()),
+        "busiest": [
+            {"principal_type": kind, "principal": name, "calls": count}
+            for kind, name, count in totals.callers(_BUSIEST)
+        ],
         "durations_s": {
             stage: {
                 "calls": one.count,
@@ -112,8 +122,8 @@ def as_json(totals: Totals) -> dict[str, Any]:
         "redactions": totals.counted("redact"),
         "unfinished": totals.unfinished,
         "over_time": {
-            "width_s": totals.time.width_s,
-            "bars": [{"at": at, **bar} for at, bar in totals.time.bars()],
+            "width_s": line.width_s,
+            "bars": [{"at": at, **bar} for at, bar in bars],
         },
     }
 
@@ -133,11 +143,15 @@ def _tell(totals: Totals) -> None:
             say(title, color="green")
             for name, count in counted.most_common():
                 say(f"  {name:<40} {count:>12,}")
-    say("by policy", color="green")
-    for name, bar in totals.by_policy().items():
-        say(f"  {name:<40} {bar.total():>12,}")
+    for title, found in (
+        ("by policy", totals.by_policy()),
+        ("by the caller's type", totals.by("principal_type")),
+    ):
+        say(title, color="green")
+        for name, bar in found.items():
+            say(f"  {name:<40} {bar.total():>12,}")
     say("how long it took (p50, p90, p99, max)", color="green")
     for stage, one in totals.durations.items():
         if one.count:
-            found = [*map(one.percentile, (0.5, 0.9, 0.99)), one.longest_s]
-            say(f"  {stage:<10} " + "  ".join(f"{seconds(each):>9}" for each in found))
+            took = [*map(one.percentile, (0.5, 0.9, 0.99)), one.longest_s]
+            say(f"  {stage:<10} " + "  ".join(f"{seconds(each):>9}" for each in took))

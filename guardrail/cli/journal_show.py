@@ -10,17 +10,19 @@ import heapq
 import json
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from guardrail.cli.journal import JournalArgument, KeyFileOption, keys_of, progress
-from guardrail.cli.terminal import Format, FormatOption, printable, remark, stop
+from guardrail.cli.terminal import Format, FormatOption, printable, stop
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from guardrail.audit.reading import Kept, Tail
     from guardrail.audit.selection import Selection
     from guardrail.values import Record
@@ -29,18 +31,20 @@ _COLORS: Final = {
     "released": "green", "denied": "yellow", "blocked": "magenta", "raised": "red",
     "cancelled": "cyan", "abandoned": "cyan", "admitted": "blue",
 }  # fmt: skip
-_POLL_S: Final = 0.2
-#: Seconds over which live rates are counted.
-_RATE_S: Final = 10.0
+_UNITS_S: Final = {"min": 60, "s": 1, "h": 3600, "d": 86_400}
+_LIMIT_DIGITS: Final = 9
+#: Characters of a caller's name on a line.
+_NAME: Final = 16
 
 
 def moment(text: str | None, option: str, now: float) -> float | None:
     """Return a time in seconds since the epoch: ISO 8601, or so long ago (``15min``, ``2h``)."""
     if text is None:
         return None
-    for suffix, unit in (("min", 60), ("s", 1), ("h", 3600), ("d", 86_400)):
-        if text.endswith(suffix) and text.removesuffix(suffix).isdecimal():
-            return now - timedelta(seconds=int(text.removesuffix(suffix)) * unit).total_seconds()
+    for suffix, unit_s in _UNITS_S.items():
+        count = text.removesuffix(suffix)
+        if count != text and count.isdecimal() and len(count) <= _LIMIT_DIGITS:
+            return now - int(count) * unit_s
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -60,7 +64,10 @@ def show(
     ] = "",
     code: Annotated[str, typer.Option(help="With this code: no_grant, quota_exceeded, ...")] = "",
     policy: Annotated[str, typer.Option(help="Decided by this policy.")] = "",
-    principal: Annotated[str, typer.Option(help="By this caller, as the journal names them.")] = "",
+    principal: Annotated[
+        str,
+        typer.Option(help="By this caller, as the journal names them; k1:4bf5… where it is cut."),
+    ] = "",
     principal_type: Annotated[str, typer.Option(help="By a caller of this type.")] = "",
     resource: Annotated[str, typer.Option(help="On this resource's id.")] = "",
     id: Annotated[str, typer.Option("--id", help="Whose decision id begins so.")] = "",
@@ -69,7 +76,8 @@ def show(
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")] = None,
     last: Annotated[
-        int | None, typer.Option("--last", "-n", min=1, help="The last so many of them only.")
+        int | None,
+        typer.Option("--last", "--limit", "-n", min=0, help="The last so many of them only."),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with those that come, until Ctrl-C.")
@@ -87,8 +95,13 @@ def show(
     """
     from guardrail.audit.reading import Tail, read_calls
     from guardrail.audit.selection import Selection
+    from guardrail.audit.totals import OUTCOMES
     from guardrail.errors import ConfigurationError
 
+    if outcome and outcome not in OUTCOMES:
+        raise stop(f"--outcome: expected one of {', '.join(OUTCOMES)}.")
+    if follow and path.is_file():
+        raise stop("--follow needs the journal's folder.")
     now = time.time()
     wanted = Selection(
         guard=guard, action=action, outcome=outcome, code=code, policy=policy, principal=principal,
@@ -98,15 +111,14 @@ def show(
     keys = keys_of(key_file)
     is_json = format is Format.json
     try:
-        if follow and path.is_file():
-            raise stop("--follow needs the journal's folder.")
         tail = Tail(path, keys=keys) if follow else None
         if tail is not None:
-            found: Iterable[Kept] = tail.poll()
+            chosen = list(_chosen(_until_now(tail, path), wanted, last))
         else:
             with progress("Reading") as tell:
-                found = list(_chosen(read_calls(path, keys=keys, progress=tell), wanted, last))
-        for kept in _chosen(found, wanted, last if follow else None):
+                calls = read_calls(path, keys=keys, progress=tell)
+                chosen = list(_chosen(calls, wanted, last))
+        for kept in chosen:
             _write(kept, is_json=is_json)
         if tail is not None:
             _follow(tail, wanted, is_json=is_json)
@@ -116,17 +128,44 @@ def show(
         sys.stderr.close()
 
 
+def _until_now(tail: Tail, path: Path) -> Iterator[Kept]:
+    """Yield what a journal has already, a segment at a time."""
+    from guardrail.audit.reading import files_of
+
+    for _ in range(len(files_of(path)) + 1):  # not more: it may be written as fast as it is read
+        found = tail.poll(most=1)
+        if not found:
+            return
+        yield from found
+
+
 def _chosen(found: Iterable[Kept], wanted: Selection, last: int | None) -> Iterator[Kept]:
     """Yield those that are wanted, by their time: all, or the last of them."""
     fitting = (kept for kept in found if wanted.takes(kept.record))
     if last is not None:
-        yield from reversed(heapq.nlargest(last, fitting, key=_by_time))
+        latest = heapq.nlargest(max(last, 1), fitting, key=_by_time)  # of 0 it would read none
+        yield from reversed(latest[:last])
     else:
         yield from sorted(fitting, key=_by_time)
 
 
 def _by_time(kept: Kept) -> tuple[float, str, int]:
     return kept.record.started_at, kept.segment, kept.sequence
+
+
+def _follow(tail: Tail, wanted: Selection, *, is_json: bool) -> None:
+    from rich.text import Text
+
+    from guardrail.cli.journal_follow import follow
+
+    def show(kept: Kept) -> Text:
+        if is_json:
+            return Text(json.dumps(as_json(kept)))
+        at, outcome, rest = line(kept.record)
+        color = _COLORS.get(kept.record.outcome, "")
+        return Text.assemble(f"{at}  ", (outcome, color), f"  {rest}")
+
+    follow(tail, lambda found: _chosen(found, wanted, None), show)
 
 
 def _write(kept: Kept, *, is_json: bool) -> None:
@@ -140,11 +179,11 @@ def _write(kept: Kept, *, is_json: bool) -> None:
 
 def line(record: Record) -> tuple[str, str, str]:
     """Return a call's line: its time, its outcome, and all else."""
-    at = datetime.fromtimestamp(record.started_at, UTC)
     whole_ms = (record.admit_s + record.model_s + record.release_s) * 1000
     who = record.principal_type
     if record.principal:
-        who += f" {record.principal[:16]}"
+        cut = "…" if len(record.principal) > _NAME else ""
+        who += f" {record.principal[:_NAME]}{cut}"
     told = [
         record.decision_id[:8],
         record.guard,
@@ -162,8 +201,17 @@ def line(record: Record) -> tuple[str, str, str]:
     if record.path:
         told.append(f"at {record.path}")
     rest = printable("  ".join(part for part in told if part))
-    time_of_day = f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
-    return time_of_day, f"{record.outcome:<9}", rest
+    return _time(record.started_at), printable(f"{record.outcome:<9}"), rest
+
+
+def _time(at: float) -> str:
+    """Return a time to the millisecond; as many dashes where a journal has none."""
+    from guardrail.audit.timeline import is_time
+
+    if not is_time(at):
+        return "---------- ------------"
+    when = datetime.fromtimestamp(at, UTC)
+    return f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03d}"
 
 
 def as_json(kept: Kept) -> dict[str, Any]:
@@ -179,54 +227,3 @@ def as_json(kept: Kept) -> dict[str, Any]:
         "segment": kept.segment,
         "sequence": kept.sequence,
     }
-
-
-def _follow(tail: Tail, wanted: Selection, *, is_json: bool) -> None:
-    """Write what comes until somebody stops it; on a terminal, with the rates below."""
-    rates = _Rates()
-    try:
-        while True:
-            for kept in _chosen(tail.poll(), wanted, None):
-                if rates.is_shown:
-                    rates.clear()
-                _write(kept, is_json=is_json)
-                rates.count(kept.record)
-            sys.stdout.flush()
-            rates.show()
-            time.sleep(_POLL_S)
-    except KeyboardInterrupt:
-        rates.clear()
-        remark("Stopped.")
-
-
-class _Rates:
-    """How many calls a second came lately, on the last line of a terminal."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, bool]] = deque()
-        self._begun = time.monotonic()
-        self._is_terminal = sys.stdout.isatty() and sys.stderr.isatty()
-        self.is_shown = False
-
-    def count(self, record: Record) -> None:
-        self._seen.append((time.monotonic(), record.outcome in ("denied", "blocked")))
-
-    def show(self) -> None:
-        if not self._is_terminal:
-            return
-        now = time.monotonic()
-        while self._seen and self._seen[0][0] < now - _RATE_S:
-            self._seen.popleft()
-        over_s = max(min(now - self._begun, _RATE_S), 1.0)
-        refused = sum(is_refused for _, is_refused in self._seen)
-        text = f"{len(self._seen) / over_s:,.1f} calls/s, {refused / over_s:,.1f} refused/s"
-        self.clear()
-        sys.stderr.write(typer.style(text, dim=True))
-        sys.stderr.flush()
-        self.is_shown = True
-
-    def clear(self) -> None:
-        if self._is_terminal:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
-            self.is_shown = False

@@ -6,11 +6,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from journals import call, denial, journal_in
+from records import record
+from rich.text import Text
 from typer.testing import CliRunner
 
 from guardrail.audit.checkpoints import Checkpoints
 from guardrail.audit.journal_keys import add_key, read_keys
-from guardrail.cli import app
+from guardrail.audit.reading import Kept, Tail
+from guardrail.audit.selection import Selection
+from guardrail.cli import app, journal_follow
+from guardrail.cli.journal_follow import Rates, follow
+from guardrail.cli.journal_show import line, moment
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -89,6 +95,11 @@ def test_show_has_a_line_per_call_in_the_order_of_time(journal):
         (("--policy", "clinicians-may-score", "--code", "allow"), 10),
         (("--id", f"{7:032x}"), 1),
         (("--action", "explain"), 0),
+        (("--limit", "2", "--outcome", "released"), 2),
+        (("--last", "0"), 0),
+        (("--guard", "clinical_scoring", "--principal-type", "User"), 11),
+        (("--principal", "k1:ab…"), 0),
+        (("--resource", "tumour"), 0),
     ],
 )
 def test_show_filters(journal, options, count):
@@ -103,10 +114,132 @@ def test_show_as_json_has_all_that_is_kept(journal):
     assert {"trace_id", "segment", "sequence", "facts", "counts"} <= set(told)
 
 
-def test_a_time_that_is_none_exits_2(journal):
-    done = run("show", journal, "--since", "yesterday")
+@pytest.mark.parametrize("text", ["yesterday", "min", "-5s", "9" * 20 + "d", "2026-13-01"])
+def test_a_time_that_is_none_exits_2(journal, text):
+    for command in ("show", "report"):
+        done = run(command, journal, "--since", text)
+        assert done.exit_code == 2
+        assert "--since" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("15min", 1.8e9 - 900), ("2h", 1.8e9 - 7200), ("3d", 1.8e9 - 259_200), ("5s", 1.8e9 - 5),
+        ("2027-01-15T08:00:00Z", 1.8e9), ("2027-01-15T09:00:00+01:00", 1.8e9),
+        ("2027-01-15T08:00:00", 1.8e9), (None, None),
+    ],
+)  # fmt: skip
+def test_a_time_is_a_date_or_so_long_ago(text, seconds):
+    assert moment(text, "--since", 1.8e9) == seconds
+
+
+def test_an_outcome_that_is_none_exits_2(journal):
+    done = run("show", journal, "--outcome", "deny")
     assert done.exit_code == 2
-    assert "--since" in done.stderr
+    assert "released, denied" in done.stderr
+
+
+def test_the_last_calls_are_those_of_the_latest_time_whatever_wrote_them(tmp_path):
+    folder = tmp_path / "journal"
+    first, second = journal_in(folder), journal_in(folder)
+    for number in range(6):
+        call((first, second)[number % 2], number, started_at=1.8e9 + number)
+    first.close()
+    second.close()
+    lines = run("show", folder, "--last", 3, "--format", "json").stdout.splitlines()
+    assert [int(json.loads(line)["decision_id"], 16) for line in lines] == [3, 4, 5]
+
+
+# One line.
+
+
+def test_a_line_steers_no_terminal():
+    bad = "a\x1b[2Jb\n\u202e"
+    made = record(
+        guard=bad, action=bad, principal_type=bad, principal=bad, resource=bad, code=bad,
+        policies=(bad,), error_type=bad, path=bad, decision_id=bad, outcome=bad,
+    )  # fmt: skip
+    assert all(part.isprintable() for part in line(made))
+
+
+def test_a_line_names_a_caller_as_the_filter_takes_it():
+    made = record(principal="k1:" + "ab" * 16)
+    *_, rest = line(made)
+    name = next(word for word in rest.split() if word.startswith("k1:"))
+    assert name == "k1:ababababababa…"
+    assert Selection(principal=name).takes(made)
+
+
+@pytest.mark.parametrize("at", [0.0, -1e13, 1e300, float("nan")])
+def test_a_line_without_a_time_has_dashes(at):
+    at_none, *_ = line(record(started_at=at))
+    at_some, *_ = line(record())
+    assert len(at_none) == len(at_some)
+    assert set(at_none) == {"-", " "}
+
+
+# Calls as they come.
+
+
+def kept(number, outcome="released"):
+    made = record(decision_id=f"{number:032x}", outcome=outcome, started_at=1.8e9 + number)
+    return Kept(made, ("", "", ""), "s", number)
+
+
+def test_rates_are_of_the_last_seconds():
+    rates = Rates(100.0)
+    assert rates.told(100.1).startswith("0.0 calls/s  0.0 denials/s")
+    rates.count(102.0, [kept(1), kept(2, "denied"), kept(3, "blocked"), kept(4)])
+    assert rates.told(102.0).startswith("2.0 calls/s  1.0 denials/s")
+    assert rates.told(110.0).startswith("0.4 calls/s  0.2 denials/s")
+    assert rates.told(112.1).startswith("0.0 calls/s  0.0 denials/s")
+
+
+class Script:
+    """A tail that gives what it is told to, and then is interrupted."""
+
+    def __init__(self, *polls):
+        self.polls = list(polls)
+
+    def poll(self, most=None):
+        if not self.polls:
+            raise KeyboardInterrupt
+        return self.polls.pop(0)
+
+
+def test_following_writes_plain_lines_to_a_pipe_and_ends_on_an_interrupt(capsys, monkeypatch):
+    monkeypatch.setattr(journal_follow, "_POLL_S", 0)
+    tail = Script([kept(1), kept(2)], [], [kept(3)])
+    follow(tail, lambda found: found, lambda one: Text(str(one.sequence), style="red"))
+    assert capsys.readouterr().out == "1\n2\n3\n"
+
+
+def test_follow_shows_the_last_and_then_those_that_come(journal, monkeypatch):
+    monkeypatch.setattr(journal_follow, "_POLL_S", 0)
+    polled = Tail.poll
+    later = [[kept(20), kept(21, "denied")]]
+
+    def poll(self, most=None):
+        found = polled(self, most)
+        if most is None:
+            if not later:
+                raise KeyboardInterrupt
+            return found + later.pop()
+        return found
+
+    monkeypatch.setattr(Tail, "poll", poll)
+    done = run("show", journal, "--last", 2, "--follow", "--outcome", "released")
+    assert done.exit_code == 0
+    assert [text.split()[3] for text in done.stdout.splitlines()] == ["00000000"] * 3
+    later.append([kept(22)])
+    done = run("show", journal, "--last", 0, "--follow", "--format", "json")
+    assert [json.loads(text)["decision_id"] for text in done.stdout.splitlines()] == [f"{22:032x}"]
+
+
+def test_one_segment_is_not_followed(journal):
+    (segment,) = journal.glob("*.seg")
+    assert run("show", segment, "--follow").exit_code == 2
 
 
 def test_an_encrypted_journal_needs_its_key(tmp_path):
@@ -160,4 +293,20 @@ def test_report_as_json_and_text(journal):
     told = json.loads(run("report", journal, "--format", "json").stdout)
     assert told["calls"] == 11
     assert told["outcomes"] == {"released": 10, "denied": 1}
-    assert "11 calls" in run("report", journal, "--format", "text").stdout
+    assert told["codes"] == {"no_grant": 1}
+    assert (told["first_at"], told["last_at"], told["undated"]) == (1.8e9, 1.8e9 + 10.5, 0)
+    assert sum(bar.get("released", 0) for bar in told["over_time"]["bars"]) == 10
+    text = run("report", journal, "--format", "text").stdout
+    assert "11 calls" in text
+    assert "no_grant" in text
+
+
+def test_report_takes_a_span_of_time(journal):
+    options = ("--since", "2027-01-15T08:00:05Z", "--until", "2027-01-15T08:00:08Z")
+    assert json.loads(run("report", journal, *options, "--format", "json").stdout)["calls"] == 3
+
+
+def test_report_where_nothing_can_be_written_exits_2(journal, tmp_path):
+    done = run("report", journal, "-o", tmp_path / "none" / "report.html")
+    assert done.exit_code == 2
+    assert "report.html" in done.stderr

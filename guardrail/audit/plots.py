@@ -24,8 +24,15 @@ _HIGH: Final = 240
 _ROW: Final = 56
 _DAY_S: Final = 86_400
 _DAY_MS: Final = _DAY_S * 1000
-#: Times written below a plot, at most, and how far apart they may be.
+#: Times written below a plot, at most; of those with seconds, which are long; and how far apart
+#: they may be.
 _LIMIT_TICKS: Final = 7
+_LIMIT_LONG: Final = 5
+#: From there on, in percent, a text ends where it stands instead of having its middle there.
+_EDGE: Final = 94
+#: A text below a plot is long, with more characters than a time to the second has.
+_LONG: Final = 8
+_ENDS: Final = ' class="ends"'
 _TICKS_MS: Final = (
     *(width for width in WIDTHS_MS if width <= _DAY_MS),
     *(days * _DAY_MS for days in (2, 4, 7, 14, 28, 56, 112, 182, 365, 730, 1_825, 3_650, 36_500)),
@@ -103,6 +110,7 @@ def over_time(
         "".join(parts),
         [(number(height), 100 - height * scale / _HIGH * 100) for height in heights],
         list(_ticks(bars[0][0], len(bars) * width_s)),
+        kind="time",
     )
 
 
@@ -204,8 +212,12 @@ def _heights(most: int) -> list[int]:
 
 def _ticks(begun: float, span_s: float) -> Iterable[tuple[str, float]]:
     """Yield round times in a span, and where they are, in percent."""
-    step_ms = next(one for one in _TICKS_MS if span_s * 1000 / one <= _LIMIT_TICKS)
     begun_ms, span_ms = round(begun * 1000), span_s * 1000
+    step_ms = next(
+        step
+        for step in _TICKS_MS
+        if span_ms <= step * (_LIMIT_TICKS if step >= 60_000 else _LIMIT_LONG)
+    )
     at_ms = -(-begun_ms // step_ms) * step_ms
     while at_ms <= begun_ms + span_ms:
         yield moment(at_ms / 1000, step_ms / 1000), (at_ms - begun_ms) / span_ms * 100
@@ -217,12 +229,16 @@ def _framed(
     beside: Sequence[tuple[str, float]],
     below: Sequence[tuple[str, float]],
     *,
-    kind: str = "time",
+    kind: str,
 ) -> str:
     """Return a plot with what is written at its left and below it, in percent of its size."""
+    if any(len(text) > _LONG for text, _ in below):
+        kind += " long"
     left = "".join(f'<span style="top:{at:.2f}%">{escape(text)}</span>' for text, at in beside)
     under = "".join(
-        f'<span style="left:{at:.2f}%">{escape(text)}</span>' for text, at in below if at <= 100
+        f'<span{_ENDS if at > _EDGE else ""} style="left:{at:.2f}%">{escape(text)}</span>'
+        for text, at in below
+        if at <= 100
     )
     return (
         f'<div class="plot {kind}"><div class="beside" aria-hidden="true">{left}</div>{svg}'

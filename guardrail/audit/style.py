@@ -50,6 +50,7 @@ white-space:nowrap}
 .spread .beside span{right:auto;left:0;color:var(--ink);font-size:.9rem}
 .below{position:relative;grid-column:2;height:1.7rem}
 .below span{top:9px;transform:translateX(-50%)}
+.below .ends{transform:translateX(-100%)}
 svg.shapes{display:block;width:100%;height:230px;overflow:visible}
 .spread svg.shapes{height:156px}
 svg.bar{display:block;width:100%;height:8px;border-radius:4px;background:var(--track)}
@@ -97,6 +98,8 @@ svg.shapes{height:180px}
 .spread .beside{min-width:3.7rem}
 .below span:nth-child(even){display:none}
 .spread .below span:nth-child(even){display:inline}
+.long .below span{display:none}
+.long .below span:nth-child(3n+1){display:inline}
 table{font-size:.82rem}
 th,td{padding:6px 2px 6px 6px}
 }

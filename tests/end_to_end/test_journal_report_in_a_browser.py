@@ -169,3 +169,26 @@ def test_the_page_is_dark_where_that_is_preferred(browser, page):
         shades.append(sum(picture_of(browser).getpixel((2, 2))))
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert shades[0] > 600 > 150 > shades[1]
+
+
+@pytest.mark.parametrize("span_s", [0.1, 2, 50, 700, 7e3, 1e5, 2e6, 4e7, 9e8])
+def test_what_is_written_at_a_plot_stays_in_its_card_and_apart(browser, tmp_path, span_s):
+    totals = Totals()
+    for number in range(200):
+        totals.add(record(started_at=1.7e9 + number * span_s / 199, model_s=10.0 ** -(number % 7)))
+    file = tmp_path / "report.html"
+    file.write_text(to_html(totals, journal="j", made_at=1.8e9), "utf-8")
+    for wide in (320, 1280):
+        hold(browser, wide, 844)
+        browser.get(file.as_uri())
+        plots = browser.execute_script(
+            "return [...document.querySelectorAll('.below')].map(b => {"
+            "const c = b.closest('.card').getBoundingClientRect();"
+            "return [c.left, c.right, [...b.children].filter(e => e.getClientRects().length)"
+            ".map(e => {const r = e.getBoundingClientRect(); return [r.left, r.right]})]})"
+        )
+        assert len(plots) == 2
+        for left, right, texts in plots:
+            assert len(texts) >= 1
+            ends = [left, *(end for text in texts for end in text), right]
+            assert ends == sorted(ends), (wide, ends)

@@ -211,7 +211,10 @@ def joined(opening: Mapping[str, Any], ending: Mapping[str, Any] | None) -> tupl
         opening: the JSON of its intent, or of the whole call.
         ending: the JSON of its outcome; ``None`` where there is none.
     """
-    found = {**opening, **ending} if ending is not None else opening
+    found = {**opening, **(ending or {})}
+    if ending is not None and not opening:  # its intent is elsewhere; so much is known of its start
+        took_ns = found.get("model_ns", 0) + found.get("release_ns", 0)
+        found["at_ns"] = found.get("ended_ns", 0) - took_ns
     counts = opening.get("counts", {})
     if ending is not None and "counts" in ending:
         counts = ending["counts"]

@@ -130,6 +130,8 @@ class Opener:
 
 
 _NOTHING: Final[Mapping[Any, Any]] = {}
+#: Calls that are passed over at once.
+_PASSED: Final = 10_000
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -215,7 +217,7 @@ def _take(calls: _Calls, opener: Opener, segment: str, item: Frame | Stop) -> Ke
             opener.body(segment, item)
         elif item.kind in _OF_CALLS:
             return calls.take(segment, item, opener.body(segment, item))
-    except ValueError:  # `verify` says so
+    except (TypeError, ValueError):  # not what was written: `verify` says so
         pass
     return None
 
@@ -246,7 +248,8 @@ class Tail:
         self._begun = dict(state or {})
         self._closed: set[str] = set()
         if from_end:
-            self.poll()
+            while self.poll(_PASSED):
+                pass
 
     @property
     def state(self) -> dict[str, int]:

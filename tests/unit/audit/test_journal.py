@@ -413,3 +413,15 @@ def test_the_keeper_makes_the_next_segment_before_it_is_needed(tmp_path):
     assert number > 100
     journal.close()
     assert list(tmp_path.glob("*.spare")) == []
+
+
+def test_an_outcome_without_its_intent_has_a_time_all_the_same(tmp_path):
+    """As of a call that went on in a forked child, or whose segment was retired."""
+    journal = journal_in(tmp_path)
+    handle = journal.begin("hospital", "predict", "app.predict")
+    handle.is_intended = True
+    made = record()
+    journal.end(handle, made)
+    (kept,) = read_calls(tmp_path)
+    assert kept.record.outcome == "released"
+    assert kept.record.started_at == pytest.approx(made.started_at + made.admit_s)

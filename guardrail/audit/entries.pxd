@@ -5,7 +5,7 @@ cimport cython
 
 cdef class Definitions:
     cdef dict _known
-    cdef long _last
+    cdef object _numbers
     cdef dict _told
 
     cpdef tuple of(self, values)

@@ -11,6 +11,7 @@ Times are nanoseconds, whole numbers. What is empty is left out. Compiled as it 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from functools import lru_cache
@@ -62,12 +63,12 @@ class Definitions:
     bytes to encode, to hash and to keep (`benchmarks.audit`).
     """
 
-    __slots__ = ("_known", "_last", "_told")
+    __slots__ = ("_known", "_numbers", "_told")
 
     def __init__(self) -> None:
         self._known: dict[Any, tuple[int, bytes]] = {}
         self._told: dict[Any, str] = {}
-        self._last = 0
+        self._numbers = itertools.count(1)
 
     def told(self, key: Any) -> str:
         """Return the JSON of who called on what, how large it was, and what was counted of it.
@@ -98,14 +99,14 @@ class Definitions:
         if found is None:
             if len(self._known) >= _LIMIT_DEFINED:
                 self._known = {}
-            self._last += 1
+            number = next(self._numbers)  # this caller's alone, whoever else is in here
             shown = {
                 name: utf8(value[:_LIMIT_TEXT]) if isinstance(value, str) else value
                 for name, value in zip(_NAMES, values, strict=True)
                 if value
             }
-            body = json.dumps({"as": self._last, **shown}, separators=(",", ":")).encode()
-            found = self._known[values] = (self._last, body)
+            body = json.dumps({"as": number, **shown}, separators=(",", ":")).encode()
+            found = self._known[values] = (number, body)
         return found
 
 

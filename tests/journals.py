@@ -6,6 +6,7 @@ from pathlib import Path
 
 from records import record
 
+from guardrail.audit.frames import MAGIC, Frame, Stop, walk
 from guardrail.audit.journal import Journal
 from guardrail.audit.keeper import Keeper
 from guardrail.ports import SystemClock
@@ -58,3 +59,34 @@ def written(folder: Path, calls: int, **options) -> Path:
 
 def ids(kept) -> list[int]:
     return [int(one.record.decision_id, 16) for one in kept]
+
+
+def frames(data: bytes) -> list[Frame]:
+    """Return the frames of a segment."""
+    found = walk(data[len(MAGIC) :], base=len(MAGIC))
+    return [item for item in found if not isinstance(item, Stop)]
+
+
+def spoil(path: Path, change) -> None:
+    """Change a segment's bytes where they are."""
+    with path.open("r+b") as file:
+        data = bytearray(file.read())
+        change(data)
+        file.seek(0)
+        file.write(data)
+
+
+def end_of(data) -> int:
+    return len(bytes(data).rstrip(b"\0"))
+
+
+class KeptBy:
+    """What makes a keeper for a journal, and holds on to it."""
+
+    def __init__(self, kind=IdleKeeper, **options):
+        self._kind, self._options = kind, options
+        self.keeper: Keeper
+
+    def __call__(self, journal: Journal) -> Keeper:
+        self.keeper = self._kind(journal, **self._options)
+        return self.keeper

@@ -19,8 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from guardrail.audit.heads import Heads
-from guardrail.audit.log import log_failure
+from guardrail.audit.heads import Head, Heads
+from guardrail.audit.log import log_trouble
 from guardrail.errors import ConfigurationError
 
 #: Takes a checkpoint, as one line without its end; raises where it did not.
@@ -37,9 +37,12 @@ def to_file(path: Path) -> Deliver:
     """Return what appends checkpoints to a file, one a line, and has the disk take them."""
 
     def deliver(line: str) -> None:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         try:
-            os.write(handle, f"{line}\n".encode("ascii"))
+            size = os.fstat(handle).st_size
+            # A line that was cut when the machine went down must not spoil the next one.
+            is_whole = not size or os.pread(handle, 1, size - 1) == b"\n"
+            os.write(handle, f"{'' if is_whole else chr(10)}{line}\n".encode("ascii"))
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -132,9 +135,11 @@ class Checkpoints:
         self._every_s = every_s
         self._deliver = deliver
         self._keep = to_file(folder / FILE)
-        self._heads = Heads(folder)
+        self._heads: Heads | None = None
+        self._grown: dict[str, Head] = {}
         self._last: tuple[float, int] | None = None
-        self._before: tuple[int, str] | None = None
+        self._number = 0
+        self._previous = ""
         self._waiting: list[str] = []
         self._fails = False
 
@@ -155,14 +160,14 @@ class Checkpoints:
         """
         import jwt
 
-        grown = self._heads.look()
+        heads = self._heads or self._go_on()
+        self._grown |= heads.look()  # kept until a checkpoint says so
         self._last = (elapsed_s, records)
-        if grown:
-            number, previous = self._before or last_of(self._folder / FILE)
+        if self._grown:
             body = {
-                "number": number + 1,
+                "number": self._number + 1,
                 "at_ns": int(now * 1e9),
-                "previous": previous,
+                "previous": self._previous,
                 "segments": {
                     name: {
                         "bytes": head.end,
@@ -170,7 +175,7 @@ class Checkpoints:
                         "sha256": head.digest(),
                         "is_closed": head.is_closed,
                     }
-                    for name, head in sorted(grown.items())
+                    for name, head in sorted(self._grown.items())
                 },
             }
             payload = json.dumps(body, separators=(",", ":")).encode("ascii")
@@ -178,11 +183,31 @@ class Checkpoints:
                 payload, self._key, algorithm="EdDSA", headers={"typ": TYPE, "kid": self._name}
             )
             self._keep(line)
-            self._before = (number + 1, hashlib.sha256(line.encode("ascii")).hexdigest())
+            self._grown = {}
+            self._number += 1
+            self._previous = hashlib.sha256(line.encode("ascii")).hexdigest()
             if self._deliver is not None:
                 self._waiting.append(line)
                 del self._waiting[:-_LIMIT_WAITING]
         self._send()
+
+    def _go_on(self) -> Heads:
+        """Go on where the process before this one stopped: closed segments are not read again."""
+        closed: set[str] = set()
+        path = self._folder / FILE
+        lines = path.read_text("ascii", "replace").splitlines() if path.exists() else []
+        try:
+            for said in read_checkpoints(lines, self._key.public_key()):
+                heads = said["segments"].items()
+                closed |= {name for name, head in heads if head["is_closed"]}
+        except (ConfigurationError, AttributeError, LookupError, TypeError) as error:
+            # Not ours, or not whole any more: `verify` says so, and all is read once more.
+            log_trouble("reading the checkpoints before", error)
+            closed = set()
+        self._number = len(lines)
+        self._previous = hashlib.sha256(lines[-1].encode("utf-8")).hexdigest() if lines else ""
+        self._heads = Heads(self._folder, closed)
+        return self._heads
 
     def _send(self) -> None:
         while self._waiting and self._deliver is not None:
@@ -190,19 +215,11 @@ class Checkpoints:
                 self._deliver(self._waiting[0])
             except (OSError, subprocess.SubprocessError) as error:
                 if not self._fails:
-                    log_failure("delivering a checkpoint", type(error).__name__)
+                    log_trouble("delivering a checkpoint", error)
                 self._fails = True
                 return
             self._fails = False
             del self._waiting[0]
-
-
-def last_of(path: Path) -> tuple[int, str]:
-    """Return the number and the hash of a file's last checkpoint; 0 and "" where it has none."""
-    if not path.exists():
-        return 0, ""
-    lines = path.read_text("ascii").splitlines()
-    return len(lines), hashlib.sha256(lines[-1].encode("ascii")).hexdigest() if lines else ""
 
 
 def read_checkpoints(lines: Iterable[str], public: Any) -> list[dict[str, Any]]:

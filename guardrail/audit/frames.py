@@ -35,6 +35,10 @@ _CHECK: Final = struct.Struct("<I")
 OVERHEAD: Final = _HEAD.size + _CHECK.size
 #: The longest body, in bytes.
 LIMIT_BODY: Final = 1 << 20
+#: How many numbers behind a fault are looked for.
+_LOOKED: Final = 16
+#: How many places that look like a frame are tried.
+_LIMIT_TRIED: Final = 1000
 #: The bit of a kind that says that the body is encrypted.
 ENCRYPTED: Final = 0x80
 
@@ -154,6 +158,48 @@ def walk(
     if not fault and bytes(view[at:]) != bytes(size - at):
         fault = "bytes behind the last frame"
     yield Stop(base + at, sequence, check, fault)
+
+
+def follows(data: bytes | memoryview, stop: Stop) -> bool:
+    """Tell whether a whole frame stands somewhere behind a fault, whatever lies between.
+
+    An append that was interrupted leaves a part of one frame, and nothing behind it; where a later
+    frame holds, the bytes before it were changed. So they were where more places look like a frame
+    than one entry's text could hold.
+
+    Arguments:
+        data: all bytes of the segment.
+        stop: where the frames that fit end.
+    """
+    raw = bytes(data)
+    seeds = [stop.check]
+    if stop.at + OVERHEAD <= len(raw):
+        end = stop.at + OVERHEAD + _HEAD.unpack_from(raw, stop.at)[0]
+        if end <= len(raw):  # the check that the frame there should have
+            seeds.append(zlib.crc32(raw[stop.at : end - _CHECK.size], stop.check))
+    tried = 0
+    for number in range(stop.sequence + 1, stop.sequence + 1 + _LOOKED):
+        mark = number.to_bytes(8, "little")
+        place = raw.find(mark, stop.at + 4)
+        while place >= 0:
+            tried += 1
+            if tried > _LIMIT_TRIED or _holds(raw, place - 4, number, seeds):
+                return True
+            place = raw.find(mark, place + 1)
+    return False
+
+
+def _holds(raw: bytes, at: int, number: int, seeds: list[int]) -> bool:
+    """Tell whether a whole frame of this number begins at a place."""
+    if at < len(MAGIC) or at + OVERHEAD > len(raw):
+        return False
+    length, found, kind = _HEAD.unpack_from(raw, at)
+    end = at + OVERHEAD + length
+    if found != number or not kind or length > LIMIT_BODY or end > len(raw):
+        return False
+    check = _CHECK.unpack_from(raw, end - _CHECK.size)[0]
+    before = _CHECK.unpack_from(raw, at - _CHECK.size)[0]
+    return any(zlib.crc32(raw[at : end - _CHECK.size], seed) == check for seed in (before, *seeds))
 
 
 def hop(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -122,17 +123,23 @@ def _read_written(file: Any) -> bytes:
 
 
 class Heads:
-    """The heads of all segments of a folder, as far as they were read."""
+    """The heads of all segments of a folder, as far as they were read.
 
-    def __init__(self, folder: Path) -> None:
+    Arguments:
+        folder: the journal's.
+        closed: segments of which nothing new can come, and that need not be read.
+    """
+
+    def __init__(self, folder: Path, closed: Collection[str] = ()) -> None:
         self._folder = folder
-        self._known: dict[str, Head] = {}
+        self._known: dict[str, Head] = {name: Head(is_closed=True) for name in closed}
 
     def look(self) -> dict[str, Head]:
         """Read what is new; return the heads of the segments that have grown, by name."""
         grown: dict[str, Head] = {}
-        for path in segments(self._folder):
-            name = stem(path)
+        paths = {stem(path): path for path in segments(self._folder)}
+        self._known = {name: head for name, head in self._known.items() if name in paths}
+        for name, path in paths.items():
             head = self._known.setdefault(name, Head())
             if head.is_closed:
                 continue

@@ -1,12 +1,13 @@
 """The log ``guardrail.audit``: where a record goes that nothing else took.
 
-Owns the two lines that this room writes. Refuses values: a record holds none, and of an error
+Owns the lines that this room writes. Refuses values: a record holds none, and of an error
 only the type is named. In the flow it is the last resort, behind the trail and behind the
 thread that builds deferred spans.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from typing import Final
@@ -26,3 +27,20 @@ def log_untaken(record: Record) -> None:
 def log_failure(what: str, kind: str) -> None:
     """Log that a part of the audit fails: what it was to do, and the type of the error."""
     _log.error("%s failed with %s; its records follow here. See to the audit's sinks.", what, kind)
+
+
+def log_trouble(what: str, error: Exception) -> None:
+    """Log that something about the journal's files failed: what, and how."""
+    _log.error(
+        "%s failed with %s; it is tried again. See to the journal's disk.", what, kind_of(error)
+    )
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the type of an error, with the name of its number where the system gave one.
+
+    >>> kind_of(OSError(28, "No space left on device"))
+    'OSError (ENOSPC)'
+    """
+    number = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
+    return type(error).__name__ + (f" ({number})" if number else "")

@@ -16,7 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from guardrail.audit.frames import LIMIT_BODY, MAGIC, OVERHEAD, Kind, Stop, begins_segment, walk
+from guardrail.audit.frames import (
+    LIMIT_BODY,
+    MAGIC,
+    OVERHEAD,
+    Kind,
+    Stop,
+    begins_segment,
+    follows,
+    walk,
+)
 from guardrail.audit.segment import CLOSED, LIVE, SPARE
 
 #: The most that one interrupted append leaves behind, in bytes.
@@ -85,7 +94,7 @@ def _recover(path: Path, say: Say) -> None:
             return
         stop, is_ended = _stop(data)
         torn = len(data.rstrip(b"\0")) - stop.at if stop.fault else 0
-        if stop.fault and torn > _LIMIT_TORN:
+        if stop.fault and (torn > _LIMIT_TORN or follows(data, stop)):
             say(_damaged(path, stop.at, torn))  # its bytes stay as they are
             path.rename(_closed(path))
             return

@@ -23,6 +23,7 @@ from guardrail.audit.frames import (
     Kind,
     Stop,
     begins_segment,
+    follows,
     frame_at,
     hop,
     resume,
@@ -182,7 +183,7 @@ def _read(path: Path, verdict: Verdict, wanted: frozenset[int]) -> _Seen | None:
     seen = _Seen(name, len(data), stop, marks, is_live, is_open, hashes)
     verdict.entries += stop.sequence
     verdict.size += stop.at
-    if stop.fault and not is_live:
+    if stop.fault and (not is_live or follows(data, stop)):
         verdict.flaws.append(Flaw(name, stop.at, stop.sequence, stop.fault))
     elif stop.at < len(data) and not is_open:
         verdict.flaws.append(Flaw(name, stop.at, -1, "zeros behind the last entry"))

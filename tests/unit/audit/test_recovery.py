@@ -2,19 +2,20 @@
 
 import os
 import signal
+import time
 
 import pytest
-from journals import IdleKeeper, call, ids, journal_in
+from journals import KeptBy, call, end_of, frames, ids, journal_in, spoil
 
 from guardrail.audit.reading import read_calls
 from guardrail.audit.verify import verify
 
 
-def died(folder, calls=20):
+def died(folder, calls=20, **options):
     """Leave the segment of a process that was killed; return its path."""
     child = os.fork()
     if not child:
-        journal = journal_in(folder)
+        journal = journal_in(folder, **options)
         for number in range(calls):
             call(journal, number)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -25,28 +26,11 @@ def died(folder, calls=20):
 
 def kept_by_another(folder):
     """Let another process's journal keep the folder; return the keeper's journal, closed."""
-    keepers = []
-
-    def keeper(journal):
-        keepers.append(IdleKeeper(journal))
-        return keepers[0]
-
-    journal = journal_in(folder, keeper=keeper)
+    kept = KeptBy()
+    journal = journal_in(folder, keeper=kept)
     call(journal, 10_000)
-    keepers[0].work()
+    kept.keeper.work()
     journal.close()
-
-
-def spoil(path, change):
-    with path.open("r+b") as file:
-        data = bytearray(file.read())
-        change(data)
-        file.seek(0)
-        file.write(data)
-
-
-def end_of(data):
-    return len(bytes(data).rstrip(b"\0"))
 
 
 def test_what_a_killed_process_wrote_is_there(tmp_path):
@@ -82,15 +66,7 @@ def test_a_torn_entry_is_cut_and_reported(tmp_path, cut):
 
 
 def test_bytes_that_one_append_cannot_leave_are_damage_and_stay(tmp_path):
-    folder = tmp_path
-    child = os.fork()
-    if not child:
-        journal = journal_in(folder, segment_bytes=4 << 20)
-        for number in range(20):
-            call(journal, number)
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    (path,) = folder.glob("*.live")
+    path = died(tmp_path, segment_bytes=4 << 20)
 
     def damage(data):
         data[3 << 20] = 1
@@ -100,6 +76,58 @@ def test_bytes_that_one_append_cannot_leave_are_damage_and_stay(tmp_path):
     verdict = verify(tmp_path)
     assert any("behind the last" in flaw.message for flaw in verdict.flaws)
     assert max(segment.stat().st_size for segment in tmp_path.glob("*.seg")) == 4 << 20
+
+
+@pytest.mark.parametrize("number", [1, 2, 20, 38, 39])
+@pytest.mark.parametrize("place", [0, 4, 12, 30, -1])
+def test_one_changed_byte_costs_no_entry_behind_it(tmp_path, number, place):
+    """What follows a torn append is nothing; here whole entries do, so the bytes were changed."""
+    path = died(tmp_path)
+    before = path.read_bytes()
+    changed = frames(before)[number]
+
+    def change(data):
+        data[(changed.at if place >= 0 else changed.end) + place] ^= 1
+
+    spoil(path, change)
+    kept_by_another(tmp_path)
+    (closed,) = tmp_path.glob(f"{path.stem}.seg")
+    data = closed.read_bytes()
+    assert data[changed.end :] == before[changed.end :]
+    assert any(flaw.at == changed.at for flaw in verify(tmp_path).flaws)
+
+
+def test_a_text_that_looks_like_entries_is_no_entry(tmp_path):
+    """The text of a torn entry may hold the marks of frames; they do not fit there."""
+    path = died(tmp_path)
+    count = len(frames(path.read_bytes()))
+
+    def tear(data):
+        end = end_of(data)
+        mark = (30).to_bytes(4, "little") + (count + 1).to_bytes(8, "little") + b"\x02"
+        torn = (4096).to_bytes(4, "little") + count.to_bytes(8, "little") + b"\x02" + mark * 20
+        data[end : end + len(torn)] = torn
+
+    spoil(path, tear)
+    kept_by_another(tmp_path)
+    assert verify(tmp_path).flaws == []
+
+
+def test_what_looks_like_a_thousand_entries_is_damage(tmp_path):
+    """And is known to be so without trying them all."""
+    path = died(tmp_path, segment_bytes=1 << 20)
+    count = len(frames(path.read_bytes()))
+    mark = (1 << 19).to_bytes(4, "little") + (count + 1).to_bytes(8, "little") + b"\x02"
+
+    def tear(data):
+        end = end_of(data)
+        data[end : end + len(mark) * 30_000] = mark * 30_000
+
+    spoil(path, tear)
+    started = time.process_time()
+    kept_by_another(tmp_path)
+    assert not verify(tmp_path).is_whole
+    assert time.process_time() - started < 20  # trying all of them takes minutes
 
 
 def test_a_segment_whose_process_lives_is_left_alone(tmp_path):
@@ -129,15 +157,10 @@ def test_whoever_recovers_dies_and_another_one_does_it(tmp_path, monkeypatch):
         raise OSError("killed here")
 
     monkeypatch.setattr(os, "ftruncate", refuse)
-    keepers = []
-
-    def keeper(journal):
-        keepers.append(IdleKeeper(journal))
-        return keepers[-1]
-
-    one = journal_in(tmp_path, keeper=keeper)
+    kept = KeptBy()
+    one = journal_in(tmp_path, keeper=kept)
     call(one, 1)
-    keepers[0].work()
+    kept.keeper.work()
     monkeypatch.setattr(os, "ftruncate", real)
     one.close()
     kept_by_another(tmp_path)

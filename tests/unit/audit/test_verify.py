@@ -1,27 +1,12 @@
 """What `verify` finds: every byte, entry and segment that is not as it was written."""
 
-import hashlib
-import json
-
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import call, denial, journal_in, written
+from journals import call, denial, end_of, frames, journal_in, spoil, written
 
-from guardrail.audit.checkpoints import FILE, Checkpoints, read_checkpoints
-from guardrail.audit.frames import MAGIC, OVERHEAD, Kind, Stop, frame, walk
+from guardrail.audit.frames import OVERHEAD, Kind, frame
 from guardrail.audit.verify import verify
-from guardrail.errors import ConfigurationError
-
-KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
-
-
-def frames(data):
-    return [
-        item for item in walk(data[len(MAGIC) :], base=len(MAGIC)) if not isinstance(item, Stop)
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +126,38 @@ def test_an_entry_whose_own_check_was_made_anew_is_found_by_the_seal(thousand):
     assert any("sealed" in flaw.message for flaw in verdict.flaws)
 
 
+def test_a_live_segment_whose_end_is_being_written_is_whole(tmp_path):
+    """As a reader may find it: a part of an entry, and nothing behind that."""
+    journal = journal_in(tmp_path)
+    for number in range(20):
+        call(journal, number)
+    (path,) = tmp_path.glob("*.live")
+
+    def tear(data):
+        end = end_of(data)
+        data[end - 20 : end] = bytes(20)
+
+    spoil(path, tear)
+    assert verify(tmp_path).flaws == []
+
+
+@pytest.mark.parametrize("number", [1, 7, 39])
+@pytest.mark.parametrize("place", [0, 4, 12, 30, -1])
+def test_a_changed_byte_of_a_live_segment_is_found(tmp_path, number, place):
+    journal = journal_in(tmp_path)
+    for index in range(20):
+        call(journal, index)
+    (path,) = tmp_path.glob("*.live")
+    changed = frames(path.read_bytes())[number]
+
+    def change(data):
+        data[(changed.at if place >= 0 else changed.end) + place] ^= 1
+
+    spoil(path, change)
+    (flaw,) = verify(tmp_path).flaws
+    assert (flaw.at, flaw.sequence) == (changed.at, number)
+
+
 @pytest.fixture
 def three(tmp_path):
     """A journal of several segments, closed."""
@@ -189,141 +206,6 @@ def test_a_segment_that_was_written_anew_is_found(tmp_path, three):
     assert any(
         "hash" in flaw.message or "ends here" in flaw.message for flaw in verify(folder).flaws
     )
-
-
-# Checkpoints.
-
-
-def checkpointed(folder):
-    said = read_checkpoints((folder / FILE).read_text().splitlines(), KEY.public_key())
-    return verify(folder, checkpoints=said)
-
-
-def make(folder, deliver=None):
-    return Checkpoints(folder, key=KEY, every_records=1, every_s=1, deliver=deliver)
-
-
-def test_a_journal_that_grew_since_its_checkpoints_is_whole(tmp_path):
-    journal = journal_in(tmp_path)
-    checkpoints = make(tmp_path)
-    for number in range(5):
-        for step in range(100):
-            call(journal, number * 100 + step)
-        checkpoints.make(1e9, float(number), journal.written)
-    call(journal, 999)
-    journal.close()
-    verdict = checkpointed(tmp_path)
-    assert verdict.flaws == []
-    assert verdict.checkpoints == 5
-
-
-def shorten(path, data, keep):
-    """Cut a segment after some of its frames, and end it as if it had been closed there."""
-    last = frames(data)[keep - 1]
-    raw, _ = frame(keep, int(Kind.ENDED), b'{"reason":"closed"}', last.check)
-    path.write_bytes(data[: last.end] + raw)
-
-
-def test_an_end_that_was_cut_off_is_found_by_the_checkpoint_only(tmp_path):
-    journal = journal_in(tmp_path)
-    for number in range(100):
-        call(journal, number)
-    make(tmp_path).make(1e9, 0.0, journal.written)
-    journal.close()
-    (path,) = tmp_path.glob("*.seg*")
-    shorten(path, path.read_bytes(), 150)
-    assert verify(tmp_path).flaws == []
-    flaws = checkpointed(tmp_path).flaws
-    assert any(
-        "ends here; checkpoint 1 has signed" in flaw.message or "is not what" in flaw.message
-        for flaw in flaws
-    )
-
-
-def test_a_chain_that_was_made_anew_is_found_by_the_checkpoint(tmp_path):
-    journal = journal_in(tmp_path)
-    for number in range(100):
-        call(journal, number)
-    make(tmp_path).make(1e9, 0.0, journal.written)
-    journal.close()
-    (path,) = tmp_path.glob("*.seg*")
-    made, check = bytearray(MAGIC), 0
-    for item in frames(path.read_bytes()):
-        raw, check = frame(item.sequence, item.kind, item.body.replace(b"10,", b"11,"), check)
-        made += raw
-    path.write_bytes(bytes(made))
-    assert any("is not what checkpoint 1" in flaw.message for flaw in checkpointed(tmp_path).flaws)
-
-
-def test_a_segment_that_is_gone_is_found_by_the_checkpoint(tmp_path):
-    journal = journal_in(tmp_path)
-    call(journal, 1)
-    make(tmp_path).make(1e9, 0.0, journal.written)
-    journal.close()
-    for path in tmp_path.glob("*.seg*"):
-        path.unlink()
-    assert any("checkpoint 1 names it" in flaw.message for flaw in checkpointed(tmp_path).flaws)
-
-
-def test_a_checkpoint_that_is_gone_is_found(tmp_path):
-    journal = journal_in(tmp_path)
-    checkpoints = make(tmp_path)
-    for number in range(3):
-        call(journal, number)
-        checkpoints.make(1e9, float(number), journal.written)
-    lines = (tmp_path / FILE).read_text().splitlines()
-    said = read_checkpoints([lines[0], lines[2]], KEY.public_key())
-    assert any("does not follow" in str(flaw) for flaw in verify(tmp_path, checkpoints=said).flaws)
-
-
-def test_a_checkpoint_of_another_key_is_refused(tmp_path):
-    journal = journal_in(tmp_path)
-    call(journal, 1)
-    make(tmp_path).make(1e9, 0.0, journal.written)
-    other = Ed25519PrivateKey.generate().public_key()
-    with pytest.raises(ConfigurationError, match="signature of checkpoint 1"):
-        read_checkpoints((tmp_path / FILE).read_text().splitlines(), other)
-
-
-def test_a_checkpoint_is_a_jws_that_any_library_reads(tmp_path):
-    journal = journal_in(tmp_path)
-    call(journal, 1)
-    delivered = []
-    make(tmp_path, delivered.append).make(1e9, 0.0, journal.written)
-    said = json.loads(jwt.api_jws.decode(delivered[0], KEY.public_key(), algorithms=["EdDSA"]))
-    (head,) = said["segments"].values()
-    (path,) = tmp_path.glob("*.live")
-    assert head["sha256"] == hashlib.sha256(path.read_bytes()[: head["bytes"]]).hexdigest()
-
-
-def test_a_checkpoint_that_could_not_be_delivered_comes_with_the_next(tmp_path, caplog):
-    journal = journal_in(tmp_path)
-    delivered, state = [], {"fails": True}
-
-    def deliver(line):
-        if state["fails"]:
-            raise OSError("no route")
-        delivered.append(line)
-
-    checkpoints = make(tmp_path, deliver)
-    call(journal, 1)
-    checkpoints.make(1e9, 0.0, journal.written)
-    assert "delivering a checkpoint failed" in caplog.text
-    state["fails"] = False
-    call(journal, 2)
-    checkpoints.make(1e9, 1.0, journal.written)
-    assert delivered == (tmp_path / FILE).read_text().splitlines()
-    assert len(delivered) == 2
-
-
-def test_nothing_new_needs_no_checkpoint(tmp_path):
-    journal = journal_in(tmp_path)
-    call(journal, 1)
-    journal.close()
-    checkpoints = make(tmp_path)
-    for _ in range(3):
-        checkpoints.make(1e9, 0.0, journal.written)
-    assert len((tmp_path / FILE).read_text().splitlines()) == 1
 
 
 def test_frames_have_no_room_for_more_than_they_say():

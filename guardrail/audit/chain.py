@@ -105,7 +105,21 @@ class Chain:
             self._name = f"{at:%Y%m%dT%H%M%S%fZ}-{os.getpid()}-{secrets.token_hex(3)}"
         number = self._number + 1
         name = f"{self._name}.{number:06d}"
-        beside = [stem(path) for path in segments(self.folder)]
+        header: dict[str, Any] = {
+            "guard": self._guard,
+            "chain": self._name,
+            "number": number,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "at_ns": int(self._clock.now() * 1e9),
+            "durability": self._durability,
+            "beside": [stem(path) for path in segments(self.folder)],
+        }
+        cipher: Cipher | None = None
+        if self._encrypts:
+            salt = secrets.token_bytes(_SALT_BYTES)
+            cipher = Cipher(keys, salt)
+            header |= {"key": keys.active, "salt": salt.hex()}
         spare, self._spare = self._spare, None
         fresh = spare or Segment(self._spare_path(), self.size)
         is_begun = False
@@ -117,21 +131,6 @@ class Chain:
         finally:
             if not is_begun:
                 fresh.discard()
-        header: dict[str, Any] = {
-            "guard": self._guard,
-            "chain": self._name,
-            "number": number,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "at_ns": int(self._clock.now() * 1e9),
-            "durability": self._durability,
-            "beside": beside,
-        }
-        cipher: Cipher | None = None
-        if self._encrypts:
-            salt = secrets.token_bytes(_SALT_BYTES)
-            cipher = Cipher(keys, salt)
-            header |= {"key": keys.active, "salt": salt.hex()}
         old = self.segment
         if old is not None:
             old.append(int(Kind.ENDED), to_json({"next": name}))

@@ -116,8 +116,6 @@ class DeferredSpans:
 
     def _build(self, above: Context, record: Record) -> None:
         """Make the span of a record, from its own start to its own end."""
-        if self._signals is not None:
-            self._signals.make(record, self.trace_of(above) or ("", "", ""))
         provider = self._given or trace.get_tracer_provider()
         way = self._way
         if way is None or way[0] is not provider:
@@ -125,15 +123,16 @@ class DeferredSpans:
         _, tracer, short = way
         start_ns = int(record.started_at * _NS)
         end_ns = start_ns + int((record.admit_s + record.model_s + record.release_s) * _NS)
-        if short is not None and short.build(record, above, start_ns=start_ns, end_ns=end_ns):
-            return
-        span = start(
-            tracer,
-            *(record.guard, record.action, record.function),
-            parent=above,
-            start_ns=start_ns,
-        )
-        finish(span, record, end_ns=end_ns)
+        if short is None or not short.build(record, above, start_ns=start_ns, end_ns=end_ns):
+            span = start(
+                tracer,
+                *(record.guard, record.action, record.function),
+                parent=above,
+                start_ns=start_ns,
+            )
+            finish(span, record, end_ns=end_ns)
+        if self._signals is not None:
+            self._signals.make(record, self.trace_of(above) or ("", "", ""))
 
     def _find(self, provider: TracerProvider) -> tuple[TracerProvider, Tracer, Straight | None]:
         """Return the way to the spans of a provider that was not seen before."""

@@ -36,8 +36,6 @@ _READ: Final = 20_000
 #: Seconds between two looks at a journal to which nothing came.
 _LOOK_S: Final = 0.5
 
-SIGNALS: Final = ("logs", "spans")
-
 
 class Send(Protocol):
     """Sends calls to a collector."""

@@ -16,9 +16,9 @@ cdef class Pending:
 cdef class Journal:
     cdef object __weakref__
     cdef Chain _chain
-    cdef object _clock
     cdef Definitions _definitions
     cdef double _failed_at
+    cdef object _failed_with
     cdef long _going
     cdef object _keeper
     cdef list _late
@@ -29,6 +29,7 @@ cdef class Journal:
     cdef long _reserve
     cdef object _syncing
     cdef object _waits
+    cdef readonly object clock
     cdef readonly object durability
     cdef readonly object folder
     cdef readonly long written
@@ -37,6 +38,9 @@ cdef class Journal:
     cpdef admit(self, handle, record)
     cpdef end(self, handle, record)
     cpdef _append(self, long kind, entry)
+    cdef _take(self)
+    cdef _give(self)
+    cdef _drain(self)
     @cython.locals(size=long, segment=Segment, body=bytes, definition=bytes)
     cdef _write(self, long kind, entry)
     cdef _put(self, Segment segment, long kind, bytes body)

@@ -16,6 +16,8 @@ Compiled as it stands, with ``journal.pxd`` beside it; the file is its own plain
 
 from __future__ import annotations
 
+import atexit
+import errno
 import os
 import threading
 import weakref
@@ -39,7 +41,7 @@ from guardrail.audit.entries import (
 from guardrail.audit.frames import ENCRYPTED, OVERHEAD, Kind
 from guardrail.audit.journal_keys import Keys
 from guardrail.audit.keeper import Keeper
-from guardrail.audit.log import log_failure
+from guardrail.audit.log import log_trouble
 from guardrail.audit.segment import Segment
 from guardrail.errors import GuardUnavailable
 from guardrail.ports import Clock, Wait
@@ -58,8 +60,6 @@ _LIMIT_INTENT: Final = 8192
 _RESERVED: Final = 16
 #: Seconds after which a full disk is tried again.
 RETRY_S: Final = 0.05
-
-DURABILITIES: Final = ("write", "group", "each")
 
 
 class Pending:
@@ -96,9 +96,9 @@ class Journal:
     """
 
     __slots__ = (
-        "__weakref__", "_chain", "_clock", "_definitions", "_failed_at", "_going", "_keeper",
+        "__weakref__", "_chain", "_definitions", "_failed_at", "_failed_with", "_going", "_keeper",
         "_late", "_lock", "_make_keeper", "_missed", "_owner", "_reserve", "_syncing", "_waits",
-        "durability", "folder", "written",
+        "clock", "durability", "folder", "written",
     )  # fmt: skip
 
     #: Nothing is to be done around the model.
@@ -123,7 +123,7 @@ class Journal:
         self.folder = folder
         self.durability = durability
         self._waits = durability == "each"
-        self._clock = clock
+        self.clock = clock
         self._chain = Chain(
             folder,
             guard=guard,
@@ -139,6 +139,7 @@ class Journal:
         self._renew()
         ref: weakref.ref[Journal] = weakref.ref(self)
         os.register_at_fork(after_in_child=partial(_forget, ref))
+        atexit.register(_end, ref)
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
@@ -149,6 +150,7 @@ class Journal:
         self._going = 0
         self._missed = 0
         self._failed_at = -1.0
+        self._failed_with = 0
         self.written = 0
 
     # What the trail calls.
@@ -190,7 +192,12 @@ class Journal:
         """
         if handle is None or not handle.is_intended:
             trace = handle.trace if handle is not None else None
-            self._append(_WHOLE, whole(record, trace or NO_TRACE, self._definitions))
+            entry = whole(record, trace or NO_TRACE, self._definitions)
+            try:
+                self._append(_WHOLE, entry)
+            except OSError:
+                self._missed += 1  # which is said where there is room again
+                raise
             return None
         entry = outcome(record, self._definitions, handle.counts)
         written = self._append(_OUTCOME, entry)
@@ -214,22 +221,45 @@ class Journal:
 
     def _append(self, kind: int, entry: Entry) -> tuple[Segment, int] | None:
         """Append an entry; return the segment and its end then, for `_outwait`."""
-        me = threading.get_ident()
-        if self._owner == me:  # a finalizer, in the midst of an append of this very thread
+        if self._owner == threading.get_ident():  # a finalizer, in the midst of what this one does
             self._late.append((kind, entry))
             return None
-        self._lock.acquire()
-        self._owner = me
+        self._take()
         try:
             self._write(kind, entry)
-            while self._late:
-                late = self._late.pop(0)
-                self._write(late[0], late[1])
             segment = self._chain.segment
             return None if segment is None else (segment, segment.end)
         finally:
+            self._give()
+
+    def _take(self) -> None:
+        """Come in, alone; `_give` must follow.
+
+        Raises:
+            OSError: where this very thread is in here already, in the midst of something: a
+                finalizer or a signal handler can't wait for it.
+        """
+        me = threading.get_ident()
+        if self._owner == me:
+            raise OSError(errno.EDEADLK, "the journal is in the midst of something")
+        self._lock.acquire()
+        self._owner = me
+
+    def _give(self) -> None:
+        """Append what finalizers have brought meanwhile, and let the next one in."""
+        try:
+            self._drain()
+        finally:
             self._owner = 0
             self._lock.release()
+
+    def _drain(self) -> None:
+        while self._late:
+            late = self._late.pop(0)
+            try:
+                self._write(late[0], late[1])
+            except OSError as error:  # nobody waits for it who could be denied
+                log_trouble("writing a record", error)
 
     def _write(self, kind: int, entry: Entry) -> None:
         number, definition, body = entry
@@ -242,13 +272,13 @@ class Journal:
                 segment = self._next()
         elif self._room(segment) < size:
             segment = self._other_room(kind, segment, size)
-        if kind == _INTENT:
-            self._going += 1
         defined = self._chain.defined
         if number and number not in defined:
             self._put(segment, _DEFINED, definition)
             defined.add(number)
         self._put(segment, kind, body)
+        if kind == _INTENT:
+            self._going += 1
         self.written += 1
         keeper = self._keeper
         if keeper is not None and keeper.is_asleep:
@@ -281,7 +311,6 @@ class Journal:
                 raise
             kept = min(self._going * (LIMIT_OUTCOME + 2 * _BESIDE), self._chain.size >> 1)
             if segment.free() - kept < size:
-                self._missed += 1
                 raise
             return segment
 
@@ -296,25 +325,24 @@ class Journal:
         return self._chain.keys()
 
     def _make_room(self) -> None:
-        with self._lock:
-            self._owner = threading.get_ident()
-            try:
-                segment = self._chain.segment
-                if segment is None or self._room(segment) < _LIMIT_INTENT:
-                    self._next()
-            finally:
-                self._owner = 0
+        self._take()
+        try:
+            segment = self._chain.segment
+            if segment is None or self._room(segment) < _LIMIT_INTENT:
+                self._next()
+        finally:
+            self._give()
 
     def _next(self) -> Segment:
         """Begin the next segment, and give the one before it to the keeper."""
-        now = self._clock.elapsed()
+        now = self.clock.elapsed()
         if self._failed_at >= 0 and now - self._failed_at < RETRY_S:
-            raise OSError("the journal had no room a moment ago")
+            raise OSError(self._failed_with, "the journal had no room a moment ago")
         chain = self._chain
         try:
             old = chain.follow()
-        except OSError:
-            self._failed_at = now
+        except OSError as error:
+            self._failed_at, self._failed_with = now, error.errno or 0
             raise
         self._failed_at = -1.0
         keeper = self._keeper
@@ -362,6 +390,7 @@ class Journal:
             except OSError as error:
                 fault = error
         if fault is not None:
+            log_trouble("making the journal durable", fault)
             self.distrust(segment)
             raise fault
 
@@ -376,13 +405,11 @@ class Journal:
 
     def distrust(self, segment: Segment) -> None:
         """Write no more to a segment whose bytes the disk did not take."""
-        with self._lock:
-            self._owner = threading.get_ident()
-            try:
-                self._chain.leave(segment)
-            finally:
-                self._owner = 0
-        log_failure("making the journal durable", "OSError")
+        self._take()
+        try:
+            self._chain.leave(segment)
+        finally:
+            self._give()
 
     def _let_out(self, written: tuple[Segment, int] | None, record: Record) -> None:
         """Wait until the disk has an outcome; where it can't, say that nothing has left."""
@@ -393,18 +420,10 @@ class Journal:
         try:
             self._append(_WHOLE, whole(blocked, NO_TRACE, self._definitions))
         except OSError as error:
-            log_failure("writing a record", type(error).__name__)
+            log_trouble("writing a record", error)
         raise _unrecorded()
 
     # Ends.
-
-    def now(self) -> float:
-        """Return seconds since the epoch, by the journal's clock."""
-        return self._clock.now()
-
-    def elapsed(self) -> float:
-        """Return seconds of a monotonic clock."""
-        return self._clock.elapsed()
 
     def sync(self) -> bool:
         """Have the disk take what was written so far; say whether there was anything.
@@ -431,13 +450,13 @@ class Journal:
 
     def close(self) -> None:
         """End the segment, and do what there is left to do. A later call begins another one."""
-        with self._lock:
-            self._owner = threading.get_ident()
-            try:
-                old = self._chain.end()
-            finally:
-                self._owner = 0
-        keeper, self._keeper = self._keeper, None
+        self._take()
+        try:
+            self._drain()
+            old = self._chain.end()
+            keeper, self._keeper = self._keeper, None
+        finally:
+            self._give()
         if keeper is not None:
             if old is not None:
                 keeper.take(old)
@@ -445,12 +464,13 @@ class Journal:
         self._chain.discard()
 
     def _abandon(self) -> None:
-        """Begin anew, in a forked child: what is open is the parent's."""
-        self._chain.abandon()
-        keeper = self._keeper
-        if keeper is not None:
-            keeper.abandon()
-        self._renew()
+        """Begin anew, in a forked child: what is open is the parent's, whatever letting go does."""
+        try:
+            self._chain.abandon()
+            if self._keeper is not None:
+                self._keeper.abandon()
+        finally:
+            self._renew()
 
 
 def _unrecorded() -> GuardUnavailable:
@@ -458,6 +478,12 @@ def _unrecorded() -> GuardUnavailable:
         "The call could not be recorded: the disk did not take its record.",
         code="audit_unavailable",
     )
+
+
+def _end(ref: weakref.ref[Journal]) -> None:
+    journal = ref()
+    if journal is not None:
+        journal.close()
 
 
 def _forget(ref: weakref.ref[Journal]) -> None:

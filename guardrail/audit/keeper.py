@@ -1,15 +1,15 @@
-"""What is done with a journal's files beside the calls: one daemon thread.
+"""What is done with a journal's files beside the calls, by daemon threads.
 
 Owns the order of that work: ended segments are closed and compressed, the next one is made before
-it is needed, the disk takes what was written (`group`), dead processes' segments are recovered, old
-ones retired, checkpoints made. Refuses to stop because a part of it fails: that is logged once, and
-tried again. Of all processes that write one journal, one does what concerns them all: the holder of
-the lock file. In the flow it has no place.
+it is needed, dead processes' segments are recovered, old ones retired, checkpoints made. What has
+the disk take what was written (`group`) is a thread of its own, which waits for none of these.
+Refuses to stop because a part of it fails: that is logged once, and tried again. Of all processes
+that write one journal, one does what concerns them all: the holder of the lock file. In the flow it
+has no place.
 """
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import gzip
 import hashlib
@@ -21,12 +21,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from guardrail.audit.checkpoints import Checkpoints
 from guardrail.audit.frames import Kind
 from guardrail.audit.heads import read_segment, segments, stem
-from guardrail.audit.log import log_failure
+from guardrail.audit.log import log_trouble
 from guardrail.audit.recovery import recover
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, Segment
 from guardrail.errors import ConfigurationError
@@ -46,14 +46,14 @@ LOCK_FILE: Final = "keeper.lock"
 
 
 class Keeper:
-    """The thread that keeps one process's journal. It ends with the journal, or the process.
+    """The threads that keep one process's journal. They end with the journal, or the process.
 
     Arguments:
         journal: whose files it keeps.
         keep_s: for how long closed segments are kept, in seconds; ``None``: for ever.
         compresses: whether closed segments are compressed.
         checkpoints: makes them; ``None`` for none.
-        starts: whether the thread runs; tests work by hand.
+        starts: whether the threads run; tests work by hand.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Keeper:
         self._checkpoints: Checkpoints | None = None
         self._ended: list[Segment] = []
         self._bell = threading.Event()
+        self._alarm = threading.Event()
         self._working = threading.Lock()
         self._is_over = False
         self._lock_file: int | None = None
@@ -80,11 +81,26 @@ class Keeper:
         self._failed: frozenset[str] = frozenset()
         #: Whether the writer should ring after it has written.
         self.is_asleep = False
-        self._syncs = journal.durability == "group"
-        self._thread = threading.Thread(target=self._run, name="guardrail-journal", daemon=True)
         if starts:
-            self._thread.start()
-        atexit.register(_close, self._journal)
+            self._start(self._run)
+            if journal.durability == "group":
+                self._start(self._run_syncs)
+
+    def _start(self, loop: Callable[[], None]) -> None:
+        threading.Thread(
+            target=self._attend, args=(loop,), name="guardrail-journal", daemon=True
+        ).start()
+
+    def _attend(self, loop: Callable[[], None]) -> None:
+        """Be a thread; whatever ends it before its time, another one follows."""
+        is_done = False
+        try:
+            loop()
+            is_done = True
+        finally:
+            if not (is_done or self._is_over):
+                with suppress(RuntimeError):  # the process is about to end
+                    self._start(loop)
 
     def take(self, segment: Segment) -> None:
         """Take a segment that has ended, to close it."""
@@ -94,12 +110,13 @@ class Keeper:
     def rouse(self) -> None:
         """There is something to sync."""
         self.is_asleep = False
-        self._bell.set()
+        self._alarm.set()
 
     def close(self) -> None:
         """Do what is left to do, on the calling thread, and end the thread."""
         self._is_over = True
         self._bell.set()
+        self._alarm.set()
         self._work(is_last=True)
         if self._lock_file is not None:
             os.close(self._lock_file)
@@ -115,10 +132,16 @@ class Keeper:
 
     def _run(self) -> None:
         while not self._is_over:
-            self._bell.wait(_SYNC_S if self._syncs and not self.is_asleep else _LOOK_S)
+            self._bell.wait(_LOOK_S)
             self._bell.clear()
             if self._is_over or not self._work():
                 return
+
+    def _run_syncs(self) -> None:
+        while not self._is_over and self._journal() is not None:
+            self._alarm.wait(_LOOK_S if self.is_asleep else _SYNC_S)
+            self._alarm.clear()
+            self._try("making the journal durable", self._sync)
 
     def _work(self, *, is_last: bool = False) -> bool:
         """Do what there is to do; say whether there is still a journal."""
@@ -127,11 +150,9 @@ class Keeper:
             return False
         with self._working:
             self._try("closing a segment of the journal", self._close_ended)
-            if self._syncs:
-                self._try("making the journal durable", self._sync)
             if not is_last:
                 self._try("making a segment of the journal", journal.provide)
-            elapsed = journal.elapsed()
+            elapsed = journal.clock.elapsed()
             is_time = self._kept_at is None or elapsed - self._kept_at >= HOUSEKEEPING_S
             if is_time and not is_last:
                 self._kept_at = elapsed
@@ -147,7 +168,7 @@ class Keeper:
         except (OSError, ConfigurationError) as error:
             if what not in self._failed:
                 self._failed |= {what}
-                log_failure(what, type(error).__name__)
+                log_trouble(what, error)
         else:
             self._failed -= {what}
 
@@ -204,7 +225,7 @@ class Keeper:
             self._retire(journal, self._keep_s)
 
     def _retire(self, journal: Journal, keep_s: float) -> None:
-        oldest = journal.now() - keep_s
+        oldest = journal.clock.now() - keep_s
         old = [
             path
             for path in segments(journal.folder)
@@ -222,9 +243,9 @@ class Keeper:
         checkpoints = self._checkpoints
         if checkpoints is None:
             checkpoints = self._checkpoints = self._make_checkpoints()
-        elapsed, records = journal.elapsed(), journal.written
+        elapsed, records = journal.clock.elapsed(), journal.written
         if checkpoints.is_due(elapsed, records) or is_last:
-            checkpoints.make(journal.now(), elapsed, records)
+            checkpoints.make(journal.clock.now(), elapsed, records)
 
 
 def compress(path: Path) -> None:
@@ -233,8 +254,18 @@ def compress(path: Path) -> None:
     Raises:
         OSError: where that fails; then the old file stays.
     """
+    with path.open("rb") as source:
+        try:
+            fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # another process compresses it just now
+        if path.exists():  # else one has just done so
+            _compress(path, source)
+
+
+def _compress(path: Path, source: BinaryIO) -> None:
     made = path.with_name(f".{path.name}.gz")
-    with path.open("rb") as source, made.open("wb") as file:
+    with made.open("wb") as file:
         with gzip.GzipFile(
             filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0
         ) as zipped:
@@ -248,9 +279,3 @@ def compress(path: Path) -> None:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(read_segment(path)).hexdigest()
-
-
-def _close(ref: weakref.ref[Journal]) -> None:
-    journal = ref()
-    if journal is not None:
-        journal.close()

@@ -118,6 +118,11 @@ class Opener:
             return said
         return {**self._defined.get(segment, _NOTHING).get(number, _NOTHING), **said}
 
+    def forget(self, segment: str) -> None:
+        """Let go of what only this segment's entries need: all of them were read."""
+        self._ciphers.pop(segment, None)
+        self._defined.pop(segment, None)
+
     def _plain(self, segment: str, item: Frame) -> dict[str, Any]:
         if not item.is_encrypted:
             return _object(item.body)
@@ -201,6 +206,7 @@ def read_calls(
                         and not isinstance(item, Stop)
                     ):
                         progress(done + min(item.end, size), whole)
+        opener.forget(name)
         done += size
         if progress is not None:
             progress(done, whole)
@@ -282,6 +288,7 @@ class Tail:
                 found += self._read(path, name)
                 if not path.name.endswith(LIVE):
                     self._closed.add(name)
+                    self._opener.forget(name)
         gone = frozenset(_chain(item.segment) for item in self._calls.going.values()) - alive
         found += self._calls.unfinished(gone)
         here = {stem(path) for path in files}

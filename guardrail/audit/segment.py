@@ -176,8 +176,9 @@ class Segment:
     def abandon(self) -> None:
         """Let go of the file as it is: in a forked child, whose parent goes on with it."""
         self._map.close()
-        os.close(self._fd)
-        self._fd = -1
+        handle, self._fd = self._fd, -1
+        with suppress(OSError):  # another thread of the parent may have been about to
+            os.close(handle)
 
     def discard(self) -> None:
         """Remove a segment that was never begun."""

@@ -32,7 +32,6 @@ _NS: Final = 1_000_000_000
 BOUNDS_S: Final = (
     5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 30.0,
 )  # fmt: skip
-EVENTS: Final = ("denials", "all", "none")
 
 
 class _Told(NamedTuple):

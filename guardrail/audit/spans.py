@@ -120,9 +120,9 @@ class Spans:
 
     def end(self, handle: Span, record: Record) -> None:
         """Write the record into the span and end it."""
+        finish(handle, record)
         if self._signals is not None:
             self._signals.put(record, self.trace_of(handle))
-        finish(handle, record)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the metrics and events of all records so far are made."""

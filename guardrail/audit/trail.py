@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from guardrail.audit.log import log_untaken
+from guardrail.audit.log import kind_of, log_untaken
 from guardrail.errors import ConfigurationError, GuardUnavailable
 from guardrail.ports import Sink, Wait
 from guardrail.values import Record
@@ -37,7 +37,7 @@ class Handle:
 
     def fail(self, sink: Sink, error: Exception) -> None:
         """Keep the first failure, as words without values."""
-        self.failure = self.failure or f"{type(sink).__name__} raised {type(error).__name__}"
+        self.failure = self.failure or f"{type(sink).__name__} raised {kind_of(error)}"
 
     def check(self) -> None:
         """Raise `GuardUnavailable` (``audit_unavailable``) where a sink has failed so far.

@@ -3,10 +3,12 @@
 import errno
 import gc
 import os
+import socket
 import threading
+from pathlib import Path
 
 import pytest
-from journals import IdleKeeper, call, denial, ids, journal_in
+from journals import IdleKeeper, KeptBy, call, denial, ids, journal_in
 from records import record
 
 from guardrail.audit.frames import MAGIC, Kind, Stop, walk
@@ -217,6 +219,44 @@ def test_denials_that_found_no_room_are_counted_when_there_is_some(tmp_path, ful
     assert any("3 denials could not be written" in note for note in notes)
 
 
+def test_a_denial_that_found_no_room_twice_is_counted_twice(tmp_path, full):
+    """Also the second one, for which the disk was not even tried."""
+    clock = FrozenClock()
+    journal = journal_in(tmp_path / "journal", clock=clock)
+    full["is_full"] = True
+    for number in range(2):
+        with pytest.raises(OSError, match=r"No space|room") as caught:
+            journal.end(None, record(outcome="denied", decision_id=f"d{number}"))
+        assert caught.value.errno == errno.ENOSPC
+    full["is_full"] = False
+    clock.advance(1)
+    call(journal, 1)
+    journal.close()
+    assert "2 denials could not be written" in str(verify(tmp_path / "journal").notes)
+
+
+def test_an_intent_that_was_not_written_keeps_no_room(tmp_path, monkeypatch):
+    """Its call was refused: no outcome will come for which room would have to be kept."""
+    keys = Keys({"k1": b"k" * 32})
+    journal = journal_in(tmp_path, keys=keys, encrypt=True)
+    for number in range(420):  # so that half of the segment is full
+        call(journal, number)
+    real = Cipher.encrypt
+
+    def refuse(*given):
+        raise OSError(errno.EIO, "Input/output error")
+
+    for number in range(1, 1000):
+        handle = journal.begin("hospital", "predict", "app.predict")
+        monkeypatch.setattr(Cipher, "encrypt", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            journal.admit(handle, record(decision_id=f"{number:032x}", outcome="admitted"))
+        monkeypatch.setattr(Cipher, "encrypt", real)
+    assert len(segments(tmp_path)) == 1
+    call(journal, 1000)
+    assert len(segments(tmp_path)) == 1
+
+
 def test_calls_go_on_when_there_is_room_again(tmp_path, full):
     clock = FrozenClock()
     journal = journal_in(tmp_path, clock=clock)
@@ -363,6 +403,74 @@ def test_a_record_that_comes_in_the_midst_of_an_append_follows_it(tmp_path, monk
     assert names[-2:] == ["outer", "inner"]
 
 
+def late(number):
+    """A record that a finalizer brings."""
+    return record(decision_id=f"{number:032x}", outcome="abandoned")
+
+
+def once_in(monkeypatch, owner, name, work):
+    """Have something done in the midst of the next call of a function, by the same thread."""
+    real = getattr(owner, name)
+
+    def function(*given):
+        monkeypatch.setattr(owner, name, real)
+        work()
+        return real(*given)
+
+    monkeypatch.setattr(owner, name, function)
+
+
+def test_a_record_that_comes_while_room_is_made_is_there(tmp_path, monkeypatch):
+    """As of a generator that the collector drops just then: nothing else is written behind it."""
+    journal = journal_in(tmp_path)
+    once_in(monkeypatch, socket, "gethostname", lambda: journal.end(None, late(7)))
+    journal.begin("hospital", "predict", "app.predict")
+    assert ids(read_calls(tmp_path)) == [7]
+
+
+def test_a_record_that_comes_while_the_journal_is_closed_is_there(tmp_path, monkeypatch):
+    keepers = []
+    journal = journal_in(tmp_path, keeper=lambda made: keepers.append(made) or IdleKeeper(made))
+    call(journal, 1)
+    while not list(tmp_path.glob("*.spare")):
+        denial(journal, 0)
+        journal.provide()
+    once_in(monkeypatch, Path, "unlink", lambda: journal.end(None, late(8)))
+    journal.close()
+    assert len(keepers) == 2  # the new segment is kept, too
+    journal.close()
+    assert [number for number in ids(read_calls(tmp_path)) if number] == [1, 8]
+    assert verify(tmp_path).flaws == []
+
+
+def test_a_record_that_comes_while_a_segment_is_left_is_there(tmp_path, monkeypatch, failing):
+    journal = journal_in(tmp_path, durability="group")
+    call(journal, 1)
+    failing["fails"] = True
+    once_in(
+        monkeypatch, os, "close", lambda: failing.update(fails=False) or journal.end(None, late(8))
+    )
+    with pytest.raises(OSError, match="Input/output"):
+        journal.sync()
+    assert ids(read_calls(tmp_path)) == [1, 8]
+
+
+def test_a_call_that_begins_in_the_midst_of_an_append_is_refused_not_stuck(tmp_path, monkeypatch):
+    """As in a finalizer or a signal handler: waiting for itself it would wait for ever."""
+    journal = journal_in(tmp_path)
+    caught = []
+
+    def another():
+        with pytest.raises(OSError, match="midst") as error:
+            journal.begin("hospital", "predict", "app.predict")
+        caught.append(error.value.errno)
+
+    once_in(monkeypatch, socket, "gethostname", another)
+    call(journal, 0)
+    assert caught == [errno.EDEADLK]
+    assert ids(read_calls(tmp_path)) == [0]
+
+
 def test_a_forked_child_begins_its_own_chain(tmp_path):
     journal = journal_in(tmp_path)
     call(journal, 0)
@@ -398,17 +506,12 @@ def test_an_entry_that_does_not_fit_into_a_segment_is_refused(tmp_path):
 
 
 def test_the_keeper_makes_the_next_segment_before_it_is_needed(tmp_path):
-    keepers = []
-
-    def keeper(journal):
-        keepers.append(IdleKeeper(journal))
-        return keepers[0]
-
-    journal = journal_in(tmp_path, keeper=keeper)
+    kept = KeptBy()
+    journal = journal_in(tmp_path, keeper=kept)
     number = 0
     while not list(tmp_path.glob("*.spare")):
         call(journal, number)
-        keepers[0].work()
+        kept.keeper.work()
         number += 1
     assert number > 100
     journal.close()

@@ -123,6 +123,26 @@ def test_an_event_belongs_to_the_calls_own_span(tapped, kind):
     assert (event.trace_id, event.span_id) == (span.context.trace_id, span.context.span_id)
 
 
+@pytest.mark.parametrize("options", [(Spans, {}), (DeferredSpans, {"limit": 0})])
+def test_a_call_that_is_denied_for_its_span_is_no_released_one(tapped, options):
+    """Where the span fails the call, what is counted and told of it is the denial that follows."""
+    signals, reader, exporter = tapped("all")
+    provider = TracerProvider(shutdown_on_exit=False)
+
+    def refuse(span):
+        raise OSError("refused")
+
+    provider._active_span_processor.on_end = refuse
+    kind, more = options
+    sink = kind(tracer_provider=provider, signals=signals, **more)
+    handle = sink.begin("g", "predict", "f")
+    with pytest.raises(OSError, match="refused"):
+        sink.end(handle, record())
+    assert sink.flush(10)
+    assert exporter.get_finished_logs() == ()
+    assert reader.get_metrics_data() is None
+
+
 def test_without_providers_nothing_is_queued():
     signals = Signals()
     signals.put(record(), None)

@@ -1,5 +1,6 @@
 """Every call is recorded, or denied."""
 
+import errno
 import json
 import logging
 
@@ -65,6 +66,18 @@ def unavailable(step, *arguments):
     assert (error.__cause__, error.__context__) == (None, None)
     assert "4711" not in str(error) + repr(error)
     assert "Recorder raised OSError" in str(error)
+
+
+def test_what_the_system_said_of_a_failure_is_named():
+    class Full:
+        frames = False
+
+        def begin(self, guard, action, function):
+            raise OSError(errno.ENOSPC, "No space left on device", "/secret/4711")
+
+    with pytest.raises(GuardUnavailable, match=r"Full raised OSError \(ENOSPC\)") as caught:
+        Trail((Full(),)).begin("g", "predict", "f")
+    assert "4711" not in str(caught.value)
 
 
 def begin(trail):

@@ -129,14 +129,14 @@ def span_ids(record: Record, trace: tuple[str, str, str]) -> tuple[int, int, int
     own = derived_id(record)
     return (
         int(trace_id, 16) if trace_id else own,
-        int(span_id, 16) if span_id else derived_span_id(record),
+        int(span_id, 16) if span_id else as_span_id(own),
         int(parent_id, 16) if parent_id else 0,
     )
 
 
-def derived_span_id(record: Record) -> int:
-    """Return the span id that follows from a decision id."""
-    return derived_id(record) & (1 << 4 * _SPAN_DIGITS) - 1 or 1
+def as_span_id(derived: int) -> int:
+    """Return the span id that follows from what `derived_id` made of a decision id."""
+    return derived & (1 << 4 * _SPAN_DIGITS) - 1 or 1
 
 
 def derived_id(record: Record) -> int:

@@ -17,12 +17,12 @@ from typing import Final
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Tracer, TracerProvider
+from opentelemetry.trace import Span, Tracer, TracerProvider
 
 from guardrail.audit.backlog import LIMIT, LINGER_S, Backlog
 from guardrail.audit.log import log_failure, log_untaken
 from guardrail.audit.signals import Signals
-from guardrail.audit.spans import finish, start
+from guardrail.audit.spans import finish, ids_of, start
 from guardrail.audit.straight import Straight, straight
 from guardrail.values import Record
 
@@ -123,16 +123,18 @@ class DeferredSpans:
         _, tracer, short = way
         start_ns = int(record.started_at * _NS)
         end_ns = start_ns + int((record.admit_s + record.model_s + record.release_s) * _NS)
+        built: Span | None = None
         if short is None or not short.build(record, above, start_ns=start_ns, end_ns=end_ns):
-            span = start(
+            built = start(
                 tracer,
                 *(record.guard, record.action, record.function),
                 parent=above,
                 start_ns=start_ns,
             )
-            finish(span, record, end_ns=end_ns)
-        if self._signals is not None:
-            self._signals.make(record, self.trace_of(above) or ("", "", ""))
+            finish(built, record, end_ns=end_ns)
+        if self._signals is not None and self._signals.are_wanted():
+            ids = self.trace_of(above) if built is None else ids_of(built)
+            self._signals.make(record, ids or ("", "", ""))
 
     def _find(self, provider: TracerProvider) -> tuple[TracerProvider, Tracer, Straight | None]:
         """Return the way to the spans of a provider that was not seen before."""

@@ -12,7 +12,9 @@ attributes of the span, and so that a span which was not sampled does not hide a
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import metrics, trace
@@ -32,6 +34,10 @@ _NS: Final = 1_000_000_000
 BOUNDS_S: Final = (
     5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 30.0,
 )  # fmt: skip
+
+
+#: Seconds after which it is looked again whether anybody wants any.
+_LOOK_S: Final = 1.0
 
 
 class _Told(NamedTuple):
@@ -67,7 +73,8 @@ class Signals:
     """Makes metrics and events of records.
 
     Arguments:
-        meter_provider: whose instruments; the global one's where ``None``, also if it is set later.
+        meter_provider: whose instruments; the global one's where ``None``, also if it is set
+            later: that is seen within a second.
         logger_provider: whose logger; likewise.
         events: of which calls an event is made: ``denials``, ``all`` or ``none``. Denials are all
             that did not end as the model meant.
@@ -83,28 +90,34 @@ class Signals:
         self._meter_provider = meter_provider
         self._logger_provider = logger_provider
         self._events = events
+        self._counts = False
+        self._tells = False
+        self._look_at = -math.inf
         self._instruments: _Instruments | None = None
         self._logger: Any = None
         self._failed: frozenset[str] = frozenset()
         self._backlog: Backlog[_Told] = Backlog(self._work, left=_drop, name="guardrail-signals")
 
-    def has_meters(self) -> bool:
-        """Tell whether anybody counts."""
-        provider: Any = self._meter_provider or metrics.get_meter_provider()
-        return not type(provider).__module__.startswith("opentelemetry.metrics")
+    def are_wanted(self) -> bool:
+        """Tell whether anybody counts, or takes events. Where nobody does, looks once a second."""
+        if not (self._counts and self._tells) and monotonic() >= self._look_at:
+            self._look()
+        return self._counts or self._tells
 
-    def has_logger(self) -> bool:
-        """Tell whether anybody takes events."""
+    def _look(self) -> None:
+        """Look who is there. A provider, once set, stays; asking for it costs as much as a span."""
         from opentelemetry import _logs
 
-        if self._events == "none":
-            return False
-        provider: Any = self._logger_provider or _logs.get_logger_provider()
-        return not type(provider).__module__.startswith("opentelemetry._logs")
+        self._look_at = monotonic() + _LOOK_S
+        meters: Any = self._meter_provider or metrics.get_meter_provider()
+        self._counts = not type(meters).__module__.startswith("opentelemetry.metrics")
+        if self._events != "none":
+            loggers: Any = self._logger_provider or _logs.get_logger_provider()
+            self._tells = not type(loggers).__module__.startswith("opentelemetry._logs")
 
     def put(self, record: Record, trace_ids: tuple[str, str, str] | None) -> None:
-        """Have a thread make what there is to make of a call."""
-        if self.has_meters() or self.has_logger():
+        """Have a thread make what there is to make of a call, where anybody wants it."""
+        if self.are_wanted():
             told = _Told(record, trace_ids or ("", "", ""))
             if not self._backlog.put(told):
                 self._work(told)
@@ -115,13 +128,14 @@ class Signals:
 
     def make(self, record: Record, trace_ids: tuple[str, str, str]) -> None:
         """Make what there is to make of a call, here and now. Nothing that fails is raised."""
-        self._work(_Told(record, trace_ids))
+        if self.are_wanted():
+            self._work(_Told(record, trace_ids))
 
     def _work(self, told: _Told) -> None:
         try:
-            if self.has_meters():
+            if self._counts:
                 self._count(told.record)
-            if self.has_logger() and (self._events == "all" or _is_refused(told.record)):
+            if self._tells and (self._events == "all" or _is_refused(told.record)):
                 self._emit(told.record, told.trace)
         except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
                 ValueError) as error:  # fmt: skip

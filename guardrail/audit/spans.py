@@ -72,6 +72,16 @@ def finish(span: Span, record: Record, *, end_ns: int | None = None) -> None:
         span.end(end_ns)
 
 
+def ids_of(span: Span) -> tuple[str, str, str] | None:
+    """Return the ids of a span's trace, itself and its parent; ``None`` without an SDK."""
+    own = span.get_span_context()
+    if not own.is_valid:
+        return None
+    above = getattr(span, "parent", None)
+    parent = trace.format_span_id(above.span_id) if above is not None else ""
+    return trace.format_trace_id(own.trace_id), trace.format_span_id(own.span_id), parent
+
+
 class Spans:
     """A sink that makes a span of each record, named ``guardrail ACTION``.
 
@@ -95,12 +105,7 @@ class Spans:
 
     def trace_of(self, handle: Span) -> tuple[str, str, str] | None:
         """Return the ids of the call's trace, span and parent span; ``None`` without an SDK."""
-        own = handle.get_span_context()
-        if not own.is_valid:
-            return None
-        above = getattr(handle, "parent", None)
-        parent = trace.format_span_id(above.span_id) if above is not None else ""
-        return trace.format_trace_id(own.trace_id), trace.format_span_id(own.span_id), parent
+        return ids_of(handle)
 
     def enter(self, handle: Span) -> object:
         """Make the span current in this context; return a token for `leave`."""
@@ -121,7 +126,7 @@ class Spans:
     def end(self, handle: Span, record: Record) -> None:
         """Write the record into the span and end it."""
         finish(handle, record)
-        if self._signals is not None:
+        if self._signals is not None and self._signals.are_wanted():
             self._signals.put(record, self.trace_of(handle))
 
     def flush(self, timeout_s: float) -> bool:

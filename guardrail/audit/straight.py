@@ -33,9 +33,9 @@ from opentelemetry.trace import (
 
 from guardrail.audit.attributes import (
     Attribute,
+    as_span_id,
     attributes,
     derived_id,
-    derived_span_id,
     error_type,
 )
 from guardrail.audit.spans import begun, finish, start
@@ -81,12 +81,13 @@ class Straight:
         if not (self._ends_are_enough() and tracer._is_enabled()):
             return False
         ids = tracer.id_generator
+        derived = derived_id(record)
         above: SpanContext | None = trace.get_current_span(parent).get_span_context()
         if above is not None and above.is_valid:
             trace_id, is_random = above.trace_id, above.trace_flags.random_trace_id
         else:
             above = None
-            trace_id, is_random = derived_id(record), ids.is_trace_id_random()
+            trace_id, is_random = derived, ids.is_trace_id_random()
         name, seen = begun(record.guard, record.action, record.function)
         sampled = tracer.sampler.should_sample(
             parent, trace_id, name, SpanKind.INTERNAL, seen.copy(), ()
@@ -96,7 +97,7 @@ class Straight:
         is_sampled = decision.is_sampled()
         flags = _FLAGS[(is_sampled and 1) | (is_random and 2)]
         # It follows from the decision id: built from the journal once more, it is the same span.
-        span_id = derived_span_id(record)
+        span_id = as_span_id(derived)
         own = SpanContext(trace_id, span_id, False, flags, sampled.trace_state)
         if not (is_sampled or decision.is_recording()):
             return True
@@ -140,11 +141,14 @@ def straight(tracer: Tracer) -> Straight | None:
     """Return the short way for a tracer; ``None`` where a span could come out different."""
     sdk: Any = sys.modules.get("opentelemetry.sdk.trace")
     export: Any = sys.modules.get("opentelemetry.sdk.trace.export")
-    if sdk is None or export is None or type(tracer) is not sdk.Tracer:
+    if sdk is None or type(tracer) is not sdk.Tracer:
         return None
+    known = [sdk.SpanProcessor]
+    if export is not None:
+        known += [export.SimpleSpanProcessor, export.BatchSpanProcessor]
     listeners = tuple(
         getattr(kind, hook)
-        for kind in (sdk.SpanProcessor, export.SimpleSpanProcessor, export.BatchSpanProcessor)
+        for kind in known
         for hook in ("on_start", "_on_ending")
         if hasattr(kind, hook)
     )
@@ -209,7 +213,7 @@ class _Ids:
         return derived_id(_EXAMPLE)
 
     def generate_span_id(self) -> int:
-        return derived_span_id(_EXAMPLE)
+        return as_span_id(derived_id(_EXAMPLE))
 
     def is_trace_id_random(self) -> bool:
         return True

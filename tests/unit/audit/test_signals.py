@@ -1,14 +1,17 @@
 """Metrics and log events of records: their names, what is on them, and what is not."""
 
 import pytest
+from opentelemetry import metrics
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from records import record
 
 from guardrail.audit import DeferredSpans, Spans, attributes
+from guardrail.audit import signals as signals_module
 from guardrail.audit.signals import BOUNDS_S, Signals
 
 
@@ -107,11 +110,21 @@ def test_events_of_what_is_asked_for(tapped, events, changes, severity):
         assert (found[0].trace_id, found[0].span_id) == (int("5" * 32, 16), int("5" * 16, 16))
 
 
+class Early(SpanProcessor):
+    """Sees spans as they start, so that none can be built at once."""
+
+    def on_start(self, span, parent_context=None):
+        """Do nothing of note."""
+
+
 @pytest.mark.parametrize("kind", [Spans, DeferredSpans])
-def test_an_event_belongs_to_the_calls_own_span(tapped, kind):
+@pytest.mark.parametrize("is_seen_early", [False, True])
+def test_an_event_belongs_to_the_calls_own_span(tapped, kind, is_seen_early):
     signals, _, exporter = tapped("all")
     spans = []
     provider = TracerProvider(shutdown_on_exit=False)
+    if is_seen_early:
+        provider.add_span_processor(Early())
     provider._active_span_processor.on_end = spans.append
     sink = kind(tracer_provider=provider, signals=signals)
     with provider.get_tracer("app").start_as_current_span("request"):
@@ -148,6 +161,25 @@ def test_without_providers_nothing_is_queued():
     signals.put(record(), None)
     assert len(signals._backlog) == 0
     assert signals._backlog._thread is None
+
+
+def test_a_provider_that_is_set_later_is_seen_within_a_second(tapped, monkeypatch):
+    tapping, _, _ = tapped()
+    times, looks = [100.0], []
+    monkeypatch.setattr(signals_module, "monotonic", lambda: times[0])
+    provider = NoOpMeterProvider()
+    monkeypatch.setattr(metrics, "get_meter_provider", lambda: looks.append(1) or provider)
+    signals = Signals(events="none")
+    for _ in range(100):
+        signals.make(record(), ("", "", ""))
+    assert len(looks) == 1
+    provider = tapping._meter_provider
+    signals._meter_provider = None
+    times[0] += 1.0
+    for _ in range(100):
+        signals.make(record(), ("", "", ""))
+    assert len(looks) == 2
+    assert signals.are_wanted()
 
 
 def test_a_provider_that_fails_is_told_once_and_fails_no_call(tapped, caplog):

@@ -38,6 +38,8 @@ cdef class Call:
     cdef public long output_rows
     cdef public long output_bytes
     cdef public object handle
+    cdef public object framed
+    cdef public object running
     cdef public object error_type
     cdef public bint recorded
 

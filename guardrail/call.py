@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from pathlib import PurePath
 from typing import Any, Final
 
+from guardrail._core import as_record
 from guardrail.errors import Denied, GuardUnavailable
 from guardrail.ports import NO_DUTIES, Admission, Target, Unmet, Wait
 from guardrail.streams import Outlet
@@ -31,11 +32,10 @@ from guardrail.values import (
 #: The decision id of the call whose model is running here: the parent of a nested call.
 RUNNING: Final[ContextVar[str]] = ContextVar("guardrail_running", default="")
 
+_running: Final = RUNNING.get
+
 #: What a call knows before any fact was computed.
 NO_FACTS: Final[Mapping[str, Mapping[str, FactValue]]] = {}
-
-#: Makes a named tuple of its fields; the class's own way costs three times as much.
-_new: Final[Any] = tuple.__new__
 
 
 class Call:
@@ -43,10 +43,10 @@ class Call:
 
     __slots__ = (
         "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
-        "decision_id", "duties", "error_type", "facts", "handle", "identity", "input_digest",
-        "met", "named", "now", "outlet", "output_bytes", "output_digest", "output_rows", "parent",
-        "recorded", "resource", "returned_at", "rooms", "snapshot", "stage", "started_at",
-        "target", "value", "view", "waiting",
+        "decision_id", "duties", "error_type", "facts", "framed", "handle", "identity",
+        "input_digest", "met", "named", "now", "outlet", "output_bytes", "output_digest",
+        "output_rows", "parent", "recorded", "resource", "returned_at", "rooms", "running",
+        "snapshot", "stage", "started_at", "target", "value", "view", "waiting",
     )  # fmt: skip
 
     def __init__(self, target: Target, value: Any, arguments: Any) -> None:
@@ -56,7 +56,7 @@ class Call:
         self.snapshot = rooms.snapshot
         self.value = value
         self.arguments = arguments
-        self.parent = RUNNING.get()
+        self.parent = _running()
         self.decision_id = ""
         self.now = 0.0
         self.started_at = 0.0
@@ -80,6 +80,8 @@ class Call:
         self.output_rows = 0
         self.output_bytes = 0
         self.handle: Any = None
+        self.framed: Any = None
+        self.running: Any = None
         self.waiting: Wait | None = None
         self.error_type = ""
         self.recorded = False
@@ -169,7 +171,8 @@ def conclude_quietly(call: Call, outcome: Outcome, error_type: str = "") -> None
 
 def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Record:
     """Return what is known of a call now, as its record."""
-    ended = call.rooms.elapsed()
+    rooms = call.rooms
+    ended = rooms.elapsed()
     admitted = call.admitted_at or ended
     returned = call.returned_at or ended
     decision, identity, view = call.decision, call.identity, call.view
@@ -177,7 +180,7 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
     notes = admission.notes if admission is not None else None
     principal = name = ""
     facts: tuple[tuple[str, FactValue], ...] = ()
-    naming = call.rooms.naming
+    naming = rooms.naming
     if call.named is not None:  # by the intent: afterwards the input's view is let go
         principal, name, facts = call.named
     elif naming is not None:
@@ -195,12 +198,12 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
     fields = (
         call.decision_id,
         call.parent,
-        call.snapshot.name,
-        call.snapshot.version,
-        call.snapshot.revision,
-        call.rooms.backend,
+        rooms.guard,
+        rooms.version,
+        rooms.revision,
+        rooms.backend,
         call.target.function,
-        call.target.action.id,
+        call.target.action_id,
         identity.principal.type if identity is not None else "",
         resource.type if resource is not None else "",
         outcome,
@@ -221,11 +224,11 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
         principal,
         name,
         facts,
-        tuple(notes.counts.items()) if notes is not None and notes.counts else (),
+        notes.counts if notes is not None else (),
         call.output_rows,
         call.output_bytes,
         call.input_digest,
         call.output_digest,
     )
-    record: Record = _new(Record, fields)
+    record: Record = as_record(Record, fields)
     return record

@@ -100,14 +100,14 @@ async def _run_coroutine(call: Call, wait: Wait | None, denied: Denied | None, m
         raise denied
     if wait is not None:
         await _go_on(call, wait)
-    scope = enter(call)
+    enter(call)
     try:
         output = await make()
     except BaseException as error:
-        leave(call, scope)
+        leave(call)
         interrupt(call, error)
         raise
-    leave(call, scope)
+    leave(call)
     output = release(call, output)
     if call.waiting is not None:
         await _let_out(call)
@@ -133,7 +133,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
     is_begun = is_over = False
     value: Any = None
     while True:
-        scope = enter(call)
+        enter(call)
         try:
             if not is_begun:
                 is_begun, source = True, make()
@@ -142,10 +142,10 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
         except StopIteration as end:
             is_over, item, value = True, None, end.value
         except BaseException as error:
-            leave(call, scope)
+            leave(call)
             interrupt(call, error)
             raise
-        leave(call, scope)
+        leave(call)
         step, argument, thrown = source.__next__, None, None
         try:
             pieces = run_out(call, value) if is_over else pass_on(call, item)
@@ -197,7 +197,7 @@ async def _run_async_generator(
     thrown: BaseException | None = None
     is_begun = is_over = False
     while True:
-        scope = enter(call)
+        enter(call)
         try:
             if not is_begun:
                 is_begun, source = True, make()
@@ -206,10 +206,10 @@ async def _run_async_generator(
         except StopAsyncIteration:
             is_over, item = True, None
         except BaseException as error:
-            leave(call, scope)
+            leave(call)
             interrupt(call, error)
             raise
-        leave(call, scope)
+        leave(call)
         step, argument, thrown = source.__anext__, None, None
         try:
             pieces = run_out(call, None) if is_over else pass_on(call, item)
@@ -247,13 +247,13 @@ class Enforcement:
     Works with ``with`` and ``async with``; one use.
     """
 
-    __slots__ = ("_call", "_is_released", "_scope", "_target", "_value")
+    __slots__ = ("_call", "_is_inside", "_is_released", "_target", "_value")
 
     def __init__(self, target: Target, value: Any) -> None:
         self._target = target
         self._value = value
         self._call: Call | None = None
-        self._scope: Any = None
+        self._is_inside = False
         self._is_released = False
 
     @property
@@ -273,19 +273,21 @@ class Enforcement:
         return self._call
 
     def __enter__(self) -> Enforcement:
-        self._scope = enter(_admit(self._start()))
+        enter(_admit(self._start()))
+        self._is_inside = True
         return self
 
     async def __aenter__(self) -> Enforcement:
         call = self._start()
         await _go_on(call, advance(call))
-        self._scope = enter(call)
+        enter(call)
+        self._is_inside = True
         return self
 
     def release(self, output: Any) -> Any:
         """Return what may leave of ``output``, or raise `OutputBlocked`. Once per block."""
         call = self._call
-        if call is None or self._scope is None:
+        if call is None or not self._is_inside:
             raise RuntimeError("release belongs inside the `with` block of guard.enforce")
         if self._is_released:
             raise OutputBlocked("one output per block: this one has released its output already")
@@ -300,11 +302,11 @@ class Enforcement:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        call, scope = self._call, self._scope
-        if call is None or scope is None:
+        call = self._call
+        if call is None or not self._is_inside:
             return
-        self._scope = None
-        leave(call, scope)
+        self._is_inside = False
+        leave(call)
         if error is not None:
             interrupt(call, error)
         elif not self._is_released:

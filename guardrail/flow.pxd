@@ -3,19 +3,22 @@
 cimport cython
 
 from guardrail.call cimport Call, conclude, mark_return
-from guardrail.ports cimport Admission, Facing
+from guardrail.ports cimport Admission, Answering, Asking, Facing
 from guardrail.values cimport Decision, Identity, Obligation
 
 
 cpdef _begin(Call call)
 cpdef _identify(Call call)
 cpdef _bound(Call call)
-@cython.locals(identity=Identity, facing=Facing, decision=Decision, facts=dict)
+@cython.locals(identity=Identity, facing=Facing, decision=Decision, facts=dict, question=Asking,
+               answer=Answering)
 cpdef _decide(Call call)
 @cython.locals(admits=tuple, held=Obligation)
 cpdef _meet(Call call)
 cpdef _intend(Call call)
 cpdef _step(Call call)
 cpdef advance(Call call)
+cpdef enter(Call call)
+cpdef leave(Call call)
 @cython.locals(admission=Admission, held=Obligation)
 cpdef release(Call call, output)

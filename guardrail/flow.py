@@ -48,6 +48,9 @@ from guardrail.values import (
     Principal,
 )
 
+_set_running: Final = RUNNING.set
+_reset_running: Final = RUNNING.reset
+
 #: The order in which obligations are met. Those of a user's own come after ours on the way
 #: in, and before ``redact`` and ``sign`` on the way out.
 _ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
@@ -72,10 +75,9 @@ def _begin(call: Call) -> Wait | None:
     call.decision_id = rooms.new_id()
     call.now = rooms.now()
     call.started_at = rooms.elapsed()
-    sink = rooms.sink
-    call.handle = sink.begin(call.snapshot.name, target.action.id, target.function)
-    if sink.intents:
-        sink.check(call.handle)
+    call.handle = rooms.sink.begin(rooms.guard, target.action_id, target.function)
+    if rooms.intents:
+        rooms.sink.check(call.handle)
     return None
 
 
@@ -124,7 +126,7 @@ def _decide(call: Call) -> Wait | None:
         if callable(app):
             positional, named = call.arguments
             app = app(*positional, **named)
-        facing = Facing(identity, call.view, target.action.id, resource, call.now, app or {})
+        facing = Facing(identity, call.view, target.action_id, resource, call.now, app or {})
         call.stage = "facts"
         for source, names in question.wants:
             # Without names, the place is read whole: all that was passed.
@@ -147,7 +149,7 @@ def _decide(call: Call) -> Wait | None:
         )
     if decision.obligations:
         call.admission = Admission(
-            identity, call.view, target.action.id, resource, call.now, answer.value_of, Notes()
+            identity, call.view, target.action_id, resource, call.now, answer.value_of, Notes()
         )
         if target.streams and call.duties.releases:
             for kind, held in call.duties.releases:
@@ -188,8 +190,9 @@ def _intend(call: Call) -> Wait | None:
     """Have it on record that the model is about to run, where the audit wants that."""
     call.stage = "audit"
     call.at = 6  # entered once: after a wait the model may run
-    sink = call.rooms.sink
-    return sink.admit(call.handle, record_of(call, "admitted")) if sink.intents else None
+    if not call.rooms.intents:
+        return None
+    return call.rooms.sink.admit(call.handle, record_of(call, "admitted"))
 
 
 def _step(call: Call) -> Wait | None:
@@ -259,29 +262,30 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
     raise denied(call, "denied", error)
 
 
-def enter(call: Call) -> Any:
-    """The model is about to run in this context. Return a token for `leave`."""
+def enter(call: Call) -> None:
+    """The model is about to run in this context; `leave` must follow."""
     try:
-        sink = call.rooms.sink
-        sink_token = sink.enter(call.handle) if sink.frames else None
+        rooms = call.rooms
+        if rooms.frames:
+            call.framed = rooms.sink.enter(call.handle)
     except Exception as fault:
         error = denial_of(call, fault)
     else:
-        return (RUNNING.set(call.decision_id), sink_token)
+        call.running = _set_running(call.decision_id)
+        return
     raise denied(call, "denied", error)
 
 
-def leave(call: Call, token: Any) -> None:
+def leave(call: Call) -> None:
     """The model has returned or yielded: nothing of ours stays set in this context."""
-    running, sink_token = token
     try:
-        RUNNING.reset(running)
+        _reset_running(call.running)
     except ValueError:  # closed from another context, which never had it
         pass
     try:
-        sink = call.rooms.sink
-        if sink.frames:
-            sink.leave(call.handle, sink_token)
+        rooms = call.rooms
+        if rooms.frames:
+            rooms.sink.leave(call.handle, call.framed)
     except Exception as fault:
         call.error_type = type(fault).__name__
 

@@ -1,5 +1,8 @@
 # C declarations for ports.py, which compiles as it stands: the flow's fields without a lookup.
 
+from guardrail.values cimport Decision
+
+
 cdef class Facing:
     cdef readonly object identity
     cdef readonly object view
@@ -26,20 +29,41 @@ cdef class Duties:
     cdef readonly tuple errors
 
 
+cdef class Answering:
+    cdef readonly Decision decision
+    cdef readonly Duties duties
+    cdef readonly bint cached
+
+    cpdef value_of(self, path)
+
+
+cdef class Asking:
+    cdef readonly Decision refusal
+    cdef readonly tuple wants
+
+    cpdef decide(self, facts)
+
+
 cdef class Rooms:
     cdef public object backend
     cdef public object elapsed
+    cdef readonly bint frames
+    cdef readonly object guard
     cdef public object identify
+    cdef readonly bint intents
     cdef public object naming
     cdef public object new_id
     cdef public object now
+    cdef readonly object revision
     cdef public object sink
     cdef public object snapshot
     cdef public object take_view
+    cdef readonly object version
 
 
 cdef class Target:
     cdef public object action
+    cdef readonly object action_id
     cdef public object facts
     cdef public object function
     cdef public object input_name

@@ -338,45 +338,45 @@ class Duties:
 NO_DUTIES: Final = Duties()
 
 
-class Answering(Protocol):
-    """What the flow asks of the policies' answer (`guardrail.policy.Answer`)."""
+class Answering:
+    """What the flow asks of the policies' answer, as `guardrail.policy.Answer` has it.
 
-    @property
-    def decision(self) -> Decision:
-        """What the policies say."""
-        ...
+    ``duties`` is what the decision demands; ``cached`` says that an equal question had been
+    answered before.
+    """
 
-    @property
-    def duties(self) -> Duties:
-        """What the decision demands."""
-        ...
+    __slots__ = ("cached", "decision", "duties")
 
-    @property
-    def cached(self) -> bool:
-        """Whether an equal question had been answered before."""
-        ...
+    def __init__(self, decision: Decision, duties: Duties, cached: bool) -> None:
+        self.decision = decision
+        self.duties = duties
+        self.cached = cached
 
     def value_of(self, path: Path) -> FactValue:
-        """Return the value at a path that an annotation reads."""
-        ...
+        """Return the value at a path that an annotation reads; `LookupError` where absent."""
+        raise NotImplementedError
 
 
-class Asking(Protocol):
-    """What the flow asks of a question (`guardrail.policy.Question`)."""
+class Asking:
+    """What the flow asks of a question, as `guardrail.policy.Question` has it.
 
-    @property
-    def refusal(self) -> Decision | None:
-        """The denial where no fact could change it."""
-        ...
+    ``refusal`` is the denial where no fact could change it; ``wants`` are the fact sources to
+    ask, each with the names that are read.
+    """
 
-    @property
-    def wants(self) -> tuple[tuple[FactSource, frozenset[str]], ...]:
-        """The fact sources to ask, each with the names that are read."""
-        ...
+    __slots__ = ("refusal", "wants")
+
+    def __init__(
+        self,
+        refusal: Decision | None,
+        wants: tuple[tuple[FactSource, frozenset[str]], ...],
+    ) -> None:
+        self.refusal = refusal
+        self.wants = wants
 
     def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
         """Return the answer on these facts."""
-        ...
+        raise NotImplementedError
 
 
 class Deciding(Protocol):
@@ -400,8 +400,8 @@ class Rooms:
     """
 
     __slots__ = (
-        "backend", "elapsed", "identify", "naming", "new_id", "now", "sink", "snapshot",
-        "take_view",
+        "backend", "elapsed", "frames", "guard", "identify", "intents", "naming", "new_id", "now",
+        "revision", "sink", "snapshot", "take_view", "version",
     )  # fmt: skip
 
     def __init__(
@@ -417,9 +417,14 @@ class Rooms:
         naming: Naming | None = None,
     ) -> None:
         self.snapshot = snapshot
+        self.guard = snapshot.name
+        self.version = snapshot.version
+        self.revision = snapshot.revision
         self.identify = identify
         self.take_view = take_view
         self.sink = sink
+        self.frames = sink.frames
+        self.intents = sink.intents
         self.now = clock.now
         self.elapsed = clock.elapsed
         self.new_id = new_id
@@ -462,8 +467,8 @@ class Target:
     """
 
     __slots__ = (
-        "action", "facts", "function", "input_name", "principal", "resource", "serving",
-        "streams",
+        "action", "action_id", "facts", "function", "input_name", "principal", "resource",
+        "serving", "streams",
     )  # fmt: skip
 
     def __init__(
@@ -481,6 +486,7 @@ class Target:
         self.serving = serving
         self.function = function
         self.action = action
+        self.action_id = action.id
         self.resource = resource
         self.principal = principal
         self.facts = facts

@@ -19,10 +19,11 @@ cdef class Identity:
 
 
 cdef class Notes:
-    cdef public object counts
+    cdef public tuple counts
     cdef public object facts
 
     cpdef count(self, name, amount)
+    cpdef add(self, tuple counts)
 
 
 cdef class Obligation:

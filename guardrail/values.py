@@ -377,16 +377,25 @@ class Notes:
     __slots__ = ("counts", "facts")
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] | None = None
+        self.counts: tuple[tuple[str, int], ...] = ()
         self.facts: dict[str, FactValue] | None = None
 
     def count(self, name: str, amount: int) -> None:
         """Add an amount to a count. The name must never hold what a caller brought."""
-        counts = self.counts
-        if counts is None:
-            self.counts = {name: amount}
-        else:
-            counts[name] = counts.get(name, 0) + amount
+        self.add(((name, amount),))
+
+    def add(self, counts: tuple[tuple[str, int], ...]) -> None:
+        """Add amounts to several counts, each named once. One call's first are kept as they are.
+
+        So what most calls count alike is one tuple for all of them.
+        """
+        if not self.counts:
+            self.counts = counts
+            return
+        both = dict(self.counts)
+        for name, amount in counts:
+            both[name] = both.get(name, 0) + amount
+        self.counts = tuple(both.items())
 
     def keep(self, path: str, value: FactValue) -> None:
         """Keep the value at a path."""

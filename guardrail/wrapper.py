@@ -38,14 +38,14 @@ _VALUE_BODY: Final = """
         {p}wait = {p}advance({p}call)
         if {p}wait is not None:
             {p}sit_out({p}call, {p}wait)
-        {p}scope = {p}enter({p}call)
+        {p}enter({p}call)
         try:
             {p}output = {p}function({forward})
         except {p}BaseException as {p}error:
-            {p}leave({p}call, {p}scope)
+            {p}leave({p}call)
             {p}interrupt({p}call, {p}error)
             raise
-        {p}leave({p}call, {p}scope)
+        {p}leave({p}call)
         {p}output = {p}release({p}call, {p}output)
         if {p}call.waiting is not None:
             {p}let_out({p}call)

@@ -1,4 +1,4 @@
-"""The core: kernels over scalars and buffers, and the entity uid, each with a plain twin.
+"""The core: kernels over scalars and buffers, the entity uid, and records, each with a twin.
 
 Owns the choice between the two. Compiled, unless the environment sets ``GUARDRAIL_PURE``
 to anything but ``""`` or ``"0"``; an install without the compiled module and without that
@@ -34,6 +34,7 @@ if _IS_PURE:
     from guardrail._core._column_py import check_nulls, check_numbers
     from guardrail._core._entity_py import Entity
     from guardrail._core._nested_py import find_character, measure
+    from guardrail._core._record_py import as_record
     from guardrail._core._rounding_py import round_floats
     from guardrail._core._select_py import keep_largest, label_rows
     from guardrail._core._tensor_py import check_tensor, count_bad, vector_path
@@ -51,6 +52,7 @@ else:
         from guardrail._core._column import check_nulls, check_numbers
         from guardrail._core._entity import Entity
         from guardrail._core._nested import find_character, measure
+        from guardrail._core._record import as_record
         from guardrail._core._rounding import round_floats
         from guardrail._core._select import keep_largest, label_rows
         from guardrail._core._tensor import check_tensor, count_bad, vector_path
@@ -85,6 +87,7 @@ __all__ = [
     "Choices",
     "Entity",
     "View",
+    "as_record",
     "check_codes",
     "check_nulls",
     "check_numbers",

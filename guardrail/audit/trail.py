@@ -220,10 +220,10 @@ class Trail:
         """
         if self._only is None:
             return self._end_all(handle or self._unbegun(), record)
-        failed = Handle()
         try:
             return self._only.end(handle, record)
         except Exception as error:  # noqa: BLE001  as above
+            failed = Handle()
             failed.fail(self._only, error)
         except BaseException:
             log_untaken(record)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from contextvars import ContextVar, Token
 from types import TracebackType
+from typing import Final
 
 from guardrail.errors import ConfigurationError, NotAuthenticated
 from guardrail.identity.providers import Pending
@@ -140,6 +141,7 @@ def _in_event_loop() -> bool:
 
 
 _acting: ContextVar[ActingAs | None] = ContextVar("guardrail_acting", default=None)
+_scope: Final = _acting.get
 
 
 def current(now: float) -> Identity:
@@ -153,7 +155,7 @@ def current(now: float) -> Identity:
             its end, ``token_expired`` at the very second of expiry and after it, ``revoked``
             from the moment on at which it was.
     """
-    scope = _acting.get()
+    scope = _scope()
     if scope is not None:
         identity = scope._identity
         if identity is not None:

@@ -163,7 +163,7 @@ class Quota:
                 wait_s = counters.acquire(hit)
                 if not wait_s:
                     if notes is not None:
-                        notes.count(demand[0].label, hit.amount)
+                        notes.add(hit.counts)
                     return None
                 waits = [wait_s]
             else:
@@ -171,8 +171,8 @@ class Quota:
                 waits = counters.acquire_all(hits)
                 if not any(waits):
                     if notes is not None:
-                        for limit, taken in zip(demand, hits, strict=True):
-                            notes.count(limit.label, taken.amount)
+                        for taken in hits:
+                            notes.add(taken.counts)
                     return None
         except StoreFullError:
             pass
@@ -222,7 +222,8 @@ def _spent(demand: Demand, waits: list[float]) -> Unmet:
 
 def _hit(limit: Limit, admission: Admission) -> Hit:
     amount = 1 if limit.unit == "calls" else min(_weigh(limit, admission.view), _MOST)
-    return Hit(limit.strategy, _key(limit, admission), limit.amount, limit.window_s, amount)
+    key = _key(limit, admission)
+    return Hit(limit.strategy, key, limit.amount, limit.window_s, amount, label=limit.label)
 
 
 def _weigh(limit: Limit, view: View) -> int:

@@ -9,6 +9,7 @@ cdef class Hit:
     cdef readonly long long limit
     cdef readonly long long window_s
     cdef readonly long long amount
+    cdef readonly tuple counts
 
 
 cdef class Window:

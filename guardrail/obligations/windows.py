@@ -27,19 +27,28 @@ EXACT_HITS: Final = 10_000
 class Hit:
     """What one call takes from one counter: ``amount`` of at most ``limit`` per window.
 
-    Never changed once made. Numbers are below ``2**63``.
+    Never changed once made. Numbers are below ``2**63``. ``counts`` is what the record says of
+    it: the amount, under a name.
     """
 
-    __slots__ = ("amount", "key", "limit", "strategy", "window_s")
+    __slots__ = ("amount", "counts", "key", "limit", "strategy", "window_s")
 
     def __init__(
-        self, strategy: Strategy, key: str, limit: int, window_s: int, amount: int = 1
+        self,
+        strategy: Strategy,
+        key: str,
+        limit: int,
+        window_s: int,
+        amount: int = 1,
+        *,
+        label: str = "",
     ) -> None:
         self.strategy: Strategy = strategy
         self.key = key
         self.limit = limit
         self.window_s = window_s
         self.amount = amount
+        self.counts: tuple[tuple[str, int], ...] = ((label, amount),)
 
 
 class Window:

@@ -12,7 +12,8 @@ cdef class Recent:
 
     cpdef get(self, key)
     cpdef put(self, key, value)
+    cpdef replace(self, key, value)
 
 
-@cython.locals(key=list)
+@cython.locals(key=list, places=dict, given=dict)
 cpdef plain_key(long number, tuple flat, facts)

@@ -57,6 +57,12 @@ class Recent:
             self._weight = weight
         self._young[key] = value
 
+    def replace(self, key: Hashable, value: Any) -> None:
+        """Keep another value, of the same weight, under a key that was found just now."""
+        young = self._young
+        if key in young:
+            young[key] = value
+
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
@@ -75,13 +81,15 @@ def plain_key(
     """
     if type(facts) is not dict:  # so are ours and the usual caller's; else the text is the key
         return None
+    places = facts
     key: list[Any] = [number]
     for place, name, _ in flat:
-        below = facts.get(place, _NOWHERE)
+        below = places.get(place, _NOWHERE)
         if below is _NOWHERE:  # another thing than a place without the fact
             key.append(_NOWHERE)
         elif type(below) is dict:
-            value = below.get(name, _ABSENT)
+            given = below
+            value = given.get(name, _ABSENT)
             kind = type(value)
             if kind is int or kind is str or kind is bool or kind is float or value is _ABSENT:
                 key.append(kind)

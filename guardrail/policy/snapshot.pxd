@@ -3,29 +3,23 @@
 cimport cython
 
 from guardrail.policy.recent cimport Recent, plain_key
-from guardrail.ports cimport Duties
-from guardrail.values cimport Decision
+from guardrail.ports cimport Answering, Asking
 
 
-cdef class Question:
+cdef class Question(Asking):
     cdef readonly Snapshot snapshot
     cdef readonly object plan
     cdef readonly object principal
     cdef readonly object subject
     cdef readonly object case
     cdef readonly object resource
-    cdef readonly object refusal
-    cdef readonly object wants
 
     cpdef decide(self, facts)
 
 
-cdef class Answer:
-    cdef readonly Decision decision
+cdef class Answer(Answering):
     cdef readonly Question question
     cdef readonly object context
-    cdef readonly Duties duties
-    cdef readonly bint cached
 
 
 cdef class Snapshot:
@@ -53,4 +47,4 @@ cdef class Snapshot:
     cpdef ask(self, principal, action, resource)
     @cython.locals(answer=Answer)
     cpdef _decide(self, Question question, facts)
-    cdef Answer _again(self, Answer answer, Question question)
+    cdef Answer _again(self, key, Answer answer, Question question)

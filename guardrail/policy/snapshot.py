@@ -33,7 +33,7 @@ from guardrail.policy.typing import (
     scan,
     to_cedar,
 )
-from guardrail.ports import NO_DUTIES, Duties, FactSource, ObligationType
+from guardrail.ports import NO_DUTIES, Answering, Asking, Duties, ObligationType
 from guardrail.values import Decision, Entity, FactValue, Obligation, Path, PolicyError, Principal
 
 #: Questions, and decisions without an error, that a snapshot keeps.
@@ -54,16 +54,18 @@ _MESSAGES: Final = {
 }
 
 
-class Question:
+#: The context of an answer that needs none.
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Question(Asking):
     """A call that is known as far as who, what and on what. Never changed once made.
 
     ``refusal`` is the denial where these alone decide; else `decide` has the answer.
     ``wants`` are the fact sources to ask, each with the names that the policies read.
     """
 
-    __slots__ = (
-        "case", "plan", "principal", "refusal", "resource", "snapshot", "subject", "wants",
-    )  # fmt: skip
+    __slots__ = ("case", "plan", "principal", "resource", "snapshot", "subject")
 
     def __init__(
         self,
@@ -76,14 +78,13 @@ class Question:
         resource: Entity | None = None,
         refusal: Decision | None = None,
     ) -> None:
+        super().__init__(refusal, plan.wants if plan else ())
         self.snapshot = snapshot
         self.plan = plan
         self.principal = principal
         self.subject = subject
         self.case = case
         self.resource = resource
-        self.refusal = refusal
-        self.wants: tuple[tuple[FactSource, frozenset[str]], ...] = plan.wants if plan else ()
 
     def __repr__(self) -> str:
         return f"Question(refusal={self.refusal!r}, wants={self.wants!r})"
@@ -95,28 +96,26 @@ class Question:
         return self.snapshot._decide(self, facts)
 
 
-class Answer:
+class Answer(Answering):
     """A decision, and the values that its obligations may ask for. Never changed once made.
 
     ``duties`` is what the decision demands, made ready; ``cached`` says that an equal
     question had been answered before.
     """
 
-    __slots__ = ("cached", "context", "decision", "duties", "question")
+    __slots__ = ("context", "question")
 
     def __init__(
         self,
         decision: Decision,
-        question: Question,
+        question: Question | None,
         context: Mapping[str, Any],
         duties: Duties = NO_DUTIES,
         cached: bool = False,
     ) -> None:
-        self.decision = decision
+        super().__init__(decision, duties, cached)
         self.question = question
         self.context = context
-        self.duties = duties
-        self.cached = cached
 
     def __repr__(self) -> str:
         return f"Answer(code={self.decision.code!r}, cached={self.cached})"
@@ -124,6 +123,8 @@ class Answer:
     def value_of(self, path: Path) -> FactValue:
         """Return the value at a path that an annotation reads; `LookupError` where absent."""
         question = self.question
+        if question is None:
+            raise LookupError(str(path))
         subject = question.subject
         if path.root == "context":
             value: Any = self.context
@@ -271,7 +272,7 @@ class Snapshot:
                 key = plain_key(case.number, plan.flat, facts)
                 answer = self._answers.get(key) if key is not None else None
             if answer is not None:
-                return self._again(answer, question)
+                return self._again(key, answer, question)
             context = self._context(plan, facts, is_plain=key is not None)
         except BadFact as error:
             refusal = self._denial("bad_fact", f"{error.path}: {error.message}.", path=error.path)
@@ -281,19 +282,22 @@ class Snapshot:
             key = (case.number, text)  # typed as well: 1 is not true, and an entity no record
             answer = self._answers.get(key)
             if answer is not None:
-                return self._again(answer, question)
+                return self._again(key, answer, question)
         self.misses += 1
         answer = self._evaluate(question, context, text)
-        kept = Answer(answer.decision, question, answer.context, answer.duties, True)
-        self._answers.put(key, kept)
+        # Without the question: most are never asked again, and each would keep its caller alive.
+        self._answers.put(key, Answer(answer.decision, None, answer.context, answer.duties, True))
         return answer
 
-    def _again(self, answer: Answer, question: Question) -> Answer:
+    def _again(self, key: Hashable, answer: Answer, question: Question) -> Answer:
         """Return an answer that is kept, for a caller who may be another than its first."""
         self.hits += 1
         if answer.question is question:
             return answer
-        return Answer(answer.decision, question, answer.context, answer.duties, True)
+        own = Answer(answer.decision, question, answer.context, answer.duties, True)
+        if answer.question is None:  # who asks twice asks again
+            self._answers.replace(key, own)
+        return own
 
     def _context(
         self, plan: Plan, facts: Mapping[str, Mapping[str, FactValue]], *, is_plain: bool
@@ -328,7 +332,7 @@ class Snapshot:
             found = (decision, self._duties(decision))
             if clean is not None:
                 self._clean.put(clean, found)
-        return Answer(found[0], question, context if plan.demands_context else {}, found[1])
+        return Answer(found[0], question, context if plan.demands_context else _NOTHING, found[1])
 
     def _duties(self, decision: Decision) -> Duties:
         held = [(self.obligations[each.name], each) for each in decision.obligations]

@@ -270,4 +270,4 @@ def test_what_was_cut_is_noted_by_kind():
     stream = REDACT.stream(parse("email as drop"), admission)
     stream.feed(MAIL)
     stream.close()
-    assert notes.counts == {"redact/email": 3, "redact/phone": 1}
+    assert dict(notes.counts) == {"redact/email": 3, "redact/phone": 1}

@@ -1,0 +1,82 @@
+"""Records are named tuples of their class, by the kernel as by its twin."""
+
+import gc
+from typing import NamedTuple
+
+import pytest
+
+from guardrail._core import BACKEND, _record_py
+from guardrail.values import Record
+
+MAKERS = [pytest.param(_record_py.as_record, id="pure")]
+if BACKEND == "compiled":
+    from guardrail._core import _record
+
+    MAKERS.append(pytest.param(_record.as_record, id="compiled"))
+
+every_maker = pytest.mark.parametrize("make", MAKERS)
+
+
+class Pair(NamedTuple):
+    one: object
+    other: object
+
+
+@every_maker
+def test_it_is_what_its_class_makes(make):
+    made = make(Pair, (1, "b"))
+    assert type(made) is Pair
+    assert made == Pair(1, "b") == (1, "b")
+    assert made._replace(one=2) == Pair(2, "b")
+    assert made._asdict() == {"one": 1, "other": "b"}
+    assert hash(made) == hash(Pair(1, "b"))
+
+
+@every_maker
+def test_it_holds_its_fields_and_lets_them_go(make):
+    class Seen:
+        gone = 0
+
+        def __del__(self):
+            Seen.gone += 1
+
+    made = [make(Pair, (Seen(), [Seen()])) for _ in range(1000)]
+    gc.collect()
+    assert Seen.gone == 0
+    assert all(type(each.one) is Seen for each in made)
+    del made
+    assert Seen.gone == 2000
+
+
+@every_maker
+def test_the_fields_are_its_own_after_the_tuple_is_gone(make):
+    fields = tuple(object() for _ in Record._fields)
+    first = fields[0]
+    made = make(Record, fields)
+    del fields
+    gc.collect()
+    assert made[0] is first
+    assert len(made) == len(Record._fields)
+
+
+@every_maker
+@pytest.mark.parametrize("kind", [int, list, object, dict])
+def test_another_class_is_refused(make, kind):
+    with pytest.raises(TypeError):
+        make(kind, (1, 2))
+
+
+def test_a_class_with_room_for_more_is_refused():
+    """Its instances lie otherwise in memory."""
+
+    class Wide(tuple):
+        """Without slots, and so with a dict."""
+
+    if BACKEND == "compiled":
+        with pytest.raises(TypeError):
+            _record.as_record(Wide, (1,))
+
+
+@pytest.mark.skipif(BACKEND != "compiled", reason="the twin leaves that to the collector")
+def test_the_collector_need_not_walk_over_records_that_wait():
+    assert not gc.is_tracked(_record.as_record(Record, tuple(range(len(Record._fields)))))

@@ -15,7 +15,7 @@ cdef class Call:
     cdef public object arguments
     cdef public object parent
     cdef public object decision_id
-    cdef public double now
+    cdef public object now
     cdef public double started_at
     cdef public double admitted_at
     cdef public double returned_at

@@ -7,6 +7,8 @@ from guardrail.ports cimport Admission, Answering, Asking, Facing
 from guardrail.values cimport Decision, Identity, Obligation
 
 
+cdef dict _DEFERRED
+
 cpdef _begin(Call call)
 cpdef _identify(Call call)
 cpdef _bound(Call call)
@@ -22,3 +24,4 @@ cpdef enter(Call call)
 cpdef leave(Call call)
 @cython.locals(admission=Admission, held=Obligation)
 cpdef release(Call call, output)
+cpdef is_deferred(kind)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 from guardrail.call import (
@@ -48,6 +47,7 @@ from guardrail.values import (
     Principal,
 )
 
+_NO_APP: Final[Mapping[str, FactValue]] = {}
 _set_running: Final = RUNNING.set
 _reset_running: Final = RUNNING.reset
 
@@ -126,7 +126,7 @@ def _decide(call: Call) -> Wait | None:
         if callable(app):
             positional, named = call.arguments
             app = app(*positional, **named)
-        facing = Facing(identity, call.view, target.action_id, resource, call.now, app or {})
+        facing = Facing(identity, call.view, target.action_id, resource, call.now, app or _NO_APP)
         call.stage = "facts"
         for source, names in question.wants:
             # Without names, the place is read whole: all that was passed.
@@ -428,7 +428,17 @@ def size_of(output: Any) -> tuple[int, int]:
     return rows, nbytes if type(nbytes) is int else 0
 
 
-@lru_cache(maxsize=512)
+#: Types of outputs that were seen, and whether their values come later.
+_DEFERRED: Final[dict[Any, bool]] = {}
+_LIMIT_DEFERRED: Final = 512
+
+
 def is_deferred(kind: Any) -> bool:
     """Tell whether objects of a type stand for values that come later: awaitables, iterators."""
-    return any(hasattr(kind, name) for name in ("__await__", "__next__", "__anext__", "__aiter__"))
+    known = _DEFERRED.get(kind)
+    if known is None:
+        if len(_DEFERRED) >= _LIMIT_DEFERRED:
+            _DEFERRED.clear()
+        names = ("__await__", "__next__", "__anext__", "__aiter__")
+        known = _DEFERRED[kind] = any([hasattr(kind, name) for name in names])
+    return known

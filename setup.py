@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent
 KERNELS = sorted(ROOT.glob("guardrail/_core/*.pyx"))
 #: A product is rounded before anything is taken from it (`_rounding.pyx` needs that), and no
 #: one asks which exceptions a float has raised: so loops with divisions become vectors.
-FLAGS = ["-O3", "-ffp-contract=off", "-fno-trapping-math"]
+FLAGS = ["-O3", "-ffp-contract=off", "-fno-trapping-math", "-fno-plt"]
 #: Loops in C, which kernels include.
 HEADERS = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("guardrail/_core/*.h"))]
 #: Files that are compiled as they stand: each that has C declarations beside it.

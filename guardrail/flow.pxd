@@ -2,12 +2,12 @@
 
 cimport cython
 
-from guardrail.call cimport Call, conclude, mark_return
+from guardrail.call cimport Call, conclude, mark_return, record_of
 from guardrail.ports cimport Admission, Answering, Asking, Facing
 from guardrail.values cimport Decision, Identity, Obligation
 
 
-cdef dict _DEFERRED
+cdef int _ARRAY, _LATER, _VALUE
 
 cpdef _begin(Call call)
 cpdef _identify(Call call)
@@ -24,4 +24,4 @@ cpdef enter(Call call)
 cpdef leave(Call call)
 @cython.locals(admission=Admission, held=Obligation)
 cpdef release(Call call, output)
-cpdef is_deferred(kind)
+cpdef tuple size_of(output)

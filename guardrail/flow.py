@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from guardrail.call import (
@@ -300,7 +301,7 @@ def release(call: Call, output: Any) -> Any:
     call.stage = "release"
     try:
         kind: Any = type(output)
-        if is_deferred(kind):
+        if _nature(kind) == _LATER:
             raise Unmet(
                 f"the function returned a {type(output).__name__}, whose values come later and "
                 "unseen. Make it an `async def`, or a generator function.",
@@ -407,20 +408,16 @@ def interrupt(call: Call, error: BaseException) -> None:
     conclude_quietly(call, outcome, type(error).__name__)
 
 
-#: Libraries whose arrays and tables tell their size.
-_ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
-
-
 def size_of(output: Any) -> tuple[int, int]:
     """Return how many rows and bytes leave, as far as that is told without looking through."""
-    kind = type(output)
+    kind: Any = type(output)
     if kind is str:
         return 1, len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
     if kind is bytes:
         return 1, len(output)
     if kind is list or kind is tuple:
         return len(output), 0
-    if kind.__module__.partition(".")[0] not in _ARRAYS:  # another's attributes are its own code
+    if _nature(kind) != _ARRAY:  # another's attributes are its own code
         return 0, 0
     shape = getattr(output, "shape", None)
     nbytes = getattr(output, "nbytes", 0)
@@ -428,17 +425,19 @@ def size_of(output: Any) -> tuple[int, int]:
     return rows, nbytes if type(nbytes) is int else 0
 
 
-#: Types of outputs that were seen, and whether their values come later.
-_DEFERRED: Final[dict[Any, bool]] = {}
-_LIMIT_DEFERRED: Final = 512
+#: Libraries whose arrays and tables tell their size.
+_ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
+
+#: What an output is, by its type: a value; values that come later, as awaitables and iterators
+#: bring them; an array or a table.
+_VALUE: Final = 0
+_LATER: Final = 1
+_ARRAY: Final = 2
 
 
-def is_deferred(kind: Any) -> bool:
-    """Tell whether objects of a type stand for values that come later: awaitables, iterators."""
-    known = _DEFERRED.get(kind)
-    if known is None:
-        if len(_DEFERRED) >= _LIMIT_DEFERRED:
-            _DEFERRED.clear()
-        names = ("__await__", "__next__", "__anext__", "__aiter__")
-        known = _DEFERRED[kind] = any([hasattr(kind, name) for name in names])
-    return known
+@lru_cache(maxsize=512)
+def _nature(kind: Any) -> int:
+    """Return what outputs of a type are."""
+    if any(hasattr(kind, name) for name in ("__await__", "__next__", "__anext__", "__aiter__")):
+        return _LATER
+    return _ARRAY if kind.__module__.partition(".")[0] in _ARRAYS else _VALUE

@@ -67,6 +67,8 @@ class DeferredSpans:
 
     def trace_of(self, handle: Context) -> tuple[str, str, str] | None:
         """Return the ids of the caller's trace and span; the call's own follows from its id."""
+        if not handle:  # an empty context, as of most calls outside of a request
+            return None
         above = trace.get_current_span(handle).get_span_context()
         if not above.is_valid:
             return None

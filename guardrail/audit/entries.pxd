@@ -13,11 +13,12 @@ cdef class Definitions:
 
 
 cdef long long _ns(double seconds)
+@cython.locals(digits=str, digit=cython.Py_UCS4)
 cdef object _id(text)
-cpdef intent(record, trace, Definitions definitions)
-cpdef whole(record, trace, Definitions definitions)
+cpdef tuple intent(record, trace, Definitions definitions)
+cpdef tuple whole(record, trace, Definitions definitions)
 @cython.locals(started_at=double, admit_s=double, model_s=double, release_s=double, ended_s=double,
                fields=tuple)
-cpdef outcome(record, Definitions definitions, known=*)
+cpdef tuple outcome(record, Definitions definitions, known=*)
 @cython.locals(started_at=double, admit_s=double, fields=tuple)
-cdef _opening(record, trace, Definitions definitions, rest)
+cdef tuple _opening(record, trace, Definitions definitions, rest)

@@ -31,6 +31,9 @@ from typing import Final, NamedTuple
 MAGIC: Final = b"GRDJRNL1"
 _HEAD: Final = struct.Struct("<IQB")
 _CHECK: Final = struct.Struct("<I")
+_pack_head: Final = _HEAD.pack
+_pack_check: Final = _CHECK.pack
+_crc32: Final = zlib.crc32
 #: Bytes that a frame has beside its body.
 OVERHEAD: Final = _HEAD.size + _CHECK.size
 #: The longest body, in bytes.
@@ -115,9 +118,9 @@ def frame(sequence: int, kind: int, body: bytes, check: int) -> tuple[bytes, int
         body: at most `LIMIT_BODY` bytes.
         check: the check of the frame before; 0 for the first.
     """
-    data = _HEAD.pack(len(body), sequence, kind) + body
-    check = zlib.crc32(data, check)
-    return data + _CHECK.pack(check), check
+    data = _pack_head(len(body), sequence, kind) + body
+    check = _crc32(data, check)
+    return data + _pack_check(check), check
 
 
 def walk(

@@ -7,6 +7,9 @@ from guardrail.audit.entries cimport Definitions, intent, outcome, whole
 from guardrail.audit.segment cimport Segment
 
 
+cdef long _BESIDE, _DEFINED, _INTENT, _KEPT, _LIMIT_INTENT, _OUTCOME, _WHOLE
+
+
 cdef class Pending:
     cdef public object counts
     cdef public object is_intended
@@ -37,11 +40,12 @@ cdef class Journal:
     cpdef begin(self, guard, action, function)
     cpdef admit(self, handle, record)
     cpdef end(self, handle, record)
-    cpdef _append(self, long kind, entry)
+    cpdef _append(self, long kind, tuple entry)
     cdef _take(self)
     cdef _give(self)
     cdef _drain(self)
     @cython.locals(size=long, segment=Segment, body=bytes, definition=bytes)
-    cdef _write(self, long kind, entry)
+    cdef _write(self, long kind, tuple entry)
     cdef _put(self, Segment segment, long kind, bytes body)
+    @cython.locals(kept=long)
     cdef long _room(self, Segment segment)

@@ -52,8 +52,11 @@ _OUTCOME: Final = int(Kind.OUTCOME)
 _WHOLE: Final = int(Kind.WHOLE)
 _GAP: Final = int(Kind.GAP)
 _DEFINED: Final = int(Kind.DEFINED)
+_get_ident: Final = threading.get_ident
 #: Bytes that an entry has beside its body: the frame, and what encryption adds.
 _BESIDE: Final = OVERHEAD + 16
+#: Bytes that are kept for the outcome of each call that goes on.
+_KEPT: Final = LIMIT_OUTCOME + 2 * _BESIDE
 #: Bytes for which there must be room before a call begins.
 _LIMIT_INTENT: Final = 8192
 #: Of a segment, the part that denials have for themselves.
@@ -220,15 +223,15 @@ class Journal:
     # Appending.
 
     def _append(self, kind: int, entry: Entry) -> tuple[Segment, int] | None:
-        """Append an entry; return the segment and its end then, for `_outwait`."""
-        if self._owner == threading.get_ident():  # a finalizer, in the midst of what this one does
+        """Append an entry; return the segment and its end then, where that is waited for."""
+        if self._owner == _get_ident():  # a finalizer, in the midst of what this one does
             self._late.append((kind, entry))
             return None
         self._take()
         try:
             self._write(kind, entry)
             segment = self._chain.segment
-            return None if segment is None else (segment, segment.end)
+            return (segment, segment.end) if self._waits and segment is not None else None
         finally:
             self._give()
 
@@ -239,7 +242,7 @@ class Journal:
             OSError: where this very thread is in here already, in the midst of something: a
                 finalizer or a signal handler can't wait for it.
         """
-        me = threading.get_ident()
+        me = _get_ident()
         if self._owner == me:
             raise OSError(errno.EDEADLK, "the journal is in the midst of something")
         self._lock.acquire()
@@ -299,7 +302,7 @@ class Journal:
 
     def _room(self, segment: Segment) -> int:
         """Return how many bytes are free for what begins: without those that are kept."""
-        kept = min(self._going * (LIMIT_OUTCOME + 2 * _BESIDE), self._chain.size >> 1)
+        kept = min(self._going * _KEPT, self._chain.size >> 1)
         return segment.free() - self._reserve - kept
 
     def _other_room(self, kind: int, segment: Segment, size: int) -> Segment:
@@ -309,7 +312,7 @@ class Journal:
         except OSError:
             if kind == _INTENT:
                 raise
-            kept = min(self._going * (LIMIT_OUTCOME + 2 * _BESIDE), self._chain.size >> 1)
+            kept = min(self._going * _KEPT, self._chain.size >> 1)
             if segment.free() - kept < size:
                 raise
             return segment
@@ -372,7 +375,7 @@ class Journal:
         Raises:
             OSError: where it can't be written.
         """
-        self._append(kind, Entry(0, b"", to_json(body)))
+        self._append(kind, (0, b"", to_json(body)))
 
     # Durability.
 

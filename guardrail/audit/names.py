@@ -5,6 +5,8 @@ inputs and outputs, and which facts are kept. Refuses to keep a text that came f
 fact's text is kept as it is only where its source says that its words are ours, or a policy's
 `@audit` says `as text`; any other is kept as a pseudonym, which tells equal from different and no
 more.
+
+Compiled as it stands, with ``names.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations

@@ -2,6 +2,11 @@
 
 cimport cython
 
+from guardrail.audit.frames cimport frame
+
+
+cdef long _ENDED, _HASHED, _SEAL, _TAIL
+
 
 cdef class Segment:
     cdef public object path
@@ -14,8 +19,10 @@ cdef class Segment:
     cdef int _fd
     cdef object _hash
     cdef object _map
-    cdef bytearray _unhashed
+    cdef list _unhashed
+    cdef long _waiting
 
+    @cython.locals(size=long, start=long, end=long)
     cdef _put(self, bytes data)
     cdef _catch_up(self)
     cpdef long free(self)

@@ -23,7 +23,7 @@ from guardrail.audit.frames import MAGIC, OVERHEAD, Kind, frame
 #: Entries between two seals.
 SEALED: Final = 256
 #: Bytes that are kept for the last seal and the end of a segment.
-TAIL: Final = 1024
+_TAIL: Final = 1024
 
 #: Suffixes: made, but not begun; being written; closed; closed and compressed.
 SPARE: Final = ".spare"
@@ -55,8 +55,8 @@ class Segment:
     """
 
     __slots__ = (
-        "_check", "_fd", "_hash", "_map", "_unhashed", "_unsealed", "end", "path", "sequence",
-        "size", "synced",
+        "_check", "_fd", "_hash", "_map", "_unhashed", "_unsealed", "_waiting", "end", "path",
+        "sequence", "size", "synced",
     )  # fmt: skip
 
     def __init__(self, path: Path, size: int) -> None:
@@ -67,7 +67,8 @@ class Segment:
         self.synced = 0
         self._check = 0
         self._unsealed = 0
-        self._unhashed = bytearray()
+        self._unhashed: list[bytes] = []
+        self._waiting = 0
         self._hash: Any = hashlib.sha256()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         is_made = False
@@ -84,20 +85,25 @@ class Segment:
         self._put(MAGIC)
 
     def _put(self, data: bytes) -> None:
-        end = self.end + len(data)
-        self._map[self.end : end] = data
+        size = len(data)
+        start = self.end
+        end = start + size
+        self._map[start:end] = data
         self.end = end
         # Hashed a few entries at a time, for a call of it costs as much as a short one's bytes; and
-        # never so many that the library lets another thread go first.
-        self._unhashed += data
-        if len(self._unhashed) >= _HASHED:
+        # never so many that the library lets another thread go first. Never from the file, which
+        # another process may have changed by then.
+        if self._waiting + size > _HASHED:
             self._catch_up()
+        self._unhashed.append(data)
+        self._waiting += size
 
     def _catch_up(self) -> None:
-        data = self._unhashed
+        data = b"".join(self._unhashed)
         for at in range(0, len(data), _HASHED):
             self._hash.update(data[at : at + _HASHED])
-        self._unhashed = bytearray()
+        self._unhashed.clear()
+        self._waiting = 0
 
     def begin(self, path: Path) -> None:
         """Rename the file to what it is called while it is written."""
@@ -106,7 +112,7 @@ class Segment:
 
     def free(self) -> int:
         """Return how many bytes are left for entries."""
-        return self.size - TAIL - self.end
+        return self.size - _TAIL - self.end
 
     def append(self, kind: int, body: bytes) -> None:
         """Append an entry; it is there when this returns, whatever becomes of the process.

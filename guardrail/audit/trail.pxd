@@ -4,31 +4,37 @@ cimport cython
 
 
 cdef class Handle:
-    cdef readonly list begun
-    cdef readonly list framed
-    cdef readonly list intents
+    cdef public list owns
     cdef public object failure
 
 
 cdef class Part:
-    cdef object sink
-    cdef object begin
-    cdef bint frames
-    cdef bint intents
-    cdef bint is_traced
-    cdef object trace_of
+    cdef readonly object sink
+    cdef readonly object admit
+    cdef readonly object begin
+    cdef readonly object end
+    cdef readonly bint frames
+    cdef readonly bint intents
+    cdef readonly bint is_traced
+    cdef readonly object trace_of
 
 
 cdef class Trail:
     cdef readonly object frames
     cdef readonly object intents
+    cdef list _framed
     cdef object _only
     cdef tuple _parts
-    cdef object _sinks
 
     cpdef begin(self, guard, action, function)
-    @cython.locals(part=Part, handle=Handle)
+    @cython.locals(part=Part, handle=Handle, owns=list)
     cdef _begin_all(self, guard, action, function)
+    @cython.locals(part=Part)
     cpdef admit(self, handle, record)
     cpdef check(self, handle)
     cpdef end(self, handle, record)
+    @cython.locals(part=Part)
+    cdef _end_all(self, Handle handle, record)
+
+
+cdef _both(one, other)

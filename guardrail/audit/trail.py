@@ -9,30 +9,29 @@ ends of a call and, where a sink asks for it, around the model.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from guardrail.audit.log import kind_of, log_untaken
 from guardrail.errors import ConfigurationError, GuardUnavailable
 from guardrail.ports import Sink, Wait
 from guardrail.values import Record
 
+#: In the place of the handle of a sink that has none for a call: it failed to begin it.
+_UNBEGUN: Final = object()
+
 
 class Handle:
-    """One call's own handles, by the sinks that began it, and the first failure among them.
+    """One call's own handles, one for each part of the trail, and the first failure among them.
 
     Attributes:
-        begun: each sink that began the call, with its handle.
-        framed: those among them that want to be told of the model's runs.
-        intents: those that want to be told before the model runs, and may do so only once.
+        owns: the sinks' handles.
         failure: the first failure, in words without values; else empty.
     """
 
-    __slots__ = ("begun", "failure", "framed", "intents")
+    __slots__ = ("failure", "owns")
 
     def __init__(self) -> None:
-        self.begun: list[tuple[Sink, Any]] = []
-        self.intents: list[tuple[Any, Any]] = []
-        self.framed: list[tuple[Sink, Any]] = []
+        self.owns: list[Any] = []
         self.failure = ""
 
     def fail(self, sink: Sink, error: Exception) -> None:
@@ -54,13 +53,15 @@ class Handle:
 class Part:
     """A sink of a trail, and what it wants: asked once, not at every call."""
 
-    __slots__ = ("begin", "frames", "intents", "is_traced", "sink", "trace_of")
+    __slots__ = ("admit", "begin", "end", "frames", "intents", "is_traced", "sink", "trace_of")
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
         self.begin = sink.begin
+        self.end = sink.end
         self.frames = wants_frames(sink)
         self.intents = wants_intents(sink)
+        self.admit: Any = getattr(sink, "admit", None) if self.intents else None
         self.is_traced = bool(getattr(sink, "is_traced", False))
         self.trace_of = getattr(sink, "trace_of", None)
 
@@ -89,17 +90,17 @@ class Trail:
         ConfigurationError: where there is none; then no call could be recorded.
     """
 
-    __slots__ = ("_only", "_parts", "_sinks", "frames", "intents")
+    __slots__ = ("_framed", "_only", "_parts", "frames", "intents")
 
     def __init__(self, sinks: tuple[Sink, ...]) -> None:
         if not sinks:
             raise ConfigurationError(
                 "A guard needs at least one sink. Leave `sinks` out for spans."
             )
-        self._sinks = tuple(sinks)
         self._parts = tuple(map(Part, sinks))
-        self.frames = any(wants_frames(sink) for sink in self._sinks)
-        self.intents = any(wants_intents(sink) for sink in self._sinks)
+        self._framed = [at for at, part in enumerate(self._parts) if part.frames]
+        self.frames = any(part.frames for part in self._parts)
+        self.intents = any(part.intents for part in self._parts)
         # The usual case, one sink without frames, costs a call what the sink costs and no more.
         self._only = sinks[0] if len(sinks) == 1 and not self.frames else None
 
@@ -123,23 +124,16 @@ class Trail:
         handle = Handle()
         trace: Any = None
         for part in self._parts:
+            own: Any = None if not part.frames else _UNBEGUN  # without, it can take any record
             try:
-                begun = part.begin(guard, action, function)
+                own = part.begin(guard, action, function)
                 if part.is_traced:
-                    begun.trace = trace
+                    own.trace = trace
                 elif trace is None and part.trace_of is not None:
-                    trace = part.trace_of(begun)
+                    trace = part.trace_of(own)
             except Exception as error:  # noqa: BLE001  as above, and the others go on
                 handle.fail(part.sink, error)
-                if not part.frames:  # it can take the denial all the same
-                    handle.begun.append((part.sink, None))
-            else:
-                own = (part.sink, begun)
-                handle.begun.append(own)
-                if part.frames:
-                    handle.framed.append(own)
-                if part.intents:
-                    handle.intents.append(own)
+            handle.owns.append(own)
         if not self.frames:
             handle.check()
         return handle
@@ -162,14 +156,15 @@ class Trail:
         """
         if self._only is not None:
             handle, own = Handle(), handle
-            handle.intents.append((self._only, own))
+            handle.owns.append(own)
         wait: Wait | None = None
         handle.check()
-        for sink, own in handle.intents:
-            try:
-                wait = _both(wait, sink.admit(own, record))
-            except Exception as error:  # noqa: BLE001  as above
-                handle.fail(sink, error)
+        for part, own in zip(self._parts, handle.owns, strict=True):
+            if part.intents:
+                try:
+                    wait = _both(wait, part.admit(own, record))
+                except Exception as error:  # noqa: BLE001  as above
+                    handle.fail(part.sink, error)
         handle.check()
         return wait
 
@@ -184,9 +179,10 @@ class Trail:
             return None
         handle.check()
         tokens: list[Any] = []
-        for sink, own in handle.framed:
+        for at in self._framed:
+            sink = self._parts[at].sink
             try:
-                tokens.append(sink.enter(own))
+                tokens.append(sink.enter(handle.owns[at]))
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(sink, error)
                 break
@@ -202,9 +198,10 @@ class Trail:
         """
         tokens = token or ()
         for index in range(len(tokens) - 1, -1, -1):  # fewer than began, where one failed to enter
-            sink, own = handle.framed[index]
+            at = self._framed[index]
+            sink = self._parts[at].sink
             try:
-                sink.leave(own, tokens[index])
+                sink.leave(handle.owns[at], tokens[index])
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(sink, error)
 
@@ -234,7 +231,7 @@ class Trail:
 
     def _unbegun(self) -> Handle:
         handle = Handle()
-        handle.begun = [(sink, None) for sink in self._sinks if not wants_frames(sink)]
+        handle.owns = [_UNBEGUN if part.frames else None for part in self._parts]
         if self.frames:
             handle.failure = "no sink began the call"
         return handle
@@ -243,12 +240,14 @@ class Trail:
         taken = 0
         wait: Wait | None = None
         interruption: BaseException | None = None
-        for sink, own in handle.begun:
+        for part, own in zip(self._parts, handle.owns, strict=True):
+            if own is _UNBEGUN:
+                continue
             try:
-                wait = _both(wait, sink.end(own, record))
+                wait = _both(wait, part.end(own, record))
                 taken += 1
             except Exception as error:  # noqa: BLE001  as above
-                handle.fail(sink, error)
+                handle.fail(part.sink, error)
             except BaseException as error:  # noqa: BLE001  raised below: first the other sinks
                 interruption = interruption or error
         if not taken:
@@ -266,8 +265,8 @@ class Trail:
             timeout_s: how long to wait for each of them at most, in seconds.
         """
         is_done = True
-        for sink in self._sinks:
-            flush = getattr(sink, "flush", None)
+        for part in self._parts:
+            flush = getattr(part.sink, "flush", None)
             if flush is not None:
                 is_done = bool(flush(timeout_s)) and is_done
         return is_done

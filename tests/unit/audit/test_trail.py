@@ -69,14 +69,14 @@ def unavailable(step, *arguments):
 
 
 def test_what_the_system_said_of_a_failure_is_named():
-    class Full:
+    class Full(Recorder):
         frames = False
 
         def begin(self, guard, action, function):
             raise OSError(errno.ENOSPC, "No space left on device", "/secret/4711")
 
     with pytest.raises(GuardUnavailable, match=r"Full raised OSError \(ENOSPC\)") as caught:
-        Trail((Full(),)).begin("g", "predict", "f")
+        Trail((Full("full"),)).begin("g", "predict", "f")
     assert "4711" not in str(caught.value)
 
 

@@ -1,0 +1,15 @@
+# C declarations for names.py, which compiles as it stands: what is remembered without a lookup.
+
+cdef class Names:
+    cdef object _digest_of
+    cdef object _digests
+    cdef tuple _facts
+    cdef object _how
+    cdef object _keys
+    cdef object _knows
+    cdef dict _named
+    cdef object _plain
+    cdef object _prefix
+    cdef dict _resources
+    cdef object _secret
+    cdef object _take_view

@@ -9,6 +9,8 @@ Handing an item in is an append, and a look at a flag. The thread is woken only 
 sleeps, and it sleeps only when nothing has come for a while: a steady caller never pays for the
 system call of a wake-up. No lock is waited for on that way, so that a call which ends in a
 finalizer or in a signal handler can be recorded there.
+
+Compiled as it stands, with ``backlog.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -21,9 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Generic, TypeVar
-
-T = TypeVar("T")
+from typing import Any, Final
 
 #: How many items may wait: some 16 MB of records, a burst of a seventh of a second.
 LIMIT: Final = 32_768
@@ -35,7 +35,7 @@ _PATIENCE: Final = 20
 EXIT_S: Final = 10.0
 
 
-class Backlog(Generic[T]):
+class Backlog:
     """A bounded queue of items and the daemon thread that works on them, one by one, in order.
 
     Arguments:
@@ -53,9 +53,9 @@ class Backlog(Generic[T]):
 
     def __init__(
         self,
-        work: Callable[[T], None],
+        work: Callable[[Any], None],
         *,
-        left: Callable[[T], None],
+        left: Callable[[Any], None],
         name: str,
         limit: int = LIMIT,
         linger_s: float = LINGER_S,
@@ -71,10 +71,10 @@ class Backlog(Generic[T]):
 
     def _renew(self) -> None:
         """Begin empty, without a thread. In a forked child: what waits is the parent's."""
-        self._items: deque[T | threading.Event] = deque()
+        self._items: deque[Any] = deque()
         # Rung with the backlog itself, so that it lives until the thread has come; `None` ends
         # the thread. Asleep, the thread holds the bell alone.
-        self._bell: SimpleQueue[Backlog[T] | None] = SimpleQueue()
+        self._bell: SimpleQueue[Backlog | None] = SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_asleep = True
@@ -86,7 +86,7 @@ class Backlog(Generic[T]):
     def __del__(self) -> None:
         self._bell.put(None)
 
-    def put(self, item: T) -> bool:
+    def put(self, item: Any) -> bool:
         """Take an item and return true; or false, where the caller must do the work itself."""
         items = self._items
         waiting = len(items)
@@ -121,7 +121,7 @@ class Backlog(Generic[T]):
                 self._left(item)
         return is_done
 
-    def _next(self) -> T | threading.Event | None:
+    def _next(self) -> Any:
         try:
             return self._items.popleft()
         except IndexError:
@@ -215,13 +215,13 @@ def _before_exit(function: Callable[[], None]) -> None:
     register(function)
 
 
-def _renew(ref: weakref.ref[Backlog[Any]]) -> None:
+def _renew(ref: weakref.ref[Backlog]) -> None:
     backlog = ref()
     if backlog is not None:
         backlog._renew()
 
 
-def _close(ref: weakref.ref[Backlog[Any]]) -> None:
+def _close(ref: weakref.ref[Backlog]) -> None:
     backlog = ref()
     if backlog is not None:
         backlog.close(EXIT_S)

@@ -1,7 +1,10 @@
 # C declarations for deferred.py, which compiles as it stands: a record is handed in without a lookup.
 
+from guardrail.audit.backlog cimport Backlog
+
+
 cdef class DeferredSpans:
-    cdef readonly object _backlog
+    cdef readonly Backlog _backlog
     cdef object _failed
     cdef object _given
     cdef object _signals

@@ -26,6 +26,7 @@ from guardrail.audit.spans import finish, ids_of, start
 from guardrail.audit.straight import Straight, straight
 from guardrail.values import Record
 
+_current: Final = context.get_current
 _NS: Final = 1_000_000_000
 
 
@@ -57,13 +58,13 @@ class DeferredSpans:
         self._signals = signals
         self._way: tuple[TracerProvider, Tracer, Straight | None] | None = None
         self._failed: frozenset[str] = frozenset()
-        self._backlog: Backlog[tuple[Context, Record]] = Backlog(
+        self._backlog = Backlog(
             self._work, left=self._leave, name="guardrail-spans", limit=limit, linger_s=linger_s
         )
 
     def begin(self, guard: str, action: str, function: str) -> Context:  # noqa: ARG002
         """Return the caller's context: the span will be below the one that is current now."""
-        return context.get_current()
+        return _current()
 
     def trace_of(self, handle: Context) -> tuple[str, str, str] | None:
         """Return the ids of the caller's trace and span; the call's own follows from its id."""

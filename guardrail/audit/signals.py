@@ -96,7 +96,7 @@ class Signals:
         self._instruments: _Instruments | None = None
         self._logger: Any = None
         self._failed: frozenset[str] = frozenset()
-        self._backlog: Backlog[_Told] = Backlog(self._work, left=_drop, name="guardrail-signals")
+        self._backlog = Backlog(self._work, left=_drop, name="guardrail-signals")
 
     def are_wanted(self) -> bool:
         """Tell whether anybody counts, or takes events. Where nobody does, looks once a second."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -146,8 +146,12 @@ def verify(
         if progress is not None:
             progress(done, sum(sizes))
     if journal.is_dir():
+        now = {stem(path): path for path in files_of(journal)}
         retired = _retired(seen)
-        _check_links(seen, retired, verdict)
+        if not seen.keys() >= {stem(path) for path in files}:  # one went while others were read
+            again = [path for name, path in now.items() if name not in seen or seen[name].is_live]
+            retired |= _retired_in(again)
+        _check_links(seen, {*seen, *retired, *now}, verdict)
         _check_ends(seen, verdict)
         _check_checkpoints(seen, retired, signed, verdict)
     return verdict
@@ -183,7 +187,7 @@ def _read(path: Path, verdict: Verdict, wanted: frozenset[int]) -> _Seen | None:
     seen = _Seen(name, len(data), stop, marks, is_live, is_open, hashes)
     verdict.entries += stop.sequence
     verdict.size += stop.at
-    if stop.fault and (not is_live or follows(data, stop)):
+    if stop.fault and (not is_live or _is_changed(path, data, stop)):
         verdict.flaws.append(Flaw(name, stop.at, stop.sequence, stop.fault))
     elif stop.at < len(data) and not is_open:
         verdict.flaws.append(Flaw(name, stop.at, -1, "zeros behind the last entry"))
@@ -194,6 +198,23 @@ def _read(path: Path, verdict: Verdict, wanted: frozenset[int]) -> _Seen | None:
         if frame.kind == Kind.ENDED and frame.sequence != stop.sequence - 1:
             verdict.flaws.append(Flaw(name, frame.end, frame.sequence + 1, "entries after the end"))
     return seen
+
+
+def _is_changed(path: Path, data: bytes, stop: Stop) -> bool:
+    """Tell whether bytes of a segment that is being written are not as they were written.
+
+    Its writer may overtake a reader between two pages: then what it had not written yet stands
+    before what it has. Whatever stands behind a whole entry is written by then: read once more,
+    it fits.
+    """
+    if not follows(data, stop):
+        return False
+    try:
+        again = memoryview(read_segment(path))[stop.at :]
+    except OSError:
+        return True
+    item = next(walk(again, base=stop.at, sequence=stop.sequence, check=stop.check))
+    return isinstance(item, Stop)
 
 
 def _is_locked(path: Path) -> bool:
@@ -279,6 +300,12 @@ def _stop(view: memoryview, good: int, number: int) -> Stop:
     raise RuntimeError("`walk` always ends with a stop")
 
 
+def _retired_in(paths: Iterable[Path]) -> dict[str, str]:
+    """Return what segments say that was retired; of these, whatever else they are."""
+    found = {path.name: _read(path, Verdict(), frozenset()) for path in paths}
+    return _retired({name: one for name, one in found.items() if one is not None})
+
+
 def _retired(seen: Mapping[str, _Seen]) -> dict[str, str]:
     """Return the segments that were retired, each with its hash."""
     return {
@@ -288,8 +315,11 @@ def _retired(seen: Mapping[str, _Seen]) -> dict[str, str]:
     }
 
 
-def _check_links(seen: Mapping[str, _Seen], retired: Mapping[str, str], verdict: Verdict) -> None:
-    """Check that every segment that another one names is there, and is what that one says."""
+def _check_links(seen: Mapping[str, _Seen], known: Container[str], verdict: Verdict) -> None:
+    """Check that every segment that another one names is there, and is what that one says.
+
+    ``known`` are those that were read or retired, and what was begun since the first was read.
+    """
     missing: dict[str, str] = {}
     for one in seen.values():
         for said in one.said(Kind.OPENED):
@@ -311,7 +341,7 @@ def _check_links(seen: Mapping[str, _Seen], retired: Mapping[str, str], verdict:
                 f"{one.name}: {said.get('calls')} denials could not be written for want of room"
             )
     for name, by in sorted(missing.items()):
-        if name not in seen and name not in retired:
+        if name not in known:
             verdict.flaws.append(Flaw(name, 0, -1, f"is gone; {by} names it"))
 
 
@@ -322,6 +352,8 @@ def _check_head(
     if one is None:
         return
     end = said.get("bytes")
+    if one.is_live and isinstance(end, int) and end > one.stop.at:
+        return  # it has grown since it was read
     if end != one.stop.at:
         message = f"ends here, and {who} that it ends at byte {end}"
     elif said.get("sha256") != one.hashes.get(one.stop.at):

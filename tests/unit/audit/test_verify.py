@@ -1,11 +1,15 @@
 """What `verify` finds: every byte, entry and segment that is not as it was written."""
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journals import call, denial, end_of, frames, journal_in, spoil, written
 
+from guardrail.audit import verify as verifying
 from guardrail.audit.frames import OVERHEAD, Kind, frame
+from guardrail.audit.heads import read_segment, segments, stem
 from guardrail.audit.verify import verify
 
 
@@ -139,6 +143,88 @@ def test_a_live_segment_whose_end_is_being_written_is_whole(tmp_path):
 
     spoil(path, tear)
     assert verify(tmp_path).flaws == []
+
+
+def while_reading(monkeypatch, path, work):
+    """Have something done just before a segment is read."""
+    real = read_segment
+
+    def reading(file, at=0):
+        if file == path:
+            monkeypatch.setattr(verifying, "read_segment", real)
+            work()
+        return real(file, at)
+
+    monkeypatch.setattr(verifying, "read_segment", reading)
+
+
+def test_a_segment_that_is_begun_meanwhile_is_not_gone(tmp_path, monkeypatch):
+    journal = journal_in(tmp_path)
+    call(journal, 0)
+    (path,) = tmp_path.glob("*.live")
+
+    def grow():
+        while len(segments(tmp_path)) < 3:
+            call(journal, 1)
+
+    while_reading(monkeypatch, path, grow)
+    verdict = verify(tmp_path)
+    assert (verdict.flaws, verdict.segments) == ([], 1)
+    assert verify(tmp_path).segments == 3
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+def test_a_segment_that_is_retired_meanwhile_is_not_gone(tmp_path, monkeypatch, is_said):
+    journal = journal_in(tmp_path)
+    while len(segments(tmp_path)) < 4:
+        call(journal, 1)
+    first, second, *_ = segments(tmp_path)
+
+    def retire():
+        if is_said:
+            journal.say(int(Kind.RETIRED), {"segment": stem(second), "sha256": "0" * 64})
+        second.unlink()
+
+    while_reading(monkeypatch, first, retire)
+    gone = [flaw.segment for flaw in verify(tmp_path).flaws]
+    assert gone == ([] if is_said else [stem(second)])
+
+
+def test_a_segment_that_grew_and_was_recovered_since_it_was_read_is_whole(tmp_path):
+    """Its process has died, and another one has said so, where this reader came later."""
+    dead, other = journal_in(tmp_path), journal_in(tmp_path)
+    call(dead, 1)
+    (path,) = tmp_path.glob("*.live")
+    call(other, 2)
+    whole = path.read_bytes()
+    end = frames(whole)[-1].end
+    sha = hashlib.sha256(whole[:end]).hexdigest()
+    said = {"segment": stem(path), "sequence": 5, "sha256": sha, "bytes": end + 300}
+    other.say(int(Kind.RECOVERED), said)
+    assert verify(tmp_path).flaws == []
+    other.say(int(Kind.RECOVERED), said | {"bytes": end - 10})
+    assert len(verify(tmp_path).flaws) == 1
+
+
+def test_a_reader_that_the_writer_has_overtaken_reads_once_more(tmp_path, monkeypatch):
+    """Of two pages it may have the first as it was before, and the second as it is now."""
+    journal = journal_in(tmp_path)
+    for number in range(40):
+        call(journal, number)
+    (path,) = tmp_path.glob("*.live")
+    late = frames(path.read_bytes())[30]
+    real, reads = read_segment, []
+
+    def overtaken(file, at=0):
+        data = bytearray(real(file, at))
+        if not reads:
+            data[late.at : late.at + 40] = bytes(40)
+        reads.append(file)
+        return bytes(data)
+
+    monkeypatch.setattr(verifying, "read_segment", overtaken)
+    assert verify(tmp_path).flaws == []
+    assert len(reads) == 2
 
 
 @pytest.mark.parametrize("number", [1, 7, 39])

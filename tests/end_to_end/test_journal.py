@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import os
 import resource
+import signal
 
 import numpy as np
 import pytest
@@ -338,6 +339,30 @@ def test_workers_that_were_forked_keep_a_chain_each(make_guard, journal):
     guard.close()
     assert [record.outcome for record in kept(journal)] == ["released"] * 86
     assert verify(journal).flaws == []
+
+
+def test_a_busy_journal_is_verified_without_a_false_alarm(make_guard, journal):
+    """Another process writes, and begins segments, while this one reads them."""
+    toml = f'[bundle]\nname="small"\nversion="1"\n[audit]\njournal="{journal}"\n'
+    guard = make_guard(GRANT, **{"guardrail.toml": toml + "segment_bytes = 262144\n"})
+    _work(guard, 1)
+    child = os.fork()
+    if not child:
+        try:
+            while True:
+                _work(guard, 1000)
+        finally:
+            os._exit(9)
+    try:
+        grown = set()
+        for _ in range(20):
+            verdict = verify(journal)
+            assert verdict.flaws == []
+            grown.add(verdict.segments)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert len(grown) > 3  # it was busy
 
 
 def test_a_reload_with_another_journal_goes_on_there(make_bundle, tmp_path):

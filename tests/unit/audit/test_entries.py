@@ -1,9 +1,8 @@
 """Definitions: what many entries have in common stands once, under a number of its own."""
 
 import json
-import sys
-import threading
 
+from races import race
 from records import RECORD
 
 from guardrail.audit.entries import _FROM, _TO, Definitions
@@ -47,16 +46,7 @@ def test_many_threads_make_definitions_and_none_has_anothers_number():
             values = (f"{mine}-{index}", *VALUES[1:])
             made.append((values, definitions.of(values)))
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work, args=(mine,)) for mine in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
+    race(work, 4)
     assert len({number for _, (number, _) in made}) == len(made) == 1200
     for values, (number, body) in made:
         said = json.loads(body)

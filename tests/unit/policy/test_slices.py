@@ -1,13 +1,13 @@
 """What Cedar is given of a bundle: the policies that can match, and what they can reach."""
 
 import json
-import sys
 import threading
 from itertools import product
 from random import Random
 
 import cedarpy
 import pytest
+from races import race
 from random_bundles import load_text
 
 from guardrail import Entity, Principal, Resource
@@ -363,15 +363,6 @@ def test_eight_threads_are_told_what_one_is_told():
             if told != truth[number]:
                 wrong.append((asked[number], told))
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
+    race(work, 8)
     assert wrong == []
     assert shared.hits > shared.misses

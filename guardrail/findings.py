@@ -13,7 +13,7 @@ from guardrail.audit.weaknesses import audit_weaknesses
 from guardrail.bundle import Bundle
 from guardrail.documents import Document, read_toml
 from guardrail.errors import ConfigurationError, Finding, Place
-from guardrail.identity.weaknesses import identity_weaknesses
+from guardrail.identity.weaknesses import evidence_weaknesses, identity_weaknesses
 from guardrail.obligations.weaknesses import quota_weaknesses
 from guardrail.policy import CheckSettings, Folder
 from guardrail.policy.lint import lint
@@ -46,6 +46,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     default = settings.at("bundle")
     yield from lint(bundle.snapshot, folder, settings)
     yield from identity_weaknesses(_table(settings, "identity"))
+    yield from evidence_weaknesses(_table(settings, "evidence"))
     quotas = [
         (policy.text_id, policy.chunk.annotation(name), demand)
         for policy in bundle.snapshot.policies

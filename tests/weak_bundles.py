@@ -45,6 +45,14 @@ algorithms = ["ES256"]
 key_file = "key.pem"
 principal = { type = "User", id = "sub", in.Role = "roles" }
 """
+ENCLAVES = """
+[evidence.enclaves]
+about = "peer"
+format = "azure_maa"
+issuer = "https://issuer.example"
+algorithms = ["ES256"]
+key_file = "key.pem"
+"""
 JOURNAL = '[audit]\njournal = "/var/lib/guardrail"\n'
 CHECKPOINTS = """\
 [audit.checkpoints]
@@ -152,6 +160,19 @@ WEAK = {
         "guardrail.toml:11:1",
         files=settings(PROVIDER.replace('"sub"', '"email"')),
         sound_files=settings(PROVIDER),
+    ),
+    "GR534": Weak(
+        "guardrail.toml:7:1",
+        files=settings(
+            '[identity.mesh]\ntype = "mtls"\nprincipal = { type = "User" }\n'
+            "unsafe_trust_server = true\n"
+        ),
+        sound_files=settings(PROVIDER),
+    ),
+    "GR535": Weak(
+        "guardrail.toml:11:1",
+        files=settings(ENCLAVES + 'nonce = "none"\n'),
+        sound_files=settings(ENCLAVES + 'nonce = "required"\n'),
     ),
     "GR540": Weak("guardrail.toml:1:1", sound_files=settings(JOURNAL)),
     "GR541": Weak(

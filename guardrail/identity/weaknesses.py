@@ -1,7 +1,7 @@
 """What is weak in the identity settings of a bundle that loads.
 
-Owns the findings about ``[identity]``. Refuses nothing: what is wrong there is a fault, found
-by `settings` and `keys`. Only `check` asks.
+Owns the findings about ``[identity]`` and ``[evidence]``. Refuses nothing: what is wrong there is
+a fault, found by `settings` and `keys`. Only `check` asks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 from guardrail.documents import Document
 from guardrail.errors import Finding
+from guardrail.identity.certificates import MtlsSettings
 from guardrail.identity.settings import JwtSettings, TokenSettings
 from guardrail.identity.tables import read_tables
 
@@ -29,6 +30,12 @@ def identity_weaknesses(document: Document | None) -> Iterator[Finding]:
     for name, settings in read_tables(document).items():
         if isinstance(settings, TokenSettings):
             yield from _of_tokens(document.below(name), settings)
+        if isinstance(settings, MtlsSettings) and settings.ca_file is None:
+            message = (
+                "Nobody here verifies certificates: whoever gets past the TLS server, or has it "
+                "hand on what it did not verify, is whom they say. Give `ca_file`."
+            )
+            yield Finding("GR534", document.at(name, "unsafe_trust_server"), message)
         if getattr(settings, "unknown_parents", "deny") == "drop":
             message = (
                 "Groups of a token that the bundle lacks are left out, and with them whatever "
@@ -36,6 +43,17 @@ def identity_weaknesses(document: Document | None) -> Iterator[Finding]:
                 "entities.json."
             )
             yield Finding("GR532", document.at(name, "unknown_parents"), message)
+
+
+def evidence_weaknesses(document: Document | None) -> Iterator[Finding]:
+    """Yield what is weak in the ``[evidence]`` tables; nothing where there are none."""
+    for name, table in (document.data if document is not None else {}).items():
+        if document is not None and table["about"] == "peer" and table.get("nonce") == "none":
+            message = (
+                "Evidence without a nonce of ours can be presented again by anyone who has it, "
+                "until it lapses. Have callers ask for a challenge, and leave `nonce` out."
+            )
+            yield Finding("GR535", document.at(name, "nonce"), message)
 
 
 def _of_tokens(table: Document, settings: TokenSettings) -> Iterator[Finding]:

@@ -71,6 +71,9 @@ def _locked(path: Path) -> int | None:
 
 
 def _remove_spare(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        if not path.stat().st_size:  # just being made: its process may not have its lock yet
+            return
     handle = _locked(path)
     if handle is not None:
         with suppress(OSError):

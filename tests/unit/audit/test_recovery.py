@@ -1,5 +1,6 @@
 """Segments of dead processes: ended, cut to what is whole, and said so."""
 
+import fcntl
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ import pytest
 from journals import KeptBy, call, end_of, frames, ids, journal_in, spoil
 
 from guardrail.audit.reading import read_calls
+from guardrail.audit.recovery import recover
 from guardrail.audit.verify import verify
 
 
@@ -147,6 +149,22 @@ def test_a_segment_nobody_has_written_to_is_removed(tmp_path):
     kept_by_another(tmp_path)
     assert list(tmp_path.glob("*.spare")) == []
     assert verify(tmp_path).segments == 1
+
+
+def test_a_segment_that_is_just_being_made_is_left_to_its_process(tmp_path, monkeypatch):
+    """It is there a moment before it is locked: whoever recovers must not take that lock."""
+    real = fcntl.flock
+
+    def late(handle, operation):
+        monkeypatch.setattr(fcntl, "flock", real)
+        recover(tmp_path, lambda said: None)
+        return real(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    journal = journal_in(tmp_path)
+    call(journal, 1)
+    journal.close()
+    assert ids(read_calls(tmp_path)) == [1]
 
 
 def test_whoever_recovers_dies_and_another_one_does_it(tmp_path, monkeypatch):

@@ -58,6 +58,15 @@ _ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
 _RELEASE: Final = ("output", "mask", "label_only", "top_k", "round", "noise")
 _LAST: Final = ("redact", "sign")
 
+#: Libraries whose arrays and tables tell their size.
+_ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
+
+#: What an output is, by its type: a value; values that come later, as awaitables and iterators
+#: bring them; an array or a table.
+_VALUE: Final = 0
+_LATER: Final = 1
+_ARRAY: Final = 2
+
 
 def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
     """Return obligation types by name, in the order in which a call meets them."""
@@ -425,19 +434,11 @@ def size_of(output: Any) -> tuple[int, int]:
     return rows, nbytes if type(nbytes) is int else 0
 
 
-#: Libraries whose arrays and tables tell their size.
-_ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
-
-#: What an output is, by its type: a value; values that come later, as awaitables and iterators
-#: bring them; an array or a table.
-_VALUE: Final = 0
-_LATER: Final = 1
-_ARRAY: Final = 2
-
-
 @lru_cache(maxsize=512)
 def _nature(kind: Any) -> int:
     """Return what outputs of a type are."""
     if any(hasattr(kind, name) for name in ("__await__", "__next__", "__anext__", "__aiter__")):
         return _LATER
-    return _ARRAY if kind.__module__.partition(".")[0] in _ARRAYS else _VALUE
+    module = getattr(kind, "__module__", "")  # whatever a class says of itself
+    is_array = type(module) is str and module.partition(".")[0] in _ARRAYS
+    return _ARRAY if is_array else _VALUE

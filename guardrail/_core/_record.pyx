@@ -17,7 +17,8 @@ cdef extern from "Python.h":
 def as_record(type kind, tuple fields):
     """Return a named tuple of a class, of as many fields as that has. See the twin."""
     cdef Py_ssize_t index
-    if not issubclass(kind, tuple) or (<PyTypeObject*>kind).tp_basicsize != (<PyTypeObject*>tuple).tp_basicsize:
+    cdef Py_ssize_t size = (<PyTypeObject*>tuple).tp_basicsize
+    if not issubclass(kind, tuple) or (<PyTypeObject*>kind).tp_basicsize != size:
         raise TypeError("expected a class of named tuples")
     made = PyType_GenericAlloc(kind, len(fields))
     for index in range(len(fields)):

@@ -15,4 +15,6 @@ def as_record(kind: type[Any], fields: tuple[Any, ...]) -> Any:
     Raises:
         TypeError: for another class than one of named tuples.
     """
+    if not issubclass(kind, tuple) or kind.__basicsize__ != tuple.__basicsize__:
+        raise TypeError("expected a class of named tuples")
     return tuple.__new__(kind, fields)

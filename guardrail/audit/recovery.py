@@ -39,7 +39,8 @@ Say: TypeAlias = Callable[[dict[str, object]], None]
 def recover(folder: Path, say: Say) -> None:
     """End the segments of dead processes, each after the journal has said what it was.
 
-    Spare segments of dead processes are removed: nothing was ever written to them.
+    Spare segments of dead processes are removed, for nothing was ever written to them; an empty one
+    is left, for it may be just being made.
 
     Arguments:
         folder: the journal's.

@@ -27,7 +27,7 @@ cdef class Trail:
     cdef tuple _parts
 
     cpdef begin(self, guard, action, function)
-    @cython.locals(part=Part, handle=Handle, owns=list)
+    @cython.locals(part=Part, handle=Handle)
     cdef _begin_all(self, guard, action, function)
     @cython.locals(part=Part)
     cpdef admit(self, handle, record)

@@ -81,7 +81,7 @@ def plain_key(
     """
     if type(facts) is not dict:  # so are ours and the usual caller's; else the text is the key
         return None
-    places = facts
+    places = facts  # a dict from here on, as the declarations say
     key: list[Any] = [number]
     for place, name, _ in flat:
         below = places.get(place, _NOWHERE)

@@ -326,6 +326,15 @@ def _work(guard, count):
         predict(ROWS)
 
 
+@pytest.mark.parametrize("module", [None, 5])
+def test_an_output_whose_class_has_no_module_leaves(make_guard, journal, module):
+    guard = make_guard(GRANT, options={"journal": journal})
+    output = type("Odd", (), {"__module__": module})()
+    assert protected(guard, lambda patients: output)(ROWS) is output
+    (record,) = kept(journal)
+    assert (record.output_rows, record.output_bytes) == (0, 0)
+
+
 def test_workers_that_were_forked_keep_a_chain_each(make_guard, journal):
     guard = make_guard(GRANT, options={"journal": journal})
     _work(guard, 3)

@@ -2,8 +2,9 @@
 
 cimport cython
 
+from guardrail._core._view cimport View as ViewKernel
 from guardrail.ports cimport Admission, Duties, Rooms, Target
-from guardrail.values cimport Decision, Identity
+from guardrail.values cimport Decision, Identity, Notes
 
 
 cdef class Call:
@@ -23,7 +24,7 @@ cdef class Call:
     cdef public long met
     cdef public object stage
     cdef public Identity identity
-    cdef public object view
+    cdef public ViewKernel view
     cdef public object resource
     cdef public Decision decision
     cdef public object cached
@@ -46,5 +47,6 @@ cdef class Call:
 
 cpdef mark_return(Call call)
 cpdef conclude(Call call, outcome, error=*)
-@cython.locals(decision=Decision, identity=Identity, admission=Admission)
+@cython.locals(decision=Decision, identity=Identity, admission=Admission, view=ViewKernel,
+               notes=Notes, named=tuple)
 cpdef record_of(Call call, outcome, error=*)

@@ -310,7 +310,8 @@ def release(call: Call, output: Any) -> Any:
     call.stage = "release"
     try:
         kind: Any = type(output)
-        if _nature(kind) == _LATER:
+        nature = _nature(kind)
+        if nature == _LATER:
             raise Unmet(
                 f"the function returned a {type(output).__name__}, whose values come later and "
                 "unseen. Make it an `async def`, or a generator function.",
@@ -326,7 +327,10 @@ def release(call: Call, output: Any) -> Any:
                     raise unmet.denial(held.policies) from None
         naming = call.rooms.naming
         if naming is not None:
-            call.output_rows, call.output_bytes = size_of(output)
+            if type(output) is not kind:
+                kind = type(output)
+                nature = _nature(kind)
+            call.output_rows, call.output_bytes = size_of(output, nature == _ARRAY)
             call.output_digest = naming.output(output)
     except Exception as fault:
         error = denial_of(call, fault)
@@ -417,7 +421,7 @@ def interrupt(call: Call, error: BaseException) -> None:
     conclude_quietly(call, outcome, type(error).__name__)
 
 
-def size_of(output: Any) -> tuple[int, int]:
+def size_of(output: Any, is_array: bool) -> tuple[int, int]:
     """Return how many rows and bytes leave, as far as that is told without looking through."""
     kind: Any = type(output)
     if kind is str:
@@ -426,7 +430,7 @@ def size_of(output: Any) -> tuple[int, int]:
         return 1, len(output)
     if kind is list or kind is tuple:
         return len(output), 0
-    if _nature(kind) != _ARRAY:  # another's attributes are its own code
+    if not is_array:  # another's attributes are its own code
         return 0, 0
     shape = getattr(output, "shape", None)
     nbytes = getattr(output, "nbytes", 0)

@@ -33,10 +33,13 @@ if _IS_PURE:
     from guardrail._core._codes_py import check_codes, check_objects, measure_objects
     from guardrail._core._column_py import check_nulls, check_numbers
     from guardrail._core._entity_py import Entity
+    from guardrail._core._gate_py import Gate
+    from guardrail._core._layout_py import Layout, Run
     from guardrail._core._nested_py import find_character, measure
     from guardrail._core._record_py import as_record
     from guardrail._core._rounding_py import round_floats
     from guardrail._core._select_py import keep_largest, label_rows
+    from guardrail._core._tape_py import Tape
     from guardrail._core._tensor_py import check_tensor, count_bad, vector_path
     from guardrail._core._view_py import View, look
     from guardrail._core._words_py import (
@@ -51,10 +54,13 @@ else:
         from guardrail._core._codes import check_codes, check_objects, measure_objects
         from guardrail._core._column import check_nulls, check_numbers
         from guardrail._core._entity import Entity
+        from guardrail._core._gate import Gate
+        from guardrail._core._layout import Layout, Run
         from guardrail._core._nested import find_character, measure
         from guardrail._core._record import as_record
         from guardrail._core._rounding import round_floats
         from guardrail._core._select import keep_largest, label_rows
+        from guardrail._core._tape import Tape
         from guardrail._core._tensor import check_tensor, count_bad, vector_path
         from guardrail._core._view import View, look
         from guardrail._core._words import (
@@ -86,6 +92,10 @@ __all__ = [
     "TOO_LONG",
     "Choices",
     "Entity",
+    "Gate",
+    "Layout",
+    "Run",
+    "Tape",
     "View",
     "as_record",
     "check_codes",

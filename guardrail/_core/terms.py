@@ -1,13 +1,14 @@
-"""What both kernels mean: their result codes, and the number formats they can read.
+"""What both kernels mean: their result codes, the number formats they can read, a frame's numbers.
 
-Owns the codes and `dtype_of`, which names a buffer's element type. Refuses to guess: text,
-objects, complex numbers and structures have no name here, and so no check; `kind_of` says
-what they are, for a message. `_tensor.pyx` keeps its own copy of the first two, for speed;
-``tests/parity`` holds the copies equal.
+Owns the codes, the numbers at both ends of a journal's frame, and `dtype_of`, which names a
+buffer's element type. Refuses to guess: text, objects, complex numbers and structures have no name
+here, and so no check; `kind_of` says what they are, for a message. `_tensor.pyx` keeps its own copy
+of the first two, for speed; ``tests/parity`` holds the copies equal.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Mapping
 from typing import Final
@@ -30,6 +31,10 @@ TOO_LONG: Final = 6
 NOT_TEXT: Final = 7
 #: The column's buffers contradict each other at this row.
 MALFORMED: Final = 8
+
+#: The length of a frame's body, its number and its kind, before it; and the check behind it.
+FRAME_HEAD: Final = struct.Struct("<IQB")
+FRAME_CHECK: Final = struct.Struct("<I")
 
 _KINDS: Final = {
     **dict.fromkeys("efd", "float"),

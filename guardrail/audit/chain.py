@@ -25,6 +25,8 @@ from guardrail.audit.segment import LIVE, SPARE, Segment
 from guardrail.ports import Clock
 
 _SALT_BYTES: Final = 16
+#: Bytes that are mapped at least before they are written.
+_AHEAD: Final = 1 << 20
 
 
 class Chain:
@@ -48,7 +50,7 @@ class Chain:
 
     __slots__ = (
         "_clock", "_durability", "_encrypts", "_guard", "_keys", "_left", "_name", "_number",
-        "_spare", "cipher", "defined", "folder", "segment", "size",
+        "_spare", "_warmed", "cipher", "defined", "folder", "segment", "size",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +81,7 @@ class Chain:
         self._left: dict[str, object] | None = None
         self._name = ""
         self._number = 0
+        self._warmed = 0
 
     def keys(self) -> Keys:
         """Return the journal's keys, which are made where it has none.
@@ -165,6 +168,17 @@ class Chain:
             self.segment = None
             self.cipher = None
             segment.abandon()
+
+    def warm(self) -> None:
+        """Have mapped what is about to be written: twice as much as since the last time."""
+        segment, spare = self.segment, self._spare
+        if segment is not None:
+            now = self._number * self.size + segment.end
+            upto = segment.end + max(_AHEAD, 2 * (now - self._warmed))
+            self._warmed = now
+            segment.warm(upto)
+            if spare is not None and upto > self.size:
+                spare.warm(upto - self.size)
 
     def end(self) -> Segment | None:
         """End the chain; return its last segment. What follows begins another chain."""

@@ -2,23 +2,29 @@
 
 cimport cython
 
+from guardrail._core._layout cimport Layout as LayoutKernel, Run as RunKernel
+
+
+cdef LayoutKernel _ENDING
+cdef LayoutKernel _OPENING
+cdef Py_ssize_t _FROM, _LIMIT_ENDING, _TO
+
 
 cdef class Definitions:
+    cdef tuple _ended
     cdef dict _known
     cdef object _numbers
-    cdef dict _told
+    cdef tuple _opened
 
-    cpdef tuple of(self, values)
-    cpdef told(self, tuple key)
+    @cython.locals(last=tuple, run=RunKernel)
+    cpdef tuple of_opening(self, record)
+    @cython.locals(last=tuple, run=RunKernel)
+    cpdef tuple of_ending(self, record)
+    @cython.locals(run=RunKernel)
+    cdef tuple _find(self, record)
 
 
-cdef long long _ns(double seconds)
-@cython.locals(digits=str, digit=cython.Py_UCS4)
-cdef object _id(text)
-cpdef tuple intent(record, trace, Definitions definitions)
-cpdef tuple whole(record, trace, Definitions definitions)
-@cython.locals(started_at=double, admit_s=double, model_s=double, release_s=double, ended_s=double,
-               fields=tuple)
+@cython.locals(definition=bytes, facts=bytes, ids=bytes)
+cpdef tuple opening(record, trace, Definitions definitions)
+@cython.locals(definition=bytes, body=bytes)
 cpdef tuple outcome(record, Definitions definitions, known=*)
-@cython.locals(started_at=double, admit_s=double, fields=tuple)
-cdef tuple _opening(record, trace, Definitions definitions, rest)

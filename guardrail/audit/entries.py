@@ -14,9 +14,9 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
+from guardrail._core import Layout, Run
 from guardrail.audit.attributes import utf8
 from guardrail.values import Record
 
@@ -27,6 +27,7 @@ NO_TRACE: Final[Trace] = ("", "", "")
 #: The longest body of an outcome, with its definition, in bytes: so much is kept free for each
 #: call that goes on.
 LIMIT_OUTCOME: Final = 4096
+_LIMIT_ENDING: Final = LIMIT_OUTCOME
 #: Characters of all facts of a call that are kept.
 _LIMIT_FACTS: Final = 4096
 #: Characters of a path or a type's name that are kept.
@@ -34,12 +35,53 @@ _LIMIT_TEXT: Final = 200
 #: Definitions that are remembered at once.
 _LIMIT_DEFINED: Final = 2048
 
+_FIELDS: Final = Record._fields
 #: The fields in which many records are alike: what a definition holds.
-_FROM: Final = Record._fields.index("guard")
-_TO: Final = Record._fields.index("path") + 1
-_NAMES: Final = Record._fields[_FROM:_TO]
+_FROM: Final = _FIELDS.index("guard")
+_TO: Final = _FIELDS.index("path") + 1
+_NAMES: Final = _FIELDS[_FROM:_TO]
 _NS: Final = 1_000_000_000
 
+#: What an intent, or a whole call, says beside its definition. Beside the record stand the
+#: definition's number, the facts and the trace.
+_OPENING: Final = Layout(
+    (
+        ("id", _FIELDS.index("decision_id"), "text"),
+        ("as", -1, "integer"),
+        ("at_ns", _FIELDS.index("started_at"), "seconds"),
+        ("admit_ns", _FIELDS.index("admit_s"), "seconds"),
+        ("rows", _FIELDS.index("rows"), "integer"),
+        ("input_bytes", _FIELDS.index("input_bytes"), "integer"),
+        ("parent", _FIELDS.index("parent_decision_id"), "text"),
+        ("principal", _FIELDS.index("principal"), "text"),
+        ("resource", _FIELDS.index("resource"), "text"),
+        ("cached", _FIELDS.index("cached"), "flag"),
+        ("counts", _FIELDS.index("counts"), "pairs"),
+        ("input_digest", _FIELDS.index("input_digest"), "short"),
+        ("error_type", _FIELDS.index("error_type"), "short"),
+        ("facts", -2, "json"),
+        ("facts_left_out", -3, "flag"),
+        ("trace", -4, "json"),
+    ),
+    _LIMIT_TEXT,
+)
+#: What an outcome says beside its definition. Beside the record stand the definition's number, and
+#: the counts that the intent has not told.
+_ENDING: Final = Layout(
+    (
+        ("id", _FIELDS.index("decision_id"), "text"),
+        ("as", -1, "integer"),
+        ("ended_ns", _FIELDS.index("started_at"), "seconds+4"),
+        ("model_ns", _FIELDS.index("model_s"), "seconds"),
+        ("release_ns", _FIELDS.index("release_s"), "seconds"),
+        ("error_type", _FIELDS.index("error_type"), "short"),
+        ("counts", -2, "pairs"),
+        ("output_rows", _FIELDS.index("output_rows"), "integer"),
+        ("output_bytes", _FIELDS.index("output_bytes"), "integer"),
+        ("output_digest", _FIELDS.index("output_digest"), "short"),
+    ),
+    _LIMIT_TEXT,
+)
 
 #: What is appended of a call: the number of the definition that its body refers to, the body of
 #: that definition, which must stand in the segment before, and the entry's own body. A plain tuple,
@@ -55,38 +97,37 @@ class Definitions:
     bytes to encode, to hash and to keep (`benchmarks.audit`).
     """
 
-    __slots__ = ("_known", "_numbers", "_told")
+    __slots__ = ("_ended", "_known", "_numbers", "_opened")
 
     def __init__(self) -> None:
         self._known: dict[Any, tuple[int, bytes]] = {}
-        self._told: dict[Any, str] = {}
+        self._opened: tuple[Run, tuple[int, bytes]] | None = None
+        self._ended: tuple[Run, tuple[int, bytes]] | None = None
         self._numbers = itertools.count(1)
 
-    def told(self, key: Any) -> str:
-        """Return the JSON of who called on what, how large it was, and what was counted of it.
+    def of_opening(self, record: Record) -> tuple[int, bytes]:
+        """Return the number of what a record has in common, and the body of its definition."""
+        last = self._opened
+        if last is not None:
+            run, found = last
+            if run.is_in(record):  # the very objects of the call before, as mostly
+                return found
+        last = self._opened = self._find(record)
+        return last[1]
 
-        Arguments:
-            key: principal, resource, ``cached``, counts, rows and bytes of the input.
-        """
-        text = self._told.get(key)
-        if text is None:
-            if len(self._told) >= _LIMIT_DEFINED:
-                self._told = {}
-            principal, resource, cached, counts, rows, input_bytes = key
-            text = f',"rows":{rows},"input_bytes":{input_bytes}'
-            if principal:
-                text += f',"principal":{json.dumps(utf8(principal))}'
-            if resource:
-                text += f',"resource":{json.dumps(utf8(resource))}'
-            if cached is not None:
-                text += f',"cached":{json.dumps(cached)}'
-            if counts:
-                text += f',"counts":{_counts(counts)}'
-            self._told[key] = text
-        return text
+    def of_ending(self, record: Record) -> tuple[int, bytes]:
+        """Return the same of a record whose call has ended."""
+        last = self._ended
+        if last is not None:
+            run, found = last
+            if run.is_in(record):
+                return found
+        last = self._ended = self._find(record)
+        return last[1]
 
-    def of(self, values: Any) -> tuple[int, bytes]:
-        """Return the number of these values, and the body of their definition."""
+    def _find(self, record: Record) -> tuple[Run, tuple[int, bytes]]:
+        run = Run(record, _FROM, _TO)
+        values = run.values
         found = self._known.get(values)
         if found is None:
             if len(self._known) >= _LIMIT_DEFINED:
@@ -99,19 +140,21 @@ class Definitions:
             }
             body = json.dumps({"as": number, **shown}, separators=(",", ":")).encode()
             found = self._known[values] = (number, body)
-        return found
+        return run, found
 
 
-def intent(record: Record, trace: Trace, definitions: Definitions) -> Entry:
-    """Return the entry of an admitted call: what is known before its model runs."""
-    return _opening(record, trace, definitions, "")
-
-
-def whole(record: Record, trace: Trace, definitions: Definitions) -> Entry:
-    """Return the entry of a call that ended before its model ran."""
-    error_type = record.error_type
-    rest = f',"error_type":{_text(error_type)}' if error_type else ""
-    return _opening(record, trace, definitions, rest)
+def opening(record: Record, trace: Trace, definitions: Definitions) -> Entry:
+    """Return the entry of an admitted call, or of one that ended before its model ran."""
+    number, definition = definitions.of_opening(record)
+    facts, left_out, ids = b"", None, b""
+    kept = record.facts
+    if kept:
+        facts = json.dumps(dict(kept)).encode()
+        if len(facts) > _LIMIT_FACTS:
+            facts, left_out = b"", True
+    if trace is not NO_TRACE and trace[0]:
+        ids = b'["%b","%b","%b"]' % (trace[0].encode(), trace[1].encode(), trace[2].encode())
+    return number, definition, _OPENING.write(record, (number, facts, left_out, ids))
 
 
 def outcome(
@@ -122,83 +165,16 @@ def outcome(
     ``known`` are the counts that the intent has told already. The entry is never longer than
     `LIMIT_OUTCOME`: names that would make it so are left out.
     """
-    fields: Any = tuple(record)  # a plain one is unpacked at a fraction of the cost
-    number, definition = definitions.of(fields[_FROM:_TO])
-    (
-        decision_id, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, started_at, admit_s,
-        model_s, release_s, error_type, _, _, _, _, counts, output_rows, output_bytes, _,
-        output_digest,
-    ) = fields  # fmt: skip
-    ended_s = started_at + admit_s + model_s + release_s
-    text = (
-        f'{{"id":{_id(decision_id)},"as":{number},"ended_ns":{_ns(ended_s)},'
-        f'"model_ns":{_ns(model_s)},"release_ns":{_ns(release_s)}'
-    )
-    if error_type:
-        text += f',"error_type":{_text(error_type)}'
-    if counts and counts != known:
-        text += f',"counts":{_counts(counts)}'
-    if output_rows or output_bytes:
-        text += f',"output_rows":{output_rows},"output_bytes":{output_bytes}'
-    if output_digest:
-        text += f',"output_digest":{_text(output_digest)}'
-    body = (text + "}").encode()
-    if len(body) + len(definition) > LIMIT_OUTCOME:
+    number, definition = definitions.of_ending(record)
+    counts = record.counts
+    told = counts is known or counts == known
+    body = _ENDING.write(record, (number, () if told else counts))
+    if len(body) + len(definition) > _LIMIT_ENDING:
         if counts or record.policies or record.obligations or record.errors:
             less = record._replace(policies=(), obligations=(), errors=(), counts=())
             return outcome(less, definitions, ())
         raise ValueError("the outcome of a call is too long to be kept")
     return number, definition, body
-
-
-def _opening(record: Record, trace: Trace, definitions: Definitions, rest: str) -> Entry:
-    fields: Any = tuple(record)  # a plain one is unpacked at a fraction of the cost
-    number, definition = definitions.of(fields[_FROM:_TO])
-    (
-        decision_id, parent, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, rows, input_bytes,
-        started_at, admit_s, _, _, _, cached, principal, resource, facts, counts, _, _,
-        input_digest, _,
-    ) = fields  # fmt: skip
-    text = (
-        f'{{"id":{_id(decision_id)},"as":{number},"at_ns":{_ns(started_at)},'
-        f'"admit_ns":{_ns(admit_s)}'
-        f"{definitions.told((principal, resource, cached, counts, rows, input_bytes))}"
-    )
-    if parent:
-        text += f',"parent":{_id(parent)}'
-    if facts:
-        kept = json.dumps(dict(facts))
-        text += f',"facts":{kept}' if len(kept) <= _LIMIT_FACTS else ',"facts_left_out":true'
-    if input_digest:
-        text += f',"input_digest":{_text(input_digest)}'
-    if trace is not NO_TRACE and trace[0]:
-        text += f',"trace":["{trace[0]}","{trace[1]}","{trace[2]}"]'
-    return number, definition, (text + rest + "}").encode()
-
-
-def _ns(seconds: float) -> int:
-    return int(seconds * 1e9)
-
-
-def _id(text: str) -> str:
-    """Return a decision id as JSON. Ours are plain digits; an application's may be anything."""
-    if type(text) is str:
-        digits = text
-        for digit in digits:
-            if not ("0" <= digit <= "9" or "a" <= digit <= "f"):
-                break
-        else:
-            return f'"{digits}"'
-    return json.dumps(utf8(text))
-
-
-def _text(text: str) -> str:
-    return json.dumps(utf8(text[:_LIMIT_TEXT]))
-
-
-@lru_cache(maxsize=1024)
-def _counts(counts: tuple[tuple[str, int], ...]) -> str:
-    return json.dumps(dict(counts), separators=(",", ":"))
 
 
 # Back.

@@ -5,4 +5,3 @@ cimport cython
 
 @cython.locals(size=long, end=long, length=long, kind=long, beside=long)
 cpdef hop(data, long at, long sequence, marks)
-cpdef tuple frame(sequence, kind, bytes body, check)

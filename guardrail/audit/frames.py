@@ -1,7 +1,8 @@
 """The bytes of a journal: how an entry stands in its segment, and what chains it.
 
-Owns the format. A segment begins with `MAGIC`; then frames follow, one after the other, and behind
-the last of them zeros, for a segment is allocated before it is written::
+Owns the format, in which `guardrail._core.Tape` writes. A segment begins with `MAGIC`; then frames
+follow, one after the other, and behind the last of them zeros, for a segment is allocated before it
+is written::
 
     length    4 bytes    of the body
     sequence  8 bytes    0, 1, 2, ... in this segment
@@ -21,21 +22,17 @@ Refuses nothing by itself; `walk` says where frames end, and why.
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Container, Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from guardrail._core.terms import FRAME_CHECK, FRAME_HEAD
+
 #: What a segment begins with: the format and its version.
 MAGIC: Final = b"GRDJRNL1"
-_HEAD: Final = struct.Struct("<IQB")
-_CHECK: Final = struct.Struct("<I")
-_pack_head: Final = _HEAD.pack
-_pack_check: Final = _CHECK.pack
-_crc32: Final = zlib.crc32
 #: Bytes that a frame has beside its body.
-OVERHEAD: Final = _HEAD.size + _CHECK.size
+OVERHEAD: Final = FRAME_HEAD.size + FRAME_CHECK.size
 #: The longest body, in bytes.
 LIMIT_BODY: Final = 1 << 20
 #: How many numbers behind a fault are looked for.
@@ -109,20 +106,6 @@ class Stop(NamedTuple):
     fault: str
 
 
-def frame(sequence: int, kind: int, body: bytes, check: int) -> tuple[bytes, int]:
-    """Return the bytes of a frame, and its check.
-
-    Arguments:
-        sequence: its number in the segment.
-        kind: what the body is.
-        body: at most `LIMIT_BODY` bytes.
-        check: the check of the frame before; 0 for the first.
-    """
-    data = _pack_head(len(body), sequence, kind) + body
-    check = _crc32(data, check)
-    return data + _pack_check(check), check
-
-
 def walk(
     data: bytes | memoryview, *, base: int = 0, sequence: int = 0, check: int = 0
 ) -> Iterator[Frame | Stop]:
@@ -139,7 +122,7 @@ def walk(
     at = 0
     fault = ""
     while at + OVERHEAD <= size:
-        length, number, kind = _HEAD.unpack_from(view, at)
+        length, number, kind = FRAME_HEAD.unpack_from(view, at)
         if not (length or number or kind):
             break
         end = at + OVERHEAD + length
@@ -149,11 +132,11 @@ def walk(
         if number != sequence:
             fault = f"a frame out of order: expected number {sequence}"
             break
-        found = zlib.crc32(view[at : end - _CHECK.size], check)
-        if found != _CHECK.unpack_from(view, end - _CHECK.size)[0]:
+        found = zlib.crc32(view[at : end - FRAME_CHECK.size], check)
+        if found != FRAME_CHECK.unpack_from(view, end - FRAME_CHECK.size)[0]:
             fault = "a frame whose check does not hold"
             break
-        body = bytes(view[at + _HEAD.size : end - _CHECK.size])
+        body = bytes(view[at + FRAME_HEAD.size : end - FRAME_CHECK.size])
         check = found
         encrypted = bool(kind & ENCRYPTED)
         yield Frame(base + at, base + end, number, kind & ~ENCRYPTED, encrypted, body, check)
@@ -177,9 +160,9 @@ def follows(data: bytes | memoryview, stop: Stop) -> bool:
     raw = bytes(data)
     seeds = [stop.check]
     if stop.at + OVERHEAD <= len(raw):
-        end = stop.at + OVERHEAD + _HEAD.unpack_from(raw, stop.at)[0]
+        end = stop.at + OVERHEAD + FRAME_HEAD.unpack_from(raw, stop.at)[0]
         if end <= len(raw):  # the check that the frame there should have
-            seeds.append(zlib.crc32(raw[stop.at : end - _CHECK.size], stop.check))
+            seeds.append(zlib.crc32(raw[stop.at : end - FRAME_CHECK.size], stop.check))
     tried = 0
     for number in range(stop.sequence + 1, stop.sequence + 1 + _LOOKED):
         mark = number.to_bytes(8, "little")
@@ -196,13 +179,15 @@ def _holds(raw: bytes, at: int, number: int, seeds: list[int]) -> bool:
     """Tell whether a whole frame of this number begins at a place."""
     if at < len(MAGIC) or at + OVERHEAD > len(raw):
         return False
-    length, found, kind = _HEAD.unpack_from(raw, at)
+    length, found, kind = FRAME_HEAD.unpack_from(raw, at)
     end = at + OVERHEAD + length
     if found != number or not kind or length > LIMIT_BODY or end > len(raw):
         return False
-    check = _CHECK.unpack_from(raw, end - _CHECK.size)[0]
-    before = _CHECK.unpack_from(raw, at - _CHECK.size)[0]
-    return any(zlib.crc32(raw[at : end - _CHECK.size], seed) == check for seed in (before, *seeds))
+    check = FRAME_CHECK.unpack_from(raw, end - FRAME_CHECK.size)[0]
+    before = FRAME_CHECK.unpack_from(raw, at - FRAME_CHECK.size)[0]
+    return any(
+        zlib.crc32(raw[at : end - FRAME_CHECK.size], seed) == check for seed in (before, *seeds)
+    )
 
 
 def hop(
@@ -222,8 +207,8 @@ def hop(
     """
     view = memoryview(data)
     size = len(view)
-    unpack = _HEAD.unpack_from
-    beside = _HEAD.size + _CHECK.size
+    unpack = FRAME_HEAD.unpack_from
+    beside = FRAME_HEAD.size + FRAME_CHECK.size
     while at + beside <= size:
         length, number, kind = unpack(view, at)
         end = at + beside + length
@@ -238,10 +223,10 @@ def hop(
 
 def frame_at(data: bytes | memoryview, at: int) -> Frame:
     """Return the frame at a place that `hop` gave, unchecked."""
-    length, number, kind = _HEAD.unpack_from(data, at)
+    length, number, kind = FRAME_HEAD.unpack_from(data, at)
     end = at + OVERHEAD + length
-    body = bytes(data[at + _HEAD.size : end - _CHECK.size])
-    return Frame(at, end, number, kind, False, body, _CHECK.unpack_from(data, end - 4)[0])
+    body = bytes(data[at + FRAME_HEAD.size : end - FRAME_CHECK.size])
+    return Frame(at, end, number, kind, False, body, FRAME_CHECK.unpack_from(data, end - 4)[0])
 
 
 def resume(before: bytes, data: bytes | memoryview) -> tuple[int, int]:
@@ -251,8 +236,8 @@ def resume(before: bytes, data: bytes | memoryview) -> tuple[int, int]:
         before: the last 4 bytes before it.
         data: bytes from where a frame begins.
     """
-    check = _CHECK.unpack(before)[0]
-    number = _HEAD.unpack_from(data, 0)[1] if len(data) >= _HEAD.size else 0
+    check = FRAME_CHECK.unpack(before)[0]
+    number = FRAME_HEAD.unpack_from(data, 0)[1] if len(data) >= FRAME_HEAD.size else 0
     return number, check
 
 

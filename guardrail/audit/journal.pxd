@@ -2,8 +2,9 @@
 
 cimport cython
 
+from guardrail._core._gate cimport Gate as GateKernel
 from guardrail.audit.chain cimport Chain
-from guardrail.audit.entries cimport Definitions, intent, outcome, whole
+from guardrail.audit.entries cimport Definitions, opening, outcome
 from guardrail.audit.segment cimport Segment
 
 
@@ -12,7 +13,7 @@ cdef long _BESIDE, _DEFINED, _INTENT, _KEPT, _LIMIT_INTENT, _OUTCOME, _WHOLE
 
 cdef class Pending:
     cdef public object counts
-    cdef public object is_intended
+    cdef public bint is_intended
     cdef public object trace
 
 
@@ -25,21 +26,23 @@ cdef class Journal:
     cdef long _going
     cdef object _keeper
     cdef list _late
-    cdef object _lock
+    cdef GateKernel _gate
     cdef object _make_keeper
     cdef long _missed
-    cdef object _owner
     cdef long _reserve
     cdef object _syncing
-    cdef object _waits
+    cdef bint _rings
+    cdef bint _waits
     cdef readonly object clock
     cdef readonly object durability
     cdef readonly object folder
     cdef readonly long written
 
+    @cython.locals(segment=Segment)
     cpdef begin(self, guard, action, function)
-    cpdef admit(self, handle, record)
-    cpdef end(self, handle, record)
+    cpdef admit(self, Pending handle, record)
+    cpdef end(self, Pending handle, record)
+    @cython.locals(segment=Segment)
     cpdef _append(self, long kind, tuple entry)
     cdef _take(self)
     cdef _give(self)

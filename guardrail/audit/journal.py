@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from guardrail._core import Gate
 from guardrail.audit.chain import Chain, to_json
 from guardrail.audit.entries import (
     LIMIT_OUTCOME,
@@ -34,9 +35,8 @@ from guardrail.audit.entries import (
     Definitions,
     Entry,
     Trace,
-    intent,
+    opening,
     outcome,
-    whole,
 )
 from guardrail.audit.frames import ENCRYPTED, OVERHEAD, Kind
 from guardrail.audit.journal_keys import Keys
@@ -52,7 +52,6 @@ _OUTCOME: Final = int(Kind.OUTCOME)
 _WHOLE: Final = int(Kind.WHOLE)
 _GAP: Final = int(Kind.GAP)
 _DEFINED: Final = int(Kind.DEFINED)
-_get_ident: Final = threading.get_ident
 #: Bytes that an entry has beside its body: the frame, and what encryption adds.
 _BESIDE: Final = OVERHEAD + 16
 #: Bytes that are kept for the outcome of each call that goes on.
@@ -99,8 +98,8 @@ class Journal:
     """
 
     __slots__ = (
-        "__weakref__", "_chain", "_definitions", "_failed_at", "_failed_with", "_going", "_keeper",
-        "_late", "_lock", "_make_keeper", "_missed", "_owner", "_reserve", "_syncing", "_waits",
+        "__weakref__", "_chain", "_definitions", "_failed_at", "_failed_with", "_gate", "_going",
+        "_keeper", "_late", "_make_keeper", "_missed", "_reserve", "_rings", "_syncing", "_waits",
         "clock", "durability", "folder", "written",
     )  # fmt: skip
 
@@ -126,6 +125,7 @@ class Journal:
         self.folder = folder
         self.durability = durability
         self._waits = durability == "each"
+        self._rings = durability == "group"
         self.clock = clock
         self._chain = Chain(
             folder,
@@ -145,9 +145,8 @@ class Journal:
         atexit.register(_end, ref)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._gate = Gate()
         self._syncing = threading.Lock()
-        self._owner = 0
         self._late: list[tuple[int, Entry]] = []
         self._keeper: Keeper | None = None
         self._going = 0
@@ -181,7 +180,7 @@ class Journal:
         Raises:
             OSError: where it can't be written.
         """
-        entry = intent(record, handle.trace or NO_TRACE, self._definitions)
+        entry = opening(record, handle.trace or NO_TRACE, self._definitions)
         written = self._append(_INTENT, entry)
         handle.is_intended = True
         handle.counts = record.counts
@@ -195,7 +194,7 @@ class Journal:
         """
         if handle is None or not handle.is_intended:
             trace = handle.trace if handle is not None else None
-            entry = whole(record, trace or NO_TRACE, self._definitions)
+            entry = opening(record, trace or NO_TRACE, self._definitions)
             try:
                 self._append(_WHOLE, entry)
             except OSError:
@@ -224,10 +223,9 @@ class Journal:
 
     def _append(self, kind: int, entry: Entry) -> tuple[Segment, int] | None:
         """Append an entry; return the segment and its end then, where that is waited for."""
-        if self._owner == _get_ident():  # a finalizer, in the midst of what this one does
+        if not self._gate.enter():  # a finalizer, in the midst of what this thread does
             self._late.append((kind, entry))
             return None
-        self._take()
         try:
             self._write(kind, entry)
             segment = self._chain.segment
@@ -242,19 +240,16 @@ class Journal:
             OSError: where this very thread is in here already, in the midst of something: a
                 finalizer or a signal handler can't wait for it.
         """
-        me = _get_ident()
-        if self._owner == me:
+        if not self._gate.enter():
             raise OSError(errno.EDEADLK, "the journal is in the midst of something")
-        self._lock.acquire()
-        self._owner = me
 
     def _give(self) -> None:
         """Append what finalizers have brought meanwhile, and let the next one in."""
         try:
-            self._drain()
+            if self._late:
+                self._drain()
         finally:
-            self._owner = 0
-            self._lock.release()
+            self._gate.leave()
 
     def _drain(self) -> None:
         while self._late:
@@ -283,9 +278,10 @@ class Journal:
         if kind == _INTENT:
             self._going += 1
         self.written += 1
-        keeper = self._keeper
-        if keeper is not None and keeper.is_asleep:
-            keeper.rouse()
+        if self._rings:
+            keeper = self._keeper
+            if keeper is not None and keeper.is_asleep:
+                keeper.rouse()
 
     def _put(self, segment: Segment, kind: int, body: bytes) -> None:
         cipher = self._chain.cipher
@@ -362,12 +358,15 @@ class Journal:
         return fresh
 
     def provide(self) -> None:
-        """Make the next segment before it is needed. Called by the keeper.
+        """Make the next segment before it is needed, and have its first bytes mapped.
+
+        Called by the keeper.
 
         Raises:
             OSError: where it can't be made; then the writer will see.
         """
         self._chain.provide()
+        self._chain.warm()
 
     def say(self, kind: int, body: Mapping[str, object]) -> None:
         """Append an entry about the journal itself. Called by the keeper.
@@ -421,7 +420,7 @@ class Journal:
             return
         blocked = record._replace(outcome="blocked", code="audit_unavailable", stage="audit")
         try:
-            self._append(_WHOLE, whole(blocked, NO_TRACE, self._definitions))
+            self._append(_WHOLE, opening(blocked, NO_TRACE, self._definitions))
         except OSError as error:
             log_trouble("writing a record", error)
         raise _unrecorded()

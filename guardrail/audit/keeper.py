@@ -71,6 +71,7 @@ class Keeper:
         self._make_checkpoints = checkpoints
         self._checkpoints: Checkpoints | None = None
         self._ended: list[Segment] = []
+        self._closed: list[Path] = []
         self._bell = threading.Event()
         self._alarm = threading.Event()
         self._working = threading.Lock()
@@ -152,6 +153,7 @@ class Keeper:
             self._try("closing a segment of the journal", self._close_ended)
             if not is_last:
                 self._try("making a segment of the journal", journal.provide)
+            self._try("compressing a segment of the journal", self._compress_closed)
             elapsed = journal.clock.elapsed()
             is_time = self._kept_at is None or elapsed - self._kept_at >= HOUSEKEEPING_S
             if is_time and not is_last:
@@ -195,7 +197,11 @@ class Keeper:
             del self._ended[0]
             journal.close_segment(segment, path)
             if self._compresses:
-                compress(path)
+                self._closed.append(path)
+
+    def _compress_closed(self) -> None:
+        while self._closed:
+            compress(self._closed.pop(0))
 
     def _sync(self) -> None:
         journal = self._journal()

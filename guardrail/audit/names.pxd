@@ -7,6 +7,8 @@ cdef class Names:
     cdef object _how
     cdef object _keys
     cdef object _knows
+    cdef tuple _last_principal
+    cdef tuple _last_resource
     cdef dict _named
     cdef object _plain
     cdef object _prefix

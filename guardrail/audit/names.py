@@ -51,8 +51,8 @@ class Names:
     """
 
     __slots__ = (
-        "_digest_of", "_digests", "_facts", "_how", "_keys", "_knows", "_named", "_plain",
-        "_prefix", "_resources", "_secret", "_take_view",
+        "_digest_of", "_digests", "_facts", "_how", "_keys", "_knows", "_last_principal",
+        "_last_resource", "_named", "_plain", "_prefix", "_resources", "_secret", "_take_view",
     )  # fmt: skip
 
     def __init__(
@@ -79,11 +79,16 @@ class Names:
         self._take_view = take_view
         self._named: dict[tuple[str, str], str] = {}
         self._resources: dict[tuple[str, str], str] = {}
+        self._last_principal: tuple[Principal, str] | None = None
+        self._last_resource: tuple[Entity, str] | None = None
 
     def principal(self, principal: Principal) -> str:
         """Return the name of who calls."""
         if self._how == "none":
             return ""
+        last = self._last_principal
+        if last is not None and last[0] is principal:  # one caller's calls come together
+            return last[1]
         key = (principal.type, principal.id)
         name = self._named.get(key)
         if name is None:
@@ -91,10 +96,14 @@ class Names:
                 self._named = {}
             name = principal.id if self._how == "id" else self.pseudonym("principal", *key)
             self._named[key] = name
+        self._last_principal = (principal, name)
         return name
 
     def resource(self, resource: Entity) -> str:
         """Return a thing's id where the bundle knows it; else a pseudonym: callers may name it."""
+        last = self._last_resource
+        if last is not None and last[0] is resource:
+            return last[1]
         key = (resource.type, resource.id)
         name = self._resources.get(key)
         if name is None:
@@ -103,6 +112,7 @@ class Names:
             is_known = self._knows(resource)
             name = resource.id if is_known else self.pseudonym("resource", *key)
             self._resources[key] = name
+        self._last_resource = (resource, name)
         return name
 
     def facts(

@@ -29,12 +29,9 @@ cdef class Trail:
     cpdef begin(self, guard, action, function)
     @cython.locals(part=Part, handle=Handle)
     cdef _begin_all(self, guard, action, function)
-    @cython.locals(part=Part)
+    @cython.locals(part=Part, owned=Handle, at=Py_ssize_t)
     cpdef admit(self, handle, record)
     cpdef check(self, handle)
     cpdef end(self, handle, record)
-    @cython.locals(part=Part)
+    @cython.locals(part=Part, at=Py_ssize_t, taken=long)
     cdef _end_all(self, Handle handle, record)
-
-
-cdef _both(one, other)

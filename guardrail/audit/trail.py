@@ -128,7 +128,8 @@ class Trail:
             try:
                 own = part.begin(guard, action, function)
                 if part.is_traced:
-                    own.trace = trace
+                    if trace is not None:
+                        own.trace = trace
                 elif trace is None and part.trace_of is not None:
                     trace = part.trace_of(own)
             except Exception as error:  # noqa: BLE001  as above, and the others go on
@@ -147,7 +148,7 @@ class Trail:
         if self._only is None and handle is not None:
             handle.check()
 
-    def admit(self, handle: Handle, record: Record) -> Wait | None:
+    def admit(self, handle: Any, record: Record) -> Wait | None:
         """Tell the sinks that ask for it that the model is about to run.
 
         Raises:
@@ -155,17 +156,21 @@ class Trail:
                 failed before; the model must not run.
         """
         if self._only is not None:
-            handle, own = Handle(), handle
-            handle.owns.append(own)
+            owned = Handle()
+            owned.owns.append(handle)
+        else:
+            owned = handle
         wait: Wait | None = None
-        handle.check()
-        for part, own in zip(self._parts, handle.owns, strict=True):
+        owned.check()
+        for at, part in enumerate(self._parts):
             if part.intents:
                 try:
-                    wait = _both(wait, part.admit(own, record))
+                    held = part.admit(owned.owns[at], record)
+                    if held is not None:
+                        wait = held if wait is None else _both(wait, held)
                 except Exception as error:  # noqa: BLE001  as above
-                    handle.fail(part.sink, error)
-        handle.check()
+                    owned.fail(part.sink, error)
+        owned.check()
         return wait
 
     def enter(self, handle: Handle) -> list[Any] | None:
@@ -240,12 +245,15 @@ class Trail:
         taken = 0
         wait: Wait | None = None
         interruption: BaseException | None = None
-        for part, own in zip(self._parts, handle.owns, strict=True):
+        for at, part in enumerate(self._parts):
+            own = handle.owns[at]
             if own is _UNBEGUN:
                 continue
             try:
-                wait = _both(wait, part.end(own, record))
+                held = part.end(own, record)
                 taken += 1
+                if held is not None:
+                    wait = held if wait is None else _both(wait, held)
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(part.sink, error)
             except BaseException as error:  # noqa: BLE001  raised below: first the other sinks
@@ -277,10 +285,8 @@ def wants_intents(sink: Sink) -> bool:
     return bool(getattr(sink, "intents", False))
 
 
-def _both(one: Wait | None, other: Wait | None) -> Wait | None:
+def _both(one: Wait, other: Wait) -> Wait:
     """Return what two sinks wait for, one after the other."""
-    if one is None or other is None:
-        return one or other
     first, second = one.work, other.work
 
     def work() -> None:

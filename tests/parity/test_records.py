@@ -60,6 +60,35 @@ def test_the_fields_are_its_own_after_the_tuple_is_gone(make):
 
 
 @every_maker
+def test_a_tuple_that_somebody_else_holds_stays_what_it_is(make):
+    for fields in ((1, "b"), tuple(iter("ab")), (object(), object())):
+        made = make(Pair, fields)
+        assert (type(made), type(fields)) == (Pair, tuple)
+        assert made == fields
+        assert made is not fields
+
+
+class Empty(NamedTuple):
+    pass
+
+
+@every_maker
+def test_the_empty_tuple_stays_what_it_is(make):
+    made = make(Empty, ())
+    assert (type(made), type(())) == (Empty, tuple)
+    assert len(made) == 0
+
+
+@every_maker
+def test_a_record_outlives_many_that_were_made_of_nobodys_tuple(make):
+    made = [make(Pair, (str(number), [number])) for number in range(5000)]
+    gc.collect()
+    assert [(each.one, each.other[0]) for each in made[::1000]] == [
+        (str(number), number) for number in range(0, 5000, 1000)
+    ]
+
+
+@every_maker
 @pytest.mark.parametrize("kind", [int, list, object, dict])
 def test_another_class_is_refused(make, kind):
     with pytest.raises(TypeError):

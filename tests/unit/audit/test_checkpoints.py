@@ -8,9 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from journals import call, frames, journal_in
 
+from guardrail._core._tape_py import frame
 from guardrail.audit import heads
 from guardrail.audit.checkpoints import FILE, Checkpoints, read_checkpoints, to_file
-from guardrail.audit.frames import MAGIC, Kind, frame
+from guardrail.audit.frames import MAGIC, Kind
 from guardrail.audit.verify import verify
 from guardrail.errors import ConfigurationError
 

@@ -5,9 +5,8 @@ import json
 from races import race
 from records import RECORD
 
-from guardrail.audit.entries import _FROM, _TO, Definitions
-
-VALUES = tuple(RECORD)[_FROM:_TO]
+from guardrail.audit.entries import Definitions, opening, outcome
+from guardrail.values import Record
 
 
 class Interrupting(tuple):
@@ -30,11 +29,13 @@ def number_in(definition):
 def test_two_that_are_made_at_once_have_each_their_own_number():
     definitions = Definitions()
     made = []
-    Interrupting.work = lambda: made.append(definitions.of(VALUES))
-    made.append(definitions.of((*VALUES[:-2], Interrupting(("e",)), "path")))
+    Interrupting.work = lambda: made.append(definitions.of_opening(RECORD))
+    other = RECORD._replace(errors=Interrupting(("e",)), path="path")
+    made.append(definitions.of_opening(other))
     assert [number_in(body) for _, body in made] == [number for number, _ in made]
     assert len({number for number, _ in made}) == 2
-    assert definitions.of(VALUES) == made[0]
+    assert definitions.of_opening(RECORD) == made[0]
+    assert definitions.of_opening(other) == made[1]
 
 
 def test_many_threads_make_definitions_and_none_has_anothers_number():
@@ -43,11 +44,65 @@ def test_many_threads_make_definitions_and_none_has_anothers_number():
 
     def work(mine):
         for index in range(300):
-            values = (f"{mine}-{index}", *VALUES[1:])
-            made.append((values, definitions.of(values)))
+            guard = f"{mine}-{index}"
+            made.append((guard, definitions.of_opening(RECORD._replace(guard=guard))))
 
     race(work, 4)
     assert len({number for _, (number, _) in made}) == len(made) == 1200
-    for values, (number, body) in made:
+    for guard, (number, body) in made:
         said = json.loads(body)
-        assert (said["as"], said["guard"]) == (number, values[0])
+        assert (said["as"], said["guard"]) == (number, guard)
+
+
+def test_a_record_that_differs_from_the_one_before_has_its_own_definition():
+    """The one before is found again by its very objects, field by field."""
+    definitions = Definitions()
+    first = definitions.of_opening(RECORD)
+    assert definitions.of_ending(RECORD) == first
+    alike = ("guard", "version", "revision", "backend", "function", "action", "principal_type",
+             "resource_type", "outcome", "code", "stage", "path")  # fmt: skip
+    for name in alike:
+        other = definitions.of_opening(RECORD._replace(**{name: "another"}))
+        assert other[0] != first[0], name
+        assert json.loads(other[1])[name] == "another"
+        assert definitions.of_opening(RECORD) == first
+    for name in ("policies", "obligations", "errors"):
+        other = definitions.of_ending(RECORD._replace(**{name: ("another",)}))
+        assert json.loads(other[1])[name] == ["another"]
+        assert definitions.of_ending(RECORD) == first
+
+
+def test_what_is_equal_and_another_object_has_the_same_definition():
+    definitions = Definitions()
+    first = definitions.of_opening(RECORD)
+    copy = RECORD._replace(guard="".join(list(RECORD.guard)), policies=tuple(iter(RECORD.policies)))
+    assert definitions.of_opening(copy) == first
+
+
+def test_every_field_of_a_record_is_told_by_its_entries():
+    """One that no layout named would be lost, and nobody would miss it."""
+    told = Record(
+        *(f"{name} told" for name in Record._fields[: Record._fields.index("policies")]),
+        ("policy told",), ("obligation told",), ("error told",), "path told", 17, 18, 19.0, 20.0,
+        21.0, 22.0, "error_type told", True, "principal told", "resource told",
+        (("fact told", 23),), (("count told", 24),), 25, 26, "input_digest told",
+        "output_digest told",
+    )  # fmt: skip
+    definitions = Definitions()
+    _, definition, one = opening(told, ("trace", "span", "above"), definitions)
+    _, _, other = outcome(told, definitions)
+    text = (definition + one + other).decode()
+    for name, value in told._asdict().items():
+        if isinstance(value, str):
+            assert value in text, name
+        elif isinstance(value, int) and not isinstance(value, bool):
+            assert str(value) in text, name
+    opened, ended = json.loads(one), json.loads(other)
+    assert (opened["at_ns"], opened["admit_ns"]) == (19 * 10**9, 20 * 10**9)
+    assert ended["ended_ns"] == (19 + 20 + 21 + 22) * 10**9
+    assert (ended["model_ns"], ended["release_ns"]) == (21 * 10**9, 22 * 10**9)
+    assert opened["cached"] is True
+    assert opened["facts"] == {"fact told": 23}
+    assert opened["counts"] == ended["counts"] == {"count told": 24}
+    assert opened["trace"] == ["trace", "span", "above"]
+    assert "counts" not in json.loads(outcome(told, definitions, told.counts)[2])

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journals import call, denial, end_of, frames, journal_in, spoil, written
 
+from guardrail._core._tape_py import frame
 from guardrail.audit import verify as verifying
-from guardrail.audit.frames import OVERHEAD, Kind, frame
+from guardrail.audit.frames import OVERHEAD, Kind
 from guardrail.audit.heads import read_segment, segments, stem
 from guardrail.audit.verify import verify
 

@@ -1,0 +1,1 @@
+from guardrail._core._gate_py import Gate as Gate

@@ -1,0 +1,25 @@
+"""What `segment` reaches without a lookup."""
+
+from libc.stdint cimport uint32_t
+
+
+cdef enum:
+    HASHED = 2000
+    HEAD = 13
+    CHECK = 4
+
+
+cdef class Tape:
+    cdef Py_buffer _view
+    cdef bint _is_held
+    cdef readonly Py_ssize_t end
+    cdef readonly long long sequence
+    cdef uint32_t _check
+    cdef object _hash
+    cdef Py_ssize_t _waiting
+    cdef Py_ssize_t _warm
+    cdef unsigned char _unhashed[HASHED]
+
+    cdef int _put(self, const unsigned char* data, Py_ssize_t size) except -1
+    cdef int _catch_up(self) except -1
+    cpdef append(self, int kind, bytes body)

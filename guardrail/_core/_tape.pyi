@@ -1,0 +1,3 @@
+from guardrail._core._tape_py import Tape as Tape
+
+def _crc32(data: bytes, check: int = 0, is_portable: bool = False) -> int: ...

@@ -30,6 +30,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -100,18 +101,20 @@ def writing(path: Path) -> Callable[[], object]:
 
 def append_rows(folder: Path, rounds: int) -> list[Row]:
     """Return the rows of appends on an idle machine."""
-    return measure(
-        [
-            Case(WRITTEN, writing(folder / "by-hand")),
-            Case("append, 500 bytes", appending(journal_in(folder / "a")), WRITTEN, goal=1 / 2.5),
-        ],
-        rounds=rounds,
-    )
+    with closing(journal_in(folder / "a")) as journal:
+        return measure(
+            [
+                Case(WRITTEN, writing(folder / "by-hand")),
+                Case("append, 500 bytes", appending(journal), WRITTEN, goal=1 / 2.5),
+            ],
+            rounds=rounds,
+        )
 
 
 def convoy_rows(folder: Path, rounds: int) -> list[Row]:
     """Return appends beside a thread that computes, against the same without it."""
-    append = appending(journal_in(folder / "convoy"))
+    journal = journal_in(folder / "convoy")
+    append = appending(journal)
     write = writing(folder / "convoy-by-hand")
     calls = 5000
     alone: list[float] = []
@@ -131,6 +134,7 @@ def convoy_rows(folder: Path, rounds: int) -> list[Row]:
             ratios[name].append(busy / idle)
             if name == "append":
                 alone.append(idle)
+    journal.close()
     ratio = median(ratios["append"])
     goal = 2.5
     return [
@@ -164,24 +168,26 @@ def call_rows(folder: Path, rounds: int) -> list[Row]:
     """Return a guarded call with a journal and without, and the stack composed by hand."""
     composed, bearer = Composed(), token()
     made = []
-    for journal in (None, folder / "calls"):
-        guard = own_guard(journal=journal)
-        decided = guard.protect(action="predict", resource='Model::"tumour"', input="patients")(
-            predict
+    with ExitStack() as stack:
+        for journal in (None, folder / "calls"):
+            guard = stack.enter_context(closing(own_guard(journal=journal)))
+            decided = guard.protect(action="predict", resource='Model::"tumour"', input="patients")(
+                predict
+            )
+            made.append((signed_in(guard, decided), guard.flush))
+        without, with_journal = made
+        plain = "guardrail, no journal"
+        flush = composed.provider.force_flush
+        return measure(
+            [
+                Case(HAND, lambda: composed.call(bearer, PATIENT), drain=flush),
+                Case(plain, without[0], HAND, drain=without[1]),
+                Case("guardrail, journal", with_journal[0], plain, goal=1.6, drain=with_journal[1]),
+                Case("the same, against by hand", with_journal[0], HAND, 1 / 20, with_journal[1]),
+            ],
+            rounds=rounds,
+            clock=thread_time,
         )
-        made.append((signed_in(guard, decided), guard.flush))
-    without, with_journal = made
-    plain = "guardrail, no journal"
-    return measure(
-        [
-            Case(HAND, lambda: composed.call(bearer, PATIENT), drain=composed.provider.force_flush),
-            Case(plain, without[0], HAND, drain=without[1]),
-            Case("guardrail, journal", with_journal[0], plain, goal=1.6, drain=with_journal[1]),
-            Case("the same, against by hand", with_journal[0], HAND, 1 / 20, with_journal[1]),
-        ],
-        rounds=rounds,
-        clock=thread_time,
-    )
 
 
 def durable_rows(folder: Path, rounds: int) -> list[Row]:
@@ -199,6 +205,7 @@ def durable_rows(folder: Path, rounds: int) -> list[Row]:
             os.fdatasync(handle)
         bare.append(300 / (perf_counter() - start))
         grouped.append(_grouped(journal))
+    journal.close()
     ratio = median(mine / theirs for mine, theirs in zip(grouped, bare, strict=True))
     inverse = 1 / ratio
     return [

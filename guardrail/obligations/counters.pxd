@@ -14,9 +14,13 @@ cdef class Counters:
     cdef double _sweep_at
     cdef object _sweeping
     cdef readonly dict _windows
+    cdef tuple _all
 
     @cython.locals(now=double, windows=dict, window=Window)
     cpdef double acquire(self, Hit hit) except? -1
     cpdef Window find(self, strategy, key)
+    @cython.locals(kept=Py_ssize_t, windows=dict)
+    cdef Py_ssize_t _kept(self)
+    @cython.locals(windows=dict, window=Window)
     cdef Window _open(self, strategy, key, window_s)
     cdef _make_room(self, double now, Py_ssize_t hits)

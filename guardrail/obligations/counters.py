@@ -41,6 +41,7 @@ class Counters:
     """
 
     __slots__ = (
+        "_all",
         "_let_lock_go",
         "_sweep_at",
         "_sweeping",
@@ -58,12 +59,19 @@ class Counters:
         self._take_lock = self.lock.acquire
         self._let_lock_go = self.lock.release
         self._windows: dict[Strategy, dict[str, Window]] = {kind: {} for kind in KINDS}
+        self._all = tuple(self._windows.values())
         self._sweeping: deque[tuple[Strategy, str]] = deque()  # each key once, oldest look first
         self._sweep_at = -math.inf
 
     def __len__(self) -> int:
         """Return the number of counters that are kept, those not yet swept among them."""
-        return sum(map(len, self._windows.values()))
+        return self._kept()
+
+    def _kept(self) -> int:
+        kept = 0
+        for windows in self._all:  # asked twice for every new caller
+            kept += len(windows)
+        return kept
 
     def acquire(self, hit: Hit) -> float:
         """Take a hit, or nothing; return as `acquire_all` does, for this one hit."""
@@ -138,7 +146,7 @@ class Counters:
         windows = self._windows[strategy]
         window = windows.get(key)
         if window is None:
-            if len(self) >= self.limit_keys:
+            if self._kept() >= self.limit_keys:
                 raise StoreFullError
             window = windows[key] = KINDS[strategy](window_s)
             self._sweeping.append((strategy, key))
@@ -152,7 +160,7 @@ class Counters:
         any is opened, never after: a counter from which nothing is taken yet looks as one
         that is over.
         """
-        is_full = len(self) + hits > self.limit_keys
+        is_full = self._kept() + hits > self.limit_keys
         looks = 1000 if is_full else hits + 1
         if now >= self._sweep_at:
             looks = max(looks, _SWEPT)

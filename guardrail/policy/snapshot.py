@@ -145,6 +145,11 @@ class Answer(Answering):
         return value
 
 
+def _kept(decision: Decision, duties: Duties = NO_DUTIES) -> Answer:
+    """Return an answer as it is kept for others: without a question, and of no facts."""
+    return Answer(decision, None, _NOTHING, duties, True)
+
+
 def _plain(value: Any) -> Any:
     """Return an entity reference of Cedar's JSON as an `Entity`, all else as it is."""
     if isinstance(value, Mapping) and set(value) == {"__entity"}:
@@ -286,8 +291,8 @@ class Snapshot:
         self.misses += 1
         answer = self._evaluate(question, context, text)
         # Without the question: most are never asked again, and each would keep its caller alive.
-        self._answers.put(key, Answer(answer.decision, None, answer.context, answer.duties, True))
-        return answer
+        self._answers.put(key, answer)
+        return Answer(answer.decision, question, answer.context, answer.duties)
 
     def _again(self, key: Hashable, answer: Answer, question: Question) -> Answer:
         """Return an answer that is kept, for a caller who may be another than its first."""
@@ -309,30 +314,35 @@ class Snapshot:
         return context
 
     def _evaluate(self, question: Question, context: Mapping[str, Any], text: str) -> Answer:
-        """Ask Cedar, once; what it says hangs on the case and the context's text alone."""
+        """Ask Cedar, once; what it says hangs on the case and the context's text alone.
+
+        The answer is one to keep: it has no question, and is the same one for all cases that
+        come to the same, where no obligation reads the context.
+        """
         plan, case = question.plan, question.case
         if plan is None or case is None:
-            return Answer(self._denial("internal_error", "Nothing was asked."), question, {})
+            return _kept(self._denial("internal_error", "Nothing was asked."))
         handle, unknown = case.handle, False
         if plan.may_hold_entities:
             refusal = self._check_entities(plan, case, context)
             if refusal is not None:
-                return Answer(refusal, question, {})
+                return _kept(refusal)
             handle, unknown = self._engine.reached(case, context)
         if unknown:
-            refusal = self._denial("unknown_entity", _MESSAGES["unknown_reached"])
-            return Answer(refusal, question, {})
+            return _kept(self._denial("unknown_entity", _MESSAGES["unknown_reached"]))
         verdict = case.slice.evaluate(handle, case.request, text)
         # Without an error all follows from Cedar's decision and reasons, and they are few.
         clean = None if verdict.errors or verdict.lost else (verdict.decision, verdict.reasons)
-        found = self._clean.get(clean) if clean is not None else None
-        if found is None:
+        answer: Answer | None = self._clean.get(clean) if clean is not None else None
+        if answer is None:
             judgement = judge(verdict, self._by_key, self._order)
             decision = self._decision(judgement, plan, context)
-            found = (decision, self._duties(decision))
+            answer = _kept(decision, self._duties(decision))
             if clean is not None:
-                self._clean.put(clean, found)
-        return Answer(found[0], question, context if plan.demands_context else _NOTHING, found[1])
+                self._clean.put(clean, answer)
+        if plan.demands_context:
+            return Answer(answer.decision, None, context, answer.duties, True)
+        return answer
 
     def _duties(self, decision: Decision) -> Duties:
         held = [(self.obligations[each.name], each) for each in decision.obligations]

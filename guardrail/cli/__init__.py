@@ -19,6 +19,7 @@ from guardrail._version import __version__
 from guardrail.cli.check import check as run_check
 from guardrail.cli.decide import decide as run_decide
 from guardrail.cli.doctor import doctor as run_doctor
+from guardrail.cli.explain import explain as run_explain
 from guardrail.cli.facts import facts as run_facts
 from guardrail.cli.init import init as run_init
 from guardrail.cli.journal import journals
@@ -85,6 +86,7 @@ app.command("init")(run_init)
 app.command("check")(run_check)
 app.command("test")(run_test)
 app.command("decide")(run_decide)
+app.command("explain")(run_explain)
 app.command("facts")(run_facts)
 app.command("schema")(run_schema)
 app.command("token")(run_token)

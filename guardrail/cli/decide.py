@@ -6,56 +6,38 @@ is a dry run, and ``if:`` names the obligations that a real call would have to m
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from guardrail.cli.check import BundleArgument, load
-from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop, stop_at
+from guardrail.cli.request import (
+    ActionOption,
+    AttrsOption,
+    FactsOption,
+    KnownOption,
+    ParentsOption,
+    PrincipalOption,
+    RequestOption,
+    ResourceOption,
+    one_way,
+    question_of,
+)
+from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
 
 if TYPE_CHECKING:
-    from guardrail.documents import Document
     from guardrail.values import Decision
 
 
 def decide(
     directory: BundleArgument,
     *,
-    request: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The request as YAML or JSON; - reads standard input."),
-    ] = None,
-    principal: Annotated[
-        str | None, typer.Option(metavar="UID", help="""Who calls: 'User::"clara"'.""")
-    ] = None,
-    parents: Annotated[
-        list[str] | None,
-        typer.Option("--in", metavar="UID", help="A role or group of the caller. Repeatable."),
-    ] = None,
-    attrs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--attr", metavar="NAME=VALUE", help="An attribute of the caller. Repeatable."
-        ),
-    ] = None,
-    known: Annotated[
-        str | None,
-        typer.Option("--as", metavar="UID", help="Instead: a caller of entities.json."),
-    ] = None,
-    action: Annotated[str | None, typer.Option(help="What is done: predict.")] = None,
-    resource: Annotated[
-        str | None, typer.Option(metavar="UID", help="""On what: 'Model::"tumour"'.""")
-    ] = None,
-    facts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fact",
-            metavar="PATH=VALUE",
-            help="A fact: input.rows=10. The value is JSON, else text. Repeatable.",
-        ),
-    ] = None,
+    request: RequestOption = None,
+    principal: PrincipalOption = None,
+    parents: ParentsOption = None,
+    attrs: AttrsOption = None,
+    known: KnownOption = None,
+    action: ActionOption = None,
+    resource: ResourceOption = None,
+    facts: FactsOption = None,
     format: FormatOption = Format.text,
 ) -> None:
     """Ask the policies about one request.
@@ -77,7 +59,6 @@ def decide(
       --fact input.rows=10                 facts: {input: {rows: 10}}
     """
     from guardrail import ConfigurationError
-    from guardrail.cli import question
 
     options: dict[str, Any] = {
         "principal": principal,
@@ -88,15 +69,13 @@ def decide(
         "resource": resource,
         "facts": facts or (),
     }
-    if request is not None and any(value not in (None, ()) for value in options.values()):
-        raise stop("give the request as a file or as options, not both.")
+    one_way(request, options)
     try:
         guard = load(directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     try:
-        document = question.from_options(**options) if request is None else _from_file(request)
-        asked = question.question(document, parse=guard.parse_uid)
+        asked = question_of(request, options, guard.parse_uid)
         decision = guard.decide(
             principal=asked.principal,
             action=asked.action,
@@ -133,21 +112,3 @@ def sentence(decision: Decision, obligations: dict[str, Any]) -> str:
 def _demand(name: str, value: Any) -> str:
     values = value if isinstance(value, list) else [value]
     return f"{name} {'; '.join(str(item) for item in values)}"
-
-
-def _from_file(file: str) -> Document:
-    from guardrail.cli.question import STDIN, read
-    from guardrail.documents import LIMIT_BYTES
-
-    # One byte more than the limit is enough for `decode` to refuse the rest.
-    try:
-        if file == "-":
-            raw = sys.stdin.buffer.read(LIMIT_BYTES + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                raw = stream.read(LIMIT_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-    else:
-        return read(STDIN if file == "-" else file, raw)
-    raise stop(f"{file} cannot be read: {reason}")

@@ -19,6 +19,7 @@ from guardrail.cli.terminal import Format, FormatOption, complain, say, say_json
 if TYPE_CHECKING:
     from guardrail.bundle import Bundle
     from guardrail.testing.cases import Suite
+    from guardrail.testing.coverage import Coverage
     from guardrail.testing.report import Report, Result
 
 #: Fewer tests than this are over before a bar could be read.
@@ -40,6 +41,25 @@ def run(
         str,
         typer.Option("-k", metavar="TEXT", help="Run the tests with this in their file or name."),
     ] = "",
+    coverage: Annotated[
+        bool,
+        typer.Option(
+            "--coverage",
+            help="Say which scopes, clauses and obligations the tests have not tried.",
+        ),
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the policies' text, marked by coverage, as one HTML file."
+        ),
+    ] = None,
+    fail_under: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT", min=0, max=100, help="Exit with 1 where the coverage is less."
+        ),
+    ] = None,
     format: FormatOption = Format.text,
     schema: Annotated[
         bool,
@@ -57,27 +77,48 @@ def run(
 
     Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
     bundle does not load. 1 as well where there was no test to run: that must
-    not look like tests that passed. 2: there is no such folder.
+    not look like tests that passed; and where the coverage is under the limit.
+    2: there is no such folder.
 
     Example: guardrail test policies/clinical_scoring
     """
     del schema
     from guardrail import ConfigurationError
+    from guardrail.testing.coverage import Coverage
     from guardrail.testing.runner import report
 
     try:
         bundle, suite = _load(directory, only)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    ended = report(bundle, _results(bundle, suite))
+    is_asked = coverage or html is not None or fail_under is not None
+    tried = Coverage(bundle.snapshot) if is_asked else None
+    ended = report(bundle, _results(bundle, suite, tried), tried)
     if format is Format.json:
         say_json(ended.as_json())
     else:
         _tell(ended, bundle, is_whole=not only)
+    if tried is not None and html is not None:
+        _write(html, tried)
     if not ended.results:
         complain(_nothing(directory, only))
-    if not ended.results or not ended.holds:
+    is_little = fail_under is not None and tried is not None and tried.percent < fail_under
+    if is_little and tried is not None:
+        complain(f"the coverage is {tried.percent:.1f}%, under {fail_under:g}%")
+    if not ended.results or not ended.holds or is_little:
         raise typer.Exit(1)
+
+
+def _write(file: Path, coverage: Coverage) -> None:
+    from guardrail.testing.coverage_page import to_html
+
+    try:
+        file.write_text(to_html(coverage), "utf-8")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    else:
+        return
+    raise stop(f"{file} cannot be written: {reason}")
 
 
 def _load(directory: Path, only: str) -> tuple[Bundle, Suite]:
@@ -93,11 +134,11 @@ def _load(directory: Path, only: str) -> tuple[Bundle, Suite]:
     raise stop(f"{directory} cannot be read: {reason}")
 
 
-def _results(bundle: Bundle, suite: Suite) -> Iterator[Result]:
+def _results(bundle: Bundle, suite: Suite, coverage: Coverage | None) -> Iterator[Result]:
     """Run the tests; where there are many, and somebody looks on, show how far it is."""
     from guardrail.testing import runner
 
-    results = runner.run(bundle, suite)
+    results = runner.run(bundle, suite, coverage)
     if len(suite.cases) < _LONG or not sys.stderr.isatty():
         yield from results
         return
@@ -129,7 +170,11 @@ def _tell(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
         f"{count} {name}" for name, count in counts.items() if count or name == "passed"
     )
     say(summary, color="green" if ended.holds else "red")
-    if is_whole and ended.untested:
+    if ended.coverage is not None:
+        for place, lack in ended.coverage.lacks():
+            say(f"  {place} {lack}", color="yellow")
+        say(ended.coverage.summary)
+    elif is_whole and ended.untested:
         what = f"{len(ended.untested)} of {len(ended.policies)} policies had a part in no test"
         say(f"{what}: {', '.join(ended.untested)}", color="yellow")
 

@@ -17,6 +17,8 @@ decide      one evaluation, and what it means
 snapshot    the frozen result, which calls are asked of
 lint        what is weak in a bundle that loads; only `guardrail check` asks
 overview    what a bundle reads and declares, told to people
+clauses     policies taken apart: what each truth of a clause comes to
+explain     why a request is decided as it is
 rehearse    a first request to every action, in the child process of a reload
 """
 

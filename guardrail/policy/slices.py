@@ -57,11 +57,12 @@ class Slice:
     conditions and many grants have none: they are ``settled``, and there is nothing to ask.
     """
 
-    __slots__ = ("_keys", "access", "has_grant", "one_set", "settled", "weight")
+    __slots__ = ("_keys", "access", "has_grant", "one_set", "policies", "settled", "weight")
 
     def __init__(
         self, policies: Sequence[Policy], accesses: Iterable[Access], sets: Recent
     ) -> None:
+        self.policies = tuple(policies)
         self.weight = len(policies) + 1
         open_ = [each for each in policies if each.kind == "prohibition" or each.node.clauses]
         self.settled = frozenset([each.key for each in policies]).difference(
@@ -144,7 +145,7 @@ class Engine:
 
     __slots__ = (
         "_accesses", "_actions", "_cases", "_grounds", "_indexes", "_numbers", "_sets",
-        "_shared", "_slices", "_store",
+        "_shared", "_slices", "_store", "_whole",
     )  # fmt: skip
 
     def __init__(
@@ -167,6 +168,7 @@ class Engine:
         self._cases: Recent = Recent(_CASES)
         self._shared: Recent = Recent(_CASES)
         self._numbers = itertools.count(1)
+        self._whole: Slice | None = None
 
     def case(
         self, subject: Subject, action: Entity, resource: Entity, *, may_share: bool = False
@@ -183,21 +185,30 @@ class Engine:
         key = (id(subject), action, resource, may_share)
         found: tuple[Subject, Case] | None = self._cases.get(key)
         if found is None or found[0] is not subject:
-            found = (subject, self._make_case(subject, action, resource, may_share))
+            asked = _Asked(self._slice(subject, action, resource), subject, action, resource)
+            found = (subject, self._make_case(asked, may_share))
             self._cases.put(key, found)
         return found[1]
 
-    def _make_case(
-        self, subject: Subject, action: Entity, resource: Entity, may_share: bool
-    ) -> Case:
-        asked = _Asked(self._slice(subject, action, resource), subject, action, resource)
-        access = asked.part.access
+    def whole_case(self, subject: Subject, action: Entity, resource: Entity) -> Case:
+        """Return a case with all policies, whatever their scopes: no call's, but to explain one."""
+        part = self._whole
+        if part is None:
+            policies = [policy for policies, _ in self._indexes.values() for policy in policies]
+            every = tuple({policy.key: policy for policy in policies}.values())
+            accesses = [self._accesses[policy.key] for policy in every]
+            part = self._whole = Slice(every, accesses, self._sets)
+        return self._make_case(_Asked(part, subject, action, resource), may_share=False)
+
+    def _make_case(self, asked: _Asked, may_share: bool) -> Case:
+        part, subject, action, resource = asked
+        access = part.access
         if subject.stands or resource == subject.uid:
             walk = _Walk(self, access, subject)
             walk.reach(subject.uid, access.of("principal"))
             walk.begin(action, resource)  # the bundle's own entity is another: all anew
             return self._case(asked, cedarpy.Entities.from_json_str(walk.json()), walk)
-        ground = self._ground(asked.part, action, resource)
+        ground = self._ground(part, action, resource)
         if subject.kind is not None and not ground.pending:
             return self._plain_case(asked, subject.kind, ground, may_share)
         walk = _Walk(self, access, subject, (ground.present,))

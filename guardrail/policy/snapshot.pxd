@@ -34,7 +34,7 @@ cdef class Snapshot:
     cdef readonly long hits
     cdef readonly long misses
     cdef object _allow_unknown_resources
-    cdef object _subjects
+    cdef readonly object _subjects
     cdef readonly object _engine
     cdef object _by_key
     cdef object _order

@@ -8,6 +8,7 @@ format      the keys of a test file
 cases       test files, read
 runner      test files, run
 report      how they ended
+coverage    what they have tried of the policies; coverage_page shows it in their text
 clock       a clock that stands still
 recorded    records, kept
 contracts   what a plugin must hold

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from guardrail.errors import Fault, Place
 from guardrail.values import Decision
+
+if TYPE_CHECKING:
+    from guardrail.testing.coverage import Coverage
 
 Outcome: TypeAlias = Literal["passed", "failed", "error"]
 
@@ -59,10 +62,12 @@ class Report:
     Attributes:
         results: one per test, in the order of the files; and one per file that can't be read.
         policies: the ids of all policies of the bundle.
+        coverage: what the tests have tried of the policies, where that was asked for.
     """
 
     results: tuple[Result, ...]
     policies: tuple[str, ...] = ()
+    coverage: Coverage | None = None
 
     def _count(self, outcome: Outcome) -> int:
         return sum(result.outcome == outcome for result in self.results)
@@ -105,13 +110,16 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain JSON data."""
-        return {
+        told = {
             "passed": self.passed,
             "failed": self.failed,
             "errors": self.errors,
             "untested_policies": list(self.untested),
             "tests": [result.as_json() for result in self.results],
         }
+        if self.coverage is not None:
+            told["coverage"] = self.coverage.as_json()
+        return told
 
 
 def _part_in(decision: Decision) -> Iterator[str]:

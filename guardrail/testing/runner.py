@@ -18,13 +18,15 @@ from guardrail.documents import Document
 from guardrail.errors import Fault
 from guardrail.facts import TimeFacts
 from guardrail.policy import Question, Snapshot
+from guardrail.policy.clauses import Tracer
 from guardrail.policy.schema import RECORD, CedarType
 from guardrail.ports import Facing, FactSource, ObligationType
 from guardrail.testing.cases import Case, Suite, Unread, read_suite
 from guardrail.testing.clock import FrozenClock
+from guardrail.testing.coverage import Coverage
 from guardrail.testing.notation import MISSING, leaves
 from guardrail.testing.report import Report, Result
-from guardrail.values import NO_INPUT, Entity, Identity, Path
+from guardrail.values import NO_INPUT, Decision, Entity, Identity, Path
 
 #: Stands where a tree of facts has nothing, which is another thing than `MISSING`.
 _NOTHING: Final = object()
@@ -38,6 +40,7 @@ def run_tests(
     *,
     bundle: Bundle | None = None,
     only: str = "",
+    coverage: bool = False,
     facts: Sequence[FactSource] = (),
     obligations: Sequence[ObligationType] = (),
 ) -> Report:
@@ -47,6 +50,7 @@ def run_tests(
         path: the folder that holds ``guardrail.toml``.
         bundle: the bundle, where it is loaded already; else it is loaded from the folder.
         only: run the tests that have this text in their file or name, in any case.
+        coverage: say in the report what the tests have tried of the policies.
         facts: the application's own fact sources, as for `Guard.from_dir`.
         obligations: its own obligation types.
 
@@ -61,7 +65,8 @@ def run_tests(
             folder, clock=FrozenClock(), own_facts=facts, own_obligations=obligations
         )
     suite = select(read_suite(folder), only)
-    return report(bundle, run(bundle, suite))
+    tried = Coverage(bundle.snapshot) if coverage else None
+    return report(bundle, run(bundle, suite, tried), tried)
 
 
 def select(suite: Suite, only: str) -> Suite:
@@ -78,14 +83,15 @@ def select(suite: Suite, only: str) -> Suite:
     return Suite(cases, suite.given)
 
 
-def report(bundle: Bundle, results: Iterable[Result]) -> Report:
+def report(bundle: Bundle, results: Iterable[Result], coverage: Coverage | None = None) -> Report:
     """Return the report of these results."""
-    return Report(tuple(results), tuple(policy.id for policy in bundle.snapshot.policies))
+    policies = tuple(policy.id for policy in bundle.snapshot.policies)
+    return Report(tuple(results), policies, coverage)
 
 
-def run(bundle: Bundle, suite: Suite) -> Iterator[Result]:
-    """Run tests one by one."""
-    run_case = _Runner(bundle.snapshot).run
+def run(bundle: Bundle, suite: Suite, coverage: Coverage | None = None) -> Iterator[Result]:
+    """Run tests one by one; count what they try, where somebody wants to know."""
+    run_case = _Runner(bundle.snapshot, coverage).run
     for document in suite.given:
         faults = _undeclared(document, _kinds_by(bundle.snapshot, bundle.snapshot.plans))
         if faults:
@@ -100,8 +106,10 @@ def run(bundle: Bundle, suite: Suite) -> Iterator[Result]:
 class _Runner:
     """Asks one snapshot."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, coverage: Coverage | None = None) -> None:
         self._snapshot = snapshot
+        self._coverage = coverage
+        self._tracer = Tracer(snapshot)
         self._demanded: dict[tuple[Entity, tuple[str, ...]], bool] = {}
 
     def run(self, case: Case) -> Result:
@@ -123,13 +131,33 @@ class _Runner:
                 message += " The facts of time follow from `now`."
             fault = Fault("GR600", case.written.at(), message)
             return Result(case.name, case.place, "error", (fault,))
-        decision = question.decide(_without_marks(facts)).decision
+        facts = _without_marks(facts)
+        decision = question.decide(facts).decision
+        if self._coverage is not None:
+            self._count(self._coverage, case, question, facts, decision)
         told = snapshot.describe(decision)
         failures = tuple(
             Fault("GR602", case.written.at("expect", name), message)
             for name, message in _differences(case, told)
         )
         return Result(case.name, case.place, "failed" if failures else "passed", failures, decision)
+
+    def _count(
+        self,
+        coverage: Coverage,
+        case: Case,
+        question: Question,
+        facts: Mapping[str, Any],
+        decision: Decision,
+    ) -> None:
+        """Count a test; one that was refused for who or what came to no policy."""
+        refusal = question.refusal
+        if refusal is not None and refusal.code != "no_grant":
+            return
+        asked = None if refusal is not None else facts
+        trace = self._tracer.trace(case.principal, case.action, case.resource, asked)
+        if trace is not None:
+            coverage.add(trace, decision)
 
     def _unsaid(self, question: Question, facts: Mapping[str, Any]) -> list[str]:
         """Return the facts that are read, and neither there nor marked nor optional."""

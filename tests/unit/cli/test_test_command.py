@@ -170,3 +170,35 @@ def test_many_tests_show_how_far_the_run_is(run, monkeypatch):
 def test_schema_is_printed_without_a_bundle():
     result = CliRunner().invoke(app, ["test", "--schema"])
     assert (result.exit_code, result.stdout) == (0, schema_text())
+
+
+COVERED = "clauses 0 of 1 both ways, scopes 3 of 3, 83% in all"
+
+
+def test_coverage_says_what_was_not_tried(run):
+    result = run(TESTS, "--coverage")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "1 passed\n"
+        '  policies.cedar:2:58 never: when resource.purpose == "retired": never true\n'
+        f"{COVERED}\n"
+    )
+    told = json.loads(run(TESTS, "--coverage", "--format", "json").stdout)
+    assert told["coverage"]["percent"] == 83.33
+    assert "coverage" not in json.loads(run(TESTS, "--format", "json").stdout)
+
+
+def test_too_little_coverage_fails(run):
+    assert run(TESTS, "--fail-under", "83").exit_code == 0
+    result = run(TESTS, "--fail-under", "83.5")
+    assert result.exit_code == 1
+    assert "the coverage is 83.3%, under 83.5%" in result.stderr
+    assert run(TESTS, "--fail-under", "101").exit_code == 2
+
+
+def test_the_page_is_written(run, tmp_path):
+    assert run(TESTS, "--html", str(tmp_path / "page.html")).exit_code == 0
+    assert "<mark" in (tmp_path / "page.html").read_text()
+    result = run(TESTS, "--html", str(tmp_path / "no" / "page.html"))
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr

@@ -1,0 +1,124 @@
+"""``guardrail explain``: why a request is decided as it is.
+
+Owns how an explanation is told: the decision, then each policy that matters as a small tree, with
+a mark for what each truth comes to and a word where it alone makes the difference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from guardrail.cli.check import BundleArgument, read
+from guardrail.cli.decide import sentence
+from guardrail.cli.request import (
+    ActionOption,
+    AttrsOption,
+    FactsOption,
+    KnownOption,
+    ParentsOption,
+    PrincipalOption,
+    RequestOption,
+    ResourceOption,
+    one_way,
+    question_of,
+)
+from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
+
+if TYPE_CHECKING:
+    from guardrail.policy.explain import Step, Told
+
+_MARKS: Final = {"true": "yes", "false": "no", "error": "error", None: "-"}
+_COLORS: Final = {"true": "green", "false": "red", "error": "yellow", None: None}
+
+
+def explain(
+    directory: BundleArgument,
+    *,
+    request: RequestOption = None,
+    principal: PrincipalOption = None,
+    parents: ParentsOption = None,
+    attrs: AttrsOption = None,
+    known: KnownOption = None,
+    action: ActionOption = None,
+    resource: ResourceOption = None,
+    facts: FactsOption = None,
+    format: FormatOption = Format.text,
+) -> None:
+    """Say why a request is decided as it is.
+
+    Each policy that matters is shown with what its scope and its clauses come to:
+    the ones that decide, the conditions to meet, and for a call that nobody
+    grants the grants that come nearest.
+
+    Exit code 0: there is a decision, allow or deny. 1: the bundle does not load.
+    2: the request is not one.
+
+    Example: guardrail explain policies/clinical_scoring --request request.yaml
+
+    A request is written as for `guardrail decide`.
+    """
+    from guardrail import ConfigurationError
+    from guardrail.errors import Place
+    from guardrail.policy.explain import Explainer
+    from guardrail.testing.notation import uid_at
+    from guardrail.values import Entity
+
+    options: dict[str, Any] = {
+        "principal": principal,
+        "parents": parents or (),
+        "attrs": attrs or (),
+        "known": known,
+        "action": action,
+        "resource": resource,
+        "facts": facts or (),
+    }
+    one_way(request, options)
+    try:
+        bundle, _ = read(directory)
+    except ConfigurationError as error:
+        raise stop_at(error, code=1) from None
+    try:
+        asked = question_of(request, options, uid_at)
+    except ConfigurationError as error:
+        raise stop_at(error, code=2) from None
+    named = asked.action
+    does = uid_at(named, Place("action")) if "::" in named else Entity("Action", named)
+    found = Explainer(bundle.snapshot).explain(
+        asked.principal, does, asked.resource, {"app": {}, **asked.facts}
+    )
+    if format is Format.json:
+        say_json(found.as_json())
+        return
+    decision = found.decision
+    say(sentence(decision, dict(found.obligations)), color="green" if decision.allowed else "red")
+    for told in found.told:
+        say("")
+        say(f"{told.policy.id} {_role(told)} {told.policy.place}")
+        for step in told.steps:
+            say(f"  {_line(step, told)}", color=_COLORS[step.value])
+
+
+def _role(told: Told) -> str:
+    if told.role == "near":
+        return "would grant, but does not:"
+    if told.role == "errs":
+        return "could not be evaluated:"
+    if told.role == "demands":
+        return f"must be met ({', '.join(name for name, _ in told.policy.demands)}):"
+    return "grants:" if told.policy.kind == "grant" else "forbids:"
+
+
+def _line(step: Step, told: Told) -> str:
+    """Return a truth, what it comes to, and what would be if it came to the opposite."""
+    line = f"{_MARKS[step.value]:>5}  {step.keyword} {step.text}"
+    if not step.turns:
+        return line
+    other = "false" if step.value == "true" else "true"
+    if told.role == "near":
+        return f"{line}   <- it would grant, were this {other}"
+    if told.role == "demands":
+        return f"{line}   <- exempt, were this {other}"
+    if told.role == "errs":
+        return f"{line}   <- this cannot be evaluated" if step.value == "error" else line
+    does = "grant" if told.policy.kind == "grant" else "forbid"
+    return f"{line}   <- it would not {does}, were this {other}"

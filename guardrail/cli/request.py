@@ -1,0 +1,87 @@
+"""The options that name one request, which `decide` and `explain` share.
+
+Owns their names and help, and the way to a `Question`. Refuses a request that is given twice, or
+not at all.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from guardrail.cli.terminal import stop
+
+if TYPE_CHECKING:
+    from guardrail.cli.question import Question
+    from guardrail.documents import Document
+    from guardrail.testing.notation import Parse
+
+RequestOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The request as YAML or JSON; - reads standard input."),
+]
+PrincipalOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="UID", help="""Who calls: 'User::"clara"'.""")
+]
+ParentsOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--in", metavar="UID", help="A role or group of the caller. Repeatable."),
+]
+AttrsOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--attr", metavar="NAME=VALUE", help="An attribute of the caller. Repeatable."),
+]
+KnownOption: TypeAlias = Annotated[
+    str | None, typer.Option("--as", metavar="UID", help="Instead: a caller of entities.json.")
+]
+ActionOption: TypeAlias = Annotated[str | None, typer.Option(help="What is done: predict.")]
+ResourceOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="UID", help="""On what: 'Model::"tumour"'.""")
+]
+FactsOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fact",
+        metavar="PATH=VALUE",
+        help="A fact: input.rows=10. The value is JSON, else text. Repeatable.",
+    ),
+]
+
+
+def one_way(request: str | None, options: dict[str, Any]) -> None:
+    """Stop where a request is given as a file and as options."""
+    if request is not None and any(value not in (None, ()) for value in options.values()):
+        raise stop("give the request as a file or as options, not both.")
+
+
+def question_of(request: str | None, options: dict[str, Any], parse: Parse) -> Question:
+    """Return what is asked.
+
+    Raises:
+        ConfigurationError: where it is no request, with every place that can be named.
+    """
+    from guardrail.cli import question
+
+    document = question.from_options(**options) if request is None else _from_file(request)
+    return question.question(document, parse=parse)
+
+
+def _from_file(file: str) -> Document:
+    from guardrail.cli.question import STDIN, read
+    from guardrail.documents import LIMIT_BYTES
+
+    # One byte more than the limit is enough for `decode` to refuse the rest.
+    try:
+        if file == "-":
+            raw = sys.stdin.buffer.read(LIMIT_BYTES + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                raw = stream.read(LIMIT_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    else:
+        return read(STDIN if file == "-" else file, raw)
+    raise stop(f"{file} cannot be read: {reason}")

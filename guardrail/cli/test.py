@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from guardrail.bundle import Bundle
     from guardrail.testing.cases import Suite
     from guardrail.testing.coverage import Coverage
+    from guardrail.testing.mutants import Mutation
     from guardrail.testing.report import Report, Result
 
 #: Fewer tests than this are over before a bar could be read.
 _LONG: Final = 2_000
+_LONG_MUTANTS: Final = 100
+T = TypeVar("T")
 
 
 def _show_schema(value: bool) -> None:
@@ -60,6 +63,13 @@ def run(
             metavar="PERCENT", min=0, max=100, help="Exit with 1 where the coverage is less."
         ),
     ] = None,
+    mutants: Annotated[
+        bool,
+        typer.Option(
+            "--mutants",
+            help="Change the policies a little, in every way, and say what no test notices.",
+        ),
+    ] = False,
     format: FormatOption = Format.text,
     schema: Annotated[
         bool,
@@ -77,8 +87,8 @@ def run(
 
     Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
     bundle does not load. 1 as well where there was no test to run: that must
-    not look like tests that passed; and where the coverage is under the limit.
-    2: there is no such folder.
+    not look like tests that passed; where the coverage is under the limit; and
+    where a mutant survives. 2: there is no such folder.
 
     Example: guardrail test policies/clinical_scoring
     """
@@ -94,10 +104,16 @@ def run(
     is_asked = coverage or html is not None or fail_under is not None
     tried = Coverage(bundle.snapshot) if is_asked else None
     ended = report(bundle, _results(bundle, suite, tried), tried)
+    mutation = _mutate(bundle, suite) if mutants and ended.holds and ended.results else None
     if format is Format.json:
-        say_json(ended.as_json())
+        told = ended.as_json()
+        say_json(told if mutation is None else {**told, "mutants": mutation.as_json()})
     else:
         _tell(ended, bundle, is_whole=not only)
+        if mutation is not None:
+            _tell_mutants(mutation)
+    if mutants and not ended.holds:
+        complain("no mutants were made: the tests do not hold on the policies as they are")
     if tried is not None and html is not None:
         _write(html, tried)
     if not ended.results:
@@ -105,8 +121,27 @@ def run(
     is_little = fail_under is not None and tried is not None and tried.percent < fail_under
     if is_little and tried is not None:
         complain(f"the coverage is {tried.percent:.1f}%, under {fail_under:g}%")
-    if not ended.results or not ended.holds or is_little:
+    survive = mutation is not None and bool(mutation.survivors)
+    if not ended.results or not ended.holds or is_little or survive:
         raise typer.Exit(1)
+
+
+def _mutate(bundle: Bundle, suite: Suite) -> Mutation:
+    from guardrail.testing.mutants import collect, count, mutate
+
+    return collect(_shown(mutate(bundle, suite), "mutants", count(bundle), _LONG_MUTANTS))
+
+
+def _tell_mutants(mutation: Mutation) -> None:
+    for each in mutation.survivors:
+        place = each.edit.policy.chunk.source.place(each.edit.span[0])
+        say(f"survives {place} {each.edit.policy.id}: {each.edit.what}", color="yellow")
+        for line in each.diff.splitlines():
+            say(f"  {line}", color={"-": "red", "+": "green"}.get(line[:1]))
+        say("  a test that would notice:")
+        for line in each.test.splitlines():
+            say(f"  {line}")
+    say(mutation.summary, color="yellow" if mutation.survivors else "green")
 
 
 def _write(file: Path, coverage: Coverage) -> None:
@@ -135,19 +170,21 @@ def _load(directory: Path, only: str) -> tuple[Bundle, Suite]:
 
 
 def _results(bundle: Bundle, suite: Suite, coverage: Coverage | None) -> Iterator[Result]:
-    """Run the tests; where there are many, and somebody looks on, show how far it is."""
+    """Run the tests."""
     from guardrail.testing import runner
 
-    results = runner.run(bundle, suite, coverage)
-    if len(suite.cases) < _LONG or not sys.stderr.isatty():
-        yield from results
+    return _shown(runner.run(bundle, suite, coverage), "tests", len(suite.cases), _LONG)
+
+
+def _shown(items: Iterator[T], what: str, total: int, long: int) -> Iterator[T]:
+    """Yield items; where there are many, and somebody looks on, show how far it is."""
+    if total < long or not sys.stderr.isatty():
+        yield from items
         return
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(
-        results, "tests", len(suite.cases), console=Console(stderr=True), transient=True
-    )
+    yield from track(items, what, total, console=Console(stderr=True), transient=True)
 
 
 def _tell(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:

@@ -18,6 +18,7 @@ snapshot    the frozen result, which calls are asked of
 lint        what is weak in a bundle that loads; only `guardrail check` asks
 overview    what a bundle reads and declares, told to people
 clauses     policies taken apart: what each truth of a clause comes to
+edits       small changes of a policy's text, for mutants
 explain     why a request is decided as it is
 rehearse    a first request to every action, in the child process of a reload
 """

@@ -18,8 +18,9 @@ from cedarpy import pst
 from guardrail.errors import Denied, Place
 from guardrail.policy.decide import evaluate
 from guardrail.policy.language import Policy, as_one_set
-from guardrail.policy.lint.sites import clause_of
+from guardrail.policy.lint.sites import clause_of, everything_in
 from guardrail.policy.lint.vocabulary import impossible
+from guardrail.policy.reads import entity_of
 from guardrail.policy.schema import Schema
 from guardrail.policy.slices import Case
 from guardrail.policy.snapshot import Snapshot
@@ -282,6 +283,33 @@ def settled(parts: Sequence[Part], schema: Schema) -> frozenset[tuple[int, Value
     return frozenset(
         [one for one, policy in zip(asked, turned, strict=True) if id(policy) in never]
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Literals:
+    """What stands in some policies: numbers, texts, and entities in the order of the text."""
+
+    numbers: frozenset[int]
+    texts: frozenset[str]
+    entities: tuple[Entity, ...]
+
+
+def literals_of(policies: Sequence[Policy]) -> Literals:
+    """Return what stands in the scopes and the clauses of some policies."""
+    numbers: set[int] = set()
+    texts: set[str] = set()
+    entities: dict[Entity, None] = {}
+    for policy in policies:
+        clauses = [clause.expr for clause in policy.node.clauses]
+        for expr in (*constraints_of(policy), *clauses):
+            for node in everything_in(expr):
+                if isinstance(node, pst.LongLit):
+                    numbers.add(node.value)
+                elif isinstance(node, pst.StringLit):
+                    texts.add(node.value)
+                elif isinstance(node, pst.EntityLit):
+                    entities[entity_of(node.value)] = None
+    return Literals(frozenset(numbers), frozenset(texts), tuple(entities))
 
 
 # Cutting.

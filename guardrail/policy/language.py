@@ -223,6 +223,19 @@ def _make(chunk: Chunk, node: pst.Template, key: str, vocabulary: Vocabulary) ->
     return Policy(name, key, kind, node, chunk, node.annotations.get("reason", ""), demands)
 
 
+def reread(policy: Policy, text: str, vocabulary: Vocabulary) -> Policy:
+    """Return what a policy would be, did it say this instead; in its place, under its key.
+
+    Raises:
+        ConfigurationError: where it is none, or another one's.
+    """
+    chunk = Chunk(Source(policy.chunk.source.file, text), 0, len(text))
+    other = _make(chunk, _parse(chunk), policy.key, vocabulary)
+    if other.id != policy.id:
+        raise ConfigurationError.at(chunk.place, "GR103", "It has another @id.")
+    return other
+
+
 def is_policy_id(text: str) -> bool:
     """Tell whether a text may be a policy's ``@id``."""
     return _ID.fullmatch(text) is not None

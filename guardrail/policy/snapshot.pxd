@@ -33,7 +33,7 @@ cdef class Snapshot:
     cdef readonly object obligations
     cdef readonly long hits
     cdef readonly long misses
-    cdef object _allow_unknown_resources
+    cdef readonly object _allow_unknown_resources
     cdef readonly object _subjects
     cdef readonly object _engine
     cdef object _by_key

@@ -8,6 +8,8 @@ format      the keys of a test file
 cases       test files, read
 runner      test files, run
 report      how they ended
+search      requests at the edges of what policies compare with
+mutants     policies changed a little, of which tests should notice each
 coverage    what they have tried of the policies; coverage_page shows it in their text
 clock       a clock that stands still
 recorded    records, kept

@@ -91,7 +91,7 @@ def report(bundle: Bundle, results: Iterable[Result], coverage: Coverage | None 
 
 def run(bundle: Bundle, suite: Suite, coverage: Coverage | None = None) -> Iterator[Result]:
     """Run tests one by one; count what they try, where somebody wants to know."""
-    run_case = _Runner(bundle.snapshot, coverage).run
+    run_case = Runner(bundle.snapshot, coverage).run
     for document in suite.given:
         faults = _undeclared(document, _kinds_by(bundle.snapshot, bundle.snapshot.plans))
         if faults:
@@ -103,7 +103,7 @@ def run(bundle: Bundle, suite: Suite, coverage: Coverage | None = None) -> Itera
             yield run_case(case)
 
 
-class _Runner:
+class Runner:
     """Asks one snapshot."""
 
     def __init__(self, snapshot: Snapshot, coverage: Coverage | None = None) -> None:
@@ -141,6 +141,11 @@ class _Runner:
             for name, message in _differences(case, told)
         )
         return Result(case.name, case.place, "failed" if failures else "passed", failures, decision)
+
+    def facts(self, case: Case) -> dict[str, Any]:
+        """Return the facts of a test as its decision gets them."""
+        question = self._snapshot.ask(case.principal, case.action, case.resource)
+        return _without_marks(_computed(question, case))
 
     def _count(
         self,

@@ -202,3 +202,21 @@ def test_the_page_is_written(run, tmp_path):
     result = run(TESTS, "--html", str(tmp_path / "no" / "page.html"))
     assert result.exit_code == 2
     assert "cannot be written" in result.stderr
+
+
+def test_mutants_that_survive_are_told_and_fail(run):
+    result = run(TESTS, "--mutants")
+    assert result.exit_code == 1
+    assert "survives policies.cedar:1:1 grant: permit became forbid" not in result.stdout
+    assert "survives policies.cedar:3:1 rounded: the policy dropped" in result.stdout
+    assert "  a test that would notice:\n  - name:" in result.stdout
+    told = json.loads(run(TESTS, "--mutants", "--format", "json").stdout)
+    assert told["mutants"]["noticed"] > 0
+    assert told["mutants"]["survivors"]
+
+
+def test_no_mutants_are_made_where_the_tests_fail(run):
+    result = run(TESTS + FAILING, "--mutants")
+    assert result.exit_code == 1
+    assert "no mutants were made" in result.stderr
+    assert "survives" not in result.stdout

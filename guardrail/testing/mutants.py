@@ -1,0 +1,223 @@
+"""Mutants: policies that are changed a little, of which a suite of tests should notice each.
+
+Owns what becomes of a mutant: a test of the suite fails (it is noticed), or none does and a request
+is found on which the two decide otherwise (it survives, and that request is the test that lacks),
+or none is found (taken for equivalent). Refuses a suite that does not hold on the policies as they
+are: it would notice everything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from guardrail.bundle import Bundle
+from guardrail.policy import Snapshot
+from guardrail.policy.edits import Edit, changed, edits_of
+from guardrail.testing.cases import Case, Suite
+from guardrail.testing.runner import Runner
+from guardrail.testing.search import Request, requests
+from guardrail.values import Entity
+
+#: What of a decision a test can tell apart.
+_EXPECTED = ("code", "policies", "obligations", "errors")
+_TOLD = ("decision", *_EXPECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A mutant that no test notices, and a request that would.
+
+    Attributes:
+        edit: the change.
+        request: on which the two decide otherwise.
+        before: what is decided on it, as `Snapshot.describe` tells it.
+        after: what the mutant decides.
+    """
+
+    edit: Edit
+    request: Request
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+    @property
+    def diff(self) -> str:
+        """The change as a diff of the policy's text."""
+        old, new = self.edit.policy.chunk.text.splitlines(), self.edit.after.splitlines()
+        lines = difflib.unified_diff(old, new, lineterm="", n=1)
+        return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+    @property
+    def test(self) -> str:
+        """The test that is lacking, as YAML."""
+        asked, told = self.request, self.before
+        expect = {name: told[name] for name in _EXPECTED if told[name] != self.after[name]}
+        if "errors" in expect:
+            expect["errors"] = [error["policy"] for error in told["errors"]]
+        expect = {"decision": told["decision"], **expect}
+        facts = {place: below for place, below in asked.facts.items() if below}
+        return "\n".join(
+            [
+                f"- name: {json.dumps(f'notices {self.edit.policy.id}: {self.edit.what}')}",
+                f"  {_caller(asked.principal)}",
+                f"  action: {json.dumps(_action(asked.action))}",
+                f"  resource: {json.dumps(str(asked.resource))}",
+                f"  facts: {_yaml(facts)}",
+                f"  expect: {_yaml(expect)}",
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """What became of all mutants.
+
+    Attributes:
+        noticed: how many a test notices.
+        equivalent: those for which no request was found on which they decide otherwise.
+        survivors: those that a test should notice, and none does.
+    """
+
+    noticed: int
+    equivalent: tuple[Edit, ...]
+    survivors: tuple[Survivor, ...]
+
+    @property
+    def summary(self) -> str:
+        """The whole in one line."""
+        told = f"mutants {self.noticed} noticed, {len(self.survivors)} survive"
+        return f"{told}, {len(self.equivalent)} decide alike" if self.equivalent else told
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what became of the mutants as plain JSON data."""
+        return {
+            "noticed": self.noticed,
+            "equivalent": [_told(edit) for edit in self.equivalent],
+            "survivors": [
+                {
+                    **_told(each.edit),
+                    "diff": each.diff,
+                    "test": each.test,
+                    "before": _part(each.before),
+                    "after": _part(each.after),
+                }
+                for each in self.survivors
+            ],
+        }
+
+
+def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Edit | None]:
+    """Yield what becomes of each mutant: a survivor, an equivalent, or ``None`` if noticed.
+
+    The tests must hold on the bundle as it is; those that do not are left out.
+    """
+    snapshot = bundle.snapshot
+    runner = Runner(snapshot)
+    cases = [
+        case
+        for case in suite.cases
+        if isinstance(case, Case) and runner.run(case).outcome == "passed"
+    ]
+    known = [
+        Request(case.principal, case.action, case.resource, runner.facts(case)) for case in cases
+    ]
+    tried = _Tried(snapshot, list(requests(snapshot, known)))
+    for policy in snapshot.policies:
+        for edit in edits_of(policy):
+            other = changed(snapshot, edit)
+            if other is None:
+                continue
+            mutant = Runner(other)
+            if any(mutant.run(case).outcome == "failed" for case in cases):
+                yield None
+            else:
+                yield tried.tell_apart(edit, other) or edit
+
+
+def count(bundle: Bundle) -> int:
+    """Return how many changes are tried at most."""
+    return sum(1 for policy in bundle.snapshot.policies for _ in edits_of(policy))
+
+
+def collect(ended: Iterator[Survivor | Edit | None] | Sequence[Survivor | Edit | None]) -> Mutation:
+    """Return all that `mutate` yields as one."""
+    found = list(ended)
+    return Mutation(
+        sum(each is None for each in found),
+        tuple(each for each in found if isinstance(each, Edit)),
+        tuple(each for each in found if isinstance(each, Survivor)),
+    )
+
+
+class _Tried:
+    """Requests, and what one snapshot decides on each."""
+
+    __slots__ = ("_asked", "_snapshot", "_told")
+
+    def __init__(self, snapshot: Snapshot, asked: list[Request]) -> None:
+        self._snapshot = snapshot
+        self._asked = asked
+        self._told = [_decided(snapshot, request) for request in asked]
+
+    def tell_apart(self, edit: Edit, other: Snapshot) -> Survivor | None:
+        """Return a survivor with the first request on which another snapshot decides otherwise."""
+        for request, before in zip(self._asked, self._told, strict=True):
+            after = _decided(other, request)
+            if _part(before) != _part(after):
+                return Survivor(edit, request, before, after)
+        return None
+
+
+def _decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:
+    question = snapshot.ask(request.principal, request.action, request.resource)
+    facts = {"app": {}, **request.facts}
+    return snapshot.describe(question.decide(facts).decision)
+
+
+def _part(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: told[name] for name in _TOLD}
+
+
+def _told(edit: Edit) -> dict[str, Any]:
+    place = edit.policy.chunk.source.place(edit.span[0])
+    return {
+        "policy": edit.policy.id, "file": place.file, "line": place.line, "what": edit.what,
+    }  # fmt: skip
+
+
+def _caller(principal: Any) -> str:
+    if isinstance(principal, Entity):
+        return f"as: {json.dumps(str(principal))}"
+    told = {
+        "uid": str(principal.uid), "in": [str(parent) for parent in principal.parents],
+        "attrs": dict(principal.attrs),
+    }  # fmt: skip
+    return f"principal: {_yaml(told)}"
+
+
+def _action(action: Entity) -> str:
+    return action.id if action.type == "Action" else str(action)
+
+
+def _yaml(value: Any) -> str:
+    """Return a value in YAML's flow style, with the tags of policy tests."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(k)}: {_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple | set | frozenset):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    if isinstance(value, Entity):
+        return f"!entity {json.dumps(str(value))}"
+    if isinstance(value, timedelta):
+        return f"!duration {value // timedelta(milliseconds=1)}ms"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, str | int | float | None):
+        return json.dumps(value)
+    return f"!ip {value}"

@@ -1,0 +1,152 @@
+"""Requests that are worth a try: at the edges of what the policies of a bundle compare with.
+
+Owns which values a fact takes: the constants that stand in the policies and their neighbours, both
+truths, each text that is named and one that is not, and none at all. Refuses randomness that can't
+be had again: the same bundle and tests give the same requests, in the same order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from guardrail.policy import Snapshot
+from guardrail.policy.clauses import literals_of
+from guardrail.policy.plan import Shape
+from guardrail.values import Entity, Principal
+
+#: Requests per caller, action and resource in which several facts differ from the usual at once.
+_MIXED: Final = 40
+#: Callers and resources that are tried, at most.
+_LIMIT: Final = 40
+_ABSENT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who does what on what, with which facts."""
+
+    principal: Principal | Entity
+    action: Entity
+    resource: Entity
+    facts: Mapping[str, Mapping[str, Any]]
+
+
+def requests(snapshot: Snapshot, known: Sequence[Request]) -> Iterator[Request]:
+    """Yield requests to a snapshot: first those that are known, then the edges around them.
+
+    Arguments:
+        snapshot: whose policies, actions and entities are tried.
+        known: what its tests ask. Their callers are tried with everything.
+    """
+    yield from known
+    edges = _Edges(snapshot)
+    callers = list({_key(each): each for each in _callers(known, edges.entities)}.values())
+    things = list(dict.fromkeys([*(request.resource for request in known), *snapshot.store]))
+    chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
+    for action, plan in snapshot.plans.items():
+        usual = _usual(known, action)
+        leaves = [(path, edges.values(kind)) for path, kind in _leaves(plan.shape)]
+        for caller, thing in itertools.product(callers[:_LIMIT], things[:_LIMIT]):
+            if not snapshot.schema.fits(caller.type, action, thing.type):
+                continue
+            for facts in _varied(usual, leaves, chance):
+                yield Request(caller, action, thing, facts)
+
+
+def _callers(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Principal | Entity]:
+    """Yield those who call in tests, and then others like them: in no group, or in another one."""
+    callers = [request.principal for request in known]
+    yield from callers
+    groups = dict.fromkeys(
+        [parent for each in callers if isinstance(each, Principal) for parent in each.parents]
+    )
+    like: dict[str, Principal] = {}
+    for caller in callers:
+        if isinstance(caller, Principal):
+            like.setdefault(caller.type, caller)
+    for one in like.values():
+        for parents in ((), *((group,) for group in dict.fromkeys((*groups, *named)))):
+            yield Principal(one.type, "somebody", parents=parents, attrs=one.attrs)
+
+
+def _key(principal: Principal | Entity) -> Any:
+    if isinstance(principal, Entity):
+        return principal.type, principal.id
+    return principal.type, principal.id, principal.parents, repr(sorted(principal.attrs.items()))
+
+
+def _usual(known: Sequence[Request], action: Entity) -> dict[tuple[str, ...], Any]:
+    """Return a value for each fact that some test gives, best of all to this action."""
+    found: dict[tuple[str, ...], Any] = {}
+    for request in sorted(known, key=lambda each: each.action != action):
+        for place, below in request.facts.items():
+            for name, value in below.items():
+                found.setdefault((place, name), value)
+    return found
+
+
+def _leaves(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, kind in shape.items():
+        if isinstance(kind, dict):
+            yield from _leaves(kind, (*path, name))
+        else:
+            yield (*path, name), kind
+
+
+def _varied(
+    usual: Mapping[tuple[str, ...], Any],
+    leaves: Sequence[tuple[tuple[str, ...], Sequence[Any]]],
+    chance: random.Random,
+) -> Iterator[dict[str, dict[str, Any]]]:
+    """Yield facts: the usual ones, each of them varied by itself, and some of them together."""
+    base = {path: usual.get(path[:2], values[0] if values else _ABSENT) for path, values in leaves}
+    yield _tree(base)
+    for path, values in leaves:
+        for value in values:
+            yield _tree({**base, path: value})
+    if len(leaves) > 1:
+        for _ in range(_MIXED):
+            mixed = {path: chance.choice(values) for path, values in leaves if values}
+            yield _tree({**base, **mixed})
+
+
+def _tree(flat: Mapping[tuple[str, ...], Any]) -> dict[str, dict[str, Any]]:
+    tree: dict[str, dict[str, Any]] = {}
+    for path, value in flat.items():
+        branch: dict[str, Any] = tree.setdefault(path[0], {})
+        if value is _ABSENT or len(path) < 2:
+            continue
+        for name in path[1:-1]:
+            below = branch.setdefault(name, {})
+            branch = below if isinstance(below, dict) else {}
+        branch[path[-1]] = value
+    return tree
+
+
+class _Edges:
+    """The values at the edges of what some policies say, by their type."""
+
+    __slots__ = ("_numbers", "_texts", "entities")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        found = literals_of(snapshot.policies)
+        near = {0, *(number + step for number in found.numbers for step in (-1, 0, 1))}
+        self._numbers = sorted(number for number in near if -(2**63) <= number < 2**63)
+        self._texts = sorted({"another", *found.texts})
+        self.entities = found.entities
+
+    def values(self, kind: Any) -> list[Any]:
+        """Return what a fact of a type is tried with, last that it is absent."""
+        if kind == "Long":
+            return [*self._numbers, _ABSENT]
+        if kind == "Bool":
+            return [False, True, _ABSENT]
+        if kind == "String":
+            return [*self._texts, _ABSENT]
+        if kind == ("Set", "String"):
+            return [[], *([text] for text in self._texts), _ABSENT]
+        return [_ABSENT]

@@ -18,6 +18,7 @@ import typer
 from guardrail._version import __version__
 from guardrail.cli.check import check as run_check
 from guardrail.cli.decide import decide as run_decide
+from guardrail.cli.diff import diff as run_diff
 from guardrail.cli.doctor import doctor as run_doctor
 from guardrail.cli.explain import explain as run_explain
 from guardrail.cli.facts import facts as run_facts
@@ -87,6 +88,7 @@ app.command("check")(run_check)
 app.command("test")(run_test)
 app.command("decide")(run_decide)
 app.command("explain")(run_explain)
+app.command("diff")(run_diff)
 app.command("facts")(run_facts)
 app.command("schema")(run_schema)
 app.command("token")(run_token)

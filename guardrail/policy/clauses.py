@@ -47,8 +47,8 @@ class Part:
         text: its text, on one line.
         span: where it stands in its file, as two offsets; of the whole clause where it was not
             found.
-        needs: the parts that Cedar looks at before, each with what it must have come to, for
-            this one to be looked at.
+        needs: the parts of its policy that Cedar looks at before, by number, each with what it
+            must have come to, for this one to be looked at.
         is_atom: whether it has no parts of its own.
     """
 
@@ -70,19 +70,33 @@ class Part:
 class Anatomy:
     """The parts of some policies' clauses.
 
+    Arguments:
+        policies: whose they are.
+        known: the parts of policies that were cut before, by their keys; others are added.
+
     Attributes:
         policies: whose they are.
         parts: all of them, in the order in which Cedar looks at them.
     """
 
-    __slots__ = ("_one_set", "parts", "policies")
+    __slots__ = ("_needs", "_one_set", "parts", "policies")
 
-    def __init__(self, policies: Sequence[Policy]) -> None:
+    def __init__(
+        self, policies: Sequence[Policy], known: dict[str, tuple[Part, ...]] | None = None
+    ) -> None:
         self.policies = tuple(policies)
         parts: list[Part] = []
+        needs: list[_Needs] = []
+        cut = {} if known is None else known
         for policy in policies:
-            _cut(policy, parts)
+            own = cut.get(policy.key)
+            if own is None:
+                own = cut[policy.key] = _cut(policy)
+            start = len(parts)
+            needs.extend(tuple([(start + at, value) for at, value in part.needs]) for part in own)
+            parts += own
         self.parts = tuple(parts)
+        self._needs = needs
         self._one_set: cedarpy.PolicySet | None = None
 
     def values(
@@ -97,9 +111,9 @@ class Anatomy:
         if verdict.lost or verdict.decision not in ("Allow", "Deny"):
             return (None,) * len(self.parts)
         found: list[Value | None] = []
-        for number, part in enumerate(self.parts):
+        for number, needs in enumerate(self._needs):
             value: Value | None = None
-            if all(found[index] == wanted for index, wanted in part.needs):
+            if all(found[index] == wanted for index, wanted in needs):
                 name = f"q{number}"
                 value = "error" if name in verdict.errors else "false"
                 if name in verdict.reasons:
@@ -125,10 +139,11 @@ class Trace:
 class Tracer:
     """Traces requests to one snapshot."""
 
-    __slots__ = ("_anatomies", "_snapshot")
+    __slots__ = ("_anatomies", "_known", "_snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self._known: dict[str, tuple[Part, ...]] = {}
         self._anatomies: dict[tuple[str, ...], Anatomy] = {}
 
     def trace(
@@ -209,7 +224,7 @@ class Tracer:
         key = tuple([policy.key for policy in policies])
         anatomy = self._anatomies.get(key)
         if anatomy is None:
-            anatomy = self._anatomies[key] = Anatomy(policies)
+            anatomy = self._anatomies[key] = Anatomy(policies, self._known)
         return anatomy
 
 
@@ -315,13 +330,15 @@ def literals_of(policies: Sequence[Policy]) -> Literals:
 # Cutting.
 
 
-def _cut(policy: Policy, parts: list[Part]) -> None:
-    """Add the parts of a policy, in the order in which Cedar looks at them."""
+def _cut(policy: Policy) -> tuple[Part, ...]:
+    """Return the parts of a policy, in the order in which Cedar looks at them."""
+    parts: list[Part] = []
     needs: _Needs = ()
     for number, clause in enumerate(policy.node.clauses):
         cutter = _Cutter(policy, number, parts)
         root = cutter.cut(clause.expr, cutter.tokens, needs)
         needs = (*needs, (root, "true" if isinstance(clause, pst.When) else "false"))
+    return tuple(parts)
 
 
 class _Cutter:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from guardrail.policy import Snapshot
-from guardrail.policy.clauses import Anatomy, Part, Trace, settled, unmissable
+from guardrail.policy.clauses import Anatomy, Part, Trace, Tracer, settled, unmissable
 from guardrail.policy.language import Policy
 from guardrail.values import Decision
 
@@ -66,8 +66,8 @@ class PolicySeen:
     can_miss: bool
     parts: tuple[PartSeen, ...]
     matched: int = 0
-    missed: int = 0
     applied: int = 0
+    missed: int = 0
 
     @property
     def lacks(self) -> Iterator[str]:
@@ -90,12 +90,14 @@ class Coverage:
 
     snapshot: Snapshot
     policies: tuple[PolicySeen, ...] = ()
+    tracer: Tracer = field(init=False)
     _by_key: dict[str, PolicySeen] = field(default_factory=dict)
     _by_anatomy: dict[int, tuple[Anatomy, tuple[PartSeen, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         policies, schema = self.snapshot.policies, self.snapshot.schema
-        whole = Anatomy(policies)
+        self.tracer = Tracer(self.snapshot)
+        whole = self.tracer.anatomy(policies)
         always = unmissable(policies, schema)
         never = settled(whole.parts, schema)
         parts: dict[str, list[PartSeen]] = {policy.key: [] for policy in policies}
@@ -110,12 +112,12 @@ class Coverage:
 
     def add(self, trace: Trace, decision: Decision) -> None:
         """Count one test: what its request met, and what was decided."""
-        matched = {policy.key for policy in trace.anatomy.policies}
-        for key, seen in self._by_key.items():
-            if key in matched:
-                seen.matched += 1
-            else:
-                seen.missed += 1
+        for seen in self.policies:
+            seen.missed += 1
+        for policy in trace.anatomy.policies:
+            seen = self._by_key[policy.key]
+            seen.matched += 1
+            seen.missed -= 1
         for seen_part, value in zip(self._parts(trace.anatomy), trace.values, strict=False):
             if value == "true":
                 seen_part.true += 1
@@ -123,10 +125,11 @@ class Coverage:
                 seen_part.false += 1
             elif value == "error":
                 seen_part.errors += 1
-        demanding = {name for held in decision.obligations for name in held.policies}
-        for seen in self.policies:
-            if decision.allowed and seen.policy.id in demanding:
-                seen.applied += 1
+        if decision.allowed and decision.obligations:
+            demanding = {name for held in decision.obligations for name in held.policies}
+            for policy in trace.anatomy.policies:
+                if policy.id in demanding:
+                    self._by_key[policy.key].applied += 1
 
     def _parts(self, anatomy: Anatomy) -> tuple[PartSeen, ...]:
         """Return what is counted for each part of some policies, in the order of these."""

@@ -162,18 +162,19 @@ class _Tried:
     def __init__(self, snapshot: Snapshot, asked: list[Request]) -> None:
         self._snapshot = snapshot
         self._asked = asked
-        self._told = [_decided(snapshot, request) for request in asked]
+        self._told = [decided(snapshot, request) for request in asked]
 
     def tell_apart(self, edit: Edit, other: Snapshot) -> Survivor | None:
         """Return a survivor with the first request on which another snapshot decides otherwise."""
         for request, before in zip(self._asked, self._told, strict=True):
-            after = _decided(other, request)
+            after = decided(other, request)
             if _part(before) != _part(after):
                 return Survivor(edit, request, before, after)
         return None
 
 
-def _decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:
+def decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:
+    """Return what a snapshot decides on a request, as `Snapshot.describe` tells it."""
     question = snapshot.ask(request.principal, request.action, request.resource)
     facts = {"app": {}, **request.facts}
     return snapshot.describe(question.decide(facts).decision)

@@ -18,7 +18,6 @@ from guardrail.documents import Document
 from guardrail.errors import Fault
 from guardrail.facts import TimeFacts
 from guardrail.policy import Question, Snapshot
-from guardrail.policy.clauses import Tracer
 from guardrail.policy.schema import RECORD, CedarType
 from guardrail.ports import Facing, FactSource, ObligationType
 from guardrail.testing.cases import Case, Suite, Unread, read_suite
@@ -109,7 +108,6 @@ class Runner:
     def __init__(self, snapshot: Snapshot, coverage: Coverage | None = None) -> None:
         self._snapshot = snapshot
         self._coverage = coverage
-        self._tracer = Tracer(snapshot)
         self._demanded: dict[tuple[Entity, tuple[str, ...]], bool] = {}
 
     def run(self, case: Case) -> Result:
@@ -160,7 +158,7 @@ class Runner:
         if refusal is not None and refusal.code != "no_grant":
             return
         asked = None if refusal is not None else facts
-        trace = self._tracer.trace(case.principal, case.action, case.resource, asked)
+        trace = coverage.tracer.trace(case.principal, case.action, case.resource, asked)
         if trace is not None:
             coverage.add(trace, decision)
 

@@ -58,7 +58,10 @@ def requests(snapshot: Snapshot, known: Sequence[Request]) -> Iterator[Request]:
 
 
 def _callers(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Principal | Entity]:
-    """Yield those who call in tests, and then others like them: in no group, or in another one."""
+    """Yield those who call in tests, and then others like them.
+
+    In no group, in another one, and in one more: an exemption often is for whoever has two.
+    """
     callers = [request.principal for request in known]
     yield from callers
     groups = dict.fromkeys(
@@ -71,6 +74,12 @@ def _callers(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Prin
     for one in like.values():
         for parents in ((), *((group,) for group in dict.fromkeys((*groups, *named)))):
             yield Principal(one.type, "somebody", parents=parents, attrs=one.attrs)
+    for caller in callers:
+        if isinstance(caller, Principal):
+            for group in groups | dict.fromkeys(named):
+                if group not in caller.parents:
+                    parents = (*caller.parents, group)
+                    yield Principal(caller.type, "somebody", parents=parents, attrs=caller.attrs)
 
 
 def _key(principal: Principal | Entity) -> Any:

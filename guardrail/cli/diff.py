@@ -1,0 +1,107 @@
+"""``guardrail diff``: what a new version of a bundle lets through that the old one did not.
+
+Owns how changes are told: grouped by whom they concern, what widens first, with one request of each
+group in full.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop, stop_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from guardrail.bundle import Bundle
+    from guardrail.testing.cases import Suite
+    from guardrail.testing.change import Change
+
+_TITLES: Final = {
+    "gains": "gains",
+    "looser": "has to meet less",
+    "changed": "has to meet something else",
+    "loses": "loses",
+    "stricter": "has to meet more",
+    "reason": "is denied for another reason",
+}
+_WIDENS: Final = ("gains", "looser", "changed")
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(help="The bundle as it was.", metavar="OLD")],
+    new: Annotated[Path, typer.Argument(help="The bundle as it is to be.", metavar="NEW")],
+    *,
+    format: FormatOption = Format.text,
+) -> None:
+    """Say what a new version of a bundle changes: who gains what, and who loses what.
+
+    Both are asked the same: what the tests of both ask, and requests at the
+    edges of what their policies compare with. What widens comes first. That no
+    difference is found proves nothing: it was not found on what was tried.
+
+    Exit code 0: no difference was found. 1: one was, or a bundle does not load.
+    2: there is no such folder.
+
+    Example: guardrail diff policies/clinical_scoring policies/clinical_scoring.new
+    """
+    from guardrail import ConfigurationError
+    from guardrail.testing.change import KINDS, compare
+
+    try:
+        (before, tests), (after, other_tests) = _load(old), _load(new)
+    except ConfigurationError as error:
+        raise stop_at(error, code=1) from None
+    found = sorted(
+        compare(before, after, (tests, other_tests)), key=lambda each: KINDS.index(each.kind)
+    )
+    if format is Format.json:
+        say_json([change.as_json() for change in found])
+    else:
+        _tell(found)
+    if found:
+        raise typer.Exit(1)
+
+
+def _load(directory: Path) -> tuple[Bundle, Suite]:
+    from guardrail.bundle import load_bundle
+    from guardrail.testing.cases import read_suite
+    from guardrail.testing.clock import FrozenClock
+
+    try:
+        return load_bundle(directory, clock=FrozenClock()), read_suite(directory)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    raise stop(f"{directory} cannot be read: {reason}")
+
+
+def _tell(found: Sequence[Change]) -> None:
+    from guardrail.testing.change import facts_of
+
+    groups: dict[tuple[str, str], list[Change]] = {}
+    for change in found:
+        groups.setdefault((change.kind, change.whom), []).append(change)
+    for (kind, whom), changes in groups.items():
+        first = changes[0]
+        times = f"{len(changes)} requests" if len(changes) > 1 else "1 request"
+        say(f"{whom} {_TITLES[kind]} ({times})", color="red" if kind in _WIDENS else "yellow")
+        facts = ", ".join(f"{name}={value}" for name, value in facts_of(first.request).items())
+        say(f"  with {facts or 'no facts'}")
+        say(f"  - {_line(first.before)}")
+        say(f"  + {_line(first.after)}")
+    if not found:
+        say("no difference found", color="green")
+
+
+def _line(told: Mapping[str, object]) -> str:
+    policies = told["policies"]
+    by = f" by {', '.join(policies)}" if isinstance(policies, list) and policies else ""
+    obligations = told["obligations"]
+    if told["decision"] != "allow":
+        return f"deny {told['code']}{by}"
+    held = obligations if isinstance(obligations, dict) else {}
+    demands = ", ".join(f"{name} {value}" for name, value in held.items())
+    return f"allow{by}" + (f", if: {demands}" if demands else "")

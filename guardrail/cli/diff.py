@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop, stop_at
+from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
+from guardrail.cli.test import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from guardrail.bundle import Bundle
-    from guardrail.testing.cases import Suite
     from guardrail.testing.change import Change
 
 _TITLES: Final = {
@@ -52,7 +51,7 @@ def diff(
     from guardrail.testing.change import KINDS, compare
 
     try:
-        (before, tests), (after, other_tests) = _load(old), _load(new)
+        (before, tests), (after, other_tests) = load(old), load(new)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     found = sorted(
@@ -64,18 +63,6 @@ def diff(
         _tell(found)
     if found:
         raise typer.Exit(1)
-
-
-def _load(directory: Path) -> tuple[Bundle, Suite]:
-    from guardrail.bundle import load_bundle
-    from guardrail.testing.cases import read_suite
-    from guardrail.testing.clock import FrozenClock
-
-    try:
-        return load_bundle(directory, clock=FrozenClock()), read_suite(directory)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-    raise stop(f"{directory} cannot be read: {reason}")
 
 
 def _tell(found: Sequence[Change]) -> None:

@@ -95,12 +95,13 @@ def run(
     del schema
     from guardrail import ConfigurationError
     from guardrail.testing.coverage import Coverage
-    from guardrail.testing.runner import report
+    from guardrail.testing.runner import report, select
 
     try:
-        bundle, suite = _load(directory, only)
+        bundle, suite = load(directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
+    suite = select(suite, only)
     is_asked = coverage or html is not None or fail_under is not None
     tried = Coverage(bundle.snapshot) if is_asked else None
     ended = report(bundle, _results(bundle, suite, tried), tried)
@@ -156,14 +157,17 @@ def _write(file: Path, coverage: Coverage) -> None:
     raise stop(f"{file} cannot be written: {reason}")
 
 
-def _load(directory: Path, only: str) -> tuple[Bundle, Suite]:
+def load(directory: Path) -> tuple[Bundle, Suite]:
+    """Return the bundle in a folder, and its tests.
+
+    Raises `ConfigurationError` with every fault; exits with 2 where a file can't be read.
+    """
     from guardrail.bundle import load_bundle
     from guardrail.testing.cases import read_suite
     from guardrail.testing.clock import FrozenClock
-    from guardrail.testing.runner import select
 
     try:
-        return load_bundle(directory, clock=FrozenClock()), select(read_suite(directory), only)
+        return load_bundle(directory, clock=FrozenClock()), read_suite(directory)
     except OSError as error:
         reason = error.strerror or type(error).__name__
     raise stop(f"{directory} cannot be read: {reason}")

@@ -2,7 +2,6 @@
 
 cimport cython
 
-from guardrail._core._view cimport View as ViewKernel
 from guardrail.ports cimport Admission, Duties, Rooms, Target
 from guardrail.values cimport Decision, Identity, Notes
 
@@ -24,7 +23,7 @@ cdef class Call:
     cdef public long met
     cdef public object stage
     cdef public Identity identity
-    cdef public ViewKernel view
+    cdef public object view
     cdef public object resource
     cdef public Decision decision
     cdef public object cached
@@ -47,6 +46,6 @@ cdef class Call:
 
 cpdef mark_return(Call call)
 cpdef conclude(Call call, outcome, error=*)
-@cython.locals(decision=Decision, identity=Identity, admission=Admission, view=ViewKernel,
-               notes=Notes, named=tuple)
+@cython.locals(decision=Decision, identity=Identity, admission=Admission, notes=Notes,
+               named=tuple)
 cpdef record_of(Call call, outcome, error=*)

@@ -27,19 +27,20 @@ from guardrail._core.terms import (
     kind_of,
 )
 
+_NOT_BUILT: Final = (
+    "guardrail's compiled core is not built. Build it (`pip install -e .`), or choose the"
+    " plain-Python core: set GUARDRAIL_PURE=1."
+)
 _IS_PURE: Final = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
 
 if _IS_PURE:
     from guardrail._core._codes_py import check_codes, check_objects, measure_objects
     from guardrail._core._column_py import check_nulls, check_numbers
     from guardrail._core._entity_py import Entity
-    from guardrail._core._gate_py import Gate
-    from guardrail._core._layout_py import Layout, Run
     from guardrail._core._nested_py import find_character, measure
     from guardrail._core._record_py import as_record
     from guardrail._core._rounding_py import round_floats
     from guardrail._core._select_py import keep_largest, label_rows
-    from guardrail._core._tape_py import Tape
     from guardrail._core._tensor_py import check_tensor, count_bad, vector_path
     from guardrail._core._view_py import View, look
     from guardrail._core._words_py import (
@@ -54,13 +55,10 @@ else:
         from guardrail._core._codes import check_codes, check_objects, measure_objects
         from guardrail._core._column import check_nulls, check_numbers
         from guardrail._core._entity import Entity
-        from guardrail._core._gate import Gate
-        from guardrail._core._layout import Layout, Run
         from guardrail._core._nested import find_character, measure
         from guardrail._core._record import as_record
         from guardrail._core._rounding import round_floats
         from guardrail._core._select import keep_largest, label_rows
-        from guardrail._core._tape import Tape
         from guardrail._core._tensor import check_tensor, count_bad, vector_path
         from guardrail._core._view import View, look
         from guardrail._core._words import (
@@ -71,10 +69,20 @@ else:
             measure_views,
         )
     except ModuleNotFoundError:  # a module that is there and does not load says so itself
-        raise ImportError(
-            "guardrail's compiled core is not built. Build it (`pip install -e .`), or choose"
-            " the plain-Python core: set GUARDRAIL_PURE=1."
-        ) from None
+        raise ImportError(_NOT_BUILT) from None
+
+# What compiled rooms hold in C is compiled wherever they are: to them a twin is another class.
+# None of it judges a call. Where nothing is compiled, it is not either.
+try:
+    from guardrail._core._gate import Gate
+    from guardrail._core._layout import Layout, Run
+    from guardrail._core._tape import Tape
+except ModuleNotFoundError:
+    if not _IS_PURE:
+        raise ImportError(_NOT_BUILT) from None
+    from guardrail._core._gate_py import Gate
+    from guardrail._core._layout_py import Layout, Run
+    from guardrail._core._tape_py import Tape
 
 BACKEND: Final = "pure" if _IS_PURE else "compiled"
 

@@ -11,6 +11,15 @@ cdef class View:
     The definition, with its attributes, is `_view_py.View`.
     """
 
+    cdef readonly object kind
+    cdef readonly object name
+    cdef readonly object value
+    cdef readonly object buffer
+    cdef readonly tuple shape
+    cdef readonly object dtype
+    cdef readonly object nbytes
+    cdef readonly object data
+
     __match_args__ = ("kind", "name", "value", "buffer", "shape", "dtype", "nbytes", "data")
 
     def __init__(

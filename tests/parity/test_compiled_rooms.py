@@ -123,6 +123,41 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "n
 """
 
 
+GUARDED = """
+import sys
+from pathlib import Path
+import numpy as np
+from sklearn.datasets import load_breast_cancer
+from guardrail import Guard, Principal, Entity
+guard = Guard.from_dir(sys.argv[1], journal=Path(sys.argv[2]))
+guarded = guard.protect(action="predict", resource='Model::"tumour"', input="patients")(
+    lambda patients: np.array([[0.5, 0.5]])
+)
+clara = Principal("User", "c", parents=[Entity("Role", "clinician")], attrs={"department": "o"})
+with guard.acting_as(clara):
+    guarded(load_breast_cancer().data[:1])
+guard.close()
+from guardrail.audit.reading import read_calls
+(kept,) = read_calls(Path(sys.argv[2]))
+print(kept.record.outcome, kept.record.backend)
+"""
+
+
+@pytest.mark.parametrize("chosen", ["0", "1"])
+def test_calls_are_guarded_and_kept_whichever_core_is_chosen(tmp_path, chosen):
+    """Compiled rooms stay compiled where the plain core is chosen: one must fit the other."""
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", GUARDED, str(ROOT / "policies/clinical_scoring"), str(tmp_path)],
+        env={**os.environ, "GUARDRAIL_PURE": "1" if PURE else chosen},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    backend = "pure" if PURE or chosen == "1" else "compiled"
+    assert result.stdout.split() == ["released", backend], result.stderr[-2000:]
+
+
 @pytest.mark.skipif(PURE, reason="all is plain Python already")
 @pytest.mark.parametrize("rooms", ["guard", "audit identity", "facts obligations", "policy"])
 def test_the_unit_tests_pass_on_the_plain_sources(rooms):

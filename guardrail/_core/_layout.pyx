@@ -6,13 +6,12 @@ one piece of memory, it costs a third of what it costs as parts that are joined 
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
-
 
 from guardrail._core._layout_py import kind_of, to_json
 
@@ -22,6 +21,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
     const unsigned char* PyUnicode_1BYTE_DATA(object text)
     bint PyLong_CheckExact(object number)
+    double PyLong_AsDouble(object number) except? -1.0
     long long PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
 
 cdef enum:
@@ -263,9 +263,11 @@ cdef int put_digits(Out* out, int64_t number) except -1:
 
 
 cdef inline double seconds_of(PyObject* found) except? -1.0:
-    if not PyFloat_CheckExact(<object>found):
+    if PyFloat_Check(<object>found):
+        return PyFloat_AS_DOUBLE(<object>found)
+    if not PyLong_CheckExact(<object>found):
         raise TypeError("expected float")
-    return PyFloat_AS_DOUBLE(<object>found)
+    return PyLong_AsDouble(<object>found)
 
 
 cdef inline int put_seconds(Out* out, double total) except -1:

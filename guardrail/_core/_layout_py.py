@@ -20,8 +20,8 @@ class Layout:
     Arguments:
         fields: of each the key, where its value is, and what it is. Where: 0, 1, ... in the
             record, or -1, -2, ... beside it. What: ``text``; ``short``, a text of which so many
-            characters are kept as ``limit`` says; ``integer``; ``seconds``, a float, written in
-            whole nanoseconds (``seconds+N``: the sum of as many fields, beginning with this one);
+            characters are kept as ``limit`` says; ``integer``; ``seconds``, a float or
+            an integer, written in whole nanoseconds (``seconds+N``: the sum of as many fields, beginning with this one);
             ``flag``, or ``None``; ``pairs`` of a text and an integer, written as an object;
             ``json``, bytes that are JSON. Numbers are always written; what else is empty is not.
         limit: characters that a ``short`` text keeps.
@@ -95,9 +95,9 @@ def _integer(values: tuple[Any, ...], limit: int) -> str:  # noqa: ARG001
 
 
 def _seconds(values: tuple[Any, ...], limit: int) -> str:  # noqa: ARG001
-    total: float = _need(values[0], float)
+    total = _number(values[0])
     for value in values[1:]:
-        total += _need(value, float)
+        total += _number(value)
     nanoseconds = total * 1e9
     if not -_LIMIT_NS < nanoseconds < _LIMIT_NS:
         raise ValueError("expected a time within 64 bits of nanoseconds")
@@ -133,6 +133,13 @@ def _need(value: Any, kind: type[Any]) -> Any:
     if type(value) is not kind:
         raise TypeError(f"expected {kind.__name__}")
     return value
+
+
+def _number(value: Any) -> float:
+    """Return a number of seconds: an application's clock may count in whole ones."""
+    if isinstance(value, float):
+        return float.__float__(value)
+    return float(_need(value, int))
 
 
 def _exact(value: Any) -> str:

@@ -31,8 +31,16 @@ _WIDENS: Final = ("gains", "looser", "changed")
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(help="The bundle as it was.", metavar="OLD")],
-    new: Annotated[Path, typer.Argument(help="The bundle as it is to be.", metavar="NEW")],
+    old: Annotated[
+        Path,
+        typer.Argument(metavar="OLD", exists=True, file_okay=False, help="The bundle as it was."),
+    ],
+    new: Annotated[
+        Path,
+        typer.Argument(
+            metavar="NEW", exists=True, file_okay=False, help="The bundle as it is to be."
+        ),
+    ],
     *,
     format: FormatOption = Format.text,
 ) -> None:

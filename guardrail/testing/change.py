@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from guardrail.bundle import Bundle
-from guardrail.policy import Snapshot
 from guardrail.testing.cases import Case, Suite
 from guardrail.testing.mutants import decided
 from guardrail.testing.runner import Runner
@@ -96,7 +95,7 @@ def compare(old: Bundle, new: Bundle, suites: Sequence[Suite]) -> Iterator[Chang
             if key in seen:
                 continue
             seen.add(key)
-            before, after = _both(old.snapshot, new.snapshot, request)
+            before, after = decided(old.snapshot, request), decided(new.snapshot, request)
             kind = kind_of(before, after)
             if kind is not None:
                 yield Change(kind, request, before, after)
@@ -107,12 +106,6 @@ def _who(request: Request) -> Any:
     if isinstance(principal, Principal):
         return principal.type, principal.id, principal.parents, sorted(principal.attrs.items())
     return principal.type, principal.id
-
-
-def _both(
-    old: Snapshot, new: Snapshot, request: Request
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    return decided(old, request), decided(new, request)
 
 
 def kind_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> Kind | None:

@@ -79,6 +79,20 @@ def test_a_text_of_another_class_is_taken_for_what_it_is(core):
     assert json.loads(made)["short"] == "longe"
 
 
+class Seconds(float):
+    """As numpy's are: a float of another class."""
+
+    def __float__(self):
+        return 9.0
+
+
+@every_layout
+def test_seconds_may_be_whole_and_of_another_class(core):
+    """An application brings its own clock."""
+    layout = core.Layout((("ns", 0, "seconds+3"),))
+    assert layout.write((1, Seconds(0.5), -2), ()) == b'{"ns":-500000000}'
+
+
 @every_layout
 def test_lone_surrogates_become_question_marks(core):
     made = written(core, ("a\ud800b", "\udfff", 1, 0.0, 0.0, 0.0), (None, (("\ud800", 1),), b""))
@@ -107,7 +121,8 @@ BAD = [
     (("t", "s", True, *GOOD[3:]), (None, (), b""), TypeError),
     (("t", "s", 1.0, *GOOD[3:]), (None, (), b""), TypeError),
     (("t", "s", "1", *GOOD[3:]), (None, (), b""), TypeError),
-    ((*GOOD[:3], 1, 0.0, 0.0), (None, (), b""), TypeError),
+    ((*GOOD[:3], True, 0.0, 0.0), (None, (), b""), TypeError),
+    ((*GOOD[:3], 10**400, 0.0, 0.0), (None, (), b""), OverflowError),
     ((*GOOD[:5], None), (None, (), b""), TypeError),
     ((*GOOD[:5], math.nan), (None, (), b""), ValueError),
     ((*GOOD[:5], math.inf), (None, (), b""), ValueError),

@@ -20,10 +20,11 @@ class Layout:
     Arguments:
         fields: of each the key, where its value is, and what it is. Where: 0, 1, ... in the
             record, or -1, -2, ... beside it. What: ``text``; ``short``, a text of which so many
-            characters are kept as ``limit`` says; ``integer``; ``seconds``, a float or
-            an integer, written in whole nanoseconds (``seconds+N``: the sum of as many fields, beginning with this one);
-            ``flag``, or ``None``; ``pairs`` of a text and an integer, written as an object;
-            ``json``, bytes that are JSON. Numbers are always written; what else is empty is not.
+            characters are kept as ``limit`` says; ``integer``; ``seconds``, a float or an integer,
+            written in whole nanoseconds (``seconds+N``: the sum of as many fields, beginning with
+            this one); ``flag``, or ``None``; ``pairs`` of a text and an integer, written as an
+            object; ``json``, bytes that are JSON. Numbers are always written; what else is empty
+            is not.
         limit: characters that a ``short`` text keeps.
 
     Raises:

@@ -85,7 +85,8 @@ class Bundle:
     """A loaded bundle: the snapshot that decides, and the settings of the rooms around it.
 
     ``storage`` holds the quotas' counters, ``challenges`` the nonces that were given out: a
-    reload hands both on. ``plain_facts`` are the paths of facts whose texts are all ours.
+    reload hands both on. ``plain_facts`` are the paths of facts whose texts are all ours;
+    ``clock`` is the one that was injected, by which quotas are counted.
     """
 
     snapshot: Snapshot
@@ -95,6 +96,7 @@ class Bundle:
     bounds: Bounds
     audit: AuditSettings
     storage: StorageHandle
+    clock: Clock
     plain_facts: frozenset[str] = frozenset()
 
 
@@ -377,7 +379,7 @@ def load_bundle(
     plain = frozenset(
         f"{source.place}.{name}" for source in sources for name in getattr(source, "plain", ())
     )
-    return Bundle(snapshot, providers, machines, given, bounds, audit, store, plain)
+    return Bundle(snapshot, providers, machines, given, bounds, audit, store, clock, plain)
 
 
 def _unfit_audit(

@@ -9,30 +9,48 @@ a fact or a policy exists, the runner asks.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from guardrail.documents import Document, limit_of, read_yaml, too_large
+from guardrail.documents import Document, Key, limit_of, read_yaml, too_large
 from guardrail.errors import ConfigurationError, Fault, Place
-from guardrail.testing.format import Asked, Expected, Given, Head
-from guardrail.testing.notation import MISSING, TAGS, principal_of, uid_at
+from guardrail.testing.format import Asked, Expect, Expected, Given, Head, Situation, Step
+from guardrail.testing.matrix import cells_of
+from guardrail.testing.notation import MISSING, TAGS, duration_of, principal_of, uid_at
+from guardrail.testing.payloads import payload
 from guardrail.values import Entity, Principal
 
 #: More test files than this are refused.
 LIMIT_FILES: Final = 1_000
 
-#: Keys of the language that this version does not implement.
-_NOT_BUILT: Final = ("input", "output", "steps")
-_NOT_BUILT_EXPECTED: Final = ("released", "retry_after_s")
+_EXPECT: Final = ("expect",)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """The guarded parameter of a call, and what it is given."""
+
+    name: str
+    value: Any = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What the model of a call returns; or yields, piece by piece."""
+
+    pieces: tuple[Any, ...] = field(compare=False)
+    streams: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One test, ready to be asked. ``facts`` are merged, and hold `MISSING` where it says so.
 
-    ``written`` is the test as it stands, for the places in it.
+    ``written`` is the test as it stands, for the places in it, and ``expect_at`` where in it the
+    expectation stands. One with ``input`` or ``output`` is a whole call; one with ``steps``, which
+    are cases, too, is all their calls, and itself says what the first of them says.
     """
 
     name: str
@@ -44,6 +62,22 @@ class Case:
     facts: Mapping[str, Any]
     expected: Expected
     written: Document
+    expect_at: tuple[Key, ...] = _EXPECT
+    input: Parameter | None = None
+    output: Product | None = None
+    times: int = 1
+    after_s: float = 0.0
+    steps: tuple[Case, ...] = ()
+
+    @property
+    def calls(self) -> tuple[Case, ...]:
+        """The calls that the test makes; none where it asks the policies only."""
+        is_call = self.input is not None or self.output is not None
+        return self.steps or ((self,) if is_call else ())
+
+    def at(self, name: str) -> Place:
+        """Return where a key of the expectation stands."""
+        return self.written.at(*self.expect_at, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +157,7 @@ def _read_file(document: Document) -> tuple[list[Case | Unread], Document | None
     reader = _Reader(common)
     cases: list[Case | Unread] = []
     for index in range(len(head.tests)):
-        cases.append(reader.read(document.below("tests", index)))
+        cases.extend(reader.read(document.below("tests", index)))
     return cases, common if head.given is not None else None
 
 
@@ -140,94 +174,166 @@ class _Reader:
             for name, caller in self._given.principals.items()
         }
 
-    def read(self, document: Document) -> Case | Unread:
-        """Return one test, or why it can't be asked."""
+    def read(self, document: Document) -> Sequence[Case | Unread]:
+        """Return one test, or why it can't be asked; a matrix is one for each of its cells."""
         data = document.data
         name = data.get("name") if isinstance(data, dict) else None
         name = name if isinstance(name, str) else ""
         try:
-            case = self._case(document)
+            if not isinstance(data, dict):
+                message = "Expected a test: a mapping with `name`, `as` and `expect`."
+                raise ConfigurationError.at(document.at(), "GR003", message)
+            cases = self._cases(document)
             if name in self._names:
                 message = f"The same name stands at {self._names[name]}. Name each test once."
                 raise ConfigurationError.at(document.at("name"), "GR003", message)
         except ConfigurationError as error:
-            return Unread(name, document.at(), error.faults)
+            return [Unread(name, document.at(), error.faults)]
         self._names[name] = document.at("name")
-        return case
+        return cases
 
-    def _case(self, document: Document) -> Case:
-        _check_built(document)
+    def _cases(self, document: Document) -> list[Case]:
         asked = document.parse(Asked)
-        _check_facts(document)
-        expect, now = asked.expect, asked.now or self._given.now
+        if asked.matrix is not None:
+            return self._cells(asked, document)
+        if asked.steps is not None:
+            return [self._of_steps(asked, document)]
+        case = self._case([(asked, document)], asked)
+        if case.expected.of_a_call and not case.calls:
+            key = case.expected.of_a_call[0]
+            message = (
+                f"`{key}` is of a call, and this test asks the policies only. Add `input`, "
+                "`output` or `steps`."
+            )
+            raise ConfigurationError.at(case.at(key), "GR003", message)
+        return [case]
+
+    def _of_steps(self, asked: Asked, document: Document) -> Case:
+        steps = []
+        for index in range(len(asked.steps or ())):
+            below = document.below("steps", index)
+            step = below.parse(Step)
+            case = self._case([(step, below), (asked, document)], asked, step.expect)
+            after_s = 0.0
+            if step.after is not None:
+                after_s = duration_of(step.after, below.at("after")).total_seconds()
+            steps.append(replace(case, times=step.times, after_s=after_s))
+        return replace(steps[0], place=document.at(), written=document, steps=tuple(steps))
+
+    def _cells(self, asked: Asked, document: Document) -> list[Case]:
+        """Return a case for each cell of a matrix."""
+        cases = []
+        for cell in cells_of(asked, document):
+            one = asked.model_copy(
+                update={
+                    "name": cell.name(asked.name),
+                    "known": cell.who,
+                    "action": cell.action or asked.action,
+                    "resource": cell.resource or asked.resource,
+                    "expect": cell.expected,
+                }
+            )
+            case = self._case([(one, document)], one, who_at=cell.row)
+            cases.append(replace(case, place=document.at(*cell.path), expect_at=cell.path))
+        return cases
+
+    def _case(
+        self,
+        written: Sequence[tuple[Situation, Document]],
+        asked: Asked,
+        expect: Expect | None = None,
+        who_at: tuple[Key, ...] = ("as",),
+    ) -> Case:
+        """Return one case; of what is written, the first that says a thing counts."""
+        for _, document in written:
+            _check_facts(document)
+        wanted = expect or asked.expect
+        now = asked.now or self._given.now
+        value, product = _input(written), _product(written)
+        facts: Any = self._given.facts
+        if value is not None:  # then the facts of the input are those that it has
+            facts = {place: below for place, below in facts.items() if place != "input"}
+        for situation, _ in reversed(written):
+            facts = _merged(facts, situation.facts)
         return Case(
             name=asked.name,
-            place=document.at(),
-            principal=self._caller(asked, document),
-            action=self._action(asked, document),
-            resource=self._resource(asked, document),
+            place=written[0][1].at(),
+            principal=self._caller(written, who_at),
+            action=self._action(written),
+            resource=uid_at(*self._text("resource", written)),
             now=None if now is None else now.timestamp(),
-            facts=_merged(self._given.facts, asked.facts),
-            expected=Expected(decision=expect) if isinstance(expect, str) else expect,
-            written=document,
+            facts=facts,
+            expected=wanted if isinstance(wanted, Expected) else Expected(decision=wanted),
+            written=written[0][1],
+            input=value,
+            output=product,
         )
 
-    def _action(self, asked: Asked, document: Document) -> Entity:
-        action, place = self._text("action", asked.action, self._given.action, document)
+    def _action(self, written: Sequence[tuple[Situation, Document]]) -> Entity:
+        action, place = self._text("action", written)
         return uid_at(action, place) if "::" in action else Entity("Action", action)
 
-    def _resource(self, asked: Asked, document: Document) -> Entity:
-        return uid_at(*self._text("resource", asked.resource, self._given.resource, document))
-
-    def _text(
-        self, key: str, own: str | None, given: str | None, document: Document
-    ) -> tuple[str, Place]:
-        if own is not None:
-            return own, document.at(key)
+    def _text(self, key: str, written: Sequence[tuple[Situation, Document]]) -> tuple[str, Place]:
+        for situation, document in written:
+            own = getattr(situation, key)
+            if own is not None:
+                return own, document.at(key)
+        given = getattr(self._given, key)
         if given is not None:
             return given, self._common.at(key)
         message = f"The test names no {key}. Add `{key}` to it, or to `given`."
-        raise ConfigurationError.at(document.at(), "GR003", message)
+        raise ConfigurationError.at(written[0][1].at(), "GR003", message)
 
-    def _caller(self, asked: Asked, document: Document) -> Principal | Entity:
-        if asked.principal is not None and asked.known is None:
-            return principal_of(asked.principal, document.below("principal"))
-        if asked.known is None or asked.principal is not None:
-            both = asked.known is not None
-            text = "both `as` and `principal`. Keep one" if both else "no caller. Add `as`"
-            raise ConfigurationError.at(document.at(), "GR003", f"The test names {text}.")
-        known = self._principals.get(asked.known)
+    def _caller(
+        self, written: Sequence[tuple[Situation, Document]], who_at: tuple[Key, ...]
+    ) -> Principal | Entity:
+        for situation, document in written:
+            if situation.known is not None and situation.principal is not None:
+                message = "The test names both `as` and `principal`. Keep one."
+                raise ConfigurationError.at(document.at(), "GR003", message)
+            if situation.principal is not None:
+                return principal_of(situation.principal, document.below("principal"))
+            if situation.known is not None:
+                return self._known(situation.known, document.at(*who_at))
+        raise ConfigurationError.at(
+            written[-1][1].at(), "GR003", "The test names no caller. Add `as`."
+        )
+
+    def _known(self, name: str, place: Place) -> Principal | Entity:
+        known = self._principals.get(name)
         if known is not None:
             return known
-        if "::" in asked.known:
-            return uid_at(asked.known, document.at("as"))
-        near = difflib.get_close_matches(asked.known, self._principals, n=1)
+        if "::" in name:
+            return uid_at(name, place)
+        near = difflib.get_close_matches(name, self._principals, n=1)
         there_are = ", ".join(sorted(self._principals)) or "none"
         hint = f"Did you mean {near[0]}?" if near else f"There are: {there_are}."
         message = f"`as` is no name under given.principals, and no uid. {hint}"
-        raise ConfigurationError.at(document.at("as"), "GR601", message)
+        raise ConfigurationError.at(place, "GR601", message)
 
 
-def _check_built(document: Document) -> None:
-    """Refuse what the language has and this version has not, before all else."""
-    data: Any = document.data
-    if not isinstance(data, dict):
-        message = "Expected a test: a mapping with `name`, `as` and `expect`."
-        raise ConfigurationError.at(document.at(), "GR003", message)
-    expect = data.get("expect")
-    found = [(key,) for key in _NOT_BUILT if key in data]
-    asks = expect if isinstance(expect, dict) else {}
-    found_expected = [("expect", key) for key in _NOT_BUILT_EXPECTED if key in asks]
-    faults = [
-        Fault(
-            "GR004",
-            document.at(*path),
-            f"`{'.'.join(path)}` is not built yet: this version tests decisions. Remove it.",
-        )
-        for path in (*found, *found_expected)
-    ]
-    if faults:
-        raise ConfigurationError(faults=tuple(faults))
+def _input(written: Sequence[tuple[Situation, Document]]) -> Parameter | None:
+    """Return the guarded parameter, made ready."""
+    for situation, document in written:
+        if situation.input is not None:
+            (name,) = situation.input
+            if not name.isidentifier():
+                message = "Expected the name of the guarded parameter, and its value below it."
+                raise ConfigurationError.at(document.at("input"), "GR003", message)
+            return Parameter(name, payload(document.below("input", name)))
+    return None
+
+
+def _product(written: Sequence[tuple[Situation, Document]]) -> Product | None:
+    """Return what the model returns, made ready."""
+    for situation, document in written:
+        if situation.stream is not None:
+            pieces = document.below("stream")
+            made = [payload(pieces.below(index)) for index in range(len(situation.stream))]
+            return Product(tuple(made), streams=True)
+        if "output" in situation.model_fields_set:
+            return Product((payload(document.below("output")),), streams=False)
+    return None
 
 
 def _check_facts(document: Document) -> None:

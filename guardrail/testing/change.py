@@ -83,14 +83,16 @@ def compare(old: Bundle, new: Bundle, suites: Sequence[Suite]) -> Iterator[Chang
         suites: the tests of both.
     """
     seen: set[str] = set()
-    for snapshot in (old.snapshot, new.snapshot):
+    for bundle in (old, new):
+        runner = Runner(bundle)
         known = [
-            Request(case.principal, case.action, case.resource, Runner(snapshot).facts(case))
+            request
             for suite in suites
             for case in suite.cases
             if isinstance(case, Case)
+            for request in runner.requests(case)
         ]
-        for request in requests(snapshot, known):
+        for request in requests(bundle.snapshot, known):
             key = repr((request.action, request.resource, request.facts, _who(request)))
             if key in seen:
                 continue

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -117,22 +117,20 @@ def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Edit | None]:
     The tests must hold on the bundle as it is; those that do not are left out.
     """
     snapshot = bundle.snapshot
-    runner = Runner(snapshot)
+    runner = Runner(bundle)
     cases = [
         case
         for case in suite.cases
         if isinstance(case, Case) and runner.run(case).outcome == "passed"
     ]
-    known = [
-        Request(case.principal, case.action, case.resource, runner.facts(case)) for case in cases
-    ]
+    known = [request for case in cases for request in runner.requests(case)]
     tried = _Tried(snapshot, list(requests(snapshot, known)))
     for policy in snapshot.policies:
         for edit in edits_of(policy):
             other = changed(snapshot, edit)
             if other is None:
                 continue
-            mutant = Runner(other)
+            mutant = Runner(replace(bundle, snapshot=other))
             if any(mutant.run(case).outcome == "failed" for case in cases):
                 yield None
             else:

@@ -56,6 +56,15 @@ def _entity(text: str) -> Entity:
     raise ValueError(message)
 
 
+def duration_of(text: str, place: Place) -> timedelta:
+    """Return the duration that a text such as ``61s`` names, or raise at its place."""
+    try:
+        return _duration(text)
+    except ValueError as error:
+        message = f"{str(error).capitalize()}."
+    raise ConfigurationError.at(place, "GR003", message)
+
+
 def _duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text)
     if found is None:

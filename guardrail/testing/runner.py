@@ -1,37 +1,35 @@
-"""Policy tests, run: each case is one question to the snapshot, and no call.
+"""Policy tests, run: each case is one question to the snapshot, or calls through the flow.
 
-Owns what a test passes by. Refuses to guess what a test leaves open: a fact
-that the policies read must be given or marked missing, else the test would hang on how a
-policy takes its absence, and say so nowhere. Nothing is called, recorded or consumed, and no
-clock is read: the time is the test's.
+Owns what a test passes by. Refuses to guess what a test leaves open (`guardrail.testing.said`). A
+test that asks the policies calls nothing and takes nothing; one that makes calls makes them beside
+all that serves: its quotas are whole when it begins, and the time is its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from guardrail.bundle import Bundle, load_bundle
-from guardrail.documents import Document
 from guardrail.errors import Fault
-from guardrail.facts import TimeFacts
-from guardrail.policy import Question, Snapshot
-from guardrail.policy.schema import RECORD, CedarType
-from guardrail.ports import Facing, FactSource, ObligationType
+from guardrail.policy import Question
+from guardrail.ports import FactSource, ObligationType
+from guardrail.testing.calls import Called, Caller
 from guardrail.testing.cases import Case, Suite, Unread, read_suite
 from guardrail.testing.clock import FrozenClock
 from guardrail.testing.coverage import Coverage
-from guardrail.testing.notation import MISSING, leaves
+from guardrail.testing.payloads import differences, plain
 from guardrail.testing.report import Report, Result
-from guardrail.values import NO_INPUT, Decision, Entity, Identity, Path
+from guardrail.testing.said import Unsaid, said_all, undeclared, without_marks
+from guardrail.testing.search import Request
+from guardrail.values import Decision
 
-#: Stands where a tree of facts has nothing, which is another thing than `MISSING`.
 _NOTHING: Final = object()
-
-#: Says which types the schema gives a path in context, under any of some actions.
-Kinds: TypeAlias = Callable[[tuple[str, ...]], set[CedarType]]
+#: Retries are compared to the millisecond.
+_SAME_S: Final = 1e-3
 
 
 def run_tests(
@@ -90,9 +88,9 @@ def report(bundle: Bundle, results: Iterable[Result], coverage: Coverage | None 
 
 def run(bundle: Bundle, suite: Suite, coverage: Coverage | None = None) -> Iterator[Result]:
     """Run tests one by one; count what they try, where somebody wants to know."""
-    run_case = Runner(bundle.snapshot, coverage).run
+    run_case = Runner(bundle, coverage).run
     for document in suite.given:
-        faults = _undeclared(document, _kinds_by(bundle.snapshot, bundle.snapshot.plans))
+        faults = undeclared(document, bundle.snapshot, bundle.snapshot.plans)
         if faults:
             yield Result("", document.at(), "error", faults)
     for case in suite.cases:
@@ -103,161 +101,113 @@ def run(bundle: Bundle, suite: Suite, coverage: Coverage | None = None) -> Itera
 
 
 class Runner:
-    """Asks one snapshot."""
+    """Runs tests on one bundle, one by one.
 
-    def __init__(self, snapshot: Snapshot, coverage: Coverage | None = None) -> None:
-        self._snapshot = snapshot
+    Arguments:
+        bundle: loaded with a `FrozenClock`, where tests make calls.
+        coverage: counts what the tests try.
+    """
+
+    def __init__(self, bundle: Bundle, coverage: Coverage | None = None) -> None:
+        self._snapshot = bundle.snapshot
         self._coverage = coverage
-        self._demanded: dict[tuple[Entity, tuple[str, ...]], bool] = {}
+        self._unsaid = Unsaid(bundle.snapshot)
+        clock = bundle.clock
+        self._caller = Caller(bundle, clock) if isinstance(clock, FrozenClock) else None
 
     def run(self, case: Case) -> Result:
         """Return how a test ends."""
-        snapshot = self._snapshot
-        if case.action in snapshot.plans:
-            faults = _undeclared(case.written, _kinds_by(snapshot, [case.action]))
-            if faults:
-                return Result(case.name, case.place, "error", faults)
-        question = snapshot.ask(case.principal, case.action, case.resource)
-        facts = _computed(question, case)
-        unsaid = self._unsaid(question, facts)
-        if unsaid:
-            message = (
-                f"The policies of {case.action} read {', '.join(unsaid)}, of which the test says "
-                "nothing. Give a value under `facts`, or mark it !missing."
-            )
-            if any(name.startswith("time.") for name in unsaid):
-                message += " The facts of time follow from `now`."
-            fault = Fault("GR600", case.written.at(), message)
-            return Result(case.name, case.place, "error", (fault,))
-        facts = _without_marks(facts)
-        decision = question.decide(facts).decision
-        if self._coverage is not None:
-            self._count(self._coverage, case, question, facts, decision)
-        told = snapshot.describe(decision)
-        failures = tuple(
-            Fault("GR602", case.written.at("expect", name), message)
-            for name, message in _differences(case, told)
-        )
-        return Result(case.name, case.place, "failed" if failures else "passed", failures, decision)
+        faults: list[Fault] = []
+        for each in (case, *case.steps):
+            actions = {step.action for step in each.calls} or {each.action}
+            if actions <= self._snapshot.plans.keys():
+                faults += undeclared(each.written, self._snapshot, actions)
+        if faults:
+            return Result(case.name, case.place, "error", tuple(faults))
+        return self._call(case) if case.calls else self._ask(case)
 
     def facts(self, case: Case) -> dict[str, Any]:
-        """Return the facts of a test as its decision gets them."""
+        """Return the facts of a test as its decision gets them; of several calls the first's."""
+        requests = self.requests(case)
+        return dict(requests[0].facts) if requests else {}
+
+    def requests(self, case: Case) -> list[Request]:
+        """Return what a test asks the policies; each of several calls once."""
+        if not case.calls:
+            question = self._snapshot.ask(case.principal, case.action, case.resource)
+            facts = without_marks(said_all(question, case))
+            return [Request(case.principal, case.action, case.resource, facts)]
+        if self._caller is None:
+            return []
+        self._caller.begin()
+        found = []
+        for step in case.calls:
+            called = next(self._caller.calls(step))
+            if called.question is not None:
+                request = Request(step.principal, step.action, step.resource, called.facts)
+                found.append(request)
+        return found
+
+    def _ask(self, case: Case) -> Result:
         question = self._snapshot.ask(case.principal, case.action, case.resource)
-        return _without_marks(_computed(question, case))
+        facts = said_all(question, case)
+        faults = self._unsaid.faults(question, facts, case.written)
+        if faults:
+            return Result(case.name, case.place, "error", tuple(faults))
+        facts = without_marks(facts)
+        decision = question.decide(facts).decision
+        self._count(case, question, facts, decision)
+        failures = tuple(_failures(case, self._snapshot.describe(decision)))
+        return Result(case.name, case.place, "failed" if failures else "passed", failures, decision)
+
+    def _call(self, case: Case) -> Result:
+        caller = self._caller
+        if caller is None:
+            message = (
+                "The test makes calls, for which the bundle must be loaded with a FrozenClock."
+            )
+            fault = Fault("GR600", case.written.at(), message)
+            return Result(case.name, case.place, "error", (fault,))
+        caller.begin()
+        decision: Decision | None = None
+        for number, step in enumerate(case.calls, 1):
+            for time, called in enumerate(caller.calls(step), 1):
+                if called.faults:
+                    return Result(case.name, case.place, "error", tuple(called.faults))
+                decision = called.decision
+                if time == 1 and called.question is not None and decision is not None:
+                    self._count(step, called.question, called.facts, decision)
+                which = f"step {number}" if case.steps else ""
+                which += f", call {time}" if step.times > 1 else ""
+                failures = tuple(_failures(step, called.told, called, which))
+                if failures:
+                    return Result(case.name, case.place, "failed", failures, decision)
+        return Result(case.name, case.place, "passed", (), decision)
 
     def _count(
-        self,
-        coverage: Coverage,
-        case: Case,
-        question: Question,
-        facts: Mapping[str, Any],
-        decision: Decision,
+        self, case: Case, question: Question, facts: Mapping[str, Any], decision: Decision
     ) -> None:
         """Count a test; one that was refused for who or what came to no policy."""
-        refusal = question.refusal
-        if refusal is not None and refusal.code != "no_grant":
+        coverage, refusal = self._coverage, question.refusal
+        if coverage is None or (refusal is not None and refusal.code != "no_grant"):
             return
         asked = None if refusal is not None else facts
         trace = coverage.tracer.trace(case.principal, case.action, case.resource, asked)
         if trace is not None:
             coverage.add(trace, decision)
 
-    def _unsaid(self, question: Question, facts: Mapping[str, Any]) -> list[str]:
-        """Return the facts that are read, and neither there nor marked nor optional."""
-        plan = question.plan
-        if plan is None:  # refused for who or what: then no fact is looked at
-            return []
-        unsaid = []
-        for path, _ in leaves(plan.shape):
-            names = tuple(str(name) for name in path)
-            if _at(facts, names) is _NOTHING and self._demands(plan.action, names):
-                unsaid.append(".".join(names))
-        return unsaid
 
-    def _demands(self, action: Entity, names: tuple[str, ...]) -> bool:
-        key = (action, names)
-        if key not in self._demanded:
-            self._demanded[key] = self._snapshot.schema.demands(action, Path("context", names))
-        return self._demanded[key]
+def _failures(
+    case: Case, told: Mapping[str, Any], called: Called | None = None, which: str = ""
+) -> Iterator[Fault]:
+    """Yield a fault for each expectation that does not hold."""
+    for name, message in _differences(case, told, called):
+        yield Fault("GR602", case.at(name), f"{which}: {message}".removeprefix(": "))
 
 
-def _computed(question: Question, case: Case) -> dict[str, Any]:
-    """Return the facts as a call would have them, with the marks of what is missing.
-
-    Every place whose source would be asked is there, as in a call, if only empty.
-    """
-    facts: dict[str, Any] = {}
-    for source, names in question.wants:
-        given = case.facts.get(source.place, {})
-        if isinstance(source, TimeFacts) and case.now is not None and given is not MISSING:
-            principal = question.principal
-            if principal is not None:
-                facing = Facing(
-                    Identity(principal), NO_INPUT, case.action.id, case.resource, case.now, {}
-                )
-                given = {**source.compute(names, facing), **given}
-        facts[source.place] = given
-    return facts
-
-
-def _at(facts: Any, path: tuple[str, ...]) -> Any:
-    """Return what stands at a path: a value, `MISSING` there or above it, or `_NOTHING`."""
-    for name in path:
-        if facts is MISSING:
-            return MISSING
-        if not isinstance(facts, Mapping):
-            return facts  # of a wrong type: the decision has the say
-        facts = facts.get(name, _NOTHING)
-        if facts is _NOTHING:
-            return _NOTHING
-    return facts
-
-
-def _without_marks(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts without those that are marked missing; a place stays, if only empty."""
-    return {place: {} if below is MISSING else _strip(below) for place, below in facts.items()}
-
-
-def _strip(data: Any) -> Any:
-    if not isinstance(data, Mapping):
-        return data
-    return {name: _strip(below) for name, below in data.items() if below is not MISSING}
-
-
-def _kinds_by(snapshot: Snapshot, actions: Iterable[Entity]) -> Kinds:
-    asked = tuple(actions)
-
-    def kinds(path: tuple[str, ...]) -> set[CedarType]:
-        found = {snapshot.schema.type_at(action, Path("context", path)) for action in asked}
-        return {kind for kind in found if kind is not None}
-
-    return kinds
-
-
-def _undeclared(document: Document, kinds: Kinds) -> tuple[Fault, ...]:
-    """Return a fault for each fact of a section that the schema does not have."""
-    return tuple(
-        Fault(
-            "GR601",
-            document.at("facts", *path),
-            f"The schema has no context.{'.'.join(path)} here. Correct the name, or declare it.",
-        )
-        for path in _highest_undeclared(document.data.get("facts", {}), (), kinds)
-    )
-
-
-def _highest_undeclared(
-    data: Any, path: tuple[str, ...], kinds: Kinds
-) -> Iterator[tuple[str, ...]]:
-    found = kinds(path) if path else {RECORD}
-    if not found:
-        yield path
-    elif isinstance(data, Mapping) and RECORD in found:
-        for name, below in data.items():
-            yield from _highest_undeclared(below, (*path, name), kinds)
-
-
-def _differences(case: Case, told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _differences(
+    case: Case, told: Mapping[str, Any], called: Called | None
+) -> Iterator[tuple[str, str]]:
     """Yield each key that does not hold, with what was expected and what came."""
     expected = case.expected
     for name in ("decision", "code", "path", "reason"):
@@ -275,6 +225,31 @@ def _differences(case: Case, told: Mapping[str, Any]) -> Iterator[tuple[str, str
             one, other = (_plain(side.get(name, _NOTHING)) for side in (wanted, got))
             if one != other:  # as JSON, for 1 is not true
                 yield "obligations", f"obligations.{name}: expected {one}; got {other}"
+    if called is not None:
+        yield from _differences_of_call(case, told, called)
+
+
+def _differences_of_call(
+    case: Case, told: Mapping[str, Any], called: Called
+) -> Iterator[tuple[str, str]]:
+    """Yield what does not hold of how long to wait, and of what leaves."""
+    expected = case.expected
+    wanted_s, got_s = expected.retry_after_s, told["retry_after_s"]
+    if wanted_s is not None and (
+        got_s is None or not math.isclose(wanted_s, got_s, rel_tol=0.0, abs_tol=_SAME_S)
+    ):
+        got = "none" if got_s is None else f"{got_s:g}"
+        yield "retry_after_s", f"retry_after_s: expected {wanted_s:g}; got {got}"
+    if not expected.says_released:
+        return
+    if not called.has_released:
+        yield "released", f"released: nothing was, the call ended with {told['code']}"
+        return
+    wanted, came = plain(expected.released), called.released
+    if isinstance(wanted, str) and isinstance(came, list) and all(isinstance(x, str) for x in came):
+        came = "".join(came)  # of a stream, all that has left
+    for path, one, other in differences(wanted, came):
+        yield "released", f"released{path}: expected {one}; got {other}"
 
 
 def _listed(ids: Iterable[str]) -> str:

@@ -23,8 +23,9 @@ from guardrail.bundle import Bundle, load_bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy import read_folder
 from guardrail.policy.rehearse import rehearse
-from guardrail.ports import Admission, Facing, SystemClock
+from guardrail.ports import Admission, Facing
 from guardrail.reload import fault_data
+from guardrail.testing.clock import FrozenClock
 from guardrail.testing.runner import run_tests
 from guardrail.values import Clause, FactValue
 from guardrail.values import Path as ValuePath
@@ -90,7 +91,7 @@ def try_out(
     try:
         bundle = load_bundle(
             folder,
-            clock=SystemClock(),
+            clock=FrozenClock(),
             own_facts=facts,
             own_obligations=obligations,
             own_models=dict.fromkeys(models, NamedModel),

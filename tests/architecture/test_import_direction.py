@@ -26,7 +26,7 @@ HOMES = {
     "rich": {"cli"},
     "sklearn": {"cli"},
     "ruamel": {"documents.py", "cli"},
-    "numpy": {"facts", "obligations", "cli"},
+    "numpy": {"facts", "obligations", "cli", "testing"},
     "jsonschema_rs": {"obligations"},
 }
 

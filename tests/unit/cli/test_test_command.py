@@ -89,12 +89,6 @@ def test_a_file_that_is_wrong_exits_1(run):
     assert "1 in error, 1 passed" in result.stdout
 
 
-def test_what_is_not_built_exits_1(run):
-    result = run(TESTS + "  - {name: later, as: clara, steps: []}\n")
-    assert result.exit_code == 1
-    assert "GR004 `steps` is not built yet" in result.stdout
-
-
 @pytest.mark.parametrize("text", [None, "tests: []\n"])
 def test_no_tests_exit_1_and_say_what_to_do(run, text):
     result = run(text)

@@ -213,7 +213,10 @@ def _differences(
     for name in ("decision", "code", "path", "reason"):
         wanted, got = getattr(expected, name), told[name]
         if wanted is not None and wanted != got:
-            yield name, f"{name}: expected {wanted or 'none'}; got {got or 'none'}"
+            why = ""
+            if called is not None and name in ("decision", "code") and told["message"]:
+                why = f" ({told['code']}: {told['message']})"
+            yield name, f"{name}: expected {wanted or 'none'}; got {got or 'none'}{why}"
     erred = [error["policy"] for error in told["errors"]]
     for name, came in (("policies", told["policies"]), ("errors", erred)):
         ids = getattr(expected, name)

@@ -104,16 +104,11 @@ def test_shipped_bundle_passes_its_tests_and_names_the_schema():
     assert (bundle / "tests" / named).resolve().is_file()
 
 
-def test_examples_of_the_documentation_hold(tmp_path):
-    text = (ROOT / "docs" / "testing-policies.md").read_text()
+def test_example_of_the_documentation_holds(tmp_path):
+    text = (ROOT / "docs" / "test-files.md").read_text()
     example = text.partition("```yaml\n")[2].partition("```")[0]
     bundle = tmp_path / "clinical_scoring"
     shutil.copytree(ROOT / "policies" / "clinical_scoring", bundle)
     (bundle / "tests" / "clinical_test.yaml").write_text(example)
     done = guardrail("test", bundle, cwd=tmp_path)
-    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "4 passed"), done.stdout
-    python = text.partition("```python\n")[2].partition("```")[0]
-    code = f"{python}\ntest_policies()"
-    subprocess.run(  # noqa: S603  # our own arguments
-        [sys.executable, "-c", code], cwd=ROOT, env=ENVIRONMENT, check=True, timeout=60
-    )
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "15 passed"), done.stdout

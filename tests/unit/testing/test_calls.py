@@ -6,7 +6,9 @@ from guardrail.bundle import load_bundle
 from guardrail.ports import SystemClock
 from guardrail.testing import FrozenClock, run_tests
 from guardrail.testing.cases import read_suite
+from guardrail.testing.mutants import collect, mutate
 from guardrail.testing.runner import Runner
+from guardrail.testing.trial import try_out
 
 SCHEMA = """
 entity Role enum ["clinician", "analyst"];
@@ -97,6 +99,10 @@ def run(folder):
 
 
 PASSED = [("passed",)]
+SPENT = (
+    " (quota_exceeded: The quota `3/minute per principal` is spent. "
+    "Call again after `retry_after_s` seconds.)"
+)
 
 # What holds.
 
@@ -124,6 +130,11 @@ PASSED = [("passed",)]
       - {after: 1h, as: ana, expect: allow}""",
         "{name: no quota is taken by who may not, steps: [{as: nora, times: 9, input: {patients: "
         "{zeros: [10, 3]}}, expect: {code: no_grant}}]}",
+        """name: bad input is not free
+    as: clara
+    steps:
+      - {times: 3, input: {p: {zeros: [1, 4]}}, expect: {code: input_rejected}}
+      - {input: {p: {zeros: [1, 3]}}, expect: {code: quota_exceeded}}""",
         # inputs
         "{name: a, as: clara, input: {patients: {zeros: [10, 3]}}, expect: "
         "{decision: allow, code: allow, policies: [grants], errors: []}}",
@@ -218,11 +229,11 @@ def test_what_is_expected_of_a_call_holds(run, test):
     [
         (
             "{name: a, as: clara, steps: [{times: 3, expect: allow},\n {times: 2, expect: allow}]}",
-            ["12: step 2, call 1: decision: expected allow; got deny"],
+            [f"12: step 2, call 1: decision: expected allow; got deny{SPENT}"],
         ),
         (
             "{name: a, as: clara, steps: [{times: 4, expect: allow}]}",
-            ["11: step 1, call 4: decision: expected allow; got deny"],
+            [f"11: step 1, call 4: decision: expected allow; got deny{SPENT}"],
         ),
         (
             "{name: a, as: clara, steps: [{times: 3, expect: allow},\n"
@@ -334,6 +345,35 @@ def test_what_calls_ask_the_policies_is_known(folder):
     asked = runner.requests(case)
     assert [request.facts["input"]["rows"] for request in asked] == [7, 8]
     assert runner.facts(case) == asked[0].facts
+
+
+def test_a_mutant_of_a_quota_is_noticed_by_the_calls_alone(folder):
+    grant, quota = POLICIES.splitlines()[0], '@id("fair-use") @quota("3/minute per principal")\n'
+    policies = f"{grant}\n{quota}forbid (principal, action, resource);\n"
+    steps = "steps: [{times: 3, expect: allow}, {expect: {code: quota_exceeded}}]"
+    suites = {
+        "bound": f"{{name: a, as: clara, {steps}}}",
+        "loose": "{name: a, as: clara, steps: [{times: 3, expect: allow}]}",
+    }
+    survive = {}
+    for name, test in suites.items():
+        path = folder(test, policies=policies)
+        found = collect(mutate(load_bundle(path, clock=FrozenClock()), read_suite(path)))
+        survive[name] = {each.edit.what for each in found.survivors if "quota" in each.edit.what}
+    assert survive["bound"] == set()
+    assert len(survive["loose"]) > 0
+
+
+def test_calls_are_tried_before_a_reload(folder):
+    given = "name: a, as: clara, input: {p: {zeros: [1, 3]}}"
+    path = folder(f"{{{given}, steps: [{{times: 3, expect: allow}}, {{expect: deny}}]}}")
+    assert try_out(path)[1] == ()
+    path = folder(f"{{{given}, steps: [{{times: 4, expect: allow}}]}}")
+    (fault,) = try_out(path)[1]
+    assert str(fault).endswith(
+        "GR602 The test 'a' does not pass: "
+        f"step 1, call 4: decision: expected allow; got deny{SPENT}"
+    )
 
 
 def test_calls_count_for_coverage_once_each_step(folder):

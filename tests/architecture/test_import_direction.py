@@ -28,6 +28,8 @@ HOMES = {
     "ruamel": {"documents.py", "cli"},
     "numpy": {"facts", "obligations", "cli"},
     "jsonschema_rs": {"obligations"},
+    "junitparser": {"cli"},
+    "pytest": {"testing"},
 }
 
 

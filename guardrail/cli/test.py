@@ -52,6 +52,7 @@ class _Asked:
     html: Path | None
     fail_under: float | None
     mutants: bool
+    jobs: int | None
     format: RunFormat
 
 
@@ -96,6 +97,14 @@ def run(
             help="Change the policies a little, in every way, and say what no test notices.",
         ),
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Try mutants in so many processes. By default one per core, where that pays.",
+        ),
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Run again whenever a file of the bundle changes."),
@@ -129,7 +138,9 @@ def run(
     Example: guardrail test policies/clinical_scoring
     """
     del schema
-    asked = _Asked(directory, only, coverage, html, fail_under, mutants, format)
+    asked = _Asked(directory, only, coverage, html, fail_under, mutants, jobs, format)
+    if jobs is not None and not mutants:
+        raise stop("--jobs says in how many processes mutants are tried: give --mutants, too.")
     if not watch:
         _run(asked)
         return
@@ -159,7 +170,7 @@ def _run(asked: _Asked) -> None:
     timed = list(_timed(_results(bundle, suite, tried)))
     ended = report(bundle, [result for result, _ in timed], tried)
     holds = ended.holds and bool(ended.results)
-    mutation = _mutate(bundle, suite) if asked.mutants and holds else None
+    mutation = _mutate(asked, bundle, suite) if asked.mutants and holds else None
     if asked.format is RunFormat.json:
         told = ended.as_json()
         say_json(told if mutation is None else {**told, "mutants": mutation.as_json()})
@@ -205,10 +216,20 @@ def _timed(results: Iterator[Result]) -> Iterator[tuple[Result, float]]:
         start = perf_counter()
 
 
-def _mutate(bundle: Bundle, suite: Suite) -> Mutation:
+def _mutate(asked: _Asked, bundle: Bundle, suite: Suite) -> Mutation:
+    from guardrail import ConfigurationError
     from guardrail.testing.mutants import collect, count, mutate
+    from guardrail.testing.mutants_at_once import jobs_for, mutate_at_once
 
-    return collect(_shown(mutate(bundle, suite), "mutants", count(bundle), _LONG_MUTANTS))
+    jobs = asked.jobs or jobs_for(bundle, suite)
+    if jobs == 1:
+        ended = mutate(bundle, suite)
+    else:
+        ended = mutate_at_once(asked.directory, bundle, suite, jobs=jobs)
+    try:
+        return collect(_shown(ended, "mutants", count(bundle), _LONG_MUTANTS))
+    except ConfigurationError as error:
+        raise stop_at(error, code=1) from None
 
 
 def _tell_mutants(mutation: Mutation) -> None:

@@ -82,7 +82,7 @@ class _Loaded:
     """A bundle and its tests, loaded once in a session."""
 
     bundle: Bundle
-    suite: Suite
+    files: Mapping[str, Suite]
     reasons: Reasons
 
     def ended(self, case: Case) -> Result:
@@ -121,11 +121,9 @@ class PolicyTests(pytest.File):
         if isinstance(loaded, ConfigurationError):
             raise self.CollectError(_text(self.config, self.folder, loaded.faults, loaded.message))
         name = self.path.relative_to(self.folder).as_posix()
-        cases = [case for case in loaded.suite.cases if case.place.file == name]
-        given = tuple(each for each in loaded.suite.given if each.file == name)
-        faults = [
-            fault for result in run(loaded.bundle, Suite((), given)) for fault in result.faults
-        ]
+        suite = loaded.files.get(name, Suite(()))
+        cases, common = suite.cases, Suite((), suite.given)
+        faults = [fault for result in run(loaded.bundle, common) for fault in result.faults]
         if len(cases) == 1 and isinstance(cases[0], Unread) and not cases[0].name:
             faults.extend(cases[0].faults)
         if faults:
@@ -184,13 +182,28 @@ def _load(config: pytest.Config, folder: Path) -> _Loaded | ConfigurationError:
             bundle = load_bundle(
                 folder, clock=FrozenClock(), **{f"own_{name}": given for name, given in own.items()}
             )
-            known[folder] = _Loaded(bundle, read_suite(folder), Reasons(bundle.snapshot))
+            known[folder] = _Loaded(bundle, _by_file(folder), Reasons(bundle.snapshot))
         except ConfigurationError as error:
             known[folder] = error
         except OSError as error:
             why = error.strerror or type(error).__name__
             known[folder] = ConfigurationError(f"{folder} cannot be read: {why}")
     return known[folder]
+
+
+def _by_file(folder: Path) -> dict[str, Suite]:
+    """Return the tests of a bundle, those of each file together.
+
+    Raises `ConfigurationError` for what is wrong with all of them.
+    """
+    whole = read_suite(folder)
+    given = {document.file: (document,) for document in whole.given}
+    cases: dict[str, list[Case | Unread]] = {file: [] for file in given}
+    for case in whole.cases:
+        if isinstance(case, Unread) and not (folder / case.place.file).is_file():
+            raise ConfigurationError(faults=case.faults)
+        cases.setdefault(case.place.file, []).append(case)
+    return {file: Suite(tuple(its), given.get(file, ())) for file, its in cases.items()}
 
 
 def _own(config: pytest.Config, folder: Path) -> Mapping[str, Any]:

@@ -137,6 +137,11 @@ def test_a_bundle_that_does_not_load_fails_each_file_with_every_fault(project):
             "run. Rename the file.",
         ),
         (
+            "tests/b_test.yaml",
+            GIVEN.replace("rows: 10", "rowz: 10").replace("tests:\n", "tests: []\n"),
+            "bundle/tests/b_test.yaml:4:19 GR601 The schema has no context.input.rowz here.",
+        ),
+        (
             "tests/deep/b_test.yaml",
             GIVEN + HOLDS,
             "bundle/tests/deep/b_test.yaml GR001 Only tests/",
@@ -149,6 +154,17 @@ def test_a_file_that_is_wrong_is_an_error_with_its_place(project, file, text, sa
     assert (done.returncode, counts(done)) == (1, {"passed": 1, "error": 1})
     assert f"ERROR collecting bundle/{file}" in done.stdout
     assert says in done.stdout
+
+
+def test_what_is_wrong_with_all_files_is_an_error_of_each(project):
+    few = CONFTEST + (
+        "def pytest_collection(session):\n"
+        "    from guardrail.testing import cases\n"
+        "    cases.LIMIT_FILES = 1\n"
+    )
+    done = run(project(few, a=GIVEN + HOLDS, b=GIVEN + HOLDS))
+    assert (done.returncode, counts(done)) == (2, {"errors": 2})
+    assert done.stdout.count("bundle/tests GR005 There are over 1 test files. Join some.") == 2
 
 
 def test_tests_are_picked_by_node_id_by_name_and_by_mark(project):

@@ -132,8 +132,8 @@ def run(
     Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
     bundle does not load. 1 as well where there was no test to run: that must
     not look like tests that passed; where the coverage is under the limit; and
-    where a mutant survives. 2: there is no such folder, or `--format junit` lacks its
-    library: pip install 'guardrail-cedar[junit]'. With --watch, 0: Ctrl-C.
+    where a mutant survives. 2: there is no such folder, or --format junit lacks
+    its library, the extra `junit`. With --watch, Ctrl-C ends it with 0.
 
     Example: guardrail test policies/clinical_scoring
     """

@@ -24,9 +24,10 @@ trial       a new bundle, tried in a process of its own before it is served
 """
 
 from guardrail.testing.clock import FrozenClock
+from guardrail.testing.observe import LetThrough
 from guardrail.testing.override import overriding
 from guardrail.testing.recorded import Recorder
 from guardrail.testing.report import Report, Result
 from guardrail.testing.runner import run_tests
 
-__all__ = ["FrozenClock", "Recorder", "Report", "Result", "overriding", "run_tests"]
+__all__ = ["FrozenClock", "LetThrough", "Recorder", "Report", "Result", "overriding", "run_tests"]

@@ -9,6 +9,7 @@ from array import array
 
 import pytest
 from bundles import GRANT, SCHEMA, principal
+from typer.testing import CliRunner
 
 from guardrail import (
     ConfigurationError,
@@ -18,6 +19,7 @@ from guardrail import (
     NotAuthorized,
     QuotaExceeded,
 )
+from guardrail.cli import app
 from guardrail.testing import FrozenClock, Recorder, overriding
 from guardrail.testing.observe import LetThrough
 
@@ -143,10 +145,13 @@ def test_records_go_where_it_says_and_nowhere_else(make_app, recorder):
 
 def test_the_journal_gets_nothing_where_sinks_are_given(make_app, tmp_path):
     guard, predict = make_app(GRANT, options={"journal": tmp_path / "journal"})
-    with guard.acting_as(CLARA), overriding(guard, sinks=[Recorder()]):
+    with guard.acting_as(CLARA):
+        with overriding(guard, sinks=[Recorder()]):
+            predict(rows())
+        assert list((tmp_path / "journal").glob("*.seg*")) == []
         predict(rows())
     guard.close()
-    assert [path for path in (tmp_path / "journal").rglob("*.grj") if path.stat().st_size] == []
+    assert len(list((tmp_path / "journal").glob("*.seg*"))) == 1
 
 
 def test_the_guard_says_in_the_log_that_it_is_overridden(make_app, other, caplog):
@@ -507,3 +512,21 @@ def test_what_can_not_be_recorded_does_not_run(make_app):
     ):
         predict(rows())
     assert (caught.value.code, seen) == ("audit_unavailable", [])
+
+
+def test_the_journal_holds_what_was_let_through_and_verifies(make_app, tmp_path, recorder):
+    toml = (
+        f'[bundle]\nname = "small"\nversion = "1"\n[audit]\njournal = "{tmp_path / "journal"}"\n'
+        'durability = "each"\n'
+    )
+    guard, predict = make_app(NEVER + GRANT, **{"guardrail.toml": toml})
+    with guard.acting_as(CLARA), overriding(guard, unsafe_observe=True):
+        assert predict(rows()) == 0.123456
+    guard.close()
+    told = CliRunner().invoke(app, ["journal", "verify", str(tmp_path / "journal")])
+    assert told.exit_code == 0, told.output
+    shown = CliRunner().invoke(
+        app, ["journal", "show", str(tmp_path / "journal"), "--format", "json"]
+    )
+    assert '"outcome": "released"' in shown.stdout, shown.stdout
+    assert '"code": "prohibited"' in shown.stdout

@@ -1,12 +1,12 @@
 """``guardrail decide``: ask the policies about one request, without any side effect.
 
-Owns the line that tells a decision. Refuses to call a model or to consume a quota: this
-is a dry run, and ``if:`` names the obligations that a real call would have to meet.
+Refuses to call a model or to consume a quota: this is a dry run, and ``if:`` names the
+obligations that a real call would have to meet.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from guardrail.cli.check import BundleArgument, load
 from guardrail.cli.request import (
@@ -22,9 +22,6 @@ from guardrail.cli.request import (
     question_of,
 )
 from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
-
-if TYPE_CHECKING:
-    from guardrail.values import Decision
 
 
 def decide(
@@ -59,6 +56,7 @@ def decide(
       --fact input.rows=10                 facts: {input: {rows: 10}}
     """
     from guardrail import ConfigurationError
+    from guardrail.testing.telling import sentence
 
     options: dict[str, Any] = {
         "principal": principal,
@@ -91,24 +89,3 @@ def decide(
         say(sentence(decision, told["obligations"]), color="green" if decision.allowed else "red")
         for policy in decision.errors:
             say(f"  {policy.policy} could not be evaluated: {policy.code}", color="yellow")
-
-
-def sentence(decision: Decision, obligations: dict[str, Any]) -> str:
-    """Return a decision as one line.
-
-    ``obligations`` is what `Guard.describe` tells of them, by name. An allow reads
-    ``allow by analysts-may-score, if: round 2, top_k 1``; a denial
-    ``deny prohibited by no-retired-models: The model is retired.``
-    """
-    by = f" by {', '.join(decision.policies)}" if decision.policies else ""
-    if decision.allowed:
-        demands = ", ".join(_demand(name, value) for name, value in obligations.items())
-        return f"allow{by}" + (f", if: {demands}" if demands else "")
-    why = decision.reason or decision.message
-    at = f" at {decision.path}" if decision.path else ""
-    return f"deny {decision.code}{by}{at}" + (f": {why}" if why else "")
-
-
-def _demand(name: str, value: Any) -> str:
-    values = value if isinstance(value, list) else [value]
-    return f"{name} {'; '.join(str(item) for item in values)}"

@@ -1,15 +1,15 @@
 """``guardrail explain``: why a request is decided as it is.
 
-Owns how an explanation is told: the decision, then each policy that matters as a small tree, with
-a mark for what each truth comes to and a word where it alone makes the difference.
+Owns the command: the decision, then each policy that matters as a small tree, with a mark for what
+each truth comes to and a word where it alone makes the difference, as `guardrail.testing.telling`
+writes it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from guardrail.cli.check import BundleArgument, read
-from guardrail.cli.decide import sentence
 from guardrail.cli.request import (
     ActionOption,
     AttrsOption,
@@ -22,13 +22,7 @@ from guardrail.cli.request import (
     one_way,
     question_of,
 )
-from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
-
-if TYPE_CHECKING:
-    from guardrail.policy.explain import Step, Told
-
-_MARKS: Final = {"true": "yes", "false": "no", "error": "error", None: "-"}
-_COLORS: Final = {"true": "green", "false": "red", "error": "yellow", None: None}
+from guardrail.cli.terminal import TRUTHS, Format, FormatOption, say, say_json, stop_at
 
 
 def explain(
@@ -61,6 +55,7 @@ def explain(
     from guardrail.errors import Place
     from guardrail.policy.explain import Explainer
     from guardrail.testing.notation import uid_at
+    from guardrail.testing.telling import heading, line, sentence
     from guardrail.values import Entity
 
     options: dict[str, Any] = {
@@ -90,35 +85,9 @@ def explain(
         say_json(found.as_json())
         return
     decision = found.decision
-    say(sentence(decision, dict(found.obligations)), color="green" if decision.allowed else "red")
+    say(sentence(decision, found.obligations), color="green" if decision.allowed else "red")
     for told in found.told:
         say("")
-        say(f"{told.policy.id} {_role(told)} {told.policy.place}")
+        say(heading(told))
         for step in told.steps:
-            say(f"  {_line(step, told)}", color=_COLORS[step.value])
-
-
-def _role(told: Told) -> str:
-    if told.role == "near":
-        return "would grant, but does not:"
-    if told.role == "errs":
-        return "could not be evaluated:"
-    if told.role == "demands":
-        return f"must be met ({', '.join(name for name, _ in told.policy.demands)}):"
-    return "grants:" if told.policy.kind == "grant" else "forbids:"
-
-
-def _line(step: Step, told: Told) -> str:
-    """Return a truth, what it comes to, and what would be if it came to the opposite."""
-    line = f"{_MARKS[step.value]:>5}  {step.keyword} {step.text}"
-    if not step.turns:
-        return line
-    other = "false" if step.value == "true" else "true"
-    if told.role == "near":
-        return f"{line}   <- it would grant, were this {other}"
-    if told.role == "demands":
-        return f"{line}   <- exempt, were this {other}"
-    if told.role == "errs":
-        return f"{line}   <- this cannot be evaluated" if step.value == "error" else line
-    does = "grant" if told.policy.kind == "grant" else "forbid"
-    return f"{line}   <- it would not {does}, were this {other}"
+            say(f"  {line(step, told)}", color=TRUTHS[step.value])

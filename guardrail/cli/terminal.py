@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -28,6 +28,9 @@ class Format(StrEnum):
         """The same as a literal, for functions that take one."""
         return "json" if self is Format.json else "text"
 
+
+#: The colours of what a truth in a policy comes to; ``None``: nobody looks at it.
+TRUTHS: Final = {"true": "green", "false": "red", "error": "yellow", None: None}
 
 FormatOption = Annotated[Format, typer.Option("--format", help="For people, or for programs.")]
 

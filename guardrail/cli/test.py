@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
 from guardrail.cli.check import BundleArgument
-from guardrail.cli.terminal import Format, FormatOption, complain, say, say_json, stop, stop_at
+from guardrail.cli.terminal import TRUTHS, complain, say, say_json, stop, stop_at
 
 if TYPE_CHECKING:
     from guardrail.bundle import Bundle
@@ -26,7 +29,31 @@ if TYPE_CHECKING:
 #: Fewer tests than this are over before a bar could be read.
 _LONG: Final = 2_000
 _LONG_MUTANTS: Final = 100
+#: Failures of which it is told why the policies decide so.
+_EXPLAINED: Final = 20
 T = TypeVar("T")
+
+
+class RunFormat(StrEnum):
+    """How a run is written: for people, for programs, or for build servers."""
+
+    text = "text"
+    json = "json"
+    junit = "junit"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command was asked for."""
+
+    directory: Path
+    only: str
+    coverage: bool
+    html: Path | None
+    fail_under: float | None
+    mutants: bool
+    jobs: int | None
+    format: RunFormat
 
 
 def _show_schema(value: bool) -> None:
@@ -70,7 +97,22 @@ def run(
             help="Change the policies a little, in every way, and say what no test notices.",
         ),
     ] = False,
-    format: FormatOption = Format.text,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Try mutants in so many processes. By default one per core, where that pays.",
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Run again whenever a file of the bundle changes."),
+    ] = False,
+    format: Annotated[
+        RunFormat,
+        typer.Option("--format", help="For people, for programs, or for build servers."),
+    ] = RunFormat.text,
     schema: Annotated[
         bool,
         typer.Option(
@@ -84,53 +126,110 @@ def run(
     """Run the tests of a bundle: tests/*_test.yaml.
 
     Each test asks the policies one question. Nothing runs, nothing is consumed.
+    For a test that fails, the policies that decide are shown, and of a denial
+    that nobody grants the grant that comes nearest.
 
     Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
     bundle does not load. 1 as well where there was no test to run: that must
     not look like tests that passed; where the coverage is under the limit; and
-    where a mutant survives. 2: there is no such folder.
+    where a mutant survives. 2: there is no such folder, or --format junit lacks
+    its library, the extra `junit`. With --watch, Ctrl-C ends it with 0.
 
     Example: guardrail test policies/clinical_scoring
     """
     del schema
+    asked = _Asked(directory, only, coverage, html, fail_under, mutants, jobs, format)
+    if jobs is not None and not mutants:
+        raise stop("--jobs says in how many processes mutants are tried: give --mutants, too.")
+    if not watch:
+        _run(asked)
+        return
+    if format is not RunFormat.text:
+        raise stop("--watch is for people: leave --format out.")
+    from guardrail.cli.rerun import rerun
+
+    rerun(directory, lambda: _run(asked))
+
+
+def _run(asked: _Asked) -> None:
+    """Run the tests once, tell how they ended, and exit with 1 where that is not well."""
     from guardrail import ConfigurationError
     from guardrail.testing.coverage import Coverage
     from guardrail.testing.runner import report, select
 
+    if asked.format is RunFormat.junit:
+        _require_junit()
     try:
-        bundle, suite = load(directory)
+        bundle, suite = load(asked.directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    suite = select(suite, only)
-    is_asked = coverage or html is not None or fail_under is not None
+    suite = select(suite, asked.only)
+    limit = asked.fail_under
+    is_asked = asked.coverage or asked.html is not None or limit is not None
     tried = Coverage(bundle.snapshot) if is_asked else None
-    ended = report(bundle, _results(bundle, suite, tried), tried)
-    mutation = _mutate(bundle, suite) if mutants and ended.holds and ended.results else None
-    if format is Format.json:
+    timed = list(_timed(_results(bundle, suite, tried)))
+    ended = report(bundle, [result for result, _ in timed], tried)
+    holds = ended.holds and bool(ended.results)
+    mutation = _mutate(asked, bundle, suite) if asked.mutants and holds else None
+    if asked.format is RunFormat.json:
         told = ended.as_json()
         say_json(told if mutation is None else {**told, "mutants": mutation.as_json()})
+    elif asked.format is RunFormat.junit:
+        from guardrail.cli.junit import to_junit
+
+        typer.echo(to_junit(bundle.snapshot.name, timed))
     else:
-        _tell(ended, bundle, is_whole=not only)
+        _tell(ended, bundle, is_whole=not asked.only)
         if mutation is not None:
             _tell_mutants(mutation)
-    if mutants and not ended.holds:
+    if asked.mutants and not ended.holds:
         complain("no mutants were made: the tests do not hold on the policies as they are")
-    if tried is not None and html is not None:
-        _write(html, tried)
+    if tried is not None and asked.html is not None:
+        _write(asked.html, tried)
     if not ended.results:
-        complain(_nothing(directory, only))
-    is_little = fail_under is not None and tried is not None and tried.percent < fail_under
+        complain(_nothing(asked.directory, asked.only))
+    is_little = limit is not None and tried is not None and tried.percent < limit
     if is_little and tried is not None:
-        complain(f"the coverage is {tried.percent:.1f}%, under {fail_under:g}%")
+        complain(f"the coverage is {tried.percent:.1f}%, under {limit:g}%")
     survive = mutation is not None and bool(mutation.survivors)
-    if not ended.results or not ended.holds or is_little or survive:
+    if survive and mutation is not None and asked.format is RunFormat.junit:
+        complain(mutation.summary)
+    if not holds or is_little or survive:
         raise typer.Exit(1)
 
 
-def _mutate(bundle: Bundle, suite: Suite) -> Mutation:
-    from guardrail.testing.mutants import collect, count, mutate
+def _require_junit() -> None:
+    try:
+        import guardrail.cli.junit  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        return
+    raise stop("--format junit needs junitparser: pip install 'guardrail-cedar[junit]'")
 
-    return collect(_shown(mutate(bundle, suite), "mutants", count(bundle), _LONG_MUTANTS))
+
+def _timed(results: Iterator[Result]) -> Iterator[tuple[Result, float]]:
+    """Yield results with the seconds that each took to come."""
+    start = perf_counter()
+    for result in results:
+        yield result, perf_counter() - start
+        start = perf_counter()
+
+
+def _mutate(asked: _Asked, bundle: Bundle, suite: Suite) -> Mutation:
+    from guardrail import ConfigurationError
+    from guardrail.testing.mutants import collect, count, mutate
+    from guardrail.testing.mutants_at_once import jobs_for, mutate_at_once
+
+    jobs = asked.jobs or jobs_for(bundle, suite)
+    if jobs == 1:
+        ended = mutate(bundle, suite)
+    else:
+        ended = mutate_at_once(asked.directory, bundle, suite, jobs=jobs)
+    try:
+        return collect(_shown(ended, "mutants", count(bundle), _LONG_MUTANTS))
+    except ConfigurationError as error:
+        raise stop_at(error, code=1) from None
 
 
 def _tell_mutants(mutation: Mutation) -> None:
@@ -192,8 +291,10 @@ def _shown(items: Iterator[T], what: str, total: int, long: int) -> Iterator[T]:
 
 
 def _tell(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
-    from guardrail.cli.decide import sentence
+    from guardrail.testing.telling import Reasons
 
+    reasons = Reasons(bundle.snapshot)
+    explained = 0
     for result in ended.results:
         if result.outcome == "passed":
             continue
@@ -201,9 +302,10 @@ def _tell(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
         say(f"{result.outcome} {result.place}: {result.name or 'the file'}", color=color)
         for fault in result.faults:
             say(f"  {fault}")
-        if result.decision is not None:
-            told = bundle.snapshot.describe(result.decision)
-            say(f"  decided: {sentence(result.decision, told['obligations'])}")
+        if result.request is not None and explained < _EXPLAINED:
+            explained += 1
+            for text, value in reasons.lines(result):
+                say(f"  {text}", color=TRUTHS[value])
     if not ended.results:
         return
     counts = {"failed": ended.failed, "in error": ended.errors, "passed": ended.passed}

@@ -10,18 +10,24 @@ runner      test files, run
 report      how they ended
 search      requests at the edges of what policies compare with
 change      what a new version of a bundle changes, on requests of both
-mutants     policies changed a little, of which tests should notice each
+mutants     policies changed a little, of which tests should notice each; mutants_at_once, in
+            several processes
 coverage    what they have tried of the policies; coverage_page shows it in their text
 clock       a clock that stands still
 recorded    records, kept
+telling     decisions in words
+override    an application's guard under other policies; observe, with nothing enforced
+plugin      policy tests under pytest, and fixtures
 contracts   what a plugin must hold
 corpus      test cases of Cedar's own, replayed
 trial       a new bundle, tried in a process of its own before it is served
 """
 
 from guardrail.testing.clock import FrozenClock
+from guardrail.testing.observe import LetThrough
+from guardrail.testing.override import overriding
 from guardrail.testing.recorded import Recorder
 from guardrail.testing.report import Report, Result
 from guardrail.testing.runner import run_tests
 
-__all__ = ["FrozenClock", "Recorder", "Report", "Result", "run_tests"]
+__all__ = ["FrozenClock", "LetThrough", "Recorder", "Report", "Result", "overriding", "run_tests"]

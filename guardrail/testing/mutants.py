@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from guardrail.bundle import Bundle
 from guardrail.policy import Snapshot
@@ -27,6 +27,13 @@ from guardrail.values import Entity
 #: What of a decision a test can tell apart.
 _EXPECTED = ("code", "policies", "obligations", "errors")
 _TOLD = ("decision", *_EXPECTED)
+
+#: A request on which two snapshots decide otherwise, and what either decides.
+Apart: TypeAlias = tuple[Request, Mapping[str, Any], Mapping[str, Any]]
+
+#: What becomes of a mutant: Cedar does not read it, a test notices it, nothing tells it apart, or
+#: what does.
+Fate: TypeAlias = Literal["unread", "noticed", "alike"] | Apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +118,68 @@ class Mutation:
         }
 
 
+class Mutants:
+    """The mutants of one bundle, by number, and what becomes of each.
+
+    The tests must hold on the bundle as it is; those that do not are left out.
+
+    Attributes:
+        edits: the changes, in the order of the policies.
+    """
+
+    __slots__ = ("_bundle", "_cases", "_tried", "edits")
+
+    def __init__(self, bundle: Bundle, suite: Suite) -> None:
+        self._bundle = bundle
+        runner = Runner(bundle)
+        self._cases = [
+            case
+            for case in suite.cases
+            if isinstance(case, Case) and runner.run(case).outcome == "passed"
+        ]
+        known = [request for case in self._cases for request in runner.requests(case)]
+        self._tried = _Tried(bundle.snapshot, list(requests(bundle.snapshot, known)))
+        self.edits = edits_in(bundle)
+
+    def become(self, number: int) -> Fate:
+        """Return what becomes of one mutant."""
+        other = changed(self._bundle.snapshot, self.edits[number])
+        if other is None:
+            return "unread"
+        mutant = Runner(replace(self._bundle, snapshot=other))
+        if any(mutant.run(case).outcome == "failed" for case in self._cases):
+            return "noticed"
+        return self._tried.tell_apart(other) or "alike"
+
+
 def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Edit | None]:
     """Yield what becomes of each mutant: a survivor, an equivalent, or ``None`` if noticed.
 
     The tests must hold on the bundle as it is; those that do not are left out.
     """
-    snapshot = bundle.snapshot
-    runner = Runner(bundle)
-    cases = [
-        case
-        for case in suite.cases
-        if isinstance(case, Case) and runner.run(case).outcome == "passed"
-    ]
-    known = [request for case in cases for request in runner.requests(case)]
-    tried = _Tried(snapshot, list(requests(snapshot, known)))
-    for policy in snapshot.policies:
-        for edit in edits_of(policy):
-            other = changed(snapshot, edit)
-            if other is None:
-                continue
-            mutant = Runner(replace(bundle, snapshot=other))
-            if any(mutant.run(case).outcome == "failed" for case in cases):
-                yield None
-            else:
-                yield tried.tell_apart(edit, other) or edit
+    mutants = Mutants(bundle, suite)
+    return told(mutants.edits, map(mutants.become, range(len(mutants.edits))))
+
+
+def told(edits: Sequence[Edit], fates: Iterable[Fate]) -> Iterator[Survivor | Edit | None]:
+    """Yield what became of each change, as `mutate` does; nothing of what Cedar does not read."""
+    for edit, fate in zip(edits, fates, strict=True):
+        if fate == "noticed":
+            yield None
+        elif fate == "alike":
+            yield edit
+        elif not isinstance(fate, str):
+            yield Survivor(edit, *fate)
+
+
+def edits_in(bundle: Bundle) -> tuple[Edit, ...]:
+    """Return all changes of a bundle's policies, in their order."""
+    return tuple(edit for policy in bundle.snapshot.policies for edit in edits_of(policy))
 
 
 def count(bundle: Bundle) -> int:
     """Return how many changes are tried at most."""
-    return sum(1 for policy in bundle.snapshot.policies for _ in edits_of(policy))
+    return len(edits_in(bundle))
 
 
 def collect(ended: Iterator[Survivor | Edit | None] | Sequence[Survivor | Edit | None]) -> Mutation:
@@ -162,12 +202,12 @@ class _Tried:
         self._asked = asked
         self._told = [decided(snapshot, request) for request in asked]
 
-    def tell_apart(self, edit: Edit, other: Snapshot) -> Survivor | None:
-        """Return a survivor with the first request on which another snapshot decides otherwise."""
+    def tell_apart(self, other: Snapshot) -> Apart | None:
+        """Return the first request on which another snapshot decides otherwise, with both ways."""
         for request, before in zip(self._asked, self._told, strict=True):
             after = decided(other, request)
             if _part(before) != _part(after):
-                return Survivor(edit, request, before, after)
+                return request, before, after
         return None
 
 

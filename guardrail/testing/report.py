@@ -15,6 +15,7 @@ from guardrail.values import Decision
 
 if TYPE_CHECKING:
     from guardrail.testing.coverage import Coverage
+    from guardrail.testing.search import Request
 
 Outcome: TypeAlias = Literal["passed", "failed", "error"]
 
@@ -29,7 +30,8 @@ class Result:
         outcome: ``failed`` where the decision is not the expected one; ``error`` where the
             test itself is wrong.
         faults: for both of these, what is wrong, each with its place.
-        decision: what was decided, where the test could be asked.
+        decision: what was decided, where the test could be asked; of several calls by the last.
+        request: what it was decided on.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Result:
     outcome: Outcome
     faults: tuple[Fault, ...] = ()
     decision: Decision | None = None
+    request: Request | None = None
 
     @property
     def message(self) -> str:

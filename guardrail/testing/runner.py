@@ -22,7 +22,7 @@ from guardrail.testing.cases import Case, Suite, Unread, read_suite
 from guardrail.testing.clock import FrozenClock
 from guardrail.testing.coverage import Coverage
 from guardrail.testing.payloads import differences, plain
-from guardrail.testing.report import Report, Result
+from guardrail.testing.report import Outcome, Report, Result
 from guardrail.testing.said import Unsaid, said_all, undeclared, without_marks
 from guardrail.testing.search import Request
 from guardrail.values import Decision
@@ -158,7 +158,9 @@ class Runner:
         decision = question.decide(facts).decision
         self._count(case, question, facts, decision)
         failures = tuple(_failures(case, self._snapshot.describe(decision)))
-        return Result(case.name, case.place, "failed" if failures else "passed", failures, decision)
+        outcome: Outcome = "failed" if failures else "passed"
+        request = Request(case.principal, case.action, case.resource, facts)
+        return Result(case.name, case.place, outcome, failures, decision, request)
 
     def _call(self, case: Case) -> Result:
         caller = self._caller
@@ -170,19 +172,21 @@ class Runner:
             return Result(case.name, case.place, "error", (fault,))
         caller.begin()
         decision: Decision | None = None
+        request: Request | None = None
         for number, step in enumerate(case.calls, 1):
             for time, called in enumerate(caller.calls(step), 1):
                 if called.faults:
                     return Result(case.name, case.place, "error", tuple(called.faults))
                 decision = called.decision
+                request = Request(step.principal, step.action, step.resource, called.facts)
                 if time == 1 and called.question is not None and decision is not None:
                     self._count(step, called.question, called.facts, decision)
                 which = f"step {number}" if case.steps else ""
                 which += f", call {time}" if step.times > 1 else ""
                 failures = tuple(_failures(step, called.told, called, which))
                 if failures:
-                    return Result(case.name, case.place, "failed", failures, decision)
-        return Result(case.name, case.place, "passed", (), decision)
+                    return Result(case.name, case.place, "failed", failures, decision, request)
+        return Result(case.name, case.place, "passed", (), decision, request)
 
     def _count(
         self, case: Case, question: Question, facts: Mapping[str, Any], decision: Decision

@@ -47,7 +47,7 @@ def requests(snapshot: Snapshot, known: Sequence[Request]) -> Iterator[Request]:
     callers = list({_key(each): each for each in _callers(known, edges.entities)}.values())
     things = list(dict.fromkeys([*(request.resource for request in known), *snapshot.store]))
     chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
-    for action, plan in snapshot.plans.items():
+    for action, plan in sorted(snapshot.plans.items(), key=lambda each: str(each[0])):
         usual = _usual(known, action)
         leaves = [(path, edges.values(kind)) for path, kind in _leaves(plan.shape)]
         for caller, thing in itertools.product(callers[:_LIMIT], things[:_LIMIT]):

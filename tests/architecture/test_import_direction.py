@@ -6,6 +6,7 @@ import ast
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ HOMES = {
     "ruamel": {"documents.py", "cli"},
     "numpy": {"facts", "obligations", "cli", "testing"},
     "jsonschema_rs": {"obligations"},
+    "junitparser": {"cli"},
 }
 
 
@@ -87,6 +89,17 @@ def test_each_library_has_its_home():
         if path.relative_to(PACKAGE).parts[0] not in HOMES[library]
     }
     assert strays == set()
+
+
+def test_pytest_is_for_those_who_ask_for_the_plugin():
+    importing = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if "pytest" in imported(path.read_text())
+    }
+    assert importing == {"testing/plugin.py"}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert "pytest11" not in settings["project"].get("entry-points", {})
 
 
 def test_an_import_within_a_function_is_seen():

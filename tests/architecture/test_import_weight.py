@@ -13,7 +13,7 @@ from bundles import GRANT, PATIENTS
 #: `jwt` by an identity provider, `ruamel` by a spec, the rest by the command line or tests.
 HEAVY = {
     "numpy", "limits", "jwt", "cryptography", "sklearn", "typer", "rich", "click", "hypothesis",
-    "ruamel", "redis", "requests", "pytest", "jsonschema_rs",
+    "ruamel", "redis", "requests", "pytest", "jsonschema_rs", "junitparser",
 }  # fmt: skip
 #: Loaded by the first guard, not with the package: what reads and checks a bundle.
 LATE = {

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.cli.decide import sentence
 from guardrail.cli.terminal import findings, printable
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.testing.telling import sentence
 from guardrail.values import Decision
 
 

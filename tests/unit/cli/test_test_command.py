@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
+from junitparser import Error, Failure, JUnitXml
 from typer.testing import CliRunner
 
 from guardrail.cli import app
@@ -66,6 +68,7 @@ def test_a_decision_that_is_not_expected_exits_1_and_names_the_line(run):
         "  tests/a_test.yaml:12:14 GR602 decision: expected deny; got allow",
         "  tests/a_test.yaml:12:30 GR602 code: expected no_grant; got allow",
         "  decided: allow by grant, if: round 2",
+        "  grant grants: policies.cedar:1:1",
         "1 failed, 1 passed",
         "1 of 3 policies had a part in no test: never",
     ]
@@ -214,3 +217,224 @@ def test_no_mutants_are_made_where_the_tests_fail(run):
     assert result.exit_code == 1
     assert "no mutants were made" in result.stderr
     assert "survives" not in result.stdout
+
+
+# Why a test fails.
+
+WARDS = """\
+@id("wards") permit (principal in Role::"clinician", action == Action::"predict", resource)
+when { context.input.rows <= 100 && context.input.features == 3 };
+@id("audits") permit (principal in Role::"auditor", action == Action::"predict", resource);
+@id("no-retired") forbid (principal, action, resource) when { resource.purpose == "retired" };
+@id("no-borrowed") forbid (principal, action == Action::"predict", resource)
+when { context.identity.delegated };
+@id("rounded") @round("2") forbid (principal, action, resource);
+"""
+GRANTS = "   <- it would not grant, were this false"
+WARDS_TESTS = TESTS.replace(
+    "tests:", "  facts: {input: {rows: 10, features: 3}, identity: {delegated: false}}\ntests:"
+).replace("[grant]", "[wards]")
+
+
+@pytest.mark.parametrize(
+    ("test", "lines"),
+    [
+        (
+            "facts: {input: {rows: 101}}, expect: allow",
+            [
+                "  tests/a_test.yaml:11:68 GR602 decision: expected allow; got deny",
+                "  decided: deny no_grant: No policy grants this call. Ask for a grant, or call as "
+                "somebody who has one.",
+                "  wards would grant, but does not: policies.cedar:1:1",
+                '      yes  scope principal in Role::"clinician"',
+                '      yes  scope action == Action::"predict"',
+                "       no  when context.input.rows <= 100   <- it would grant, were this true",
+                "        -  when context.input.features == 3",
+            ],
+        ),
+        (
+            "resource: 'Model::\"old\"', expect: allow",
+            [
+                "  tests/a_test.yaml:11:65 GR602 decision: expected allow; got deny",
+                "  decided: deny prohibited by no-retired: Forbidden by no-retired.",
+                "  no-retired forbids: policies.cedar:4:1",
+                '      yes  when resource.purpose == "retired"   <- it would not forbid, were this '
+                "false",
+            ],
+        ),
+        (
+            "facts: {identity: !missing }, expect: allow",
+            [
+                "  tests/a_test.yaml:11:69 GR602 decision: expected allow; got deny",
+                "  decided: deny evaluation_error by no-borrowed at context.identity.delegated: "
+                "Policy no-borrowed could not be evaluated: context.identity.delegated is missing. "
+                "Provide it, or ask with `has`.",
+                "  no-borrowed could not be evaluated: policies.cedar:5:1",
+                '      yes  scope action == Action::"predict"',
+                "    error  when context.identity.delegated   <- this cannot be evaluated",
+            ],
+        ),
+        (
+            "expect: {obligations: {}}",
+            [
+                "  tests/a_test.yaml:11:48 GR602 obligations.round: expected none; got 2",
+                "  decided: allow by wards, if: round 2",
+                "  wards grants: policies.cedar:1:1",
+                f'      yes  scope principal in Role::"clinician"{GRANTS}',
+                f'      yes  scope action == Action::"predict"{GRANTS}',
+                f"      yes  when context.input.rows <= 100{GRANTS}",
+                f"      yes  when context.input.features == 3{GRANTS}",
+                "  rounded must be met (round): policies.cedar:7:1",
+            ],
+        ),
+        (
+            "resource: 'Model::\"none\"', expect: allow",
+            [
+                "  tests/a_test.yaml:11:66 GR602 decision: expected allow; got deny",
+                "  decided: deny unknown_entity: The resource is no entity of the bundle.",
+            ],
+        ),
+    ],
+)
+def test_a_failure_shows_what_decides_and_no_more(run, test, lines):
+    text = f"{WARDS_TESTS}  - {{name: this one fails, as: clara, {test}}}\n"
+    result = run(text, **{"policies.cedar": WARDS})
+    assert result.exit_code == 1
+    told = result.stdout.splitlines()
+    assert told[0] == "failed tests/a_test.yaml:11:5: this one fails"
+    assert told[1 : 1 + len(lines)] == lines
+    assert told[1 + len(lines)] == "1 failed, 1 passed"
+
+
+def test_many_failures_are_not_all_explained(run, monkeypatch):
+    monkeypatch.setattr(command, "_EXPLAINED", 2)
+    failing = "".join(f"  - {{name: t{number}, as: clara, expect: deny}}\n" for number in range(4))
+    told = run(TESTS + failing).stdout.splitlines()
+    assert sum(line.startswith("failed ") for line in told) == 4
+    assert sum(line.startswith("  decided: ") for line in told) == 2
+
+
+def test_many_policies_and_truths_are_cut_short(run):
+    long = " && ".join(f"context.input.rows < {number}" for number in range(100, 110))
+    policies = "".join(
+        f'@id("p{number}") permit (principal, action == Action::"predict", resource)'
+        f" when {{ {long} }};\n"
+        for number in range(5)
+    )
+    failing = "  - {name: no, as: clara, facts: {input: {rows: 1}}, expect: deny}\n"
+    told = run(TESTS.partition("  - name")[0] + failing, **{"policies.cedar": policies}).stdout
+    lines = told.splitlines()
+    assert [line for line in lines if " grants: " in line] == [
+        f"  p{number} grants: policies.cedar:{number + 1}:1" for number in range(3)
+    ]
+    assert lines.count("           ... 3 more") == 3
+    assert "  ... and 2 more policies" in lines
+
+
+# JUnit.
+
+
+def parsed(text):
+    """Return suites by file: their counts, and their cases."""
+    whole = JUnitXml.fromstring(text.encode())
+    assert whole.tests == sum(suite.tests for suite in whole)
+    return whole.name, {
+        suite.name: (
+            (suite.tests, suite.failures, suite.errors, suite.skipped),
+            [
+                (
+                    case.name, case.classname, case._elem.get("file"), case._elem.get("line"),
+                    [(type(said), said.type, said.message) for said in case.result],
+                )
+                for case in suite
+            ],
+        )
+        for suite in whole
+    }  # fmt: skip
+
+
+def test_junit_tells_the_same_and_tells_failures_from_errors(run):
+    result = run(TESTS + FAILING + WRONG, "--format", "junit", **{"tests/b_test.yaml": "x"})
+    assert (result.exit_code, result.stderr) == (1, "")
+    file, other = "tests/a_test.yaml", "tests/b_test.yaml"
+    assert parsed(result.stdout) == (
+        "small",
+        {
+            file: (
+                (3, 1, 1, 0),
+                [
+                    ("clinicians may", file, file, "7", []),
+                    (
+                        "nobody may", file, file, "10",
+                        [
+                            (
+                                Failure, "GR602",
+                                "decision: expected deny; got allow; "
+                                "code: expected no_grant; got allow",
+                            )
+                        ],
+                    ),
+                    (
+                        "somebody else may", file, file, "13",
+                        [
+                            (
+                                Error, "GR601",
+                                "`as` is no name under given.principals, and no uid. "
+                                "There are: clara.",
+                            )
+                        ],
+                    ),
+                ],
+            ),
+            other: (
+                (1, 0, 1, 0),
+                [
+                    (
+                        "the file", other, other, "1",
+                        [
+                            (
+                                Error, "GR003",
+                                "Expected a mapping with `tests`, and with `given` where they "
+                                "have a part in common.",
+                            )
+                        ],
+                    )
+                ],
+            ),
+        },
+    )  # fmt: skip
+    (case,) = [case for suite in JUnitXml.fromstring(result.stdout) for case in suite][1:2]
+    assert case.result[0].text.splitlines() == [
+        "tests/a_test.yaml:12:14 GR602 decision: expected deny; got allow",
+        "tests/a_test.yaml:12:30 GR602 code: expected no_grant; got allow",
+    ]
+    assert 0 < case.time < 60
+
+
+def test_junit_goes_with_a_filter(run):
+    result = run(TESTS + FAILING, "-k", "clinicians", "--format", "junit")
+    assert result.exit_code == 0
+    _, suites = parsed(result.stdout)
+    assert suites["tests/a_test.yaml"][0] == (1, 0, 0, 0)
+
+
+def test_junit_of_a_name_with_control_characters_is_xml(run):
+    result = run(TESTS.replace("clinicians may", '"\\e[2J<may> \\0"'), "--format", "junit")
+    assert result.exit_code == 0
+    _, suites = parsed(result.stdout)
+    assert suites["tests/a_test.yaml"][1][0][0] == "\\x1b[2J<may> \\x00"
+
+
+def test_junit_without_its_library_exits_2_and_says_what_to_install(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "junitparser", None)
+    monkeypatch.delitem(sys.modules, "guardrail.cli.junit", raising=False)
+    result = run(TESTS, "--format", "junit")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "pip install 'guardrail-cedar[junit]'" in result.stderr
+
+
+@pytest.mark.parametrize("format", ["json", "junit"])
+def test_a_watch_is_for_people(run, format):
+    result = run(TESTS, "--watch", "--format", format)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--watch is for people" in result.stderr

@@ -1,0 +1,342 @@
+"""Policy tests under pytest, and what tests of a guarded application need, as fixtures.
+
+Asked for by name: ``pytest_plugins = ["guardrail.testing.plugin"]`` in the topmost conftest, or
+``-p guardrail.testing.plugin``. Owns the way from ``tests/*_test.yaml`` of a bundle to items of
+pytest, and the fixtures `guard`, `acting_as`, `frozen_clock` and `recorded`. Refuses to run a test
+itself, for `guardrail.testing.runner` does; a traceback, for what fails is a line of YAML; and what
+``guardrail test`` refuses: a file beside the tests that would never run is an error here, too.
+The one module of guardrail that imports pytest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+from guardrail.bundle import Bundle, load_bundle
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.guard import Guard
+from guardrail.identity import ActingAs
+from guardrail.policy import read_uid
+from guardrail.testing.cases import Case, Suite, Unread, read_suite
+from guardrail.testing.clock import FrozenClock
+from guardrail.testing.format import Given
+from guardrail.testing.notation import principal_of
+from guardrail.testing.recorded import Recorder
+from guardrail.testing.report import Result
+from guardrail.testing.runner import run
+from guardrail.testing.telling import Reasons
+from guardrail.values import Entity, Identity, Principal
+
+#: What `frozen_clock` says: a Monday morning.
+START: Final = datetime(2026, 1, 5, 10, tzinfo=UTC)
+
+_MARK: Final = "guardrail"
+
+#: What the fixture `acting_as` is.
+Acting: TypeAlias = Callable[..., ActingAs]
+
+
+class Hooks:
+    """The hook that a conftest may have."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_guardrail_options(self, folder: Path) -> Mapping[str, Any] | None:
+        """Return what of its own an application loads a bundle with.
+
+        ``facts``, ``obligations`` and ``models``, as `Guard.from_dir` takes them; ``None`` for
+        nothing.
+        """
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Tell pytest of `Hooks`."""
+    pluginmanager.add_hookspecs(Hooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tell pytest of the one setting."""
+    parser.addini(
+        "guardrail_bundle",
+        "The bundle of the fixture `guard`: a folder, from the one of this file.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest of the mark that all policy tests have."""
+    config.addinivalue_line("markers", f"{_MARK}: a policy test of a bundle: tests/*_test.yaml")
+    config.stash[_LOADED] = {}
+
+
+# Policy tests.
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A bundle and its tests, loaded once in a session."""
+
+    bundle: Bundle
+    files: Mapping[str, Suite]
+    reasons: Reasons
+
+    def ended(self, case: Case) -> Result:
+        """Return how a test ends: the one place where one is run."""
+        (result,) = run(self.bundle, Suite((case,)))
+        return result
+
+
+_LOADED: Final = pytest.StashKey[dict[Path, "_Loaded | ConfigurationError"]]()
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect what is written in YAML below the ``tests`` of a bundle."""
+    if file_path.suffix not in (".yaml", ".yml"):
+        return None
+    for folder in file_path.parents:
+        if folder.name == "tests" and (folder.parent / "guardrail.toml").is_file():
+            made: PolicyTests = PolicyTests.from_parent(parent, path=file_path)
+            made.folder = folder.parent
+            return made
+    return None
+
+
+class PolicyTests(pytest.File):
+    """A file of policy tests."""
+
+    folder: Path
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """Yield the tests of the file.
+
+        Raises `CollectError` with every fault where the bundle does not load, or where what
+        they have in common is wrong.
+        """
+        loaded = _load(self.config, self.folder)
+        if isinstance(loaded, ConfigurationError):
+            raise self.CollectError(_text(self.config, self.folder, loaded.faults, loaded.message))
+        name = self.path.relative_to(self.folder).as_posix()
+        suite = loaded.files.get(name, Suite(()))
+        cases, common = suite.cases, Suite((), suite.given)
+        faults = [fault for result in run(loaded.bundle, common) for fault in result.faults]
+        if len(cases) == 1 and isinstance(cases[0], Unread) and not cases[0].name:
+            faults.extend(cases[0].faults)
+        if faults:
+            raise self.CollectError(_text(self.config, self.folder, faults))
+        for case in cases:
+            item: PolicyTest = PolicyTest.from_parent(self, name=_node_name(case))
+            item.case, item.loaded = case, loaded
+            item.add_marker(_MARK)
+            yield item
+
+
+class PolicyTest(pytest.Item):
+    """One policy test."""
+
+    case: Case | Unread
+    loaded: _Loaded
+    result: Result | None = None
+
+    def setup(self) -> None:
+        """Run the test; a test that is wrong itself is an error, and no failure."""
+        if isinstance(self.case, Unread):
+            self._fail(self.case.faults)
+            return
+        result = self.result = self.loaded.ended(self.case)
+        if result.outcome == "error":
+            self._fail(result.faults)
+
+    def runtest(self) -> None:
+        """Fail where the decision is not the expected one."""
+        result = self.result
+        if isinstance(self.case, Case) and result is not None and result.outcome != "passed":
+            self._fail(result.faults, [text for text, _ in self.loaded.reasons.lines(result)])
+
+    def _fail(self, faults: Sequence[Fault], more: Sequence[str] = ()) -> None:
+        text = _text(self.config, self._folder, faults)
+        pytest.fail("\n".join((text, *more)), pytrace=False)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Return where the test stands: its file, its line from 0, its name."""
+        line = self.case.place.line
+        return self.path, line - 1 if line else None, self.name
+
+    @property
+    def _folder(self) -> Path:
+        return self.getparent(PolicyTests).folder  # type: ignore[union-attr]
+
+
+def _load(config: pytest.Config, folder: Path) -> _Loaded | ConfigurationError:
+    """Return a bundle and its tests, or why there are none; each is loaded once."""
+    known = config.stash[_LOADED]
+    if folder not in known:
+        own = _own(config, folder)
+        try:
+            bundle = load_bundle(
+                folder, clock=FrozenClock(), **{f"own_{name}": given for name, given in own.items()}
+            )
+            known[folder] = _Loaded(bundle, _by_file(folder), Reasons(bundle.snapshot))
+        except ConfigurationError as error:
+            known[folder] = error
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            known[folder] = ConfigurationError(f"{folder} cannot be read: {why}")
+    return known[folder]
+
+
+def _by_file(folder: Path) -> dict[str, Suite]:
+    """Return the tests of a bundle, those of each file together.
+
+    Raises `ConfigurationError` for what is wrong with all of them.
+    """
+    whole = read_suite(folder)
+    given = {document.file: (document,) for document in whole.given}
+    cases: dict[str, list[Case | Unread]] = {file: [] for file in given}
+    for case in whole.cases:
+        if isinstance(case, Unread) and not (folder / case.place.file).is_file():
+            raise ConfigurationError(faults=case.faults)
+        cases.setdefault(case.place.file, []).append(case)
+    return {file: Suite(tuple(its), given.get(file, ())) for file, its in cases.items()}
+
+
+def _own(config: pytest.Config, folder: Path) -> Mapping[str, Any]:
+    """Return what of its own an application loads a bundle with."""
+    return config.hook.pytest_guardrail_options(folder=folder) or {}
+
+
+def _node_name(case: Case | Unread) -> str:
+    """Return a name that stands in a node id on one line, and that the command line takes."""
+    name = case.name or f"line {case.place.line}"
+    return (name if name.isprintable() else repr(name)[1:-1]).replace("::", ":")
+
+
+def _text(config: pytest.Config, folder: Path, faults: Iterable[Fault], otherwise: str = "") -> str:
+    """Return faults, a line each, with files as whoever called pytest finds them."""
+    start = config.invocation_params.dir
+    lines = []
+    for fault in faults:
+        place = fault.place
+        file = os.path.relpath(folder / place.file, start)
+        lines.append(str(Fault(fault.code, Place(file, place.line, place.column), fault.message)))
+    return "\n".join(lines) or otherwise
+
+
+# Fixtures.
+
+
+@pytest.fixture
+def guard_bundle(pytestconfig: pytest.Config) -> Path:
+    """The folder of the bundle that `guard` enforces: ``guardrail_bundle`` in pytest's settings.
+
+    Override it where tests need another one.
+    """
+    named = str(pytestconfig.getini("guardrail_bundle") or "")
+    if not named:
+        pytest.fail(
+            "Which bundle? Set guardrail_bundle in pytest's settings, or override the fixture "
+            "guard_bundle to return its folder.",
+            pytrace=False,
+        )
+    settings = pytestconfig.inipath
+    return (pytestconfig.rootpath if settings is None else settings.parent) / named
+
+
+@pytest.fixture
+def frozen_clock() -> FrozenClock:
+    """The clock of `guard`: it stands at 2026-01-05, 10:00 UTC, until the test advances it."""
+    return FrozenClock(START)
+
+
+@pytest.fixture
+def recorded() -> Recorder:
+    """What takes the records of `guard`: a test looks at ``recorded.records``."""
+    return Recorder()
+
+
+@pytest.fixture
+def guard(
+    request: pytest.FixtureRequest,
+    guard_bundle: Path,
+    frozen_clock: FrozenClock,
+    recorded: Recorder,
+) -> Iterator[Guard]:
+    """A guard of `guard_bundle`, made for this test: with quotas unused, and without a journal."""
+    folder = Path(guard_bundle)
+    try:
+        made = Guard.from_dir(
+            folder,
+            clock=frozen_clock,
+            sinks=(recorded,),
+            journal=None,
+            **_own(request.config, folder),
+        )
+    except ConfigurationError as error:
+        problem = _text(request.config, folder, error.faults, error.message)
+    else:
+        yield made
+        made.close()
+        return
+    pytest.fail(problem, pytrace=False)
+
+
+@pytest.fixture
+def acting_as(request: pytest.FixtureRequest) -> Acting:
+    """A function that returns a scope in which the test acts as somebody, for any guard.
+
+    ``with acting_as('User::"clara"', in_=['Role::"clinician"'], attrs={"department": "care"}):``
+    A `Principal` is taken as it is. A name such as ``"clara"`` is looked up under
+    ``given.principals`` in the policy tests of `guard_bundle`, where it must mean the same
+    everywhere.
+    """
+
+    def acting_as(
+        who: str | Principal,
+        *,
+        in_: Sequence[str | Entity] = (),
+        attrs: Mapping[str, Any] | None = None,
+    ) -> ActingAs:
+        if isinstance(who, str) and "::" in who:
+            uid = read_uid(who)
+            parents = [read_uid(each) if isinstance(each, str) else each for each in in_]
+            return ActingAs(Identity(Principal(uid.type, uid.id, parents=parents, attrs=attrs)))
+        if in_ or attrs is not None:
+            raise TypeError("acting_as takes in_= and attrs= with a uid such as 'User::\"clara\"'.")
+        if isinstance(who, str):
+            who = _known(Path(request.getfixturevalue("guard_bundle")), who)
+        return ActingAs(Identity(who))
+
+    return acting_as
+
+
+def _known(folder: Path, name: str) -> Principal:
+    """Return whom the policy tests of a bundle call so."""
+    found: list[tuple[Place, Principal]] = []
+    names: set[str] = set()
+    for document in read_suite(folder).given:
+        principals = document.parse(Given).principals
+        names |= set(principals)
+        if name in principals:
+            caller = document.below("principals", name)
+            found.append((caller.at(), principal_of(principals[name], caller)))
+    if not found:
+        there_are = ", ".join(sorted(names)) or "none"
+        raise ConfigurationError(
+            f"No test of {folder} knows {name!r} under given.principals. There are: {there_are}."
+        )
+    place, principal = found[0]
+    for other, its in found[1:]:
+        if _all_of(its) != _all_of(principal):
+            raise ConfigurationError(
+                f"{name!r} is another one at {other} than at {place}. Name them differently, or "
+                "give acting_as the principal."
+            )
+    return principal
+
+
+def _all_of(principal: Principal) -> tuple[Any, ...]:
+    return principal.uid, set(principal.parents), dict(principal.attrs)

@@ -39,7 +39,7 @@ from guardrail.ports import (
     Unmet,
     Wait,
 )
-from guardrail.shadow import differences
+from guardrail.shadow import differences, failure
 from guardrail.streams import can_stream, open_outlet
 from guardrail.values import (
     Entity,
@@ -180,7 +180,7 @@ def _look_aside(
     try:
         return differences(call, asked, facing, facts)
     except Exception as fault:
-        return ((f"shadow/failed/{type(fault).__name__}", 1),)
+        return failure(fault)
 
 
 def _refuse_stream(held: Obligation) -> None:

@@ -8,10 +8,14 @@ here, `guardrail.flow` records and forgets. Passed only where a shadow is there.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from guardrail.call import Call, facing_of
 from guardrail.ports import Asking, Facing
 from guardrail.values import FactValue
+
+#: Characters of an error's type that are kept.
+_LIMIT_TYPE: Final = 64
 
 
 def differences(
@@ -51,3 +55,11 @@ def differences(
                 told = {**told, **source.compute(wanted, facing)}
             given[source.place] = told
     return shadow.compare(decision, question.decide(given).decision)
+
+
+def failure(fault: Exception) -> tuple[tuple[str, int], ...]:
+    """Return what the record counts of a shadow that failed: the type of the error, no text."""
+    name = type(fault).__name__
+    if not (name.isascii() and name.isidentifier() and len(name) <= _LIMIT_TYPE):
+        name = "Exception"  # whoever makes types as it goes, may put anything into their names
+    return ((f"shadow/failed/{name}", 1),)

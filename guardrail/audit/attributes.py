@@ -128,9 +128,9 @@ def attributes(record: Record) -> dict[str, Attribute]:
     named["guardrail.admit.duration"] = record.admit_s
     named["guardrail.model.duration"] = record.model_s
     named["guardrail.release.duration"] = record.release_s
-    differences = shadow_of(record)
-    if differences:
-        named.update(_beside(differences))
+    counts = record.counts
+    if counts and counts[0][0].startswith(_SHADOW):
+        named.update(_beside(shadow_of(record)))
     return named
 
 

@@ -180,6 +180,14 @@ def test_a_fact_source_that_raises_for_the_shadow_touches_nothing(make_guard, re
     assert "secret" not in repr(record)
 
 
+def test_an_error_whose_type_is_named_by_a_caller_is_no_name(make_guard, recorder, tmp_path):
+    raises = type("of clara/1", (ValueError,), {})()
+    options = {"facts": [Risk(raises)], "journal": tmp_path / "journal"}
+    guard = make_guard(GRANT + shadow(READS), options=options, **RISKY)
+    assert guard.protect(**ON, principal=CLARA)(lambda patients: 1)(ROWS) == 1
+    assert counts(recorder) == [{"shadow/failed/Exception": 1}]
+
+
 def test_an_interruption_in_the_shadow_passes_as_anywhere(make_guard, recorder):
     risk = Risk(KeyboardInterrupt())
     guard = make_guard(GRANT + shadow(READS), options={"facts": [risk]}, **RISKY)

@@ -56,6 +56,7 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks.identity
 	$(BIN)/python -m benchmarks.audit
 	$(BIN)/python -m benchmarks.policy_tests
+	$(BIN)/python -m benchmarks.shadow
 
 # Seconds for all fuzz targets together; TARGETS names some of them: docs/fuzzing.md.
 FUZZ_SECONDS ?= 600

@@ -51,14 +51,14 @@ from guardrail.policy import (
     CheckSettings,
     Folder,
     ResourceSettings,
+    Shadow,
     Snapshot,
     Vocabulary,
-    load_snapshot,
+    load_snapshots,
     read_folder,
     read_uid,
 )
 from guardrail.ports import (
-    Auto,
     Clock,
     FactSource,
     ObligationType,
@@ -67,7 +67,7 @@ from guardrail.ports import (
     Sink,
     Wait,
 )
-from guardrail.values import Evidence, Identity, Peer, Principal
+from guardrail.values import Auto, Evidence, Identity, Peer, Principal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -86,7 +86,9 @@ class Bundle:
 
     ``storage`` holds the quotas' counters, ``challenges`` the nonces that were given out: a
     reload hands both on. ``plain_facts`` are the paths of facts whose texts are all ours;
-    ``clock`` is the one that was injected, by which quotas are counted.
+    ``clock`` is the one that was injected, by which quotas are counted. ``shadow`` is what is
+    asked beside the snapshot: all of the bundle's policies, where some have ``@mode("shadow")``,
+    or a second bundle's (`guardrail.reload`); ``None`` where nothing is.
     """
 
     snapshot: Snapshot
@@ -98,6 +100,7 @@ class Bundle:
     storage: StorageHandle
     clock: Clock
     plain_facts: frozenset[str] = frozenset()
+    shadow: Snapshot | None = None
 
 
 class Furnished(Rooms):
@@ -126,6 +129,7 @@ class Furnished(Rooms):
             new_id=new_id,
             backend=_core.BACKEND,
             naming=None if journal is None else _names(bundle, journal),
+            shadow=None if bundle.shadow is None else Shadow(bundle.shadow, bundle.snapshot),
         )
         self.bundle = bundle
         self.revocations = revocations
@@ -351,8 +355,8 @@ def load_bundle(
         "place",
     )
     _unique("obligation", types, "name")
-    snapshot = faults.gather(
-        lambda: load_snapshot(
+    loaded = faults.gather(
+        lambda: load_snapshots(
             folder,
             bundle=bundle,
             vocabulary=Vocabulary(in_order(types), obligations.NOT_BUILT),
@@ -360,7 +364,8 @@ def load_bundle(
             resources=resources,
         )
     )
-    for plan in snapshot.plans.values() if snapshot is not None else ():
+    snapshot, shadow = loaded if loaded is not None else (None, None)
+    for plan in (plan for each in (snapshot, shadow) if each for plan in each.plans.values()):
         for fact_source, names in plan.wants:
             prepare = getattr(fact_source, "prepare", None)
             if prepare is not None:
@@ -371,25 +376,24 @@ def load_bundle(
                 message = f"The schema has no entity type {name}. Correct the name, or declare it."
                 faults.found.append(Fault("GR003", place, message))
     if snapshot is not None and audit is not None:
-        home = None if isinstance(source, Folder) else Path(source)
-        faults.found.extend(_unfit_audit(audit, snapshot, settings, home))
+        faults.found.extend(_unfit_audit(audit, snapshot, settings, folder.path))
     faults.stop()
     if snapshot is None or providers is None or bounds is None or audit is None or machines is None:
         raise ConfigurationError("The bundle could not be read.")
     plain = frozenset(
         f"{source.place}.{name}" for source in sources for name in getattr(source, "plain", ())
     )
-    return Bundle(snapshot, providers, machines, given, bounds, audit, store, clock, plain)
+    return Bundle(snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow)
 
 
 def _unfit_audit(
-    audit: AuditSettings, snapshot: Snapshot, settings: Document, home: Path | None
+    audit: AuditSettings, snapshot: Snapshot, settings: Document, home: Path
 ) -> Iterator[Fault]:
     """Yield what of the ``[audit]`` table does not fit the rest of the bundle."""
     for path in _never_read(audit.facts, snapshot):
         message = f"No policy reads context.{path}, so it is never there to be kept."
         yield Fault("GR003", settings.at("audit", "facts"), message)
-    if audit.journal and home and Path(audit.journal).resolve().is_relative_to(home.resolve()):
+    if audit.journal and Path(audit.journal).resolve().is_relative_to(home.resolve()):
         message = "The journal is in the bundle's folder. Keep it elsewhere."
         yield Fault("GR003", settings.at("audit", "journal"), message)
 

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from guardrail.ports cimport Admission, Duties, Rooms, Target
+from guardrail.ports cimport Admission, Duties, Facing, Rooms, Target
 from guardrail.values cimport Decision, Identity, Notes
 
 
@@ -27,6 +27,7 @@ cdef class Call:
     cdef public object resource
     cdef public Decision decision
     cdef public object cached
+    cdef public tuple differences
     cdef public Duties duties
     cdef public Admission admission
     cdef public object outlet
@@ -44,8 +45,9 @@ cdef class Call:
     cdef public bint recorded
 
 
+cpdef Facing facing_of(Call call, Identity identity)
 cpdef mark_return(Call call)
 cpdef conclude(Call call, outcome, error=*)
 @cython.locals(decision=Decision, identity=Identity, admission=Admission, notes=Notes,
-               named=tuple)
+               named=tuple, counts=tuple)
 cpdef record_of(Call call, outcome, error=*)

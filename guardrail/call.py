@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from guardrail._core import as_record
 from guardrail.errors import Denied, GuardUnavailable
-from guardrail.ports import NO_DUTIES, Admission, Target, Unmet, Wait
+from guardrail.ports import NO_DUTIES, Admission, Facing, Target, Unmet, Wait
 from guardrail.streams import Outlet
 from guardrail.values import (
     NO_INPUT,
@@ -33,6 +33,7 @@ from guardrail.values import (
 RUNNING: Final[ContextVar[str]] = ContextVar("guardrail_running", default="")
 
 _running: Final = RUNNING.get
+_NO_APP: Final[Mapping[str, FactValue]] = {}
 
 #: What a call knows before any fact was computed.
 NO_FACTS: Final[Mapping[str, Mapping[str, FactValue]]] = {}
@@ -43,10 +44,10 @@ class Call:
 
     __slots__ = (
         "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
-        "decision_id", "duties", "error_type", "facts", "framed", "handle", "identity",
-        "input_digest", "met", "named", "now", "outlet", "output_bytes", "output_digest",
-        "output_rows", "parent", "recorded", "resource", "returned_at", "rooms", "running",
-        "snapshot", "stage", "started_at", "target", "value", "view", "waiting",
+        "decision_id", "differences", "duties", "error_type", "facts", "framed", "handle",
+        "identity", "input_digest", "met", "named", "now", "outlet", "output_bytes",
+        "output_digest", "output_rows", "parent", "recorded", "resource", "returned_at", "rooms",
+        "running", "snapshot", "stage", "started_at", "target", "value", "view", "waiting",
     )  # fmt: skip
 
     def __init__(self, target: Target, value: Any, arguments: Any) -> None:
@@ -70,6 +71,7 @@ class Call:
         self.resource: Entity | None = None
         self.decision: Decision | None = None
         self.cached: bool | None = None
+        self.differences: tuple[tuple[str, int], ...] = ()
         self.duties = NO_DUTIES
         self.admission: Admission | None = None
         self.outlet: Outlet | None = None
@@ -90,6 +92,18 @@ class Call:
         # A coroutine or generator that was dropped before its first step runs no `finally`.
         if not self.recorded:
             conclude_quietly(self, "abandoned")
+
+
+def facing_of(call: Call, identity: Identity) -> Facing:
+    """Return what fact sources may look at of a call; asks for the application's own facts."""
+    target, resource = call.target, call.resource
+    if resource is None:
+        raise GuardUnavailable("The call has no resource.")
+    app = target.facts
+    if callable(app):
+        positional, named = call.arguments
+        app = app(*positional, **named)
+    return Facing(identity, call.view, target.action_id, resource, call.now, app or _NO_APP)
 
 
 def mark_return(call: Call) -> None:
@@ -195,6 +209,9 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
     else:
         code, path = "allow" if decision is not None and decision.allowed else "", ""
         policies = decision.policies if decision is not None else ()
+    counts = notes.counts if notes is not None else ()
+    if call.differences:
+        counts = call.differences + counts
     fields = (
         call.decision_id,
         call.parent,
@@ -224,7 +241,7 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
         principal,
         name,
         facts,
-        notes.counts if notes is not None else (),
+        counts,
         call.output_rows,
         call.output_bytes,
         call.input_digest,

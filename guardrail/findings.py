@@ -45,6 +45,11 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     settings = read_toml(_SETTINGS, folder.files[_SETTINGS])
     default = settings.at("bundle")
     yield from lint(bundle.snapshot, folder, settings)
+    if bundle.shadow is not None:  # what is weak in a policy that only looks on, were it enforced
+        policies = [policy for policy in bundle.shadow.policies if policy.is_shadow]
+        ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
+        weak = lint(bundle.shadow, folder, settings)
+        yield from (finding for finding in weak if finding.policy in ids)
     yield from identity_weaknesses(_table(settings, "identity"))
     yield from evidence_weaknesses(_table(settings, "evidence"))
     quotas = [

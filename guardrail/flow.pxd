@@ -2,7 +2,7 @@
 
 cimport cython
 
-from guardrail.call cimport Call, conclude, mark_return, record_of
+from guardrail.call cimport Call, conclude, facing_of, mark_return, record_of
 from guardrail.ports cimport Admission, Answering, Asking, Facing
 from guardrail.values cimport Decision, Identity, Obligation
 
@@ -12,6 +12,7 @@ cdef int _ARRAY, _LATER, _VALUE
 cpdef _begin(Call call)
 cpdef _identify(Call call)
 cpdef _bound(Call call)
+cpdef tuple _look_aside(Call call, Asking asked, Facing facing, dict facts)
 @cython.locals(identity=Identity, facing=Facing, decision=Decision, facts=dict, question=Asking,
                answer=Answering)
 cpdef _decide(Call call)

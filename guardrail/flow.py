@@ -26,17 +26,20 @@ from guardrail.call import (
     conclude_quietly,
     denial_of,
     denied,
+    facing_of,
     mark_return,
     record_of,
 )
 from guardrail.errors import Denied, GuardUnavailable, NotAuthorized
 from guardrail.ports import (
     Admission,
+    Asking,
     Facing,
     ObligationType,
     Unmet,
     Wait,
 )
+from guardrail.shadow import differences, failure
 from guardrail.streams import can_stream, open_outlet
 from guardrail.values import (
     Entity,
@@ -48,7 +51,6 @@ from guardrail.values import (
     Principal,
 )
 
-_NO_APP: Final[Mapping[str, FactValue]] = {}
 _set_running: Final = RUNNING.set
 _reset_running: Final = RUNNING.reset
 
@@ -131,12 +133,9 @@ def _decide(call: Call) -> Wait | None:
     call.resource = resource
     question = call.snapshot.ask(identity.principal, target.action, resource)
     facts: dict[str, Mapping[str, FactValue]] = {}
+    facing: Facing | None = None
     if question.refusal is None and question.wants:
-        app = target.facts
-        if callable(app):
-            positional, named = call.arguments
-            app = app(*positional, **named)
-        facing = Facing(identity, call.view, target.action_id, resource, call.now, app or _NO_APP)
+        facing = facing_of(call, identity)
         call.stage = "facts"
         for source, names in question.wants:
             # Without names, the place is read whole: all that was passed.
@@ -149,6 +148,8 @@ def _decide(call: Call) -> Wait | None:
         call.facts = facts
     call.cached = answer.cached
     call.duties = answer.duties
+    if call.rooms.shadow is not None:
+        call.differences = _look_aside(call, question, facing, facts)
     if not decision.allowed:
         raise NotAuthorized(
             decision.message,
@@ -167,6 +168,19 @@ def _decide(call: Call) -> Wait | None:
                     _refuse_stream(held)
             call.outlet = open_outlet(call.duties.releases, call.admission)
     return None
+
+
+def _look_aside(
+    call: Call,
+    asked: Asking,
+    facing: Facing | None,
+    facts: dict[str, Mapping[str, FactValue]],
+) -> tuple[tuple[str, int], ...]:
+    """Return in what the shadow would decide otherwise. The decision stands, whatever it says."""
+    try:
+        return differences(call, asked, facing, facts)
+    except Exception as fault:
+        return failure(fault)
 
 
 def _refuse_stream(held: Obligation) -> None:

@@ -17,8 +17,6 @@ from guardrail.drivers import Enforcement
 from guardrail.errors import ConfigurationError, Place
 from guardrail.ids import Ids
 from guardrail.ports import (
-    AUTO,
-    Auto,
     Clock,
     FactSource,
     ObligationType,
@@ -27,7 +25,7 @@ from guardrail.ports import (
     SystemClock,
     Target,
 )
-from guardrail.values import Decision, Entity, FactValue, Peer, Principal
+from guardrail.values import AUTO, Auto, Decision, Entity, FactValue, Peer, Principal
 from guardrail.wrapper import Protect, guarded_parameter, wrap
 
 if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
@@ -90,7 +88,7 @@ class Guard:
         self._meters.observe_cache(lambda: (snapshot.hits, snapshot.misses))
         revoked_file = bundle.providers.revoked_file
         self._revocations.follow(Path(revoked_file) if revoked_file else None)
-        return Furnished(
+        rooms = Furnished(
             bundle,
             sink=self._trail,
             clock=self._clock,
@@ -98,6 +96,9 @@ class Guard:
             revocations=self._revocations,
             journal=self._journal,
         )
+        shadow = rooms.shadow
+        self._meters.observe_shadow(None if shadow is None else lambda: shadow.asked)
+        return rooms
 
     @classmethod
     def from_dir(
@@ -111,6 +112,7 @@ class Guard:
         obligations: Sequence[ObligationType] = (),
         models: Mapping[str, type[BaseModel]] | None = None,
         journal: str | Path | Auto | None = AUTO,
+        shadow: str | Path | None = None,
     ) -> Guard:
         """Load the bundle in a folder and return its guard.
 
@@ -126,26 +128,21 @@ class Guard:
                 this name, strictly, and the function gets what came.
             journal: the folder of the journal; by default the one that ``[audit]`` names;
                 ``None`` for none, whatever is named there: for tests.
+            shadow: the folder of a second bundle, whose policies are asked beside: nothing that
+                they say is enforced, and in what they differ is recorded.
 
         Raises:
             ConfigurationError: with every fault of the bundle, each with file and line.
         """
-        from guardrail.bundle import load_bundle
         from guardrail.reload import Origin
 
         used = clock or SystemClock()
         origin = Origin(
-            Path(path).absolute(), used, tuple(facts), tuple(obligations), dict(models or {})
-        )
-        bundle = load_bundle(
-            path,
-            clock=used,
-            own_facts=origin.facts,
-            own_obligations=origin.obligations,
-            own_models=origin.models,
-        )
+            Path(path).absolute(), used, tuple(facts), tuple(obligations), dict(models or {}),
+            None if shadow is None else Path(shadow).absolute(),
+        )  # fmt: skip
         return cls(
-            bundle,
+            origin.load(),
             clock=used,
             sinks=sinks,
             tracer_provider=tracer_provider,
@@ -191,7 +188,7 @@ class Guard:
         `acting_as` that are open stay open.
 
         Takes about as long as starting Python and loading the bundle twice, on the calling
-        thread; one reload runs at a time.
+        thread; one reload runs at a time. A second bundle, ``shadow=``, is reloaded after it.
 
         Arguments:
             timeout_s: seconds that the child process may take.
@@ -199,7 +196,8 @@ class Guard:
                 ``sys.executable`` by default.
 
         Raises:
-            ConfigurationError: with every fault. Then the last good bundle goes on serving.
+            ConfigurationError: with every fault. Then the last good bundle goes on serving; the
+                first one is new where the faults are the second one's.
         """
         from guardrail.reload import reload_bundle
 
@@ -217,7 +215,7 @@ class Guard:
     def watch(
         self, *, interval_s: float = 5.0, timeout_s: float = 60.0, python: str | None = None
     ) -> Watcher:
-        """Start to look at the bundle's folder every ``interval_s`` seconds, and `reload` it.
+        """Start to look at the folders every ``interval_s`` seconds, and `reload` the bundle.
 
         Returns the running `Watcher`: call its ``stop()``, or use it in ``with``. It polls, on
         a thread of its own; a bundle that does not load is logged once, and the last good one
@@ -233,7 +231,7 @@ class Guard:
         def reload() -> Reloaded:
             return self.reload(timeout_s=timeout_s, python=python)
 
-        return Watcher(self._from().path, reload, interval_s=interval_s).start()
+        return Watcher(self._from().paths, reload, interval_s=interval_s).start()
 
     def _from(self) -> Origin:
         if self._origin is None:

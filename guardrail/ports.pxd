@@ -55,6 +55,7 @@ cdef class Rooms:
     cdef public object new_id
     cdef public object now
     cdef readonly object revision
+    cdef readonly object shadow
     cdef public object sink
     cdef public object snapshot
     cdef public object take_view

@@ -44,18 +44,6 @@ _DENIALS: Final[Mapping[str, type[Denied]]] = {
 }
 
 
-class Auto:
-    """The type of `AUTO`: what an argument stands for that nobody gave."""
-
-    def __repr__(self) -> str:
-        return "AUTO"
-
-
-#: What is left to us: the guarded parameter is the function's only one, the journal is where the
-#: bundle says.
-AUTO: Final = Auto()
-
-
 class Clock(Protocol):
     """The one clock, injected everywhere; tests freeze it."""
 
@@ -391,17 +379,27 @@ class Deciding(Protocol):
         ...
 
 
+class Shadowing(Deciding, Protocol):
+    """What the flow asks of a shadow (`guardrail.policy.Shadow`): policies that only look on."""
+
+    asked: int
+
+    def compare(self, live: Decision, other: Decision) -> tuple[tuple[str, int], ...]:
+        """Return in what the shadow's decision is another one, as a record counts it."""
+        ...
+
+
 class Rooms:
     """What `guardrail.guard` hands the flow: one port to each room.
 
     ``identify`` returns the current identity at a time or raises `NotAuthenticated`;
     ``take_view`` looks at an input once or raises `Unmet`; ``now`` and ``elapsed`` are the
-    clock's. ``naming`` is ``None`` where no sink keeps names.
+    clock's. ``naming`` is ``None`` where no sink keeps names, ``shadow`` where nothing looks on.
     """
 
     __slots__ = (
         "backend", "elapsed", "frames", "guard", "identify", "intents", "naming", "new_id", "now",
-        "revision", "sink", "snapshot", "take_view", "version",
+        "revision", "shadow", "sink", "snapshot", "take_view", "version",
     )  # fmt: skip
 
     def __init__(
@@ -415,8 +413,10 @@ class Rooms:
         new_id: Callable[[], str],
         backend: str,
         naming: Naming | None = None,
+        shadow: Shadowing | None = None,
     ) -> None:
         self.snapshot = snapshot
+        self.shadow = shadow
         self.guard = snapshot.name
         self.version = snapshot.version
         self.revision = snapshot.revision

@@ -1,9 +1,10 @@
 """A bundle loaded anew, beside the one that serves: tried in a child process first.
 
-Owns `Origin`, what a reload needs again; the trial of a new bundle, for a parser that crashes
-must not take the service down; and what a reload tells, to its caller, the log and the
-metrics. Refuses to load what the trial did not see: the very bytes whose digest the child
-confirmed are loaded, or nothing. Whatever fails, the bundle that serves goes on.
+Owns `Origin`, what a load needs, and a reload again; a second bundle that looks on, loaded and
+reloaded beside the first; the trial of a new bundle, for a parser that crashes must not take the
+service down; and what a reload tells, to its caller, the log and the metrics. Refuses to load
+what the trial did not see: the very bytes whose digest the child confirmed are loaded, or
+nothing. Whatever fails, the bundle that serves goes on.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from guardrail.bundle import Bundle, load_bundle
 from guardrail.errors import ConfigurationError, Fault, Place
@@ -33,6 +35,8 @@ TIMEOUT_S: Final = 60.0
 #: Faults that one line of the log names.
 _LOGGED: Final = 10
 
+T = TypeVar("T")
+
 _log: Final = logging.getLogger("guardrail.reload")
 
 
@@ -45,6 +49,74 @@ class Origin:
     facts: tuple[FactSource, ...]
     obligations: tuple[ObligationType, ...]
     models: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    shadow: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All folders that are read."""
+        return (self.path,) if self.shadow is None else (self.path, self.shadow)
+
+    def load(self) -> Bundle:
+        """Return the bundle of the folder; where a second one looks on, with its policies.
+
+        Raises:
+            ConfigurationError: with every fault of one of them.
+        """
+        bundle = self.load_one(read_folder(self.path))
+        path = self.shadow
+        if path is None:
+            return bundle
+        other = _named(path, lambda: self.load_one(read_folder(path), bundle))
+        return replace(bundle, shadow=other.snapshot)
+
+    def load_one(self, folder: Folder, held: Bundle | None = None) -> Bundle:
+        """Return the bundle of what was read of one folder.
+
+        Arguments:
+            folder: its files.
+            held: whose quota counters and challenges it goes on with.
+        """
+        bundle = load_bundle(
+            folder,
+            clock=self.clock,
+            storage=None if held is None else held.storage,
+            challenges=None if held is None else held.challenges,
+            own_facts=self.facts,
+            own_obligations=self.obligations,
+            own_models=self.models,
+        )
+        if self.shadow is not None and folder.path == self.path:
+            _refuse_two(bundle)
+        return bundle
+
+
+def _refuse_two(bundle: Bundle) -> None:
+    """Raise where a bundle has a shadow of its own, which a second bundle's would replace."""
+    policies = bundle.shadow.policies if bundle.shadow is not None else ()
+    message = (
+        '@mode("shadow") would do nothing here: a second bundle is the shadow, with shadow=. '
+        "Write the policy there without @mode, or leave shadow= out."
+    )
+    faults = [
+        Fault("GR115", policy.chunk.annotation("mode"), message)
+        for policy in {each.text_id: each for each in policies if each.is_shadow}.values()
+    ]
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+
+
+def _named(folder: Path, read: Callable[[], T]) -> T:
+    """Return what is read of a second bundle; its faults name its folder."""
+    try:
+        return read()
+    except ConfigurationError as error:
+        faults = tuple(
+            replace(fault, place=replace(fault.place, file=str(folder / fault.place.file)))
+            for fault in error.faults
+        )
+        if not faults:
+            raise
+    raise ConfigurationError(faults=faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +128,14 @@ class Reloaded:
         previous: the digest of the one before; the same where nothing had changed.
         changed: whether another bundle serves now.
         duration_s: seconds from reading the folder to the swap, the trial among them.
+        shadow: the same of the second bundle; ``None`` where none looks on.
     """
 
     revision: str
     previous: str
     changed: bool
     duration_s: float
+    shadow: Reloaded | None = None
 
 
 class _MovedError(Exception):
@@ -79,6 +153,9 @@ def reload_bundle(
 ) -> Reloaded:
     """Load a bundle again where its folder has changed, and swap it in; log either way.
 
+    A second bundle comes after it, by the same steps: what is wrong with what only looks on does
+    not keep the first one from being reloaded.
+
     Arguments:
         origin: where it comes from.
         held: the bundle that serves; its quota counters are handed on.
@@ -88,17 +165,49 @@ def reload_bundle(
         python: the interpreter for the trial; this process's own by default.
 
     Raises:
-        ConfigurationError: with every fault; then nothing was swapped.
+        ConfigurationError: with every fault of one of them; then that one was not swapped.
     """
+    serving = held
+
+    def take(bundle: Bundle) -> None:
+        nonlocal serving
+        serving = bundle if origin.shadow is None else replace(bundle, shadow=held.shadow)
+        swap(serving)
+
+    again = partial(_reload_one, origin, count=count, timeout_s=timeout_s, python=python)
+    told = again(origin.path, held, take)
+    if origin.shadow is None or serving.shadow is None:
+        return told
+    beside = replace(serving, snapshot=serving.shadow)
+    return replace(
+        told,
+        shadow=again(
+            origin.shadow, beside, lambda other: swap(replace(serving, shadow=other.snapshot))
+        ),
+    )
+
+
+def _reload_one(
+    origin: Origin,
+    path: Path,
+    held: Bundle,
+    swap: Callable[[Bundle], None],
+    *,
+    count: Callable[[bool], None],
+    timeout_s: float,
+    python: str | None,
+) -> Reloaded:
+    """Do it for one of the folders; ``held`` is the bundle that was loaded of it."""
     started = origin.clock.elapsed()
     previous = held.snapshot.revision
+    which = "" if path == origin.path else "The shadow: "
     # What loads may be foreign code, an obligation of the application's: `settle` takes all.
-    bundle, failure = settle(Wait(lambda: _renewed(origin, held, timeout_s, python)))
+    bundle, failure = settle(Wait(lambda: _renewed(origin, path, held, timeout_s, python)))
     if failure is not None:
         error = _as_configuration(failure)
         told = "; ".join(str(fault) for fault in error.faults[:_LOGGED]) or error.message
         count(False)
-        _log.error("Not reloaded, revision %s stays: %s", previous, told)
+        _log.error("%sNot reloaded, revision %s stays: %s", which, previous, told)
         if error is failure:
             raise error
         raise error from failure
@@ -108,7 +217,7 @@ def reload_bundle(
     count(True)
     duration_s = origin.clock.elapsed() - started
     revision: str = bundle.snapshot.revision
-    _log.info("Reloaded in %.2f s: revision %s, after %s", duration_s, revision, previous)
+    _log.info("%sReloaded in %.2f s: revision %s, after %s", which, duration_s, revision, previous)
     return Reloaded(revision, previous, True, duration_s)
 
 
@@ -121,27 +230,29 @@ def _as_configuration(failure: Exception) -> ConfigurationError:
     return ConfigurationError(f"Loading the bundle raised {kind}. The cause is chained.")
 
 
-def _renewed(origin: Origin, held: Bundle, timeout_s: float, python: str | None) -> Bundle | None:
+def _renewed(
+    origin: Origin, path: Path, held: Bundle, timeout_s: float, python: str | None
+) -> Bundle | None:
     """Return the new bundle, tried and loaded; ``None`` where the folder is as it was."""
+    if path == origin.shadow:
+        return _named(path, lambda: _tried(origin, path, held, timeout_s, python))
+    return _tried(origin, path, held, timeout_s, python)
+
+
+def _tried(
+    origin: Origin, path: Path, held: Bundle, timeout_s: float, python: str | None
+) -> Bundle | None:
     for _ in range(2):  # once more where somebody was just writing
-        folder = read_folder(origin.path)
+        folder = read_folder(path)
         if folder.revision == held.snapshot.revision:
             return None
         try:
             _try_out(folder, origin, timeout_s, python or sys.executable or "python3")
         except _MovedError:
             continue
-        return load_bundle(
-            folder,
-            clock=origin.clock,
-            storage=held.storage,
-            challenges=held.challenges,
-            own_facts=origin.facts,
-            own_obligations=origin.obligations,
-            own_models=origin.models,
-        )
+        return origin.load_one(folder, held)
     message = "The folder changes while it is read. Put a bundle in its place in one step."
-    raise ConfigurationError.at(Place(str(origin.path)), "GR021", message)
+    raise ConfigurationError.at(Place(str(path)), "GR021", message)
 
 
 def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> None:

@@ -26,6 +26,18 @@ V = TypeVar("V")
 FactValue: TypeAlias = Any
 
 
+class Auto:
+    """The type of `AUTO`: what an argument stands for that nobody gave."""
+
+    def __repr__(self) -> str:
+        return "AUTO"
+
+
+#: What is left to us: the guarded parameter is the function's only one, the journal is where the
+#: bundle says.
+AUTO: Final = Auto()
+
+
 _ATOMS: Final = frozenset((str, int, bool, float, type(None)))
 
 
@@ -328,7 +340,8 @@ class Record(NamedTuple):
     thing that the bundle knows (else a pseudonym), ``facts`` those that the audit keeps,
     ``input_digest`` and ``output_digest`` keyed digests. ``counts`` says how much of something
     was used or found, by a name that only policies choose: ``quota/fair-use/calls``,
-    ``redact/email``.
+    ``redact/email``. Before these stands in what a shadow decided otherwise:
+    ``shadow/denies/prohibited/at-night-only``, see `guardrail.policy.Shadow`.
     """
 
     decision_id: str

@@ -1,4 +1,4 @@
-"""A look at a bundle's folder every so often, and a reload where it changed.
+"""A look at the folders of bundles every so often, and a reload where one changed.
 
 Owns `Watcher`, a thread that polls: it needs no library, and sees changes through links, bind
 mounts and network folders, of which the kernel tells nothing. Refuses to end for a bundle
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -29,13 +29,13 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class Watcher:
-    """Reloads a bundle when its folder changes, until it is stopped.
+    """Reloads a bundle when a folder of it changes, until it is stopped.
 
     Made by `Guard.watch`, and usable in ``with``. The thread is a daemon: it keeps no process
     alive. It is not there in a process forked off later: start one in each worker.
 
     Arguments:
-        path: the folder.
+        paths: the folders.
         reload: loads the bundle again where it has changed; logs what is wrong.
         interval_s: seconds between two looks.
         wait: waits so many seconds, and returns whether the watch is over; by default until
@@ -44,7 +44,7 @@ class Watcher:
 
     def __init__(
         self,
-        path: Path,
+        paths: Sequence[Path],
         reload: Callable[[], Any],
         *,
         interval_s: float = INTERVAL_S,
@@ -52,7 +52,7 @@ class Watcher:
     ) -> None:
         if not 0 < interval_s < threading.TIMEOUT_MAX:
             raise ConfigurationError("A watch takes interval_s= in seconds, more than 0.")
-        self._path = path
+        self._paths = tuple(paths)
         self._reload = reload
         self._interval_s = interval_s
         self._stopped = threading.Event()
@@ -93,10 +93,10 @@ class Watcher:
         Times of change are coarse, so one that differs is looked at twice: now, and at the
         next look, when what was written in the same instant is there to be seen.
         """
-        signature = _signature(self._path)
+        signature = _signature(self._paths)
         if signature == self._settled:
             return
-        contents = _digest(self._path)
+        contents = _digest(self._paths)
         if contents == self._tried:
             self._settled = signature
             return
@@ -104,9 +104,9 @@ class Watcher:
         settle(Wait(self._reload))  # `reload` has logged what is wrong
 
 
-def _files(path: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield the files of a bundle, tests among them; what is hidden is none of it."""
-    folders = [str(path)]
+def _files(paths: Sequence[Path]) -> Iterator[os.DirEntry[str]]:
+    """Yield the files of bundles, tests among them; what is hidden is none of it."""
+    folders = [str(path) for path in paths]
     found = 0
     while folders:
         with os.scandir(folders.pop()) as entries:
@@ -122,20 +122,20 @@ def _files(path: Path) -> Iterator[os.DirEntry[str]]:
                     yield entry
 
 
-def _signature(path: Path) -> _Signature | None:
+def _signature(paths: Sequence[Path]) -> _Signature | None:
     """Return what tells, without opening a file, that one may have changed."""
     try:
-        stats = [(entry.path, entry.stat()) for entry in _files(path)]
+        stats = [(entry.path, entry.stat()) for entry in _files(paths)]
     except OSError:
         return None
     return tuple([(name, at.st_mtime_ns, at.st_size, at.st_ino) for name, at in stats])
 
 
-def _digest(path: Path) -> bytes:
+def _digest(paths: Sequence[Path]) -> bytes:
     """Return a digest of all files; of the kind of error where one can't be read."""
     digest = hashlib.sha256()
     try:
-        for entry in _files(path):
+        for entry in _files(paths):
             with Path(entry.path).open("rb") as file:
                 own = hashlib.file_digest(file, "sha256").digest()
             digest.update(os.fsencode(entry.path) + b"\0" + own)

@@ -26,7 +26,8 @@ from guardrail.drivers import (
 )
 from guardrail.errors import ConfigurationError
 from guardrail.flow import advance, enter, interrupt, leave, release
-from guardrail.ports import Auto, Target
+from guardrail.ports import Target
+from guardrail.values import Auto
 
 _PREFIX: Final = "_guardrail_"
 

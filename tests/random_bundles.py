@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from guardrail import Entity, Principal, Resource, facts, obligations
 from guardrail.flow import in_order
-from guardrail.policy import BundleSettings, Folder, Snapshot, Vocabulary, load_snapshot
+from guardrail.policy import BundleSettings, Folder, Snapshot, Vocabulary, load_snapshots
 from guardrail.testing import FrozenClock
 
 
@@ -353,9 +353,10 @@ def load_text(policies: str, *, links: str = "") -> Snapshot:
     }
     if links:
         files["links.yaml"] = links.encode()
-    return load_snapshot(
+    snapshot, _ = load_snapshots(
         Folder(Path(), files, "random"),
         bundle=BundleSettings(name="random", version="1"),
         vocabulary=_VOCABULARY,
         sources=_SOURCES,
     )
+    return snapshot

@@ -19,6 +19,12 @@ from guardrail.values import Record
 
 Attribute: TypeAlias = str | int | float | tuple[str, ...]
 
+#: What the names of a shadow's differences begin with, among a record's counts.
+_SHADOW: Final = "shadow/"
+_DECISIONS: Final = {
+    "allows": "allow", "obligations": "allow", "denies": "deny", "code": "deny", "failed": "error",
+}  # fmt: skip
+
 #: The fields in which many records are alike: all texts but the ids.
 _ALIKE: Final = slice(Record._fields.index("guard"), Record._fields.index("path") + 1)
 
@@ -52,6 +58,49 @@ def error_type(record: Record) -> str:
     return ""
 
 
+def shadow_of(record: Record) -> tuple[str, ...]:
+    """Return in what a shadow decided otherwise, such as ``denies/prohibited/at-night-only``.
+
+    See `guardrail.policy.Shadow` for the names. They stand before all other counts.
+    """
+    if not record.counts or not record.counts[0][0].startswith(_SHADOW):
+        return ()
+    names = (name for name, _ in record.counts if name.startswith(_SHADOW))
+    return tuple(name.removeprefix(_SHADOW) for name in names)
+
+
+def shown(difference: str) -> str:
+    """Return one of `shadow_of` for people: ``denies: prohibited: at-night-only``."""
+    what, _, rest = difference.partition("/")
+    return f"{what}: " + (rest if what == "allows" else rest.replace("/", ": ", 1))
+
+
+def _beside(differences: tuple[str, ...]) -> dict[str, Attribute]:
+    """Return the attributes of what a shadow decided otherwise.
+
+    ``guardrail.shadow.decision`` is ``allow``, ``deny``, or ``error`` where it failed;
+    ``guardrail.shadow.reason`` its code, or the type of the error. ``guardrail.shadow.policies``
+    are those behind it, ``guardrail.shadow.obligations`` what an allowed call would have to meet
+    otherwise.
+    """
+    heads: list[str] = []
+    policies: list[str] = []
+    what = differences[0].partition("/")[0]
+    for name in differences:
+        rest = name.partition("/")[2]
+        head, _, policy = ("allow", "", rest) if what == "allows" else rest.partition("/")
+        heads.append(head)
+        policies.append(policy)
+    differs_in_demands = what == "obligations"
+    named: dict[str, Attribute] = {
+        "guardrail.shadow.decision": _DECISIONS[what],
+        "guardrail.shadow.reason": "allow" if differs_in_demands else heads[0],
+        "guardrail.shadow.policies": tuple(dict.fromkeys(filter(None, policies))),
+        "guardrail.shadow.obligations": tuple(dict.fromkeys(heads)) if differs_in_demands else (),
+    }
+    return {name: value for name, value in named.items() if value}
+
+
 def opening(guard: str, action: str, function: str) -> dict[str, Attribute]:
     """Return what is known of a call as it begins: what a sampler of spans may look at."""
     named: dict[str, Attribute] = {
@@ -79,6 +128,9 @@ def attributes(record: Record) -> dict[str, Attribute]:
     named["guardrail.admit.duration"] = record.admit_s
     named["guardrail.model.duration"] = record.model_s
     named["guardrail.release.duration"] = record.release_s
+    counts = record.counts
+    if counts and counts[0][0].startswith(_SHADOW):
+        named.update(_beside(shadow_of(record)))
     return named
 
 

@@ -1,7 +1,8 @@
 """What is counted over all calls, as OpenTelemetry metrics.
 
 Owns the instruments and their names: decisions found in the cache and not found
-(``guardrail.decision.cache.hits`` and ``.misses``), and reloads of a bundle by their outcome
+(``guardrail.decision.cache.hits`` and ``.misses``), how often a shadow was asked
+(``guardrail.shadow.evaluations``), and reloads of a bundle by their outcome
 (``guardrail.policy.reloads``). Refuses to carry who called and which policies decided: a
 metric has the guard's name, and else nothing that varies. Uses the API only; without an SDK
 nothing is counted. In the flow it has no place: the cache counts for itself, and is asked
@@ -35,6 +36,8 @@ class Meters:
         self._lock = threading.Lock()
         self._read: Callable[[], tuple[int, int]] = _nothing
         self._before = (0, 0)
+        self._asked: Callable[[], int] | None = None
+        self._asked_before: int | None = None
         self._instruments = _instruments(meter_provider)
         self._instruments.add(self)
 
@@ -55,6 +58,26 @@ class Meters:
         with self._lock:
             hits, misses = self._read()
             return self._before[0] + hits, self._before[1] + misses
+
+    def observe_shadow(self, read: Callable[[], int] | None) -> None:
+        """Report from now on how often a shadow is asked, on top of the shadow's before it.
+
+        Arguments:
+            read: returns how often so far; ``None`` where there is none any more.
+        """
+        with self._lock:
+            self._asked_before = self._shadow_count()
+            self._asked = read
+
+    def shadow_count(self) -> int | None:
+        """Return how often shadows were asked so far; ``None`` where there never was one."""
+        with self._lock:
+            return self._shadow_count()
+
+    def _shadow_count(self) -> int | None:
+        if self._asked is None:
+            return self._asked_before
+        return (self._asked_before or 0) + self._asked()
 
     def reloaded(self, ok: bool) -> None:
         """Count a reload: one that was swapped in, or one that failed and changed nothing."""
@@ -88,6 +111,12 @@ class _Instruments:
                 unit="{decision}",
                 description=what,
             )
+        meter.create_observable_counter(
+            "guardrail.shadow.evaluations",
+            callbacks=[self._observe_shadows],
+            unit="{decision}",
+            description="Decisions of shadows, beside those that stand.",
+        )
 
     def add(self, meters: Meters) -> None:
         """Report a guard's counts for as long as somebody holds it."""
@@ -95,17 +124,26 @@ class _Instruments:
             self._guards.add(meters)
 
     def _observer(self, index: int) -> Callable[[Any], Iterable[Observation]]:
-        from opentelemetry.metrics import Observation
-
         def observe(options: Any) -> Iterable[Observation]:  # noqa: ARG001
-            with self._lock:
-                guards = list(self._guards)
-            counts: Counter[str] = Counter()
-            for meters in guards:
-                counts[meters.guard] += meters.cache_counts()[index]
-            return [Observation(count, _named(guard)) for guard, count in counts.items()]
+            return self._observed(lambda meters: meters.cache_counts()[index])
 
         return observe
+
+    def _observe_shadows(self, options: Any) -> Iterable[Observation]:  # noqa: ARG002
+        return self._observed(Meters.shadow_count)
+
+    def _observed(self, count: Callable[[Meters], int | None]) -> list[Observation]:
+        """Return what is counted, by the guards' names; nothing of guards that count nothing."""
+        from opentelemetry.metrics import Observation
+
+        with self._lock:
+            guards = list(self._guards)
+        counts: Counter[str] = Counter()
+        for meters in guards:
+            counted = count(meters)
+            if counted is not None:
+                counts[meters.guard] += counted
+        return [Observation(each, _named(guard)) for guard, each in counts.items()]
 
 
 @lru_cache(maxsize=16)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
+from guardrail.audit.attributes import shown
 from guardrail.audit.durations import ERROR
 from guardrail.audit.plots import (
     PERCENTILES,
@@ -57,7 +58,7 @@ def to_html(totals: Totals, *, journal: str, made_at: float) -> str:
     """
     left = (_policies(totals), _callers(totals))
     right = [_codes(totals), _quota(totals), _redactions(totals), _unfinished(totals)]
-    right += [_bundles(totals)]
+    right += [_shadow(totals), _bundles(totals)]
     columns = f'<div class="column">{"".join(left)}</div><div class="column">{"".join(right)}</div>'
     cards = f'<div class="cards">{_time(totals)}{columns}{_latency(totals)}</div>'
     body = _head(totals, journal) + (_sums(totals) + cards if totals.calls else "")
@@ -269,13 +270,19 @@ def _redactions(totals: Totals) -> str:
     return _card("Redactions", text, _counted(found, "blocked"), order=5)
 
 
+def _shadow(totals: Totals) -> str:
+    found = Counter({shown(name): count for name, count in totals.counted("shadow").items()})
+    text = "Calls that policies in shadow would have decided otherwise." + _first_of(len(found))
+    return _card("In shadow", text, _counted(found), order=6)
+
+
 def _unfinished(totals: Totals) -> str:
     count = totals.outcomes().get("admitted", 0)
     shown = totals.unfinished[:_ROWS]
     ids = ", ".join(f"<code>{escape(one[:_ID])}</code>" for one in shown)
     more = f", and {count - len(shown):,} more" if count > len(shown) else ""
     text = "Their process died while the model ran, or they still go on. Their ids begin with:"
-    return _card(f"Never finished: {count:,}", text, ids and f"{ids}{more}", order=6)
+    return _card(f"Never finished: {count:,}", text, ids and f"{ids}{more}", order=7)
 
 
 def _bundles(totals: Totals) -> str:
@@ -289,7 +296,7 @@ def _bundles(totals: Totals) -> str:
     text = f"{hits / decided:.1%} {_CACHED}" if decided else ""
     head = '<thead><tr><th scope="col">bundle, revision</th><th scope="col">calls</th></tr></thead>'
     body = rows and f"<table>{head}<tbody>{rows}</tbody></table>"
-    return _card("Bundles", text, body, order=8)
+    return _card("Bundles", text, body, order=9)
 
 
 def _latency(totals: Totals) -> str:
@@ -312,4 +319,4 @@ def _latency(totals: Totals) -> str:
         "p90; its line ends at the longest."
     )
     body = plot and plot + _table(head, rows, title=title)
-    return _card("How long it took", text, body, order=7, wide=True)
+    return _card("How long it took", text, body, order=8, wide=True)

@@ -6,7 +6,8 @@ decided: it has the guard, the action and the outcome, and what is counted. Uses
 the flow it stands behind the sinks that make spans.
 
 Metrics: ``guardrail.decision.duration`` and ``guardrail.stage.duration`` (seconds),
-``guardrail.quota.usage``, ``guardrail.output.redactions``. Events: ``guardrail.call``, with the
+``guardrail.quota.usage``, ``guardrail.output.redactions``, ``guardrail.shadow.differences`` (calls
+on which a shadow decided otherwise, by what it did). Events: ``guardrail.call``, with the
 attributes of the span, and so that a span which was not sampled does not hide a denial.
 """
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 
-from guardrail.audit.attributes import attributes, outcome, span_ids, utf8
+from guardrail.audit.attributes import attributes, outcome, shadow_of, span_ids, utf8
 from guardrail.audit.backlog import Backlog
 from guardrail.audit.log import log_failure
 from guardrail.values import Record
@@ -67,6 +68,10 @@ class _Instruments:
         self.redactions = meter.create_counter(
             "guardrail.output.redactions", unit="{cut}", description="What was cut out of outputs."
         )
+        self.differences = meter.create_counter(
+            "guardrail.shadow.differences", unit="{call}",
+            description="Calls on which a shadow decided otherwise.",
+        )  # fmt: skip
 
 
 class Signals:
@@ -156,6 +161,9 @@ class Signals:
         ):  # fmt: skip
             if took_s:
                 instruments.stage.record(took_s, _named(*who, "guardrail.stage", stage))
+        for what in {name.partition("/")[0] for name in shadow_of(record)}:
+            differing = _counted(record.guard, "guardrail.shadow.difference", what)
+            instruments.differences.add(1, differing)
         for name, amount in record.counts:
             what, _, rest = name.partition("/")
             if what == "quota":

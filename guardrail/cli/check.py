@@ -129,6 +129,8 @@ def summary(bundle: Bundle) -> str:
     snapshot = bundle.snapshot
     count = len(snapshot.policies)
     policies = f"{count} polic{'y' if count == 1 else 'ies'}"
+    if bundle.shadow is not None:
+        policies += f" and {len(bundle.shadow.policies) - count} in shadow"
     return f"{snapshot.name} {snapshot.version}: {policies}, revision {snapshot.revision[:12]}"
 
 

@@ -6,9 +6,10 @@ obligations that a real call would have to meet.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from guardrail.cli.check import BundleArgument, load
+from guardrail.cli.check import BundleArgument, read
 from guardrail.cli.request import (
     ActionOption,
     AttrsOption,
@@ -22,6 +23,12 @@ from guardrail.cli.request import (
     question_of,
 )
 from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
+
+if TYPE_CHECKING:
+    from guardrail import Guard
+    from guardrail.bundle import Bundle
+    from guardrail.cli.question import Question
+    from guardrail.values import Decision
 
 
 def decide(
@@ -39,7 +46,8 @@ def decide(
 ) -> None:
     """Ask the policies about one request.
 
-    Nothing runs and nothing is consumed: it is a dry run.
+    Nothing runs and nothing is consumed: it is a dry run. Where policies with @mode("shadow")
+    would decide otherwise, that is told, too.
 
     Exit code 0: there is a decision, allow or deny. 1: the bundle does not load.
     2: the request is not one.
@@ -55,7 +63,7 @@ def decide(
       --resource 'Model::"tumour"'         resource: 'Model::"tumour"'
       --fact input.rows=10                 facts: {input: {rows: 10}}
     """
-    from guardrail import ConfigurationError
+    from guardrail import ConfigurationError, Guard
     from guardrail.testing.telling import sentence
 
     options: dict[str, Any] = {
@@ -69,23 +77,47 @@ def decide(
     }
     one_way(request, options)
     try:
-        guard = load(directory)
+        bundle, _ = read(directory)
+        guard = Guard(bundle, journal=None)  # a look keeps no record
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     try:
         asked = question_of(request, options, guard.parse_uid)
-        decision = guard.decide(
-            principal=asked.principal,
-            action=asked.action,
-            resource=asked.resource,
-            facts=asked.facts,
-        )
+        decision = _ask(guard, asked)
+        beside = _beside(bundle, asked, decision)
     except ConfigurationError as error:
         raise stop_at(error, code=2) from None
     told = guard.describe(decision)
     if format is Format.json:
-        say_json(told)
+        say_json(told | ({"shadow": beside[1]} if beside is not None else {}))
     else:
         say(sentence(decision, told["obligations"]), color="green" if decision.allowed else "red")
         for policy in decision.errors:
             say(f"  {policy.policy} could not be evaluated: {policy.code}", color="yellow")
+        if beside is not None:
+            say(f"in shadow: {sentence(beside[0], beside[1]['obligations'])}", color="yellow")
+
+
+def _ask(guard: Guard, asked: Question) -> Decision:
+    return guard.decide(
+        principal=asked.principal,
+        action=asked.action,
+        resource=asked.resource,
+        facts=asked.facts,
+    )
+
+
+def _beside(
+    bundle: Bundle, asked: Question, decision: Decision
+) -> tuple[Decision, dict[str, Any]] | None:
+    """Return what would be decided, were the policies in shadow enforced; if it is otherwise."""
+    from guardrail import Guard
+    from guardrail.policy import Shadow
+
+    if bundle.shadow is None:
+        return None
+    guard = Guard(replace(bundle, snapshot=bundle.shadow, shadow=None), journal=None)
+    other = _ask(guard, asked)
+    if not Shadow(bundle.shadow, bundle.snapshot).compare(decision, other):
+        return None
+    return other, guard.describe(other)

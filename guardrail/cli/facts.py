@@ -23,7 +23,8 @@ PLACES: Final = frozenset(
 def facts(directory: BundleArgument, *, format: FormatOption = Format.text) -> None:
     """Say which facts each action's policies read, of which types, and which policies do.
 
-    What no policy reads is not computed.
+    What no policy reads is not computed. What only a policy in shadow reads is computed when
+    the call has been decided, for the shadow alone.
 
     Exit code 0: the bundle loads. 1: it does not. 2: there is no such folder.
 
@@ -36,29 +37,36 @@ def facts(directory: BundleArgument, *, format: FormatOption = Format.text) -> N
         bundle, _ = read(directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    snapshot = bundle.snapshot
+    snapshot = bundle.shadow or bundle.snapshot  # what only policies in shadow read, too
+    shadow = {policy.id for policy in snapshot.policies if policy.is_shadow}
     told = overview(snapshot, places=PLACES)
     if format is Format.json:
         say_json(
             {
                 "bundle": snapshot.name,
                 "revision": snapshot.revision,
-                "actions": [_as_json(action) for action in told],
+                "actions": [_as_json(action, shadow) for action in told],
             }
         )
         return
     for action in told:
-        _tell(action)
+        _tell(action, shadow)
 
 
-def _tell(told: ActionFacts) -> None:
+def _tell(told: ActionFacts, shadow: set[str]) -> None:
     names = ", ".join(fact.name for fact in told.facts) or "nothing"
     idle = ", ".join(told.not_computed)
     say(f"{_name(told)} reads {names}" + (f"; not computed: {idle}" if idle else ""), color="green")
     width = max((len(fact.name) for fact in told.facts), default=0)
     kinds = max((len(fact.type) for fact in told.facts), default=0)
+
+    def marked(policy: str) -> str:
+        return f"{policy} (in shadow)" if policy in shadow else policy
+
     for fact in told.facts:
-        say(f"  {fact.name:<{width}}  {fact.type:<{kinds}}  {', '.join(fact.policies)}")
+        say(
+            f"  {fact.name:<{width}}  {fact.type:<{kinds}}  {', '.join(map(marked, fact.policies))}"
+        )
 
 
 def _name(told: ActionFacts) -> str:
@@ -66,11 +74,16 @@ def _name(told: ActionFacts) -> str:
     return told.action.id if told.action.type == "Action" else str(told.action)
 
 
-def _as_json(told: ActionFacts) -> dict[str, Any]:
+def _as_json(told: ActionFacts, shadow: set[str]) -> dict[str, Any]:
     return {
         "action": _name(told),
         "reads": [
             {"fact": fact.name, "type": fact.type, "policies": list(fact.policies)}
+            | (
+                {"in_shadow": some}
+                if (some := [*filter(shadow.__contains__, fact.policies)])
+                else {}
+            )
             for fact in told.facts
         ],
         "not_computed": list(told.not_computed),

@@ -7,6 +7,7 @@ given by hand.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -120,6 +121,7 @@ def as_json(totals: Totals) -> dict[str, Any]:
         },
         "quota": totals.counted("quota"),
         "redactions": totals.counted("redact"),
+        "shadow": totals.counted("shadow"),
         "unfinished": totals.unfinished,
         "over_time": {
             "width_s": line.width_s,
@@ -129,8 +131,10 @@ def as_json(totals: Totals) -> dict[str, Any]:
 
 
 def _tell(totals: Totals) -> None:
+    from guardrail.audit.attributes import shown
     from guardrail.audit.plots import seconds
 
+    in_shadow = Counter({shown(name): count for name, count in totals.counted("shadow").items()})
     say(f"{totals.calls:,} calls", color="green")
     for name, count in totals.outcomes().items():
         say(f"  {name:<10} {count:>12,}")
@@ -138,6 +142,7 @@ def _tell(totals: Totals) -> None:
         ("denials by code", totals.codes()),
         ("quota used", totals.counted("quota")),
         ("redactions", totals.counted("redact")),
+        ("in shadow", in_shadow),
     ):
         if counted:
             say(title, color="green")

@@ -179,6 +179,8 @@ def _write(kept: Kept, *, is_json: bool) -> None:
 
 def line(record: Record) -> tuple[str, str, str]:
     """Return a call's line: its time, its outcome, and all else."""
+    from guardrail.audit.attributes import shadow_of, shown
+
     whole_ms = (record.admit_s + record.model_s + record.release_s) * 1000
     who = record.principal_type
     if record.principal:
@@ -200,6 +202,8 @@ def line(record: Record) -> tuple[str, str, str]:
         told.append(record.error_type)
     if record.path:
         told.append(f"at {record.path}")
+    if differences := shadow_of(record):
+        told.append("in shadow " + ", ".join(map(shown, differences)))
     rest = printable("  ".join(part for part in told if part))
     return _time(record.started_at), printable(f"{record.outcome:<9}"), rest
 

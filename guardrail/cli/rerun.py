@@ -38,7 +38,7 @@ def rerun(directory: Path, run: Callable[[], None]) -> None:
             broken.append(fault)
         remark(f"watching {directory}; Ctrl-C ends")
 
-    watcher = Watcher(directory, again, interval_s=_INTERVAL_S)
+    watcher = Watcher((directory,), again, interval_s=_INTERVAL_S)
     try:
         while not broken:
             watcher.look()

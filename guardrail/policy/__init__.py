@@ -11,10 +11,11 @@ validation  what the validator says of the policies, with places
 entities    which entities are known
 reads       what policies can read
 plan        what a call of each action needs
-load        all of it, in order: from a folder to a snapshot
+load        all of it, in order: from a folder to its snapshots
 typing      facts from Python to Cedar
 decide      one evaluation, and what it means
 snapshot    the frozen result, which calls are asked of
+shadow      policies that only look on, and in what they would decide otherwise
 lint        what is weak in a bundle that loads; only `guardrail check` asks
 overview    what a bundle reads and declares, told to people
 clauses     policies taken apart: what each truth of a clause comes to
@@ -25,8 +26,9 @@ rehearse    a first request to every action, in the child process of a reload
 
 from guardrail.policy.folder import Folder, read_folder
 from guardrail.policy.language import Vocabulary
-from guardrail.policy.load import BundleSettings, CheckSettings, ResourceSettings, load_snapshot
+from guardrail.policy.load import BundleSettings, CheckSettings, ResourceSettings, load_snapshots
 from guardrail.policy.schema import read_uid
+from guardrail.policy.shadow import Shadow
 from guardrail.policy.snapshot import Answer, Question, Snapshot
 
 __all__ = [
@@ -36,9 +38,10 @@ __all__ = [
     "Folder",
     "Question",
     "ResourceSettings",
+    "Shadow",
     "Snapshot",
     "Vocabulary",
-    "load_snapshot",
+    "load_snapshots",
     "read_folder",
     "read_uid",
 ]

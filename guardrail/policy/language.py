@@ -29,11 +29,10 @@ from guardrail.values import Clause
 LIMIT_POLICIES: Final = 100_000
 LIMIT_FAULTS: Final = 100
 
-METADATA: Final = frozenset({"id", "reason", "doc", "owner", "since"})
+METADATA: Final = frozenset({"id", "reason", "doc", "owner", "since", "mode"})
 #: What an id must be, as the end of a sentence.
 ID_RULE: Final = "is 1 to 128 of A-Z a-z 0-9 _ . : / - and begins with none of . : / -"
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")
-_NOT_BUILT_METADATA: Final = frozenset({"mode"})
 
 Kind = Literal["grant", "prohibition", "condition"]
 
@@ -47,7 +46,7 @@ class Policy:
 
     ``key`` is the internal id (``p17``) by which a verdict names it. A link is a
     policy too: ``template`` is then the id of its template, ``link`` its own place, and
-    ``chunk`` the template's text.
+    ``chunk`` the template's text. ``is_shadow`` says that it only looks on: ``@mode("shadow")``.
     """
 
     id: str
@@ -59,6 +58,7 @@ class Policy:
     demands: tuple[tuple[str, Any], ...] = ()
     template: str = ""
     link: Place | None = None
+    is_shadow: bool = False
 
     @property
     def place(self) -> Place:
@@ -220,7 +220,17 @@ def _make(chunk: Chunk, node: pst.Template, key: str, vocabulary: Vocabulary) ->
     kind: Kind = "condition" if demands else "prohibition"
     if node.effect == "permit":
         kind = "grant"
-    return Policy(name, key, kind, node, chunk, node.annotations.get("reason", ""), demands)
+    reason = node.annotations.get("reason", "")
+    is_shadow = _is_shadow(chunk, node)
+    return Policy(name, key, kind, node, chunk, reason, demands, is_shadow=is_shadow)
+
+
+def _is_shadow(chunk: Chunk, node: pst.Template) -> bool:
+    mode = node.annotations.get("mode")
+    if mode is not None and mode != "shadow":
+        message = '@mode takes "shadow" and nothing else. A policy without it is enforced.'
+        raise ConfigurationError.at(chunk.annotation("mode"), "GR109", message)
+    return mode is not None
 
 
 def reread(policy: Policy, text: str, vocabulary: Vocabulary) -> Policy:
@@ -281,7 +291,7 @@ def _read_demands(
 
 def _unknown(name: str, place: Place, vocabulary: Vocabulary) -> Fault:
     name = brief(name)
-    if name in vocabulary.not_built or name in _NOT_BUILT_METADATA:
+    if name in vocabulary.not_built:
         return Fault("GR004", place, f"@{name} is not built yet in this version. Remove it.")
     known = [*vocabulary.obligations, *vocabulary.not_built, *METADATA]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)

@@ -1,4 +1,4 @@
-"""From a folder to a snapshot: every check that can be made before a call, made once.
+"""From a folder to its snapshots: every check that can be made before a call, made once.
 
 Owns the order of the load and the strict reading of ``[bundle]``, ``[resources]`` and
 ``[check]``. Collects every fault it can find before it refuses: whoever mends a bundle
@@ -8,6 +8,7 @@ wants to see all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -75,15 +76,22 @@ class CheckSettings(Section):
         return value
 
 
-def load_snapshot(
+def load_snapshots(
     folder: Folder,
     *,
     bundle: BundleSettings,
     vocabulary: Vocabulary,
     sources: Sequence[FactSource],
     resources: ResourceSettings | None = None,
-) -> Snapshot:
-    """Return the snapshot of a folder, or raise `ConfigurationError` with all faults."""
+) -> tuple[Snapshot, Snapshot | None]:
+    """Return the snapshot of a folder, and what is asked beside it; or raise all faults.
+
+    What is asked beside it are all policies as if all were enforced; ``None`` where none of
+    them has ``@mode("shadow")``. The first has the others only, and knows nothing of these.
+
+    Raises:
+        ConfigurationError: with every fault; that of a policy in shadow is one, too.
+    """
     written = read_policies(folder.named(".cedar"), vocabulary)
     linked, link_faults = _read_linked(folder, written, vocabulary)
     faults = [*written.faults, *link_faults]
@@ -96,25 +104,31 @@ def load_snapshot(
     invalid = validate((*written.policies, *written.templates), schema) or unfit(linked, schema)
     faults += invalid
     policies = written.policies + linked
+    live = tuple(policy for policy in policies if not policy.is_shadow)
     plans: dict[Entity, Plan] = {}
+    live_plans: dict[Entity, Plan] = {}
     accesses = _read_accesses(policies)
     if not invalid:
         plans, plan_faults = make_plans(policies, accesses, schema, vocabulary, sources)
         faults += plan_faults
+        live_plans = plans
+        if len(live) < len(policies):
+            live_plans, _ = make_plans(live, accesses, schema, vocabulary, sources)
     if faults or store is None:
         raise ConfigurationError(faults=tuple(faults))
-    return Snapshot(
+    freeze = partial(
+        Snapshot,
         name=bundle.name,
         version=bundle.version,
         revision=folder.revision,
-        policies=policies,
         accesses=accesses,
         schema=schema,
         store=store,
-        plans=plans,
         obligations=vocabulary.obligations,
         allow_unknown_resources=resources is not None and resources.unknown == "allow",
     )
+    shadow = freeze(policies=policies, plans=plans) if len(live) < len(policies) else None
+    return freeze(policies=live, plans=live_plans), shadow
 
 
 def _read_linked(

@@ -96,7 +96,9 @@ def try_out(
             own_obligations=obligations,
             own_models=dict.fromkeys(models, NamedModel),
         )
-        rehearse(bundle.snapshot, types=bundle.providers.entity_types)
+        for snapshot in (bundle.snapshot, bundle.shadow):
+            if snapshot is not None:
+                rehearse(snapshot, types=bundle.providers.entity_types)
     except ConfigurationError as error:
         return folder.revision, error.faults or (Fault("GR020", Place(str(path)), error.message),)
     unjudged = {kind.name for kind in obligations}

@@ -63,6 +63,30 @@ def test_a_bundle_whose_own_tests_fail_is_refused(guard, folder):
     assert guard.revision == before
 
 
+def test_a_policy_in_shadow_fails_no_test_of_the_bundle(guard, folder, recorder):
+    (folder / "policies.cedar").write_text(GRANT + NEVER.replace("@id", '@mode("shadow") @id'))
+    assert guard.reload().changed
+    assert guard.protect(**ON, principal=CLARA)(lambda patients: 1)(ROWS) == 1
+    assert recorder.records[-1].counts == (("shadow/denies/prohibited/never", 1),)
+
+
+def test_a_second_bundle_is_put_to_its_own_tests(folder, clock, recorder, tmp_path):
+    second = tmp_path / "next"
+    shutil.copytree(folder, second)
+    guard = Guard.from_dir(folder, shadow=second, clock=clock, sinks=(recorder,))
+    (second / "policies.cedar").write_text(GRANT + COARSE)
+    assert guard.reload().shadow.changed
+    (folder / "policies.cedar").write_text(GRANT + COARSE)
+    (second / "policies.cedar").write_text(GRANT + NEVER)
+    with pytest.raises(ConfigurationError) as caught:
+        guard.reload()
+    assert {fault.place.file for fault in caught.value.faults} == {
+        str(second / "tests/small_test.yaml")
+    }
+    assert guard.protect(**ON, principal=CLARA)(lambda patients: 0.125)(ROWS) == 0.1
+    assert recorder.records[-1].counts == ()  # of the last good one
+
+
 def test_a_bundle_that_does_not_load_is_refused_with_its_places(guard, folder):
     (folder / "policies.cedar").write_text(f"{GRANT}permit (principal, action")
     with pytest.raises(ConfigurationError) as caught:

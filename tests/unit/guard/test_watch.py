@@ -38,7 +38,7 @@ def reloads():
 
 @pytest.fixture
 def watcher(folder, reloads):
-    watcher = Watcher(folder, reloads)
+    watcher = Watcher([folder], reloads)
     for _ in range(3):  # the first look finds something new, and settles
         watcher.look()
     assert reloads.count == 1
@@ -110,7 +110,7 @@ def test_a_link_that_is_swapped_reloads(folder, reloads, tmp_path):
     (new / "guardrail.toml").write_text("another")
     link = tmp_path / "current"
     link.symlink_to(folder)
-    watcher = Watcher(link, reloads)
+    watcher = Watcher([link], reloads)
     looks(watcher)
     link.unlink()
     link.symlink_to(new)
@@ -141,7 +141,7 @@ def test_a_folder_that_goes_is_told_of_once_and_may_come_back(watcher, folder, r
 @pytest.mark.parametrize("interval_s", [0, -1, float("nan"), float("inf")])
 def test_an_interval_that_is_none_is_refused(folder, reloads, interval_s):
     with pytest.raises(ConfigurationError, match="interval_s"):
-        Watcher(folder, reloads, interval_s=interval_s)
+        Watcher([folder], reloads, interval_s=interval_s)
 
 
 class Turns:
@@ -166,7 +166,7 @@ class Turns:
 
 def test_the_thread_looks_at_each_turn_until_it_is_stopped(folder, reloads):
     turns = Turns()
-    watcher = Watcher(folder, reloads, wait=turns).start()
+    watcher = Watcher([folder], reloads, wait=turns).start()
     turns.turn()
     assert reloads.count == 1
     reloads.failure = RuntimeError("foreign code")
@@ -180,7 +180,7 @@ def test_the_thread_looks_at_each_turn_until_it_is_stopped(folder, reloads):
 
 
 def test_a_watch_in_with_ends_with_its_block(folder, reloads):
-    with Watcher(folder, reloads, interval_s=3600).start():
+    with Watcher([folder], reloads, interval_s=3600).start():
         assert "guardrail-watch" in {thread.name for thread in threading.enumerate()}
     assert "guardrail-watch" not in {thread.name for thread in threading.enumerate()}
     assert reloads.count == 0

@@ -1,0 +1,117 @@
+"""What the commands say of policies in shadow: what they read, would decide, and lack."""
+
+import json
+
+import pytest
+from bundles import GRANT
+from typer.testing import CliRunner
+
+from guardrail.bundle import load_bundle
+from guardrail.cli import app
+from guardrail.findings import findings
+from guardrail.policy import read_folder
+from guardrail.testing import FrozenClock
+
+LATE = (
+    '@id("late") @mode("shadow") @reason("Closed.")\n'
+    'forbid (principal, action == Action::"predict", resource)\n'
+    "when { context.time.hour > 20 };\n"
+)
+ASK = (
+    "--principal", 'User::"clara"', "--attr", "department=care", "--action", "predict",
+    "--resource", 'Model::"tumour"',
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_decide_says_what_a_policy_in_shadow_would_do(make_bundle):
+    folder = make_bundle(GRANT + LATE)
+    told = run("decide", folder, *ASK, "--fact", "time.hour=22")
+    assert (told.exit_code, told.stdout.splitlines()) == (
+        0,
+        ["allow by grant", "in shadow: deny prohibited by late: Closed."],
+    )
+    told = run("decide", folder, *ASK, "--fact", "time.hour=22", "--format", "json")
+    data = json.loads(told.stdout)
+    assert (data["decision"], data["policies"]) == ("allow", ["grant"])
+    shadow = data["shadow"]
+    assert (shadow["decision"], shadow["code"], shadow["policies"]) == (
+        "deny",
+        "prohibited",
+        ["late"],
+    )
+
+
+def test_decide_says_nothing_of_a_shadow_that_agrees(make_bundle):
+    folder = make_bundle(GRANT + LATE)
+    assert run("decide", folder, *ASK, "--fact", "time.hour=9").stdout == "allow by grant\n"
+    told = run("decide", folder, *ASK, "--fact", "time.hour=9", "--format", "json")
+    assert "shadow" not in json.loads(told.stdout)
+
+
+def test_facts_marks_whoever_reads_in_shadow(make_bundle):
+    live = (
+        'permit (principal, action == Action::"predict", resource) when { context.time.hour > 1 };'
+    )
+    folder = make_bundle(LATE + f'@id("early") {live}')
+    lines = run("facts", folder).stdout.splitlines()
+    assert "  time.hour  Long  late (in shadow), early" in lines
+    (read,) = json.loads(run("facts", folder, "--format", "json").stdout)["actions"][0]["reads"]
+    assert read == {
+        "fact": "time.hour",
+        "type": "Long",
+        "policies": ["late", "early"],
+        "in_shadow": ["late"],
+    }
+
+
+def test_check_counts_policies_in_shadow_apart(make_bundle):
+    accepted = '["GR506", "GR507", "GR508", "GR520", "GR540"]'
+    toml = f'[bundle]\nname = "small"\nversion = "1.0.0"\n[check]\nallow = {accepted}\n'
+    told = run("check", make_bundle(GRANT + LATE, **{"guardrail.toml": toml}))
+    assert told.exit_code == 0, told.stdout
+    assert told.stdout.startswith("small 1.0.0: 1 policy and 1 in shadow, revision ")
+
+
+def test_check_finds_what_is_weak_in_a_policy_in_shadow(make_bundle):
+    dead = '@id("dead") @mode("shadow") forbid (principal, action, resource == Model::"no");\n'
+    folder = make_bundle(GRANT + dead)
+    found = findings(load_bundle(folder, clock=FrozenClock()), read_folder(folder))
+    assert ("GR501", "dead") in {(each.code, each.policy) for each in found}
+
+
+def test_a_condition_in_shadow_mends_no_finding(make_bundle):
+    quota = '@id("q") @quota("5/minute") forbid (principal, action, resource);\n'
+
+    def codes(policies):
+        folder = make_bundle(policies)
+        found = findings(load_bundle(folder, clock=FrozenClock()), read_folder(folder))
+        return {each.code for each in found}
+
+    assert "GR508" not in codes(GRANT + quota)
+    assert "GR508" in codes(GRANT + quota.replace("@id", '@mode("shadow") @id'))
+
+
+def test_tests_and_coverage_know_nothing_of_policies_in_shadow(make_bundle):
+    test = (
+        "given: {action: predict, resource: 'Model::\"tumour\"'}\n"
+        "tests:\n"
+        "  - name: late calls\n"
+        "    principal: {uid: 'User::\"clara\"', attrs: {department: care}}\n"
+        "    expect: {decision: allow, policies: [grant]}\n"
+    )
+    folder = make_bundle(GRANT + LATE, **{"tests/late_test.yaml": test})
+    told = run("test", folder, "--coverage", "--format", "json")
+    assert told.exit_code == 0, told.stdout
+    data = json.loads(told.stdout)
+    assert (data["passed"], data["untested_policies"]) == (1, [])
+    assert "late" not in json.dumps(data["coverage"])

@@ -177,15 +177,18 @@ class Schema:
             if _NOT_FITTING not in error[1]
         ]
 
-    def types(self, asked: Sequence[tuple[Entity, Path]]) -> list[CedarType | None]:
+    def types(
+        self, asked: Sequence[tuple[Entity, Path]], *, principal: str = ""
+    ) -> list[CedarType | None]:
         """Return the type at each path under its action; ``None`` where there is no such path.
 
-        One validation for all. A path that may be absent is asked under ``has``.
+        One validation for all. A path that may be absent is asked under ``has``. Where
+        ``principal`` names an entity type, only callers of it are asked about.
         """
         probes: list[str] = []
         for action, path in asked:
-            head, value = _guarded(path)
-            scope = f"permit(principal, action == {_uid(action)}, resource) when {{ {head}"
+            head, value = guarded(path)
+            scope = f"{scope_of(action, principal)} when {{ {head}"
             # Under `has`, Cedar checks what follows only where the attribute can be there.
             probes.append(f'{scope}1 < "x" }};')
             uid = _uid(action)
@@ -216,19 +219,19 @@ class Schema:
 
     def demands(self, action: Entity, path: Path) -> bool:
         """Tell whether each call of the action has the value at a path: none of it is optional."""
-        _, value = _guarded(path)
-        scope = f"permit(principal, action == {_uid(action)}, resource)"
-        return not self.errors(f"{scope} when {{ {value} == {value} }};")
+        _, value = guarded(path)
+        return not self.errors(f"{scope_of(action)} when {{ {value} == {value} }};")
 
-    def accepts(self, action: Entity, path: Path, type_name: str, *, in_set: bool) -> bool:
+    def accepts(
+        self, action: Entity, path: Path, type_name: str, *, in_set: bool, principal: str = ""
+    ) -> bool:
         """Tell whether an entity of a type may stand at ``path``, or in the set there."""
         if not is_type_name(type_name):
             return False
-        head, value = _guarded(path)
+        head, value = guarded(path)
         like = f'{type_name}::"any"'
         probe = f"{value}.contains({like})" if in_set else f"[{value}, {like}].isEmpty()"
-        scope = f"permit(principal, action == {_uid(action)}, resource)"
-        errors = self.errors(f"{scope} when {{ {head}{probe} }};")
+        errors = self.errors(f"{scope_of(action, principal)} when {{ {head}{probe} }};")
         return all("enumerated" in error for _, error in errors)  # the type fits, not the id
 
 
@@ -236,7 +239,13 @@ def _uid(entity: Entity) -> str:
     return f"{entity.type}::{quote(entity.id)}"
 
 
-def _guarded(path: Path) -> tuple[str, str]:
+def scope_of(action: Entity, principal: str = "") -> str:
+    """Return the scope of a permit for one action, and callers of one type or of any."""
+    who = f"principal is {principal}" if principal else "principal"
+    return f"permit({who}, action == {_uid(action)}, resource)"
+
+
+def guarded(path: Path) -> tuple[str, str]:
     """Return the ``has`` guards of a path, and the path itself, as Cedar text."""
     value = path.root
     guards = []

@@ -1,7 +1,8 @@
 """What tests of a guarded application need: policy tests, a clock that stands still, records.
 
-Owns what may be imported from ``guardrail.testing``. Refuses hypothesis: the suites for
-authors of plugins need it, and stand in `guardrail.testing.contracts`.
+Owns what may be imported from ``guardrail.testing``. Refuses to import hypothesis for whoever does
+not use it: `requests` brings it on first use, and the suites for authors of plugins, which need
+it, stand in `guardrail.testing.contracts`.
 
 notation    how callers and values are written down
 format      the keys of a test file

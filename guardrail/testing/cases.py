@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from guardrail.documents import Document, limit_of, read_yaml, too_large
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.testing.format import Asked, Expected, Given, Head
 from guardrail.testing.notation import MISSING, TAGS, principal_of, uid_at
+from guardrail.testing.property_format import Property, Unstated, read_properties
 from guardrail.values import Entity, Principal
 
 #: More test files than this are refused.
@@ -64,6 +65,7 @@ class Suite:
 
     cases: tuple[Case | Unread, ...]
     given: tuple[Document, ...] = ()
+    properties: tuple[Property | Unstated, ...] = ()
 
 
 def read_suite(folder: Path) -> Suite:
@@ -74,6 +76,7 @@ def read_suite(folder: Path) -> Suite:
     root, tests = folder.resolve(), folder / "tests"
     cases: list[Case | Unread] = []
     given: list[Document] = []
+    properties: list[Property | Unstated] = []
     files = [
         file
         for file in sorted(tests.rglob("*"))
@@ -91,6 +94,8 @@ def read_suite(folder: Path) -> Suite:
             _check_file(file, name, is_within=file.resolve().is_relative_to(root))
             document = read_yaml(name, file.read_bytes(), tags=TAGS)
             found, common = _read_file(document)
+            if "properties" in document.data:
+                properties.extend(read_properties(document.below("properties")))
         except ConfigurationError as error:
             place = error.faults[0].place if error.faults else Place(name)
             cases.append(Unread("", place, error.faults))
@@ -98,7 +103,7 @@ def read_suite(folder: Path) -> Suite:
         cases.extend(found)
         if common is not None:
             given.append(common)
-    return Suite(tuple(cases), tuple(given))
+    return Suite(tuple(cases), tuple(given), tuple(properties))
 
 
 def _check_file(file: Path, name: str, *, is_within: bool) -> None:
@@ -118,6 +123,8 @@ def _read_file(document: Document) -> tuple[list[Case | Unread], Document | None
             "Expected a mapping with `tests`, and with `given` where they have a part in common."
         )
         raise ConfigurationError.at(document.at(), "GR003", message)
+    if "properties" in document.data:  # then a file need have no tests
+        document = replace(document, data={"tests": [], **document.data})
     head = document.parse(Head)
     common = document.below("given") if head.given is not None else Document(document.file, {})
     reader = _Reader(common)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -45,24 +45,19 @@ _LIMIT_ENTITIES: Final = 20
 class Edges:
     """The edges of one bundle's policies.
 
-    Arguments:
-        snapshot: whose policies.
-        more: values that are edges too, of whatever type.
-
     Attributes:
         entities: those that the policies name, in the order of their text.
         known: all entities that there are: those of the bundle, and what enums list.
     """
 
-    def __init__(self, snapshot: Snapshot, more: Sequence[Any] = ()) -> None:
+    def __init__(self, snapshot: Snapshot) -> None:
         found = literals_of(snapshot.policies)
         self._schema = snapshot.schema
-        self._more = tuple(more)
-        self._numbers = {*found.numbers, *(each for each in more if type(each) is int)}
-        self._texts = sorted({*found.texts, *(each for each in more if isinstance(each, str))})
+        self._numbers = found.numbers
+        self._texts = sorted(found.texts)
         self.entities = found.entities
         self.known: tuple[Entity, ...] = tuple(
-            dict.fromkeys([*snapshot.store, *members_of(snapshot.schema)])
+            dict.fromkeys([*sorted(snapshot.store), *members_of(snapshot.schema)])
         )
         self._accepted: dict[tuple[Entity, Path, str, bool, str], bool] = {}
 
@@ -141,9 +136,9 @@ class Edges:
     @cached_property
     def _decimals(self) -> list[Decimal]:
         found = {Decimal(0)}
-        for each in (*self._texts, *self._more):
-            if isinstance(each, str | float | Decimal) and _is_decimal(each):
-                middle = Decimal(str(each))
+        for text in self._texts:
+            if _is_decimal(text):
+                middle = Decimal(text)
                 found |= {middle - _SMALLEST, middle, middle + _SMALLEST}
         return sorted(found, key=lambda each: (abs(each), each < 0))
 
@@ -151,8 +146,7 @@ class Edges:
     def datetimes(self) -> list[datetime]:
         """The moments at the edges, and one that is not."""
         found = [_NOON]
-        for each in (*self._texts, *self._more):
-            moment = each if isinstance(each, datetime) else _moment(each)
+        for moment in map(moment_of, self._texts):
             if moment is not None and moment.year < 9999:
                 found += [moment - _MOMENT, moment, moment + _MOMENT]
         return list(dict.fromkeys(found))
@@ -160,8 +154,7 @@ class Edges:
     @cached_property
     def _durations(self) -> list[timedelta]:
         found = {timedelta(0), timedelta(seconds=1)}
-        for each in (*self._texts, *self._more):
-            length = each if isinstance(each, timedelta) else _length(each)
+        for length in map(duration_of, self._texts):
             if length is not None:
                 found |= {length - _MOMENT, length, length + _MOMENT}
         return sorted(each for each in found if each >= timedelta(0))
@@ -192,27 +185,27 @@ def _plainness(number: int) -> tuple[int, bool]:
     return abs(number), number < 0
 
 
-def _is_decimal(value: Any) -> bool:
+def _is_decimal(text: str) -> bool:
     try:
-        number = Decimal(str(value))
+        number = Decimal(text)
     except InvalidOperation:
         return False
     return number.is_finite() and abs(number) < 10**14
 
 
-def _moment(value: Any) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
     """Return the moment that a text of Cedar's names; ``None`` where it names none."""
-    if not isinstance(value, str) or not _DATE.match(value):
+    if not _DATE.match(text):
         return None
     with suppress(ValueError):
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(text)
         return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return None
 
 
-def _length(value: Any) -> timedelta | None:
+def duration_of(text: str) -> timedelta | None:
     """Return the duration that a text of Cedar's names; ``None`` where it names none."""
-    found = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
+    found = _DURATION.fullmatch(text) if text else None
     if found is None:
         return None
     days, hours, minutes, seconds, milliseconds = (int(part or 0) for part in found.groups())

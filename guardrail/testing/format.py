@@ -93,6 +93,7 @@ class Head(Section):
 
     given: Any = None
     tests: list[Any]
+    properties: list[Any] = Field(default=[])
 
 
 def schema_text() -> str:

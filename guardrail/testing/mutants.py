@@ -9,11 +9,8 @@ are: it would notice everything.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from guardrail.bundle import Bundle
@@ -22,11 +19,9 @@ from guardrail.policy.edits import Edit, changed, edits_of
 from guardrail.testing.cases import Case, Suite
 from guardrail.testing.runner import Runner
 from guardrail.testing.search import Request, requests
-from guardrail.values import Entity
+from guardrail.testing.written import EXPECTED, as_test
 
-#: What of a decision a test can tell apart.
-_EXPECTED = ("code", "policies", "obligations", "errors")
-_TOLD = ("decision", *_EXPECTED)
+_TOLD = ("decision", *EXPECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +33,14 @@ class Survivor:
         request: on which the two decide otherwise.
         before: what is decided on it, as `Snapshot.describe` tells it.
         after: what the mutant decides.
+        snapshot: the bundle as it is.
     """
 
     edit: Edit
     request: Request
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    snapshot: Snapshot
 
     @property
     def diff(self) -> str:
@@ -55,22 +52,9 @@ class Survivor:
     @property
     def test(self) -> str:
         """The test that is lacking, as YAML."""
-        asked, told = self.request, self.before
-        expect = {name: told[name] for name in _EXPECTED if told[name] != self.after[name]}
-        if "errors" in expect:
-            expect["errors"] = [error["policy"] for error in told["errors"]]
-        expect = {"decision": told["decision"], **expect}
-        facts = {place: below for place, below in asked.facts.items() if below}
-        return "\n".join(
-            [
-                f"- name: {json.dumps(f'notices {self.edit.policy.id}: {self.edit.what}')}",
-                f"  {_caller(asked.principal)}",
-                f"  action: {json.dumps(_action(asked.action))}",
-                f"  resource: {json.dumps(str(asked.resource))}",
-                f"  facts: {_yaml(facts)}",
-                f"  expect: {_yaml(expect)}",
-            ]
-        )
+        keys = [name for name in EXPECTED if self.before[name] != self.after[name]]
+        name = f"notices {self.edit.policy.id}: {self.edit.what}"
+        return as_test(self.snapshot, self.request, self.before, name=name, keys=keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +153,7 @@ class _Tried:
         for request, before in zip(self._asked, self._told, strict=True):
             after = decided(other, request)
             if _part(before) != _part(after):
-                return Survivor(edit, request, before, after)
+                return Survivor(edit, request, before, after, self._snapshot)
         return None
 
 
@@ -189,36 +173,3 @@ def _told(edit: Edit) -> dict[str, Any]:
     return {
         "policy": edit.policy.id, "file": place.file, "line": place.line, "what": edit.what,
     }  # fmt: skip
-
-
-def _caller(principal: Any) -> str:
-    if isinstance(principal, Entity):
-        return f"as: {json.dumps(str(principal))}"
-    told = {
-        "uid": str(principal.uid), "in": [str(parent) for parent in principal.parents],
-        "attrs": dict(principal.attrs),
-    }  # fmt: skip
-    return f"principal: {_yaml(told)}"
-
-
-def _action(action: Entity) -> str:
-    return action.id if action.type == "Action" else str(action)
-
-
-def _yaml(value: Any) -> str:
-    """Return a value in YAML's flow style, with the tags of policy tests."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(k)}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple | set | frozenset):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    if isinstance(value, Entity):
-        return f"!entity {json.dumps(str(value))}"
-    if isinstance(value, timedelta):
-        return f"!duration {value // timedelta(milliseconds=1)}ms"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, str | int | float | None):
-        return json.dumps(value)
-    return f"!ip {value}"

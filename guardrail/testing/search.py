@@ -48,9 +48,12 @@ def requests(
     yield from known
     edges = edges or Edges(snapshot)
     callers = list({_key(each): each for each in _callers(known, edges.entities)}.values())
-    things = list(dict.fromkeys([*(request.resource for request in known), *snapshot.store]))
+    things = list(
+        dict.fromkeys([*(request.resource for request in known), *sorted(snapshot.store)])
+    )
     chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
-    for action, plan in snapshot.plans.items():
+    for action in sorted(snapshot.plans):
+        plan = snapshot.plans[action]
         usual = _usual(known, action)
         leaves = [
             (path, [*edges.values(action, Path("context", path), kind), _ABSENT])

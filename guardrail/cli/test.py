@@ -70,6 +70,15 @@ def run(
             help="Change the policies a little, in every way, and say what no test notices.",
         ),
     ] = False,
+    examples: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=1_000_000,
+            help="Try each property on so many random requests, after those at the edges.",
+        ),
+    ] = 200,
     format: FormatOption = Format.text,
     schema: Annotated[
         bool,
@@ -83,7 +92,8 @@ def run(
 ) -> None:
     """Run the tests of a bundle: tests/*_test.yaml.
 
-    Each test asks the policies one question. Nothing runs, nothing is consumed.
+    Each test asks the policies one question, each property many: what must never,
+    or always, be decided. Nothing runs, nothing is consumed.
 
     Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
     bundle does not load. 1 as well where there was no test to run: that must
@@ -104,7 +114,7 @@ def run(
     suite = select(suite, only)
     is_asked = coverage or html is not None or fail_under is not None
     tried = Coverage(bundle.snapshot) if is_asked else None
-    ended = report(bundle, _results(bundle, suite, tried), tried)
+    ended = report(bundle, _results(bundle, suite, tried, examples), tried)
     mutation = _mutate(bundle, suite) if mutants and ended.holds and ended.results else None
     if format is Format.json:
         told = ended.as_json()
@@ -173,11 +183,15 @@ def load(directory: Path) -> tuple[Bundle, Suite]:
     raise stop(f"{directory} cannot be read: {reason}")
 
 
-def _results(bundle: Bundle, suite: Suite, coverage: Coverage | None) -> Iterator[Result]:
-    """Run the tests."""
+def _results(
+    bundle: Bundle, suite: Suite, coverage: Coverage | None, examples: int
+) -> Iterator[Result]:
+    """Run the tests and the properties."""
     from guardrail.testing import runner
 
-    return _shown(runner.run(bundle, suite, coverage), "tests", len(suite.cases), _LONG)
+    ended = runner.run(bundle, suite, coverage, examples=examples)
+    total = len(suite.cases) + len(suite.properties)
+    return _shown(ended, "tests", total, _LONG)
 
 
 def _shown(items: Iterator[T], what: str, total: int, long: int) -> Iterator[T]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,9 +123,10 @@ def _read_file(document: Document) -> tuple[list[Case | Unread], Document | None
             "Expected a mapping with `tests`, and with `given` where they have a part in common."
         )
         raise ConfigurationError.at(document.at(), "GR003", message)
-    if "properties" in document.data:  # then a file need have no tests
-        document = replace(document, data={"tests": [], **document.data})
     head = document.parse(Head)
+    if head.model_fields_set.isdisjoint(("tests", "properties")):
+        message = "`tests` is required. Add it, or `properties`."
+        raise ConfigurationError.at(document.at(), "GR003", message)
     common = document.below("given") if head.given is not None else Document(document.file, {})
     reader = _Reader(common)
     cases: list[Case | Unread] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -27,7 +27,7 @@ from guardrail.values import Entity, Path
 LEAST: Final = -(2**63)
 MOST: Final = 2**63 - 1
 #: Facts that are within bounds, by their path below the context.
-_BOUNDS: Final = {("time", "hour"): (0, 23), ("time", "weekday"): (1, 7)}
+_BOUNDS: Final[Mapping[tuple[str, ...], tuple[int, int]]] = {("time", "hour"): (0, 23), ("time", "weekday"): (1, 7)}
 #: Places whose numbers are counts, sizes and ages.
 _COUNTED: Final = frozenset(("input", "identity", "peer", "artifact", "attestation"))
 

@@ -41,7 +41,7 @@ from guardrail.testing.written import as_test
 from guardrail.values import Entity, Path
 
 #: Requests at the edges that a property is tried on, at most.
-_LIMIT_EDGES: Final = 10_000
+_LIMIT_EDGES: Final = 5_000
 
 #: Says whether a request is meant, where a condition is not enough.
 Meant = Callable[[Request], bool]
@@ -113,7 +113,8 @@ class Checker:
                 faults.extend(error.faults)
         if faults:
             return Result(stated.name, stated.place, "error", tuple(faults))
-        return self._try(stated, _Asked(*conditions, stated.is_never, meant), world)
+        when, claim = conditions
+        return self._try(stated, _Asked(when, claim, stated.is_never, meant), world)
 
     def _world(self, *, is_missing: bool) -> World:
         world = self._worlds.get(is_missing)

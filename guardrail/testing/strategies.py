@@ -125,7 +125,8 @@ def _callers(domain: Domain) -> SearchStrategy[Principal | Entity]:
 
 def _record(slots: Sequence[Slot]) -> SearchStrategy[dict[str, Any]]:
     """Draw a record: what it must have, and now and then the rest."""
-    needed, optional = {}, {}
+    needed: dict[str, SearchStrategy[Any]] = {}
+    optional: dict[str, SearchStrategy[Any]] = {}
     for slot in slots:
         if slot.presence == "never" or not _is_drawable(slot):
             continue

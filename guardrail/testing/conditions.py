@@ -129,7 +129,7 @@ def uid_of(principal: Principal | Entity) -> Entity:
 def at(data: Any, path: tuple[str, ...]) -> Any:
     """Return what stands at a path, or `ABSENT`."""
     for name in path:
-        if not isinstance(data, Mapping) or name not in data:
+        if not (type(data) is dict or isinstance(data, Mapping)) or name not in data:
             return ABSENT
         data = data[name]
     return data

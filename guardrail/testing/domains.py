@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final, Literal, TypeAlias
 
 from guardrail.errors import Denied
@@ -114,20 +115,21 @@ class Domain:
             and all(slot.is_possible for slot in self.places)
         )
 
-    def edges(self) -> Iterator[Request]:
-        """Yield the simplest request, and those in which one thing is another."""
-        callers = list(self._callers())
+    def callers(self) -> Iterator[Request]:
+        """Yield a request by each of the callers who differ in one thing, all else the simplest."""
         facts = {**record_of(self.places), **_timed(self.moments[0])}
-        for caller in callers:
+        for caller in self._callers():
             yield Request(caller, self.action, self.resources[0], facts)
-        for resource in self.resources[1:]:
-            yield Request(callers[0], self.action, resource, facts)
-        for varied in _varied(self.places):
-            yield Request(callers[0], self.action, self.resources[0], {**facts, **varied})
-        for moment in self.moments[1:]:
-            if moment != self.moments[0]:
-                timed = {**facts, **_timed(moment)}
-                yield Request(callers[0], self.action, self.resources[0], timed)
+
+    def edges(self) -> Iterator[Request]:
+        """Yield each of the callers, on each resource, with facts that differ in one thing."""
+        base = record_of(self.places)
+        facts = [{**base, **_timed(moment)} for moment in self.moments]
+        facts += [{**facts[0], **varied} for varied in _varied(self.places)]
+        callers = list(self._callers())
+        for resource, caller in product(self.resources, callers):
+            for each in unique(facts):
+                yield Request(caller, self.action, resource, each)
 
     def _callers(self) -> Iterator[Principal | Entity]:
         if self.is_open and all(slot.is_possible for slot in self.attrs):

@@ -27,7 +27,10 @@ from guardrail.values import Entity, Path
 LEAST: Final = -(2**63)
 MOST: Final = 2**63 - 1
 #: Facts that are within bounds, by their path below the context.
-_BOUNDS: Final[Mapping[tuple[str, ...], tuple[int, int]]] = {("time", "hour"): (0, 23), ("time", "weekday"): (1, 7)}
+_BOUNDS: Final[Mapping[tuple[str, ...], tuple[int, int]]] = {
+    ("time", "hour"): (0, 23),
+    ("time", "weekday"): (1, 7),
+}
 #: Places whose numbers are counts, sizes and ages.
 _COUNTED: Final = frozenset(("input", "identity", "peer", "artifact", "attestation"))
 

@@ -7,7 +7,7 @@ it leaves those at the edges.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,12 +22,12 @@ from guardrail.values import Entity, Path
 
 _Tests: TypeAlias = Sequence[tuple[Path, ValueTest]]
 
-_STEPS: Final[tuple[tuple[type, Any], ...]] = (
-    (int, 1),
-    (Decimal, Decimal("0.0001")),
-    (datetime, timedelta(milliseconds=1)),
-    (timedelta, timedelta(milliseconds=1)),
-)
+_STEPS: Final[Mapping[type, Any]] = {
+    int: 1,
+    Decimal: Decimal("0.0001"),
+    datetime: timedelta(milliseconds=1),
+    timedelta: timedelta(milliseconds=1),
+}
 
 
 def narrowed(world: World, condition: Condition) -> tuple[Domain, ...]:
@@ -184,9 +184,8 @@ def _chosen(test: ValueTest, values: Sequence[Any]) -> list[Any]:
 
 
 def _near(value: Any) -> Iterator[Any]:
-    for kind, step in _STEPS:
-        if type(value) is float:
-            value = Decimal(str(value))
-        if isinstance(value, kind) and not isinstance(value, bool):
-            yield from (value, value + step, value - step)
-            return
+    if type(value) is float:
+        value = Decimal(str(value))
+    step = _STEPS.get(type(value))
+    if step is not None:
+        yield from (value, value + step, value - step)

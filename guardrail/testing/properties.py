@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path as FilePath
 from typing import Any, Final
 
@@ -40,8 +41,9 @@ from guardrail.testing.value_tests import ABSENT
 from guardrail.testing.written import as_test
 from guardrail.values import Entity, Path
 
-#: Requests at the edges that a property is tried on, at most.
-_LIMIT_EDGES: Final = 5_000
+#: Requests at the edges of a property of its own, and of those that all share, at most.
+_LIMIT_OWN: Final = 2_000
+_LIMIT_SHARED: Final = 5_000
 
 #: Says whether a request is meant, where a condition is not enough.
 Meant = Callable[[Request], bool]
@@ -125,7 +127,7 @@ class Checker:
     def _try(self, stated: Property, asked: _Asked, world: World) -> Result:
         domains = narrowed(world, asked.when)
         trying = _Trying(asked, self._snapshot)
-        found = next(filter(trying.breaks, self._at_edges(stated, asked, world, domains)), None)
+        found = self._at_edges(stated, asked, trying, domains)
         if found is None and self._examples:
             try:
                 found = self._at_random(asked, world, trying)
@@ -148,32 +150,44 @@ class Checker:
         return Result(stated.name, stated.place, "passed")
 
     def _at_edges(
-        self, stated: Property, asked: _Asked, world: World, domains: Sequence[Domain]
-    ) -> list[Request]:
-        """Return the requests at the edges, of too many some."""
-        first = [request for domain in domains for request in domain.edges()]
-        known = [*first, *self._known]
-        meant = [
-            request
-            for request in requests(self._snapshot, known, world.edges)
-            if asked.when.asks(request, self._snapshot)
-            and (stated.is_missing or self._is_whole(request, asked.when))
-        ]
-        if len(meant) <= _LIMIT_EDGES:
-            return meant
-        chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
-        picked = sorted(chance.sample(range(len(meant)), _LIMIT_EDGES))
-        return [meant[number] for number in picked]
+        self, stated: Property, asked: _Asked, trying: _Trying, domains: Sequence[Domain]
+    ) -> Request | None:
+        """Return the first request at the edges that breaks a property.
+
+        First of those that its own condition has, then of those that all properties share.
+        """
+        own = chain.from_iterable(domain.edges() for domain in domains)
+        for request in islice(own, _LIMIT_OWN):
+            if asked.when.asks(request, self._snapshot) and trying.breaks(request):
+                return request
+        for request, told in self._shared:
+            if not (stated.is_missing or self._is_whole(request, asked.when)):
+                continue
+            if trying.breaks(request, told):
+                return request
+        return None
 
     @cached_property
-    def _known(self) -> list[Request]:
-        """What the tests of the suite ask."""
-        runner = Runner(self._snapshot)
-        return [
+    def _shared(self) -> list[tuple[Request, Mapping[str, Any]]]:
+        """The requests of the tests, and those that the search finds around them; decided."""
+        runner, world = Runner(self._snapshot), self._world(is_missing=False)
+        known = [
             Request(case.principal, case.action, case.resource, runner.facts(case))
             for case in self._suite.cases
             if isinstance(case, Case)
         ]
+        known += [
+            request
+            for domain in world.domains
+            if domain.is_possible
+            for request in domain.callers()
+        ]
+        found = list(requests(self._snapshot, known, world.edges))
+        if len(found) > _LIMIT_SHARED:
+            chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
+            rest = sorted(chance.sample(range(len(known), len(found)), _LIMIT_SHARED))
+            found = [*known, *(found[number] for number in rest)]
+        return [(request, decided(self._snapshot, request)) for request in found]
 
     @cached_property
     def _demanded(self) -> dict[Entity, tuple[tuple[str, ...], ...]]:
@@ -199,7 +213,7 @@ class Checker:
 
     def _at_random(self, asked: _Asked, world: World, trying: _Trying) -> Request | None:
         """Return a random request that breaks it, as simple as hypothesis finds it."""
-        from hypothesis import HealthCheck, find, settings
+        from hypothesis import find, settings
         from hypothesis.errors import NoSuchExample, Unsatisfiable
 
         from guardrail.testing.strategies import of_condition
@@ -207,10 +221,7 @@ class Checker:
         strategy = of_condition(world, asked.when)
         if strategy is None:
             return None
-        how = settings(
-            max_examples=self._examples, database=None, deadline=None, derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
+        how = settings(max_examples=self._examples, database=None, deadline=None, derandomize=True)
         try:
             return find(strategy, trying.breaks, settings=how)
         except (NoSuchExample, Unsatisfiable):
@@ -243,9 +254,9 @@ class _Trying:
         self._snapshot = snapshot
         self.tried = 0
 
-    def breaks(self, request: Request) -> bool:
-        """Tell whether a request breaks the property."""
-        told = decided(self._snapshot, request)
+    def breaks(self, request: Request, told: Mapping[str, Any] | None = None) -> bool:
+        """Tell whether a request breaks the property; ``told`` where it is decided already."""
+        told = told if told is not None else decided(self._snapshot, request)
         is_meant, breaks = self._asked.breaks(request, told, self._snapshot)
         self.tried += is_meant
         return breaks

@@ -7,7 +7,9 @@ and that what is drawn shrinks towards simple ones. Needs hypothesis, which the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import combinations
 from pathlib import Path as FilePath
 from typing import Any, Final
 
@@ -24,11 +26,14 @@ from guardrail.testing.domains import Domain, Slot, World
 from guardrail.testing.narrowing import narrowed
 from guardrail.testing.opened import snapshot_of
 from guardrail.testing.search import Request
+from guardrail.testing.value_tests import ABSENT
 from guardrail.values import Entity, Principal
 
 #: Texts that no policy knows: plain ones, for what is odd is the facts' and tokens' to refuse.
 _TEXTS: Final = st.text("abcxyz019-_. ", max_size=12)
-#: Draws where one is rare: an unknown resource, a second group.
+#: Groups of which callers are in two.
+_LIMIT_PAIRED: Final = 12
+#: Draws where one is rare: an unknown resource.
 _RARELY: Final = 20
 
 
@@ -92,30 +97,32 @@ def _with_unknown(draw: st.DrawFn, drawn: SearchStrategy[Request]) -> Request:
 
 
 def _requests(domain: Domain) -> SearchStrategy[Request]:
-    facts: SearchStrategy[dict[str, Any]] = _record(domain.places)
-    if domain.moments != ({},):
-        timed = st.sampled_from(domain.moments)
-        facts = st.builds(lambda rest, time: {**rest, "time": dict(time)}, facts, timed)
     return st.builds(
-        Request,
+        partial(_request, domain),
         _callers(domain),
-        st.just(domain.action),
         st.sampled_from(domain.resources),
-        facts,
+        _records(domain.places),
+        st.sampled_from(domain.moments),
     )
+
+
+def _request(
+    domain: Domain, caller: Any, resource: Entity, facts: dict[str, Any], moment: Mapping[str, Any]
+) -> Request:
+    timed = {"time": dict(moment)} if moment else {}
+    return Request(caller, domain.action, resource, {**facts, **timed})
 
 
 def _callers(domain: Domain) -> SearchStrategy[Principal | Entity]:
     ways: list[SearchStrategy[Principal | Entity]] = []
     if domain.is_open and all(slot.is_possible for slot in domain.attrs):
-        groups: SearchStrategy[list[Entity]] = st.just([])
-        if domain.groups:
-            groups |= st.lists(st.sampled_from(domain.groups), max_size=3, unique=True)
+        groups = [(), *((group,) for group in domain.groups)]
+        groups += combinations(domain.groups[:_LIMIT_PAIRED], 2)
         ways.append(
             st.builds(
                 lambda more, attrs: domain.caller((*domain.within, *more), attrs),
-                groups,
-                _record(domain.attrs),
+                st.sampled_from(groups),
+                _records(domain.attrs),
             )
         )
     if domain.known:
@@ -123,15 +130,39 @@ def _callers(domain: Domain) -> SearchStrategy[Principal | Entity]:
     return st.one_of(ways)
 
 
-def _record(slots: Sequence[Slot]) -> SearchStrategy[dict[str, Any]]:
-    """Draw a record: what it must have, and now and then the rest."""
-    needed: dict[str, SearchStrategy[Any]] = {}
-    optional: dict[str, SearchStrategy[Any]] = {}
+def _records(slots: Sequence[Slot]) -> SearchStrategy[dict[str, Any]]:
+    """Draw records: all that they must have, and the rest now and then.
+
+    All values in one tuple: a draw for each record would take twice as long.
+    """
+    leaves = list(_leaves(slots))
+    paths = [path for path, _ in leaves]
+    return st.tuples(*(drawn for _, drawn in leaves)).map(partial(_assembled, paths))
+
+
+def _leaves(slots: Sequence[Slot]) -> Iterator[tuple[tuple[str, ...], SearchStrategy[Any]]]:
+    """Yield how each value is drawn, by its path; of a record, whether it is there."""
     for slot in slots:
+        path = slot.path.attrs
         if slot.presence == "never" or not _is_drawable(slot):
             continue
-        (needed if slot.presence == "needed" else optional)[slot.name] = _value(slot)
-    return st.fixed_dictionaries(needed, optional=optional)
+        if slot.kind == RECORD:
+            yield path, st.just({}) if slot.presence == "needed" else st.sampled_from((ABSENT, {}))
+            yield from _leaves(slot.below)
+        else:
+            yield path, _value(slot)
+
+
+def _assembled(paths: Sequence[tuple[str, ...]], values: Sequence[Any]) -> dict[str, Any]:
+    """Return the values of some paths as one record of records."""
+    whole: dict[str, Any] = {}
+    for path, value in zip(paths, values, strict=True):
+        record: Any = whole
+        for name in path[:-1]:
+            record = record.get(name) if record is not None else None
+        if record is not None and value is not ABSENT:
+            record[path[-1]] = dict(value) if value == {} else value
+    return whole
 
 
 def _is_drawable(slot: Slot) -> bool:
@@ -141,9 +172,8 @@ def _is_drawable(slot: Slot) -> bool:
 
 
 def _value(slot: Slot) -> SearchStrategy[Any]:
-    if slot.kind == RECORD:
-        return _record(slot.below)
-    edges = st.sampled_from(slot.values)
+    lacking = (ABSENT,) if slot.presence == "may" else ()
+    edges = st.sampled_from((*lacking, *slot.values))
     others = _others(slot, slot.kind) if slot.is_open else None
     return edges if others is None else edges | others
 

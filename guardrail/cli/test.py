@@ -145,8 +145,8 @@ def _mutate(bundle: Bundle, suite: Suite) -> Mutation:
 
 def _tell_mutants(mutation: Mutation) -> None:
     for each in mutation.survivors:
-        place = each.edit.policy.chunk.source.place(each.edit.span[0])
-        say(f"survives {place} {each.edit.policy.id}: {each.edit.what}", color="yellow")
+        edit = each.edit
+        say(f"survives {edit.place} {edit.name}: {edit.what}", color="yellow")
         for line in each.diff.splitlines():
             say(f"  {line}", color={"-": "red", "+": "green"}.get(line[:1]))
         say("  a test that would notice:")

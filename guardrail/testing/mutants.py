@@ -53,7 +53,7 @@ class Survivor:
     def test(self) -> str:
         """The test that is lacking, as YAML."""
         keys = [name for name in EXPECTED if self.before[name] != self.after[name]]
-        name = f"notices {self.edit.policy.id}: {self.edit.what}"
+        name = f"notices {self.edit.name}: {self.edit.what}"
         return as_test(self.snapshot, self.request, self.before, name=name, keys=keys)
 
 
@@ -111,21 +111,20 @@ def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Edit | None]:
         Request(case.principal, case.action, case.resource, runner.facts(case)) for case in cases
     ]
     tried = _Tried(snapshot, list(requests(snapshot, known)))
-    for policy in snapshot.policies:
-        for edit in edits_of(policy):
-            other = changed(snapshot, edit)
-            if other is None:
-                continue
-            mutant = Runner(other)
-            if any(mutant.run(case).outcome == "failed" for case in cases):
-                yield None
-            else:
-                yield tried.tell_apart(edit, other) or edit
+    for edit in edits_of(snapshot):
+        other = changed(snapshot, edit)
+        if other is None:
+            continue
+        mutant = Runner(other)
+        if any(mutant.run(case).outcome == "failed" for case in cases):
+            yield None
+        else:
+            yield tried.tell_apart(edit, other) or edit
 
 
 def count(bundle: Bundle) -> int:
     """Return how many changes are tried at most."""
-    return sum(1 for policy in bundle.snapshot.policies for _ in edits_of(policy))
+    return sum(1 for _ in edits_of(bundle.snapshot))
 
 
 def collect(ended: Iterator[Survivor | Edit | None] | Sequence[Survivor | Edit | None]) -> Mutation:
@@ -169,7 +168,5 @@ def _part(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(edit: Edit) -> dict[str, Any]:
-    place = edit.policy.chunk.source.place(edit.span[0])
-    return {
-        "policy": edit.policy.id, "file": place.file, "line": place.line, "what": edit.what,
-    }  # fmt: skip
+    place = edit.place
+    return {"policy": edit.name, "file": place.file, "line": place.line, "what": edit.what}

@@ -30,7 +30,7 @@ from guardrail.testing.value_tests import ABSENT
 from guardrail.values import Entity, Principal
 
 #: Texts that no policy knows: plain ones, for what is odd is the facts' and tokens' to refuse.
-_TEXTS: Final = st.text("abcxyz019-_. ", max_size=12)
+_TEXTS: Final = st.text("abcxyz019-_. ", max_size=8)
 #: Groups of which callers are in two.
 _LIMIT_PAIRED: Final = 12
 #: Draws where one is rare: an unknown resource.

@@ -128,9 +128,16 @@ def _slot(domain: Domain, slot: Slot, tests: _Tests, world: World) -> Slot:
     least = max(slot.least, *(each.least for each in own if type(each.least) is int), slot.least)
     most = min(slot.most, *(each.most for each in own if type(each.most) is int), slot.most)
     return replace(
-        slot, presence="needed", values=tuple(values), least=least, most=most,
+        slot, presence="needed", values=tuple(_within(slot, values)), least=least, most=most,
         is_open=slot.is_open and not is_fixed and least <= most,
     )  # fmt: skip
+
+
+def _within(slot: Slot, values: Sequence[Any]) -> Iterator[Any]:
+    """Yield values that a call can have."""
+    for value in values:
+        if type(value) is not int or slot.least <= value <= slot.most:
+            yield value
 
 
 def _record(domain: Domain, slot: Slot, deeper: _Tests, world: World) -> Slot:

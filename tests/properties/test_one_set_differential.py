@@ -9,25 +9,20 @@ of an entity that nobody knows.
 
 from __future__ import annotations
 
-import json
-import re
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import cedarpy
 import pytest
-from bundles import SCHEMA
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from plain_cedar import PlainSet, entities
 from random_bundles import Request, Rule, bundles, load, requests, rules
 
-from guardrail import Decision, Entity, Principal
+from guardrail import Decision, Entity
 from guardrail.policy import Answer, Snapshot
-from guardrail.policy.schema import standard_facts
 
 run = partial(
     settings,

@@ -34,7 +34,7 @@ _LIMIT_ENTITIES: Final = 40
 SOMEBODY: Final = "somebody"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Slot:
     """One value of a request, or a record of them.
 
@@ -59,6 +59,9 @@ class Slot:
     most: int = MOST
     is_open: bool = True
 
+    def __repr__(self) -> str:
+        return f"Slot({self.path})"
+
     @property
     def name(self) -> str:
         """The last name of its path."""
@@ -74,7 +77,7 @@ class Slot:
         return bool(self.values)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Domain:
     """All requests of one action by one type of caller.
 
@@ -103,6 +106,9 @@ class Domain:
     places: tuple[Slot, ...]
     moments: tuple[Mapping[str, Any], ...]
     name: str = SOMEBODY
+
+    def __repr__(self) -> str:
+        return f"Domain({self.action}, {self.type})"
 
     @property
     def is_possible(self) -> bool:

@@ -212,8 +212,8 @@ class Checker:
         )
 
     def _at_random(self, asked: _Asked, world: World, trying: _Trying) -> Request | None:
-        """Return a random request that breaks it, as simple as hypothesis finds it."""
-        from hypothesis import find, settings
+        """Return a random request that breaks it, as it is drawn: made simple later."""
+        from hypothesis import Phase, find, settings
         from hypothesis.errors import NoSuchExample, Unsatisfiable
 
         from guardrail.testing.strategies import of_condition
@@ -221,7 +221,10 @@ class Checker:
         strategy = of_condition(world, asked.when)
         if strategy is None:
             return None
-        how = settings(max_examples=self._examples, database=None, deadline=None, derandomize=True)
+        how = settings(
+            max_examples=self._examples, database=None, deadline=None, derandomize=True,
+            phases=(Phase.generate,),
+        )  # fmt: skip
         try:
             return find(strategy, trying.breaks, settings=how)
         except (NoSuchExample, Unsatisfiable):

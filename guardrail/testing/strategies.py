@@ -34,7 +34,7 @@ _TEXTS: Final = st.text("abcxyz019-_. ", max_size=8)
 #: Groups of which callers are in two.
 _LIMIT_PAIRED: Final = 12
 #: Draws where one is rare: an unknown resource.
-_RARELY: Final = 20
+_RARELY: Final = 8
 
 
 def requests(

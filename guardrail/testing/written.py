@@ -131,7 +131,8 @@ def _yaml(value: Any) -> str:
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        text = f"{value:f}"
+        return text if "." in text else f"{text}.0"  # without a point it is no decimal
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, int | float | None):

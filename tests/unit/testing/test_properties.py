@@ -185,13 +185,6 @@ def test_each_property_of_the_shipped_bundles_hangs_on_its_policy(name, policy, 
     assert all(outcome == "passed" for other, outcome in ended.items() if other != property_)
 
 
-def test_the_property_of_the_template_bundle_hangs_on_its_policy():
-    path = Path("guardrail/cli/template/policies")
-    bundle = load_bundle(path, clock=FrozenClock())
-    ended = dropped(bundle, read_suite(path), "coarse-prices-for-guests")
-    assert ended == {"a guest never sees a price to the cent": "failed"}
-
-
 # What is told, pasted.
 
 

@@ -53,6 +53,7 @@ class _Asked:
     fail_under: float | None
     mutants: bool
     jobs: int | None
+    examples: int
     format: RunFormat
 
 
@@ -109,6 +110,15 @@ def run(
         bool,
         typer.Option("--watch", help="Run again whenever a file of the bundle changes."),
     ] = False,
+    examples: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=1_000_000,
+            help="Try each property on so many random requests, after those at the edges.",
+        ),
+    ] = 200,
     format: Annotated[
         RunFormat,
         typer.Option("--format", help="For people, for programs, or for build servers."),
@@ -125,9 +135,10 @@ def run(
 ) -> None:
     """Run the tests of a bundle: tests/*_test.yaml.
 
-    Each test asks the policies one question. Nothing runs, nothing is consumed.
-    For a test that fails, the policies that decide are shown, and of a denial
-    that nobody grants the grant that comes nearest.
+    Each test asks the policies one question, or makes calls beside all that
+    serves; each property asks many: what must never, or always, be decided. For
+    a test that fails, the policies that decide are shown, and of a denial that
+    nobody grants the grant that comes nearest.
 
     Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
     bundle does not load. 1 as well where there was no test to run: that must
@@ -138,7 +149,7 @@ def run(
     Example: guardrail test policies/clinical_scoring
     """
     del schema
-    asked = _Asked(directory, only, coverage, html, fail_under, mutants, jobs, format)
+    asked = _Asked(directory, only, coverage, html, fail_under, mutants, jobs, examples, format)
     if jobs is not None and not mutants:
         raise stop("--jobs says in how many processes mutants are tried: give --mutants, too.")
     if not watch:
@@ -167,7 +178,7 @@ def _run(asked: _Asked) -> None:
     limit = asked.fail_under
     is_asked = asked.coverage or asked.html is not None or limit is not None
     tried = Coverage(bundle.snapshot) if is_asked else None
-    timed = list(_timed(_results(bundle, suite, tried)))
+    timed = list(_timed(_results(bundle, suite, tried, asked.examples)))
     ended = report(bundle, [result for result, _ in timed], tried)
     holds = ended.holds and bool(ended.results)
     mutation = _mutate(asked, bundle, suite) if asked.mutants and holds else None
@@ -234,8 +245,8 @@ def _mutate(asked: _Asked, bundle: Bundle, suite: Suite) -> Mutation:
 
 def _tell_mutants(mutation: Mutation) -> None:
     for each in mutation.survivors:
-        place = each.edit.policy.chunk.source.place(each.edit.span[0])
-        say(f"survives {place} {each.edit.policy.id}: {each.edit.what}", color="yellow")
+        edit = each.edit
+        say(f"survives {edit.place} {edit.name}: {edit.what}", color="yellow")
         for line in each.diff.splitlines():
             say(f"  {line}", color={"-": "red", "+": "green"}.get(line[:1]))
         say("  a test that would notice:")
@@ -272,11 +283,15 @@ def load(directory: Path) -> tuple[Bundle, Suite]:
     raise stop(f"{directory} cannot be read: {reason}")
 
 
-def _results(bundle: Bundle, suite: Suite, coverage: Coverage | None) -> Iterator[Result]:
-    """Run the tests."""
+def _results(
+    bundle: Bundle, suite: Suite, coverage: Coverage | None, examples: int
+) -> Iterator[Result]:
+    """Run the tests and the properties."""
     from guardrail.testing import runner
 
-    return _shown(runner.run(bundle, suite, coverage), "tests", len(suite.cases), _LONG)
+    ended = runner.run(bundle, suite, coverage, examples=examples)
+    total = len(suite.cases) + len(suite.properties)
+    return _shown(ended, "tests", total, _LONG)
 
 
 def _shown(items: Iterator[T], what: str, total: int, long: int) -> Iterator[T]:

@@ -322,6 +322,8 @@ def literals_of(policies: Sequence[Policy]) -> Literals:
                     numbers.add(node.value)
                 elif isinstance(node, pst.StringLit):
                     texts.add(node.value)
+                elif isinstance(node, pst.Like):  # the shortest text that is like it
+                    texts.add("".join(c.value for c in node.pattern if isinstance(c, pst.Char)))
                 elif isinstance(node, pst.EntityLit):
                     entities[entity_of(node.value)] = None
     return Literals(frozenset(numbers), frozenset(texts), tuple(entities))

@@ -1,26 +1,29 @@
 """Small changes of a policy's text, each of which a suite of tests should notice.
 
-Owns the kinds of change (`edits_of`) and the way to a snapshot that differs in one policy
-(`changed`). Refuses a change that Cedar does not read, or that changes nothing: what comes of an
-edit is parsed by the loader, as any text. The validator is not asked: what it would refuse, a test
-sees as an error.
+Owns the kinds of change (`edits_of`) and the way to a snapshot that differs in one policy, or in
+all that are made of one template (`changed`). Refuses a change that Cedar does not read, or that
+changes nothing: what comes of an edit is parsed by the loader, as any text. The validator is not
+asked: what it would refuse, a test sees as an error.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from guardrail.errors import ConfigurationError
+from guardrail.errors import ConfigurationError, Place
 from guardrail.policy.clauses import Anatomy
 from guardrail.policy.language import Policy, Vocabulary, reread
 from guardrail.policy.lint.sites import clause_of
 from guardrail.policy.plan import make_plans
 from guardrail.policy.reads import access_of
 from guardrail.policy.snapshot import Snapshot
+from guardrail.policy.templates import refilled
 from guardrail.policy.text import CLOSING, OPENING, Token
+from guardrail.ports import ObligationType
+from guardrail.values import Clause
 
 _SHIFTED: Final = {
     "<=": "<", "<": "<=", ">=": ">", ">": ">=", "==": "!=", "!=": "==", "in": "==",
@@ -28,6 +31,22 @@ _SHIFTED: Final = {
 _VARS: Final = ("principal", "action", "resource")
 _NUMBER: Final = re.compile(r"[0-9]+")
 _MOST: Final = 2**63 - 2
+#: Words in the argument of an obligation, each with one that asks less: a counter that is full for
+#: a shorter time, or a mark that tells more of what was cut.
+_LOOSER: Final[Mapping[str, tuple[re.Pattern[str], Mapping[str, str]]]] = {
+    "quota": (
+        re.compile(r"(?<=/)(?:minute|hour|day)\b"),
+        {"minute": "second", "hour": "minute", "day": "hour"},
+    ),
+    "redact": (
+        re.compile(r"(?<= as )(?:block|drop|label)\b"),
+        {"block": "drop", "drop": "label", "label": "hash"},
+    ),
+}
+#: What a quota counts by.
+_KEYS: Final = re.compile(r' per ([^ ;"]+(?: and [^ ;"]+)*)')
+#: Between the parts of an argument.
+_SEPARATORS: Final = ("; ", ", ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +73,36 @@ class Edit:
         whole = chunk.source.text
         return (whole[chunk.start : start] + self.text + whole[end : chunk.end]).strip()
 
+    @property
+    def name(self) -> str:
+        """The id of what is changed: of a text, or of a link that is dropped."""
+        return self.policy.text_id if self.after else self.policy.id
 
-def edits_of(policy: Policy) -> Iterator[Edit]:
-    """Yield the changes of a policy that stands in the text itself; a link's is its template's."""
+    @property
+    def place(self) -> Place:
+        """Where the change begins."""
+        return self.policy.chunk.source.place(self.span[0]) if self.after else self.policy.place
+
+
+def edits_of(snapshot: Snapshot) -> Iterator[Edit]:
+    """Yield the changes of a snapshot's policies, in their order.
+
+    The text of a template is changed once, and with it all that links make of it.
+    """
+    templates: set[str] = set()
+    for policy in snapshot.policies:
+        chunk = policy.chunk
+        yield Edit(policy, "the policy dropped", (chunk.start, chunk.end), "")
+        if policy.template not in templates:
+            yield from _edits(policy, snapshot.obligations)
+        if policy.template:
+            templates.add(policy.template)
+
+
+def _edits(policy: Policy, obligations: Mapping[str, ObligationType]) -> Iterator[Edit]:
     chunk = policy.chunk
-    yield Edit(policy, "the policy dropped", (chunk.start, chunk.end), "")
-    if policy.template:
-        return
     tokens = chunk.tokens
-    yield from _annotations(policy, tokens)
+    yield from _annotations(policy, tokens, obligations)
     head = [token for token in _outside(tokens) if token.text in ("permit", "forbid")]
     if head and policy.kind != "condition":
         other = "forbid" if head[0].text == "permit" else "permit"
@@ -110,22 +150,69 @@ def _scopes(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
             yield Edit(policy, f"any {name}", (its[0].start, its[-1].end), name)
 
 
-def _annotations(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
-    """Yield the policy without one of its obligations, and with a number of one raised."""
-    names = {name for name, _ in policy.demands}
-    for at, token in enumerate(tokens[:-2]):
-        if token.text != "@" or tokens[at + 1].text not in names:
+def _annotations(
+    policy: Policy, tokens: Sequence[Token], obligations: Mapping[str, ObligationType]
+) -> Iterator[Edit]:
+    """Yield the policy without one of its obligations, and with one that asks less."""
+    demands = dict(policy.demands)
+    for at, token in enumerate(tokens[:-1]):
+        name = tokens[at + 1].text
+        if token.text != "@" or name not in demands:
             continue
-        name, argument = tokens[at + 1].text, tokens[at + 3] if at + 4 < len(tokens) else None
-        if argument is None or not argument.text.startswith('"'):
+        has_argument = at + 4 < len(tokens) and tokens[at + 2].text == "("
+        last = tokens[at + 4] if has_argument else tokens[at + 1]
+        if len(demands) > 1:
+            yield Edit(policy, f"@{name} dropped", (token.start, last.end), "")
+        if not has_argument or not tokens[at + 3].text.startswith('"'):
             continue
-        if len(names) > 1:
-            yield Edit(policy, f"@{name} dropped", (token.start, tokens[at + 4].end), "")
-        for found in _NUMBER.finditer(argument.text):
-            start = argument.start + found.start()
-            more = str(int(found[0]) + 1)
-            end = argument.start + found.end()
-            yield Edit(policy, f"@{name}: {found[0]} became {more}", (start, end), more)
+        argument = tokens[at + 3]
+        for what, start, end, text in _looser(name, argument.text):
+            span = (argument.start + start, argument.start + end)
+            yield Edit(policy, f"@{name}: {what}", span, text)
+        for part, rest in _without_one(policy, name, demands[name], obligations):
+            span = (argument.start + 1, argument.end - 1)
+            yield Edit(policy, f"@{name} without {part}", span, rest)
+
+
+def _looser(name: str, argument: str) -> Iterator[tuple[str, int, int, str]]:
+    """Yield what of an argument becomes something else: in words, from where to where, the text."""
+    for found in _NUMBER.finditer(argument):
+        more = str(int(found[0]) + 1)
+        yield f"{found[0]} became {more}", found.start(), found.end(), more
+    if name == "quota":
+        for found in _KEYS.finditer(argument):
+            keys = found[1].split(" and ")
+            for number, key in enumerate(keys):
+                rest = " and ".join([*keys[:number], *keys[number + 1 :]])
+                yield f"not per {key}", found.start(), found.end(), f" per {rest}" if rest else ""
+    if name in _LOOSER:
+        pattern, words = _LOOSER[name]
+        for found in pattern.finditer(argument):
+            other = words[found[0]]
+            yield f"{found[0]} became {other}", found.start(), found.end(), other
+
+
+def _without_one(
+    policy: Policy, name: str, demand: Any, obligations: Mapping[str, ObligationType]
+) -> Iterator[tuple[str, str]]:
+    """Yield an argument without one of its parts: a kind, a column, a limit, as it is described.
+
+    Where the obligation reads its own description, put together, as what it was.
+    """
+    kind = obligations[name]
+    parts = kind.describe(demand)
+    if not isinstance(parts, list) or len(parts) < 2 or not all(isinstance(p, str) for p in parts):
+        return
+    for separator in _SEPARATORS:
+        clause = Clause(policy.id, name, separator.join(parts), policy.chunk.place)
+        try:
+            is_same = kind.parse(clause) == demand
+        except ConfigurationError:
+            continue
+        if is_same:
+            for number, part in enumerate(parts):
+                yield part, separator.join([*parts[:number], *parts[number + 1 :]])
+            return
 
 
 def _truths(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
@@ -152,23 +239,35 @@ def _truths(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
                         yield Edit(policy, what, (token.start, token.end), str(number))
 
 
+def _changed(
+    policy: Policy, edit: Edit, text: Policy | None, vocabulary: Vocabulary
+) -> Policy | None:
+    """Return what an edit makes of a policy; ``None`` where it drops it."""
+    if text is None:
+        return None if policy is edit.policy else policy
+    if policy.text_id != edit.policy.text_id:
+        return policy
+    return refilled(policy, text, vocabulary) if policy.template else text
+
+
+def _meaning(policy: Policy) -> tuple[Any, ...]:
+    return policy.key, policy.kind, policy.node, policy.demands
+
+
 def changed(snapshot: Snapshot, edit: Edit) -> Snapshot | None:
     """Return a snapshot with one policy changed; ``None`` where Cedar does not read the change."""
-    policies: list[Policy] = []
-    for policy in snapshot.policies:
-        if policy is not edit.policy:
-            policies.append(policy)
-        elif edit.after:
-            try:
-                other = reread(policy, edit.after, Vocabulary(snapshot.obligations))
-            except ConfigurationError:
-                return None
-            if (other.kind, other.node, other.demands) == (
-                policy.kind, policy.node, policy.demands,
-            ):  # fmt: skip
-                return None
-            policies.append(other)
     vocabulary = Vocabulary(snapshot.obligations)
+    try:
+        text = reread(edit.policy, edit.after, vocabulary) if edit.after else None
+        policies = [
+            other
+            for policy in snapshot.policies
+            if (other := _changed(policy, edit, text, vocabulary)) is not None
+        ]
+    except ConfigurationError:
+        return None
+    if [_meaning(policy) for policy in policies] == [_meaning(each) for each in snapshot.policies]:
+        return None
     accesses = {policy.key: access_of(policy) for policy in policies}
     wanted = [source for plan in snapshot.plans.values() for source, _ in plan.wants]
     sources = list({source.place: source for source in wanted}.values())

@@ -236,12 +236,14 @@ def _is_shadow(chunk: Chunk, node: pst.Template) -> bool:
 def reread(policy: Policy, text: str, vocabulary: Vocabulary) -> Policy:
     """Return what a policy would be, did it say this instead; in its place, under its key.
 
+    Of a link it is the text of its template that is another.
+
     Raises:
         ConfigurationError: where it is none, or another one's.
     """
     chunk = Chunk(Source(policy.chunk.source.file, text), 0, len(text))
     other = _make(chunk, _parse(chunk), policy.key, vocabulary)
-    if other.id != policy.id:
+    if other.id != policy.text_id:
         raise ConfigurationError.at(chunk.place, "GR103", "It has another @id.")
     return other
 

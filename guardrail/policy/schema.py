@@ -91,7 +91,8 @@ class Schema:
     Attributes:
         handle: cedarpy's handle, for validation at load; never given to an evaluation,
             where it would demand facts that nobody reads.
-        actions: every action that applies to something, with its groups and their groups.
+        actions: every action that applies to something, with its groups and their groups; in
+            the order of their names.
     """
 
     __slots__ = ("_enums", "_fits", "_members", "_types", "actions", "handle")
@@ -177,15 +178,18 @@ class Schema:
             if _NOT_FITTING not in error[1]
         ]
 
-    def types(self, asked: Sequence[tuple[Entity, Path]]) -> list[CedarType | None]:
+    def types(
+        self, asked: Sequence[tuple[Entity, Path]], *, principal: str = ""
+    ) -> list[CedarType | None]:
         """Return the type at each path under its action; ``None`` where there is no such path.
 
-        One validation for all. A path that may be absent is asked under ``has``.
+        One validation for all. A path that may be absent is asked under ``has``. Where
+        ``principal`` names an entity type, only callers of it are asked about.
         """
         probes: list[str] = []
         for action, path in asked:
-            head, value = _guarded(path)
-            scope = f"permit(principal, action == {_uid(action)}, resource) when {{ {head}"
+            head, value = guarded(path)
+            scope = f"{scope_of(action, principal)} when {{ {head}"
             # Under `has`, Cedar checks what follows only where the attribute can be there.
             probes.append(f'{scope}1 < "x" }};')
             uid = _uid(action)
@@ -216,19 +220,19 @@ class Schema:
 
     def demands(self, action: Entity, path: Path) -> bool:
         """Tell whether each call of the action has the value at a path: none of it is optional."""
-        _, value = _guarded(path)
-        scope = f"permit(principal, action == {_uid(action)}, resource)"
-        return not self.errors(f"{scope} when {{ {value} == {value} }};")
+        _, value = guarded(path)
+        return not self.errors(f"{scope_of(action)} when {{ {value} == {value} }};")
 
-    def accepts(self, action: Entity, path: Path, type_name: str, *, in_set: bool) -> bool:
+    def accepts(
+        self, action: Entity, path: Path, type_name: str, *, in_set: bool, principal: str = ""
+    ) -> bool:
         """Tell whether an entity of a type may stand at ``path``, or in the set there."""
         if not is_type_name(type_name):
             return False
-        head, value = _guarded(path)
+        head, value = guarded(path)
         like = f'{type_name}::"any"'
         probe = f"{value}.contains({like})" if in_set else f"[{value}, {like}].isEmpty()"
-        scope = f"permit(principal, action == {_uid(action)}, resource)"
-        errors = self.errors(f"{scope} when {{ {head}{probe} }};")
+        errors = self.errors(f"{scope_of(action, principal)} when {{ {head}{probe} }};")
         return all("enumerated" in error for _, error in errors)  # the type fits, not the id
 
 
@@ -236,7 +240,13 @@ def _uid(entity: Entity) -> str:
     return f"{entity.type}::{quote(entity.id)}"
 
 
-def _guarded(path: Path) -> tuple[str, str]:
+def scope_of(action: Entity, principal: str = "") -> str:
+    """Return the scope of a permit for one action, and callers of one type or of any."""
+    who = f"principal is {principal}" if principal else "principal"
+    return f"permit({who}, action == {_uid(action)}, resource)"
+
+
+def guarded(path: Path) -> tuple[str, str]:
     """Return the ``has`` guards of a path, and the path itself, as Cedar text."""
     value = path.root
     guards = []
@@ -253,7 +263,7 @@ def _actions(handle: cedarpy.Schema) -> dict[Entity, frozenset[Entity]]:
         action = Entity(entry["uid"]["type"], entry["uid"]["id"])
         parents[action] = {Entity(up["type"], up["id"]) for up in entry["parents"]}
     closed: dict[Entity, frozenset[Entity]] = {}
-    for action in parents:
+    for action in sorted(parents):  # Cedar's order is another one in each process
         reached: set[Entity] = set()
         frontier = [action]
         while frontier:

@@ -45,6 +45,33 @@ def fill(
     return tuple(filler.policies), filler.faults
 
 
+def refilled(link: Policy, template: Policy, vocabulary: Vocabulary) -> Policy:
+    """Return a link as another text of its template makes it: its slots are filled as they were.
+
+    Raises `ConfigurationError` where its id does not suit an obligation of the text.
+    """
+    node = template.node
+    sides = ((node.principal, link.node.principal), (node.resource, link.node.resource))
+    principal, resource = (
+        _filled(scope, getattr(before, "entity", None) if _is_open(scope) else None)
+        for scope, before in sides
+    )
+    obligations = vocabulary.obligations
+    demands = tuple(
+        (name, obligations[name].parse(Clause(link.id, name, argument, template.chunk.place)))
+        for name, argument in ((name, node.annotations[name]) for name, _ in template.demands)
+    )
+    return replace(
+        template, id=link.id, key=link.key, template=link.template, link=link.link,
+        node=replace(node, principal=principal, resource=resource), demands=demands,
+    )  # fmt: skip
+
+
+def _is_open(scope: pst.PrincipalOrResourceConstraint) -> bool:
+    """Tell whether a slot stands in a scope."""
+    return isinstance(getattr(scope, "entity", None), pst.Slot)
+
+
 def unlinked(templates: Iterable[Policy], links: Iterable[Link]) -> list[Fault]:
     """Return a fault for each template that no link names."""
     named = {link.template for link in links}

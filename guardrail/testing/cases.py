@@ -20,6 +20,7 @@ from guardrail.testing.format import Asked, Expect, Expected, Given, Head, Situa
 from guardrail.testing.matrix import cells_of
 from guardrail.testing.notation import MISSING, TAGS, duration_of, principal_of, uid_at
 from guardrail.testing.payloads import payload
+from guardrail.testing.property_format import Property, Unstated, read_properties
 from guardrail.values import Entity, Principal
 
 #: More test files than this are refused.
@@ -98,6 +99,7 @@ class Suite:
 
     cases: tuple[Case | Unread, ...]
     given: tuple[Document, ...] = ()
+    properties: tuple[Property | Unstated, ...] = ()
 
 
 def read_suite(folder: Path) -> Suite:
@@ -108,6 +110,7 @@ def read_suite(folder: Path) -> Suite:
     root, tests = folder.resolve(), folder / "tests"
     cases: list[Case | Unread] = []
     given: list[Document] = []
+    properties: list[Property | Unstated] = []
     files = [
         file
         for file in sorted(tests.rglob("*"))
@@ -125,6 +128,8 @@ def read_suite(folder: Path) -> Suite:
             _check_file(file, name, is_within=file.resolve().is_relative_to(root))
             document = read_yaml(name, file.read_bytes(), tags=TAGS)
             found, common = _read_file(document)
+            if "properties" in document.data:
+                properties.extend(read_properties(document.below("properties")))
         except ConfigurationError as error:
             place = error.faults[0].place if error.faults else Place(name)
             cases.append(Unread("", place, error.faults))
@@ -132,7 +137,7 @@ def read_suite(folder: Path) -> Suite:
         cases.extend(found)
         if common is not None:
             given.append(common)
-    return Suite(tuple(cases), tuple(given))
+    return Suite(tuple(cases), tuple(given), tuple(properties))
 
 
 def _check_file(file: Path, name: str, *, is_within: bool) -> None:
@@ -153,6 +158,9 @@ def _read_file(document: Document) -> tuple[list[Case | Unread], Document | None
         )
         raise ConfigurationError.at(document.at(), "GR003", message)
     head = document.parse(Head)
+    if head.model_fields_set.isdisjoint(("tests", "properties")):
+        message = "`tests` is required. Add it, or `properties`."
+        raise ConfigurationError.at(document.at(), "GR003", message)
     common = document.below("given") if head.given is not None else Document(document.file, {})
     reader = _Reader(common)
     cases: list[Case | Unread] = []

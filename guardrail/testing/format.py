@@ -187,7 +187,8 @@ class Head(Section):
     """A whole file, as far as its parts are read one by one."""
 
     given: Any = None
-    tests: list[Any]
+    tests: list[Any] = Field(default=[])
+    properties: list[Any] = Field(default=[])
 
 
 def schema_text() -> str:

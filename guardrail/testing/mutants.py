@@ -9,11 +9,8 @@ are: it would notice everything.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 from guardrail.bundle import Bundle
@@ -22,11 +19,9 @@ from guardrail.policy.edits import Edit, changed, edits_of
 from guardrail.testing.cases import Case, Suite
 from guardrail.testing.runner import Runner
 from guardrail.testing.search import Request, requests
-from guardrail.values import Entity
+from guardrail.testing.written import EXPECTED, as_test
 
-#: What of a decision a test can tell apart.
-_EXPECTED = ("code", "policies", "obligations", "errors")
-_TOLD = ("decision", *_EXPECTED)
+_TOLD = ("decision", *EXPECTED)
 
 #: A request on which two snapshots decide otherwise, and what either decides.
 Apart: TypeAlias = tuple[Request, Mapping[str, Any], Mapping[str, Any]]
@@ -45,12 +40,14 @@ class Survivor:
         request: on which the two decide otherwise.
         before: what is decided on it, as `Snapshot.describe` tells it.
         after: what the mutant decides.
+        snapshot: the bundle as it is.
     """
 
     edit: Edit
     request: Request
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    snapshot: Snapshot
 
     @property
     def diff(self) -> str:
@@ -62,22 +59,9 @@ class Survivor:
     @property
     def test(self) -> str:
         """The test that is lacking, as YAML."""
-        asked, told = self.request, self.before
-        expect = {name: told[name] for name in _EXPECTED if told[name] != self.after[name]}
-        if "errors" in expect:
-            expect["errors"] = [error["policy"] for error in told["errors"]]
-        expect = {"decision": told["decision"], **expect}
-        facts = {place: below for place, below in asked.facts.items() if below}
-        return "\n".join(
-            [
-                f"- name: {json.dumps(f'notices {self.edit.policy.id}: {self.edit.what}')}",
-                f"  {_caller(asked.principal)}",
-                f"  action: {json.dumps(_action(asked.action))}",
-                f"  resource: {json.dumps(str(asked.resource))}",
-                f"  facts: {_yaml(facts)}",
-                f"  expect: {_yaml(expect)}",
-            ]
-        )
+        keys = [name for name in EXPECTED if self.before[name] != self.after[name]]
+        name = f"notices {self.edit.name}: {self.edit.what}"
+        return as_test(self.snapshot, self.request, self.before, name=name, keys=keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +142,12 @@ def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Edit | None]:
     The tests must hold on the bundle as it is; those that do not are left out.
     """
     mutants = Mutants(bundle, suite)
-    return told(mutants.edits, map(mutants.become, range(len(mutants.edits))))
+    return told(bundle, mutants.edits, map(mutants.become, range(len(mutants.edits))))
 
 
-def told(edits: Sequence[Edit], fates: Iterable[Fate]) -> Iterator[Survivor | Edit | None]:
+def told(
+    bundle: Bundle, edits: Sequence[Edit], fates: Iterable[Fate]
+) -> Iterator[Survivor | Edit | None]:
     """Yield what became of each change, as `mutate` does; nothing of what Cedar does not read."""
     for edit, fate in zip(edits, fates, strict=True):
         if fate == "noticed":
@@ -169,12 +155,12 @@ def told(edits: Sequence[Edit], fates: Iterable[Fate]) -> Iterator[Survivor | Ed
         elif fate == "alike":
             yield edit
         elif not isinstance(fate, str):
-            yield Survivor(edit, *fate)
+            yield Survivor(edit, *fate, bundle.snapshot)
 
 
 def edits_in(bundle: Bundle) -> tuple[Edit, ...]:
     """Return all changes of a bundle's policies, in their order."""
-    return tuple(edit for policy in bundle.snapshot.policies for edit in edits_of(policy))
+    return tuple(edits_of(bundle.snapshot))
 
 
 def count(bundle: Bundle) -> int:
@@ -223,40 +209,5 @@ def _part(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(edit: Edit) -> dict[str, Any]:
-    place = edit.policy.chunk.source.place(edit.span[0])
-    return {
-        "policy": edit.policy.id, "file": place.file, "line": place.line, "what": edit.what,
-    }  # fmt: skip
-
-
-def _caller(principal: Any) -> str:
-    if isinstance(principal, Entity):
-        return f"as: {json.dumps(str(principal))}"
-    told = {
-        "uid": str(principal.uid), "in": [str(parent) for parent in principal.parents],
-        "attrs": dict(principal.attrs),
-    }  # fmt: skip
-    return f"principal: {_yaml(told)}"
-
-
-def _action(action: Entity) -> str:
-    return action.id if action.type == "Action" else str(action)
-
-
-def _yaml(value: Any) -> str:
-    """Return a value in YAML's flow style, with the tags of policy tests."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(k)}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple | set | frozenset):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    if isinstance(value, Entity):
-        return f"!entity {json.dumps(str(value))}"
-    if isinstance(value, timedelta):
-        return f"!duration {value // timedelta(milliseconds=1)}ms"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, str | int | float | None):
-        return json.dumps(value)
-    return f"!ip {value}"
+    place = edit.place
+    return {"policy": edit.name, "file": place.file, "line": place.line, "what": edit.what}

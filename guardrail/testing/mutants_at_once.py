@@ -70,7 +70,7 @@ def mutate_at_once(
     with pool:
         fates = pool.map(_become, range(len(edits)), chunksize=_CHUNK)
         try:
-            yield from told(edits, fates)
+            yield from told(bundle, edits, fates)
         except BrokenProcessPool:
             raise ConfigurationError(
                 "A process that tried mutants has died. Use --jobs 1 to see of what."

@@ -28,6 +28,8 @@ from guardrail.testing.cases import Case, Suite, Unread, read_suite
 from guardrail.testing.clock import FrozenClock
 from guardrail.testing.format import Given
 from guardrail.testing.notation import principal_of
+from guardrail.testing.properties import Checker
+from guardrail.testing.property_format import Property, Unstated
 from guardrail.testing.recorded import Recorder
 from guardrail.testing.report import Result
 from guardrail.testing.runner import run
@@ -84,9 +86,12 @@ class _Loaded:
     bundle: Bundle
     files: Mapping[str, Suite]
     reasons: Reasons
+    checker: Checker
 
-    def ended(self, case: Case) -> Result:
-        """Return how a test ends: the one place where one is run."""
+    def ended(self, case: Case | Property) -> Result:
+        """Return how a test or a property ends: the one place where one is run."""
+        if isinstance(case, Property):
+            return self.checker.check(case)
         (result,) = run(self.bundle, Suite((case,)))
         return result
 
@@ -107,7 +112,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 class PolicyTests(pytest.File):
-    """A file of policy tests."""
+    """A file of policy tests and properties."""
 
     folder: Path
 
@@ -128,7 +133,7 @@ class PolicyTests(pytest.File):
             faults.extend(cases[0].faults)
         if faults:
             raise self.CollectError(_text(self.config, self.folder, faults))
-        for case in cases:
+        for case in (*cases, *suite.properties):
             item: PolicyTest = PolicyTest.from_parent(self, name=_node_name(case))
             item.case, item.loaded = case, loaded
             item.add_marker(_MARK)
@@ -136,15 +141,15 @@ class PolicyTests(pytest.File):
 
 
 class PolicyTest(pytest.Item):
-    """One policy test."""
+    """One policy test, or property."""
 
-    case: Case | Unread
+    case: Case | Unread | Property | Unstated
     loaded: _Loaded
     result: Result | None = None
 
     def setup(self) -> None:
         """Run the test; a test that is wrong itself is an error, and no failure."""
-        if isinstance(self.case, Unread):
+        if isinstance(self.case, Unread | Unstated):
             self._fail(self.case.faults)
             return
         result = self.result = self.loaded.ended(self.case)
@@ -154,7 +159,7 @@ class PolicyTest(pytest.Item):
     def runtest(self) -> None:
         """Fail where the decision is not the expected one."""
         result = self.result
-        if isinstance(self.case, Case) and result is not None and result.outcome != "passed":
+        if result is not None and result.outcome != "passed":
             self._fail(result.faults, [text for text, _ in self.loaded.reasons.lines(result)])
 
     def _fail(self, faults: Sequence[Fault], more: Sequence[str] = ()) -> None:
@@ -180,7 +185,10 @@ def _load(config: pytest.Config, folder: Path) -> _Loaded | ConfigurationError:
             bundle = load_bundle(
                 folder, clock=FrozenClock(), **{f"own_{name}": given for name, given in own.items()}
             )
-            known[folder] = _Loaded(bundle, _by_file(folder), Reasons(bundle.snapshot))
+            suite = read_suite(folder)
+            known[folder] = _Loaded(
+                bundle, _by_file(folder, suite), Reasons(bundle.snapshot), Checker(bundle, suite)
+            )
         except ConfigurationError as error:
             known[folder] = error
         except OSError as error:
@@ -189,19 +197,24 @@ def _load(config: pytest.Config, folder: Path) -> _Loaded | ConfigurationError:
     return known[folder]
 
 
-def _by_file(folder: Path) -> dict[str, Suite]:
+def _by_file(folder: Path, whole: Suite) -> dict[str, Suite]:
     """Return the tests of a bundle, those of each file together.
 
     Raises `ConfigurationError` for what is wrong with all of them.
     """
-    whole = read_suite(folder)
     given = {document.file: (document,) for document in whole.given}
     cases: dict[str, list[Case | Unread]] = {file: [] for file in given}
+    stated: dict[str, list[Property | Unstated]] = {}
     for case in whole.cases:
         if isinstance(case, Unread) and not (folder / case.place.file).is_file():
             raise ConfigurationError(faults=case.faults)
         cases.setdefault(case.place.file, []).append(case)
-    return {file: Suite(tuple(its), given.get(file, ())) for file, its in cases.items()}
+    for each in whole.properties:
+        stated.setdefault(each.place.file, []).append(each)
+    return {
+        file: Suite(tuple(cases.get(file, ())), given.get(file, ()), tuple(stated.get(file, ())))
+        for file in {**cases, **stated}
+    }
 
 
 def _own(config: pytest.Config, folder: Path) -> Mapping[str, Any]:
@@ -209,7 +222,7 @@ def _own(config: pytest.Config, folder: Path) -> Mapping[str, Any]:
     return config.hook.pytest_guardrail_options(folder=folder) or {}
 
 
-def _node_name(case: Case | Unread) -> str:
+def _node_name(case: Case | Unread | Property | Unstated) -> str:
     """Return a name that stands in a node id on one line, and that the command line takes."""
     name = case.name or f"line {case.place.line}"
     return (name if name.isprintable() else repr(name)[1:-1]).replace("::", ":")

@@ -27,6 +27,9 @@ from guardrail.testing.said import Unsaid, said_all, undeclared, without_marks
 from guardrail.testing.search import Request
 from guardrail.values import Decision
 
+#: Random requests that a property is tried on, unless somebody says how many.
+EXAMPLES: Final = 200
+
 _NOTHING: Final = object()
 #: Retries are compared to the millisecond.
 _SAME_S: Final = 1e-3
@@ -38,6 +41,7 @@ def run_tests(
     bundle: Bundle | None = None,
     only: str = "",
     coverage: bool = False,
+    examples: int = EXAMPLES,
     facts: Sequence[FactSource] = (),
     obligations: Sequence[ObligationType] = (),
 ) -> Report:
@@ -48,6 +52,7 @@ def run_tests(
         bundle: the bundle, where it is loaded already; else it is loaded from the folder.
         only: run the tests that have this text in their file or name, in any case.
         coverage: say in the report what the tests have tried of the policies.
+        examples: how many random requests each property is tried on, after those at the edges.
         facts: the application's own fact sources, as for `Guard.from_dir`.
         obligations: its own obligation types.
 
@@ -63,7 +68,7 @@ def run_tests(
         )
     suite = select(read_suite(folder), only)
     tried = Coverage(bundle.snapshot) if coverage else None
-    return report(bundle, run(bundle, suite, tried), tried)
+    return report(bundle, run(bundle, suite, tried, examples=examples), tried)
 
 
 def select(suite: Suite, only: str) -> Suite:
@@ -77,7 +82,12 @@ def select(suite: Suite, only: str) -> Suite:
         for case in suite.cases
         if not case.name or sought in f"{case.place.file} {case.name}".casefold()
     )
-    return Suite(cases, suite.given)
+    properties = tuple(
+        each
+        for each in suite.properties
+        if not each.name or sought in f"{each.place.file} {each.name}".casefold()
+    )
+    return Suite(cases, suite.given, properties)
 
 
 def report(bundle: Bundle, results: Iterable[Result], coverage: Coverage | None = None) -> Report:
@@ -86,8 +96,10 @@ def report(bundle: Bundle, results: Iterable[Result], coverage: Coverage | None 
     return Report(tuple(results), policies, coverage)
 
 
-def run(bundle: Bundle, suite: Suite, coverage: Coverage | None = None) -> Iterator[Result]:
-    """Run tests one by one; count what they try, where somebody wants to know."""
+def run(
+    bundle: Bundle, suite: Suite, coverage: Coverage | None = None, *, examples: int = EXAMPLES
+) -> Iterator[Result]:
+    """Run tests one by one, then properties; count what tests try, where somebody wants to know."""
     run_case = Runner(bundle, coverage).run
     for document in suite.given:
         faults = undeclared(document, bundle.snapshot, bundle.snapshot.plans)
@@ -98,6 +110,10 @@ def run(bundle: Bundle, suite: Suite, coverage: Coverage | None = None) -> Itera
             yield Result(case.name, case.place, "error", case.faults)
         else:
             yield run_case(case)
+    if suite.properties:
+        from guardrail.testing.properties import run_properties
+
+        yield from run_properties(bundle, suite, examples=examples)
 
 
 class Runner:

@@ -1,8 +1,8 @@
 """Requests that are worth a try: at the edges of what the policies of a bundle compare with.
 
-Owns which values a fact takes: the constants that stand in the policies and their neighbours, both
-truths, each text that is named and one that is not, and none at all. Refuses randomness that can't
-be had again: the same bundle and tests give the same requests, in the same order.
+Owns who is tried with what: the callers of tests and others like them, on every resource, each fact
+at its edges, and none at all. Refuses randomness that can't be had again: the same bundle and tests
+give the same requests, in the same order.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from guardrail.policy import Snapshot
-from guardrail.policy.clauses import literals_of
 from guardrail.policy.plan import Shape
-from guardrail.values import Entity, Principal
+from guardrail.testing.edges import Edges
+from guardrail.values import Entity, Path, Principal
 
 #: Requests per caller, action and resource in which several facts differ from the usual at once.
 _MIXED: Final = 40
@@ -35,21 +35,29 @@ class Request:
     facts: Mapping[str, Mapping[str, Any]]
 
 
-def requests(snapshot: Snapshot, known: Sequence[Request]) -> Iterator[Request]:
+def requests(
+    snapshot: Snapshot, known: Sequence[Request], edges: Edges | None = None
+) -> Iterator[Request]:
     """Yield requests to a snapshot: first those that are known, then the edges around them.
 
     Arguments:
         snapshot: whose policies, actions and entities are tried.
         known: what its tests ask. Their callers are tried with everything.
+        edges: the values that are tried, where somebody has them; else those of its policies.
     """
     yield from known
-    edges = _Edges(snapshot)
+    edges = edges or Edges(snapshot)
     callers = list({_key(each): each for each in _callers(known, edges.entities)}.values())
-    things = list(dict.fromkeys([*(request.resource for request in known), *snapshot.store]))
+    things = list(
+        dict.fromkeys([*(request.resource for request in known), *sorted(snapshot.store)])
+    )
     chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
-    for action, plan in sorted(snapshot.plans.items(), key=lambda each: str(each[0])):
+    for action, plan in snapshot.plans.items():
         usual = _usual(known, action)
-        leaves = [(path, edges.values(kind)) for path, kind in _leaves(plan.shape)]
+        leaves = [
+            (path, [*edges.values(action, Path("context", path), kind), _ABSENT])
+            for path, kind in _leaves(plan.shape)
+        ]
         for caller, thing in itertools.product(callers[:_LIMIT], things[:_LIMIT]):
             if not snapshot.schema.fits(caller.type, action, thing.type):
                 continue
@@ -134,28 +142,3 @@ def _tree(flat: Mapping[tuple[str, ...], Any]) -> dict[str, dict[str, Any]]:
             branch = below if isinstance(below, dict) else {}
         branch[path[-1]] = value
     return tree
-
-
-class _Edges:
-    """The values at the edges of what some policies say, by their type."""
-
-    __slots__ = ("_numbers", "_texts", "entities")
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        found = literals_of(snapshot.policies)
-        near = {0, *(number + step for number in found.numbers for step in (-1, 0, 1))}
-        self._numbers = sorted(number for number in near if -(2**63) <= number < 2**63)
-        self._texts = sorted({"another", *found.texts})
-        self.entities = found.entities
-
-    def values(self, kind: Any) -> list[Any]:
-        """Return what a fact of a type is tried with, last that it is absent."""
-        if kind == "Long":
-            return [*self._numbers, _ABSENT]
-        if kind == "Bool":
-            return [False, True, _ABSENT]
-        if kind == "String":
-            return [*self._texts, _ABSENT]
-        if kind == ("Set", "String"):
-            return [[], *([text] for text in self._texts), _ABSENT]
-        return [_ABSENT]

@@ -9,24 +9,20 @@ of an entity that nobody knows.
 
 from __future__ import annotations
 
-import json
-import re
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import cedarpy
 import pytest
-from bundles import SCHEMA
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from random_bundles import CARL, WORLD, Request, Rule, bundles, load, requests, rules
+from plain_cedar import PlainSet, entities
+from random_bundles import Request, Rule, bundles, load, requests, rules
 
-from guardrail import Decision, Entity, Principal
+from guardrail import Decision, Entity
 from guardrail.policy import Answer, Snapshot
-from guardrail.policy.schema import standard_facts
 
 run = partial(
     settings,
@@ -36,70 +32,9 @@ run = partial(
 #: Each example asks 54 requests of one bundle.
 DEFAULT, LONG = 120, 2000
 
-CEDAR_SCHEMA = cedarpy.Schema.from_str(standard_facts() + SCHEMA)
 ORDER = ("quota", "top_k", "round")
 #: How a clause asks something of the resource's owner, who may be nobody.
 OF_OWNER = ("resource.owner.", "resource.owner in")
-
-
-def as_cedar(value: Any, name: str = "") -> Any:
-    """Write a fact or an attribute as Cedar's JSON, in the simplest way that is right."""
-    match value:
-        case Entity(type=kind, id=uid):
-            return {"__entity": {"type": kind, "id": uid}}
-        case float():
-            return {"__extn": {"fn": "decimal", "arg": f"{value:.4f}"}}
-        case datetime():
-            return {"__extn": {"fn": "datetime", "arg": value.strftime("%Y-%m-%dT%H:%M:%SZ")}}
-        case str() if name == "ip":
-            return {"__extn": {"fn": "ip", "arg": value}}
-        case dict():
-            return {key: as_cedar(item, key) for key, item in value.items()}
-    return value
-
-
-def entities(principal: Principal) -> cedarpy.Entities:
-    parents = [{"type": up.type, "id": up.id} for up in principal.parents]
-    attrs = as_cedar(dict(principal.attrs))
-    others = [item for item in WORLD if item is not CARL]
-    if principal.id == "carl":
-        me = {**CARL, "parents": [*CARL["parents"], *parents]}
-    else:
-        others.append(CARL)
-        me = {"uid": {"type": "User", "id": principal.id}, "attrs": attrs, "parents": parents}
-    return cedarpy.Entities.from_json_str(json.dumps([*others, me]), CEDAR_SCHEMA)
-
-
-@dataclass(frozen=True)
-class Result:
-    decision: str
-    named: frozenset[str]
-    erred: frozenset[str]
-
-
-class PlainSet:
-    """A set of policies evaluated by cedarpy and nothing else."""
-
-    def __init__(self, rules: list[tuple[str, str]]) -> None:
-        self.ids = [name for name, _ in rules]
-        self.handle = cedarpy.PolicySet.from_str("".join(text for _, text in rules))
-
-    def ask(self, request: Request, world: cedarpy.Entities) -> Result:
-        who, what = request.principal, request.resource
-        answer = cedarpy.is_authorized(
-            {
-                "principal": {"type": who.type, "id": who.id},
-                "action": {"type": "Action", "id": request.action},
-                "resource": {"type": what.type, "id": what.id},
-                "context": json.dumps(as_cedar({"app": {}, **request.facts})),
-            },
-            self.handle,
-            world,
-        )
-        errors = [re.search(r"policy `policy(\d+)`", e)[1] for e in answer.diagnostics.errors]
-        reasons = [name.removeprefix("policy") for name in answer.diagnostics.reasons]
-        named, erred = (frozenset(self.ids[int(i)] for i in each) for each in (reasons, errors))
-        return Result(answer.decision.value, named, erred)
 
 
 class TwoSets:

@@ -350,7 +350,10 @@ def test_what_calls_ask_the_policies_is_known(folder):
 def test_a_mutant_of_a_quota_is_noticed_by_the_calls_alone(folder):
     grant, quota = POLICIES.splitlines()[0], '@id("fair-use") @quota("3/minute per principal")\n'
     policies = f"{grant}\n{quota}forbid (principal, action, resource);\n"
-    steps = "steps: [{times: 3, expect: allow}, {expect: {code: quota_exceeded}}]"
+    steps = (
+        "steps: [{times: 3, expect: allow}, {expect: {code: quota_exceeded, retry_after_s: 60}}, "
+        "{as: 'User::\"carl\"', expect: allow}]"
+    )
     suites = {
         "bound": f"{{name: a, as: clara, {steps}}}",
         "loose": "{name: a, as: clara, steps: [{times: 3, expect: allow}]}",

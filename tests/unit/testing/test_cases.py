@@ -22,6 +22,7 @@ from guardrail.testing.format import (
     schema_text,
 )
 from guardrail.testing.notation import MISSING, Caller
+from guardrail.testing.property_format import Checked, Claim, Implied, Stated
 from guardrail.values import Entity, Principal
 
 GIVEN = """\
@@ -338,7 +339,8 @@ def test_tags_are_those_of_one_reading(read):
 def test_schema_for_editors_has_the_keys_of_the_reader():
     schema = json.loads(schema_text())
     parts = {**schema["definitions"], "Head": schema}
-    for model in (Given, Asked, Step, Matrix, Expected, Caller, Head):
+    models = (Given, Asked, Step, Matrix, Expected, Caller, Head, Stated, Checked, Implied, Claim)
+    for model in models:
         part = parts[model.__name__]
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
         assert set(part["properties"]) == set(fields), model
@@ -347,6 +349,7 @@ def test_schema_for_editors_has_the_keys_of_the_reader():
         assert part["additionalProperties"] is False
     expected = schema["definitions"]["Expected"]["properties"]
     assert tuple(expected["code"]["enum"]) == get_args(Code)
+    assert tuple(schema["definitions"]["Code"]["enum"]) == get_args(Code)
     assert tuple(expected["decision"]["enum"]) == get_args(Verdict)
 
 

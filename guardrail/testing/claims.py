@@ -1,0 +1,175 @@
+"""Claims of a property, read against a bundle: from a file's mapping to a `Condition`.
+
+Owns what the keys of a claim mean. Refuses what the bundle has not, with file and line: an action,
+an attribute, a fact, a role, a policy or an obligation of another name would hold of nothing, and
+so test nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from guardrail.documents import Document
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.policy.schema import RECORD
+from guardrail.testing.conditions import ANY_VALUE, Condition, Outcome, Side
+from guardrail.testing.domains import World
+from guardrail.testing.notation import uid_at
+from guardrail.testing.property_format import Claim
+from guardrail.testing.value_tests import ValueTest, read_test
+from guardrail.values import Entity, Path
+
+#: Keys of a principal or a resource that are no attributes.
+_KEYS: Final = frozenset(("type", "uid", "in", "not_in", "attrs"))
+
+
+def read_condition(document: Document | None, world: World) -> Condition:
+    """Return a claim, ready to be asked; `ConfigurationError` has every fault of it."""
+    if document is None:
+        return Condition()
+    data = {name: value for name, value in document.data.items() if name != "when"}
+    claim = Document(document.file, data, document.places, document.root).parse(Claim)
+    return _Reader(document, world).read(claim)
+
+
+class _Reader:
+    """Reads one claim."""
+
+    def __init__(self, document: Document, world: World) -> None:
+        self._document = document
+        self._world = world
+        self._snapshot = world.snapshot
+        self._faults: list[Fault] = []
+
+    def read(self, claim: Claim) -> Condition:
+        """Return its condition."""
+        principal = self._side("principal", claim.principal, self._is_group)
+        resource = self._side("resource", claim.resource, self._is_group)
+        for uid in resource.uids:
+            self._check("resource", self._is_resource(uid), f"no entity {uid}")
+        actions = frozenset(self._actions(claim.action))
+        facts = tuple(self._tests(("facts",), claim.facts, Path("context")))
+        outcome = self._outcome(claim)
+        if self._faults:
+            raise ConfigurationError(faults=tuple(self._faults))
+        return Condition(principal, actions, resource, facts, outcome)
+
+    def _at(self, *path: str | int) -> Place:
+        return self._document.at(*path)
+
+    def _check(self, key: str, is_there: bool, what: str, *path: str | int) -> None:
+        if not is_there:
+            message = f"`{key}`: the bundle has {what}. Correct the name, or declare it."
+            self._faults.append(Fault("GR601", self._at(key, *path), message))
+
+    def _is_group(self, entity: Entity) -> bool:
+        return self._snapshot.store.knows(entity)
+
+    def _is_resource(self, entity: Entity) -> bool:
+        return self._snapshot.store.knows(entity) or self._snapshot._allow_unknown_resources
+
+    @contextmanager
+    def _gathered(self) -> Iterator[None]:
+        try:
+            yield
+        except ConfigurationError as error:
+            self._faults.extend(error.faults)
+
+    def _side(self, key: str, data: Any, is_known: Callable[[Entity], bool]) -> Side:
+        if data is None:
+            return Side()
+        if not isinstance(data, dict):
+            return Side(uids=tuple(self._uids((key,), data)))
+        sets: dict[str, tuple[Entity, ...]] = {}
+        for name in ("uid", "in", "not_in"):
+            sets[name] = tuple(self._uids((key, name), data.get(name, [])))
+        for name in ("in", "not_in"):
+            for uid in sets[name]:
+                self._check(key, is_known(uid), f"no entity {uid}", name)
+        kind = data.get("type", "")
+        if kind:
+            is_type = isinstance(kind, str) and self._snapshot.schema.declares(kind)
+            self._check(key, is_type, "no such entity type", "type")
+        plain = {name: value for name, value in data.items() if name not in _KEYS}
+        attrs = [*self._tests((key,), plain, Path(key))]
+        more = data.get("attrs", {})
+        if isinstance(more, dict):
+            attrs += self._tests((key, "attrs"), more, Path(key))
+        else:
+            message = f"`{key}.attrs` holds attributes by name."
+            self._faults.append(Fault("GR003", self._at(key, "attrs"), message))
+        return Side(str(kind), sets["uid"], sets["in"], sets["not_in"], tuple(attrs))
+
+    def _uids(self, path: tuple[str, ...], data: Any) -> Iterator[Entity]:
+        """Yield the entities that a text, a list of texts, or ``one_of`` names."""
+        name = ".".join(path)
+        if isinstance(data, dict) and data.keys() == {"one_of"}:
+            data, path = data["one_of"], (*path, "one_of")
+        for index, each in enumerate(data if isinstance(data, list) else [data]):
+            place = self._at(*path, index) if isinstance(data, list) else self._at(*path)
+            if isinstance(each, Entity):
+                yield each
+            elif isinstance(each, str):
+                with self._gathered():
+                    yield uid_at(each, place)
+            else:
+                message = f"`{name}`: expected the uid of an entity, such as 'Role::\"analyst\"'."
+                self._faults.append(Fault("GR003", place, message))
+
+    def _actions(self, data: Any) -> Iterator[Entity]:
+        if data is None:
+            return
+        if isinstance(data, dict) and data.keys() == {"one_of"}:
+            data = data["one_of"]
+        for each in data if isinstance(data, list) else [data]:
+            if isinstance(each, str | Entity):
+                with self._gathered():
+                    action = self._action(each)
+                    self._check("action", action in self._snapshot.plans, f"no action {action.id}")
+                    yield action
+            else:
+                message = "`action`: expected the name of an action, or a list of names."
+                self._faults.append(Fault("GR003", self._at("action"), message))
+
+    def _action(self, text: str | Entity) -> Entity:
+        if isinstance(text, Entity):
+            return text
+        return uid_at(text, self._at("action")) if "::" in text else Entity("Action", text)
+
+    def _tests(
+        self, keys: tuple[str, ...], data: Mapping[Any, Any], above: Path
+    ) -> Iterator[tuple[Path, ValueTest]]:
+        """Yield what is said of each value, by its path."""
+        for name, value in data.items():
+            place = self._at(*keys, str(name))
+            path = Path(above.root, (*above.attrs, str(name)))
+            kind = self._world.kind_at(path) if isinstance(name, str) else None
+            if kind is None:
+                message = f"The schema has no {path} here. Correct the name, or declare it."
+                self._faults.append(Fault("GR601", place, message))
+                continue
+            if kind == RECORD and isinstance(value, dict) and not self._is_missing(path, value):
+                yield from self._tests((*keys, name), value, path)
+                continue
+            with self._gathered():
+                yield path, read_test(value, kind, place, str(path))
+
+    def _is_missing(self, path: Path, value: Mapping[Any, Any]) -> bool:
+        """Tell whether a record itself is said to be missing, or not: no field has that name."""
+        below = Path(path.root, (*path.attrs, "missing"))
+        return value.keys() == {"missing"} and self._world.kind_at(below) is None
+
+    def _outcome(self, claim: Claim) -> Outcome:
+        ids = {policy.id for policy in self._snapshot.policies}
+        for index, name in enumerate(claim.policies or []):
+            self._check("policies", name in ids, "no policy of this id", index)
+        told = claim.obligations
+        wanted = dict.fromkeys(told, ANY_VALUE) if isinstance(told, list) else dict(told or {})
+        for name in wanted:
+            self._check("obligations", name in self._snapshot.obligations, "no such obligation")
+        codes = [claim.code] if isinstance(claim.code, str) else claim.code or []
+        return Outcome(
+            claim.allow, frozenset(codes), frozenset(claim.policies or ()), wanted, claim.errors
+        )

@@ -1,0 +1,198 @@
+"""Domains made smaller by a condition, so that most of what is drawn of them meets it.
+
+Owns the narrowing. It may leave requests in that the condition does not mean (whoever draws asks
+it too), and takes out none that it means, but for values of which there is no end: of these
+it leaves those at the edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+
+from guardrail.policy.schema import RECORD
+from guardrail.testing.conditions import Condition, at
+from guardrail.testing.domains import Domain, Slot, World
+from guardrail.testing.edges import unique
+from guardrail.testing.value_tests import ABSENT, ValueTest
+from guardrail.values import Entity, Path
+
+_Tests: TypeAlias = Sequence[tuple[Path, ValueTest]]
+
+_STEPS: Final[Mapping[type, Any]] = {
+    int: 1,
+    Decimal: Decimal("0.0001"),
+    datetime: timedelta(milliseconds=1),
+    timedelta: timedelta(milliseconds=1),
+}
+
+
+def narrowed(world: World, condition: Condition) -> tuple[Domain, ...]:
+    """Return the domains of a world in which a request can meet a condition."""
+    found = (_narrow(domain, condition, world) for domain in world.domains)
+    return tuple(domain for domain in found if domain is not None and domain.is_possible)
+
+
+def _narrow(domain: Domain, condition: Condition, world: World) -> Domain | None:
+    who, what, store = condition.principal, condition.resource, world.snapshot.store
+    if condition.actions and domain.action not in condition.actions:
+        return None
+    if who.type not in ("", domain.type):
+        return None
+
+    def is_of(entity: Entity) -> bool:
+        return what.allows(entity, store.ancestors(entity), store.attrs(entity))
+
+    known = tuple(
+        each for each in domain.known
+        if who.allows(each, store.ancestors(each), store.attrs(each))
+    )  # fmt: skip
+    groups = tuple(
+        group for group in domain.groups
+        if not (store.closure([group]) & set(who.outside))
+    )  # fmt: skip
+    kinds = {group.type for group in domain.groups}
+    names = [uid.id for uid in who.uids if uid.type == domain.type and not store.knows(uid)]
+    is_open = domain.is_open and all(
+        group.type in kinds and not store.closure([group]) & set(who.outside)
+        for group in who.within
+    )
+    is_open = is_open and bool(names or not who.uids)
+    attrs = _of(domain, who.attrs, domain.attrs, world)
+    timed = [test for test in condition.facts if test[0].attrs[0] == "time"]
+    is_timed = domain.moments != ({},)
+    facts = [test for test in condition.facts if not is_timed or test not in timed]
+    places = _of(domain, facts, domain.places, world)
+    moments = tuple(
+        moment for moment in domain.moments
+        if not is_timed or all(
+            test.holds(at({"time": moment}, path.attrs)) for path, test in timed
+        )
+    )  # fmt: skip
+    if places is None:
+        return None
+    return replace(
+        domain,
+        known=known,
+        is_open=is_open and attrs is not None,
+        name=names[0] if names else domain.name,
+        groups=groups,
+        within=tuple(group for group in who.within if is_open),
+        attrs=attrs or (),
+        resources=tuple(entity for entity in domain.resources if is_of(entity)),
+        places=places,
+        moments=moments,
+    )
+
+
+def _of(
+    domain: Domain, tests: _Tests, slots: tuple[Slot, ...], world: World
+) -> tuple[Slot, ...] | None:
+    """Return slots as some tests leave them; ``None`` where they leave nothing."""
+    by_name = {slot.name: slot for slot in slots}
+    named: dict[str, list[tuple[Path, ValueTest]]] = {}
+    depth = len(slots[0].path.attrs) - 1 if slots else 0
+    for path, test in tests:
+        named.setdefault(path.attrs[depth], []).append((path, test))
+    for name, its in named.items():
+        slot = by_name.get(name)
+        if slot is None:  # no policy reads it
+            path, test = its[0]
+            slot = world.slot(Path(path.root, path.attrs[: depth + 1]), domain)
+            if slot is None:
+                if all(each.missing for _, each in its):
+                    continue
+                return None
+            slot = replace(slot, presence="never", below=())
+        by_name[name] = _slot(domain, slot, its, world)
+    return tuple(by_name.values())
+
+
+def _slot(domain: Domain, slot: Slot, tests: _Tests, world: World) -> Slot:
+    depth = len(slot.path.attrs)
+    own = [test for path, test in tests if len(path.attrs) == depth]
+    deeper = [(path, test) for path, test in tests if len(path.attrs) > depth]
+    if any(test.missing for test in own):
+        return replace(slot, presence="never")
+    if slot.kind == RECORD:
+        return _record(domain, slot, deeper, world)
+    values: list[Any] = list(slot.values)
+    for test in own:
+        values = _chosen(test, values)
+    is_fixed = any(each.equals is not None or each.contains for each in own) or (
+        slot.kind != "Long" and any((each.least, each.most) != (None, None) for each in own)
+    )
+    least = max(slot.least, *(each.least for each in own if type(each.least) is int), slot.least)
+    most = min(slot.most, *(each.most for each in own if type(each.most) is int), slot.most)
+    return replace(
+        slot, presence="needed", values=tuple(_within(slot, values)), least=least, most=most,
+        is_open=slot.is_open and not is_fixed and least <= most,
+    )  # fmt: skip
+
+
+def _within(slot: Slot, values: Sequence[Any]) -> Iterator[Any]:
+    """Yield values that a call can have."""
+    for value in values:
+        if type(value) is not int or slot.least <= value <= slot.most:
+            yield value
+
+
+def _record(domain: Domain, slot: Slot, deeper: _Tests, world: World) -> Slot:
+    whole = slot
+    if slot.presence == "never" and not slot.below:  # not read: only what is asked is there
+        whole = replace(slot, presence="may")
+    if not deeper:
+        return replace(whole, presence="needed")
+    below: tuple[Slot, ...] | None
+    if whole.below:
+        below = _of(domain, deeper, whole.below, world)
+    else:
+        below = _unread(domain, deeper, world, len(slot.path.attrs))
+    is_needed = any(not test.missing for _, test in deeper) or whole.presence == "needed"
+    if below is None:
+        return replace(whole, presence="needed", below=(_IMPOSSIBLE,))
+    return replace(whole, presence="needed" if is_needed else whole.presence, below=below)
+
+
+def _unread(domain: Domain, tests: _Tests, world: World, depth: int) -> tuple[Slot, ...] | None:
+    """Return slots for facts in a place of which no policy of the action reads anything."""
+    found: list[Slot] = []
+    for name in dict.fromkeys(path.attrs[depth] for path, _ in tests):
+        its = [(path, test) for path, test in tests if path.attrs[depth] == name]
+        slot = world.slot(Path(its[0][0].root, (*its[0][0].attrs[:depth], name)), domain)
+        if slot is None:
+            if all(test.missing for _, test in its):
+                continue
+            return None
+        found.append(_slot(domain, replace(slot, presence="may"), its, world))
+    return tuple(found)
+
+
+_IMPOSSIBLE: Final = Slot(Path("context", ("",)), "String", True, "needed")
+
+
+def _chosen(test: ValueTest, values: Sequence[Any]) -> list[Any]:
+    """Return values that a test means, its own constants and their neighbours among them."""
+    if test.equals is not None:
+        wanted = list(test.equals)
+    elif test.contains:
+        inside = [each for value in values for each in value]
+        wanted = [
+            list(test.contains),
+            *([*test.contains, each] for each in unique(inside) if each not in test.contains),
+        ]
+    else:
+        near = [each for end in (test.least, test.most) for each in _near(end)]
+        wanted = [*values, *near]
+    return unique(each for each in wanted if test.holds(each) and each is not ABSENT)
+
+
+def _near(value: Any) -> Iterator[Any]:
+    if type(value) is float:
+        value = Decimal(str(value))
+    step = _STEPS.get(type(value))
+    if step is not None:
+        yield from (value, value + step, value - step)

@@ -1,0 +1,339 @@
+"""Properties of policies, checked: what no request may show, tried on those that could.
+
+Owns how a property is tried: first on requests at the edges of the policies and of the property
+itself, then on random ones, the same each time. What is found is made as simple as can be, and
+told as a test to paste. Refuses to pass a property of which nothing was tried.
+
+A request that leaves out what the schema demands is tried only where a property asks for it: what
+is missing makes a policy err, and that grants nothing. Hypothesis draws the random ones, and is
+imported where some are asked for.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, islice
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+from guardrail.bundle import Bundle
+from guardrail.documents import Document
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.guard import Guard
+from guardrail.policy import Snapshot
+from guardrail.testing.cases import Case, Suite
+from guardrail.testing.claims import read_condition
+from guardrail.testing.conditions import UNFIT, Condition, at
+from guardrail.testing.domains import Domain, World
+from guardrail.testing.mutants import decided
+from guardrail.testing.narrowing import narrowed
+from guardrail.testing.notation import leaves
+from guardrail.testing.opened import bundle_of, suite_of
+from guardrail.testing.property_format import Checked, Property, Unstated
+from guardrail.testing.report import Result
+from guardrail.testing.runner import EXAMPLES, Runner
+from guardrail.testing.search import Request, requests
+from guardrail.testing.simpler import simplest
+from guardrail.testing.value_tests import ABSENT
+from guardrail.testing.written import as_test
+from guardrail.values import Entity, Path
+
+#: Requests at the edges of a property of its own, and of those that all share, at most.
+_LIMIT_OWN: Final = 2_000
+_LIMIT_SHARED: Final = 5_000
+
+#: Says whether a request is meant, where a condition is not enough.
+Meant = Callable[[Request], bool]
+
+
+def run_properties(bundle: Bundle, suite: Suite, *, examples: int = EXAMPLES) -> Iterator[Result]:
+    """Yield how the properties of a suite end.
+
+    Arguments:
+        bundle: whose policies they are about.
+        suite: the properties, and the tests whose requests are tried, too.
+        examples: how many random requests each is tried on, after those at the edges.
+    """
+    checker = Checker(bundle, suite, examples=examples)
+    for stated in suite.properties:
+        if isinstance(stated, Unstated):
+            yield Result(stated.name, stated.place, "error", stated.faults)
+        else:
+            yield checker.check(stated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A property, read against a bundle."""
+
+    when: Condition
+    claim: Condition
+    is_never: bool
+    meant: Meant | None
+
+    def breaks(
+        self, request: Request, told: Mapping[str, Any], snapshot: Snapshot
+    ) -> tuple[bool, bool]:
+        """Return whether a request is one of those meant, and whether it breaks the property."""
+        is_unfit = told["code"] in UNFIT
+        if is_unfit and not (self.when.names_unfit or self.claim.names_unfit):
+            return False, False
+        if not self.when.holds(request, told, snapshot):
+            return False, False
+        if self.meant is not None and not self.meant(request):
+            return False, False
+        return True, self.claim.holds(request, told, snapshot) == self.is_never
+
+
+class Checker:
+    """Checks properties of one bundle.
+
+    Arguments:
+        bundle: whose policies they are about.
+        suite: its tests: what they ask is tried, too.
+        examples: how many random requests are tried.
+    """
+
+    def __init__(self, bundle: Bundle, suite: Suite, *, examples: int = EXAMPLES) -> None:
+        self._bundle = bundle
+        self._snapshot = bundle.snapshot
+        self._suite = suite
+        self._examples = examples
+        self._worlds: dict[bool, World] = {}
+
+    def check(self, stated: Property, meant: Meant | None = None) -> Result:
+        """Return how a property ends; ``meant`` says of which requests it is, beside ``when``."""
+        world = self._world(is_missing=stated.is_missing)
+        faults: list[Fault] = []
+        conditions: list[Condition] = []
+        for document in (stated.when, stated.claim):
+            try:
+                conditions.append(read_condition(document, world))
+            except ConfigurationError as error:
+                faults.extend(error.faults)
+        if faults:
+            return Result(stated.name, stated.place, "error", tuple(faults))
+        when, claim = conditions
+        return self._try(stated, _Asked(when, claim, stated.is_never, meant), world)
+
+    def _world(self, *, is_missing: bool) -> World:
+        world = self._worlds.get(is_missing)
+        if world is None:
+            world = self._worlds[is_missing] = World(self._snapshot, missing=is_missing)
+        return world
+
+    def _try(self, stated: Property, asked: _Asked, world: World) -> Result:
+        domains = narrowed(world, asked.when)
+        trying = _Trying(asked, self._snapshot)
+        found = self._at_edges(stated, asked, trying, domains)
+        if found is None and self._examples:
+            try:
+                found = self._at_random(asked, world, trying)
+            except ImportError:
+                message = (
+                    "Random requests need hypothesis. Install guardrail-cedar[properties], or try "
+                    "those at the edges alone: --examples 0."
+                )
+                fault = Fault("GR612", stated.place, message)
+                return Result(stated.name, stated.place, "error", (fault,))
+        if found is not None:
+            return self._broken(stated, simplest(found, domains, trying.breaks))
+        if not trying.tried:
+            message = (
+                "No request was found of which it says something, so nothing was tried. Widen "
+                "`when`, or have a test ask such a request."
+            )
+            fault = Fault("GR611", stated.place, message)
+            return Result(stated.name, stated.place, "error", (fault,))
+        return Result(stated.name, stated.place, "passed")
+
+    def _at_edges(
+        self, stated: Property, asked: _Asked, trying: _Trying, domains: Sequence[Domain]
+    ) -> Request | None:
+        """Return the first request at the edges that breaks a property.
+
+        First of those that its own condition has, then of those that all properties share.
+        """
+        own = chain.from_iterable(domain.edges() for domain in domains)
+        for request in islice(own, _LIMIT_OWN):
+            if asked.when.asks(request, self._snapshot) and trying.breaks(request):
+                return request
+        for request, told in self._shared:
+            if not (stated.is_missing or self._is_whole(request, asked.when)):
+                continue
+            if trying.breaks(request, told):
+                return request
+        return None
+
+    @cached_property
+    def _shared(self) -> list[tuple[Request, Mapping[str, Any]]]:
+        """The requests of the tests, and those that the search finds around them; decided."""
+        runner, world = Runner(self._bundle), self._world(is_missing=False)
+        known = [
+            request
+            for case in self._suite.cases
+            if isinstance(case, Case)
+            for request in runner.requests(case)
+        ]
+        known += [
+            request
+            for domain in world.domains
+            if domain.is_possible
+            for request in domain.callers()
+        ]
+        found = list(requests(self._snapshot, known, world.edges))
+        if len(found) > _LIMIT_SHARED:
+            chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
+            rest = sorted(chance.sample(range(len(known), len(found)), _LIMIT_SHARED))
+            found = [*known, *(found[number] for number in rest)]
+        return [(request, decided(self._snapshot, request)) for request in found]
+
+    @cached_property
+    def _demanded(self) -> dict[Entity, tuple[tuple[str, ...], ...]]:
+        """The facts of each action that are read, and that the schema demands."""
+        schema = self._snapshot.schema
+        return {
+            action: tuple(
+                names
+                for names in (tuple(map(str, path)) for path, _ in leaves(plan.shape))
+                if schema.demands(action, Path("context", names))
+            )
+            for action, plan in self._snapshot.plans.items()
+        }
+
+    def _is_whole(self, request: Request, when: Condition) -> bool:
+        """Tell whether a request has what the schema demands, or lacks what it is to lack."""
+        lacking = {path.attrs for path, test in when.facts if test.missing}
+        return not any(
+            at(request.facts, path[:1]) is ABSENT or at(request.facts, path) is ABSENT
+            for path in self._demanded.get(request.action, ())
+            if path not in lacking
+        )
+
+    def _at_random(self, asked: _Asked, world: World, trying: _Trying) -> Request | None:
+        """Return a random request that breaks it, as it is drawn: made simple later."""
+        from hypothesis import Phase, find, settings
+        from hypothesis.errors import NoSuchExample, Unsatisfiable
+
+        from guardrail.testing.strategies import of_condition
+
+        strategy = of_condition(world, asked.when)
+        if strategy is None:
+            return None
+        how = settings(
+            max_examples=self._examples, database=None, deadline=None, derandomize=True,
+            phases=(Phase.generate,),
+        )  # fmt: skip
+        try:
+            return find(strategy, trying.breaks, settings=how)
+        except (NoSuchExample, Unsatisfiable):
+            return None
+
+    def _broken(self, stated: Property, request: Request) -> Result:
+        snapshot = self._snapshot
+        question = snapshot.ask(request.principal, request.action, request.resource)
+        decision = question.decide({"app": {}, **request.facts}).decision
+        told = snapshot.describe(decision)
+        keys = ["code", "policies", *(["obligations"] if told["obligations"] else [])]
+        keys += ["errors"] if told["errors"] else []
+        test = as_test(snapshot, request, told, name=f"shows: {stated.name}", keys=keys)
+        what = "There is a request on which it does, and it never should"
+        if not stated.is_never:
+            what = "There is a request on which it does not, and it always should"
+        lines = "\n".join(f"    {line}" for line in test.splitlines())
+        message = f"{what}. Here as a test, which expects what is decided now:\n{lines}"
+        fault = Fault("GR610", stated.place, message)
+        return Result(stated.name, stated.place, "failed", (fault,), decision)
+
+
+class _Trying:
+    """Tries requests, and counts those of which the property says something."""
+
+    __slots__ = ("_asked", "_snapshot", "tried")
+
+    def __init__(self, asked: _Asked, snapshot: Snapshot) -> None:
+        self._asked = asked
+        self._snapshot = snapshot
+        self.tried = 0
+
+    def breaks(self, request: Request, told: Mapping[str, Any] | None = None) -> bool:
+        """Tell whether a request breaks the property; ``told`` where it is decided already."""
+        told = told if told is not None else decided(self._snapshot, request)
+        is_meant, breaks = self._asked.breaks(request, told, self._snapshot)
+        self.tried += is_meant
+        return breaks
+
+
+# For tests in Python.
+
+
+def never(
+    bundle: str | FilePath | Bundle | Guard,
+    *,
+    when: Mapping[str, Any] | Meant | None = None,
+    missing: bool = False,
+    examples: int = EXAMPLES,
+    **claim: Any,
+) -> None:
+    """Assert that no request shows something: ``never(bundle, allow=True, when={...})``.
+
+    Arguments:
+        bundle: its folder, or itself loaded, or a guard that serves it.
+        when: of which requests, as under ``when`` of a property in YAML; or a function that says
+            so of a `Request`.
+        missing: whether requests are tried, too, that leave out what the schema demands.
+        examples: how many random requests are tried, after those at the edges.
+        claim: what must not be: ``allow``, ``code``, ``policies``, ``obligations``, ``errors``,
+            ``principal``, ``action``, ``resource``, ``facts``; all of it together.
+
+    Raises:
+        AssertionError: with a request that shows it, as a test; or because nothing was tried.
+        ConfigurationError: where the bundle does not load, or has not what is named.
+    """
+    __tracebackhide__ = True
+    _assert(bundle, claim, when, is_never=True, missing=missing, examples=examples)
+
+
+def always(
+    bundle: str | FilePath | Bundle | Guard,
+    *,
+    when: Mapping[str, Any] | Meant | None = None,
+    missing: bool = False,
+    examples: int = EXAMPLES,
+    **claim: Any,
+) -> None:
+    """Assert that all requests show something: arguments and errors as of `never`.
+
+    ``always(bundle, obligations=["round"], when={"principal": {...}, "allow": True})`` is what
+    ``implies`` says in YAML.
+    """
+    __tracebackhide__ = True
+    _assert(bundle, claim, when, is_never=False, missing=missing, examples=examples)
+
+
+def _assert(
+    bundle: str | FilePath | Bundle | Guard,
+    claim: Mapping[str, Any],
+    when: Mapping[str, Any] | Meant | None,
+    *,
+    is_never: bool,
+    missing: bool,
+    examples: int,
+) -> None:
+    __tracebackhide__ = True
+    name = "never" if is_never else "always"
+    document = Document(name, dict(claim))
+    document.parse(Checked)
+    condition = None if when is None or callable(when) else Document("when", dict(when))
+    stated = Property(name, Place(name), condition, document, is_never, missing)
+    checker = Checker(bundle_of(bundle), suite_of(bundle), examples=examples)
+    result = checker.check(stated, when if callable(when) else None)
+    if result.outcome == "passed":
+        return
+    codes = {fault.code for fault in result.faults}
+    if codes <= {"GR610", "GR611"}:
+        raise AssertionError(result.message)
+    raise ConfigurationError(faults=result.faults)

@@ -1,0 +1,193 @@
+"""Requests to a bundle as a strategy of hypothesis, for tests of an application's own.
+
+Owns `requests`. What a request can be, `guardrail.testing.domains` says; here is how one is drawn,
+and that what is drawn shrinks towards simple ones. Needs hypothesis, which the extra
+``properties`` brings: nothing that loads or serves a bundle imports this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import combinations
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from guardrail.bundle import Bundle
+from guardrail.documents import Document
+from guardrail.guard import Guard
+from guardrail.policy.schema import RECORD, CedarType
+from guardrail.testing.claims import read_condition
+from guardrail.testing.conditions import Condition
+from guardrail.testing.domains import Domain, Slot, World
+from guardrail.testing.narrowing import narrowed
+from guardrail.testing.opened import bundle_of
+from guardrail.testing.search import Request
+from guardrail.testing.value_tests import ABSENT
+from guardrail.values import Entity, Principal
+
+#: Texts that no policy knows: plain ones, for what is odd is the facts' and tokens' to refuse.
+_TEXTS: Final = st.text("abcxyz019-_. ", max_size=8)
+#: Groups of which callers are in two.
+_LIMIT_PAIRED: Final = 12
+#: Draws where one is rare: an unknown resource.
+_RARELY: Final = 8
+
+
+def requests(
+    bundle: str | FilePath | Bundle | Guard,
+    *,
+    principal: Any = None,
+    action: Any = None,
+    resource: Any = None,
+    facts: Mapping[str, Any] | None = None,
+    missing: bool = False,
+) -> SearchStrategy[Request]:
+    """Return a strategy of requests that fit a bundle: its schema, its entities, its policies.
+
+    A request has a caller of a type that the action takes, in groups that there are, with the
+    attributes that the schema gives the type; a resource of the bundle's; and the facts that the
+    policies of the action read, each by its type. Values at the edges of what policies compare with
+    are as frequent as all others. What is optional is there or not.
+
+    Arguments:
+        bundle: its folder, or itself loaded, or a guard that serves it.
+        principal: what callers are, as under ``when`` of a property: ``{"in": 'Role::"analyst"',
+            "department": "care"}``, or the uid of one.
+        action: the name of an action, or several.
+        resource: what resources are, in the same way; without it, one is unknown now and then.
+        facts: what facts are, by place: ``{"input": {"rows": {"max": 100}}}``.
+        missing: whether facts that the schema demands are left out now and then.
+
+    Raises:
+        ConfigurationError: where the bundle does not load, or has not what is named.
+        ValueError: where no request can be of this kind.
+    """
+    snapshot = bundle_of(bundle).snapshot
+    given = {"principal": principal, "action": action, "resource": resource, "facts": facts}
+    data = {name: value for name, value in given.items() if value is not None}
+    world = World(snapshot, missing=missing)
+    condition = read_condition(Document("requests", data), world)
+    drawn = of_condition(world, condition)
+    if drawn is None:
+        raise ValueError("no request of the bundle can be of this kind: nothing would be tried")
+    return drawn if resource is not None else drawn | _with_unknown(drawn)
+
+
+def of_condition(world: World, condition: Condition) -> SearchStrategy[Request] | None:
+    """Return a strategy of the requests that a condition means; ``None`` where none can be."""
+    domains = narrowed(world, condition)
+    if not domains:
+        return None
+    snapshot = world.snapshot
+    drawn = st.one_of([_requests(domain) for domain in domains])
+    return drawn.filter(lambda request: condition.asks(request, snapshot))
+
+
+@st.composite
+def _with_unknown(draw: st.DrawFn, drawn: SearchStrategy[Request]) -> Request:
+    request = draw(drawn)
+    if draw(st.integers(0, _RARELY)) < _RARELY:
+        return request
+    resource = Entity(request.resource.type, "unknown")
+    return Request(request.principal, request.action, resource, request.facts)
+
+
+def _requests(domain: Domain) -> SearchStrategy[Request]:
+    return st.builds(
+        partial(_request, domain),
+        _callers(domain),
+        st.sampled_from(domain.resources),
+        _records(domain.places),
+        st.sampled_from(domain.moments),
+    )
+
+
+def _request(
+    domain: Domain, caller: Any, resource: Entity, facts: dict[str, Any], moment: Mapping[str, Any]
+) -> Request:
+    timed = {"time": dict(moment)} if moment else {}
+    return Request(caller, domain.action, resource, {**facts, **timed})
+
+
+def _callers(domain: Domain) -> SearchStrategy[Principal | Entity]:
+    ways: list[SearchStrategy[Principal | Entity]] = []
+    if domain.is_open and all(slot.is_possible for slot in domain.attrs):
+        groups = [(), *((group,) for group in domain.groups)]
+        groups += combinations(domain.groups[:_LIMIT_PAIRED], 2)
+        ways.append(
+            st.builds(
+                lambda more, attrs: domain.caller((*domain.within, *more), attrs),
+                st.sampled_from(groups),
+                _records(domain.attrs),
+            )
+        )
+    if domain.known:
+        ways.append(st.sampled_from(domain.known))
+    return st.one_of(ways)
+
+
+def _records(slots: Sequence[Slot]) -> SearchStrategy[dict[str, Any]]:
+    """Draw records: all that they must have, and the rest now and then.
+
+    All values in one tuple: a draw for each record would take twice as long.
+    """
+    leaves = list(_leaves(slots))
+    paths = [path for path, _ in leaves]
+    return st.tuples(*(drawn for _, drawn in leaves)).map(partial(_assembled, paths))
+
+
+def _leaves(slots: Sequence[Slot]) -> Iterator[tuple[tuple[str, ...], SearchStrategy[Any]]]:
+    """Yield how each value is drawn, by its path; of a record, whether it is there."""
+    for slot in slots:
+        path = slot.path.attrs
+        if slot.presence == "never" or not _is_drawable(slot):
+            continue
+        if slot.kind == RECORD:
+            yield path, st.just({}) if slot.presence == "needed" else st.sampled_from((ABSENT, {}))
+            yield from _leaves(slot.below)
+        else:
+            yield path, _value(slot)
+
+
+def _assembled(paths: Sequence[tuple[str, ...]], values: Sequence[Any]) -> dict[str, Any]:
+    """Return the values of some paths as one record of records."""
+    whole: dict[str, Any] = {}
+    for path, value in zip(paths, values, strict=True):
+        record: Any = whole
+        for name in path[:-1]:
+            record = record.get(name) if record is not None else None
+        if record is not None and value is not ABSENT:
+            record[path[-1]] = dict(value) if value == {} else value
+    return whole
+
+
+def _is_drawable(slot: Slot) -> bool:
+    if slot.kind == RECORD:
+        return all(each.is_possible for each in slot.below)
+    return bool(slot.values)
+
+
+def _value(slot: Slot) -> SearchStrategy[Any]:
+    lacking = (ABSENT,) if slot.presence == "may" else ()
+    edges = st.sampled_from((*lacking, *slot.values))
+    others = _others(slot, slot.kind) if slot.is_open else None
+    return edges if others is None else edges | others
+
+
+def _others(slot: Slot, kind: CedarType) -> SearchStrategy[Any] | None:
+    """Draw values that are at no edge; ``None`` where all that there are, are."""
+    if kind == "Long":
+        return st.integers(slot.least, slot.most)
+    if kind == "String" and slot.path.attrs[:1] != ("time",):
+        return _TEXTS
+    if kind == "decimal":
+        return st.decimals(-1000, 1000, places=4)
+    if isinstance(kind, tuple):
+        inner = [value for values in slot.values for value in values]
+        if inner:
+            return st.lists(st.sampled_from(inner), max_size=4)
+    return None

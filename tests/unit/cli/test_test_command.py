@@ -236,9 +236,9 @@ def test_a_property_that_does_not_hold_is_told_with_a_test_to_paste(run):
     lines = ended.output.splitlines()
     assert lines[0] == "failed tests/a_test.yaml:11:5: nobody is let in"
     assert lines[1].startswith("  tests/a_test.yaml:11:5 GR610 There is a request")
-    assert lines[2] == '    - name: "shows: nobody is let in"'
-    assert lines[5] == '      resource: "Model::\\"tumour\\""'
-    assert lines[7].startswith('      expect: {"decision": "allow"')
+    assert lines[2] == '  - name: "shows: nobody is let in"'
+    assert lines[5] == '    resource: "Model::\\"tumour\\""'
+    assert lines[7].startswith('    expect: {"decision": "allow"')
     assert lines[8].startswith("  decided: ")
     assert lines[9] == "1 failed, 2 passed"
 

@@ -316,7 +316,11 @@ def _tell(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
         color = "red" if result.outcome == "failed" else "yellow"
         say(f"{result.outcome} {result.place}: {result.name or 'the file'}", color=color)
         for fault in result.faults:
-            say(f"  {fault}")
+            # Of a property the rest is a test to paste; of any other message a line is one line.
+            first, *rest = str(fault).split("\n") if fault.code == "GR610" else [str(fault)]
+            say(f"  {first}")
+            for line in rest:
+                say(line)
         if result.request is not None and explained < _EXPLAINED:
             explained += 1
             for text, value in reasons.lines(result):

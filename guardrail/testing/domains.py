@@ -41,7 +41,6 @@ class Slot:
     Attributes:
         path: where it stands.
         kind: its type.
-        is_required: whether the schema demands it wherever its parent is.
         presence: whether requests have it.
         values: what it is tried with, the simplest first; nothing for a record.
         below: the fields of a record.
@@ -51,7 +50,6 @@ class Slot:
 
     path: Path
     kind: CedarType
-    is_required: bool
     presence: Presence
     values: tuple[Any, ...] = ()
     below: tuple[Slot, ...] = ()
@@ -317,7 +315,6 @@ class World:
         return Slot(
             path=path,
             kind=kind,
-            is_required=is_required,
             presence="needed" if is_place or (is_required and not can_lack) else "may",
             values=tuple(values),
             below=below or (),

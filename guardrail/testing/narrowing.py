@@ -171,7 +171,7 @@ def _unread(domain: Domain, tests: _Tests, world: World, depth: int) -> tuple[Sl
     return tuple(found)
 
 
-_IMPOSSIBLE: Final = Slot(Path("context", ("",)), "String", True, "needed")
+_IMPOSSIBLE: Final = Slot(Path("context", ("",)), "String", "needed")
 
 
 def _chosen(test: ValueTest, values: Sequence[Any]) -> list[Any]:

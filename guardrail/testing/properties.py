@@ -243,10 +243,10 @@ class Checker:
         what = "There is a request on which it does, and it never should"
         if not stated.is_never:
             what = "There is a request on which it does not, and it always should"
-        lines = "\n".join(f"    {line}" for line in test.splitlines())
+        lines = "\n".join(f"  {line}" for line in test.splitlines())
         message = f"{what}. Here as a test, which expects what is decided now:\n{lines}"
         fault = Fault("GR610", stated.place, message)
-        return Result(stated.name, stated.place, "failed", (fault,), decision)
+        return Result(stated.name, stated.place, "failed", (fault,), decision, request)
 
 
 class _Trying:

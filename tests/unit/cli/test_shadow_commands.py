@@ -65,7 +65,8 @@ def test_facts_marks_whoever_reads_in_shadow(make_bundle):
     folder = make_bundle(LATE + f'@id("early") {live}')
     lines = run("facts", folder).stdout.splitlines()
     assert "  time.hour  Long  late (in shadow), early" in lines
-    (read,) = json.loads(run("facts", folder, "--format", "json").stdout)["actions"][0]["reads"]
+    told = json.loads(run("facts", folder, "--format", "json").stdout)["actions"]
+    (read,) = {each["action"]: each["reads"] for each in told}["predict"]
     assert read == {
         "fact": "time.hour",
         "type": "Long",

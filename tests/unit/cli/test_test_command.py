@@ -438,3 +438,37 @@ def test_a_watch_is_for_people(run, format):
     result = run(TESTS, "--watch", "--format", format)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--watch is for people" in result.stderr
+
+
+PROPERTY = """\
+properties:
+  - {name: nobody is let in, never: {allow: true}}
+  - name: a retired model answers nobody
+    never: {allow: true, when: {resource: {purpose: retired}}}
+"""
+
+
+def test_a_property_that_does_not_hold_is_told_with_a_test_to_paste(run):
+    ended = run(TESTS + PROPERTY, "--examples", "20")
+    assert ended.exit_code == 1
+    lines = ended.output.splitlines()
+    assert lines[0] == "failed tests/a_test.yaml:11:5: nobody is let in"
+    assert lines[1].startswith("  tests/a_test.yaml:11:5 GR610 There is a request")
+    assert lines[2] == '  - name: "shows: nobody is let in"'
+    assert lines[5] == '    resource: "Model::\\"tumour\\""'
+    assert lines[7].startswith('    expect: {"decision": "allow"')
+    assert lines[8].startswith("  decided: ")
+    assert lines[-1] == "1 failed, 2 passed"
+
+
+def test_a_property_is_chosen_by_its_name_and_told_as_json(run):
+    ended = run(TESTS + PROPERTY, "-k", "retired", "--examples", "0", "--format", "json")
+    assert ended.exit_code == 0
+    told = json.loads(ended.output)
+    assert [(test["name"], test["line"], test["outcome"]) for test in told["tests"]] == [
+        ("a retired model answers nobody", 12, "passed")
+    ]
+
+
+def test_the_number_of_examples_is_none_or_more(run):
+    assert run(TESTS, "--examples", "-1").exit_code == 2

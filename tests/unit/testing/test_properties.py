@@ -66,7 +66,7 @@ def shown(ended):
     assert ended[0] == "failed", ended
     (message,) = ended[1:]
     assert message.startswith("GR610 ")
-    return [line.removeprefix("    ") for line in message.splitlines()[1:]]
+    return [line.removeprefix("  ") for line in message.splitlines()[1:]]
 
 
 # What breaks a property.

@@ -6,6 +6,7 @@ is a dry run, and ``if:`` names the obligations that a real call would have to m
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guardrail.cli.check import BundleArgument, load
@@ -18,12 +19,14 @@ from guardrail.cli.request import (
     PrincipalOption,
     RequestOption,
     ResourceOption,
+    document_of,
     one_way,
-    question_of,
 )
 from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
 
 if TYPE_CHECKING:
+    from guardrail import Guard
+    from guardrail.cli.question import Question
     from guardrail.values import Decision
 
 
@@ -57,8 +60,13 @@ def decide(
       --action predict                     action: predict
       --resource 'Model::"tumour"'         resource: 'Model::"tumour"'
       --fact input.rows=10                 facts: {input: {rows: 10}}
+
+    A request file may be one of OpenID AuthZEN too, an Access Evaluation or
+    several Access Evaluations: then --format json prints AuthZEN's response.
     """
     from guardrail import ConfigurationError
+    from guardrail.cli import authzen
+    from guardrail.cli.question import question
 
     options: dict[str, Any] = {
         "principal": principal,
@@ -75,22 +83,32 @@ def decide(
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     try:
-        asked = question_of(request, options, guard.parse_uid)
-        decision = guard.decide(
-            principal=asked.principal,
-            action=asked.action,
-            resource=asked.resource,
-            facts=asked.facts,
-        )
+        document = document_of(request, options)
+        exchange = None
+        if authzen.is_authzen(document):
+            exchange = authzen.read(document, parse=guard.parse_uid)
+            decisions = list(exchange.answer(partial(_decide, guard)))
+        else:
+            decisions = [_decide(guard, question(document, parse=guard.parse_uid))]
     except ConfigurationError as error:
         raise stop_at(error, code=2) from None
-    told = guard.describe(decision)
+    told = [guard.describe(decision) for decision in decisions]
     if format is Format.json:
-        say_json(told)
-    else:
-        say(sentence(decision, told["obligations"]), color="green" if decision.allowed else "red")
+        say_json(told[0] if exchange is None else exchange.response(told))
+        return
+    for decision, each in zip(decisions, told, strict=True):
+        say(sentence(decision, each["obligations"]), color="green" if decision.allowed else "red")
         for policy in decision.errors:
             say(f"  {policy.policy} could not be evaluated: {policy.code}", color="yellow")
+
+
+def _decide(guard: Guard, asked: Question) -> Decision:
+    return guard.decide(
+        principal=asked.principal,
+        action=asked.action,
+        resource=asked.resource,
+        facts=asked.facts,
+    )
 
 
 def sentence(decision: Decision, obligations: dict[str, Any]) -> str:

@@ -29,14 +29,6 @@ _LONG_MUTANTS: Final = 100
 T = TypeVar("T")
 
 
-def _show_schema(value: bool) -> None:
-    if value:
-        from guardrail.testing.format import schema_text
-
-        typer.echo(schema_text(), nl=False)
-        raise typer.Exit
-
-
 def run(
     directory: BundleArgument,
     *,
@@ -71,15 +63,6 @@ def run(
         ),
     ] = False,
     format: FormatOption = Format.text,
-    schema: Annotated[
-        bool,
-        typer.Option(
-            "--schema",
-            callback=_show_schema,
-            is_eager=True,
-            help="Print the JSON Schema of test files, for editors, and exit.",
-        ),
-    ] = False,
 ) -> None:
     """Run the tests of a bundle: tests/*_test.yaml.
 
@@ -92,7 +75,6 @@ def run(
 
     Example: guardrail test policies/clinical_scoring
     """
-    del schema
     from guardrail import ConfigurationError
     from guardrail.testing.coverage import Coverage
     from guardrail.testing.runner import report, select

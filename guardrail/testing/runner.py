@@ -25,7 +25,7 @@ from guardrail.testing.clock import FrozenClock
 from guardrail.testing.coverage import Coverage
 from guardrail.testing.notation import MISSING, leaves
 from guardrail.testing.report import Report, Result
-from guardrail.values import NO_INPUT, Decision, Entity, Identity, Path
+from guardrail.values import NO_INPUT, Decision, Entity, Identity, Path, Principal
 
 #: Stands where a tree of facts has nothing, which is another thing than `MISSING`.
 _NOTHING: Final = object()
@@ -144,6 +144,16 @@ class Runner:
         """Return the facts of a test as its decision gets them."""
         question = self._snapshot.ask(case.principal, case.action, case.resource)
         return _without_marks(_computed(question, case))
+
+    def given(self, case: Case) -> dict[str, Any]:
+        """Return the facts that a test gives, also where who and what alone decide.
+
+        Its decision gets no fact then, and whoever wants to know why it is none still asks.
+        """
+        plan, caller = self._snapshot.plans.get(case.action), case.principal
+        known = caller if isinstance(caller, Principal) else Principal(caller.type, caller.id)
+        asked = Question(self._snapshot, plan=plan, principal=known)
+        return _without_marks({**case.facts, **_computed(asked, case)})
 
     def _count(
         self,

@@ -164,6 +164,7 @@ def _made(title: str, kind: Any, change: Callable[[_Schema], None] | None = None
         ref_template="#/definitions/{model}", schema_generator=_Generator, mode="validation"
     )
     parts = made.pop("$defs", {})
+    made.pop("description", None)  # the title says it
     whole = {"$schema": _DRAFT, "title": title, **made, "definitions": parts}
     if change is not None:
         change(whole)

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from guardrail._version import __version__
+from guardrail.cli.cedar import cedar
 from guardrail.cli.check import check as run_check
 from guardrail.cli.decide import decide as run_decide
 from guardrail.cli.diff import diff as run_diff
@@ -92,6 +93,7 @@ app.command("diff")(run_diff)
 app.command("facts")(run_facts)
 app.command("schema")(run_schema)
 app.command("token")(run_token)
+app.add_typer(cedar)
 app.add_typer(keys)
 app.add_typer(journals)
 journals.command("show")(run_show)

@@ -23,6 +23,7 @@ from guardrail.cli.diff import diff as run_diff
 from guardrail.cli.doctor import doctor as run_doctor
 from guardrail.cli.explain import explain as run_explain
 from guardrail.cli.facts import facts as run_facts
+from guardrail.cli.hook import hook as run_hook
 from guardrail.cli.init import init as run_init
 from guardrail.cli.journal import journals
 from guardrail.cli.journal_export import export as run_export
@@ -92,6 +93,7 @@ app.command("explain")(run_explain)
 app.command("diff")(run_diff)
 app.command("facts")(run_facts)
 app.command("schema")(run_schema)
+app.command("hook")(run_hook)
 app.command("token")(run_token)
 app.add_typer(cedar)
 app.add_typer(keys)

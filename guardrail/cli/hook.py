@@ -6,10 +6,10 @@ of its own: what a bundle comes to, `check` and `test` say. A file of no bundle 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -87,4 +87,4 @@ def _test(bundle: Path) -> None:
     run(bundle)
 
 
-_VERBS = {Verb.check: _check, Verb.test: _test}
+_VERBS: Final[Mapping[Verb, Callable[[Path], None]]] = {Verb.check: _check, Verb.test: _test}

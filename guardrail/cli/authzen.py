@@ -17,7 +17,7 @@ from pydantic import Field
 from guardrail.cli.question import CODE, Question
 from guardrail.documents import Document, Key, Section
 from guardrail.errors import ConfigurationError
-from guardrail.hints import of
+from guardrail.hints import given, of, when
 from guardrail.identity.fields import TypeName
 from guardrail.testing.notation import Caller, Parse, principal_of
 from guardrail.values import Decision, Entity, Principal
@@ -26,6 +26,8 @@ Semantic: TypeAlias = Literal["execute_all", "deny_on_first_deny", "permit_on_fi
 
 #: Nothing stands below these properties.
 _EMPTY: Final = {"maxProperties": 0}
+_SEVERAL: Final = ("evaluations", "options")
+_EMPTY_LIST: Final = {"maxItems": 0}
 _PARTS: Final = ("subject", "action", "resource", "context")
 
 
@@ -134,11 +136,13 @@ class Evaluations(Part):
         action: what is done, where a question does not say.
         resource: on what, where a question does not say.
         context: facts by place, where a question has none: ``{"input": {"rows": 10}}``.
-        evaluations: the questions.
+        evaluations: the questions; where there is none, the request itself is one.
         options: how they are asked.
     """
 
-    evaluations: list[Part] = Field(min_length=1)
+    hints = (when(of("evaluations", _EMPTY_LIST), given("subject", "action", "resource")),)
+
+    evaluations: list[Part]
     options: Options = Field(default=Options())
 
 
@@ -179,8 +183,10 @@ def is_authzen(document: Document) -> bool:
 
 def read(document: Document, *, parse: Parse) -> Exchange:
     """Return what a request asks; raise `ConfigurationError` with every place it can name."""
-    if "evaluations" not in document.data:
-        asked = document.parse(Evaluation, code=CODE)
+    if document.data.get("evaluations", []) == []:  # an empty list is none: AuthZEN §7.1
+        own = {name: value for name, value in document.data.items() if name not in _SEVERAL}
+        alone = Document(document.file, own, document.places, document.root)
+        asked = alone.parse(Evaluation, code=CODE)
         return Exchange((_question(document, dict.fromkeys(_PARTS, ()), asked, parse),))
     several = document.parse(Evaluations, code=CODE)
     questions = []

@@ -230,6 +230,11 @@ def test_the_semantic_says_where_it_ends(answer, semantic, order, decisions):
     assert [each["decision"] for each in answer(request)["evaluations"]] == decisions
 
 
+def test_without_a_question_among_several_the_request_is_one(answer):
+    told = answer({**REQUEST, "evaluations": [], "options": {}})
+    assert outcome(told) == (True, "allow", ["wards"])
+
+
 def test_several_are_told_a_line_each(ask):
     lines = ask(SEVERAL).stdout.splitlines()
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == [
@@ -241,7 +246,8 @@ def test_several_are_told_a_line_each(ask):
     ("change", "says"),
     [
         ({"subject": None}, "The evaluation has no `subject`"),
-        ({"evaluations": []}, "`evaluations`"),
+        ({"evaluations": []}, "`resource` is required"),
+        ({"evaluations": {}}, "`evaluations`"),
         ({"evaluations": [{"subjects": {}}]}, "`evaluations.0.subjects` is not a key"),
         ({"options": {"evaluation_semantics": "execute_all"}}, "evaluation_semantics` is not a"),
         ({"options": {"evaluations_semantic": "all"}}, "`options.evaluations_semantic`"),

@@ -54,13 +54,13 @@ def run_tests(
 ) -> None:
     """Run tests of Cedar's own form on a bundle's policies.
 
-    As `cedar run-tests` does: a test holds where Cedar itself, on the policies as
-    they stand and the test's own entities, decides as it says, for its reasons and
-    with as many errors. Where a guard decides otherwise, that is said too: to Cedar
-    a condition is a forbid, and a policy that errs is nothing.
+    As `cedar run-tests` does: a test holds where Cedar itself, on the policies
+    as they stand and the test's own entities, decides as it says, for its
+    reasons and with as many errors. Where a guard decides otherwise, that is
+    said too: to Cedar a condition is a forbid, and a policy that errs nothing.
 
-    Exit code 0: all hold. 1: at least one does not, or is wrong itself, or there is
-    none; or the bundle does not load. 2: the file is none of tests.
+    Exit code 0: all hold. 1: at least one does not, or is wrong itself, or
+    there is none; or the bundle does not load. 2: the file is none of tests.
 
     Example: guardrail cedar run-tests policies/clinical_scoring tests.json
     """
@@ -138,16 +138,16 @@ def export(
 ) -> None:
     """Write a bundle's policies and tests for Cedar's own tools.
 
-    Two files: policies.cedar, all policies as one text, links filled; tests.json,
-    what each test asks, and how Cedar itself decides it on these policies. Then:
+    Two files: policies.cedar, all policies as one text, links filled; and
+    tests.json, what each test asks and how Cedar itself decides it. Then:
 
       cedar run-tests --policies FOLDER/policies.cedar --tests FOLDER/tests.json
 
-    What Cedar decides is not always what a guard does: to Cedar a condition is a
-    forbid. How many tests that concerns is said, and which Cedar can't be asked.
+    What Cedar decides is not always what a guard does: to Cedar a condition is
+    a forbid. How many tests that concerns is said, and which it can't be asked.
 
-    Exit code 0: they were written. 1: the bundle does not load, or there is no test
-    that could be written. 2: they can't be written.
+    Exit code 0: they were written. 1: the bundle does not load, or there is no
+    test that could be written. 2: they can't be written.
 
     Example: guardrail cedar export policies/clinical_scoring build/cedar
     """

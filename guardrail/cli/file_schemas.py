@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BaseModel, Field, TypeAdapter
@@ -36,6 +35,8 @@ _Schema: TypeAlias = dict[str, Any]
 
 #: An entry of a docstring: names and what they are, which may go on in deeper lines.
 _ENTRY: Final = re.compile(r"^    (\w+(?:, \w+)*): (.+(?:\n {6,}.+)*)", re.MULTILINE)
+#: What a docstring says of a key's other name is of no use where that name stands.
+_WRITTEN: Final = re.compile(r" Written `\w+`\.")
 _DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 
 
@@ -143,7 +144,7 @@ def _words(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
 
 def _plain(text: str) -> str:
     """Return a docstring's text as one line, as a sentence; it is shown as Markdown."""
-    line = " ".join(text.split()).replace("``", "`").replace(" Written `in`.", "")
+    line = _WRITTEN.sub("", " ".join(text.split()).replace("``", "`"))
     return line[:1].upper() + line[1:]
 
 
@@ -247,10 +248,10 @@ def _request() -> _Schema:
 
 
 _MADE: Final[Mapping[Files, Callable[[], _Schema]]] = {
-    Files.settings: cache(_settings),
-    Files.inputs: cache(_inputs),
-    Files.outputs: cache(_outputs),
-    Files.links: cache(_links),
-    Files.tests: cache(_tests),
-    Files.request: cache(_request),
+    Files.settings: _settings,
+    Files.inputs: _inputs,
+    Files.outputs: _outputs,
+    Files.links: _links,
+    Files.tests: _tests,
+    Files.request: _request,
 }

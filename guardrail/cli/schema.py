@@ -48,13 +48,13 @@ def schema(
 ) -> None:
     """Print the Cedar schema of a bundle, or the JSON Schema of a kind of its files.
 
-    Of a bundle: its schema with the standard facts before it, for other Cedar
-    tools. With --for: what guardrail.toml (settings), inputs/*.yaml, outputs/*.yaml,
-    links.yaml, tests/*_test.yaml or a request of `guardrail decide` may hold, for
-    editors; the same for every bundle.
+    Of a bundle: its schema with the standard facts before it, for other
+    Cedar tools. With --for: what a kind of files may hold, for editors, the
+    same for every bundle: guardrail.toml (settings), inputs/*.yaml,
+    outputs/*.yaml, links.yaml, tests/*_test.yaml, a request of decide.
 
-    Exit code 0: it was printed. 1: the bundle's schema is none. 2: there is no such
-    folder; or neither a folder nor a kind of files is named, or both are.
+    Exit code 0: it was printed. 1: the bundle's schema is none. 2: there is
+    no such folder; or neither a folder nor a kind is named, or both are.
 
     Example: guardrail schema policies/clinical_scoring > whole.cedarschema
 

@@ -184,8 +184,8 @@ def is_authzen(document: Document) -> bool:
 def read(document: Document, *, parse: Parse) -> Exchange:
     """Return what a request asks; raise `ConfigurationError` with every place it can name."""
     if document.data.get("evaluations", []) == []:  # an empty list is none: AuthZEN §7.1
-        own = {name: value for name, value in document.data.items() if name not in _SEVERAL}
-        alone = Document(document.file, own, document.places, document.root)
+        data = {name: value for name, value in document.data.items() if name not in _SEVERAL}
+        alone = Document(document.file, data, document.places, document.root)
         asked = alone.parse(Evaluation, code=CODE)
         return Exchange((_question(document, dict.fromkeys(_PARTS, ()), asked, parse),))
     several = document.parse(Evaluations, code=CODE)

@@ -24,7 +24,7 @@ from guardrail.policy.language import Policy
 from guardrail.policy.reads import access_of
 from guardrail.policy.replay import Inquiry, Told, erred_of
 from guardrail.policy.snapshot import Answer, Snapshot
-from guardrail.policy.typing import BadFact, as_json, scan
+from guardrail.policy.typing import BadFact, scan
 from guardrail.values import Entity, FactValue, Principal
 
 
@@ -48,7 +48,7 @@ class Bare:
         """Return what Cedar says of a request: policies by their ``@id``."""
         request = request_of(inquiry.principal, inquiry.action, inquiry.resource)
         result = cedarpy.is_authorized(
-            {**request, "context": as_json(inquiry.context)}, self._handle, entities
+            {**request, "context": json.dumps(inquiry.context)}, self._handle, entities
         )
         return Told(
             result.decision.value,
@@ -132,7 +132,8 @@ def guarded(snapshot: Snapshot, inquiry: Inquiry) -> Answer | None:
         facts: Any = in_python(inquiry.context)
     except (ValueError, OverflowError):
         return None
-    return snapshot.ask(inquiry.principal, inquiry.action, inquiry.resource).decide(facts)
+    question = snapshot.ask(inquiry.principal, inquiry.action, inquiry.resource)
+    return question.decide({"app": {}, **facts})  # every call has that place
 
 
 def _uid(entity: Entity) -> dict[str, str]:

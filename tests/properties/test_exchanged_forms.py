@@ -81,8 +81,13 @@ def changed(draw, *bases):
 
 
 @pytest.fixture
+def guard(make_bundle):
+    return Guard.from_dir(make_bundle(POLICIES), journal=None)
+
+
+@pytest.fixture
 def bundle(make_bundle):
-    return make_bundle(POLICIES)
+    return load_bundle(make_bundle(POLICIES), clock=FrozenClock())
 
 
 @settings(
@@ -90,9 +95,7 @@ def bundle(make_bundle):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-def test_any_request_of_authzen_is_decided_or_refused(bundle, data):
-    guard = Guard.from_dir(bundle, journal=None)
-
+def test_any_request_of_authzen_is_decided_or_refused(guard, data):
     def decide(asked):
         return guard.decide(
             principal=asked.principal, action=asked.action, resource=asked.resource,
@@ -121,12 +124,11 @@ def test_any_request_of_authzen_is_decided_or_refused(bundle, data):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-def test_any_test_of_cedars_form_ends_with_a_result(bundle, data):
-    loaded = load_bundle(bundle, clock=FrozenClock())
+def test_any_test_of_cedars_form_ends_with_a_result(bundle, tmp_path, data):
     tests = data.draw(st.lists(changed(TEST) | ANYTHING, min_size=1, max_size=20))
-    file = bundle.parent / "tests.json"
+    file = tmp_path / "tests.json"
     file.write_text(json.dumps([*tests, TEST]))
-    *results, last = run_cedar_tests(loaded, file)
+    *results, last = run_cedar_tests(bundle, file)
     assert len(results) == len(tests)
     assert last.result.outcome == "passed"
     for each in results:

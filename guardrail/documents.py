@@ -18,11 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.hints import Hint
 
 Key: TypeAlias = str | int
 M = TypeVar("M", bound=BaseModel)
@@ -59,9 +60,16 @@ _DIRECTIVE: Final = re.compile(r"(?:[ \t]*+(?:#[^\n]*+)?\n)*+%")
 
 
 class Section(BaseModel):
-    """The base of every model of a file or of a part of one: strict, frozen, no extras."""
+    """The base of every model of a file or of a part of one: strict, frozen, no extras.
+
+    Attributes:
+        hints: what its validators hold, for the schemas that `guardrail schema --for` makes of
+            it; those of its bases hold too. What a key is for, such a schema takes from a
+            section like this one.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    hints: ClassVar[tuple[Hint, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from guardrail.audit.signals import Signals
 from guardrail.audit.spans import Spans
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
+from guardrail.hints import at_most_one, given, holds, of, when
 from guardrail.ports import Clock, Sink
 
 _PERIOD: Final = re.compile(r"([1-9][0-9]{0,5})(s|min|h|d)")
@@ -51,6 +52,11 @@ class CheckpointSettings(Section):
         every_s: after how many seconds one is made, where there is anything new.
         file, command, url: at most one: where each goes, beside the copy in the journal.
     """
+
+    hints = (
+        at_most_one("file", "command", "url"),
+        of("url", {"pattern": "^[hH][tT][tT][pP][sS]?://"}),
+    )
 
     key_file: str = Field(min_length=1)
     every_records: int = Field(default=10_000, ge=1)
@@ -93,6 +99,12 @@ class AuditSettings(Section):
         encrypt: whether the entries are encrypted.
         checkpoints: the signed ones; ``None`` for none.
     """
+
+    hints = (
+        *(when({"required": [key]}, given("journal")) for key in _JOURNALS),
+        when(holds("encrypt", True), given("key_file")),
+        of("facts", {"items": {"pattern": r"^[^.]+\.[\s\S]"}}),
+    )
 
     spans: Literal["inline", "deferred"] = "inline"
     events: Literal["denials", "all", "none"] = "denials"

@@ -16,12 +16,14 @@ from typing import Annotated
 import typer
 
 from guardrail._version import __version__
+from guardrail.cli.cedar import cedar
 from guardrail.cli.check import check as run_check
 from guardrail.cli.decide import decide as run_decide
 from guardrail.cli.diff import diff as run_diff
 from guardrail.cli.doctor import doctor as run_doctor
 from guardrail.cli.explain import explain as run_explain
 from guardrail.cli.facts import facts as run_facts
+from guardrail.cli.hook import hook as run_hook
 from guardrail.cli.init import init as run_init
 from guardrail.cli.journal import journals
 from guardrail.cli.journal_export import export as run_export
@@ -91,7 +93,9 @@ app.command("explain")(run_explain)
 app.command("diff")(run_diff)
 app.command("facts")(run_facts)
 app.command("schema")(run_schema)
+app.command("hook")(run_hook)
 app.command("token")(run_token)
+app.add_typer(cedar)
 app.add_typer(keys)
 app.add_typer(journals)
 journals.command("show")(run_show)

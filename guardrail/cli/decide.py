@@ -7,6 +7,7 @@ obligations that a real call would have to meet.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guardrail.cli.check import BundleArgument, read
@@ -19,8 +20,8 @@ from guardrail.cli.request import (
     PrincipalOption,
     RequestOption,
     ResourceOption,
+    document_of,
     one_way,
-    question_of,
 )
 from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
 
@@ -62,8 +63,13 @@ def decide(
       --action predict                     action: predict
       --resource 'Model::"tumour"'         resource: 'Model::"tumour"'
       --fact input.rows=10                 facts: {input: {rows: 10}}
+
+    A request file may be one of OpenID AuthZEN too, an Access Evaluation or
+    several Access Evaluations: then --format json prints AuthZEN's response.
     """
     from guardrail import ConfigurationError, Guard
+    from guardrail.cli import authzen
+    from guardrail.cli.question import question
     from guardrail.testing.telling import sentence
 
     options: dict[str, Any] = {
@@ -82,20 +88,28 @@ def decide(
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     try:
-        asked = question_of(request, options, guard.parse_uid)
-        decision = _ask(guard, asked)
-        beside = _beside(bundle, asked, decision)
+        document = document_of(request, options)
+        exchange = beside = None
+        if authzen.is_authzen(document):
+            exchange = authzen.read(document, parse=guard.parse_uid)
+            decisions = list(exchange.answer(partial(_ask, guard)))
+        else:
+            asked = question(document, parse=guard.parse_uid)
+            decisions = [_ask(guard, asked)]
+            beside = _beside(bundle, asked, decisions[0])
     except ConfigurationError as error:
         raise stop_at(error, code=2) from None
-    told = guard.describe(decision)
+    told = [guard.describe(decision) for decision in decisions]
     if format is Format.json:
-        say_json(told | ({"shadow": beside[1]} if beside is not None else {}))
-    else:
-        say(sentence(decision, told["obligations"]), color="green" if decision.allowed else "red")
+        shown = told[0] if exchange is None else exchange.response(told)
+        say_json(shown | ({"shadow": beside[1]} if beside is not None else {}))
+        return
+    for decision, each in zip(decisions, told, strict=True):
+        say(sentence(decision, each["obligations"]), color="green" if decision.allowed else "red")
         for policy in decision.errors:
             say(f"  {policy.policy} could not be evaluated: {policy.code}", color="yellow")
-        if beside is not None:
-            say(f"in shadow: {sentence(beside[0], beside[1]['obligations'])}", color="yellow")
+    if beside is not None:
+        say(f"in shadow: {sentence(beside[0], beside[1]['obligations'])}", color="yellow")
 
 
 def _ask(guard: Guard, asked: Question) -> Decision:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from guardrail.cli.check import BundleArgument, read
+from guardrail.cli.named_test import TestOption, named
 from guardrail.cli.request import (
     ActionOption,
     AttrsOption,
@@ -36,6 +37,7 @@ def explain(
     action: ActionOption = None,
     resource: ResourceOption = None,
     facts: FactsOption = None,
+    test: TestOption = None,
     format: FormatOption = Format.text,
 ) -> None:
     """Say why a request is decided as it is.
@@ -49,12 +51,16 @@ def explain(
 
     Example: guardrail explain policies/clinical_scoring --request request.yaml
 
-    A request is written as for `guardrail decide`.
+    A request is written as for `guardrail decide`. Or it is what a test asks:
+
+      guardrail explain policies/x --test "a cohort is too much for a ward"
+      guardrail explain policies/x --test tests/x_test.yaml:12
     """
     from guardrail import ConfigurationError
     from guardrail.errors import Place
     from guardrail.policy.explain import Explainer
     from guardrail.testing.notation import uid_at
+    from guardrail.testing.runner import Runner
     from guardrail.testing.telling import heading, line, sentence
     from guardrail.values import Entity
 
@@ -68,19 +74,25 @@ def explain(
         "facts": facts or (),
     }
     one_way(request, options)
+    if test is not None:
+        one_way(test, {**options, "request": request})
     try:
         bundle, _ = read(directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    try:
-        asked = question_of(request, options, uid_at)
-    except ConfigurationError as error:
-        raise stop_at(error, code=2) from None
-    named = asked.action
-    does = uid_at(named, Place("action")) if "::" in named else Entity("Action", named)
-    found = Explainer(bundle.snapshot).explain(
-        asked.principal, does, asked.resource, {"app": {}, **asked.facts}
-    )
+    explainer = Explainer(bundle.snapshot)
+    if test is not None:
+        case = named(directory, test)
+        given = Runner(bundle).given(case)
+        found = explainer.explain(case.principal, case.action, case.resource, given)
+    else:
+        try:
+            asked = question_of(request, options, uid_at)
+        except ConfigurationError as error:
+            raise stop_at(error, code=2) from None
+        name = asked.action
+        does = uid_at(name, Place("action")) if "::" in name else Entity("Action", name)
+        found = explainer.explain(asked.principal, does, asked.resource, {"app": {}, **asked.facts})
     if format is Format.json:
         say_json(found.as_json())
         return

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 import typer
 
+from guardrail.cli.schema import Files
 from guardrail.cli.terminal import say, stop
 
 #: What stands for the bundle's name in the files of the template.
@@ -22,6 +23,9 @@ PLACEHOLDER: Final = "BUNDLE_NAME"
 
 #: What `[bundle] name` accepts, so that a bundle made here loads.
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+#: Where the bundle's files look for their schemas; a load reads nothing hidden.
+SCHEMAS: Final = ".schemas"
 
 #: An installer byte-compiles every module that it lays down, the template's app too.
 _LEFTOVER: Final = "__pycache__"
@@ -70,16 +74,21 @@ def write(directory: Path, *, name: str) -> None:
     """Write the template into ``directory``, as the bundle ``name``.
 
     Makes the folder where it is missing; raises `FileExistsError` rather than overwrite a
-    file, and any other `OSError` as it comes. Beside the tests it puts the schema by which
-    editors complete them.
+    file, and any other `OSError` as it comes. Into a hidden folder, which is no part of the
+    bundle, it puts the schemas by which editors complete its files.
     """
-    from guardrail.testing.format import schema_text
+    from guardrail.cli.file_schemas import schema_text
 
     _copy(files("guardrail.cli") / "template", directory, name)
-    tests = directory / "policies" / "tests"
-    tests.mkdir(parents=True, exist_ok=True)
-    with (tests / "tests.schema.json").open("x", encoding="utf-8", newline="\n") as stream:
-        stream.write(schema_text())
+    schemas = directory / "policies" / SCHEMAS
+    schemas.mkdir(parents=True, exist_ok=True)
+    for kind in Files:
+        _write(schemas / f"{kind}.json", schema_text(kind))
+
+
+def _write(file: Path, text: str) -> None:
+    with file.open("x", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
 
 
 def _copy(source: Traversable, target: Path, name: str) -> None:
@@ -91,5 +100,4 @@ def _copy(source: Traversable, target: Path, name: str) -> None:
             _copy(entry, target / entry.name, name)
         else:
             text = entry.read_text(encoding="utf-8").replace(PLACEHOLDER, name)
-            with (target / entry.name).open("x", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
+            _write(target / entry.name, text)

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from guardrail.documents import Document, Section, read_json, read_yaml
 from guardrail.errors import ConfigurationError, Place
+from guardrail.hints import exactly_one
 from guardrail.testing.notation import VALUE_TAGS, Caller, Parse, principal_of
 from guardrail.values import Entity, FactValue, Principal
 
@@ -26,7 +27,17 @@ STDIN: Final = "<stdin>"
 
 
 class Asked(Section):
-    """A request file: the fields of a policy test."""
+    """A request file: the fields of a policy test.
+
+    Attributes:
+        principal: who calls: ``{uid, in, attrs}``.
+        known: instead of ``principal``, the uid of one of ``entities.json``. Written ``as``.
+        action: what is done: ``predict``.
+        resource: on what, as a uid: ``Model::"tumour"``.
+        facts: facts by place: ``{input: {rows: 10}}``.
+    """
+
+    hints = (exactly_one("as", "principal"),)
 
     principal: Caller | None = None
     known: str | None = Field(default=None, alias="as")

@@ -52,7 +52,7 @@ FactsOption: TypeAlias = Annotated[
 
 
 def one_way(request: str | None, options: dict[str, Any]) -> None:
-    """Stop where a request is given as a file and as options."""
+    """Stop where a request is given as a file, or by its name, and as options."""
     if request is not None and any(value not in (None, ()) for value in options.values()):
         raise stop("give the request as a file or as options, not both.")
 
@@ -63,10 +63,28 @@ def question_of(request: str | None, options: dict[str, Any], parse: Parse) -> Q
     Raises:
         ConfigurationError: where it is no request, with every place that can be named.
     """
+    from guardrail.cli import authzen, question
+    from guardrail.errors import ConfigurationError
+
+    document = document_of(request, options)
+    if not authzen.is_authzen(document):
+        return question.question(document, parse=parse)
+    asked, *more = authzen.read(document, parse=parse).questions
+    if more:
+        message = f"The request asks {len(more) + 1} things. Ask one."
+        raise ConfigurationError.at(document.at("evaluations"), question.CODE, message)
+    return asked
+
+
+def document_of(request: str | None, options: dict[str, Any]) -> Document:
+    """Return a request as it is written, in a file or as options.
+
+    Raises:
+        ConfigurationError: where it can't be read.
+    """
     from guardrail.cli import question
 
-    document = question.from_options(**options) if request is None else _from_file(request)
-    return question.question(document, parse=parse)
+    return question.from_options(**options) if request is None else _from_file(request)
 
 
 def _from_file(file: str) -> Document:

@@ -57,14 +57,6 @@ class _Asked:
     format: RunFormat
 
 
-def _show_schema(value: bool) -> None:
-    if value:
-        from guardrail.testing.format import schema_text
-
-        typer.echo(schema_text(), nl=False)
-        raise typer.Exit
-
-
 def run(
     directory: BundleArgument,
     *,
@@ -123,15 +115,6 @@ def run(
         RunFormat,
         typer.Option("--format", help="For people, for programs, or for build servers."),
     ] = RunFormat.text,
-    schema: Annotated[
-        bool,
-        typer.Option(
-            "--schema",
-            callback=_show_schema,
-            is_eager=True,
-            help="Print the JSON Schema of test files, for editors, and exit.",
-        ),
-    ] = False,
 ) -> None:
     """Run the tests of a bundle: tests/*_test.yaml.
 
@@ -148,7 +131,6 @@ def run(
 
     Example: guardrail test policies/clinical_scoring
     """
-    del schema
     asked = _Asked(directory, only, coverage, html, fail_under, mutants, jobs, examples, format)
     if jobs is not None and not mutants:
         raise stop("--jobs says in how many processes mutants are tried: give --mutants, too.")

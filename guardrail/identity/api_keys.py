@@ -18,6 +18,7 @@ from pydantic import field_validator, model_validator
 
 from guardrail.documents import Section, item_places
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
+from guardrail.hints import exactly_one, of
 from guardrail.identity.claims import Knows
 from guardrail.identity.fields import Text, Variable
 from guardrail.identity.key_entries import Entry, read_entries
@@ -38,11 +39,19 @@ class ApiKeySettings(Section):
     """One provider of type ``api_key``.
 
     Attributes:
+        type: ``api_key``: the bundle has keys of its own.
         keys_file: the file of the bundle with the entries, which `guardrail key` writes.
         secret_env, secret_file: exactly one: the variable of the environment that holds the
             secret of the keyed hash, or the absolute path of a file, outside the bundle.
-        unknown_parents: what becomes of parents that the bundle does not have.
+        unknown_parents: what becomes of parents that the bundle does not have: ``deny`` refuses
+            the caller, ``drop`` leaves them out.
     """
+
+    hints = (
+        exactly_one("secret_env", "secret_file"),
+        of("secret_file", {"pattern": "^/"}),
+        of("keys_file", {"pattern": r"^[^/.][\s\S]*\.json$"}),
+    )
 
     type: Literal["api_key"]
     keys_file: Text

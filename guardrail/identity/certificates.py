@@ -16,6 +16,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from guardrail.documents import Section
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
+from guardrail.hints import given, holds, of, when
 from guardrail.identity.chains import (
     bad,
     broken_rule,
@@ -47,7 +48,9 @@ _LOCAL_PART: Final = re.compile(r"[!-?A-~]{1,64}")
 class Holder(Section):
     """Who holds a certificate: ``{ type = "Workload", in.Role = ["batch"] }``.
 
-    ``parents`` (written ``in``) lists ids per entity type; every holder is in all of them.
+    Attributes:
+        type: the entity type of the holders.
+        parents: ids per entity type; every holder is in all of them. Written ``in``.
     """
 
     type: TypeName
@@ -58,6 +61,7 @@ class MtlsSettings(Section):
     """One provider of type ``mtls``.
 
     Attributes:
+        type: ``mtls``: callers prove a client certificate.
         ca_file: the file of the bundle with the trusted roots, as PEM.
         unsafe_trust_server: the TLS server has verified the chain. Only then ``ca_file`` may
             be left out; where it stands, the chain is verified all the same.
@@ -65,8 +69,14 @@ class MtlsSettings(Section):
         id: what names the principal: its SPIFFE ID, the certificate's subject (RFC 4514), or
             the one DNS name or address of electronic mail among its alternative names.
         principal: the entity type, and parents that all holders have.
-        unknown_parents: what becomes of parents that the bundle does not have.
+        unknown_parents: what becomes of parents that the bundle does not have: ``deny`` refuses
+            the caller, ``drop`` leaves them out.
     """
+
+    hints = (
+        {"anyOf": [given("ca_file"), holds("unsafe_trust_server", True)]},
+        when(given("trust_domain"), of("id", {"const": "spiffe"})),
+    )
 
     type: Literal["mtls"]
     ca_file: Text | None = None

@@ -8,13 +8,14 @@ and no token.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
-from guardrail.identity.fields import HttpsUrl, Text, distinct
+from guardrail.hints import Hint, absent, exactly_one, given, holds, when
+from guardrail.identity.fields import Distinct, HttpsUrl, Text
 
 _Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 # fmt: off
@@ -30,9 +31,9 @@ TcbStatus: TypeAlias = Literal[
 # fmt: on
 
 #: The formats whose tokens have an audience, and those that say the hardware's security level.
-_WITH_AUDIENCE: Final = frozenset(("confidential_space",))
-_WITHOUT_AUDIENCE: Final = frozenset(("azure_maa", "trust_authority"))
-_WITHOUT_STATUS: Final = frozenset(("confidential_space",))
+_WITH_AUDIENCE: Final = ("confidential_space",)
+_WITHOUT_AUDIENCE: Final = ("azure_maa", "trust_authority")
+_WITHOUT_STATUS: Final = ("confidential_space",)
 
 
 class EvidenceSettings(Section):
@@ -46,6 +47,12 @@ class EvidenceSettings(Section):
         token_file: where this host's platform puts its token: an absolute path.
         leeway_s: seconds, 0 to 120, by which every comparison of times is widened.
     """
+
+    hints: ClassVar[tuple[Hint, ...]] = (
+        when(holds("about", "host"), given("token_file")),
+        when(holds("about", "host"), {"not": holds("nonce", "required")}),
+        when(holds("about", "peer"), absent("token_file")),
+    )
 
     about: Literal["peer", "host"]
     format: Text
@@ -83,13 +90,21 @@ class TokenEvidenceSettings(EvidenceSettings):
         tcb_status: which security levels of the hardware are accepted, where a token says.
     """
 
+    hints = (
+        exactly_one("jwks", "key_file"),
+        when(given("ca_file"), given("jwks")),
+        when(holds("format", *_WITH_AUDIENCE), given("audience")),
+        when(holds("format", *_WITHOUT_AUDIENCE), absent("audience")),
+        when(holds("format", *_WITHOUT_STATUS), absent("tcb_status")),
+    )
+
     issuer: Text
     audience: Text | None = None
-    algorithms: Annotated[list[EvidenceAlgorithm], AfterValidator(distinct)]
+    algorithms: Annotated[list[EvidenceAlgorithm], *Distinct]
     jwks: HttpsUrl | None = None
     ca_file: Text | None = None
     key_file: Text | None = None
-    tcb_status: Annotated[list[TcbStatus], AfterValidator(distinct)] | None = None
+    tcb_status: Annotated[list[TcbStatus], *Distinct] | None = None
 
     @property
     def accepted_status(self) -> frozenset[str]:

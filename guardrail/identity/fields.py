@@ -5,10 +5,10 @@ Owns them, and nothing else: no table, no complaint of its own.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 #: A text that says something, and no book.
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
@@ -27,6 +27,13 @@ def distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+#: A list that names things, for an annotation.
+Distinct: Final = (
+    AfterValidator(distinct),
+    Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
+)
+
+
 def https_url(value: str) -> str:
     """Check an address that keys are fetched from."""
     try:
@@ -43,4 +50,8 @@ def https_url(value: str) -> str:
     return value
 
 
-HttpsUrl: TypeAlias = Annotated[Text, AfterValidator(https_url)]
+HttpsUrl: TypeAlias = Annotated[
+    Text,
+    AfterValidator(https_url),
+    Field(json_schema_extra={"pattern": "^[hH][tT][tT][pP][sS]://"}),
+]

@@ -7,12 +7,21 @@ unknown keys and an anonymous principal, which is not built. Read once, at load;
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from guardrail.documents import Section
-from guardrail.identity.fields import HttpsUrl, Text, TypeName, Variable, distinct, https_url
+from guardrail.hints import Hint, exactly_one, of
+from guardrail.identity.fields import (
+    Distinct,
+    HttpsUrl,
+    Text,
+    TypeName,
+    Variable,
+    distinct,
+    https_url,
+)
 
 # fmt: off
 Algorithm: TypeAlias = Literal[
@@ -26,6 +35,11 @@ UnknownParents: TypeAlias = Literal["deny", "drop"]
 ClaimPath: TypeAlias = tuple[str, ...]
 
 _LIMIT_NESTED: Final = 8
+#: The shape of an algorithm with a shared secret, and of several audiences.
+_SHARED: Final = {"pattern": "^HS"}
+_Audiences: TypeAlias = Annotated[
+    list[Text], Field(min_length=1, max_length=16, json_schema_extra={"uniqueItems": True})
+]
 
 
 def _path(value: Any) -> Any:
@@ -35,17 +49,26 @@ def _path(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+_Names: TypeAlias = Annotated[list[Text], Field(min_length=1, max_length=_LIMIT_NESTED)]
 _Claim: TypeAlias = Annotated[
-    tuple[Text, ...], BeforeValidator(_path), Field(min_length=1, max_length=_LIMIT_NESTED)
+    tuple[Text, ...],
+    Field(min_length=1, max_length=_LIMIT_NESTED),
+    BeforeValidator(_path, json_schema_input_type=Text | _Names),
 ]
 
 
 class PrincipalMap(Section):
     """Which claims make the principal: ``{ type = "User", id = "sub", in.Role = "roles" }``.
 
-    ``parents`` (written ``in``) maps an entity type to the claim that names entities of it,
-    ``attrs`` an attribute to the claim that holds it. A point goes into an object:
-    ``realm_access.roles``; a list of names takes each as it stands: ``["a.b", "roles"]``.
+    A point goes into an object: ``realm_access.roles``; a list of names takes each as it stands:
+    ``["a.b", "roles"]``.
+
+    Attributes:
+        type: the entity type of all principals of this provider.
+        id: the claim that names the principal.
+        parents: for an entity type the claim that names entities of it: roles, groups. Written
+            ``in``.
+        attrs: for an attribute the claim that holds it.
     """
 
     type: TypeName
@@ -69,17 +92,24 @@ class TokenSettings(Section):
         token_types: what ``typ`` may be, where a token has it (RFC 8725 §3.11).
         required: claims that must be there.
         leeway_s: seconds, 0 to 120, by which every comparison of times is widened.
-        unknown_parents: what becomes of a group that the bundle does not have.
+        principal: which claims make the principal.
+        unknown_parents: what becomes of a group that the bundle does not have: ``deny`` refuses
+            the caller, ``drop`` leaves it out.
     """
+
+    hints: ClassVar[tuple[Hint, ...]] = (
+        of("algorithms", {"anyOf": [{"items": _SHARED}, {"items": {"not": _SHARED}}]}),
+    )
 
     issuer: Text
     audience: Annotated[
-        list[Text], BeforeValidator(_several), AfterValidator(distinct), Field(max_length=16)
+        list[Text],
+        Field(max_length=16),
+        BeforeValidator(_several, json_schema_input_type=Text | _Audiences),
+        AfterValidator(distinct),
     ]
-    algorithms: Annotated[list[Algorithm], AfterValidator(distinct)]
-    token_types: Annotated[list[Text], AfterValidator(distinct)] = Field(
-        default_factory=lambda: ["JWT", "at+jwt"]
-    )
+    algorithms: Annotated[list[Algorithm], *Distinct]
+    token_types: Annotated[list[Text], *Distinct] = Field(default_factory=lambda: ["JWT", "at+jwt"])
     required: list[_Claim] = Field(default_factory=list, max_length=64)
     leeway_s: Annotated[float, Field(ge=0, le=120)] = 0.0
     principal: PrincipalMap
@@ -102,10 +132,13 @@ class JwtSettings(TokenSettings):
     """A provider of type ``jwt``: tokens of one issuer, under keys that are pinned.
 
     Attributes:
+        type: ``jwt``: the bundle pins the keys.
         key_file: a file of the bundle: a public key in PEM, a JWK, or a JWKS.
         secret_env: for HS*, the environment variable that holds the secret.
         secret_file: for HS*, the file that holds it, by its absolute path.
     """
+
+    hints = (exactly_one("key_file", "secret_env", "secret_file"),)
 
     type: Literal["jwt"]
     key_file: Text | None = None
@@ -146,7 +179,15 @@ class OidcSettings(TokenSettings, FetchSettings):
 
     ``issuer`` is an https address without query and fragment (OpenID Connect Discovery §3);
     ``/.well-known/openid-configuration`` below it says where the keys are.
+
+    Attributes:
+        type: ``oidc``: the issuer publishes the keys.
     """
+
+    hints = (
+        of("issuer", {"pattern": "^[hH][tT][tT][pP][sS]://[^?#]+$"}),
+        of("algorithms", {"items": {"not": _SHARED}}),
+    )
 
     type: Literal["oidc"]
 

@@ -38,7 +38,8 @@ from guardrail.identity.tokens import (
 from guardrail.ports import Wait
 from guardrail.values import Frozen
 
-_KINDS: Final[Mapping[str, type[Section]]] = {
+#: Each type of provider: the model of its table.
+KINDS: Final[Mapping[str, type[Section]]] = {
     "jwt": JwtSettings,
     "oidc": OidcSettings,
     "api_key": ApiKeySettings,
@@ -108,9 +109,9 @@ def read_tables(document: Document) -> Mapping[str, Section]:
         if name in _OWN:
             continue
         kind = table.get("type") if isinstance(table, dict) else None
-        model = _KINDS.get(kind) if isinstance(kind, str) else None
+        model = KINDS.get(kind) if isinstance(kind, str) else None
         if model is None:
-            message = f"`identity.{name}.type` must be one of {', '.join(_KINDS)}."
+            message = f"`identity.{name}.type` must be one of {', '.join(KINDS)}."
             place = document.at(name, "type") if isinstance(table, dict) else document.at(name)
             faults.append(Fault("GR003", place, message))
             continue

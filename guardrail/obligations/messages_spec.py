@@ -21,7 +21,19 @@ _Role: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class MessagesSection(Section):
-    """The file. ``max_chars`` is that of one message, ``max_total_chars`` of all together."""
+    """The file: what a list of messages must be.
+
+    Attributes:
+        kind: ``messages``: a list of who says what, as chat models take it.
+        min_messages: the fewest messages.
+        max_messages: the most messages.
+        roles: the roles that may speak.
+        first_role: who must speak first.
+        last_role: who must speak last.
+        max_chars: the most characters of one message.
+        max_total_chars: the most characters of all messages together.
+        forbid: classes of characters with which a text is refused. Lone surrogates always are.
+    """
 
     kind: Literal["messages"]
     min_messages: Count = 1

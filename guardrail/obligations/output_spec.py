@@ -18,18 +18,37 @@ from pydantic import Field, field_validator
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault
+from guardrail.hints import of
 from guardrail.obligations.specs import Spec, read_spec
 from guardrail.ports import Unmet
 
-#: What stands beside the keys of an input spec.
-_OWN: Final = ("meaning", "classes", "chunk")
+#: What stands beside the keys of an input spec, and the kinds of output that can have it.
+OWN: Final[Mapping[str, tuple[str, ...]]] = {
+    "meaning": ("tensor",),
+    "classes": ("tensor",),
+    "chunk": ("text",),
+}
 _STEP: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]{1,4})\]|\.")
 #: Steps of a chunk's path.
 _LIMIT_STEPS: Final = 16
 
 
 class OutputSection(Section):
-    """What an output spec has beside the keys of its kind."""
+    """What an output spec has beside the keys of its kind.
+
+    Attributes:
+        meaning: ``probability``: each row must be numbers of 0 to 1 that sum up to 1.
+        classes: the names of the classes, in the order of the columns.
+        chunk: where the items of a stream have their text: ``choices[0].delta.content``.
+    """
+
+    hints = (
+        of("classes", {"uniqueItems": True}),
+        of(
+            "chunk",
+            {"pattern": r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*|\[[0-9]{1,4}\])*$"},
+        ),
+    )
 
     meaning: Literal["probability"] | None = None
     classes: Annotated[list[str], Field(min_length=1, max_length=1_000_000)] | None = None
@@ -181,13 +200,13 @@ def _read(name: str, document: Document) -> OutputSpec:
     if document.file.endswith(".json"):  # a JSON Schema may describe whatever JSON has
         return OutputSpec(name, "", read_spec(name, document))
     data = document.data if isinstance(document.data, Mapping) else {}
-    own = {key: value for key, value in data.items() if key in _OWN}
-    rest = {key: value for key, value in data.items() if key not in _OWN}
+    own = {key: value for key, value in data.items() if key in OWN}
+    rest = {key: value for key, value in data.items() if key not in OWN}
     file, places, root = document.file, document.places, document.root
     spec = read_spec(name, Document(file, rest, places, root))
     section = Document(file, own, places, root).parse(OutputSection, code="GR300")
     kind = str(data["kind"])
-    for key, kinds in (("meaning", ("tensor",)), ("classes", ("tensor",)), ("chunk", ("text",))):
+    for key, kinds in OWN.items():
         if key in own and kind not in kinds:
             message = f"`{key}` does not apply to an output of kind {kind}. Remove it."
             raise ConfigurationError.at(document.at(key), "GR300", message)

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError
+from guardrail.hints import absent, of
 from guardrail.obligations.counters import Counters, StoreFullError
 from guardrail.obligations.quota_grammar import (
     Demand,
@@ -41,7 +42,19 @@ _REMEMBERED: Final = 4096
 
 
 class QuotaSettings(Section):
-    """The ``[quota]`` table of ``guardrail.toml``."""
+    """The ``[quota]`` table of ``guardrail.toml``.
+
+    Attributes:
+        store: where quotas are counted; ``memory``: in the process, one count each.
+        when_unavailable: what becomes of a call where the store can't be asked.
+        timeout_ms: not built yet: it is for stores that are shared.
+    """
+
+    hints = (
+        of("store", {"const": "memory"}),
+        of("when_unavailable", {"const": "deny"}),
+        absent("timeout_ms"),
+    )
 
     store: str = "memory"
     when_unavailable: str = "deny"

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 from pydantic import Field, model_validator
 
 from guardrail.documents import Section
+from guardrail.hints import absent, given, holds, of, when
 from guardrail.obligations.interval import Limits
 from guardrail.ports import Unmet
 from guardrail.values import View
@@ -58,8 +59,44 @@ _NO_LIMIT: Final = 2**62
 _ABSENT: Final = object()
 
 
+_ONLY_FOR: Final = {
+    "max_chars": "string",
+    "fields": "record",
+    "extra_fields": "record",
+    "items": "list",
+    "max_items": "list",
+}
+
+
 class FieldSection(Limits):
-    """One field: its type, and what else holds for a value of that type."""
+    """One field: its type, and what else holds for a value of that type.
+
+    Attributes:
+        type: what the value is. Nothing is converted: a number in text is text.
+        max_chars: the most characters of a text.
+        one_of: the values that are accepted, of an integer or a text.
+        fields: the fields of a record within, by name; all are required.
+        extra_fields: whether a record within may have other fields.
+        items: what each item of a list is.
+        max_items: the most items of a list.
+        nullable: whether the value may be ``null``: in Python ``None``.
+    """
+
+    hints = (
+        when(holds("type", "string", "bool", "record", "list"), absent("min", "max")),
+        *(
+            when(
+                {"not": holds("type", kind)},
+                absent(*[k for k, v in _ONLY_FOR.items() if v == kind]),
+            )
+            for kind in ("string", "record", "list")
+        ),
+        when(holds("type", "record"), given("fields")),
+        when(holds("type", "list"), given("items")),
+        when(holds("type", "float", "bool", "record", "list"), absent("one_of")),
+        when(holds("type", "int"), of("one_of", {"items": {"type": "integer"}})),
+        when(holds("type", "string"), of("one_of", {"items": {"type": "string"}})),
+    )
 
     type: Literal["int", "float", "string", "bool", "record", "list"]
     max_chars: Annotated[int, Field(ge=0)] | None = None
@@ -89,17 +126,15 @@ class FieldSection(Limits):
         return self
 
 
-_ONLY_FOR: Final = {
-    "max_chars": "string",
-    "fields": "record",
-    "extra_fields": "record",
-    "items": "list",
-    "max_items": "list",
-}
-
-
 class RecordSection(Section):
-    """The file. Every field is required; ``nullable`` ones may be ``None``."""
+    """The file. Every field is required; ``nullable`` ones may be ``None``.
+
+    Attributes:
+        kind: ``record``: a mapping, a dataclass, a model of pydantic's.
+        fields: the fields by name, each of which is required.
+        extra_fields: what becomes of a record with other fields: it is refused, or they are
+            ignored.
+    """
 
     kind: Literal["record"]
     fields: dict[_Name, FieldSection]

@@ -76,7 +76,7 @@ class _Kind(NamedTuple):
 
 
 #: Each kind of spec: the model of its file, and what makes a spec of it.
-_KINDS: Final[Mapping[str, _Kind]] = {
+KINDS: Final[Mapping[str, _Kind]] = {
     "tensor": _Kind(TensorSection, TensorSpec.from_section),
     "record": _Kind(RecordSection, RecordSpec.from_section),
     "table": _Kind(TableSection, TableSpec.from_section),
@@ -93,9 +93,9 @@ def read_spec(name: str, document: Document) -> Spec:
     if kind == "table" and document.data.get("on_bad_row") == "quarantine":
         message = "`on_bad_row: quarantine` is not built yet in this version. Use reject."
         raise ConfigurationError.at(document.at("on_bad_row"), "GR004", message)
-    if isinstance(kind, str) and kind in _KINDS:
-        section, make = _KINDS[kind]
+    if isinstance(kind, str) and kind in KINDS:
+        section, make = KINDS[kind]
         return make(name, document.parse(section, code="GR300"))
-    known = " or ".join(", ".join(_KINDS).rsplit(", ", 1))
+    known = " or ".join(", ".join(KINDS).rsplit(", ", 1))
     message = f"`kind` is required, and is {known}."
     raise ConfigurationError.at(document.at("kind"), "GR300", message)

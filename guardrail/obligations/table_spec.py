@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, NoReturn, Protocol, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from guardrail._core import (
     ABOVE,
@@ -29,7 +29,8 @@ from guardrail._core import (
     Choices,
 )
 from guardrail.documents import Section
-from guardrail.obligations.interval import Limits, read_range
+from guardrail.hints import given, of, one_or_several, when
+from guardrail.obligations.interval import Limits, Range
 from guardrail.ports import Unmet
 from guardrail.values import Frozen, View
 
@@ -49,13 +50,31 @@ def _known_types(value: Any) -> Any:
     return types
 
 
-Range: TypeAlias = Annotated[tuple[int, int], BeforeValidator(read_range)]
+_Types: TypeAlias = Annotated[
+    list[str], BeforeValidator(_known_types), WithJsonSchema(one_or_several(TYPES))
+]
 
 
 class TableColumnSection(Limits):
-    """One column: its type, or the types of which it may have one, and what else holds."""
+    """One column: its type, or the types of which it may have one, and what else holds.
 
-    type: Annotated[list[str], BeforeValidator(_known_types)]
+    Attributes:
+        type: the type that is accepted, or several. Nothing is converted.
+        nullable: whether a row may be null.
+        finite: ``false`` lets NaN and infinities pass, in a column of floats.
+        max_chars: the most characters of a text.
+        one_of: the texts that are accepted.
+    """
+
+    hints = (
+        when(given("min"), of("type", one_or_several(_NUMBERS))),
+        when(given("max"), of("type", one_or_several(_NUMBERS))),
+        when(given("finite"), of("type", one_or_several(_FLOATS))),
+        when(given("max_chars"), of("type", one_or_several(("string",)))),
+        when(given("one_of"), of("type", one_or_several(("string",)))),
+    )
+
+    type: _Types
     nullable: bool = False
     finite: bool | None = None
     max_chars: Annotated[int, Field(ge=0, lt=2**31)] | None = None
@@ -95,7 +114,16 @@ def _check_choice(choice: str, max_chars: int | None) -> None:
 
 
 class TableSection(Section):
-    """The file. Every column is required; ``nullable`` ones may hold nulls."""
+    """The file. Every column is required; ``nullable`` ones may hold nulls.
+
+    Attributes:
+        kind: ``table``: pandas, polars, pyarrow, or a dict of columns.
+        rows: how many rows there may be: a number, or a range such as ``"1..1000"``.
+        columns: the columns by name, each of which is required.
+        extra_columns: what becomes of a table with other columns: it is refused, or they are
+            ignored.
+        on_bad_row: what becomes of a table with a bad row: it is refused.
+    """
 
     kind: Literal["table"]
     rows: Range | None = None

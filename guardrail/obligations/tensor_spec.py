@@ -16,11 +16,12 @@ from array import array
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from guardrail._core import ABOVE, BELOW, DTYPES, OK, check_tensor, count_bad, kind_of
 from guardrail.documents import Section
-from guardrail.obligations.interval import Limits, read_range
+from guardrail.hints import exactly_one, one_or_several
+from guardrail.obligations.interval import Limits, Range
 from guardrail.ports import Unmet
 from guardrail.values import View
 
@@ -36,11 +37,20 @@ def _known_dtypes(value: Any) -> Any:
     return dtypes
 
 
-Range: TypeAlias = Annotated[tuple[int, int], BeforeValidator(read_range)]
+_Dtypes: TypeAlias = Annotated[
+    list[str], BeforeValidator(_known_dtypes), WithJsonSchema(one_or_several(DTYPES))
+]
 
 
 class ColumnsSection(Limits):
-    """One entry of ``columns``: the next column by ``name``, or several by their indices."""
+    """One entry of ``columns``: the next column by ``name``, or several by their indices.
+
+    Attributes:
+        name: the next column's name, which a refusal tells.
+        names: instead, the next columns by their indices: ``"1..29"``.
+    """
+
+    hints = (exactly_one("name", "names"),)
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     names: Range | None = None
@@ -60,10 +70,18 @@ def _is_exact(bound: int) -> bool:
 
 
 class TensorSection(Section):
-    """The file. ``columns`` covers every column once, in order, or is left out."""
+    """The file: what a tensor must be.
+
+    Attributes:
+        kind: ``tensor``: whatever has a buffer or DLPack: numpy, torch, jax.
+        dtype: the dtype that is accepted, or several, by numpy's names. Nothing is converted.
+        shape: the length of each axis: a number, or a range such as ``1..1000``.
+        finite: whether NaN and infinities are refused.
+        columns: bounds per column. They cover every column once, in order.
+    """
 
     kind: Literal["tensor"]
-    dtype: Annotated[list[str], BeforeValidator(_known_dtypes)]
+    dtype: _Dtypes
     shape: Annotated[list[Range], Field(max_length=32)]
     finite: bool = True
     columns: list[ColumnsSection] | None = None

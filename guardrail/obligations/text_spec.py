@@ -39,7 +39,14 @@ Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 class TextSection(Section):
-    """The file."""
+    """The file: what a text must be.
+
+    Attributes:
+        kind: ``text``: a text, such as a prompt.
+        max_chars: the most characters.
+        min_chars: the fewest characters.
+        forbid: classes of characters with which a text is refused. Lone surrogates always are.
+    """
 
     kind: Literal["text"]
     max_chars: Count | None = None

@@ -66,21 +66,29 @@ def in_python(value: Any) -> FactValue:
     """Return what an application would pass for a value of Cedar's JSON.
 
     Raises `ValueError` where there is no such value: a date before the year 1, a number that
-    is no integer.
+    is no integer, an entity without a name.
     """
     if isinstance(value, list):
         return [in_python(item) for item in value]
     if not isinstance(value, dict):
         return value
     if "__entity" in value:
-        return Entity(value["__entity"]["type"], value["__entity"]["id"])
+        return _entity(value["__entity"])
     if "__extn" in value:
         return _extension(value["__extn"])
     return {name: in_python(inner) for name, inner in value.items()}
 
 
-def _extension(call: Mapping[str, Any]) -> FactValue:
-    name, text = call.get("fn"), str(call.get("arg", ""))
+def _entity(uid: Any) -> Entity:
+    named = isinstance(uid, dict) and all(isinstance(uid.get(key), str) for key in ("type", "id"))
+    if not named:
+        raise ValueError("expected the type and the id of an entity")
+    return Entity(uid["type"], uid["id"])
+
+
+def _extension(call: Any) -> FactValue:
+    parts = call if isinstance(call, dict) else {}
+    name, text = parts.get("fn"), str(parts.get("arg", ""))
     if name == "decimal":
         return _decimal(text)
     if name == "ip":

@@ -32,7 +32,7 @@ LIMIT_FAULTS: Final = 100
 METADATA: Final = frozenset({"id", "reason", "doc", "owner", "since", "mode"})
 #: What an id must be, as the end of a sentence.
 ID_RULE: Final = "is 1 to 128 of A-Z a-z 0-9 _ . : / - and begins with none of . : / -"
-_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")
+ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")
 
 Kind = Literal["grant", "prohibition", "condition"]
 
@@ -250,7 +250,7 @@ def reread(policy: Policy, text: str, vocabulary: Vocabulary) -> Policy:
 
 def is_policy_id(text: str) -> bool:
     """Tell whether a text may be a policy's ``@id``."""
-    return _ID.fullmatch(text) is not None
+    return ID.fullmatch(text) is not None
 
 
 def _identify(chunk: Chunk, node: pst.Template) -> str:

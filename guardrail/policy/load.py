@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from guardrail.documents import Section
 from guardrail.errors import FINDINGS, ConfigurationError, Fault, Place
+from guardrail.hints import of
 from guardrail.policy.entities import read_entities
 from guardrail.policy.folder import Folder
 from guardrail.policy.language import Policy, Vocabulary, Written, read_policies
@@ -31,7 +32,13 @@ from guardrail.values import Entity
 
 
 class BundleSettings(Section):
-    """The ``[bundle]`` table."""
+    """The ``[bundle]`` table.
+
+    Attributes:
+        name: what this bundle is called: in records, and in the keys of its quotas' counters.
+        version: its version, such as 1.0.0.
+        timezone: the time zone in which the facts of time are told, such as Europe/Berlin.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
     version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$")]
@@ -54,14 +61,21 @@ class BundleSettings(Section):
 class ResourceSettings(Section):
     """The ``[resources]`` table.
 
-    ``unknown = "allow"`` lets calls name resources that are no entity of the bundle.
+    Attributes:
+        unknown: ``allow`` lets calls name resources that are no entity of the bundle.
     """
 
     unknown: Literal["deny", "allow"] = "deny"
 
 
 class CheckSettings(Section):
-    """The ``[check]`` table: codes of findings that the bundle's author accepts."""
+    """The ``[check]`` table.
+
+    Attributes:
+        allow: codes of findings of ``guardrail check`` that the bundle's author accepts.
+    """
+
+    hints = (of("allow", {"items": {"enum": sorted(FINDINGS)}}),)
 
     allow: list[str] = Field(default=[])
 

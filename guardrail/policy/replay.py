@@ -135,11 +135,10 @@ class Replay:
             self._entities if entities is None else entities,
             schema,
         )
-        named = [_ERRED.search(text) for text in result.diagnostics.errors]
         return Told(
             result.decision.value,
             frozenset(result.diagnostics.reasons),
-            frozenset(found[1] if found else "" for found in named),
+            frozenset(erred_of(result.diagnostics.errors)),
         )
 
     def subject(
@@ -199,6 +198,12 @@ class Replay:
             plans=plans,
             obligations={},
         )
+
+
+def erred_of(complaints: Iterable[str]) -> list[str]:
+    """Return the policies that Cedar's errors name; an empty text for one that names none."""
+    named = [_ERRED.search(text) for text in complaints]
+    return [found[1] if found else "" for found in named]
 
 
 def ask(snapshot: Snapshot, asked: Inquiry, facts: Mapping[str, FactValue]) -> Answer:

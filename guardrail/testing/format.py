@@ -1,19 +1,18 @@
 """The format of a test file, as models: what its keys are called and which values they take.
 
 Owns the names of the keys. Refuses keys that it does not know; what a value means,
-`guardrail.testing.cases` reads. The same for editors, with a word on each key, stands in
-``tests.schema.json``; a test holds the two together.
+`guardrail.testing.cases` reads. What the docstrings say of a key, editors show.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AwareDatetime, Discriminator, Field, JsonValue, Tag, model_validator
 
 from guardrail.documents import Section
+from guardrail.hints import at_most_one, exactly_one, holds, of, when
 from guardrail.testing.notation import Caller
 
 #: A time that every time zone has a name for.
@@ -55,7 +54,15 @@ Code: TypeAlias = Literal[
 
 
 class Given(Section):
-    """What all tests of a file have in common."""
+    """What all tests of a file have in common.
+
+    Attributes:
+        now: the time of the call, with its zone: ``2026-11-23T10:00:00Z``.
+        action: what is done: ``predict``.
+        resource: on what, as a uid: ``Model::"tumour"``.
+        principals: callers by name, for the ``as`` of a test.
+        facts: facts by place: ``{input: {rows: 10}}``. ``!missing`` marks one that is not there.
+    """
 
     now: Now | None = None
     action: str | None = None
@@ -67,8 +74,24 @@ class Given(Section):
 class Expected(Section):
     """What a test expects. A key that is left out is not looked at.
 
-    ``released`` and ``retry_after_s`` are of a call: what leaves, and how long to wait.
+    Attributes:
+        decision: whether the call is allowed.
+        code: how it ends: ``allow``, or why it is denied.
+        policies: the ids of the policies that decide: all of them, in any order.
+        obligations: all that must be met, as ``guardrail decide --format json`` tells it; ``{}``
+            for nothing.
+        errors: the ids of the policies that can't be evaluated: all of them, in any order.
+        path: which value is missing or refused, such as ``context.input.rows``.
+        reason: the ``@reason`` that the caller is told.
+        released: what leaves, of a call; null for what a filter has taken out.
+        retry_after_s: how many seconds the caller of a call is told to wait.
     """
+
+    hints = (
+        {"minProperties": 1},
+        when(holds("decision", "allow"), of("code", {"enum": ["allow", None]})),
+        when(holds("decision", "deny"), of("code", {"not": {"const": "allow"}})),
+    )
 
     decision: Verdict | None = None
     code: Code | None = None
@@ -117,14 +140,19 @@ class Situation(Section):
     """Who does what on what, with which facts, on which input and with which output.
 
     Attributes:
-        known: a name under ``given.principals``, or a uid of ``entities.json``.
-        principal: instead, the caller right here.
-        action, resource: what is done, and on what.
-        facts: by place.
-        input: the guarded parameter's name, and its value.
-        output: what the model returns.
-        stream: instead, what it yields, piece by piece.
+        known: who calls: a name under ``given.principals``, or the uid of a principal of
+            ``entities.json``. Written ``as``.
+        principal: instead of ``as``, who calls: ``{uid, in, attrs}``.
+        action: what is done: ``predict``.
+        resource: on what, as a uid: ``Model::"tumour"``.
+        facts: facts by place, over those that are given. ``!missing`` marks one that is not there.
+        input: the guarded parameter's name, and its value: plain data, or a form such as
+            ``{zeros: [10, 30], set: {"3,7": .nan}}``. It makes the test a call.
+        output: what the model returns. It makes the test a call.
+        stream: instead of ``output``, what the model yields, piece by piece.
     """
+
+    hints = (at_most_one("as", "principal"), {"not": {"required": ["output", "stream"]}})
 
     known: str | None = Field(default=None, alias="as")
     principal: Caller | None = None
@@ -143,7 +171,13 @@ class Situation(Section):
 
 
 class Step(Situation):
-    """One step of a test of several calls: the same call, a number of times."""
+    """One step of a test of several calls: the same call, a number of times.
+
+    Attributes:
+        times: how often.
+        after: how much later than the step before: ``61s``, ``500ms``, ``2h``.
+        expect: ``allow``, ``deny``, or keys that must all hold.
+    """
 
     times: int = Field(default=1, ge=1, le=100_000)
     after: str | None = None
@@ -166,7 +200,17 @@ class Matrix(Section):
 
 
 class Asked(Situation):
-    """One test: a request or a call, and what is expected of it."""
+    """One test: a request or a call, and what is expected of it.
+
+    Attributes:
+        name: what is claimed. Each name stands once in a file.
+        now: the time of the call, with its zone: ``2026-11-23T10:00:00Z``.
+        expect: ``allow``, ``deny``, or keys that must all hold.
+        steps: instead of ``expect``, several calls, one after the other, on the same quotas.
+        matrix: instead of ``expect``, who may do what, as a table.
+    """
+
+    hints = (exactly_one("expect", "steps", "matrix"),)
 
     name: str = Field(min_length=1)
     now: Now | None = None
@@ -184,13 +228,14 @@ class Asked(Situation):
 
 
 class Head(Section):
-    """A whole file, as far as its parts are read one by one."""
+    """A whole file, as far as its parts are read one by one.
+
+    Attributes:
+        given: what all tests of this file have in common.
+        tests: the tests, each a request and what is expected of the decision.
+        properties: what must never, or always, be decided, whatever is asked.
+    """
 
     given: Any = None
     tests: list[Any] = Field(default=[])
     properties: list[Any] = Field(default=[])
-
-
-def schema_text() -> str:
-    """Return the JSON Schema of a test file, for editors."""
-    return files("guardrail.testing").joinpath("tests.schema.json").read_text("utf-8")

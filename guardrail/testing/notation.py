@@ -87,7 +87,13 @@ TAGS: Final[Mapping[str, Callable[[str], object]]] = {**VALUE_TAGS, "!missing": 
 
 
 class Caller(Section):
-    """A principal for whom a file vouches."""
+    """A principal for whom a file vouches.
+
+    Attributes:
+        uid: who: ``User::"clara"``.
+        parents: roles and groups, each a uid: ``Role::"clinician"``. Written ``in``.
+        attrs: attributes, as the schema has them for this type.
+    """
 
     uid: str
     parents: list[str] = Field(default=[], alias="in")

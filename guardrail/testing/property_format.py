@@ -14,11 +14,27 @@ from pydantic import Field, JsonValue, model_validator
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.hints import exactly_one
 from guardrail.testing.format import Code
 
 
 class Claim(Section):
-    """What is said of a request, and of the decision on it. A key that is left out says nothing."""
+    """What is said of a request, and of the decision on it. A key that is left out says nothing.
+
+    Attributes:
+        principal: what the caller is: ``{type, uid, in, not_in}`` and its attributes by name; or
+            a uid.
+        action: what is done: a name, or several.
+        resource: what the resource is: ``{type, uid, in, not_in}`` and its attributes by name; or
+            a uid.
+        facts: what facts are, by place: a value, ``{min, max, one_of, none_of, contains,
+            missing}``, or ``!missing``.
+        allow: whether it is allowed.
+        code: how the decision ends: a code, or one of several.
+        policies: the ids of policies that are among the deciding ones.
+        obligations: what must be met, at least: names, or values by name.
+        errors: whether any policy could not be evaluated.
+    """
 
     principal: Any = None
     action: Any = None
@@ -38,7 +54,13 @@ class Claim(Section):
 
 
 class Checked(Claim):
-    """What stands under ``never`` and ``always``."""
+    """What stands under ``never`` and ``always``.
+
+    Attributes:
+        when: of which requests; of all where it is left out.
+    """
+
+    hints = ({"anyOf": [{"required": [name]} for name in Claim.model_fields]},)
 
     when: Claim = Field(default=Claim())
 
@@ -50,7 +72,12 @@ class Checked(Claim):
 
 
 class Implied(Section):
-    """What stands under ``implies``."""
+    """What stands under ``implies``.
+
+    Attributes:
+        condition: of which requests. Written ``if``.
+        then: what holds of them, too.
+    """
 
     condition: Claim = Field(alias="if")
     then: Claim
@@ -63,7 +90,17 @@ class Implied(Section):
 
 
 class Stated(Section):
-    """One property."""
+    """One property.
+
+    Attributes:
+        name: what is claimed. Each name stands once in a file.
+        missing: whether facts that the schema demands are left out, too.
+        never: what no request may show.
+        always: what all requests show.
+        implies: whatever is as under ``if`` is as under ``then``, too.
+    """
+
+    hints = (exactly_one("never", "always", "implies"),)
 
     name: str = Field(min_length=1)
     missing: bool = False

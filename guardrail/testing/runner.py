@@ -23,7 +23,7 @@ from guardrail.testing.clock import FrozenClock
 from guardrail.testing.coverage import Coverage
 from guardrail.testing.payloads import differences, plain
 from guardrail.testing.report import Outcome, Report, Result
-from guardrail.testing.said import Unsaid, said_all, undeclared, without_marks
+from guardrail.testing.said import Unsaid, identity_of, said_all, undeclared, without_marks
 from guardrail.testing.search import Request
 from guardrail.values import Decision
 
@@ -203,6 +203,17 @@ class Runner:
                 if failures:
                     return Result(case.name, case.place, "failed", failures, decision, request)
         return Result(case.name, case.place, "passed", (), decision, request)
+
+    def given(self, case: Case) -> dict[str, Any]:
+        """Return the facts that a test gives, also where who and what alone decide.
+
+        Its decision gets no fact then, and whoever wants to know why it is none still asks.
+        """
+        if case.calls:
+            return self.facts(case)
+        plan, known = self._snapshot.plans.get(case.action), identity_of(case.principal).principal
+        asked = Question(self._snapshot, plan=plan, principal=known)
+        return without_marks({**case.facts, **said_all(asked, case)})
 
     def _count(
         self, case: Case, question: Question, facts: Mapping[str, Any], decision: Decision

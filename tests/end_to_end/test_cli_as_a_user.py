@@ -157,12 +157,12 @@ def test_broken_policy_is_found_at_its_line(hello, case):
         ("guardrail.toml", None, None, r"guardrail\.toml"),
         ("schema.cedarschema", "purpose: String", "purpose: Strng", r"schema\.cedarschema:\d+"),
         ("guardrail.toml", "version =", "verison =", r"guardrail\.toml:\d+"),
-        ("guardrail.toml", "[bundle]", "[bundle", r"guardrail\.toml:1"),
+        ("guardrail.toml", "[bundle]", "[bundle", r"guardrail\.toml:2"),
         (
             "guardrail.toml",
             "[bundle]",
             '[quota]\nstore = "redis://localhost"\n[bundle]',
-            r"guardrail\.toml:2:1",
+            r"guardrail\.toml:3:1",
         ),
         ("entities.json", '"attrs"', '"atrs"', r"entities\.json"),
         ("entities.json", "[\n", "", r"entities\.json:\d+:\d+"),
@@ -170,10 +170,10 @@ def test_broken_policy_is_found_at_its_line(hello, case):
             "inputs/house.yaml",
             "type: float, min: 5",
             "type: flaot, min: 5",
-            r"inputs/house\.yaml:4",
+            r"inputs/house\.yaml:5",
         ),
-        ("inputs/house.yaml", "min: 5", "min: nan", r"inputs/house\.yaml:4"),
-        ("inputs/house.yaml", "kind: record", "kind: table", r"inputs/house\.yaml:2"),
+        ("inputs/house.yaml", "min: 5", "min: nan", r"inputs/house\.yaml:5"),
+        ("inputs/house.yaml", "kind: record", "kind: table", r"inputs/house\.yaml:3"),
     ],
 )
 def test_broken_file_is_found_at_its_place(hello, file, before, after, place):

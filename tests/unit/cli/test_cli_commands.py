@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from guardrail._version import __version__
 from guardrail.cli import app
+from guardrail.cli.schema import Files
 from guardrail.documents import read_json, read_toml, read_yaml
 
 COMMANDS = (
@@ -19,8 +20,12 @@ COMMANDS = (
     "check",
     "test",
     "decide",
+    "explain",
+    "diff",
     "facts",
     "schema",
+    "hook",
+    "cedar",
     "token",
     "key",
     "journal",
@@ -162,7 +167,7 @@ def test_init_writes_files_that_parse_and_leaves_no_placeholder(tmp_path):
         "policies/policies.cedar",
         "policies/schema.cedarschema",
         "policies/tests/prices_test.yaml",
-        "policies/tests/tests.schema.json",
+        *(f"policies/.schemas/{kind}.json" for kind in Files),
     }
     readers = {".yaml": read_yaml, ".json": read_json, ".toml": read_toml}
     for path, raw in written.items():
@@ -178,7 +183,8 @@ def test_init_leaves_out_what_an_installer_compiled(tmp_path, monkeypatch):
     (compiled.parent / "app.py").write_text("NAME = 'BUNDLE_NAME'")
     monkeypatch.setattr("guardrail.cli.init.files", lambda package: tmp_path / "package")
     assert run("init", tmp_path / "hello").exit_code == 0
-    assert {path.name for path in snapshot(tmp_path / "hello")} == {"app.py", "tests.schema.json"}
+    written = {path for path in snapshot(tmp_path / "hello") if path.parent.name != ".schemas"}
+    assert {path.name for path in written} == {"app.py"}
 
 
 # doctor

@@ -86,3 +86,101 @@ def test_what_is_no_request_exits_with_two(explain, make_bundle):
     result = CliRunner().invoke(app, ["explain", str(folder), *CLARA])
     assert result.exit_code == 1
     assert "GR103" in result.stderr
+
+
+# A test of the bundle.
+
+TESTS = """\
+given:
+  principals:
+    clara: {uid: 'User::"clara"', in: ['Role::"clinician"'], attrs: {department: care}}
+  action: predict
+  resource: Model::"tumour"
+  facts: {input: {rows: 10}, identity: {delegated: false}}
+tests:
+  - name: clinicians may
+    as: clara
+    expect: allow
+  - name: not to know denies
+    as: clara
+    facts: {identity: {delegated: !missing }}
+    expect: {code: evaluation_error}
+  - name: a stranger may not
+    principal: {uid: 'User::"nora"', attrs: {department: care}}
+    expect: deny
+  - name: twice
+    as: clara
+    expect: allow
+"""
+OTHER = """\
+tests:
+  - name: twice
+    as: 'User::"carl"'
+    action: predict
+    resource: Model::"tumour"
+    facts: {input: {rows: 200}, identity: {delegated: false}}
+    expect: deny
+  - name: broken
+    expect: deny
+"""
+
+
+@pytest.fixture
+def explain_test(make_bundle):
+    folder = make_bundle(POLICIES, **{"tests/a_test.yaml": TESTS, "tests/b_test.yaml": OTHER})
+
+    def explain_test(name, *options):
+        return CliRunner().invoke(app, ["explain", str(folder), "--test", name, *options])
+
+    return explain_test
+
+
+def test_what_a_test_asks_is_explained_by_its_name(explain_test, explain):
+    result = explain_test("clinicians may")
+    assert result.exit_code == 0
+    assert result.stdout == explain(*CLARA).stdout
+
+
+@pytest.mark.parametrize(
+    "place", ["tests/a_test.yaml:11", "tests/a_test.yaml:13", "a/b/tests/a_test.yaml:14:5"]
+)
+def test_a_test_is_found_by_any_of_its_lines(explain_test, place):
+    told = json.loads(explain_test(place, "--format", "json").stdout)
+    assert told["code"] == "evaluation_error"
+    assert told["policies"][0]["policy"] == "no-borrowed"
+
+
+def test_what_a_stranger_lacks_is_explained_with_the_facts_that_the_test_gives(explain_test):
+    result = explain_test("a stranger may not")
+    assert "deny no_grant" in result.stdout
+    assert "yes  when context.input.rows <= 100" in result.stdout
+
+
+def test_a_name_of_several_tests_is_refused_with_their_places(explain_test):
+    result = explain_test("twice")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--test tests/a_test.yaml:18" in result.stderr
+    assert "--test tests/b_test.yaml:2" in result.stderr
+    assert "deny no_grant" in explain_test("tests/b_test.yaml:2").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("clinicans may", "Did you mean 'clinicians may'?"),
+        ("zzz", "Give its name, or FILE:LINE."),
+        ("tests/a_test.yaml:1", "FILE:LINE"),
+        ("tests/c_test.yaml:9", "FILE:LINE"),
+        ("broken", "The test names no caller"),
+    ],
+)
+def test_what_names_no_test_exits_2(explain_test, name, says):
+    result = explain_test(name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in result.stderr
+
+
+@pytest.mark.parametrize("more", [("--action", "predict"), ("--request", "x.yaml")])
+def test_a_test_and_a_request_are_not_both_explained(explain_test, more):
+    result = explain_test("clinicians may", *more)
+    assert (result.exit_code, result.stdout) == (2, "")

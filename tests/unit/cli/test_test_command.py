@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from guardrail.cli import app
 from guardrail.cli import test as command
-from guardrail.testing.format import schema_text
 
 TESTS = """\
 given:
@@ -162,11 +161,6 @@ def test_many_tests_show_how_far_the_run_is(run, monkeypatch):
     result = run(TESTS)
     assert result.exit_code == 0
     assert result.stdout.startswith("1 passed\n")  # the bar is no part of the result
-
-
-def test_schema_is_printed_without_a_bundle():
-    result = CliRunner().invoke(app, ["test", "--schema"])
-    assert (result.exit_code, result.stdout) == (0, schema_text())
 
 
 COVERED = "clauses 0 of 1 both ways, scopes 3 of 3, 83% in all"

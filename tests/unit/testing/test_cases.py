@@ -1,28 +1,14 @@
 """A test file is read strictly: what it does not know is an error with file and line."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
-from typing import get_args
 
 import pytest
 
 from guardrail.errors import Place
 from guardrail.testing import cases as cases_module
 from guardrail.testing.cases import Case, Unread, read_suite
-from guardrail.testing.format import (
-    Asked,
-    Code,
-    Expected,
-    Given,
-    Head,
-    Matrix,
-    Step,
-    Verdict,
-    schema_text,
-)
-from guardrail.testing.notation import MISSING, Caller
-from guardrail.testing.property_format import Checked, Claim, Implied, Stated
+from guardrail.testing.notation import MISSING
 from guardrail.values import Entity, Principal
 
 GIVEN = """\
@@ -249,7 +235,7 @@ def test_a_bundle_without_tests_has_none(tmp_path):
 
 def test_other_files_beside_the_tests_are_left_alone(read, tmp_path):
     (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "tests.schema.json").write_text("{}")
+    (tmp_path / "tests" / "notes.json").write_text("{}")
     (tmp_path / "tests" / ".hidden.yaml").write_text("x: [")
     assert len(read(f"{GIVEN}tests:\n{TEST}")) == 1
 
@@ -331,31 +317,3 @@ def test_tags_are_those_of_one_reading(read):
     read(f"{GIVEN}tests:\n{TEST}")
     with pytest.raises(ConfigurationError):
         read_yaml("a.yaml", b"x: !missing \n")
-
-
-# The schema for editors.
-
-
-def test_schema_for_editors_has_the_keys_of_the_reader():
-    schema = json.loads(schema_text())
-    parts = {**schema["definitions"], "Head": schema}
-    models = (Given, Asked, Step, Matrix, Expected, Caller, Head, Stated, Checked, Implied, Claim)
-    for model in models:
-        part = parts[model.__name__]
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        assert set(part["properties"]) == set(fields), model
-        required = {name for name, field in fields.items() if field.is_required()}
-        assert set(part.get("required", ())) == required, model
-        assert part["additionalProperties"] is False
-    expected = schema["definitions"]["Expected"]["properties"]
-    assert tuple(expected["code"]["enum"]) == get_args(Code)
-    assert tuple(schema["definitions"]["Code"]["enum"]) == get_args(Code)
-    assert tuple(expected["decision"]["enum"]) == get_args(Verdict)
-
-
-def test_schema_for_editors_refers_to_nothing_outside():
-    schema = json.loads(schema_text())
-    text = json.dumps(schema)
-    named = {part.split('"')[0] for part in text.split('"$ref": "#/definitions/')[1:]}
-    assert named <= set(schema["definitions"])
-    assert text.count("$ref") == text.count('"$ref": "#/definitions/')

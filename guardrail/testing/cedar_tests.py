@@ -1,0 +1,265 @@
+"""Tests in the form of Cedar's own tools: the JSON of ``cedar run-tests``, read, run and written.
+
+Owns that form, and what holds of such a test: Cedar itself, on the policies as they stand and the
+test's own entities, answers as it says. Beside that it tells what a guard would answer, for the two
+differ where they must: to Cedar a condition is a forbid, and an error is nothing. Refuses to write
+a test that Cedar can't be asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from guardrail.bundle import Bundle
+from guardrail.documents import Document, Section, item_places, read_json
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.policy import Snapshot
+from guardrail.policy.bare import Bare, guarded
+from guardrail.policy.replay import Told
+from guardrail.testing.cases import Case, Suite, Unread
+from guardrail.testing.notation import uid_at
+from guardrail.testing.report import Result
+from guardrail.testing.runner import Runner
+from guardrail.values import Decision
+
+#: More tests than this in one file are refused.
+LIMIT_TESTS: Final = 100_000
+
+_CODE: Final = "GR003"
+
+
+class _Request(Section):
+    """Who, what, on what; uids are text, as in policies."""
+
+    model_config = ConfigDict(extra="ignore")  # as Cedar's own reader
+
+    principal: str
+    action: str
+    resource: str
+    context: dict[str, Any]
+
+
+class _Test(Section):
+    """One test; ``entities`` are there, or in a file beside the tests."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = ""
+    request: _Request
+    entities: list[Any] | str
+    decision: Literal["allow", "deny"]
+    reason: list[str]
+    num_errors: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class CedarResult:
+    """How one test ended, and how a guard decides the same.
+
+    Attributes:
+        result: ``passed`` where Cedar answers as the test says.
+        cedar: what Cedar says; ``None`` where it could not be asked.
+        guard: what a guard decides; ``None`` where no call could ask so.
+        snapshot: what decided, for `Snapshot.describe`.
+    """
+
+    result: Result
+    cedar: Told | None = None
+    guard: Decision | None = None
+    snapshot: Snapshot | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether a guard allows what Cedar denies, or denies what Cedar allows."""
+        if self.cedar is None or self.guard is None:
+            return False
+        return self.guard.allowed != (self.cedar.decision == "Allow")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain JSON data."""
+        told: dict[str, Any] = {**self.result.as_json(), "cedar": None, "guard": None}
+        if self.cedar is not None:
+            told["cedar"] = {
+                "decision": self.cedar.decision.lower(),
+                "reason": sorted(self.cedar.reasons),
+                "errors": sorted(self.cedar.errors),
+            }
+        if self.guard is not None and self.snapshot is not None:
+            every = self.snapshot.describe(self.guard)
+            told["guard"] = {
+                name: every[name] for name in ("decision", "code", "policies", "obligations")
+            }
+        return told
+
+
+def run_cedar_tests(bundle: Bundle, file: Path) -> Iterator[CedarResult]:
+    """Run the tests of a file on a bundle's policies, one by one.
+
+    Arguments:
+        bundle: the bundle; its entities have no part in it.
+        file: a JSON list, as ``cedar run-tests --tests`` takes it.
+
+    Raises:
+        ConfigurationError: where the file is no such list. What is wrong in one test is its
+            result.
+        OSError: where the file can't be read.
+    """
+    raw = file.read_bytes()
+    document = read_json(file.name, raw)
+    if not isinstance(document.data, list):
+        message = "Expected a list of tests, as `cedar run-tests` takes it."
+        raise ConfigurationError.at(document.at(), _CODE, message)
+    if len(document.data) > LIMIT_TESTS:
+        message = f"There are over {LIMIT_TESTS} tests. Split the file."
+        raise ConfigurationError.at(document.at(), "GR005", message)
+    places = item_places(file.name, raw)
+    return _Run(bundle.snapshot, file.parent).results(document.data, places)
+
+
+class _Run:
+    """Runs tests that may share their entities."""
+
+    def __init__(self, snapshot: Snapshot, folder: Path) -> None:
+        self._bare = Bare(snapshot)
+        self._folder = folder
+        self._entities: tuple[str, Any, Snapshot] | None = None
+
+    def results(self, tests: list[Any], places: list[Place]) -> Iterator[CedarResult]:
+        """Yield how each test ends."""
+        for data, place in zip(tests, places, strict=False):
+            name = data.get("name") if isinstance(data, dict) else None
+            name = name if isinstance(name, str) else ""
+            try:
+                yield self._run(Document(place.file, data, {(): place}), place)
+            except ConfigurationError as error:
+                yield CedarResult(Result(name, place, "error", error.faults))
+
+    def _run(self, document: Document, place: Place) -> CedarResult:
+        test = document.parse(_Test, code=_CODE)
+        entities, snapshot = self._among(test.entities, place)
+        request = test.request
+        inquiry = self._bare.inquiry(
+            uid_at(request.principal, place),
+            uid_at(request.action, place),
+            uid_at(request.resource, place),
+            request.context,
+        )
+        told = self._bare.ask(inquiry, entities)
+        if told.decision not in ("Allow", "Deny"):
+            message = "Cedar can't be given this context. Correct the values in it."
+            raise ConfigurationError.at(place, _CODE, message)
+        faults = tuple(Fault("GR602", place, message) for message in _differences(test, told))
+        answer = guarded(snapshot, inquiry)
+        return CedarResult(
+            Result(test.name, place, "failed" if faults else "passed", faults),
+            told,
+            None if answer is None else answer.decision,
+            snapshot,
+        )
+
+    def _among(self, written: list[Any] | str, place: Place) -> tuple[Any, Snapshot]:
+        """Return the entities of a test, and the policies among them; kept for the next one."""
+        key = json.dumps(written)
+        if self._entities is None or self._entities[0] != key:
+            data = self._read(written, place) if isinstance(written, str) else written
+            entities = self._bare.entities(data) if isinstance(data, list) else None
+            if entities is None:
+                message = "`entities` must be a list of entities that fit the bundle's schema."
+                raise ConfigurationError.at(place, _CODE, message)
+            self._entities = key, entities, self._bare.among(entities)
+        return self._entities[1], self._entities[2]
+
+    def _read(self, name: str, place: Place) -> Any:
+        """Return what stands in a file of entities, which lies in the tests' own folder."""
+        root = self._folder.resolve()
+        file = (root / name).resolve()
+        if not file.is_relative_to(root) or not file.is_file():
+            message = "`entities` must name a file in the folder of the tests, or be a list."
+            raise ConfigurationError.at(place, _CODE, message)
+        return read_json(name, file.read_bytes()).data
+
+
+def _differences(test: _Test, told: Told) -> Iterator[str]:
+    """Yield what does not hold, by the rules of ``cedar run-tests``."""
+    decision = told.decision.lower()
+    if test.decision != decision:
+        yield f"decision: expected {test.decision}; Cedar says {decision}"
+        return
+    missing = sorted(set(test.reason) - told.reasons)
+    if missing:
+        came = ", ".join(sorted(told.reasons)) or "none"
+        yield f"reason: expected {', '.join(missing)} too; Cedar says {came}"
+    if test.num_errors != len(told.errors):
+        yield f"num_errors: expected {test.num_errors}; Cedar says {len(told.errors)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A bundle's policies and tests, in the form of Cedar's own tools.
+
+    Attributes:
+        policies: all policies, as one text.
+        tests: what ``cedar run-tests --tests`` takes.
+        otherwise: the tests that Cedar decides otherwise than a guard.
+        left_out: the tests that Cedar can't be asked, each with why.
+    """
+
+    policies: str
+    tests: tuple[Mapping[str, Any], ...]
+    otherwise: tuple[Case, ...]
+    left_out: tuple[tuple[Place, str], ...]
+
+
+def export(bundle: Bundle, suite: Suite) -> Export:
+    """Return the tests of a bundle as Cedar's: what they ask, and what Cedar itself answers.
+
+    Not what they expect: the file says how Cedar decides on the policies as they stand, so that
+    every Cedar tool can be held to it.
+    """
+    bare, runner = Bare(bundle.snapshot), Runner(bundle)
+    tests: list[Mapping[str, Any]] = []
+    otherwise: list[Case] = []
+    left_out: list[tuple[Place, str]] = []
+    for case in suite.cases:
+        if isinstance(case, Unread):
+            left_out.append((case.place, "the test is not valid"))
+            continue
+        if case.steps:
+            left_out.append((case.place, "it is several calls, and Cedar decides one"))
+            continue
+        facts = runner.given(case)
+        try:
+            inquiry, entities = bare.put(case.principal, case.action, case.resource, facts)
+        except ConfigurationError as error:
+            left_out.append((case.place, error.message.rstrip(".")))
+            continue
+        handle = bare.entities(entities)
+        told = None if handle is None else bare.ask(inquiry, handle)
+        if told is None or told.decision not in ("Allow", "Deny"):
+            left_out.append((case.place, "Cedar can't be given it"))
+            continue
+        asked = bundle.snapshot.ask(case.principal, case.action, case.resource)
+        if asked.decide(facts).decision.allowed != (told.decision == "Allow"):
+            otherwise.append(case)
+        tests.append(
+            {
+                "name": case.name,
+                "request": {
+                    "principal": str(inquiry.principal),
+                    "action": str(inquiry.action),
+                    "resource": str(inquiry.resource),
+                    "context": inquiry.context,
+                },
+                "entities": entities,
+                "decision": told.decision.lower(),
+                "reason": sorted(told.reasons),
+                "num_errors": len(told.errors),
+            }
+        )
+    return Export(bare.text, tuple(tests), tuple(otherwise), tuple(left_out))

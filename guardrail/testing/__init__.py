@@ -10,6 +10,7 @@ runner      test files, run
 report      how they ended
 search      requests at the edges of what policies compare with
 change      what a new version of a bundle changes, on requests of both
+recall      recorded calls, asked again; recall_report compares what is decided now and was then
 mutants     policies changed a little, of which tests should notice each
 coverage    what they have tried of the policies; coverage_page shows it in their text
 clock       a clock that stands still

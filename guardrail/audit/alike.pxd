@@ -4,7 +4,7 @@ cimport cython
 
 
 cdef long _ENCRYPTED, _FIRST, _HEAD, _BETWEEN, _INTENT, _LIMIT_FRAME, _OUTCOME, _OVERHEAD
-cdef long _WHOLE
+cdef long _COMMA, _MINUS, _QUOTE, _SPAN_NS, _US, _WHOLE, _ZERO
 
 
 cdef class Alike:
@@ -14,12 +14,14 @@ cdef class Alike:
 
 
 cdef class Calls:
+    cdef dict _defined
     cdef set _going
     cdef dict _groups
     cdef bint _is_timed
     cdef dict _known
     cdef object _since
     cdef object _slot_of
+    cdef dict _spans
     cdef object _until
     cdef public long alone
     cdef public list damage
@@ -30,7 +32,7 @@ cdef class Calls:
     cdef _read(self, opener, name, bytes data)
     @cython.locals(
         start=long, stop=long, quoted=long, defined=long, timed=long, sized=long, rest=long,
-        traced=long, text=bytes, group=Alike
+        traced=long, number=long, ns=long, text=bytes, group=Alike, known=dict
     )
     cdef _take(self, opener, name, bytes data, long at, long end, long sequence, long kind)
     cdef _take_other(self, opener, name, frame)
@@ -38,9 +40,21 @@ cdef class Calls:
     cdef _end(self, bytes data, long start, long stop)
     cdef _leave(self, bytes key)
     cdef _group(self, record)
-    cdef _count(self, Alike group, ns)
-    cdef _takes(self, ns)
+    cdef _count(self, Alike group, long ns)
+    cdef _slot(self, long ns)
+    cdef bint _takes(self, long ns)
 
 
 @cython.locals(first=long, second=long, third=long, last=long)
 cdef inline long _whole(bytes data, long at)
+
+
+cdef inline long _find(bytes data, long byte, long at, long stop) except -2
+
+
+@cython.locals(size=long, index=long)
+cdef inline bint _stands(bytes data, bytes word, long at) except -1
+
+
+@cython.locals(is_negative=bint, value=long)
+cdef inline long _integer(bytes data, long at, long stop) except? -1

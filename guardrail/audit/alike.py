@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from guardrail._core import check_of
 from guardrail._core.terms import FRAME_HEAD
 from guardrail.audit.entries import joined
@@ -48,7 +50,11 @@ _INTENT: Final = int(Kind.INTENT)
 _OUTCOME: Final = int(Kind.OUTCOME)
 _WHOLE: Final = int(Kind.WHOLE)
 _HEAD: Final = FRAME_HEAD.size
-#: Texts that are remembered at once: more than this many differ in more than a few fields.
+#: Nanoseconds of a quarter of an hour: clocks of all zones stand as many of these apart.
+_SPAN_NS: Final = 900_000_000_000
+#: The last nanosecond would be the next hour's, as seconds in a float.
+_US: Final = 1_000
+#: Texts of a definition that are remembered: calls of more differ in more than a few fields.
 _REMEMBERED: Final = 100_000
 #: Characters between the start of a call and its input's size: two keys, two whole numbers.
 _BETWEEN: Final = 64
@@ -61,6 +67,11 @@ _ADMIT: Final = b',"admit_ns":'
 _INPUT: Final = b',"input_bytes":'
 _PARENT: Final = b',"parent":"'
 _TRACE: Final = b',"trace":["'
+_TRACED: Final = b'"]}'
+_COMMA: Final = ord(",")
+_QUOTE: Final = ord('"')
+_MINUS: Final = ord("-")
+_ZERO: Final = ord("0")
 
 
 class Alike:
@@ -85,6 +96,7 @@ class Calls:
 
     Arguments:
         slot_of: gives the slot of a time in nanoseconds; ``None``: times do not matter.
+            Where both ends of a quarter of an hour are of one slot, all of it is.
         since, until: nanoseconds since the epoch: from, and before.
 
     Attributes:
@@ -93,8 +105,8 @@ class Calls:
     """
 
     __slots__ = (
-        "_going", "_groups", "_is_timed", "_known", "_since", "_slot_of", "_until", "alone",
-        "damage",
+        "_defined", "_going", "_groups", "_is_timed", "_known", "_since", "_slot_of", "_spans",
+        "_until", "alone", "damage",
     )  # fmt: skip
 
     def __init__(
@@ -109,7 +121,9 @@ class Calls:
         self._until = until
         self._is_timed = slot_of is not None or since is not None or until is not None
         self._groups: dict[Any, Alike] = {}
-        self._known: dict[bytes, Alike] = {}
+        self._known: dict[int, dict[bytes, Alike]] = {}
+        self._defined: dict[bytes, dict[bytes, Alike]] = {}
+        self._spans: dict[int, int] = {}
         self._going: set[bytes] = set()
         self.alone = 0
         self.damage: list[str] = []
@@ -156,7 +170,7 @@ class Calls:
                 self.damage.append(f"{name}: {error.strerror or error}")
                 data = b""
             if begins_segment(data):
-                self._known = {}  # the numbers of definitions are a segment's own
+                self._known = {}  # a segment has the definitions that it refers to
                 stop = self._read(opener, name, data)
                 if stop.fault and not is_interrupted(path, data, stop):
                     self.damage.append(f"{name}, byte {stop.at}: {stop.fault}")
@@ -205,40 +219,37 @@ class Calls:
     ) -> None:
         """Take an intent, or a whole call."""
         start, stop = at + _HEAD, end - 4
-        group = None
-        text = b""
-        ns = 0
-        quoted = data.find(b'"', start + 7, stop)
-        if quoted > 0 and data.startswith(_ID, start) and data.startswith(_AS, quoted):
-            defined = data.find(b",", quoted + 7, stop)
-            timed = data.find(b",", defined + 9, stop)
-            sized = data.find(_INPUT, timed, timed + _BETWEEN)
-            if (
-                0 < defined < timed < sized
-                and data.startswith(_AT, defined)
-                and data.startswith(_ADMIT, timed)
-            ):
-                rest = data.find(b",", sized + 15, stop)
-                if rest > 0:
-                    if data.startswith(_PARENT, rest):
-                        rest = data.find(b'"', rest + 11, stop) + 1
-                    if data.startswith(b'"]}', stop - 3):
-                        traced = data.rfind(_TRACE, rest, stop)
-                        stop = traced if traced > 0 else stop
-                    if self._is_timed:
-                        ns = int(data[defined + 9 : timed])
-                    text = data[quoted + 7 : defined] + data[rest:stop]
-                    group = self._known.get(text)
+        group, known, text = None, None, b""
+        ns, number = 0, 0
+        quoted = _find(data, _QUOTE, start + 7, stop)
+        if quoted > 0 and _stands(data, _ID, start) and _stands(data, _AS, quoted):
+            defined = _find(data, _COMMA, quoted + 7, stop)
+            timed = _find(data, _COMMA, defined + 9, stop)
+            rest = 0
+            if 0 < defined < timed and _stands(data, _AT, defined) and _stands(data, _ADMIT, timed):
+                sized = data.find(_INPUT, timed, timed + _BETWEEN)
+                rest = _find(data, _COMMA, sized + 15, stop) if sized > 0 else 0
+            if rest > 0:
+                if _stands(data, _PARENT, rest):
+                    rest = _find(data, _QUOTE, rest + 11, stop) + 1
+                if _stands(data, _TRACED, stop - 3):
+                    traced = data.rfind(_TRACE, rest, stop)
+                    stop = traced if traced > 0 else stop
+                if self._is_timed:
+                    ns = _integer(data, defined + 9, timed)
+                number = _integer(data, quoted + 7, defined)
+                text = data[rest:stop]
+                known = self._known.get(number)
+                if known is not None:
+                    group = known.get(text)
         if group is None:
             body = data[start : end - 4]
             frame = Frame(at, end, sequence, kind, False, body, 0)
             group, ns, key = self._look(opener, name, frame)
             if group is None:
                 return
-            if text:
-                if len(self._known) >= _REMEMBERED:
-                    self._known = {}
-                self._known[text] = group
+            if known is not None and len(known) < _REMEMBERED:
+                known[text] = group
             if kind == _INTENT:
                 self._going.add(key)
         elif kind == _INTENT:
@@ -263,6 +274,7 @@ class Calls:
                 opener.header(name, frame.body)
             elif frame.kind == Kind.DEFINED:
                 opener.body(name, frame)
+                self._define(frame)
             elif frame.kind == Kind.OUTCOME:
                 said = opener.body(name, frame)
                 self._leave(json.dumps(said.get("id", ""))[1:-1].encode())
@@ -275,10 +287,17 @@ class Calls:
         except (TypeError, ValueError):
             self.damage.append(f"{name}, entry {frame.sequence}: cannot be read")
 
+    def _define(self, frame: Frame) -> None:
+        """Go on with what is known of a definition: most segments begin with the same ones."""
+        number = from_json(frame.body).get("as") if not frame.is_encrypted else None
+        if type(number) is int:
+            if len(self._defined) >= _REMEMBERED:
+                self._defined = {}
+            self._known[number] = self._defined.setdefault(frame.body, {})
+
     def _end(self, data: bytes, start: int, stop: int) -> None:
         """Count off the outcome of a call."""
-        quoted = data.find(b'"', start + 7, stop)
-        self._leave(data[start + 7 : quoted])
+        self._leave(data[start + 7 : _find(data, _QUOTE, start + 7, stop)])
 
     def _leave(self, key: bytes) -> None:
         if key in self._going:
@@ -305,8 +324,21 @@ class Calls:
             return
         group.count += 1
         if self._slot_of is not None:
-            slot = self._slot_of(ns)
+            slot = self._spans.get(ns // _SPAN_NS)
+            if slot is None:
+                slot = self._slot(ns)
             group.slots[slot] = group.slots.get(slot, 0) + 1
+
+    def _slot(self, ns: int) -> int:
+        """Return the slot of a time in a quarter of an hour that is new, or in several slots."""
+        if self._slot_of is None:
+            return 0
+        span = ns // _SPAN_NS
+        first = self._slot_of(span * _SPAN_NS)
+        if first == self._slot_of((span + 1) * _SPAN_NS - _US):
+            self._spans[span] = first
+            return first
+        return self._slot_of(ns)
 
     def _takes(self, ns: int) -> bool:
         """Tell whether a call of a time is wanted."""
@@ -319,3 +351,35 @@ def _whole(data: bytes, at: int) -> int:
     """Return the number in four bytes."""
     first, second, third, last = data[at], data[at + 1], data[at + 2], data[at + 3]
     return first | second << 8 | third << 16 | last << 24
+
+
+def _find(data: bytes, byte: int, at: int, stop: int) -> int:
+    """Return where a byte stands next; -1 where it does not stand before ``stop``."""
+    while at < stop:
+        if data[at] == byte:
+            return at
+        at += 1
+    return -1
+
+
+def _stands(data: bytes, word: bytes, at: int) -> bool:
+    """Tell whether some bytes stand at a place."""
+    size = len(word)
+    if at < 0 or at + size > len(data):
+        return False
+    for index in range(size):  # noqa: SIM110  in C a loop, and no generator
+        if data[at + index] != word[index]:
+            return False
+    return True
+
+
+def _integer(data: bytes, at: int, stop: int) -> int:
+    """Return the integer, of 64 bits, that is written in some bytes."""
+    is_negative = data[at] == _MINUS
+    if is_negative:
+        at += 1
+    value = 0
+    while at < stop:
+        value = value * 10 + data[at] - _ZERO
+        at += 1
+    return -value if is_negative else value

@@ -178,7 +178,7 @@ def _explain_record(
         must = f", to meet {', '.join(was.obligations)}" if was.obligations else ""
         say(f"then decided: {was.code}{must}", color="yellow")
     for path in recalled.unseen:
-        say(f"not recorded, and made up where it is shown: {path}", color="yellow")
+        say(f"not recorded, so what is shown of it means nothing: {path}", color="yellow")
     tell(found)
 
 

@@ -128,6 +128,6 @@ def _tell(found: Replay, examples: list[Explanation]) -> None:
         say(f"{flip.count:,} {flip.what}{own if flip.is_own else ''}", color="red")
         say(f"  {'  '.join(line(flip.record))}")
         for path in flip.unseen:
-            say(f"  not recorded, and made up where it is shown: {path}", color="yellow")
+            say(f"  not recorded, so what is shown of it means nothing: {path}", color="yellow")
         tell_explanation(example, "  ")
     say(found.summary, color="green" if found.holds else "red")

@@ -17,10 +17,10 @@ from cedarpy import pst
 
 from guardrail.policy.reads import Access, access_of, applies_to, entity_of
 from guardrail.policy.schema import CedarType, quote
-from guardrail.policy.snapshot import Snapshot
+from guardrail.policy.snapshot import Question, Snapshot
 from guardrail.policy.text import Source
 from guardrail.policy.typing import entities_in
-from guardrail.values import Decision, Entity, FactValue, Path, Principal
+from guardrail.values import Entity, FactValue, Path, Principal
 
 _STAND_INS: Final[Mapping[str, FactValue]] = {
     "Long": 0, "String": "", "Bool": False, "decimal": Decimal(0),
@@ -103,8 +103,8 @@ class Needs:
             self._told = frozenset(told)
         return self._told
 
-    def refusal(self, kind: str, action: Entity, resource: Entity) -> Decision | None:
-        """Return the denial of a call for its action, its thing or their types alone.
+    def refused(self, kind: str, action: Entity, resource: Entity) -> Question | None:
+        """Return the question that is denied for its action, its thing or their types alone.
 
         Arguments:
             kind: the type of the caller, whoever it is.
@@ -120,7 +120,7 @@ class Needs:
         )
         if not is_lost:
             return None
-        return snapshot.ask(Principal(kind, "anybody"), action, resource).decide({}).decision
+        return snapshot.ask(Principal(kind, "anybody"), action, resource)
 
     def stand_ins(self, kind: str, action: Entity) -> Mapping[str, FactValue]:
         """Return a value for each attribute that the schema demands of a caller of a type.

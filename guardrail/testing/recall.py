@@ -24,7 +24,7 @@ from guardrail.errors import ConfigurationError
 from guardrail.facts import AppFacts, TimeFacts
 from guardrail.policy import Question, read_uid
 from guardrail.policy.needs import Needs
-from guardrail.policy.reads import Reads
+from guardrail.policy.reads import Access, Reads
 from guardrail.policy.schema import CedarType
 from guardrail.ports import Facing, FactSource
 from guardrail.testing.notation import leaves
@@ -50,6 +50,10 @@ _DENIES: Final = frozenset((
 ))  # fmt: skip
 #: Why a record without its beginning cannot be replayed.
 ONLY_END: Final = "only its end is in the journal"
+_ANONYMOUS: Final = (
+    "which caller it was is recorded as a pseudonym, and can matter: a policy asks for it, or "
+    "entities.json tells of callers"
+)
 #: Whoever called, where only that is known.
 _SOMEBODY: Final = "somebody"
 
@@ -83,41 +87,37 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """The request that a record was, as far as the policies of a bundle look at it.
+    """The request that a record was, as far as it is known; all that decides is.
 
     Attributes:
         request: without the facts of time.
-        refusal: the denial, where the facts do not matter.
-        question: else what has the answer.
-        clock: what tells the facts of time, and which; ``None`` where nobody asks for the time.
+        question: what has the answer, or is refused already.
+        clock: what tells the facts of time, and which; ``None`` where the policies ask for none.
+        is_timed: whether the time can decide.
         unseen: paths of which nothing is known, and at which no policy that can match looks.
     """
 
     request: Request
-    refusal: Decision | None = None
-    question: Question | None = None
+    question: Question
     clock: tuple[FactSource, frozenset[str]] | None = None
+    is_timed: bool = False
     unseen: tuple[str, ...] = ()
 
     def at(self, now: float) -> Request:
         """Return the request as it was at a time, in seconds since the epoch."""
-        if self.clock is None:
-            return self.request
+        asked, caller = self.request, self.request.principal
+        if self.clock is None or not isinstance(caller, Principal):
+            return asked
         source, names = self.clock
-        asked = self.request
-        principal = asked.principal
-        if isinstance(principal, Entity):
-            principal = Principal(principal.type, principal.id)
-        facing = Facing(Identity(principal), NO_INPUT, asked.action.id, asked.resource, now, {})
-        facts = {**asked.facts, source.place: source.compute(names, facing)}
-        return Request(principal, asked.action, asked.resource, facts)
+        facing = Facing(Identity(caller), NO_INPUT, asked.action.id, asked.resource, now, {})
+        try:
+            told = source.compute(names, facing)
+        except (ValueError, OverflowError, OSError):  # no time of any calendar
+            told = {}
+        return Request(caller, asked.action, asked.resource, {**asked.facts, source.place: told})
 
     def decide(self, now: float) -> Decision:
         """Return what the bundle decides on it at a time, in seconds since the epoch."""
-        if self.refusal is not None:
-            return self.refusal
-        if self.question is None:
-            raise ValueError("nothing was asked")
         return self.question.decide(self.at(now).facts).decision
 
 
@@ -176,9 +176,9 @@ class Recaller:
         asked = Request(Principal(kind, _SOMEBODY), action, resource, {})
         if actions and (not record.resource or _PSEUDONYM.fullmatch(record.resource)):
             raise _Missing("the resource was none of the bundle's, and is recorded as a pseudonym")
-        refusal = self._needs.refusal(kind, action, resource)
-        if refusal is not None:
-            return Recalled(asked, refusal)
+        refused = self._needs.refused(kind, action, resource)
+        if refused is not None:
+            return Recalled(asked, refused)
         if recorded(record) == Outcome(False, record.code) and record.path.startswith("principal"):
             raise _Missing("the caller did not fit the schema, and the record does not show how")
         return self._ask(record, action, resource)
@@ -188,52 +188,43 @@ class Recaller:
         snapshot, needs, kind = self._bundle.snapshot, self._needs, record.principal_type
         facts = dict(record.facts)
         caller, hidden = self._caller(record, action, resource, facts)
-        question = snapshot.ask(caller, action, resource)
-        asked = Request(caller, action, resource, {})
-        refusal = question.refusal
+        plan, question = snapshot.plans[action], snapshot.ask(caller, action, resource)
+        refusal, case = question.refusal, question.case
         if refusal is not None and refusal.code == "wrong_type":
             raise _Missing("the caller, as far as it is recorded, does not fit the schema")
-        if refusal is not None:
-            return Recalled(asked, refusal)
-        case, plan = question.case, question.plan
-        if case is None or plan is None:
-            raise _Missing("nothing was asked")
-        access = case.slice.access
+        access = case.slice.access if case is not None else Access()
         own = snapshot.store.attrs(caller.uid)
         missing = [
             hidden.get(name, f"principal.{name} is not recorded")
             for name in needs.reads_of(kind, action, access)
             if name in hidden or (f"principal.{name}" not in facts and name not in own)
         ]
-        node = access.of("context")
-        given: dict[str, dict[str, FactValue]] = {source.place: {} for source, _ in plan.wants}
-        clock: tuple[FactSource, frozenset[str]] | None = None
-        sources = {source.place: source for source, _ in plan.wants}
         unseen = [f"principal.{name}" for name in hidden]
+        node, is_timed = access.of("context"), False
+        given: dict[str, dict[str, FactValue]] = {source.place: {} for source, _ in plan.wants}
+        sources = {source.place: source for source, _ in plan.wants}
         for path, expected in leaves(plan.shape):
             place, *below = (str(name) for name in path)
             told = ".".join((place, *below[:1]))
             is_read = _is_read(node, (place, *below))
             source = sources.get(place)
             if isinstance(source, TimeFacts):
-                if is_read:
-                    names = clock[1] if clock is not None else frozenset()
-                    clock = (source, names | set(below))
+                is_timed = is_timed or is_read
                 continue
             try:
                 value = _fact(facts, told, below, expected, self._bundle)
             except _Missing as reason:
-                if is_read or isinstance(source, AppFacts) or not _is_ours(source):
+                if is_read or _is_of_others(source):
                     missing.extend(map(str, reason.args))
-                else:
-                    unseen.append(f"context.{told}")
+                unseen.append(f"context.{told}")
                 continue
             if value is not None:
                 given[place][below[0]] = value
-        if missing:
+        if missing and refusal is None:
             raise _Missing(*dict.fromkeys(missing))
+        clock = next((want for want in plan.wants if isinstance(want[0], TimeFacts)), None)
         asked = Request(caller, action, resource, given)
-        return Recalled(asked, None, question, clock, tuple(dict.fromkeys(unseen)))
+        return Recalled(asked, question, clock, is_timed, tuple(dict.fromkeys(unseen)))
 
     def _caller(
         self, record: Record, action: Entity, resource: Entity, facts: Mapping[str, Any]
@@ -243,7 +234,7 @@ class Recaller:
         name = record.principal
         if not name or _PSEUDONYM.fullmatch(name):
             if needs.asks_who(kind, action, resource):
-                raise _Missing("which caller it was can matter, and is recorded as a pseudonym")
+                raise _Missing(_ANONYMOUS)
             name = name or _SOMEBODY
         groups: Sequence[Entity] = ()
         if GROUPS in facts:
@@ -275,9 +266,10 @@ class Recaller:
         return Principal(kind, name, parents=tuple(groups), attrs=attrs), hidden
 
 
-def _is_ours(source: FactSource | None) -> bool:
-    """Tell whether a source's values are always of the types that it declares."""
-    return type(source).__module__.startswith("guardrail.facts")
+def _is_of_others(source: FactSource | None) -> bool:
+    """Tell whether a source's values may be of other types than the schema's: then it denies."""
+    ours = type(source).__module__.startswith("guardrail.facts.")
+    return isinstance(source, AppFacts) or not ours
 
 
 def _is_read(node: Reads, path: tuple[str, ...]) -> bool:

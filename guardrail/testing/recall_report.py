@@ -30,8 +30,6 @@ from guardrail.testing.search import Request
 from guardrail.values import NO_INPUT, Decision, Entity, FactValue, Identity, Principal, Record
 
 _NS: Final = 1_000_000_000
-#: Clocks of all zones stand a multiple of so many nanoseconds apart.
-_QUARTER_NS: Final = 900 * _NS
 _MS: Final = 1_000_000
 #: The slot of a time that is none.
 _UNDATED: Final = -1
@@ -44,7 +42,7 @@ class Slots:
         is_asked: whether any policy asks for the time.
     """
 
-    __slots__ = ("_asked", "_by_facts", "_is_exact", "_known", "_times", "is_asked")
+    __slots__ = ("_asked", "_by_facts", "_is_exact", "_times", "is_asked")
 
     def __init__(self, *bundles: Bundle) -> None:
         wants = [
@@ -56,42 +54,30 @@ class Slots:
         self._asked = {want: None for want in wants if isinstance(want[0], TimeFacts)}
         self._is_exact = any("now" in names for _, names in self._asked)
         self.is_asked = bool(self._asked)
-        self._known: dict[int, int] = {}
         self._by_facts: dict[tuple[FactValue, ...], int] = {}
         self._times: list[float] = []
 
     def __call__(self, ns: int) -> int:
         """Return the slot of a time in nanoseconds."""
+        if ns <= 0:
+            return _UNDATED
         if self._is_exact:
-            return ns // _MS if ns > 0 else _UNDATED
-        quarter = ns // _QUARTER_NS
-        slot = self._known.get(quarter)
-        return self._find(quarter, ns) if slot is None else slot
+            return ns // _MS
+        try:
+            facts = self._facts(ns)
+        except (ValueError, OverflowError, OSError):  # no time of any calendar
+            return _UNDATED
+        slot = self._by_facts.get(facts)
+        if slot is None:
+            slot = self._by_facts[facts] = len(self._times)
+            self._times.append(ns / _NS)
+        return slot
 
     def time(self, slot: int) -> float | None:
         """Return a time of a slot, in seconds since the epoch; ``None`` where it is none."""
         if slot == _UNDATED:
             return None
         return slot * _MS / _NS if self._is_exact else self._times[slot]
-
-    def _find(self, quarter: int, ns: int) -> int:
-        start = quarter * _QUARTER_NS
-        try:
-            facts, last = self._facts(start), self._facts(start + _QUARTER_NS - 1000)
-            is_one = facts == last
-            if not is_one:  # a zone that counts in seconds
-                facts = self._facts(ns)
-        except (ValueError, OverflowError, OSError):
-            return _UNDATED
-        if ns <= 0:
-            return _UNDATED
-        slot = self._by_facts.get(facts)
-        if slot is None:
-            slot = self._by_facts[facts] = len(self._times)
-            self._times.append((start if is_one else ns) / _NS)
-        if is_one:
-            self._known[quarter] = slot
-        return slot
 
     def _facts(self, ns: int) -> tuple[FactValue, ...]:
         nobody, nothing = Principal("User", ""), Entity("", "")
@@ -248,11 +234,14 @@ def requests_of(
         before, after = one.recall(alike.record), other.recall(alike.record)
         if isinstance(before, Unknown) or isinstance(after, Unknown) or not alike.count:
             continue
-        is_timed = before.clock is not None or after.clock is not None
-        for slot in alike.slots if is_timed else (_UNDATED,):
-            at = slots.time(slot)
-            if at is not None or not is_timed:
-                yield before.at(at or 0.0), after.at(at or 0.0)
+        if not before.is_timed and not after.is_timed:
+            at = alike.record.started_at
+            yield before.at(at), after.at(at)
+            continue
+        for slot in alike.slots:
+            time = slots.time(slot)
+            if time is not None:
+                yield before.at(time), after.at(time)
 
 
 def _recalled(
@@ -281,12 +270,13 @@ def _decided(
     alike: Alike, recalled: Recalled, slots: Slots, unknown: Counter[str]
 ) -> Iterator[tuple[Request, Decision, int]]:
     """Yield what is decided on calls that are alike, and on how many of them."""
-    if recalled.clock is None:
-        yield recalled.request, recalled.decide(0.0), alike.count
+    if not recalled.is_timed:
+        at = alike.record.started_at
+        yield recalled.at(at), recalled.decide(at), alike.count
         return
     for slot, count in alike.slots.items():
-        at = slots.time(slot)
-        if at is None:
+        time = slots.time(slot)
+        if time is None:
             unknown["its time is not recorded"] += count
         else:
-            yield recalled.at(at), recalled.decide(at), count
+            yield recalled.at(time), recalled.decide(time), count

@@ -202,7 +202,8 @@ def test_who_calls_is_not_guessed_where_a_policy_names_somebody(tmp_path):
     grant = 'principal in Role::"clinician"', 'principal == User::"clara"'
     named = version(tmp_path / "named", grants=grant)
     assert replayed(named, journal).unknown == {
-        "which caller it was can matter, and is recorded as a pseudonym": 1
+        "which caller it was is recorded as a pseudonym, and can matter: a policy asks for it, or "
+        "entities.json tells of callers": 1
     }
 
 

@@ -162,6 +162,8 @@ class Recaller:
 
     def _recall(self, record: Record) -> Recalled | Unknown:
         snapshot = self._bundle.snapshot
+        if record.guard != snapshot.name:
+            raise _Missing(f"the guard {record.guard} made it, not {snapshot.name}")
         kind = record.principal_type
         names = (record.action, kind, record.resource_type)
         if not all(names):

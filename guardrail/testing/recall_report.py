@@ -199,7 +199,7 @@ def replay(bundle: Bundle, calls: Calls, slots: Slots) -> Replay:
     flips: dict[Any, Flip] = {}
     if calls.alone:
         found.unknown[ONLY_END] += calls.alone
-    for alike, was, recalled in _recalled(Recaller(bundle), bundle, calls, found.unknown):
+    for alike, was, recalled in _recalled(Recaller(bundle), calls, found.unknown):
         is_own = alike.record.revision == revision
         for request, decision, count in _decided(alike, recalled, slots, found.unknown):
             now = outcome_of(decision)
@@ -245,25 +245,21 @@ def requests_of(
 
 
 def _recalled(
-    recaller: Recaller, bundle: Bundle, calls: Iterable[Alike], unknown: Counter[str]
+    recaller: Recaller, calls: Iterable[Alike], unknown: Counter[str]
 ) -> Iterator[tuple[Alike, Outcome, Recalled]]:
     """Yield the calls whose request is known, and what was decided; count the others."""
-    name = bundle.snapshot.name
     for alike in calls:
+        was = recorded(alike.record)
         if not alike.count:
             continue
-        record = alike.record
-        was = recorded(record)
-        if record.guard != name:
-            unknown[f"the guard {record.guard} made it, not {name}"] += alike.count
-        elif isinstance(was, str):
+        if isinstance(was, str):
             unknown[was] += alike.count
+            continue
+        recalled = recaller.recall(alike.record)
+        if isinstance(recalled, Unknown):
+            unknown["; ".join(recalled.reasons)] += alike.count
         else:
-            recalled = recaller.recall(record)
-            if isinstance(recalled, Unknown):
-                unknown["; ".join(recalled.reasons)] += alike.count
-            else:
-                yield alike, was, recalled
+            yield alike, was, recalled
 
 
 def _decided(

@@ -43,10 +43,10 @@ def replay(
 ) -> None:
     """Decide the recorded calls of a journal on a bundle, and say what changes.
 
-    A call can be replayed where all that the policies look at is in its record, or
-    follows from the bundle's entities or from its time. For the caller's groups and
-    attributes list `principal.in` and `principal.ATTR` under `[audit] facts`. What
-    cannot be replayed is counted, with the reason. Equal requests are decided once.
+    A call can be replayed where all that the policies look at is in its record,
+    follows from the bundle's entities, or from its time. For the caller's groups
+    and attributes list principal.in and principal.ATTR among the facts that the
+    audit keeps. What cannot be replayed is counted, with the reason.
 
     Exit code 0: nothing flips. 1: something does, or the bundle does not load, or
     the journal is damaged. 2: there is no journal, or its key was not given.

@@ -10,11 +10,17 @@ on them.
 
 *Mutants.* All those of the clinical bundle, for which only the time is held. Those of thirty
 policies under four hundred tests in two processes, against one; where two cores are idle.
+
+*Replaying.* A million records, as a guard on the clinical bundle writes them, of some thousand
+different requests at all hours, read from the journal and decided on it again; against cedarpy on
+a sample of the same requests, one by one, with what can be parsed once parsed.
 """
 
 from __future__ import annotations
 
 import json
+import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,20 +32,30 @@ from typing import Any
 import cedarpy
 
 from benchmarks.harness import Row, read_options, report
+from benchmarks.spans import RECORD
+from guardrail.audit import Journal
+from guardrail.audit.alike import Calls
+from guardrail.audit.keeper import Keeper
 from guardrail.bundle import Bundle, load_bundle
 from guardrail.policy.explain import Explainer
+from guardrail.ports import SystemClock
 from guardrail.testing import FrozenClock
 from guardrail.testing.cases import Suite, read_suite
 from guardrail.testing.coverage import Coverage
 from guardrail.testing.mutants import collect, mutate
 from guardrail.testing.mutants_at_once import mutate_at_once
+from guardrail.testing.recall_report import Slots, replay
 from guardrail.testing.runner import run
-from guardrail.values import Entity, Principal
+from guardrail.values import Entity, Principal, Record
 
 CLINICAL = Path(__file__).parents[1] / "policies" / "clinical_scoring"
 TESTS = 1000
 #: Seconds for the mutants of the clinical bundle.
 LIMIT_MUTANTS_S = 30.0
+#: Records that are replayed, different requests among them, and those that cedarpy is asked.
+RECORDS, REQUESTS, SAMPLE = 1_000_000, 4000, 5000
+REPLAYED = '\n[audit]\njournal = "{}"\nfacts = {}\n'
+FACTS = ["principal.in", "input.rows", "identity.delegated", "app.study"]
 
 SETTINGS = '[bundle]\nname = "many"\nversion = "1.0.0"\n'
 SCHEMA = """\
@@ -220,6 +236,142 @@ def parallel_rows(folder: Path) -> list[Row]:
     )  # fmt: skip
 
 
+def some_requests(chance: random.Random) -> list[tuple[Principal, str, str, dict[str, Any]]]:
+    """Return the different requests of a journal: who, what, on what, with which facts."""
+    return [
+        (
+            Principal(
+                "User", f"u{number % 900}", attrs={"department": "care"},
+                parents=[Entity("Role", chance.choice(("clinician", "analyst", "auditor")))],
+            ),
+            chance.choice(("predict", "predict", "predict", "explain")),
+            chance.choice(("tumour",) * 9 + ("tumour-2019",)),
+            {
+                "input": {"rows": chance.randrange(1, 120)}, "app": {},
+                "identity": {"delegated": False},
+            },
+        )
+        for number in range(REQUESTS)
+    ]  # fmt: skip
+
+
+def write_journal(folder: Path, bundle: Bundle, chance: random.Random) -> list[dict[str, Any]]:
+    """Write the records of a few months' calls; return a sample of them as cedarpy is asked."""
+    journal = Journal(
+        folder, guard=bundle.snapshot.name, clock=SystemClock(), segment_bytes=64 << 20,
+        keeper=lambda journal: Keeper(journal, compresses=False),
+    )  # fmt: skip
+    asked = some_requests(chance)
+    made: dict[tuple[int, int], Record] = {}
+    sample = []
+    for number in range(RECORDS):
+        at = min(int(chance.paretovariate(0.6)), REQUESTS) - 1  # a few are asked all the time
+        started_at = 1.8e9 + number * 10.0
+        hour = int(started_at // 3600 % 24)
+        record = made.get((at, hour))
+        if record is None:
+            record = made[at, hour] = record_of(bundle, asked[at], hour)
+        record = record._replace(
+            decision_id=f"{chance.getrandbits(128):032x}", started_at=started_at
+        )
+        if record.outcome == "denied":
+            journal.end(None, record)
+        else:
+            handle = journal.begin("", "", "")
+            journal.admit(handle, record._replace(outcome="admitted", stage="audit"))
+            journal.end(handle, record)
+        if number % (RECORDS // SAMPLE) == 0:
+            sample.append(as_asked(asked[at], hour))
+    journal.close()
+    return sample
+
+
+def record_of(bundle: Bundle, asked: tuple[Principal, str, str, dict[str, Any]], hour: int) -> Any:
+    """Return the record of a call that was decided as the bundle decides."""
+    principal, action, resource, facts = asked
+    question = bundle.snapshot.ask(principal, Entity("Action", action), Entity("Model", resource))
+    decision = question.decide({**facts, "time": {"hour": hour}}).decision
+    is_asked = question.refusal is None  # else no fact was computed
+    kept = {"input.rows": facts["input"]["rows"], "identity.delegated": False, "app.study": None}
+    return RECORD._replace(
+        guard=bundle.snapshot.name,
+        revision=bundle.snapshot.revision,
+        action=action,
+        outcome="released" if decision.allowed else "denied",
+        code=decision.code,
+        stage="release" if decision.allowed else "decide",
+        policies=decision.policies,
+        obligations=tuple(held.name for held in decision.obligations),
+        principal=f"k1:{int(principal.id[1:]):032x}",
+        resource=resource,
+        facts=(
+            *(kept if is_asked else {}).items(), ("principal.in", [str(principal.parents[0])]),
+        ),
+        counts=(("quota/fair-use/calls", 1),) if decision.allowed else (),
+        rows=facts["input"]["rows"],
+        input_bytes=240 * facts["input"]["rows"],
+    )  # fmt: skip
+
+
+def as_asked(asked: tuple[Principal, str, str, dict[str, Any]], hour: int) -> dict[str, Any]:
+    """Return a request as cedarpy is asked it."""
+    principal, action, resource, facts = asked
+    user = {
+        "uid": {"type": "User", "id": principal.id},
+        "attrs": dict(principal.attrs),
+        "parents": [{"type": up.type, "id": up.id} for up in principal.parents],
+    }
+    request = {
+        "principal": user["uid"],
+        "action": {"type": "Action", "id": action},
+        "resource": {"type": "Model", "id": resource},
+        "context": {**facts, "time": {"hour": hour}},
+    }
+    return {"request": request, "user": json.dumps([user])}
+
+
+def replay_rows(folder: Path, rounds: int) -> list[Row]:
+    """Return the replay of a million records against one decision after the other."""
+    path, journal = folder / "clinical", folder / "journal"
+    shutil.copytree(CLINICAL, path)
+    settings = path / "guardrail.toml"
+    settings.write_text(settings.read_text() + REPLAYED.format(journal, json.dumps(FACTS)))
+    bundle = load_bundle(path, clock=FrozenClock())
+    sample = write_journal(journal, bundle, random.Random(0))
+    parsed = cedarpy.PolicySet.from_str(
+        "".join(policy.chunk.text + "\n" for policy in bundle.snapshot.policies)
+    )
+    store = cedarpy.Entities.from_json_str((path / "entities.json").read_text())
+
+    def theirs() -> None:
+        for each in sample:
+            cedarpy.is_authorized(each["request"], parsed, store.with_added_json_str(each["user"]))
+
+    def ours() -> None:
+        candidate = load_bundle(path, clock=FrozenClock())
+        slots = Slots(candidate)
+        calls = Calls(slots)
+        calls.read(journal)
+        found = replay(candidate, calls, slots)
+        assert found.same == RECORDS, found.summary
+        assert not found.damage
+
+    mine, other = [], []
+    for _ in range(max(3, rounds // 7)):
+        other.append(took(theirs) / len(sample))
+        mine.append(took(ours) / RECORDS)
+    ratio = median(one / two for one, two in zip(mine, other, strict=True))
+    baseline = "a bare decision on the clinical policies"
+    goal = 1 / 20
+    return [
+        Row(baseline, median(other) * 1e6, "us", "", None, None, True),
+        Row(
+            "a record replayed, of 1,000,000", median(mine) * 1e6, "us", baseline, ratio, goal,
+            ratio <= goal,
+        ),
+    ]  # fmt: skip
+
+
 def main() -> int:
     """Measure everything, print it, and return the exit code."""
     title = str(__doc__).splitlines()[0]
@@ -228,6 +380,7 @@ def main() -> int:
         rows = coverage_rows(Path(name), options.rounds)
         rows += explain_rows(Path(name), options.rounds)
         rows += parallel_rows(Path(name))
+        rows += replay_rows(Path(name), options.rounds)
     rows += mutant_rows()
     return report(rows, title, options)
 

@@ -58,6 +58,7 @@ from guardrail.policy import (
     read_folder,
     read_uid,
 )
+from guardrail.policy.needs import read_of_callers
 from guardrail.ports import (
     Clock,
     FactSource,
@@ -204,12 +205,16 @@ class Furnished(Rooms):
 
 
 def _names(bundle: Bundle, journal: Journal) -> Names:
-    audit = bundle.audit
+    audit, plans = bundle.audit, bundle.snapshot.plans
     return Names(
         journal.keys,
         principal=audit.principal,
-        facts=tuple(audit.facts),
-        plain=bundle.plain_facts,
+        facts=audit.paths,
+        reads={
+            action: {source.place: names for source, names in plan.wants}
+            for action, plan in plans.items()
+        },
+        plain=bundle.plain_facts | audit.plain,
         knows=bundle.snapshot.store.knows,
         digests=frozenset(audit.digests),
         digest_of=facts.digest_of,
@@ -390,8 +395,8 @@ def _unfit_audit(
     audit: AuditSettings, snapshot: Snapshot, settings: Document, home: Path
 ) -> Iterator[Fault]:
     """Yield what of the ``[audit]`` table does not fit the rest of the bundle."""
-    for path in _never_read(audit.facts, snapshot):
-        message = f"No policy reads context.{path}, so it is never there to be kept."
+    for path in _never_read(audit.paths, snapshot):
+        message = f"No policy reads {path}, so it is never there to be kept."
         yield Fault("GR003", settings.at("audit", "facts"), message)
     if audit.journal and Path(audit.journal).resolve().is_relative_to(home.resolve()):
         message = "The journal is in the bundle's folder. Keep it elsewhere."
@@ -399,7 +404,7 @@ def _unfit_audit(
 
 
 def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
-    """Return the paths of facts that no policy reads."""
+    """Return the paths of facts, or of the caller, that no policy reads."""
     read: dict[str, set[str] | None] = {}
     for plan in snapshot.plans.values():
         for source, names in plan.wants:
@@ -408,12 +413,14 @@ def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
                 read[source.place] = None  # all of it
             else:
                 known |= names
+    if any(path.startswith("principal.") for path in paths):
+        read["principal"] = read_of_callers(snapshot)
     missing = []
     for path in paths:
         place, _, name = path.partition(".")
         known = read.get(place, set())
         if known is not None and name not in known:
-            missing.append(path)
+            missing.append(path if place == "principal" else f"context.{path}")
     return missing
 
 

@@ -200,7 +200,12 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
     elif naming is not None:
         principal = naming.principal(identity.principal) if identity is not None else ""
         name = naming.resource(resource) if resource is not None else ""
-        facts = naming.facts(call.facts, (notes.facts if notes is not None else None) or NO_FACTS)
+        facts = naming.facts(
+            call.facts,
+            (notes.facts if notes is not None else None) or NO_FACTS,
+            identity.principal if identity is not None else None,
+            call.target.action,
+        )
         call.input_digest = naming.input(view)
         if outcome == "admitted":
             call.named = (principal, name, facts)

@@ -294,9 +294,10 @@ class Naming(Protocol):
         ...
 
     def facts(
-        self, facts: Mapping[str, Mapping[str, FactValue]], noted: Mapping[str, FactValue]
-    ) -> tuple[tuple[str, FactValue], ...]:
-        """Return what is kept of the facts that policies read, and of those noted, by path."""
+        self, facts: Mapping[str, Mapping[str, FactValue]], noted: Mapping[str, FactValue],
+        principal: Principal | None, action: Entity,
+    ) -> tuple[tuple[str, FactValue], ...]:  # fmt: skip
+        """Return what is kept of the facts that policies read, of those noted, of the caller."""
         ...
 
     def input(self, view: View) -> str:

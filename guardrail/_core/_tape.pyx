@@ -136,6 +136,15 @@ cdef class Tape:
         return 0
 
 
+def check_of(bytes data not None, Py_ssize_t start, Py_ssize_t stop, uint32_t check=0):
+    """Return the CRC-32 of a part of some bytes. See the twin."""
+    if not 0 <= start <= stop <= PyBytes_GET_SIZE(data):
+        raise ValueError("the bytes have no such part")
+    return guardrail_crc32(
+        check, <const unsigned char*>PyBytes_AS_STRING(data) + start, stop - start, False
+    )
+
+
 def _crc32(bytes data not None, uint32_t check=0, bint is_portable=False):
     """Return what ``zlib.crc32`` returns: for the tests."""
     return guardrail_crc32(

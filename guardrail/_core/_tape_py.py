@@ -114,3 +114,20 @@ def frame(sequence: int, kind: int, body: bytes, check: int) -> tuple[bytes, int
     data = FRAME_HEAD.pack(len(body), sequence, kind) + body
     check = zlib.crc32(data, check)
     return data + FRAME_CHECK.pack(check), check
+
+
+def check_of(data: bytes, start: int, stop: int, check: int = 0) -> int:
+    """Return the CRC-32 of a part of some bytes, as `zlib.crc32` does.
+
+    Arguments:
+        data: the bytes.
+        start: where the part begins.
+        stop: where it ends.
+        check: what to begin with: the check of what comes before.
+
+    Raises:
+        ValueError: where the bytes have no such part.
+    """
+    if not 0 <= start <= stop <= len(data):
+        raise ValueError("the bytes have no such part")
+    return zlib.crc32(memoryview(data)[start:stop], check)

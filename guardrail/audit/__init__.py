@@ -1,11 +1,11 @@
 """The room that remembers.
 
 Owns the sinks that take one record per call: the journal, which is the record (`journal` writes,
-`keeper` works beside it, `reading` and `verify` read), and its views, spans (`spans`; `deferred`
-with its thread and its short way to a span: `backlog`, `straight`); the trail that hands a record
-to all of them (`trail`), the metrics (`meters`) and the ``[audit]`` table (`settings`). Refuses to
-let a call pass that no one could record. In the flow it is both ends: it is begun before anything
-is decided, and ended when the outcome is known. The only room that imports opentelemetry.
+`keeper` works beside it, `reading`, `alike` and `verify` read), and its views, spans (`spans`;
+`deferred` with its thread and its short way to a span: `backlog`, `straight`); the trail that hands
+a record to all of them (`trail`), the metrics (`meters`) and the ``[audit]`` table (`settings`).
+Refuses to let a call pass that no one could record. In the flow it is both ends: it is begun before
+anything is decided, and ended when the outcome is known. The only room that imports opentelemetry.
 """
 
 from guardrail.audit.attributes import attributes

@@ -1,12 +1,15 @@
 # C declarations for names.py, which compiles as it stands: what is remembered without a lookup.
 
 cdef class Names:
+    cdef tuple _attrs
     cdef object _digest_of
     cdef object _digests
-    cdef tuple _facts
+    cdef dict _facts
+    cdef bint _groups
     cdef object _how
     cdef object _keys
     cdef object _knows
+    cdef tuple _last_caller
     cdef tuple _last_principal
     cdef tuple _last_resource
     cdef dict _named

@@ -3,8 +3,10 @@
 Owns the pseudonyms (HMAC-SHA256 with the journal's key, 128 bits of it), the keyed digests of
 inputs and outputs, and which facts are kept. Refuses to keep a text that came from a caller: a
 fact's text is kept as it is only where its source says that its words are ours, or a policy's
-`@audit` says `as text`; any other is kept as a pseudonym, which tells equal from different and no
-more.
+`@audit`, or the bundle's list, says `as text`; any other is kept as a pseudonym, which tells equal
+from different and no more. A fact of the list that the policies of an action ask for, and a call
+has not, is kept as ``None``: else who reads the record could not tell it from one that is not
+kept.
 
 Compiled as it stands, with ``names.pxd`` beside it; the file is its own plain-Python twin.
 """
@@ -27,9 +29,13 @@ _REMEMBERED: Final = 4096
 #: Hexadecimal digits of a pseudonym.
 _DIGITS: Final = 32
 #: Items of a set that are kept.
-_LIMIT_ITEMS: Final = 100
+LIMIT_ITEMS: Final = 100
 
-_NOTHING: Final[Mapping[str, FactValue]] = {}
+#: The path of the groups that a caller brings, and what the paths of all that it brings begin with.
+GROUPS: Final = "principal.in"
+_CALLER: Final = "principal."
+#: What follows a path whose texts are kept as they are.
+AS_TEXT: Final = " as text"
 #: What looking through a value that nobody has checked may raise; it has no digest then.
 _UNREADABLE: Final = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
@@ -42,7 +48,9 @@ class Names:
     Arguments:
         keys: gives the journal's keys; asked when the first name is needed.
         principal: ``pseudonym``, ``id``, or ``none``.
-        facts: paths below ``context`` that are kept: ``input.rows``.
+        facts: paths below ``context`` that are kept, ``input.rows``; and of the caller the groups
+            that a call brings, ``principal.in``, and its attributes, ``principal.tenant``.
+        reads: of each action the names that its policies read, by place; none: all of the place.
         plain: paths whose texts are kept as they are.
         knows: tells whether the bundle knows a thing.
         digests: ``input``, ``output``, or both: of what a keyed digest is kept.
@@ -51,8 +59,9 @@ class Names:
     """
 
     __slots__ = (
-        "_digest_of", "_digests", "_facts", "_how", "_keys", "_knows", "_last_principal",
-        "_last_resource", "_named", "_plain", "_prefix", "_resources", "_secret", "_take_view",
+        "_attrs", "_digest_of", "_digests", "_facts", "_groups", "_how", "_keys", "_knows",
+        "_last_caller", "_last_principal", "_last_resource", "_named", "_plain", "_prefix",
+        "_resources", "_secret", "_take_view",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +70,7 @@ class Names:
         *,
         principal: str = "pseudonym",
         facts: tuple[str, ...] = (),
+        reads: Mapping[Entity, Mapping[str, frozenset[str]]] | None = None,
         plain: frozenset[str] = frozenset(),
         knows: Callable[[Entity], bool],
         digests: frozenset[str] = frozenset(),
@@ -71,7 +81,11 @@ class Names:
         self._keys = keys
         self._prefix = ""
         self._secret = b""
-        self._facts = tuple((path, *path.partition(".")[::2]) for path in facts)
+        self._facts = _by_action(facts, reads or {})
+        self._groups = GROUPS in facts
+        self._attrs = tuple(
+            [(path, path.partition(".")[2]) for path in facts if is_of_caller(path)]
+        )
         self._plain = plain
         self._knows = knows
         self._digests = digests
@@ -81,6 +95,7 @@ class Names:
         self._resources: dict[tuple[str, str], str] = {}
         self._last_principal: tuple[Principal, str] | None = None
         self._last_resource: tuple[Entity, str] | None = None
+        self._last_caller: tuple[Principal, dict[str, FactValue]] | None = None
 
     def principal(self, principal: Principal) -> str:
         """Return the name of who calls."""
@@ -116,21 +131,53 @@ class Names:
         return name
 
     def facts(
-        self, facts: Mapping[str, Mapping[str, FactValue]], noted: Mapping[str, FactValue]
+        self,
+        facts: Mapping[str, Mapping[str, FactValue]],
+        noted: Mapping[str, FactValue],
+        principal: Principal | None,
+        action: Entity,
     ) -> tuple[tuple[str, FactValue], ...]:
-        """Return what is kept of the facts that policies read, and of those noted, by path."""
-        if not self._facts and not noted:
+        """Return what is kept of the facts that policies read, of those noted, and of the caller.
+
+        By path. Of the caller ``principal.in`` are the groups that the call brought: a uid for
+        each that the bundle knows, a pseudonym for any other.
+        """
+        if not self._facts and not noted and not self._groups and not self._attrs:
             return ()
         kept: dict[str, FactValue] = {}
-        for path, place, name in self._facts:
-            value = facts.get(place, _NOTHING).get(name)
-            if value is not None:
-                kept[path] = self._shown(value, path in self._plain)
+        for path, place, name in self._facts.get(action, ()):
+            below = facts.get(place)
+            if below is not None:
+                value = below.get(name)
+                kept[path] = None if value is None else self._shown(value, path in self._plain)
         for path, value in noted.items():
-            asked = path.removesuffix(" as text")
+            asked = path.removesuffix(AS_TEXT)
             told = asked.removeprefix("context.")
             kept[told] = self._shown(value, asked != path or told in self._plain)
+        if principal is not None and (self._groups or self._attrs):
+            kept.update(self._of_caller(principal))
         return tuple(kept.items())
+
+    def _of_caller(self, principal: Principal) -> dict[str, FactValue]:
+        last = self._last_caller
+        if last is not None and last[0] is principal:
+            return last[1]
+        kept: dict[str, FactValue] = {}
+        if self._groups:
+            groups = [self._group(each) for each in principal.parents]
+            kept[GROUPS] = sorted(set(groups))[:LIMIT_ITEMS]
+        for path, name in self._attrs:
+            value = principal.attrs.get(name)
+            kept[path] = None if value is None else self._shown(value, path in self._plain)
+        self._last_caller = (principal, kept)
+        return kept
+
+    def _group(self, group: Any) -> str:
+        if not isinstance(group, Entity):  # the call is denied for it
+            return type(group).__name__
+        if self._knows(group):
+            return str(group)
+        return self.pseudonym("group", group.type, group.id)
 
     def input(self, view: View) -> str:
         """Return the keyed digest of an input; empty where none is kept, or it has none."""
@@ -163,7 +210,7 @@ class Names:
         return ""
 
     def _shown(self, value: FactValue, is_plain: bool) -> FactValue:
-        if isinstance(value, bool | int):
+        if isinstance(value, bool | int | float):
             return value
         if isinstance(value, Decimal | date | datetime):
             return str(value)
@@ -175,5 +222,28 @@ class Names:
             return value if is_plain else self.pseudonym("fact", value)
         if isinstance(value, tuple | list | set | frozenset):
             items = [self._shown(item, is_plain) for item in value]
-            return sorted(items, key=str)[:_LIMIT_ITEMS]
+            return sorted(items, key=str)[:LIMIT_ITEMS]
         return type(value).__name__  # a record: its shape is nobody's business here
+
+
+def is_of_caller(path: str) -> bool:
+    """Tell whether a path is one of the caller's attributes, and not of the context."""
+    return path.startswith(_CALLER) and path != GROUPS
+
+
+def _by_action(
+    paths: tuple[str, ...], reads: Mapping[Entity, Mapping[str, frozenset[str]]]
+) -> dict[Entity, tuple[tuple[str, str, str], ...]]:
+    """Return of each action the paths that its policies read, each with its place and name."""
+    split = [(path, *path.partition(".")[::2]) for path in paths if not path.startswith(_CALLER)]
+    found = {
+        action: tuple(
+            [
+                (path, place, name)
+                for path, place, name in split
+                if place in read and (not read[place] or name in read[place])
+            ]
+        )
+        for action, read in reads.items()
+    }
+    return {action: kept for action, kept in found.items() if kept}

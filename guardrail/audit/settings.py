@@ -28,6 +28,7 @@ from guardrail.audit.deferred import DeferredSpans
 from guardrail.audit.journal import Journal
 from guardrail.audit.journal_keys import read_keys
 from guardrail.audit.keeper import Keeper
+from guardrail.audit.names import AS_TEXT
 from guardrail.audit.signals import Signals
 from guardrail.audit.spans import Spans
 from guardrail.documents import Document, Section
@@ -93,7 +94,9 @@ class AuditSettings(Section):
         keep: for how long closed files are kept: ``90d``, ``12h``; ``None``: for ever.
         compress: whether closed files are compressed.
         principal: how callers are named: ``pseudonym`` (keyed), ``id``, or ``none``.
-        facts: paths below ``context`` that are kept, of those that policies read.
+        facts: paths below ``context`` that are kept, of those that policies read; and of what a
+            call says of its caller: ``principal.in``, the groups, and ``principal.ATTR``. Texts
+            are kept as they are where ``as text`` follows.
         digests: of what a keyed digest is kept: ``input``, ``output``.
         key_file: the keys for pseudonyms, digests and encryption.
         encrypt: whether the entries are encrypted.
@@ -119,6 +122,16 @@ class AuditSettings(Section):
     key_file: str | None = Field(default=None, min_length=1)
     encrypt: bool = False
     checkpoints: CheckpointSettings | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The facts that are kept, by their paths alone."""
+        return tuple(path.removesuffix(AS_TEXT) for path in self.facts)
+
+    @property
+    def plain(self) -> frozenset[str]:
+        """Those whose texts are kept as they are."""
+        return frozenset(path.removesuffix(AS_TEXT) for path in self.facts if AS_TEXT in path)
 
 
 def read_audit(document: Document | None) -> AuditSettings:
@@ -148,7 +161,7 @@ def read_audit(document: Document | None) -> AuditSettings:
             "makes for itself lies beside it. Make one with `guardrail journal key FILE`."
         )
         complain("encrypt", message)
-    for path in settings.facts:
+    for path in settings.paths:
         place, _, name = path.partition(".")
         if not place or not name:
             complain("facts", f"`{path[:80]}` is no path of a fact, such as `input.rows`.")

@@ -200,6 +200,14 @@ def _read(path: Path, verdict: Verdict, wanted: frozenset[int]) -> _Seen | None:
     return seen
 
 
+def is_interrupted(path: Path, data: bytes, stop: Stop) -> bool:
+    """Tell whether what does not fit in a segment is an append that its process did not end.
+
+    It is still at it, or has died in it.
+    """
+    return path.name.endswith(LIVE) and not _is_changed(path, data, stop)
+
+
 def _is_changed(path: Path, data: bytes, stop: Stop) -> bool:
     """Tell whether bytes of a segment that is being written are not as they were written.
 

@@ -30,6 +30,7 @@ from guardrail.cli.journal_export import export as run_export
 from guardrail.cli.journal_report import report as run_report
 from guardrail.cli.journal_show import show as run_show
 from guardrail.cli.key import keys
+from guardrail.cli.replay import replay as run_replay
 from guardrail.cli.schema import schema as run_schema
 from guardrail.cli.terminal import Format, FormatOption
 from guardrail.cli.test import run as run_test
@@ -91,6 +92,7 @@ app.command("test")(run_test)
 app.command("decide")(run_decide)
 app.command("explain")(run_explain)
 app.command("diff")(run_diff)
+app.command("replay")(run_replay)
 app.command("facts")(run_facts)
 app.command("schema")(run_schema)
 app.command("hook")(run_hook)

@@ -11,13 +11,27 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
+from guardrail.cli.journal import KeyFileOption, keys_of
+from guardrail.cli.replay import read_calls
+from guardrail.cli.terminal import (
+    Format,
+    FormatOption,
+    complain,
+    remark,
+    say,
+    say_json,
+    stop,
+    stop_at,
+)
 from guardrail.cli.test import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from guardrail.audit.journal_keys import Keys
+    from guardrail.bundle import Bundle
     from guardrail.testing.change import Change
+    from guardrail.testing.search import Request
 
 _TITLES: Final = {
     "gains": "gains",
@@ -42,12 +56,20 @@ def diff(
         ),
     ],
     *,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", exists=True, help="Compare on the calls of this journal, too."
+        ),
+    ] = None,
+    key_file: KeyFileOption = None,
     format: FormatOption = Format.text,
 ) -> None:
     """Say what a new version of a bundle changes: who gains what, and who loses what.
 
     Both are asked the same: what the tests of both ask, and requests at the
-    edges of what their policies compare with. What widens comes first. That no
+    edges of what their policies compare with; with --journal also what was asked of
+    a guard, as far as the records tell it to both. What widens comes first. That no
     difference is found proves nothing: it was not found on what was tried.
 
     Exit code 0: no difference was found. 1: one was, or a bundle does not load.
@@ -58,12 +80,15 @@ def diff(
     from guardrail import ConfigurationError
     from guardrail.testing.change import KINDS, compare
 
+    keys = keys_of(key_file)
     try:
         (before, tests), (after, other_tests) = load(old), load(new)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
+    recorded = _recorded(before, after, journal, keys) if journal is not None else ()
     found = sorted(
-        compare(before, after, (tests, other_tests)), key=lambda each: KINDS.index(each.kind)
+        compare(before, after, (tests, other_tests), recorded),
+        key=lambda each: KINDS.index(each.kind),
     )
     if format is Format.json:
         say_json([change.as_json() for change in found])
@@ -71,6 +96,25 @@ def diff(
         _tell(found)
     if found:
         raise typer.Exit(1)
+
+
+def _recorded(
+    old: Bundle, new: Bundle, journal: Path, keys: Keys | None
+) -> list[tuple[Request, Request]]:
+    """Return the requests of a journal that both bundles can decide."""
+    from guardrail import ConfigurationError
+    from guardrail.testing.recall_report import Slots, requests_of
+
+    slots = Slots(old, new)
+    try:
+        calls = read_calls(journal, keys, slots)
+    except ConfigurationError as error:
+        raise stop(error.message) from None
+    for damage in calls.damage:
+        complain(f"damaged: {damage}")
+    found = list(requests_of(old, new, calls, slots))
+    remark(f"{len(found):,} recorded requests are known to both")
+    return found
 
 
 def _tell(found: Sequence[Change]) -> None:

@@ -7,9 +7,13 @@ writes it.
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from guardrail.cli.check import BundleArgument, read
+from guardrail.cli.journal import KeyFileOption, keys_of
 from guardrail.cli.named_test import TestOption, named
 from guardrail.cli.request import (
     ActionOption,
@@ -23,7 +27,20 @@ from guardrail.cli.request import (
     one_way,
     question_of,
 )
-from guardrail.cli.terminal import TRUTHS, Format, FormatOption, say, say_json, stop_at
+from guardrail.cli.terminal import (
+    TRUTHS,
+    Format,
+    FormatOption,
+    say,
+    say_json,
+    stop,
+    stop_at,
+)
+
+if TYPE_CHECKING:
+    from guardrail.audit.journal_keys import Keys
+    from guardrail.bundle import Bundle
+    from guardrail.policy.explain import Explanation
 
 
 def explain(
@@ -38,6 +55,15 @@ def explain(
     resource: ResourceOption = None,
     facts: FactsOption = None,
     test: TestOption = None,
+    record: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Instead: a recorded call; so its decision id begins."),
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", exists=True, help="The journal that has the record."),
+    ] = None,
+    key_file: KeyFileOption = None,
     format: FormatOption = Format.text,
 ) -> None:
     """Say why a request is decided as it is.
@@ -46,10 +72,15 @@ def explain(
     the ones that decide, the conditions to meet, and for a call that nobody
     grants the grants that come nearest.
 
-    Exit code 0: there is a decision, allow or deny. 1: the bundle does not load.
-    2: the request is not one.
+    With --record, the request is one that was made, as the journal kept it.
+
+    Exit code 0: there is a decision, allow or deny. 1: the bundle does not load, or
+    the record lacks what the policies look at. 2: the request is not one, or there
+    is no such record.
 
     Example: guardrail explain policies/clinical_scoring --request request.yaml
+
+    Example: guardrail explain policies/clinical_scoring --record 4bf5 --journal var/guardrail
 
     A request is written as for `guardrail decide`. Or it is what a test asks:
 
@@ -61,7 +92,6 @@ def explain(
     from guardrail.policy.explain import Explainer
     from guardrail.testing.notation import uid_at
     from guardrail.testing.runner import Runner
-    from guardrail.testing.telling import heading, line, sentence
     from guardrail.values import Entity
 
     options: dict[str, Any] = {
@@ -76,10 +106,17 @@ def explain(
     one_way(request, options)
     if test is not None:
         one_way(test, {**options, "request": request})
+    if (record is None) != (journal is None):
+        raise stop("--record and --journal go together.")
+    one_way(record, {**options, "request": request})
+    keys = keys_of(key_file)
     try:
         bundle, _ = read(directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
+    if record is not None and journal is not None:
+        _explain_record(bundle, journal, record, keys, format is Format.json)
+        return
     explainer = Explainer(bundle.snapshot)
     if test is not None:
         case = named(directory, test)
@@ -95,11 +132,70 @@ def explain(
         found = explainer.explain(asked.principal, does, asked.resource, {"app": {}, **asked.facts})
     if format is Format.json:
         say_json(found.as_json())
-        return
+    else:
+        tell(found)
+
+
+def tell(found: Explanation, indent: str = "") -> None:
+    """Write an explanation for people."""
+    from guardrail.testing.telling import heading, line, sentence
+
     decision = found.decision
-    say(sentence(decision, found.obligations), color="green" if decision.allowed else "red")
+    color = "green" if decision.allowed else "red"
+    say(indent + sentence(decision, found.obligations), color=color)
     for told in found.told:
         say("")
-        say(heading(told))
+        say(indent + heading(told))
         for step in told.steps:
-            say(f"  {line(step, told)}", color=TRUTHS[step.value])
+            say(f"{indent}  {line(step, told)}", color=TRUTHS[step.value])
+
+
+def _explain_record(
+    bundle: Bundle, journal: Path, id: str, keys: Keys | None, is_json: bool
+) -> None:
+    """Explain what a bundle decides on a recorded call, and say what is not known of it."""
+    from guardrail import ConfigurationError
+    from guardrail.audit.reading import read_calls
+    from guardrail.cli.journal import progress
+    from guardrail.cli.journal_show import line
+    from guardrail.policy.explain import Explainer
+    from guardrail.testing.recall import Recaller, Unknown, outcome_of, recorded
+
+    try:
+        with progress("Reading") as show:
+            calls = read_calls(journal, keys=keys, progress=show)
+            records = [kept.record for kept in calls if kept.record.decision_id.startswith(id)]
+    except ConfigurationError as error:
+        raise stop(error.message) from None
+    if len({record.decision_id for record in records}) != 1:
+        many = f"{len(records)} records begin" if records else "no record of the journal begins"
+        raise stop(f"--record: {many} with {id!r}.")
+    record = records[0]
+    was, recalled = recorded(record), Recaller(bundle).recall(record)
+    then = was if isinstance(was, str) else was.as_json()
+    if isinstance(recalled, Unknown):
+        if is_json:
+            say_json({"recorded": then, "not_known": list(recalled.reasons)})
+        else:
+            say("  ".join(line(record)))
+            for reason in recalled.reasons:
+                say(f"cannot be explained: {reason}", color="yellow")
+        raise typer.Exit(1)
+    asked = recalled.at(record.started_at)
+    found = Explainer(bundle.snapshot).explain(
+        asked.principal, asked.action, asked.resource, asked.facts
+    )
+    is_same = was == outcome_of(found.decision)
+    if is_json:
+        told = {"recorded": then, "same": is_same, "not_known": list(recalled.unseen)}
+        say_json({**found.as_json(), **told})
+        return
+    say("  ".join(line(record)))
+    if isinstance(was, str):
+        say(f"then nothing was decided: {was}", color="yellow")
+    elif not is_same:
+        must = f", to meet {', '.join(was.obligations)}" if was.obligations else ""
+        say(f"then decided: {was.code}{must}", color="yellow")
+    for path in recalled.unseen:
+        say(f"not recorded, so what is shown of it means nothing: {path}", color="yellow")
+    tell(found)

@@ -1,13 +1,14 @@
 """What a new version of a bundle changes: who gains what, and who loses what.
 
-Owns the comparison of two bundles, decision by decision, on the requests of both suites and those
-at the edges of both bundles' policies. Refuses to prove anything: two bundles of which no request
-told a difference may still differ on one that was not tried. What widens comes first.
+Owns the comparison of two bundles, decision by decision, on recorded requests, on those of both
+suites and on those at the edges of both bundles' policies. Refuses to prove anything: two bundles
+of which no request told a difference may still differ on one that was not tried. What widens comes
+first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -74,15 +75,26 @@ def facts_of(request: Request) -> dict[str, str]:
     }
 
 
-def compare(old: Bundle, new: Bundle, suites: Sequence[Suite]) -> Iterator[Change]:
+def compare(
+    old: Bundle,
+    new: Bundle,
+    suites: Sequence[Suite],
+    recorded: Iterable[tuple[Request, Request]] = (),
+) -> Iterator[Change]:
     """Yield the requests on which two bundles decide otherwise, as they are found.
 
     Arguments:
         old: the bundle as it was.
         new: the bundle as it is to be.
         suites: the tests of both.
+        recorded: requests that were made, as the old and as the new bundle see them.
     """
     seen: set[str] = set()
+    for was, request in recorded:
+        key = repr((request.action, request.resource, request.facts, _who(request)))
+        if key not in seen:
+            seen.add(key)
+            yield from _change(request, decided(old.snapshot, was), decided(new.snapshot, request))
     for bundle in (old, new):
         runner = Runner(bundle)
         known = [
@@ -98,9 +110,15 @@ def compare(old: Bundle, new: Bundle, suites: Sequence[Suite]) -> Iterator[Chang
                 continue
             seen.add(key)
             before, after = decided(old.snapshot, request), decided(new.snapshot, request)
-            kind = kind_of(before, after)
-            if kind is not None:
-                yield Change(kind, request, before, after)
+            yield from _change(request, before, after)
+
+
+def _change(
+    request: Request, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[Change]:
+    kind = kind_of(before, after)
+    if kind is not None:
+        yield Change(kind, request, before, after)
 
 
 def _who(request: Request) -> Any:

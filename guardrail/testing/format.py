@@ -7,12 +7,12 @@ Owns the names of the keys. Refuses keys that it does not know; what a value mea
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import AwareDatetime, Discriminator, Field, JsonValue, Tag, model_validator
 
 from guardrail.documents import Section
-from guardrail.hints import at_most_one, exactly_one, holds, of, when
+from guardrail.hints import Hint, at_most_one, exactly_one, holds, of, when
 from guardrail.testing.notation import Caller
 
 #: A time that every time zone has a name for.
@@ -152,7 +152,10 @@ class Situation(Section):
         stream: instead of ``output``, what the model yields, piece by piece.
     """
 
-    hints = (at_most_one("as", "principal"), {"not": {"required": ["output", "stream"]}})
+    hints: ClassVar[tuple[Hint, ...]] = (
+        at_most_one("as", "principal"),
+        {"not": {"required": ["output", "stream"]}},
+    )
 
     known: str | None = Field(default=None, alias="as")
     principal: Caller | None = None

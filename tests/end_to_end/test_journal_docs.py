@@ -11,14 +11,15 @@ from guardrail.cli import app
 
 TEXT = (Path(__file__).parents[2] / "docs" / "journal.md").read_text("utf-8")
 SCHEMA = """
-entity User { department: String };
+entity Role;
+entity User in [Role] { department: String };
 entity Model;
 action predict appliesTo { principal: [User], resource: [Model], context: {
   input: guardrail::TensorInput, identity: guardrail::IdentityFacts, app: { study: String } } };
 """
 READS = """
 @id("reads") permit (principal, action, resource)
-when { context.input.rows < 5 && context.identity.mfa };
+when { principal in Role::"clinician" && context.input.rows < 5 && context.identity.mfa };
 """
 
 
@@ -36,7 +37,9 @@ def test_every_configuration_loads(make_bundle, toml):
     assert Guard.from_dir(folder, journal=None).name == "small"
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"\$ guardrail (journal [a-z]+)", TEXT))))
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"\$ guardrail (journal [a-z]+|[a-z]+)", TEXT)))
+)
 def test_every_command_is_there(command):
     assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
 

@@ -8,6 +8,7 @@ import pytest
 from guardrail.errors import Place
 from guardrail.testing import cases as cases_module
 from guardrail.testing.cases import Case, Unread, read_suite
+from guardrail.testing.format import Expected
 from guardrail.testing.notation import MISSING
 from guardrail.values import Entity, Principal
 

@@ -1,0 +1,60 @@
+# C declarations for alike.py, which compiles as it stands: its counters without objects.
+
+cimport cython
+
+
+cdef long _ENCRYPTED, _FIRST, _HEAD, _BETWEEN, _INTENT, _LIMIT_FRAME, _OUTCOME, _OVERHEAD
+cdef long _COMMA, _MINUS, _QUOTE, _SPAN_NS, _US, _WHOLE, _ZERO
+
+
+cdef class Alike:
+    cdef readonly object record
+    cdef public long count
+    cdef public dict slots
+
+
+cdef class Calls:
+    cdef dict _defined
+    cdef set _going
+    cdef dict _groups
+    cdef bint _is_timed
+    cdef dict _known
+    cdef object _since
+    cdef object _slot_of
+    cdef dict _spans
+    cdef object _until
+    cdef public long alone
+    cdef public list damage
+
+    @cython.locals(
+        size=long, at=long, sequence=long, kind=long, plain=long, end=long, check=long, found=long
+    )
+    cdef _read(self, opener, name, bytes data)
+    @cython.locals(
+        start=long, stop=long, quoted=long, defined=long, timed=long, sized=long, rest=long,
+        traced=long, number=long, ns=long, text=bytes, group=Alike, known=dict
+    )
+    cdef _take(self, opener, name, bytes data, long at, long end, long sequence, long kind)
+    cdef _take_other(self, opener, name, frame)
+    cdef _look(self, opener, name, frame)
+    cdef _end(self, bytes data, long start, long stop)
+    cdef _leave(self, bytes key)
+    cdef _group(self, record)
+    cdef _count(self, Alike group, long ns)
+    cdef _slot(self, long ns)
+    cdef bint _takes(self, long ns)
+
+
+@cython.locals(first=long, second=long, third=long, last=long)
+cdef inline long _whole(bytes data, long at)
+
+
+cdef inline long _find(bytes data, long byte, long at, long stop) except -2
+
+
+@cython.locals(size=long, index=long)
+cdef inline bint _stands(bytes data, bytes word, long at) except -1
+
+
+@cython.locals(is_negative=bint, value=long)
+cdef inline long _integer(bytes data, long at, long stop) except? -1

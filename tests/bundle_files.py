@@ -30,6 +30,7 @@ from guardrail.policy.links import read_links
 from guardrail.testing import FrozenClock
 from guardrail.testing.cases import Unread, read_suite
 from guardrail.testing.notation import TAGS, uid_at
+from guardrail.testing.properties.format import Unstated
 
 VALIDATORS = {kind: jsonschema_rs.validator_for(schema_of(kind)) for kind in Files}
 
@@ -216,6 +217,57 @@ BASES: list[tuple[Files, Any]] = [
             "options": {"evaluations_semantic": "deny_on_first_deny"},
         },
     ),
+    (
+        Files.tests,
+        {
+            "given": {
+                "action": "predict", "resource": 'Model::"m"', "principals": {"clara": CLARA},
+            },
+            "tests": [
+                {
+                    "name": "a", "as": "clara", "input": {"rows": {"zeros": [2, 3]}},
+                    "output": [[0.5]], "expect": {"released": [[None]], "retry_after_s": 1.5},
+                },
+                {"name": "b", "as": "clara", "stream": ["a", "b"], "expect": {"released": "ab"}},
+                {
+                    "name": "c",
+                    "steps": [
+                        {"as": "clara", "times": 3, "expect": "allow"},
+                        {
+                            "principal": CLARA, "after": "61s", "facts": {"app": {}},
+                            "expect": {"code": "quota_exceeded", "retry_after_s": 60},
+                        },
+                    ],
+                },
+                {
+                    "name": "d",
+                    "matrix": {
+                        "actions": ["predict", "explain"], "resources": ['Model::"m"'],
+                        "table": {"clara": {"predict": ["allow"], "explain": "no_grant"}},
+                    },
+                },
+            ],
+        },
+    ),
+    (
+        Files.tests,
+        {
+            "properties": [
+                {
+                    "name": "a", "missing": True,
+                    "never": {"allow": True, "when": {"principal": {"mfa": False}}},
+                },
+                {"name": "b", "always": {"obligations": ["round"], "errors": False}},
+                {
+                    "name": "c",
+                    "implies": {
+                        "if": {"action": "predict", "facts": {"input": {"rows": {"min": 3}}}},
+                        "then": {"code": ["no_grant", "allow"], "policies": ["a"]},
+                    },
+                },
+            ],
+        },
+    ),
 ]  # fmt: skip
 
 
@@ -290,9 +342,10 @@ def _tests(data: Any) -> None:
         folder = Path(name)
         (folder / "tests").mkdir()
         (folder / "tests" / "a_test.yaml").write_bytes(as_yaml(data))
-        for case in read_suite(folder).cases:
-            if isinstance(case, Unread):
-                raise ConfigurationError(faults=case.faults)
+        suite = read_suite(folder)
+        for each in (*suite.cases, *suite.properties):
+            if isinstance(each, Unread | Unstated):
+                raise ConfigurationError(faults=each.faults)
 
 
 def _request(data: Any) -> None:

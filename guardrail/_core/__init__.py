@@ -76,13 +76,13 @@ else:
 try:
     from guardrail._core._gate import Gate
     from guardrail._core._layout import Layout, Run
-    from guardrail._core._tape import Tape, check_of
+    from guardrail._core._tape import Tape, crc_of
 except ModuleNotFoundError:
     if not _IS_PURE:
         raise ImportError(_NOT_BUILT) from None
     from guardrail._core._gate_py import Gate
     from guardrail._core._layout_py import Layout, Run
-    from guardrail._core._tape_py import Tape, check_of
+    from guardrail._core._tape_py import Tape, crc_of
 
 BACKEND: Final = "pure" if _IS_PURE else "compiled"
 
@@ -110,11 +110,11 @@ __all__ = [
     "check_nulls",
     "check_numbers",
     "check_objects",
-    "check_of",
     "check_tensor",
     "check_text",
     "check_views",
     "count_bad",
+    "crc_of",
     "dtype_of",
     "find_character",
     "is_swapped",

@@ -136,7 +136,7 @@ cdef class Tape:
         return 0
 
 
-def check_of(bytes data not None, Py_ssize_t start, Py_ssize_t stop, uint32_t check=0):
+def crc_of(bytes data not None, Py_ssize_t start, Py_ssize_t stop, uint32_t check=0):
     """Return the CRC-32 of a part of some bytes. See the twin."""
     if not 0 <= start <= stop <= PyBytes_GET_SIZE(data):
         raise ValueError("the bytes have no such part")

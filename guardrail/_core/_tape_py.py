@@ -116,7 +116,7 @@ def frame(sequence: int, kind: int, body: bytes, check: int) -> tuple[bytes, int
     return data + FRAME_CHECK.pack(check), check
 
 
-def check_of(data: bytes, start: int, stop: int, check: int = 0) -> int:
+def crc_of(data: bytes, start: int, stop: int, check: int = 0) -> int:
     """Return the CRC-32 of a part of some bytes, as `zlib.crc32` does.
 
     Arguments:

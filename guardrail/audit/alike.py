@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from guardrail._core import check_of
+from guardrail._core import crc_of
 from guardrail._core.terms import FRAME_HEAD
 from guardrail.audit.entries import joined
 from guardrail.audit.frames import (
@@ -194,7 +194,7 @@ class Calls:
                 sequence >> 32
             ):
                 break
-            found = check_of(data, at, end - 4, check)
+            found = crc_of(data, at, end - 4, check)
             if found != _whole(data, end - 4):
                 break
             if kind == _OUTCOME:

@@ -26,7 +26,7 @@ from guardrail.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from guardrail.testing.cedar_tests import CedarResult
+    from guardrail.testing.cedar.run_tests import CedarResult
 
 cedar = typer.Typer(
     name="cedar",
@@ -66,7 +66,7 @@ def run_tests(
     """
     from guardrail import ConfigurationError
     from guardrail.cli.test import load
-    from guardrail.testing.cedar_tests import run_cedar_tests
+    from guardrail.testing.cedar.run_tests import run_cedar_tests
 
     try:
         bundle, _ = load(directory)
@@ -153,7 +153,7 @@ def export(
     """
     from guardrail import ConfigurationError
     from guardrail.cli.test import load
-    from guardrail.testing.cedar_tests import export as made_of
+    from guardrail.testing.cedar.run_tests import export as made_of
 
     try:
         made = made_of(*load(directory))

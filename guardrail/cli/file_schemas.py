@@ -30,7 +30,7 @@ from guardrail.obligations.specs import KINDS as SPECS
 from guardrail.policy import BundleSettings, CheckSettings, ResourceSettings
 from guardrail.policy.language import ID
 from guardrail.testing import format as tests
-from guardrail.testing.property_format import Stated
+from guardrail.testing.properties.format import Stated
 
 _Schema: TypeAlias = dict[str, Any]
 

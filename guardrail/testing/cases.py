@@ -20,7 +20,7 @@ from guardrail.testing.format import Asked, Expect, Expected, Given, Head, Situa
 from guardrail.testing.matrix import cells_of
 from guardrail.testing.notation import MISSING, TAGS, duration_of, principal_of, uid_at
 from guardrail.testing.payloads import payload
-from guardrail.testing.property_format import Property, Unstated, read_properties
+from guardrail.testing.properties.format import Property, Unstated, read_properties
 from guardrail.values import Entity, Principal
 
 #: More test files than this are refused.

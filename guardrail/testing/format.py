@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 from pydantic import AwareDatetime, Discriminator, Field, JsonValue, Tag, model_validator
 
 from guardrail.documents import Section
-from guardrail.hints import Hint, at_most_one, exactly_one, holds, of, when
+from guardrail.hints import Hint, at_most_one, exactly_one, given, holds, of, when
 from guardrail.testing.notation import Caller
 
 #: A time that every time zone has a name for.
@@ -213,7 +213,10 @@ class Asked(Situation):
         matrix: instead of ``expect``, who may do what, as a table.
     """
 
-    hints = (exactly_one("expect", "steps", "matrix"),)
+    hints = (
+        exactly_one("expect", "steps", "matrix"),
+        when(given("expect"), exactly_one("as", "principal")),
+    )
 
     name: str = Field(min_length=1)
     now: Now | None = None
@@ -238,6 +241,8 @@ class Head(Section):
         tests: the tests, each a request and what is expected of the decision.
         properties: what must never, or always, be decided, whatever is asked.
     """
+
+    hints = ({"anyOf": [{"required": ["tests"]}, {"required": ["properties"]}]},)
 
     given: Any = None
     tests: list[Any] = Field(default=[])

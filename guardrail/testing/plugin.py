@@ -28,8 +28,8 @@ from guardrail.testing.cases import Case, Suite, Unread, read_suite
 from guardrail.testing.clock import FrozenClock
 from guardrail.testing.format import Given
 from guardrail.testing.notation import principal_of
-from guardrail.testing.properties import Checker
-from guardrail.testing.property_format import Property, Unstated
+from guardrail.testing.properties.check import Checker
+from guardrail.testing.properties.format import Property, Unstated
 from guardrail.testing.recorded import Recorder
 from guardrail.testing.report import Result
 from guardrail.testing.runner import run

@@ -88,10 +88,10 @@ class Slots:
 
 @dataclass(slots=True)
 class Flip:
-    """Calls on which it is decided otherwise now, in the same way.
+    """Calls on which it is decided otherwise now, as the same words tell.
 
     Attributes:
-        was: what was decided then.
+        was: what was decided then, on the one that stands for them.
         now: what is decided now.
         policies: the ids of those that decide now.
         is_own: whether the very revision that made the records decides otherwise.
@@ -196,7 +196,7 @@ def replay(bundle: Bundle, calls: Calls, slots: Slots) -> Replay:
     """
     found = Replay(damage=list(calls.damage))
     revision = bundle.snapshot.revision
-    flips: dict[Any, Flip] = {}
+    flips: dict[tuple[str, bool], Flip] = {}
     if calls.alone:
         found.unknown[ONLY_END] += calls.alone
     for alike, was, recalled in _recalled(Recaller(bundle), calls, found.unknown):
@@ -206,14 +206,10 @@ def replay(bundle: Bundle, calls: Calls, slots: Slots) -> Replay:
             if now == was:
                 found.same += count
                 continue
-            key = (was, now, decision.policies, is_own)
-            if key in flips:
-                flips[key].count += count
-            else:
-                flips[key] = Flip(
-                    was, now, decision.policies, is_own, count, alike.record, request,
-                    recalled.unseen,
-                )  # fmt: skip
+            flip = Flip(
+                was, now, decision.policies, is_own, 0, alike.record, request, recalled.unseen
+            )
+            flips.setdefault((flip.what, is_own), flip).count += count
     found.flips = sorted(flips.values(), key=lambda flip: -flip.count)
     return found
 

@@ -111,7 +111,7 @@ def run(
         else:
             yield run_case(case)
     if suite.properties:
-        from guardrail.testing.properties import run_properties
+        from guardrail.testing.properties.check import run_properties
 
         yield from run_properties(bundle, suite, examples=examples)
 

@@ -11,8 +11,8 @@ import guardrail
 from guardrail.policy import slices, snapshot
 from guardrail.policy.decide import Judgement, judge
 from guardrail.policy.snapshot import Answer
-from guardrail.testing import corpus_case
-from guardrail.testing.corpus import main, replay
+from guardrail.testing.cedar import corpus_case
+from guardrail.testing.cedar.corpus import main, replay
 from guardrail.values import Decision
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -304,4 +304,7 @@ def test_nothing_but_testing_imports_the_raw_semantics():
                 names = [alias.name for alias in node.names]
             if raw & set(names):
                 importers.add(path.relative_to(root).as_posix())
-    assert importers - {"policy/bare.py"} == {"testing/corpus_case.py", "testing/cedar_tests.py"}
+    assert importers - {"policy/bare.py"} == {
+        "testing/cedar/corpus_case.py",
+        "testing/cedar/run_tests.py",
+    }

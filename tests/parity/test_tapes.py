@@ -13,12 +13,12 @@ from guardrail._core import BACKEND, _tape_py
 from guardrail.audit.frames import MAGIC, OVERHEAD, Frame, Stop, walk
 
 TAPES = [pytest.param(_tape_py.Tape, id="pure")]
-CHECKS = [pytest.param(_tape_py.check_of, id="pure")]
+CHECKS = [pytest.param(_tape_py.crc_of, id="pure")]
 if BACKEND == "compiled":
     from guardrail._core import _tape
 
     TAPES.append(pytest.param(_tape.Tape, id="compiled"))
-    CHECKS.append(pytest.param(_tape.check_of, id="compiled"))
+    CHECKS.append(pytest.param(_tape.crc_of, id="compiled"))
 
 every_tape = pytest.mark.parametrize("make", TAPES)
 compiled = pytest.mark.skipif(BACKEND != "compiled", reason="the twin calls zlib")
@@ -159,18 +159,18 @@ def test_the_check_is_zlibs_of_any_bytes(data, check, is_portable):
     assert _tape._crc32(data, check, is_portable) == zlib.crc32(data, check)
 
 
-@pytest.mark.parametrize("check_of", CHECKS)
+@pytest.mark.parametrize("crc_of", CHECKS)
 @pytest.mark.parametrize("start", [0, 1, 17, 300])
 @pytest.mark.parametrize("size", [0, 1, 15, 64, 700])
-def test_the_check_of_a_part_is_that_of_its_bytes(check_of, start, size):
+def test_the_check_of_a_part_is_that_of_its_bytes(crc_of, start, size):
     data = bytes(range(256)) * 4
     part = data[start : start + size]
     for check in (0, 1, 2**32 - 1):
-        assert check_of(data, start, start + size, check) == zlib.crc32(part, check)
+        assert crc_of(data, start, start + size, check) == zlib.crc32(part, check)
 
 
-@pytest.mark.parametrize("check_of", CHECKS)
+@pytest.mark.parametrize("crc_of", CHECKS)
 @pytest.mark.parametrize("part", [(-1, 2), (3, 2), (0, 11), (11, 11)])
-def test_a_part_that_the_bytes_do_not_have_is_refused(check_of, part):
+def test_a_part_that_the_bytes_do_not_have_is_refused(crc_of, part):
     with pytest.raises(ValueError, match="no such part"):
-        check_of(bytes(10), *part)
+        crc_of(bytes(10), *part)

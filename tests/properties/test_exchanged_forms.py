@@ -17,7 +17,7 @@ from guardrail.cli import authzen
 from guardrail.documents import Document
 from guardrail.errors import ConfigurationError
 from guardrail.testing import FrozenClock
-from guardrail.testing.cedar_tests import run_cedar_tests
+from guardrail.testing.cedar.run_tests import run_cedar_tests
 
 POLICIES = """\
 @id("wards") permit (principal in Role::"clinician", action == Action::"predict", resource)

@@ -64,7 +64,7 @@ def test_a_file_that_loads_fits_its_schema(kind, data):
 
 
 def test_the_example_of_the_documentation_fits():
-    text = (ROOT / "docs" / "testing-policies.md").read_text("utf-8")
+    text = (ROOT / "docs" / "test-files.md").read_text("utf-8")
     example = text.partition("given:\n")[2].partition("```")[0]
     assert complaints(Files.tests, of_yaml("a_test.yaml", f"given:\n{example}".encode())) == []
 
@@ -237,6 +237,30 @@ MISTAKES = [
         (21, ("tests", 1, "expect", "policy"), "a"),
         (21, ("tests", 1, "expect", "policies"), "a"),
         (21, ("tests", 1, "expect", "obligations"), ["round"]),
+        (27, ("tests", 0, "stream"), ["a"]),
+        (27, ("tests", 0, "input"), {}),
+        (27, ("tests", 0, "input"), {"a": 1, "b": 2}),
+        (27, ("tests", 0, "expect", "retry_after_s"), -1),
+        (27, ("tests", 0, "expect", "retry_after_s"), "soon"),
+        (27, ("tests", 1, "stream"), []),
+        (27, ("tests", 2, "steps"), []),
+        (27, ("tests", 2, "expect"), "deny"),
+        (27, ("tests", 2, "steps", 0, "times"), 0),
+        (27, ("tests", 2, "steps", 0, "time"), 3),
+        (27, ("tests", 2, "steps", 0, "expect"), ...),
+        (27, ("tests", 2, "steps", 1, "as"), "clara"),
+        (27, ("tests", 2, "steps", 1, "after"), 61),
+        (27, ("tests", 3, "matrix", "table"), {}),
+        (27, ("tests", 3, "matrix", "rows"), []),
+        (27, ("tests", 3, "matrix"), ...),
+        (28, ("properties", 0, "name"), ...),
+        (28, ("properties", 0, "always"), {"allow": True}),
+        (28, ("properties", 0, "never"), {"when": {}}),
+        (28, ("properties", 0, "never", "allowed"), True),
+        (28, ("properties", 1, "always"), ...),
+        (28, ("properties", 1, "always", "obligations"), "round"),
+        (28, ("properties", 2, "implies", "then"), ...),
+        (28, ("properties", 2, "implies", "if", "code"), "forbidden"),
         # requests
         (23, ("action",), ...),
         (23, ("as",), 'User::"x"'),

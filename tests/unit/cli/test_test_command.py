@@ -452,7 +452,7 @@ def test_a_property_that_does_not_hold_is_told_with_a_test_to_paste(run):
     assert lines[5] == '    resource: "Model::\\"tumour\\""'
     assert lines[7].startswith('    expect: {"decision": "allow"')
     assert lines[8].startswith("  decided: ")
-    assert lines[-1] == "1 failed, 2 passed"
+    assert lines[-2] == "1 failed, 2 passed"
 
 
 def test_a_property_is_chosen_by_its_name_and_told_as_json(run):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from guardrail.bundle import load_bundle
 from guardrail.cli import app
 from guardrail.testing import FrozenClock
-from guardrail.testing.cedar_tests import run_cedar_tests
+from guardrail.testing.cedar.run_tests import run_cedar_tests
 
 ROOT = Path(__file__).parents[3]
 POLICIES = """\

@@ -11,7 +11,7 @@ from guardrail.bundle import load_bundle
 from guardrail.policy.edits import changed, edits_of
 from guardrail.testing import FrozenClock, always, never, run_tests
 from guardrail.testing.cases import read_suite
-from guardrail.testing.properties import run_properties
+from guardrail.testing.properties.check import run_properties
 from guardrail.testing.trial import try_out
 
 POLICIES = """\
@@ -319,7 +319,7 @@ def test_a_file_may_have_properties_alone_but_not_nothing(folder, make_bundle):
 
 def test_without_hypothesis_a_property_is_an_error_that_says_what_to_install(outcome, monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
-    monkeypatch.delitem(sys.modules, "guardrail.testing.strategies", raising=False)
+    monkeypatch.delitem(sys.modules, "guardrail.testing.properties.strategies", raising=False)
     ended = outcome(HOLD[0])
     assert ended[0] == "error"
     assert "GR612" in ended[1]
@@ -351,7 +351,7 @@ def test_what_the_schema_demands_is_left_out_where_it_is_asked_for(outcome):
 
 def test_a_bundle_is_served_by_its_properties_tried_at_the_edges_alone(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
-    monkeypatch.delitem(sys.modules, "guardrail.testing.strategies", raising=False)
+    monkeypatch.delitem(sys.modules, "guardrail.testing.properties.strategies", raising=False)
     assert try_out(folder(HOLD[0]))[1] == ()
     _, faults = try_out(folder("never: {allow: true}"))
     assert [(fault.code, fault.place.line) for fault in faults] == [("GR610", 8)]

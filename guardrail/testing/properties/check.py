@@ -25,19 +25,19 @@ from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.guard import Guard
 from guardrail.policy import Snapshot
 from guardrail.testing.cases import Case, Suite
-from guardrail.testing.claims import read_condition
-from guardrail.testing.conditions import UNFIT, Condition, at
-from guardrail.testing.domains import Domain, World
 from guardrail.testing.mutants import decided
-from guardrail.testing.narrowing import narrowed
 from guardrail.testing.notation import leaves
 from guardrail.testing.opened import bundle_of, suite_of
-from guardrail.testing.property_format import Checked, Property, Unstated
+from guardrail.testing.properties.claims import read_condition
+from guardrail.testing.properties.conditions import UNFIT, Condition, at
+from guardrail.testing.properties.domains import Domain, World
+from guardrail.testing.properties.format import Checked, Property, Unstated
+from guardrail.testing.properties.narrowing import narrowed
+from guardrail.testing.properties.simpler import simplest
+from guardrail.testing.properties.value_tests import ABSENT
 from guardrail.testing.report import Result
 from guardrail.testing.runner import EXAMPLES, Runner
 from guardrail.testing.search import Request, requests
-from guardrail.testing.simpler import simplest
-from guardrail.testing.value_tests import ABSENT
 from guardrail.testing.written import as_test
 from guardrail.values import Entity, Path
 
@@ -218,7 +218,7 @@ class Checker:
         from hypothesis import Phase, find, settings
         from hypothesis.errors import NoSuchExample, Unsatisfiable
 
-        from guardrail.testing.strategies import of_condition
+        from guardrail.testing.properties.strategies import of_condition
 
         strategy = of_condition(world, asked.when)
         if strategy is None:

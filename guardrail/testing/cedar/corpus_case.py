@@ -18,7 +18,7 @@ from guardrail.errors import ConfigurationError
 from guardrail.policy.explicit import in_python, spelt_out
 from guardrail.policy.replay import Inquiry, Materials, Replay, Told, ask, read
 from guardrail.policy.snapshot import Answer, Snapshot
-from guardrail.testing.corpus_report import CorpusReport, Failure
+from guardrail.testing.cedar.corpus_report import CorpusReport, Failure
 from guardrail.values import Entity, FactValue
 
 #: Codes of denials that a request earns by itself, where Cedar's own validation refuses it too.

@@ -1,7 +1,7 @@
 """The format of properties, as models: what must never, or always, hold of a decision.
 
 Owns the names of the keys. Refuses keys that it does not know, and a property that says nothing;
-what a value means hangs on the schema, and `guardrail.testing.conditions` reads it.
+what a value means hangs on the schema, and `guardrail.testing.properties.conditions` reads it.
 """
 
 from __future__ import annotations

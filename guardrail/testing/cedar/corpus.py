@@ -1,8 +1,8 @@
-"""``python -m guardrail.testing.corpus DIR``: replay Cedar's own kind of test cases.
+"""``python -m guardrail.testing.cedar.corpus DIR``: replay Cedar's own kind of test cases.
 
 Owns the command and the finding of cases: JSON files in the form of Cedar's public integration
-tests, with paths relative to the folder. What is compared is `guardrail.testing.corpus_case`'s,
-what is told `guardrail.testing.corpus_report`'s. Refuses a folder without a case: nothing
+tests, with paths relative to the folder. What is compared is ``corpus_case``'s, what is told
+``corpus_report``'s. Refuses a folder without a case: nothing
 replayed is nothing shown.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from guardrail.documents import read_json
 from guardrail.errors import ConfigurationError
-from guardrail.testing.corpus_case import Case, requests_of
-from guardrail.testing.corpus_report import CorpusReport, Failure
+from guardrail.testing.cedar.corpus_case import Case, requests_of
+from guardrail.testing.cedar.corpus_report import CorpusReport, Failure
 
 
 def replay(root: Path) -> CorpusReport:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Nothing replayed is nothing shown: that is 1 too.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m guardrail.testing.corpus",
+        prog="python -m guardrail.testing.cedar.corpus",
         description="Replay test cases in the format of Cedar's integration tests.",
     )
     parser.add_argument("directory", metavar="DIR", type=Path, help="the corpus")

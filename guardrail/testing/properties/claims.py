@@ -14,11 +14,11 @@ from typing import Any, Final
 from guardrail.documents import Document
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.schema import RECORD
-from guardrail.testing.conditions import ANY_VALUE, Condition, Outcome, Side
-from guardrail.testing.domains import World
 from guardrail.testing.notation import uid_at
-from guardrail.testing.property_format import Claim
-from guardrail.testing.value_tests import ValueTest, read_test
+from guardrail.testing.properties.conditions import ANY_VALUE, Condition, Outcome, Side
+from guardrail.testing.properties.domains import World
+from guardrail.testing.properties.format import Claim
+from guardrail.testing.properties.value_tests import ValueTest, read_test
 from guardrail.values import Entity, Path
 
 #: Keys of a principal or a resource that are no attributes.

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from guardrail.policy.schema import RECORD
-from guardrail.testing.conditions import uid_of
-from guardrail.testing.domains import Domain, Slot, value_of
+from guardrail.testing.properties.conditions import uid_of
+from guardrail.testing.properties.domains import Domain, Slot, value_of
 from guardrail.testing.search import Request
 from guardrail.values import Principal
 

@@ -1,8 +1,8 @@
 """Requests to a bundle as a strategy of hypothesis, for tests of an application's own.
 
-Owns `requests`. What a request can be, `guardrail.testing.domains` says; here is how one is drawn,
-and that what is drawn shrinks towards simple ones. Needs hypothesis, which the extra
-``properties`` brings: nothing that loads or serves a bundle imports this.
+Owns `requests`. What a request can be, ``domains`` says; here is how one is drawn, and that what is
+drawn shrinks towards simple ones. Needs hypothesis, which the extra ``properties`` brings: nothing
+that loads or serves a bundle imports this.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from guardrail.bundle import Bundle
 from guardrail.documents import Document
 from guardrail.guard import Guard
 from guardrail.policy.schema import RECORD, CedarType
-from guardrail.testing.claims import read_condition
-from guardrail.testing.conditions import Condition
-from guardrail.testing.domains import Domain, Slot, World
-from guardrail.testing.narrowing import narrowed
 from guardrail.testing.opened import bundle_of
+from guardrail.testing.properties.claims import read_condition
+from guardrail.testing.properties.conditions import Condition
+from guardrail.testing.properties.domains import Domain, Slot, World
+from guardrail.testing.properties.narrowing import narrowed
+from guardrail.testing.properties.value_tests import ABSENT
 from guardrail.testing.search import Request
-from guardrail.testing.value_tests import ABSENT
 from guardrail.values import Entity, Principal
 
 #: Texts that no policy knows: plain ones, for what is odd is the facts' and tokens' to refuse.

@@ -161,9 +161,11 @@ class Signals:
         ):  # fmt: skip
             if took_s:
                 instruments.stage.record(took_s, _named(*who, "guardrail.stage", stage))
-        for what in {name.partition("/")[0] for name in shadow_of(record)}:
-            differing = _counted(record.guard, "guardrail.shadow.difference", what)
-            instruments.differences.add(1, differing)
+        differences = shadow_of(record)
+        if differences:
+            for what in {name.partition("/")[0] for name in differences}:
+                differing = _counted(record.guard, "guardrail.shadow.difference", what)
+                instruments.differences.add(1, differing)
         for name, amount in record.counts:
             what, _, rest = name.partition("/")
             if what == "quota":

@@ -45,7 +45,7 @@ from guardrail.testing.coverage import Coverage
 from guardrail.testing.mutants import collect, mutate
 from guardrail.testing.mutants_at_once import mutate_at_once
 from guardrail.testing.recall_report import Slots, replay
-from guardrail.testing.runner import run
+from guardrail.testing.suite import run
 from guardrail.values import Entity, Principal, Record
 
 CLINICAL = Path(__file__).parents[1] / "policies" / "clinical_scoring"

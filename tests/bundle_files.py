@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from guardrail.audit import read_audit
 from guardrail.cli import authzen, question
 from guardrail.cli.file_schemas import schema_of
-from guardrail.cli.schema import Files
+from guardrail.cli.files import Files
 from guardrail.documents import Document, read_yaml
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds

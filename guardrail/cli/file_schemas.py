@@ -18,7 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from guardrail.audit.settings import AuditSettings
 from guardrail.cli import authzen, question
-from guardrail.cli.schema import Files
+from guardrail.cli.files import Files
 from guardrail.documents import Section
 from guardrail.facts import Bounds
 from guardrail.identity.evidence_formats import FORMATS

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 import typer
 
-from guardrail.cli.schema import Files
+from guardrail.cli.files import Files
 from guardrail.cli.terminal import say, stop
 
 #: What stands for the bundle's name in the files of the template.

@@ -6,25 +6,14 @@ here, so that an editor gets the schema of a bundle that is being written.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from guardrail.cli.check import files_of
+from guardrail.cli.files import Files
 from guardrail.cli.terminal import stop, stop_at
-
-
-class Files(StrEnum):
-    """The kinds of files that have a JSON Schema."""
-
-    settings = "settings"
-    inputs = "inputs"
-    outputs = "outputs"
-    links = "links"
-    tests = "tests"
-    request = "request"
 
 
 def schema(

@@ -148,7 +148,7 @@ def _run(asked: _Asked) -> None:
     """Run the tests once, tell how they ended, and exit with 1 where that is not well."""
     from guardrail import ConfigurationError
     from guardrail.testing.coverage import Coverage
-    from guardrail.testing.runner import report, select
+    from guardrail.testing.suite import report, select
 
     if asked.format is RunFormat.junit:
         _require_junit()
@@ -269,9 +269,9 @@ def _results(
     bundle: Bundle, suite: Suite, coverage: Coverage | None, examples: int
 ) -> Iterator[Result]:
     """Run the tests and the properties."""
-    from guardrail.testing import runner
+    from guardrail.testing.suite import run as run_suite
 
-    ended = runner.run(bundle, suite, coverage, examples=examples)
+    ended = run_suite(bundle, suite, coverage, examples=examples)
     total = len(suite.cases) + len(suite.properties)
     return _shown(ended, "tests", total, _LONG)
 

@@ -11,7 +11,7 @@ format      the keys of a test file; matrix and payloads: of its tables, inputs 
 cases       test files, read
 said        what a test says of the facts
 calls       a test that is a whole call
-runner      tests, run
+runner      a test, run; suite: all of a bundle's
 report      how they ended; telling: in words; plugin: under pytest
 written     a request, written as a test to paste
 
@@ -42,8 +42,8 @@ from guardrail.testing.override import overriding
 from guardrail.testing.properties.check import always, never
 from guardrail.testing.recorded import Recorder
 from guardrail.testing.report import Report, Result
-from guardrail.testing.runner import run_tests
 from guardrail.testing.search import Request
+from guardrail.testing.suite import run_tests
 
 if TYPE_CHECKING:
     from guardrail.testing.properties.strategies import requests

@@ -14,9 +14,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from guardrail.bundle import Bundle
 from guardrail.testing.cases import Case, Suite
-from guardrail.testing.mutants import decided
 from guardrail.testing.runner import Runner
-from guardrail.testing.search import Request, requests
+from guardrail.testing.search import Request, decided, requests
 from guardrail.values import Principal
 
 #: How a decision differs: denied before and allowed now; fewer obligations, or other ones; allowed

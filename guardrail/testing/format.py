@@ -7,7 +7,7 @@ Owns the names of the keys. Refuses keys that it does not know; what a value mea
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from pydantic import AwareDatetime, Discriminator, Field, JsonValue, Tag, model_validator
 
@@ -24,7 +24,7 @@ Now: TypeAlias = Annotated[
 Verdict: TypeAlias = Literal["allow", "deny"]
 
 #: The codes with which a decision can end.
-DECIDED: Final = (
+Decided: TypeAlias = Literal[
     "allow",
     "no_grant",
     "prohibited",
@@ -33,17 +33,12 @@ DECIDED: Final = (
     "undeclared_action",
     "wrong_type",
     "bad_fact",
-)
+]
+DECIDED: Final[tuple[str, ...]] = get_args(Decided)
+
 #: The codes with which a test can end; those beyond a decision are a call's.
 Code: TypeAlias = Literal[
-    "allow",
-    "no_grant",
-    "prohibited",
-    "evaluation_error",
-    "unknown_entity",
-    "undeclared_action",
-    "wrong_type",
-    "bad_fact",
+    Decided,
     "too_large",
     "input_rejected",
     "quota_exceeded",

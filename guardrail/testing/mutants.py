@@ -18,7 +18,7 @@ from guardrail.policy import Snapshot
 from guardrail.policy.edits import Edit, changed, edits_of
 from guardrail.testing.cases import Case, Suite
 from guardrail.testing.runner import Runner
-from guardrail.testing.search import Request, requests
+from guardrail.testing.search import Request, decided, requests
 from guardrail.testing.written import EXPECTED, as_test
 
 _TOLD = ("decision", *EXPECTED)
@@ -195,13 +195,6 @@ class _Tried:
             if _part(before) != _part(after):
                 return request, before, after
         return None
-
-
-def decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:
-    """Return what a snapshot decides on a request, as `Snapshot.describe` tells it."""
-    question = snapshot.ask(request.principal, request.action, request.resource)
-    facts = {"app": {}, **request.facts}
-    return snapshot.describe(question.decide(facts).decision)
 
 
 def _part(told: Mapping[str, Any]) -> dict[str, Any]:

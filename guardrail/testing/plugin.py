@@ -3,7 +3,7 @@
 Asked for by name: ``pytest_plugins = ["guardrail.testing.plugin"]`` in the topmost conftest, or
 ``-p guardrail.testing.plugin``. Owns the way from ``tests/*_test.yaml`` of a bundle to items of
 pytest, and the fixtures `guard`, `acting_as`, `frozen_clock` and `recorded`. Refuses to run a test
-itself, for `guardrail.testing.runner` does; a traceback, for what fails is a line of YAML; and what
+itself, for `guardrail.testing.suite` does; a traceback, for what fails is a line of YAML; and what
 ``guardrail test`` refuses: a file beside the tests that would never run is an error here, too.
 The one module of guardrail that imports pytest.
 """
@@ -32,7 +32,7 @@ from guardrail.testing.properties.check import Checker
 from guardrail.testing.properties.format import Property, Unstated
 from guardrail.testing.recorded import Recorder
 from guardrail.testing.report import Result
-from guardrail.testing.runner import run
+from guardrail.testing.suite import run
 from guardrail.testing.telling import Reasons
 from guardrail.values import Entity, Identity, Principal
 

@@ -9,111 +9,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path as FilePath
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from guardrail.bundle import Bundle, load_bundle
+from guardrail.bundle import Bundle
 from guardrail.errors import Fault
 from guardrail.policy import Question
-from guardrail.ports import FactSource, ObligationType
 from guardrail.testing.calls import Called, Caller
-from guardrail.testing.cases import Case, Suite, Unread, read_suite
+from guardrail.testing.cases import Case
 from guardrail.testing.clock import FrozenClock
 from guardrail.testing.coverage import Coverage
 from guardrail.testing.payloads import differences, plain
-from guardrail.testing.report import Outcome, Report, Result
+from guardrail.testing.report import Outcome, Result
 from guardrail.testing.said import Unsaid, identity_of, said_all, undeclared, without_marks
 from guardrail.testing.search import Request
 from guardrail.values import Decision
 
-#: Random requests that a property is tried on, unless somebody says how many.
-EXAMPLES: Final = 200
-
 _NOTHING: Final = object()
 #: Retries are compared to the millisecond.
 _SAME_S: Final = 1e-3
-
-
-def run_tests(
-    path: str | FilePath,
-    *,
-    bundle: Bundle | None = None,
-    only: str = "",
-    coverage: bool = False,
-    examples: int = EXAMPLES,
-    facts: Sequence[FactSource] = (),
-    obligations: Sequence[ObligationType] = (),
-) -> Report:
-    """Run the policy tests of the bundle in a folder, and return how they ended.
-
-    Arguments:
-        path: the folder that holds ``guardrail.toml``.
-        bundle: the bundle, where it is loaded already; else it is loaded from the folder.
-        only: run the tests that have this text in their file or name, in any case.
-        coverage: say in the report what the tests have tried of the policies.
-        examples: how many random requests each property is tried on, after those at the edges.
-        facts: the application's own fact sources, as for `Guard.from_dir`.
-        obligations: its own obligation types.
-
-    Raises:
-        ConfigurationError: where the bundle does not load. Faults of the test files are in
-            the report.
-        OSError: where a file can't be read.
-    """
-    folder = FilePath(path)
-    if bundle is None:
-        bundle = load_bundle(
-            folder, clock=FrozenClock(), own_facts=facts, own_obligations=obligations
-        )
-    suite = select(read_suite(folder), only)
-    tried = Coverage(bundle.snapshot) if coverage else None
-    return report(bundle, run(bundle, suite, tried, examples=examples), tried)
-
-
-def select(suite: Suite, only: str) -> Suite:
-    """Return the tests that have a text in their file or name, in any case.
-
-    A file that can't be read stays: who knows which tests it holds.
-    """
-    sought = only.casefold()
-    cases = tuple(
-        case
-        for case in suite.cases
-        if not case.name or sought in f"{case.place.file} {case.name}".casefold()
-    )
-    properties = tuple(
-        each
-        for each in suite.properties
-        if not each.name or sought in f"{each.place.file} {each.name}".casefold()
-    )
-    return Suite(cases, suite.given, properties)
-
-
-def report(bundle: Bundle, results: Iterable[Result], coverage: Coverage | None = None) -> Report:
-    """Return the report of these results."""
-    policies = tuple(policy.id for policy in bundle.snapshot.policies)
-    return Report(tuple(results), policies, coverage)
-
-
-def run(
-    bundle: Bundle, suite: Suite, coverage: Coverage | None = None, *, examples: int = EXAMPLES
-) -> Iterator[Result]:
-    """Run tests one by one, then properties; count what tests try, where somebody wants to know."""
-    run_case = Runner(bundle, coverage).run
-    for document in suite.given:
-        faults = undeclared(document, bundle.snapshot, bundle.snapshot.plans)
-        if faults:
-            yield Result("", document.at(), "error", faults)
-    for case in suite.cases:
-        if isinstance(case, Unread):
-            yield Result(case.name, case.place, "error", case.faults)
-        else:
-            yield run_case(case)
-    if suite.properties:
-        from guardrail.testing.properties.check import run_properties
-
-        yield from run_properties(bundle, suite, examples=examples)
 
 
 class Runner:

@@ -35,6 +35,13 @@ class Request:
     facts: Mapping[str, Mapping[str, Any]]
 
 
+def decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:
+    """Return what a snapshot decides on a request, as `Snapshot.describe` tells it."""
+    question = snapshot.ask(request.principal, request.action, request.resource)
+    facts = {"app": {}, **request.facts}
+    return snapshot.describe(question.decide(facts).decision)
+
+
 def requests(
     snapshot: Snapshot, known: Sequence[Request], edges: Edges | None = None
 ) -> Iterator[Request]:

@@ -26,7 +26,7 @@ from guardrail.policy.rehearse import rehearse
 from guardrail.ports import Admission, Facing
 from guardrail.reload import fault_data
 from guardrail.testing.clock import FrozenClock
-from guardrail.testing.runner import run_tests
+from guardrail.testing.suite import run_tests
 from guardrail.values import Clause, FactValue
 from guardrail.values import Path as ValuePath
 

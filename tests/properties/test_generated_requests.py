@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from guardrail import ConfigurationError
 from guardrail.bundle import load_bundle
 from guardrail.testing import FrozenClock, requests
-from guardrail.testing.mutants import decided
 from guardrail.testing.properties.conditions import UNFIT
-from guardrail.testing.runner import run_tests
+from guardrail.testing.search import decided
+from guardrail.testing.suite import run_tests
 from guardrail.testing.written import as_test
 from guardrail.values import Entity, Principal
 

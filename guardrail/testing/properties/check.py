@@ -25,7 +25,6 @@ from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.guard import Guard
 from guardrail.policy import Snapshot
 from guardrail.testing.cases import Case, Suite
-from guardrail.testing.mutants import decided
 from guardrail.testing.notation import leaves
 from guardrail.testing.opened import bundle_of, suite_of
 from guardrail.testing.properties.claims import read_condition
@@ -36,11 +35,13 @@ from guardrail.testing.properties.narrowing import narrowed
 from guardrail.testing.properties.simpler import simplest
 from guardrail.testing.properties.value_tests import ABSENT
 from guardrail.testing.report import Result
-from guardrail.testing.runner import EXAMPLES, Runner
-from guardrail.testing.search import Request, requests
+from guardrail.testing.runner import Runner
+from guardrail.testing.search import Request, decided, requests
 from guardrail.testing.written import as_test
 from guardrail.values import Entity, Path
 
+#: Random requests that a property is tried on, unless somebody says how many.
+EXAMPLES: Final = 200
 #: Requests at the edges of a property of its own, and of those that all share, at most.
 _LIMIT_OWN: Final = 2_000
 _LIMIT_SHARED: Final = 5_000

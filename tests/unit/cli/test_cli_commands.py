@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from guardrail._version import __version__
 from guardrail.cli import app
-from guardrail.cli.schema import Files
+from guardrail.cli.files import Files
 from guardrail.documents import read_json, read_toml, read_yaml
 
 COMMANDS = (

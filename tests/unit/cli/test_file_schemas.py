@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from guardrail.cli import app
 from guardrail.cli.file_schemas import schema_of, schema_text
-from guardrail.cli.schema import Files
+from guardrail.cli.files import Files
 
 ROOT = Path(__file__).parents[3]
 BUNDLES = sorted(

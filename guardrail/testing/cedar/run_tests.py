@@ -178,11 +178,15 @@ class _Run:
     def _read(self, name: str, place: Place) -> Any:
         """Return what stands in a file of entities, which lies in the tests' own folder."""
         root = self._folder.resolve()
-        file = (root / name).resolve()
-        if not file.is_relative_to(root) or not file.is_file():
+        try:
+            file = (root / name).resolve()
+            raw = file.read_bytes() if file.is_relative_to(root) and file.is_file() else None
+        except (OSError, ValueError):  # a text that is no path on this machine
+            raw = None
+        if raw is None:
             message = "`entities` must name a file in the folder of the tests, or be a list."
             raise ConfigurationError.at(place, _CODE, message)
-        return read_json(name, file.read_bytes()).data
+        return read_json(name, raw).data
 
 
 def _differences(test: _Test, told: Told) -> Iterator[str]:

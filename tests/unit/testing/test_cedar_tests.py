@@ -211,6 +211,9 @@ def changed(**changes):
         (changed(entities=[{"uid": {"type": "User", "id": "x"}}]), "must be a list of entities"),
         (changed(entities=[*MODELS, caller("x", ("Model", "old"))]), "must be a list of entities"),
         (changed(entities="nowhere.json"), "must name a file in the folder of the tests"),
+        (changed(entities="\ud800"), "must name a file in the folder of the tests"),
+        (changed(entities="a\0b"), "must name a file in the folder of the tests"),
+        (changed(entities="a" * 5000), "must name a file in the folder of the tests"),
         (changed(entities="../bundle/entities.json"), "must name a file in the folder"),
         (
             changed(request={**REQUESTS[0]["request"], "context": {"input": {"rows": 0.5}}}),

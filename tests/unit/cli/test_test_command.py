@@ -8,10 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 from junitparser import Error, Failure, JUnitXml
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from guardrail.cli import app
 from guardrail.cli import test as command
+from guardrail.testing.properties.check import EXAMPLES
 
 TESTS = """\
 given:
@@ -432,6 +434,14 @@ def test_a_watch_is_for_people(run, format):
     result = run(TESTS, "--watch", "--format", format)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--watch is for people" in result.stderr
+
+
+def test_properties_are_tried_as_often_as_from_python():
+    (option,) = (
+        each for each in get_command(app).commands["test"].params
+        if each.name == "examples"
+    )  # fmt: skip
+    assert option.default == EXAMPLES
 
 
 PROPERTY = """\

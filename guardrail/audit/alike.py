@@ -35,9 +35,9 @@ from guardrail.audit.frames import (
     begins_segment,
     walk,
 )
-from guardrail.audit.heads import read_segment, stem
+from guardrail.audit.heads import stem
 from guardrail.audit.journal_keys import Keys
-from guardrail.audit.reading import Opener, files_of
+from guardrail.audit.reading import Opener, read_files
 from guardrail.audit.segment import LIVE
 from guardrail.audit.verify import is_interrupted
 from guardrail.values import Record
@@ -156,20 +156,12 @@ class Calls:
         Raises:
             ConfigurationError: where there is no journal, or its key is missing.
         """
-        files = files_of(journal)
         opener = Opener(keys)
-        sizes = [path.stat().st_size if path.exists() else 0 for path in files]
-        done, whole = 0, sum(sizes)
-        for path, size in zip(files, sizes, strict=True):
+        for path, data, _ in read_files(journal, progress):
             name = stem(path)
-            try:
-                data = read_segment(path)
-            except FileNotFoundError:  # retired meanwhile
-                data = b""
-            except OSError as error:
-                self.damage.append(f"{name}: {error.strerror or error}")
-                data = b""
-            if begins_segment(data):
+            if isinstance(data, OSError):
+                self.damage.append(f"{name}: {data.strerror or type(data).__name__}")
+            elif begins_segment(data):
                 self._known = {}  # a segment has the definitions that it refers to
                 stop = self._read(opener, name, data)
                 if stop.fault and not is_interrupted(path, data, stop):
@@ -177,9 +169,6 @@ class Calls:
             elif data.strip(b"\0") or (data and not path.name.endswith(LIVE)):
                 self.damage.append(f"{name}: does not begin as a segment does")
             opener.forget(name)
-            done += size
-            if progress is not None:
-                progress(done, whole)
 
     def _read(self, opener: Opener, name: str, data: bytes) -> Stop:
         """Read the frames of a segment, as `walk` does; return where they end."""

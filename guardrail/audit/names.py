@@ -14,6 +14,7 @@ Compiled as it stands, with ``names.pxd`` beside it; the file is its own plain-P
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, timedelta
@@ -210,8 +211,8 @@ class Names:
         return ""
 
     def _shown(self, value: FactValue, is_plain: bool) -> FactValue:
-        if isinstance(value, bool | int | float):
-            return value
+        if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+            return value  # what is no number is none in JSON either: its type is told, below
         if isinstance(value, Decimal | date | datetime):
             return str(value)
         if isinstance(value, timedelta):

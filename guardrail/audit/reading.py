@@ -168,6 +168,34 @@ def files_of(journal: Path) -> list[Path]:
     return found
 
 
+def read_files(
+    journal: Path, progress: Callable[[int, int], None] | None = None
+) -> Iterator[tuple[Path, bytes | OSError, tuple[int, int, int]]]:
+    """Yield the segments of a journal, each with its bytes, or with why they can't be read.
+
+    One that was retired meanwhile is empty. With them stand how many bytes of files were read
+    before, how many this one has, and all together.
+
+    Raises:
+        ConfigurationError: where there is no journal.
+    """
+    files = files_of(journal)
+    sizes = [path.stat().st_size if path.exists() else 0 for path in files]
+    done, whole = 0, sum(sizes)
+    for path, size in zip(files, sizes, strict=True):
+        data: bytes | OSError
+        try:
+            data = read_segment(path)
+        except FileNotFoundError:  # retired meanwhile
+            data = b""
+        except OSError as error:
+            data = error
+        yield path, data, (done, size, whole)
+        done += size
+        if progress is not None:
+            progress(done, whole)
+
+
 def read_calls(
     journal: Path,
     *,
@@ -184,16 +212,11 @@ def read_calls(
     Raises:
         ConfigurationError: where there is no journal, or its key is missing.
     """
-    files = files_of(journal)
     opener, calls = Opener(keys), _Calls()
-    sizes = [path.stat().st_size if path.exists() else 0 for path in files]
-    done, whole = 0, sum(sizes)
-    for path, size in zip(files, sizes, strict=True):
+    for path, data, (done, size, whole) in read_files(journal, progress):
         name = stem(path)
-        try:
-            data = read_segment(path)
-        except FileNotFoundError:  # retired meanwhile
-            data = b""
+        if isinstance(data, OSError):
+            raise data
         if begins_segment(data):
             view = memoryview(data)[_FIRST:]
             for item in walk(view, base=_FIRST):
@@ -207,9 +230,6 @@ def read_calls(
                     ):
                         progress(done + min(item.end, size), whole)
         opener.forget(name)
-        done += size
-        if progress is not None:
-            progress(done, whole)
     yield from calls.unfinished()
 
 

@@ -131,7 +131,9 @@ class AuditSettings(Section):
     @property
     def plain(self) -> frozenset[str]:
         """Those whose texts are kept as they are."""
-        return frozenset(path.removesuffix(AS_TEXT) for path in self.facts if AS_TEXT in path)
+        return frozenset(
+            path.removesuffix(AS_TEXT) for path in self.facts if path.endswith(AS_TEXT)
+        )
 
 
 def read_audit(document: Document | None) -> AuditSettings:

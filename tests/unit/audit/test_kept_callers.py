@@ -72,6 +72,14 @@ def test_texts_of_a_caller_are_pseudonyms_and_all_else_is_kept_as_it_is(names):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_in_json_is_told_by_its_type(names, value):
+    caller = Principal("User", "clara", attrs={"score": value})
+    told = kept(names("principal.score", "app.count"), {"app": {"count": value}}, principal=caller)
+    assert told == {"principal.score": "float", "app.count": "float"}
+    json.dumps(told, allow_nan=False)
+
+
 def test_a_text_is_kept_where_the_list_says_so(names):
     found = kept(names("principal.department", plain=["principal.department"]))
     assert found == {"principal.department": "care"}

@@ -17,6 +17,8 @@ from guardrail.identity.weaknesses import evidence_weaknesses, identity_weakness
 from guardrail.obligations.weaknesses import quota_weaknesses
 from guardrail.policy import CheckSettings, Folder
 from guardrail.policy.lint import lint
+from guardrail.policy.lint.callers import named_entities
+from guardrail.values import Entity
 
 _SETTINGS = "guardrail.toml"
 
@@ -52,6 +54,10 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         yield from (finding for finding in weak if finding.policy in ids)
     yield from identity_weaknesses(_table(settings, "identity"))
     yield from evidence_weaknesses(_table(settings, "evidence"))
+    written = (*bundle.snapshot.policies, *(bundle.shadow.policies if bundle.shadow else ()))
+    for entity, place, policy in named_entities(written, folder):
+        if not bundle.providers.can_make(entity):
+            yield unmade(entity, place, policy)
     quotas = [
         (policy.text_id, policy.chunk.annotation(name), demand)
         for policy in bundle.snapshot.policies
@@ -60,6 +66,16 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     ]
     yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
     yield from audit_weaknesses(_table(settings, "audit"), default)
+
+
+def unmade(entity: Entity, place: Place, policy: str = "") -> Finding:
+    """Return the finding that an id is one which no identity provider gives to anybody."""
+    subject = f"{policy}: " if policy else ""
+    message = (
+        f"{subject}no provider makes {entity}: the ids of its callers begin otherwise. Write the "
+        "`id_prefix` of the provider and a `#` before the id, or correct them."
+    )
+    return Finding("GR536", place, message, policy)
 
 
 def _table(settings: Document, name: str) -> Document | None:

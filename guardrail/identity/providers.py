@@ -20,6 +20,7 @@ from cachetools import FIFOCache
 from guardrail.errors import NotAuthenticated, Place
 from guardrail.identity.claims import Knows, identify
 from guardrail.identity.key_text import PREFIX as API_KEY
+from guardrail.identity.prefixes import IdPrefix
 from guardrail.identity.settings import TokenSettings
 from guardrail.identity.tokens import (
     LIMIT_CHARS,
@@ -30,7 +31,7 @@ from guardrail.identity.tokens import (
     find,
     issuer_of,
 )
-from guardrail.values import Frozen, Identity
+from guardrail.values import Entity, Frozen, Identity
 
 #: Verified tokens kept per bundle.
 CACHE_SIZE: Final = 1024
@@ -42,13 +43,13 @@ class TokenProvider:
 
     Attributes:
         name: the name of its table.
-        prefix: what goes before the ids of its principals.
+        prefix: how it names its principals.
         settings: what stands in the table.
         verifier: what verifies its tokens.
     """
 
     name: str
-    prefix: str
+    prefix: IdPrefix
     settings: TokenSettings
     verifier: Verifier
 
@@ -117,6 +118,8 @@ class Providers:
         certificates: the one of certificates, if there is one.
         entity_types: the entity types that principals and their parents get, each with the
             place that names it: whoever knows the schema can hold them to it.
+        makers: for an entity type of principals, how each provider of such names them. A type is
+            not here where its entities can be called otherwise, too: as parents.
         revoked_file: the file of what is revoked, where one is configured.
     """
 
@@ -124,6 +127,9 @@ class Providers:
     api_keys: KeyProvider | None = None
     certificates: CertificateProvider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
+    makers: Mapping[str, tuple[IdPrefix, ...]] = field(
+        default_factory=Frozen[str, tuple[IdPrefix, ...]]
+    )
     revoked_file: str = ""
     _verified: FIFOCache[bytes, _Remembered] = field(
         default_factory=lambda: FIFOCache(CACHE_SIZE), repr=False, compare=False
@@ -186,6 +192,14 @@ class Providers:
         with self._lock:
             self._verified[digest] = _Remembered(identity, now, verified.expires_at, bound_to)
         return identity
+
+    def can_make(self, entity: Entity) -> bool:
+        """Whether an entity can be somebody whom a provider knows, as far as its id tells.
+
+        Of a type that no provider makes, it can: the application vouches for those.
+        """
+        makers = self.makers.get(entity.type)
+        return makers is None or any(maker.makes(entity.id) for maker in makers)
 
     def authenticate_chain(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
         """Return the identity that a certificate proves; raises `NotAuthenticated`."""

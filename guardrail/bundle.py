@@ -68,7 +68,7 @@ from guardrail.ports import (
     Sink,
     Wait,
 )
-from guardrail.values import Auto, Evidence, Identity, Peer, Principal
+from guardrail.values import Auto, Evidence, Identity, Peer, Principal, vouched_for
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -195,11 +195,11 @@ class Furnished(Rooms):
     ) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
         if attestation is None:
-            return ActingAs(Identity(principal, peer=peer))
+            return ActingAs(vouched_for(principal, peer=peer))
 
         def tell() -> Identity:
             evidence = self._evidence(attestation, self.now())
-            return Identity(principal, peer=peer, evidence=evidence)
+            return replace(vouched_for(principal, peer=peer), evidence=evidence)
 
         return ActingAs(settled(tell))
 

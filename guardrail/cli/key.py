@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -235,8 +235,8 @@ def _table(directory: Path, name: str | None) -> _Table:
     """Return the table of type ``api_key``; raise `ConfigurationError` where it is not one."""
     from guardrail.documents import read_toml
     from guardrail.errors import ConfigurationError
-    from guardrail.identity.prefixes import prefixes
-    from guardrail.identity.tables import read_tables
+    from guardrail.identity.api_keys import ApiKeySettings
+    from guardrail.identity.prefixes import IdPrefix, prefix_in
 
     folder = files_of(directory)
     document = read_toml("guardrail.toml", folder.files["guardrail.toml"])
@@ -257,10 +257,11 @@ def _table(directory: Path, name: str | None) -> _Table:
         )
         raise ConfigurationError.at(document.at("identity"), "GR003", message)
     own = document.below("identity", named[0])
-    tables_read = read_tables(document.below("identity"))
-    settings = cast("ApiKeySettings", tables_read[named[0]])
+    settings = own.parse(ApiKeySettings)
     place = own.at("secret_env" if settings.secret_env is not None else "secret_file")
-    return _Table(folder, named[0], settings, place, prefixes(tables_read)[named[0]])
+    others = [prefix_in(table) for name, table in tables.items() if name != named[0]]
+    prefix = IdPrefix.of(settings.id_prefix, others)
+    return _Table(folder, named[0], settings, place, prefix)
 
 
 def _edit(table: _Table, change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]) -> None:

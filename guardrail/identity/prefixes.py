@@ -9,7 +9,7 @@ provider makes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import NamedTuple
 
@@ -27,6 +27,12 @@ class IdPrefix(NamedTuple):
 
     own: str = ""
     others: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, prefix: str, others: Iterable[str]) -> IdPrefix:
+        """Return it for an ``id_prefix`` and those of others; each of them may be empty."""
+        taken = tuple([f"{other}#" for other in others if other])
+        return cls(f"{prefix}#" if prefix else "", taken)
 
     def id_of(self, value: str) -> str:
         """Return the id of the principal whom the provider calls ``value``.
@@ -60,15 +66,21 @@ def prefix_of(table: Section) -> str:
     return str(own or getattr(getattr(table, "principal", None), "id_prefix", ""))
 
 
+def prefix_in(table: object) -> str:
+    """Return the same of a table that is not parsed, and need not be right."""
+    if not isinstance(table, dict):
+        return ""
+    principal = table.get("principal")
+    within = principal.get("id_prefix", "") if isinstance(principal, dict) else ""
+    return str(table.get("id_prefix") or within)
+
+
 def prefixes(tables: Mapping[str, Section]) -> dict[str, IdPrefix]:
     """Return how each provider names its principals, by the name of its table."""
     given = {name: prefix_of(table) for name, table in tables.items()}
-    own = {name: f"{prefix}#" if prefix else "" for name, prefix in given.items()}
     return {
-        name: IdPrefix(
-            prefix, tuple([each for other, each in own.items() if each and other != name])
-        )
-        for name, prefix in own.items()
+        name: IdPrefix.of(prefix, [each for other, each in given.items() if other != name])
+        for name, prefix in given.items()
     }
 
 

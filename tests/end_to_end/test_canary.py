@@ -627,7 +627,8 @@ TOKENS: dict[str, tuple[str, Callable[[Hunt], dict[str, Any]]]] = {
     "with roles that are none": ("malformed_token", lambda h: {"roles": {h.text("role"): 1}}),
     "with an unknown role": ("unknown_entity", lambda h: {"roles": [h.text("role")]}),
     "with an actor that is none": ("malformed_token", lambda h: {"act": h.text("act")}),
-    "with null for an attribute": ("malformed_token", lambda h: {"dept": None}),
+    "with null for a subject": ("malformed_token", lambda h: {"sub": None}),
+    "without roles": ("missing_claim", lambda h: {"roles": None}),
 }
 
 

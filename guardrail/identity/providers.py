@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, Protocol
 
 from cachetools import FIFOCache
 
-from guardrail.errors import NotAuthenticated, Place
+from guardrail.errors import Denied, NotAuthenticated, Place
 from guardrail.identity.claims import Knows, identify
 from guardrail.identity.key_text import PREFIX as API_KEY
 from guardrail.identity.prefixes import IdPrefix
@@ -94,18 +94,35 @@ class Pending:
     Arguments:
         fetch: fetches them; blocks for a bounded time.
         again: tells the identity then, or raises `NotAuthenticated`.
+        note: is told of the denial where none comes of it.
     """
 
-    __slots__ = ("_again", "_fetch")
+    __slots__ = ("_again", "_fetch", "_note")
 
-    def __init__(self, fetch: Callable[[], None], again: Callable[[], Identity]) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[], None],
+        again: Callable[[], Identity],
+        note: Callable[[Denied], None] | None = None,
+    ) -> None:
         self._fetch = fetch
         self._again = again
+        self._note = note
 
     def settle(self) -> Identity:
         """Return the identity; blocks. Raises `NotAuthenticated`."""
         self._fetch()
-        return self._again()
+        try:
+            return self._again()
+        except Denied as denial:
+            self.refused(denial)
+            raise
+
+    def refused(self, denial: Denied) -> Denied:
+        """Return the denial with which this ends, after it was noted."""
+        if self._note is not None:
+            self._note(denial)
+        return denial
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,12 +271,23 @@ def _bound_to(claims: Claims) -> str:
     )
 
 
-def settled(again: Callable[[], Identity]) -> Identity | Pending:
-    """Return an identity, or what tells it once keys were fetched."""
+def settled(
+    again: Callable[[], Identity], note: Callable[[Denied], None] | None = None
+) -> Identity | Pending:
+    """Return an identity, or what tells it once keys were fetched.
+
+    Arguments:
+        again: tells it, or raises.
+        note: is told of the denial where there is none, now or later.
+    """
     try:
         return again()
     except KeysNeeded as needed:
-        return Pending(needed.fetch, lambda: _at_last(again))
+        return Pending(needed.fetch, lambda: _at_last(again), note)
+    except Denied as denial:
+        if note is not None:
+            note(denial)
+        raise
 
 
 def _at_last(again: Callable[[], Identity]) -> Identity:

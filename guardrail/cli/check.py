@@ -82,12 +82,10 @@ def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> N
     from guardrail import ConfigurationError
     from guardrail.findings import accepted as codes_of
     from guardrail.findings import findings as find
-    from guardrail.testing.unmade import unmade_in_tests
 
     try:
         bundle, folder = read(directory)
         found, codes = find(bundle, folder), codes_of(folder)
-        found = (*found, *unmade_in_tests(bundle.providers, directory))
     except ConfigurationError as error:
         _tell_faults(findings(error), format)
         raise typer.Exit(1) from None

@@ -21,6 +21,7 @@ import typer
 
 from guardrail._version import __version__
 from guardrail.cli.init import write
+from guardrail.cli.launcher import CHECK, trouble
 from guardrail.cli.terminal import Format, FormatOption, complain, say, say_json
 
 REQUIRED: Final = (
@@ -56,7 +57,15 @@ def doctor(*, format: FormatOption = Format.text) -> None:
 
     Example: guardrail doctor --format json
     """
-    looked_at = [*_machine(), *_core(), *_engines(), *_libraries(), _tracing(), _self_test()]
+    looked_at = [
+        *_machine(),
+        _package(),
+        *_core(),
+        *_engines(),
+        *_libraries(),
+        _tracing(),
+        _self_test(),
+    ]
     ok = all(finding.ok for finding in looked_at)
     if format is Format.json:
         say_json({"ok": ok, "checks": [asdict(finding) for finding in looked_at]})
@@ -76,6 +85,12 @@ def _machine() -> list[Finding]:
         Finding("guardrail", __version__),
         Finding("python", f"{platform.python_version()} ({sys.implementation.name})"),
     ]
+
+
+def _package() -> Finding:
+    """Say whether the files of `guardrail` are all ours, and as they were installed."""
+    value, cure = trouble()
+    return Finding(CHECK, value or "all files are as installed", ok=not value, advice=cure)
 
 
 def _core() -> list[Finding]:

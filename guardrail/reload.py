@@ -206,7 +206,9 @@ def _reload_one(
     previous = held.snapshot.revision
     which = "" if path == origin.path else "The shadow: "
     # What loads may be foreign code, an obligation of the application's: `settle` takes all.
-    bundle, failure = settle(Wait(lambda: _renewed(origin, path, held, timeout_s, python)))
+    bundle, failure = settle(
+        Wait(lambda: _take_over(origin, path, held, swap, timeout_s=timeout_s, python=python))
+    )
     if failure is not None:
         error = _as_configuration(failure)
         told = "; ".join(str(fault) for fault in error.faults[:_LOGGED]) or error.message
@@ -217,12 +219,27 @@ def _reload_one(
         raise error from failure
     if bundle is None:
         return Reloaded(previous, previous, False, origin.clock.elapsed() - started)
-    swap(bundle)
     count(True)
     duration_s = origin.clock.elapsed() - started
     revision: str = bundle.snapshot.revision
     _log.info("%sReloaded in %.2f s: revision %s, after %s", which, duration_s, revision, previous)
     return Reloaded(revision, previous, True, duration_s)
+
+
+def _take_over(
+    origin: Origin,
+    path: Path,
+    held: Bundle,
+    swap: Callable[[Bundle], None],
+    *,
+    timeout_s: float,
+    python: str | None,
+) -> Bundle | None:
+    """Return the bundle that was swapped in; ``None`` where the folder is as it was."""
+    bundle = _renewed(origin, path, held, timeout_s, python)
+    if bundle is not None:
+        swap(bundle)
+    return bundle
 
 
 def _as_configuration(failure: Exception) -> ConfigurationError:

@@ -89,10 +89,12 @@ class AuditSettings(Section):
             ``deferred``: built by a thread afterwards, beside the model's own spans.
         events: of which calls a log event is made: ``denials`` (what was denied, blocked, or
             raised), ``all`` or ``none``.
-        journal: the folder that keeps every record; ``None`` for none.
-        durability: see `guardrail.audit.journal`.
-        segment_bytes: the size of one of its files.
-        keep: for how long closed files are kept: ``90d``, ``12h``; ``None``: for ever.
+        journal: the folder that keeps every record; without it, no record is kept.
+        durability: what a record survives when the call goes on. ``write``: the end of the process;
+            ``group``: also the end of the machine, within 10 ms; ``each``: also the end of the
+            machine, before the model runs.
+        segment_bytes: the size of one of the journal's files.
+        keep: for how long closed files are kept: ``90d``, ``12h``; without it, for ever.
         compress: whether closed files are compressed.
         principal: how callers are named: ``pseudonym`` (keyed), ``id``, or ``none``.
         facts: paths below ``context`` that are kept, of those that policies read; and of what a
@@ -101,7 +103,7 @@ class AuditSettings(Section):
         digests: of what a keyed digest is kept: ``input``, ``output``.
         key_file: the keys for pseudonyms, digests and encryption.
         encrypt: whether the entries are encrypted.
-        checkpoints: the signed ones; ``None`` for none.
+        checkpoints: signed checkpoints; without it, none are made.
     """
 
     hints = (

@@ -18,6 +18,8 @@ OURS: Final = "guardrail-cedar"
 #: What `doctor` calls this check.
 CHECK: Final = "package: guardrail"
 _PACKAGE: Final = "guardrail"
+#: Characters of an import's error that are shown.
+_LIMIT_CAUSE: Final = 300
 
 
 def other_owners() -> list[str]:
@@ -78,18 +80,18 @@ def main() -> None:
         from guardrail import Guard  # noqa: F401  absent where `guardrail/__init__.py` is not ours
         from guardrail.cli import main as run
     except Exception as error:  # noqa: BLE001  foreign code may raise anything
-        cause = type(error).__name__
+        cause = f"{type(error).__name__}: {error}"[:_LIMIT_CAUSE]
     else:
         run()
         return
     value, cure = trouble()
-    value = value or f"importing it raised {cause}"
-    cure = cure or f"Run: pip install --force-reinstall {OURS}"
+    value = value or cause
+    cure = cure or f"Correct that. If it stays, run: pip install --force-reinstall {OURS}"
     if "doctor" in sys.argv[1:] and "json" in " ".join(sys.argv[1:]):
         check = {"name": CHECK, "value": value, "ok": False, "advice": cure}
         sys.stdout.write(json.dumps({"ok": False, "checks": [check]}, indent=2) + "\n")
     else:
-        sys.stderr.write(f"guardrail: the package can't be imported: {value}.\n{cure}\n")
+        sys.stderr.write(f"guardrail: the package can't be imported: {value}\n{cure}\n")
     raise SystemExit(1)
 
 

@@ -117,8 +117,8 @@ class PrincipalMap(Section):
         id_prefix: what the ids of its principals begin with, before a ``#``. It can stand in the
             provider's own table instead.
         parents: for an entity type the claim that names entities of it: roles, groups. Where
-            several claims do, or one may be absent, a list of tables with ``claim``, ``optional`` and
-            ``split``. Written ``in``.
+            several claims do, or one may be absent, a list of tables with ``claim``, ``optional``
+            and ``split``. Written ``in``.
         attrs: for an attribute the claim that holds it.
     """
 

@@ -15,13 +15,14 @@ from typing import Any, Final
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
+from guardrail.http_client import RequestFailed, trusting
 from guardrail.identity.api_keys import ApiKeys, ApiKeySettings, secret_in
 from guardrail.identity.api_keys import read_secret as key_secret
 from guardrail.identity.certificates import Certificates, MtlsSettings
 from guardrail.identity.evidence import Opens
 from guardrail.identity.evidence_settings import TokenEvidenceSettings
 from guardrail.identity.evidence_tables import Opener
-from guardrail.identity.fetch import FetchFailed, fetch, trusting
+from guardrail.identity.fetch import fetch
 from guardrail.identity.keyring import PinnedKeys, PublishedKeys
 from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, read_keys, read_secret
 from guardrail.identity.providers import Providers, TokenProvider
@@ -277,7 +278,7 @@ def published_keys(
         ca = sources.file(table.ca_file, "ca_file", at.at("ca_file"))
     try:
         context = trusting(ca)
-    except FetchFailed as error:
+    except RequestFailed as error:
         complaint = str(error)
     else:
         timeout_s = table.timeout_ms / 1000

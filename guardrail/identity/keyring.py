@@ -39,13 +39,16 @@ class PinnedKeys:
             raise _unknown()
         return key
 
+    def doubt(self, now: float, refused: NotAuthenticated) -> None:
+        """Do nothing: what is pinned is not replaced."""
+
 
 class _Known(NamedTuple):
     """What is known of published keys: which, since when, and when a fetch was last made.
 
     ``tried_at`` is of all fetches, and paces those that find a provider down; ``asked_at`` of
-    those that a token with an unknown key made: a flood of such tokens makes no others wait for
-    a key that came in just before.
+    those that a token with an unknown key, or with another key's name, made: a flood of such tokens
+    makes no others wait for a key that came in just before.
     """
 
     keys: KeySet | None = None
@@ -111,6 +114,13 @@ class PublishedKeys:
             self._start(now, asked=False)  # the call does not wait for it
         return key
 
+    def doubt(self, now: float, refused: NotAuthenticated) -> None:
+        """Have the keys fetched once more, as for an unknown key: see `tokens.Keyring`."""
+        with self._lock:
+            needed = self._needed(self._known, now, refused)
+        if needed is not None:
+            raise needed
+
     def _find(self, known: _Known, kid: str | None, algorithm: str, now: float) -> Key | None:
         if known.keys is None or not self._is_usable(known, now):
             return None
@@ -118,14 +128,20 @@ class PublishedKeys:
 
     def _without(self, known: _Known, now: float) -> Exception:
         """Return what is to be raised where a key is not known. The lock is held."""
+        refused = _unknown() if self._is_usable(known, now) else self._unavailable()
+        return self._needed(known, now, refused) or refused
+
+    def _needed(self, known: _Known, now: float, refused: NotAuthenticated) -> KeysNeeded | None:
+        """Return the fetch to wait for, ``None`` where none is due. The lock is held."""
         fetching = self._fetching
         if fetching is not None and fetching.is_alive():
-            return KeysNeeded(partial(fetching.join, self._timeout_s))
+            return KeysNeeded(partial(fetching.join, self._timeout_s), refused)
         is_usable = self._is_usable(known, now)
         if self._is_due(known.asked_at if is_usable else known.tried_at, now):
-            return KeysNeeded(partial(self._fetch_now, now, asked=is_usable))
-        if is_usable:
-            return _unknown()
+            return KeysNeeded(partial(self._fetch_now, now, asked=is_usable), refused)
+        return None
+
+    def _unavailable(self) -> NotAuthenticated:
         return NotAuthenticated(
             "The identity provider's keys can't be had. Try again later.",
             code="provider_unavailable",

@@ -249,10 +249,13 @@ def settled(again: Callable[[], Identity]) -> Identity | Pending:
 
 
 def _at_last(again: Callable[[], Identity]) -> Identity:
+    refused: NotAuthenticated | None = None
     try:
         return again()
-    except KeysNeeded:
-        pass
+    except KeysNeeded as needed:
+        refused = needed.refused
+    if refused is not None:
+        raise refused
     raise NotAuthenticated(
         "The identity provider's keys can't be had in time. Try again later.",
         code="provider_unavailable",

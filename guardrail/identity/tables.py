@@ -19,12 +19,13 @@ from guardrail.http_client import RequestFailed, trusting
 from guardrail.identity.api_keys import ApiKeys, ApiKeySettings, secret_in
 from guardrail.identity.api_keys import read_secret as key_secret
 from guardrail.identity.certificates import Certificates, MtlsSettings
+from guardrail.identity.evidence import LIMIT_BYTES as LIMIT_EVIDENCE
 from guardrail.identity.evidence import Opens
 from guardrail.identity.evidence_settings import TokenEvidenceSettings
 from guardrail.identity.evidence_tables import Opener
 from guardrail.identity.fetch import fetch
 from guardrail.identity.keyring import PinnedKeys, PublishedKeys
-from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, read_keys, read_secret
+from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, accepted, read_keys, read_secret
 from guardrail.identity.providers import Providers, TokenProvider
 from guardrail.identity.revocation import read_revoked
 from guardrail.identity.settings import FetchSettings, JwtSettings, OidcSettings
@@ -34,7 +35,7 @@ from guardrail.identity.tokens import (
     KeysNeeded,
     Token,
     Verifier,
-    check_signature,
+    check_under,
 )
 from guardrail.ports import Wait
 from guardrail.values import Frozen
@@ -317,19 +318,18 @@ def evidence_opener(sources: Sources) -> Opener:
         is_host = settings.about == "host"
 
         def opens(text: str, now: float) -> Claims | Wait:
-            token = Token(text)
-            if token.head.algorithm not in algorithms:
+            token = Token(text, limit_chars=LIMIT_EVIDENCE)
+            if token.head.algorithm not in accepted(algorithms):
                 raise NotAuthenticated(
                     "The evidence is not signed with an algorithm that the table has.",
                     code="wrong_algorithm",
                 )
             try:
-                key = keyring.find(token.head.kid, token.head.algorithm, now)
+                check_under(token, keyring, now)
             except KeysNeeded as needed:
                 if not is_host:
                     raise
                 return Wait(needed.fetch)
-            check_signature(token, key)
             return token.claims
 
         return opens

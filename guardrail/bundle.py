@@ -149,7 +149,7 @@ class Furnished(Rooms):
         certificate. Raises `NotAuthenticated`.
         """
         tell = partial(self._identify, token, tuple(certificate), peer, attestation)
-        return ActingAs(settled(tell), self.revocations)
+        return ActingAs(settled(tell), self.revocations, since=self.now())
 
     def _identify(
         self,

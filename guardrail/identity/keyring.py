@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.fetch import FetchFailed
 from guardrail.identity.keys import BadKey, Key, KeySet, read_published
+from guardrail.identity.spans import within
 from guardrail.identity.strict import read_object
 from guardrail.identity.tokens import KeysNeeded
 
@@ -108,7 +109,7 @@ class PublishedKeys:
                 key = self._find(self._known, kid, algorithm, now)
                 if key is None:
                     raise self._without(self._known, now)
-        if not _within(now, known.fetched_at, self._refresh_s) and self._is_due(
+        if not within(now, known.fetched_at, known.fetched_at + self._refresh_s) and self._is_due(
             known.tried_at, now
         ):
             self._start(now, asked=False)  # the call does not wait for it
@@ -150,12 +151,11 @@ class PublishedKeys:
 
     def _is_usable(self, known: _Known, now: float) -> bool:
         """Whether there are keys that are not too old. A clock set back, or at NaN, says no."""
-        return known.keys is not None and _within(
-            now, known.fetched_at, self._refresh_s + self._stale_s
-        )
+        until = known.fetched_at + self._refresh_s + self._stale_s
+        return known.keys is not None and within(now, known.fetched_at, until)
 
     def _is_due(self, last: float | None, now: float) -> bool:
-        return last is None or not _within(now, last, self._interval_s)
+        return last is None or not within(now, last, last + self._interval_s)
 
     def _fetch_now(self, now: float, *, asked: bool) -> None:
         fetching = self._start(now, asked=asked)
@@ -210,10 +210,6 @@ class PublishedKeys:
 
     def __repr__(self) -> str:
         return f"<PublishedKeys {'known' if self._known.keys else 'unknown'}>"
-
-
-def _within(now: float, since: float, span_s: float) -> bool:
-    return since <= now < since + span_s
 
 
 def _unknown() -> NotAuthenticated:

@@ -21,6 +21,7 @@ from guardrail.errors import NotAuthenticated, Place
 from guardrail.identity.claims import Knows, identify
 from guardrail.identity.key_text import PREFIX as API_KEY
 from guardrail.identity.settings import TokenSettings
+from guardrail.identity.spans import within
 from guardrail.identity.tokens import (
     LIMIT_CHARS,
     Claims,
@@ -167,7 +168,7 @@ class Providers:
             except KeyError:
                 pass
             else:
-                if known.since <= now < known.until:
+                if within(now, known.since, known.until):
                     if known.bound_to:
                         check_binding(known.bound_to, certificate_sha256)
                     return known.identity

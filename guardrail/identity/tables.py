@@ -27,6 +27,7 @@ from guardrail.identity.fetch import fetch
 from guardrail.identity.keyring import PinnedKeys, PublishedKeys
 from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, accepted, read_keys, read_secret
 from guardrail.identity.providers import Providers, TokenProvider
+from guardrail.identity.revocation import LIMIT_BYTES as LIMIT_REVOKED
 from guardrail.identity.revocation import read_revoked
 from guardrail.identity.settings import FetchSettings, JwtSettings, OidcSettings
 from guardrail.identity.tokens import (
@@ -38,6 +39,7 @@ from guardrail.identity.tokens import (
     check_under,
 )
 from guardrail.ports import Wait
+from guardrail.regular_files import read_regular
 from guardrail.values import Frozen
 
 #: Each type of provider: the model of its table.
@@ -212,11 +214,12 @@ def _unreadable(file: object, place: Place) -> list[Fault]:
         message = "`revoked_file` must be an absolute path: it changes while the bundle does not."
         return [Fault("GR003", place, message)]
     try:
-        read_revoked(Path(file).read_bytes())
+        read_revoked(read_regular(Path(file), limit_bytes=LIMIT_REVOKED))
     except (OSError, ValueError, TypeError, RecursionError):
         message = (
-            "`revoked_file` can't be read: expected a JSON object with any of `tokens` (a list of "
-            "ids), `subjects` (ids with times) and `issued_before` (a time). `{}` revokes nothing."
+            "`revoked_file` can't be read: expected a regular file with a JSON object that has "
+            "any of `tokens` (a list of ids), `subjects` (ids with times) and `issued_before` "
+            "(a time). `{}` revokes nothing."
         )
         return [Fault("GR400", place, message)]
     return []

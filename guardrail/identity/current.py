@@ -180,7 +180,7 @@ def current(now: float) -> Identity:
                     code="token_not_yet_valid",
                 )
             expires_at = identity.expires_at
-            if expires_at is None or now < expires_at:
+            if expires_at is None or -math.inf < now < expires_at:
                 return identity
             raise NotAuthenticated(
                 "The caller's token has expired. Act under a fresh one.", code="token_expired"

@@ -186,7 +186,7 @@ class Verifier:
             )
         leeway_s = settings.leeway_s
         expires_at = math.floor(_at(required(claims, ("exp",)), "exp")) + leeway_s
-        if not now < expires_at:
+        if not -math.inf < now < expires_at:
             raise NotAuthenticated(
                 "The token has expired. Act under a fresh one.", code="token_expired"
             )

@@ -9,9 +9,11 @@ Refuses by ``bad_certificate``. No message holds a name, and no cause is kept: t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from guardrail.errors import NotAuthenticated
@@ -149,7 +151,8 @@ def broken_rule(leaf: x509.Certificate, *, is_svid: bool) -> str:
     if (usage is None and is_svid) or (usage is not None and not usage.digital_signature):
         return "The client's certificate is not made to sign with (`digitalSignature`)."
     extended = extension(leaf, x509.ExtendedKeyUsage)
-    if extended is None or ExtendedKeyUsageOID.CLIENT_AUTH not in extended:
+    is_missing = extended is None and not is_svid  # which may go without: X.509-SVID §4.4
+    if is_missing or (extended is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in extended):
         return "The client's certificate is not made for clients (`clientAuth`)."
     if not _is_strong(leaf.public_key()):
         return f"The client's key is weak or of a strange kind. Use EC, Ed25519 or RSA {_RSA_BITS}."
@@ -197,6 +200,21 @@ def distinct(above: list[x509.Certificate]) -> list[x509.Certificate]:
     return list(first.values())
 
 
+def selections(above: list[x509.Certificate]) -> Iterator[list[x509.Certificate]]:
+    """Yield each choice of intermediates of which every subject has one: see `distinct`.
+
+    A renewed intermediate has the subject of the one before, and a cross-signed one that of its
+    twin. Of seven intermediates there are twelve choices at most.
+    """
+    by_subject: dict[x509.Name, list[x509.Certificate]] = {}
+    for certificate in above:
+        same = by_subject.setdefault(certificate.subject, [])
+        if certificate not in same:
+            same.append(certificate)
+    for chosen in product(*by_subject.values()):
+        yield distinct(list(chosen))
+
+
 def verified_path(
     roots: Store, leaf: x509.Certificate, above: list[x509.Certificate], now: float
 ) -> list[x509.Certificate]:
@@ -232,8 +250,9 @@ def verified_path(
         )
         .build_client_verifier()
     )
-    with suppress(verification.VerificationError):
-        return list(reading(lambda: verifier.verify(leaf, distinct(above))).chain)
+    for chosen in selections(above):
+        with suppress(verification.VerificationError, NotAuthenticated):
+            return list(reading(partial(verifier.verify, leaf, chosen)).chain)
     raise bad(
         "The client's certificate does not lead to a root that the bundle trusts. Send the "
         "intermediates with it, or add the root to `ca_file`."

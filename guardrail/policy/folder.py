@@ -15,7 +15,6 @@ from typing import Final
 
 from guardrail.documents import limit_of, too_large
 from guardrail.errors import ConfigurationError, Fault, Place
-from guardrail.regular_files import open_regular
 
 #: More files or bytes than this are no bundle.
 LIMIT_FILES: Final = 10_000
@@ -60,7 +59,7 @@ def read_folder(path: Path) -> Folder:
             continue
         limit = limit_of(name)
         try:
-            with open_regular(file) as stream:  # its size may change: read no more
+            with file.open("rb") as stream:  # what it says of its size may change: read no more
                 raw = stream.read(min(limit, room) + 1)
         except OSError as error:
             message = f"The file can't be read: {error.strerror}. Let the service read it."

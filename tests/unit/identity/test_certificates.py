@@ -241,6 +241,7 @@ def test_one_of_several_roots_is_enough():
     "form",
     [
         replace(LEAF, ca=None),
+        replace(LEAF, extended=None),  # X.509-SVID §4.4
         replace(LEAF, extended=(ExtendedKeyUsageOID.CLIENT_AUTH,)),
         replace(LEAF, names_critical=True),
         replace(LEAF, subject="", names_critical=True),
@@ -412,7 +413,6 @@ def test_intermediates_that_lead_in_circles_deny():
         replace(LEAF, usage=usage(lists=True)),
         replace(LEAF, usage=usage(sign=False)),
         replace(LEAF, usage=None),  # X.509-SVID §4.3
-        replace(LEAF, extended=None),
         replace(LEAF, extended=(ExtendedKeyUsageOID.SERVER_AUTH,)),
         replace(LEAF, extended=(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,)),
         replace(LEAF, names=()),

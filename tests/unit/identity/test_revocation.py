@@ -271,7 +271,8 @@ def test_nothing_takes_a_revocation_back(tmp_path):
 @pytest.mark.parametrize(
     "told",
     [{"tokens": [""]}, {"tokens": [" "]}, {"tokens": [5]}, {"tokens": [True]},
-     {"subjects": {"": NOW}}, {"subjects": {"a": -1}}, {"subjects": {"a": 1.8e12}}, {"issued_before": True},
+     {"subjects": {"": NOW}}, {"subjects": {"a": -1}}, {"subjects": {"a": 1.8e12}},
+     {"issued_before": True},
      {"issued_before": -1}, {"issued_before": 1.8e12}, {"issued_before": "now"}],
     ids=str,
 )  # fmt: skip

@@ -2,9 +2,8 @@
 
 Owns bounds, parsing, the rules that a client's certificate must keep, and the verification of
 the path, which is that of ``cryptography.x509.verification`` (RFC 5280, by the Web PKI's
-profile). It does not know name constraints on URIs: a path through a CA that has such is denied.
-Refuses by ``bad_certificate``. No message holds a name, and no cause is kept: texts of
-`cryptography` quote the subject.
+profile); of constraints on names it leaves some to `constraints`. Refuses by ``bad_certificate``.
+No message holds a name, and no cause is kept: texts of `cryptography` quote the subject.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from guardrail.errors import NotAuthenticated
+from guardrail.identity.constraints import are_kept, has_own, is_signed, paths_of, reissued
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -40,6 +40,13 @@ class Lifetime(NamedTuple):
 
     since: float
     until: float
+
+
+class Roots(NamedTuple):
+    """The roots that a bundle trusts: as the library searches them, and one by one."""
+
+    store: Store
+    certificates: tuple[x509.Certificate, ...]
 
 
 def bad(message: str) -> NotAuthenticated:
@@ -216,7 +223,7 @@ def selections(above: list[x509.Certificate]) -> Iterator[list[x509.Certificate]
 
 
 def verified_path(
-    roots: Store, leaf: x509.Certificate, above: list[x509.Certificate], now: float
+    roots: Roots, leaf: x509.Certificate, above: list[x509.Certificate], now: float
 ) -> list[x509.Certificate]:
     """Return the path from the leaf to a root, both included.
 
@@ -231,6 +238,7 @@ def verified_path(
     """
     from cryptography import x509
     from cryptography.x509 import verification
+    from cryptography.x509.verification import Store
 
     agnostic = verification.Criticality.AGNOSTIC
     # Two rules of the Web PKI's profile for leaves are none of RFC 5280's for who reads them, and
@@ -240,26 +248,42 @@ def verified_path(
         .may_be_present(x509.AuthorityKeyIdentifier, agnostic, None)
         .may_be_present(x509.SubjectAlternativeName, agnostic, None)
     )
-    verifier = (
-        verification.PolicyBuilder()
-        .store(roots)
-        .time(datetime.fromtimestamp(now, UTC))
-        .max_chain_depth(LIMIT_CHAIN - 1)
-        .extension_policies(
-            ee_policy=leaves, ca_policy=verification.ExtensionPolicy.webpki_defaults_ca()
+
+    def verifier_of(store: Store) -> verification.ClientVerifier:
+        return (
+            verification.PolicyBuilder()
+            .store(store)
+            .time(datetime.fromtimestamp(now, UTC))
+            .max_chain_depth(LIMIT_CHAIN - 1)
+            .extension_policies(
+                ee_policy=leaves, ca_policy=verification.ExtensionPolicy.webpki_defaults_ca()
+            )
+            .build_client_verifier()
         )
-        .build_client_verifier()
-    )
-    for chosen in selections(above):
+
+    for chosen in reading(lambda: list(selections(above))):
         with suppress(verification.VerificationError, NotAuthenticated):
-            return list(reading(partial(verifier.verify, leaf, chosen)).chain)
+            return list(reading(partial(verifier_of(roots.store).verify, leaf, chosen)).chain)
+        for path in reading(partial(paths_of, leaf, chosen, roots.certificates)):
+            with suppress(verification.VerificationError, NotAuthenticated):
+                if reading(partial(_keeps_own, path)):
+                    made = reading(partial(reissued, path))
+                    reading(partial(verifier_of(Store(made[-1:])).verify, made[0], made[1:-1]))
+                    return path
     raise bad(
         "The client's certificate does not lead to a root that the bundle trusts. Send the "
         "intermediates with it, or add the root to `ca_file`."
     )
 
 
-def read_roots(raw: bytes) -> tuple[Store | None, str]:
+def _keeps_own(path: list[x509.Certificate]) -> bool:
+    """Whether a path has constraints that the library does not know, and all is well with them."""
+    return (
+        has_own(path) and not any(map(_unfit_ca, path[1:])) and is_signed(path) and are_kept(path)
+    )
+
+
+def read_roots(raw: bytes) -> tuple[Roots | None, str]:
     """Return the roots in a file of PEM, or what is wrong with them.
 
     A root that can verify nothing is refused here, or it would deny every call, and so is a
@@ -275,13 +299,13 @@ def read_roots(raw: bytes) -> tuple[Store | None, str]:
     complaint = '`ca_file` is not PEM with certificates ("-----BEGIN CERTIFICATE-----").'
     with suppress(ValueError, NotAuthenticated):
         roots = load_pem_x509_certificates(raw)
-        complaint = next(filter(None, map(_unfit_root, roots)), "")
+        complaint = next(filter(None, map(_unfit_ca, roots)), "")
         if not complaint:
-            return Store(roots), ""
+            return Roots(Store(roots), tuple(roots)), ""
     return None, complaint
 
 
-def _unfit_root(root: x509.Certificate) -> str:
+def _unfit_ca(root: x509.Certificate) -> str:
     """Say why a certificate verifies nothing as a root; empty where it can."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, rsa

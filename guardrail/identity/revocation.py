@@ -41,7 +41,7 @@ class Revoked:
     Times are seconds since the epoch; what was issued at that very second is revoked as well.
     """
 
-    __slots__ = ("issued_before", "subjects", "tokens")
+    __slots__ = ("_forms", "issued_before", "subjects", "tokens")
 
     def __init__(
         self,
@@ -50,12 +50,13 @@ class Revoked:
         issued_before: float = -math.inf,
     ) -> None:
         self.tokens = tokens
+        self._forms = frozenset(form for named in tokens for form in forms_of(named))
         self.subjects = dict(subjects or {})
         self.issued_before = issued_before
 
     def holds(self, identity: Identity) -> bool:
         """Tell whether an identity is revoked; one that says no time was issued before any."""
-        if identity.token_id and identity.token_id in self.tokens:
+        if identity.token_id in self._forms:
             return True
         before = max(self.issued_before, self.subjects.get(identity.subject, -math.inf))
         if before == -math.inf:
@@ -113,7 +114,7 @@ class Revocations:
 
         Arguments:
             token_id: a token's ``jti``, an API key's id, or a certificate's serial number in
-                hexadecimal digits; see `ids_of`.
+                hexadecimal digits; see `forms_of`.
             subject: as the provider names it.
             issued_before: seconds since the epoch; now, where a subject is named alone.
             now: by the injected clock.
@@ -129,17 +130,17 @@ class Revocations:
         for name, text in (("token_id", token_id), ("subject", subject)):
             if text is not None and not _is_name(text):
                 raise ConfigurationError(f"{name}= takes a text that is not empty.")
-        ids = frozenset[str]() if token_id is None else ids_of(token_id)
-        before = _time(now if issued_before is None else issued_before) if not ids else None
-        if before is None and not ids:
+        at = now if issued_before is None else issued_before
+        before = _time(at) if token_id is None else -math.inf
+        if before is None:
             raise ConfigurationError(
                 "issued_before= takes a time in seconds since the epoch, up to the year 9999, and "
                 "so does the clock where it is left out."
             )
         with self._lock:
             own = self._own
-            if before is None:
-                own = Revoked(own.tokens | ids, own.subjects, own.issued_before)
+            if token_id is not None:
+                own = Revoked(own.tokens | {token_id}, own.subjects, own.issued_before)
             elif subject is not None:
                 latest = max(before, own.subjects.get(subject, -math.inf))
                 own = Revoked(own.tokens, {**own.subjects, subject: latest}, own.issued_before)
@@ -228,11 +229,12 @@ def read_revoked(raw: bytes) -> Revoked:
     before = _time(told["issued_before"]) if "issued_before" in told else -math.inf
     if before is None or None in times.values():
         raise ValueError("times are seconds since the epoch")
-    ids = frozenset(found for name in tokens for found in ids_of(name))
-    return Revoked(ids, {name: at for name, at in times.items() if at is not None}, before)
+    return Revoked(
+        frozenset(tokens), {name: at for name, at in times.items() if at is not None}, before
+    )
 
 
-def ids_of(text: str) -> frozenset[str]:
+def forms_of(text: str) -> frozenset[str]:
     """Return the ids that a text may mean: itself, and the serial number that it may be.
 
     Tools print a serial number in either case, with colons, with ``serial=`` or ``0x`` before it,

@@ -146,11 +146,14 @@ class Checkpoints:
         self._fails = False
 
     def is_due(self, elapsed_s: float, records: int) -> bool:
-        """Tell whether one is due, at a time and a count of records; it never is at the start."""
+        """Tell whether one is due, at a time and a count of records; it never is at the start.
+
+        A clock that goes back, or gives no time, puts none off.
+        """
         if self._last is None:
             self._last = (elapsed_s, records)
         return (
-            elapsed_s - self._last[0] >= self._every_s
+            not 0 <= elapsed_s - self._last[0] < self._every_s
             or records - self._last[1] >= self._every_records
         )
 

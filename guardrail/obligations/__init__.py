@@ -17,6 +17,7 @@ from guardrail.obligations.audit import Audit
 from guardrail.obligations.input import Input
 from guardrail.obligations.label_only import LabelOnly
 from guardrail.obligations.mask import Mask
+from guardrail.obligations.only import Only
 from guardrail.obligations.output import Output, unfit
 from guardrail.obligations.output_spec import read_output_specs
 from guardrail.obligations.quota import Quota, QuotaSettings, StorageHandle, open_storage
@@ -36,6 +37,7 @@ __all__ = [
     "Input",
     "LabelOnly",
     "Mask",
+    "Only",
     "Output",
     "Quota",
     "QuotaSettings",
@@ -83,6 +85,7 @@ def standard(
     return (
         Quota(bundle=bundle, storage=storage or open_storage(None, clock)),
         Input(read_specs(specs_documents, models or {})),
+        Only(),
         Output(outputs, take_view),
         Mask(),
         LabelOnly(classes),

@@ -42,7 +42,7 @@ class PandasColumn:
             series = _without_categories(series)
             dtype = series.dtype
         self._series = series
-        kind = dtype.kind if isinstance(dtype, np.dtype) else ""
+        kind: str = dtype.kind if isinstance(dtype, np.dtype) else ""
         if type(series.array).__name__ in _MASKED:
             kind = "b" if dtype.kind == "b" else "masked"
         if kind == "masked":

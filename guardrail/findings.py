@@ -14,7 +14,7 @@ from guardrail.bundle import Bundle
 from guardrail.documents import Document, read_toml
 from guardrail.errors import ConfigurationError, Finding, Place
 from guardrail.identity.weaknesses import evidence_weaknesses, identity_weaknesses
-from guardrail.obligations.weaknesses import quota_weaknesses
+from guardrail.obligations.weaknesses import output_weaknesses, quota_weaknesses
 from guardrail.policy import CheckSettings, Folder
 from guardrail.policy.lint import lint
 
@@ -59,7 +59,24 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         if name == "quota"
     ]
     yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
+    yield from _output_weaknesses(bundle)
     yield from audit_weaknesses(_table(settings, "audit"), default)
+
+
+def _output_weaknesses(bundle: Bundle) -> Iterator[Finding]:
+    snapshot = bundle.snapshot
+    by_id = {policy.id: policy for policy in snapshot.policies}
+    texts = {policy.text_id: policy for policy in snapshot.policies}  # links share theirs
+    actions = [
+        [(by_id[policy].text_id, name, demand)
+         for policy, name, demand in snapshot.demands_on(action)]
+        for action in snapshot.schema.actions
+    ]  # fmt: skip
+    yield from output_weaknesses(
+        actions,
+        snapshot.obligations,
+        lambda policy, name: texts[policy].chunk.annotation(name),
+    )
 
 
 def _table(settings: Document, name: str) -> Document | None:

@@ -18,7 +18,7 @@ from guardrail.obligations.input import Input
 from guardrail.obligations.label_only import LabelOnly
 from guardrail.obligations.mask import Mask
 from guardrail.obligations.only import Only
-from guardrail.obligations.output import Output, unfit
+from guardrail.obligations.output import Output, unfit, unfit_for
 from guardrail.obligations.output_spec import read_output_specs
 from guardrail.obligations.quota import Quota, QuotaSettings, StorageHandle, open_storage
 from guardrail.obligations.redact import Redact
@@ -48,6 +48,7 @@ __all__ = [
     "open_storage",
     "standard",
     "unfit",
+    "unfit_for",
 ]
 
 #: Obligations that the language has and this version has not: a load error that says so.

@@ -103,7 +103,7 @@ def _open_dataclass(value: Any, kind: Any, leaves: Leaves) -> Record:
     aliases = getattr(kind, "__pydantic_fields__", {})
     names = [name for name in declared if hasattr(value, name)]
     fields: list[Field] = [
-        (_with_aliases(name, aliases.get(name)), getattr(value, name), True) for name in names
+        (names_of_field(name, aliases.get(name)), getattr(value, name), True) for name in names
     ]
     extra = _extra(value, frozenset(declared), leaves)
     fields += [((name,), entry, False) for name, entry in extra.items()]
@@ -134,7 +134,7 @@ def _open_model(value: Any, kind: Any, is_root: bool, leaves: Leaves) -> Record:
     if any(type(name) is not str for name in (*own, *extra)):
         leaves.refuse(value, "with fields whose names are not strings")
     fields: list[Field] = [
-        (_with_aliases(name, declared.get(name)), entry, name in declared)
+        (names_of_field(name, declared.get(name)), entry, name in declared)
         for name, entry in own.items()
     ]
     fields += [((name,), entry, False) for name, entry in extra.items()]
@@ -165,7 +165,7 @@ def _open_model(value: Any, kind: Any, is_root: bool, leaves: Leaves) -> Record:
     return Record(fields, make, _computed(kind), is_wrapper)
 
 
-def _with_aliases(name: str, field: Any) -> tuple[str, ...]:
+def names_of_field(name: str, field: Any) -> tuple[str, ...]:
     """Return a field's name, and all others under which it can be written."""
     aliases = [
         getattr(field, key, None) for key in ("alias", "serialization_alias", "validation_alias")
@@ -175,14 +175,18 @@ def _with_aliases(name: str, field: Any) -> tuple[str, ...]:
     return (name, *dict.fromkeys(a for a in aliases if type(a) is str and a != name))
 
 
-def _computed(kind: Any) -> tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...]:
-    """Return the computed fields of a class of pydantic's."""
+def computed_fields(kind: Any) -> list[tuple[tuple[str, ...], Any]]:
+    """Return the fields that a class of pydantic's computes of its others: names and type."""
     decorators = getattr(kind, "__pydantic_decorators__", None)
     found = getattr(decorators, "computed_fields", {}) if decorators is not None else {}
-    return tuple(
-        (_with_aliases(name, getattr(each, "info", None)), _reader(name))
+    return [
+        (names_of_field(name, each.info), getattr(each.info, "return_type", Any))
         for name, each in found.items()
-    )
+    ]
+
+
+def _computed(kind: Any) -> tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...]:
+    return tuple((names, _reader(names[0])) for names, _ in computed_fields(kind))
 
 
 def _reader(name: str) -> Callable[[Any], Any]:

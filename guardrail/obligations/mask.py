@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from guardrail.obligations.outputs import (
@@ -60,7 +61,7 @@ class Mask(OutputFilter):
         Finds them at every depth of records, lists, tables, series and arrays. Raises `Unmet`
         (``output_blocked``) where an output has no names, and for what is not known.
         """
-        return walk(output, _Hidden(tuple(sorted(demand))))
+        return walk(output, _Hidden(demand))
 
 
 class _Hidden(Leaves):
@@ -69,7 +70,7 @@ class _Hidden(Leaves):
     name = "mask"
     expected = "a record, a table, rows of them, or by number the columns of a float array"
 
-    def __init__(self, fields: tuple[str, ...]) -> None:
+    def __init__(self, fields: frozenset[str]) -> None:
         super().__init__(paths_of(fields))
         self._numbers = numbers_in(fields)
 
@@ -120,6 +121,7 @@ class _Hidden(Leaves):
             self.refuse(output, "whose columns have no names")
 
 
+@lru_cache(maxsize=256)
 def numbers_in(fields: Collection[str]) -> tuple[int, ...]:
     """Return those fields that are the numbers of columns, at the end of a path too."""
     ends = {field.rpartition(".")[2] for field in fields}

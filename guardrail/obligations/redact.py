@@ -327,7 +327,7 @@ def _stricter(one: str, other: str) -> str:
 def _rules(clause: Clause, text: str) -> Demand:
     found = _CLAUSE.fullmatch(text)
     if found is None:
-        raise _fault(clause, "expected KINDS [as STYLE] [on COLUMNS], with single spaces")
+        raise _fault(clause, "expected KINDS [as STYLE] [on FIELDS], with single spaces")
     style = found["style"] or "label"
     if style not in STYLES:
         raise _fault(clause, f"expected a style of {', '.join(sorted(STYLES))}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -143,7 +143,7 @@ class Place:
             if child is None:
                 child = self._children[name] = self._paths.step(self.standing, name)
         else:
-            child = self._other
+            child = self._other  # all names that no path has are alike
             if child is None:
                 child = self._other = self._paths.step(self.standing, name)
         return child if not others else child.joined([self.field(other) for other in others])
@@ -286,6 +286,6 @@ def _joined(steps: tuple[Step, ...]) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def paths_of(fields: tuple[str, ...]) -> Paths:
+def paths_of(fields: Collection[str]) -> Paths:
     """Return the paths of a demand, ready: made once per demand."""
     return Paths(fields)

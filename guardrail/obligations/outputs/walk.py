@@ -32,6 +32,10 @@ from guardrail.obligations.outputs.tables import Column, Series, Table, open_ser
 LIMIT_DEPTH: Final = 64
 
 _SCALARS: Final = frozenset((bool, int, float, complex, str, bytes, type(None)))
+_NUMBERS: Final = frozenset((int, float))
+_PLAIN_CONTAINERS: Final = frozenset((dict, list, tuple))
+_PLAIN: Final = _SCALARS | _PLAIN_CONTAINERS
+_LISTS: Final = (list, tuple)
 _TIMES: Final = frozenset(
     (datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal)
 )
@@ -40,7 +44,7 @@ _NULLS: Final = frozenset(("NaTType", "NAType"))
 #: Numpy's letters for numbers, truths and times.
 _NUMERIC: Final = frozenset("fiubcmM")
 #: What every member of an enumeration has.
-_OF_MEMBERS: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_order_"))
+_OF_MEMBERS: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"))
 
 
 def walk(output: Any, leaves: Leaves) -> Any:
@@ -69,15 +73,16 @@ class _Walk:
         kind: Any = type(value)
         if kind in _SCALARS:
             return self._leaf(value, place)
-        if isinstance(value, enum.Enum):
-            return self._member(value, place, depth)
-        if isinstance(value, str):  # a subclass of its own, or numpy's: its text, and no more
-            return self._leaf(str.__str__(value), place)
-        if numpy_kind(value):
-            return self._numpy(value, place)
-        plain = _plain_scalar(value, kind)
-        if plain is not None:
-            return self._leaf(plain, place)
+        if kind not in _PLAIN_CONTAINERS:
+            if isinstance(value, enum.Enum):
+                return self._member(value, place, depth)
+            if isinstance(value, str):  # a subclass of its own, or numpy's: its text, no more
+                return self._leaf(str.__str__(value), place)
+            if numpy_kind(value):
+                return self._numpy(value, place)
+            plain = _plain_scalar(value, kind)
+            if plain is not None:
+                return self._leaf(plain, place)
         identity = id(value)
         if depth > LIMIT_DEPTH or identity in self._open:
             self._leaves.refuse(value, "that nests too deep, or holds itself")
@@ -91,18 +96,21 @@ class _Walk:
         return result
 
     def _container(self, value: Any, place: Place, depth: int) -> Any:
-        table = open_table(value, self._leaves)
-        if table is not None:
-            return self._table(table, value, place, depth)
-        series = open_series(value, self._leaves)
-        if series is not None:
-            return self._series(series, value, place, depth)
+        if type(value) not in _PLAIN_CONTAINERS:
+            table = open_table(value, self._leaves)
+            if table is not None:
+                return self._table(table, value, place, depth)
+            series = open_series(value, self._leaves)
+            if series is not None:
+                return self._series(series, value, place, depth)
+        elif type(value) is not dict:
+            return self._sequence(value, place, depth)
         record = open_record(value, self._leaves)
         if record is not None:
             if record.is_wrapper:
                 return self._wrapper(record, place, depth)
             return self._record(record, value, place, depth)
-        if isinstance(value, list | tuple):
+        if isinstance(value, _LISTS):
             return self._sequence(value, place, depth)
         return self._leaves.refuse(value)
 
@@ -124,40 +132,39 @@ class _Walk:
 
     # Records.
 
-    def _record(self, record: Record, value: Any, place: Place, depth: int) -> Any:
+    def _record(  # noqa: PLR0912  one loop, for each output passes here
+        self, record: Record, value: Any, place: Place, depth: int
+    ) -> Any:
         leaves = self._leaves
-        places = [self._place_of(names, declared, place)
-                  for names, _, declared in record.fields]  # fmt: skip
         if leaves.is_allow_list:
             self._check_names(record, value)
-        results: list[Any] = [DROPPED] * len(places)
-        numbers: list[int] = []
+        results: list[Any] = []
+        numbers: list[tuple[int, str, Any, Place]] = []
         others = 0
         for index, (names, part, declared) in enumerate(record.fields):
-            own = places[index]
-            if leaves.hides(own if isinstance(part, list | tuple) else own.settled()):
-                results[index] = None
-                continue
-            if not leaves.enters(names[0], own, is_declared=declared):
-                continue
-            if is_number(part):
-                if leaves.keeps(own.settled()):
-                    numbers.append(index)
-                continue
-            others += part is not None
-            results[index] = self.value(part, own, depth)
+            name, kind = names[0], type(part)
+            if not declared:
+                leaves.label(name, place)
+            own = place.field(*names)
+            is_scalar = kind in _SCALARS
+            if is_scalar or not isinstance(part, _LISTS):
+                own = own.settled()
+            if leaves.hides(own):
+                results.append(None)
+            elif not leaves.enters(name, own, is_declared=declared):
+                results.append(DROPPED)
+            elif kind in _NUMBERS or (kind not in _PLAIN and is_number(part)):
+                if leaves.keeps(own):
+                    numbers.append((index, name, part, own))
+                results.append(DROPPED)
+            else:
+                others += part is not None
+                results.append(self.value(part, own, depth))
         if numbers or not others:
-            row = leaves.row(
-                [record.fields[index][1] for index in numbers],
-                [record.fields[index][0][0] for index in numbers],
-                [places[index].settled() for index in numbers],
-                place,
-                is_whole=not others,
-                is_list=record.is_series,
-            )
+            row = self._row(numbers, record, place, is_whole=not others)
             if isinstance(row, Collapsed):
                 return row.value
-            for index, number in zip(numbers, row, strict=True):
+            for (index, _, _, _), number in zip(numbers, row, strict=True):
                 results[index] = number
         if results and all(result is DROPPED for result in results):
             return DROPPED
@@ -166,10 +173,18 @@ class _Walk:
             self._check_computed(names, read, made, place, depth)
         return made
 
-    def _place_of(self, names: tuple[str, ...], is_declared: bool, place: Place) -> Place:
-        if not is_declared:
-            self._leaves.label(names[0], place)
-        return place.field(*names)
+    def _row(
+        self, numbers: list[tuple[int, str, Any, Place]], record: Record, place: Place,
+        *, is_whole: bool,
+    ) -> list[Any] | Collapsed:  # fmt: skip
+        return self._leaves.row(
+            [part for _, _, part, _ in numbers],
+            [name for _, name, _, _ in numbers],
+            [own for _, _, _, own in numbers],
+            place,
+            is_whole=is_whole,
+            is_list=record.is_series,
+        )
 
     def _check_names(self, record: Record, value: Any) -> None:
         """Refuse a record in which a name means two fields: which of them is meant is unclear."""
@@ -212,7 +227,12 @@ class _Walk:
     def _sequence(self, value: list[Any] | tuple[Any, ...], place: Place, depth: int) -> Any:
         leaves, own = self._leaves, place.item()
         entries = list(value)
-        numeric = [entry is None or is_number(entry) for entry in entries]
+        numeric = [
+            entry is None
+            or type(entry) in _NUMBERS
+            or (type(entry) not in _PLAIN and is_number(entry))
+            for entry in entries
+        ]
         results: Any
         if all(numeric):
             results = leaves.row(entries, None, [own] * len(entries), place)

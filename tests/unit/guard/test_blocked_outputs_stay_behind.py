@@ -102,7 +102,7 @@ def fresh():
 
 
 def by_function(guard):
-    guard.protect(**ON)(lambda: fresh())()
+    guard.protect(**ON)(fresh)()
 
 
 def by_coroutine(guard):

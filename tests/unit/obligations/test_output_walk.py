@@ -61,11 +61,13 @@ def blocked(name, argument, output, view=NO_INPUT):
 
 def leaves_without(name, argument, output, canary):
     """Release, or see it blocked; then nothing that left holds the canary."""
+    refusal = None
     try:
         released = release(name, argument, output)
     except Unmet as unmet:
-        assert unmet.code == "output_blocked"
-        assert canary not in unmet.message
+        refusal = unmet
+    if refusal is not None:
+        assert (refusal.code, canary in refusal.message) == ("output_blocked", False)
         return None
     assert holds(released, canary) == []
     return released
@@ -187,7 +189,7 @@ WRAPPERS = {
     "in a field": lambda output: {"patient": output, "n": 1},
     "in a list": lambda output: [output],
     "in rows": lambda output: {"rows": [output, output]},
-    "in a data class": lambda output: Box(output),
+    "in a data class": Box,
     "in a model": lambda output: Extra(patient=output),
     "in a tuple": lambda output: (output, {"age": 3}),
 }
@@ -321,8 +323,10 @@ def carrying(canary):
     yield own
 
 
-CARRYING = [pytest.param(*pair, id=f"{n}-{type(pair[0]).__name__}")
-            for n, pair in enumerate(zip(carrying(MAIL), carrying(SECRET), strict=True))]  # fmt: skip
+CARRYING = [
+    pytest.param(mail, secret, id=f"{n}-{type(mail).__name__}")
+    for n, (mail, secret) in enumerate(zip(carrying(MAIL), carrying(SECRET), strict=True))
+]
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -638,7 +642,7 @@ class Graded:
     ({"score": 1.234, "label": "x"}, {"score": 1.23, "label": "x"}),
     ([{"score": 1.234}], [{"score": 1.23}]),
     ({"scores": [1.234, 5.678]}, {"scores": [1.23, 5.68]}),
-    ({"rows": [{"score": 1.234, "tags": ["a", "b"]}]}, {"rows": [{"score": 1.23, "tags": ["a", "b"]}]}),
+    ({"rows": [{"score": 1.234, "tags": ["a"]}]}, {"rows": [{"score": 1.23, "tags": ["a"]}]}),
     ({"x": {"y": (1.234, None)}, "ok": True, "no": None},
      {"x": {"y": (1.23, None)}, "ok": True, "no": None}),
     (Graded(1.234, "x"), Graded(1.23, "x")),

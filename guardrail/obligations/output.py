@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.output_spec import OutputSpec
-from guardrail.obligations.outputs import Leaves, paths_of, walk
+from guardrail.obligations.outputs import Leaves, OutputFilter, paths_of, walk
 from guardrail.obligations.outputs.declared import (
     Possible,
     parts_of_hint,
@@ -293,7 +293,7 @@ def _specs(demands: Demands, types: Mapping[str, ObligationType]) -> list[Output
 
 def _fields(kind: ObligationType, demand: Any) -> tuple[str, ...]:
     """Return the fields that a demand names; columns by number are in every row."""
-    fields = getattr(kind, "fields", lambda _: ())(demand)
+    fields = kind.fields(demand) if isinstance(kind, OutputFilter) else ()
     return tuple(sorted(f for f in fields if not _NUMBER.fullmatch(f.rpartition(".")[2])))
 
 

@@ -26,11 +26,11 @@ from guardrail.detectors import (
     expand,
 )
 from guardrail.errors import ConfigurationError
-from guardrail.obligations.outputs import Leaves, Place, paths_of, walk
+from guardrail.obligations.outputs import Leaves, OutputFilter, Place, paths_of, walk
 from guardrail.obligations.outputs.demands import read_fields
-from guardrail.ports import Admission, Unmet, Wait
+from guardrail.ports import Admission, Unmet
 from guardrail.streams import TextFilter
-from guardrail.values import Clause, Notes, Path
+from guardrail.values import Clause, Notes
 
 #: What becomes of a match, from what tells least to what tells most.
 STYLES: Final = ("block", "drop", "label", "hash")
@@ -51,7 +51,7 @@ class Rule(NamedTuple):
 Demand = tuple[Rule, ...]
 
 
-class Redact:
+class Redact(OutputFilter):
     """``@redact("email, phone as label; secrets as block on reply")``.
 
     Demands unite: each kind is cut wherever either side cuts it, in the way that tells less.
@@ -65,8 +65,7 @@ class Redact:
     __slots__ = ("_key", "_limit", "_ready")
 
     name = "redact"
-    on_admit = False
-    on_release = True
+    outputs = OutputFilter.outputs | {"text", "messages"}
 
     def __init__(self, key: bytes | None = None, *, limit: int = LIMIT_FINDINGS) -> None:
         self._limit = limit
@@ -82,10 +81,6 @@ class Redact:
             self._stages(rules, frozenset((column,)) if column else _NOWHERE)
         return rules
 
-    def reads(self, demand: Demand) -> tuple[Path, ...]:  # noqa: ARG002
-        """Return no path: the demand names kinds and columns."""
-        return ()
-
     def merge(self, one: Demand, other: Demand) -> Demand:
         """Return the rules of both sides; of two for one kind and column, what tells less."""
         styles: dict[tuple[str, str], str] = {}
@@ -100,10 +95,6 @@ class Redact:
             f"{kind} as {style}" + (f" on {column}" if column else "")
             for kind, column, style in demand
         ]
-
-    def admit(self, demand: Demand, admission: Admission) -> Wait | None:  # noqa: ARG002
-        """Do nothing: the output is not there yet."""
-        return None
 
     def fields(self, demand: Demand) -> Collection[str]:
         """Return the fields that a demand names."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from guardrail.obligations.outputs.leaves import Leaves
 from guardrail.obligations.outputs.tables import Column
+from guardrail.obligations.outputs.zones import is_zone
 
 if TYPE_CHECKING:
     from guardrail.obligations.outputs.fields import Place
@@ -121,7 +122,8 @@ def _plain_type(kind: Any, output: Any, leaves: Leaves) -> Any:
     if types.is_fixed_size_list(kind):
         return pa.list_(_plain_type(kind.value_type, output, leaves), kind.list_size)
     plain = ("is_integer", "is_floating", "is_boolean", "is_decimal", "is_null")
-    if not _is(kind, (*plain, *_TEXTS, *_BYTES, *_TIMES)):
+    is_foreign = types.is_timestamp(kind) and kind.tz is not None and not is_zone(kind.tz)
+    if is_foreign or not _is(kind, (*plain, *_TEXTS, *_BYTES, *_TIMES)):
         leaves.refuse(output, "with a column of another kind")
     return kind
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from guardrail.obligations.outputs.leaves import Leaves
 from guardrail.obligations.outputs.tables import Column
+from guardrail.obligations.outputs.zones import is_plain_zone
 
 if TYPE_CHECKING:
     from guardrail.obligations.outputs.fields import Place
@@ -54,7 +55,7 @@ class PandasColumn:
             self.is_nested = kind == "O" and any(map(_is_nested, series.array))
         elif kind == "b":
             self.sample = True
-        elif kind in ("m", "M") or isinstance(dtype, pd.DatetimeTZDtype):
+        elif kind in ("m", "M") or _has_plain_zone(dtype):
             self.sample = _SAMPLE_TIME
         else:
             leaves.refuse(series, "with a column of another kind")
@@ -195,6 +196,10 @@ class PandasSeries:
         return pd.Series(column, index=index, name=series.name)
 
 
+def _has_plain_zone(dtype: Any) -> bool:
+    return isinstance(dtype, pd.DatetimeTZDtype) and is_plain_zone(dtype.tz)
+
+
 def _is_nested(cell: Any) -> bool:
     """Return whether a cell of a column of objects is more than one value."""
     return not (pd.api.types.is_scalar(cell) or isinstance(cell, str | enum.Enum))
@@ -253,7 +258,7 @@ def _level(index: Any, output: Any, place: Place, leaves: Leaves) -> Any:
         ):  # fmt: skip
             leaves.refuse(output, "with an index of such numbers")
         return pd.Index(values, name=name)
-    if isinstance(dtype, pd.DatetimeTZDtype) or dtype.kind in "bmM":
+    if _has_plain_zone(dtype) or (isinstance(dtype, np.dtype) and dtype.kind in "bmM"):
         return pd.Index(array.copy(), name=name)
     if type(array).__name__ in _MASKED:
         column = PandasColumn("", pd.Series(array), leaves)

@@ -9,6 +9,8 @@ below it) is refused.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import MemberDescriptorType
@@ -129,7 +131,7 @@ def _open_model(value: Any, kind: Any, is_root: bool, leaves: Leaves) -> Record:
         leaves.refuse(value, "with private attributes")
     _check_slots(value, kind, _OF_MODELS, leaves)
     declared = kind.__pydantic_fields__ if hasattr(kind, "__pydantic_fields__") else {}
-    own = dict(object.__getattribute__(value, "__dict__"))
+    own = _without_caches(object.__getattribute__(value, "__dict__"), kind)
     extra = dict(value.__pydantic_extra__ or {})
     if any(type(name) is not str for name in (*own, *extra)):
         leaves.refuse(value, "with fields whose names are not strings")
@@ -222,7 +224,17 @@ def _check_slots(value: Any, kind: Any, known: frozenset[str], leaves: Leaves) -
 
 def _extra(value: Any, declared: frozenset[str], leaves: Leaves) -> dict[str, Any]:
     """Return what an object carries beside its fields."""
-    own = getattr(value, "__dict__", {})
+    own = _without_caches(getattr(value, "__dict__", {}), type(value))
     if any(type(name) is not str for name in own):
         leaves.refuse(value, "with attributes whose names are not strings")
     return {name: entry for name, entry in own.items() if name not in declared}
+
+
+def _without_caches(own: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """Return attributes but those that a class has computed of others: of the old values."""
+    return {
+        name: entry
+        for name, entry in own.items()
+        if type(name) is not str
+        or not isinstance(inspect.getattr_static(kind, name, None), functools.cached_property)
+    }

@@ -27,6 +27,7 @@ from guardrail.obligations.outputs.fields import Place
 from guardrail.obligations.outputs.leaves import DROPPED, Collapsed, Leaves, Numbers
 from guardrail.obligations.outputs.records import Field, Record, open_record
 from guardrail.obligations.outputs.tables import Column, Series, Table, open_series, open_table
+from guardrail.obligations.outputs.zones import plain_zone
 
 #: Outputs nested deeper are refused.
 LIMIT_DEPTH: Final = 64
@@ -398,7 +399,7 @@ def _plain_scalar(value: Any, kind: Any) -> Any:
         zone = getattr(value, "tzinfo", None)
         if zone is None or zone is datetime.UTC:
             return value
-        zone = _plain_zone(zone)
+        zone = plain_zone(zone)
         return None if zone is None else value.replace(tzinfo=zone)
     if kind is uuid.UUID:
         return uuid.UUID(int=value.int)
@@ -410,22 +411,8 @@ def _plain_scalar(value: Any, kind: Any) -> Any:
             zone = value.tzinfo
             if zone is None:
                 return value
-            zone = _plain_zone(zone)
+            zone = plain_zone(zone)
             return None if zone is None else value.tz_convert(zone)
-    return None
-
-
-def _plain_zone(zone: Any) -> Any:
-    """Return a time zone without a name of somebody's own; ``None`` where it is not known."""
-    import zoneinfo
-
-    if type(zone) is datetime.timezone:
-        return datetime.timezone(zone.utcoffset(None))
-    if type(zone) is zoneinfo.ZoneInfo and zone.key is not None:
-        try:
-            return zoneinfo.ZoneInfo(zone.key)
-        except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-            return None
     return None
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import types
 import uuid
 import zoneinfo
@@ -311,6 +312,10 @@ def carrying(canary):
     yield pa.Table.from_pandas(frame)
     yield pa.table({"note": pa.DictionaryArray.from_arrays([0], ["x", canary])})
     yield pa.table({"s": [{canary: 1}]})
+    zone = datetime.timezone(datetime.timedelta(hours=1), canary)
+    yield pd.DataFrame({"at": pd.to_datetime(["2026-01-01"]).tz_localize(zone)})
+    yield pd.DataFrame({"n": [1]}, index=pd.to_datetime(["2026-01-01"]).tz_localize(zone))
+    yield pa.table({"at": pa.array([1], pa.timestamp("us", tz=canary))})
     yield np.array(["x", canary])[:1]
     yield np.frombuffer(canary.encode().ljust(40), dtype="f8")[:1]
     yield np.array([canary]).view("u4")[:0]
@@ -452,6 +457,34 @@ class PrivateModel(pydantic.BaseModel):
 class SlottedModel(pydantic.BaseModel):
     __slots__ = ("more",)
     text: str = "x"
+
+
+class Cached(pydantic.BaseModel):
+    ssn: str = SECRET
+    age: int = 3
+
+    @functools.cached_property
+    def reversed(self):
+        return f"<{self.ssn}>"
+
+
+@dataclasses.dataclass
+class CachedData:
+    ssn: str | None = SECRET
+    age: int = 3
+
+    @functools.cached_property
+    def reversed(self):
+        return f"<{self.ssn}>"
+
+
+def test_what_a_class_had_computed_of_a_hidden_field_stays_behind():
+    for output in (Cached(), CachedData()):
+        assert SECRET in output.reversed
+        for name, argument in (("mask", "ssn"), ("only", "age")):
+            released = release(name, argument, output)
+            assert holds(released, SECRET) == []
+            assert released.reversed == "<None>"
 
 
 class Joined(pydantic.BaseModel):

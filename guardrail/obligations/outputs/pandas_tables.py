@@ -106,7 +106,8 @@ class PandasColumn:
         dtype = self._series.dtype
         if isinstance(dtype, np.dtype) and dtype.kind == "O":
             array = np.empty(len(values), dtype=object)
-            array[:] = values
+            for index, value in enumerate(values):  # lists of one length would make a matrix
+                array[index] = value
             return array
         if isinstance(dtype, np.dtype) and dtype.kind in "iubc" and None in values:
             self._leaves.refuse(self._series, "that can't hold a null")
@@ -157,9 +158,8 @@ class PandasTable:
             {index: results[index] for index in kept}, index=range(len(frame)), copy=False
         )
         names = [self._names[index] for index in kept]
-        fresh = frame.columns[:0].tolist() + names
         label = _index_name(frame.columns.name, frame, place, self._leaves)
-        made.columns = pd.Index(fresh, name=label) if names else pd.Index([], dtype=object)
+        made.columns = pd.Index(names, name=label) if names else pd.Index([], dtype=object)
         made.index = index
         return made
 

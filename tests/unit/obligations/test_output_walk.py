@@ -615,6 +615,18 @@ def test_tables_keep_their_types_and_cells():
             assert release(name, argument, empty).shape == empty.shape
 
 
+def test_lists_in_a_column_of_objects_stay_lists():
+    for cells in ([[0.126, 0.5], [0.25, 0.75]], [[0.126], []], [(0.126, 1), None]):
+        frame = pd.DataFrame({"p": pd.Series(cells, dtype=object), "ssn": "x"})
+        assert release("mask", "ssn", frame)["p"].tolist() == cells
+        assert release("round", "2", frame)["p"][0][0] == 0.13
+    cut = release("top_k", "1 on p", pd.DataFrame({"p": pd.Series([[0.1, 0.9], [3, 1]])}))
+    assert cut["p"].tolist() == [[None, 0.9], [3, None]]
+    nested = pl.DataFrame({"p": [[0.126, 0.5], [0.25, None]]})
+    assert release("round", "2", nested)["p"].to_list() == [[0.13, 0.5], [0.25, None]]
+    assert release("top_k", "1", nested)["p"].to_list() == [[None, 0.5], [0.25, None]]
+
+
 def test_nested_columns_are_masked_within():
     for frame in nested_tables({"ssn": SECRET, "age": 3}):
         released = release("mask", "t.ssn", frame)

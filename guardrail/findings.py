@@ -17,7 +17,7 @@ from guardrail.bundle import Bundle
 from guardrail.documents import Document, limit_of, read_toml, read_yaml
 from guardrail.errors import ConfigurationError, Finding, Place
 from guardrail.identity.weaknesses import evidence_weaknesses, identity_weaknesses
-from guardrail.obligations.weaknesses import quota_weaknesses
+from guardrail.obligations.weaknesses import output_weaknesses, quota_weaknesses
 from guardrail.policy import CheckSettings, Folder, read_uid
 from guardrail.policy.lint import lint
 from guardrail.policy.lint.callers import Named, named_entities
@@ -73,7 +73,24 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         if name == "quota"
     ]
     yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
+    yield from _output_weaknesses(bundle)
     yield from audit_weaknesses(_table(settings, "audit"), default)
+
+
+def _output_weaknesses(bundle: Bundle) -> Iterator[Finding]:
+    snapshot = bundle.snapshot
+    by_id = {policy.id: policy for policy in snapshot.policies}
+    texts = {policy.text_id: policy for policy in snapshot.policies}  # links share theirs
+    actions = [
+        [(by_id[policy].text_id, name, demand)
+         for policy, name, demand in snapshot.demands_on(action)]
+        for action in snapshot.schema.actions
+    ]  # fmt: skip
+    yield from output_weaknesses(
+        actions,
+        snapshot.obligations,
+        lambda policy, name: texts[policy].chunk.annotation(name),
+    )
 
 
 def _unmade(entity: Entity, place: Place, policy: str) -> Finding:

@@ -1,7 +1,8 @@
 """The one place that knows the order of a guarded call.
 
     identify -> bounds -> slice -> facts -> decide -> quota -> input -> intent -> the model
-             -> release (mask, label_only, top_k, round, noise, redact, sign) -> record
+             -> release (only, output, mask, label_only, top_k, round, noise, dp, own, redact, sign)
+             -> record
 
 Owns the steps that carry a call (`guardrail.call`) from its start to its one record. It does no
 I/O of its own: a step that must block hands back a `Wait`, and whoever drives the call
@@ -57,7 +58,7 @@ _reset_running: Final = RUNNING.reset
 #: The order in which obligations are met. Those of a user's own come after ours on the way
 #: in, and before ``redact`` and ``sign`` on the way out.
 _ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
-_RELEASE: Final = ("output", "mask", "label_only", "top_k", "round", "noise")
+_RELEASE: Final = ("only", "output", "mask", "label_only", "top_k", "round", "noise", "dp")
 _LAST: Final = ("redact", "sign")
 
 #: The least and the greatest time, in seconds: what a clock gives beyond is no number.
@@ -361,11 +362,11 @@ def release(call: Call, output: Any) -> Any:
                 nature = _nature(kind)
             call.output_rows, call.output_bytes = size_of(output, nature == _ARRAY)
             call.output_digest = naming.output(output)
-    except Exception as fault:
-        error = denial_of(call, fault)
-    else:
         conclude(call, "released")
         return output
+    except Exception as fault:
+        error = denial_of(call, fault)
+    output = None  # what a debugger or an error report finds in this frame
     raise denied(call, "blocked", error)
 
 
@@ -406,6 +407,7 @@ def pass_on(call: Call, item: Any) -> Sequence[Any]:
     except Exception as fault:
         mark_return(call)
         error = denial_of(call, fault)
+    item = outlet = call.outlet = None  # which hold text that may not leave
     raise denied(call, "blocked", error)
 
 
@@ -429,6 +431,7 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
         return outlet.finish()
     except Exception as fault:
         error = denial_of(call, fault)
+    value = outlet = call.outlet = None
     raise denied(call, "blocked", error)
 
 

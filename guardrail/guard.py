@@ -302,21 +302,26 @@ class Guard:
         Raises:
             ConfigurationError: at decoration, for what can't be wrapped, for an action that
                 the schema does not declare, and where its policies demand of an output what
-                the output that they declare can't meet.
+                the output can't meet that they declare, or that the function's return type
+                declares: a masked field that it can't have, for one.
         """
-        from guardrail.obligations import unfit
+        from guardrail.obligations import unfit, unfit_for
 
         deed = self._action(action)
         snapshot = self._snapshot
         if deed not in snapshot.schema.actions:
             known = ", ".join(sorted(str(known) for known in snapshot.plans))
             raise ConfigurationError(f"The schema declares no {deed}; it has {known}.")
-        complaint = unfit(snapshot.demands_on(deed), snapshot.obligations)
+        demands, types = snapshot.demands_on(deed), snapshot.obligations
+        complaint = unfit(demands, types)
         if complaint:
             raise ConfigurationError(complaint)
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
 
         def make_target(function: Callable[..., Any], streams: bool) -> Target:
+            complaint = "" if streams else unfit_for(function, demands, types)
+            if complaint:
+                raise ConfigurationError(complaint)
             return Target(
                 serving=self._serving,
                 function=_qualified(function),

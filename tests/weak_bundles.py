@@ -36,6 +36,11 @@ CONDITIONS = (
     '@id("counted") @quota("60/minute per principal") forbid (principal, action, resource);\n'
 )
 SOUND = GRANT + CONDITIONS
+REPORT = (
+    '@id("report") @output("report") forbid (principal, action, resource);\n'
+    '@id("hidden") {} forbid (principal, action, resource);\n'
+)
+REPORT_SPEC = "kind: record\nfields: {ssn: {type: string}, score: {type: float}}\n"
 PROVIDER = """
 [identity.x]
 type = "jwt"
@@ -137,6 +142,13 @@ WEAK = {
     "GR511": Weak("guardrail.toml:5:1", files=settings('[resources]\nunknown = "allow"\n')),
     "GR520": Weak("guardrail.toml:1:1", sound=GRANT),
     "GR521": Weak("policies.cedar:4:16", SOUND.replace("60/minute", "60/day")),
+    "GR522": Weak(
+        "policies.cedar:6:15",
+        SOUND + REPORT.format('@mask("snn")'),
+        files={"outputs/report.yaml": REPORT_SPEC},
+        sound=SOUND + REPORT.format('@mask("ssn")'),
+        sound_files={"outputs/report.yaml": REPORT_SPEC},
+    ),
     "GR530": Weak(
         "guardrail.toml:9:1",
         files=settings(

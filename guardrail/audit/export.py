@@ -193,7 +193,7 @@ def _encode_spans(calls: Sequence[Kept]) -> Any:
         start_ns = int(record.started_at * _NS)
         took_ns = int((record.admit_s + record.model_s + record.release_s) * _NS)
         span = ReadableSpan(
-            f"guardrail {utf8(record.action)}",
+            f"guardrail {utf8(record.action) or record.function}",
             context=SpanContext(trace_id, span_id, False, TraceFlags(1)),
             parent=parent,
             resource=resource,

@@ -174,11 +174,14 @@ def line(record: Record) -> tuple[str, str, str]:
     if record.principal:
         cut = "…" if len(record.principal) > _NAME else ""
         who += f" {record.principal[:_NAME]}{cut}"
+    peer = str(dict(record.facts).get("peer", "")) if not record.action else ""
+    if peer:
+        peer = f"from {peer[:_NAME]}{'…' if len(peer) > _NAME else ''}"
     told = [
         record.decision_id[:8],
         record.guard,
-        record.action,
-        who,
+        record.action or record.function,
+        who or peer,
         record.resource or record.resource_type,
         f"{whole_ms:.2f} ms",
     ]
@@ -190,6 +193,9 @@ def line(record: Record) -> tuple[str, str, str]:
         told.append(record.error_type)
     if record.path:
         told.append(f"at {record.path}")
+    more = sum(amount for name, amount in record.counts if name.startswith("unrecorded/"))
+    if more:
+        told.append(f"and {more:,} more not recorded one by one")
     if differences := shadow_of(record):
         told.append("in shadow " + ", ".join(map(shown, differences)))
     rest = printable("  ".join(part for part in told if part))

@@ -10,6 +10,7 @@ from guardrail.errors import NotAuthenticated
 from guardrail.identity.claims import identify
 from guardrail.identity.keyring import PinnedKeys
 from guardrail.identity.keys import read_secret
+from guardrail.identity.prefixes import IdPrefix
 from guardrail.identity.revocation import Revocations
 from guardrail.identity.settings import JwtSettings
 from guardrail.identity.tokens import Token, Verifier
@@ -40,7 +41,9 @@ def identity(now=NOW, leeway_s=0.0, **times):
     token = jwt.PyJWS().encode(text.encode(), SECRET, "HS256")
     verifier = Verifier(told, PinnedKeys(read_secret(SECRET, ["HS256"])))
     verified = verifier.verify(Token(token), now)
-    return identify(verified, provider="p", prefix="", settings=told, knows=lambda _: True)
+    return identify(
+        verified, provider="p", prefix=IdPrefix(""), settings=told, knows=lambda _: True
+    )
 
 
 def code(now=NOW, leeway_s=0.0, **times):

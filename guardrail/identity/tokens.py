@@ -212,6 +212,24 @@ class Verifier:
         return f"<Verifier {', '.join(self._settings.algorithms)}>"
 
 
+def _hold(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, Any]]) -> None:
+    """Hold a claim to one of some values. A list must hold one of them, an object holds none."""
+    value = required(claims, path)
+    items = value if isinstance(value, list) else [value]
+    if any((type(item), item) in values for item in items if isinstance(item, _PLAIN)):
+        return
+    name = ".".join(path)
+    raise NotAuthenticated(
+        f"The claim `{name}` has another value than the provider's `claims` say.",
+        code="wrong_claim",
+        path=f"token.{name}",
+    )
+
+
+#: What a claim can be held to: see `settings.TokenSettings`.
+_PLAIN: Final = (str, bool, int, float)
+
+
 def check_under(token: Token, keyring: Keyring, now: float) -> None:
     """Check a token's signature under the key of a keyring that it names.
 
@@ -230,24 +248,6 @@ def check_under(token: Token, keyring: Keyring, now: float) -> None:
     if refused.code == "bad_signature":
         keyring.doubt(now, refused)
     raise refused
-
-
-def _hold(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, Any]]) -> None:
-    """Hold a claim to one of some values. A list must hold one of them, an object holds none."""
-    value = required(claims, path)
-    items = value if isinstance(value, list) else [value]
-    if any((type(item), item) in values for item in items if isinstance(item, _PLAIN)):
-        return
-    name = ".".join(path)
-    raise NotAuthenticated(
-        f"The claim `{name}` has another value than the provider's `claims` say.",
-        code="wrong_claim",
-        path=f"token.{name}",
-    )
-
-
-#: What a claim can be held to: see `settings.TokenSettings`.
-_PLAIN: Final = (str, bool, int, float)
 
 
 def check_signature(token: Token, key: Key) -> None:

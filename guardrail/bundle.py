@@ -8,6 +8,7 @@ every fault that can be found is reported together.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -202,14 +203,15 @@ class Furnished(Rooms):
         self, principal: Principal, peer: Peer | None, attestation: str | bytes | None
     ) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
+        vouched = vouched_for(principal, peer=peer)
+        since = -math.inf if vouched.expires_at is None else self.now()
         if attestation is None:
-            return ActingAs(vouched_for(principal, peer=peer))
+            return ActingAs(vouched, since=since)
 
         def tell() -> Identity:
-            evidence = self._evidence(attestation, self.now())
-            return replace(vouched_for(principal, peer=peer), evidence=evidence)
+            return replace(vouched, evidence=self._evidence(attestation, self.now()))
 
-        return ActingAs(settled(tell, partial(self.note, where_from(peer))))
+        return ActingAs(settled(tell, partial(self.note, where_from(peer))), since=since)
 
 
 def where_from(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:

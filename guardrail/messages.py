@@ -17,6 +17,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 #: The way to a text within its message: ``("content",)``, ``("content", 2, "text")``.
 Steps: TypeAlias = tuple[str | int, ...]
 
+#: The names that a conversation gives its keys: what a path may show of one.
+KEYS: Final = frozenset(("role", "content", "name", "tool_call_id", "type", "text"))
 _KEYS: Final = frozenset(("role", "content", "name", "tool_call_id"))
 _LABELS: Final = ("name", "tool_call_id")
 _PART_KEYS: Final = frozenset(("type", "text"))

@@ -37,6 +37,8 @@ _POLARS: Final = frozenset(
 _NUMBERS: Final = frozenset(name for name, _ in _ARROW_NUMBERS.values())
 _UNITS: Final = frozenset(("s", "ms", "us", "ns"))
 
+_PLAIN_ARRAYS: Final = "Pass columns of plain numpy arrays."
+
 Named: TypeAlias = Iterator[tuple[Any, Column]]
 _NO_BYTES: Final = memoryview(b"")
 
@@ -115,6 +117,8 @@ def read_array(values: Any) -> Column:
 
 def _read_numpy(values: Any, *, na: object) -> Column:
     """Return the column of a numpy array; with pandas' ``na``, NaN and NaT are its nulls."""
+    if not is_array(values):  # a subclass could show the model other values
+        raise Unreadable(type(values).__name__, _PLAIN_ARRAYS)
     kind = values.dtype.kind
     if kind == "O":
         return Column("string", "", (Objects(values, na),))
@@ -152,11 +156,11 @@ def _pandas_readers() -> Mapping[type, Callable[[Any, Any], Column]]:
     """Return what reads each of pandas' arrays, as far as this version of it has them."""
     arrays = sys.modules["pandas"].arrays
     readers: dict[str, Callable[[Any, Any], Column]] = {
-        "NumpyExtensionArray": lambda values, na: _read_numpy(values.to_numpy(), na=na),
+        "NumpyExtensionArray": lambda values, na: _read_numpy(values._ndarray, na=na),
         "IntegerArray": _read_masked,
         "FloatingArray": _read_masked,
         "BooleanArray": _read_masked,
-        "StringArray": lambda values, na: _read_numpy(values.to_numpy(), na=na),
+        "StringArray": lambda values, na: _read_numpy(values._ndarray, na=na),
         "ArrowStringArray": lambda values, _: _read_chunks(values.__arrow_array__()),
         "ArrowExtensionArray": lambda values, _: _read_chunks(values.__arrow_array__()),
         "Categorical": _read_categorical,
@@ -170,7 +174,10 @@ def _read_masked(values: Any, na: object) -> Column:
     del na
     # There is no public way to either without a copy; where a version has others, the
     # AttributeError refuses the column, and ``tests/unit/facts/test_tables.py`` says so.
-    return _column_of(_numbers(values._data, mask=values._mask))
+    data, mask = values._data, values._mask
+    if not (is_array(data) and is_array(mask)):
+        raise Unreadable(type(data).__name__, _PLAIN_ARRAYS)
+    return _column_of(_numbers(data, mask=mask))
 
 
 def _read_categorical(values: Any, na: Any) -> Column:

@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn, Protocol
 from guardrail._core import OK
 from guardrail.facts.column_text import Objects
 from guardrail.facts.columns import Column, Table
+from guardrail.facts.nested import is_shadowed
 from guardrail.facts.table_libraries import (
     Named,
     Unreadable,
@@ -32,6 +33,7 @@ from guardrail.facts.table_libraries import (
     read_pandas,
     read_polars,
 )
+from guardrail.paths import path_of
 from guardrail.ports import Unmet
 from guardrail.values import Frozen, View
 
@@ -79,7 +81,7 @@ def holds_arrays(value: Mapping[Any, Any]) -> bool:
     return any(is_array(each) for each in value.values())
 
 
-def read_table(value: Any, name: str, bounds: Bounds) -> View:
+def read_table(value: Any, name: str, bounds: Bounds, keys: frozenset[str] = frozenset()) -> View:
     """Return the view of a table; its ``data`` is a `Table`.
 
     Arguments:
@@ -87,25 +89,26 @@ def read_table(value: Any, name: str, bounds: Bounds) -> View:
             exact dict of numpy arrays of one axis. No rows and no columns are fine.
         name: the parameter's name, with which paths in errors begin.
         bounds: the bounds of the bundle.
+        keys: the names of columns that specs of the bundle have: a path shows no others.
 
     Text is counted in bytes of UTF-8, from above; a text that many rows share, each time.
 
     Raises:
         Unmet: ``too_large`` where the table is over the bounds; ``input_rejected`` where it
-            is none that can be read. Paths show names of columns that are plain names.
+            is none that can be read.
     """
     rows, width, columns = _open(value, name)
     if rows > bounds.input_rows:
         _stop(name, f"{bounds.input_rows} rows")
     if width > bounds.input_nodes:
         _stop(name, f"{bounds.input_nodes} columns")
-    read = _read_columns(columns, name, rows)
+    read = _read_columns(columns, name, rows, keys)
     parts = [part for column in read.values() for part in column.parts]
     nbytes = sum(part.nbytes for part in parts)
     if nbytes > bounds.input_bytes:
         _stop(name, f"{bounds.input_bytes} bytes")
     for label, column in read.items():
-        nbytes += _measure(column, name, label)
+        nbytes += _measure(column, name, label, keys)
         if nbytes > bounds.input_bytes:
             _stop(name, f"{bounds.input_bytes} bytes")
     data = Table(Frozen(read))
@@ -145,7 +148,7 @@ def _open(value: Any, name: str) -> tuple[int, int, Named]:
     if kind is dict:
         return _open_mapping(value, name)
     library = _FRAMES.get((kind.__module__, kind.__qualname__), "")
-    if getattr(sys.modules.get(library), kind.__name__, None) is not kind:
+    if getattr(sys.modules.get(library), kind.__name__, None) is not kind or is_shadowed(value):
         # one with code of its own could show the model other values than it showed us
         _refuse(name, "a table", kind.__name__, "Pass a plain DataFrame or Table of it.")
     if library == "pandas":
@@ -163,7 +166,7 @@ def _open_mapping(value: dict[Any, Any], name: str) -> tuple[int, int, Named]:
     return rows, len(value), each_of(list(value.items()), read_array)
 
 
-def _read_columns(columns: Named, name: str, rows: int) -> dict[str, Column]:
+def _read_columns(columns: Named, name: str, rows: int, keys: frozenset[str]) -> dict[str, Column]:
     read: dict[str, Column] = {}
     failed: tuple[Any, str, str] | None = None
     while True:
@@ -177,23 +180,23 @@ def _read_columns(columns: Named, name: str, rows: int) -> dict[str, Column]:
         if type(label) is not str or not _is_text(label):
             _refuse(name, "names of columns as text", type(label).__name__, "Rename them.")
         if label in read:
-            _refuse(_path(name, label), "one column of a name", "several", "Rename them.")
+            _refuse(_path(name, label, keys), "one column of a name", "several", "Rename them.")
         if sum(map(len, column.parts)) != rows:
-            _refuse(_path(name, label), f"{rows} rows", "another number", "Make them equal.")
+            _refuse(_path(name, label, keys), f"{rows} rows", "another number", "Make them equal.")
         read[label] = column
     if failed is not None:  # outside the handler: what a library said may hold a value
         label, what, advice = failed
-        _refuse(_path(name, label), _READABLE, what, advice)
+        _refuse(_path(name, label, keys), _READABLE, what, advice)
     return read
 
 
-def _measure(column: Column, name: str, label: str) -> int:
+def _measure(column: Column, name: str, label: str, keys: frozenset[str]) -> int:
     nbytes, before = 0, 0
     for part in column.parts:
         code, row, more = part.measure()
         if code != OK:
             # an entry of a dictionary is no row, and broken buffers have none
-            path = _path(name, label, before + row if isinstance(part, Objects) else None)
+            path = _path(name, label, keys, before + row if isinstance(part, Objects) else None)
             arrived = "anything else" if isinstance(part, Objects) else "buffers that are broken"
             _refuse(path, "text or None", arrived, "Correct the input and call again.")
         nbytes += more
@@ -210,11 +213,9 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _path(name: str, label: Any, row: int | None = None) -> str:
-    path = name if row is None else f"{name}[{row}]"
-    # a name that is no plain one may be data, and data stays out of messages
-    is_plain = type(label) is str and label.isascii() and label.isidentifier() and len(label) <= 64
-    return f"{path}.{label}" if is_plain else f"{path}[...]"
+def _path(name: str, label: Any, keys: frozenset[str], row: int | None = None) -> str:
+    column = label if type(label) is str else ""
+    return path_of(name, (column,) if row is None else (row, column), keys)
 
 
 def _refuse(path: str, expected: str, arrived: str, advice: str) -> NoReturn:

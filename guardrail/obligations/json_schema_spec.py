@@ -48,13 +48,13 @@ _KNOWN: Final = _ONE | _SEVERAL | _NAMED | _OTHER
 class JsonSchemaSpec:
     """What an input must be by a JSON Schema. Made by `from_document`."""
 
-    __slots__ = ("_failure", "_properties", "_validator", "name")
+    __slots__ = ("_failure", "_validator", "keys", "name")
 
     def __init__(
         self, name: str, validator: Any, failure: type[Exception], properties: frozenset[str]
     ) -> None:
         self.name = name
-        self._properties = properties
+        self.keys = properties
         self._validator = validator
         self._failure = failure
 
@@ -110,7 +110,7 @@ class JsonSchemaSpec:
         except (ValueError, TypeError):
             keyword = "its schema"
         if keyword:  # outside the handlers: the validator's error holds the value
-            path = path_of(view.name, steps, self._properties)
+            path = path_of(view.name, steps, self.keys)
             refuse(path, f"what its schema demands ({keyword})", "another")
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from guardrail.documents import Section
-from guardrail.messages import Message, Misfit, read_messages
+from guardrail.messages import KEYS, Message, Misfit, read_messages
 from guardrail.obligations.text_spec import Characters, Count, Forbidden, refuse
 from guardrail.paths import path_of
 from guardrail.values import View
@@ -66,6 +66,11 @@ class MessagesSpec:
         self._roles = frozenset(section.roles)
         self._characters = Characters(section.forbid)
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys that a conversation has by its format."""
+        return KEYS
+
     @classmethod
     def from_section(cls, name: str, section: MessagesSection) -> MessagesSpec:
         """Return the spec of a file that was checked."""
@@ -77,7 +82,7 @@ class MessagesSpec:
             refuse(view.name, "a list of messages", f"a {view.kind}")
         messages = read_messages(view.value if view.data is None else view.data)
         if isinstance(messages, Misfit):
-            path = path_of(view.name, messages.steps)
+            path = path_of(view.name, messages.steps, KEYS)
             refuse(path, messages.expected, messages.arrived)
         section = self._section
         if len(messages) < section.min_messages:
@@ -112,4 +117,4 @@ class MessagesSpec:
             refuse(name, f"at most {most_in_all} characters in all messages", "more")
         for index, message in enumerate(messages):
             for steps, text in message.texts:
-                self._characters.check(text, path_of(name, (index, *steps)))
+                self._characters.check(text, path_of(name, (index, *steps), KEYS))

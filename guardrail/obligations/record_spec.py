@@ -171,6 +171,14 @@ class Rule:
         """Whether a record may have other fields."""
         return self._allows_extra
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the fields of a record, and of those within."""
+        names = {name for name, _ in self._fields}
+        for _, rule in self._fields:
+            names |= rule.keys
+        return frozenset(names) if self._items is None else self._items.keys | names
+
     def is_met(self, value: Any) -> bool:
         """Whether a value is what it must be, all within it included."""
         if value is None:
@@ -331,6 +339,11 @@ class RecordSpec:
     def allows_extra(self) -> bool:
         """Whether a record may have other fields."""
         return self._rule.allows_extra
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the fields, and of those within."""
+        return self._rule.keys
 
     @classmethod
     def from_section(cls, name: str, section: RecordSection) -> RecordSpec:

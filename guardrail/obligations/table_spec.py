@@ -210,6 +210,11 @@ class TableSpec:
     columns: Mapping[str, Rule]
     allows_extra: bool
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the columns."""
+        return frozenset(self.columns)
+
     @classmethod
     def from_section(cls, name: str, section: TableSection) -> TableSpec:
         """Return the spec of a file that was checked."""

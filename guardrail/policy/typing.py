@@ -265,9 +265,9 @@ def _natural(value: FactValue, path: str, depth: int = 0) -> Any:
             name = _string(key, path)
             if name in RESERVED:
                 raise BadFact(path, "`__entity` and `__extn` are Cedar's own; use Entity(...)")
-            # a key that is no plain name may be data, and data stays out of messages
-            is_plain = name.isascii() and name.isidentifier() and len(name) <= 64
-            where = f"{path}.{name}" if is_plain else f"{path}[...]"
+            # a key that the schema does not name may be data, and data stays out of messages
+            is_named = depth == 0 and name.isascii() and name.isidentifier() and len(name) <= 64
+            where = f"{path}.{name}" if is_named and path == "principal" else f"{path}[...]"
             record[name] = _natural(item, where, depth + 1)
         return record
     if isinstance(value, list | tuple | set | frozenset):

@@ -28,7 +28,7 @@ BYTES_OF_MASKED = {"Int64": "int64", "UInt8": "uint8", "Float32": "float32", "bo
 
 
 def read(value, **bounds):
-    return read_table(value, "visits", Bounds(**bounds))
+    return read_table(value, "visits", Bounds(**bounds), frozenset(("a", "b", "fine")))
 
 
 def types(value):
@@ -304,6 +304,12 @@ class Array(np.ndarray):
     pass
 
 
+def shadowed():
+    frame = pd.DataFrame({"a": [1.0]})
+    frame.__dict__["items"] = lambda: iter(())
+    return frame
+
+
 class Impostor:
     """Says that it is one of pandas' own."""
 
@@ -318,8 +324,9 @@ class TestRefusals:
             Frame({"a": [SECRET]}),
             type("Frame", (pl.DataFrame,), {})({"a": [SECRET]}),
             Impostor(),
+            shadowed(),
         ],
-        ids=["pandas", "polars", "impostor"],
+        ids=["pandas", "polars", "impostor", "shadowed"],
     )
     def test_a_subclass_could_show_other_values(self, value):
         assert is_table(type(value))
@@ -446,6 +453,18 @@ class TestRefusals:
     )
     def test_names_and_lengths(self, value, path):
         assert refusal(value).path == path
+
+    def test_a_column_of_a_subclass_could_show_other_values(self):
+        series = pd.Series(np.zeros(2).view(Array), copy=False)
+        assert type(series.values) is Array
+        assert refusal(pd.DataFrame({"a": series}, copy=False)).path == "visits.a"
+
+    def test_a_name_that_no_spec_has_is_not_shown(self):
+        frame = pd.DataFrame({"secret_of_anna": [1j]})
+        for value in (frame, pa.table({"secret_of_anna": [{"x": 1}]})):
+            error = refusal(value)
+            assert error.path == "visits[...]"
+            assert "anna" not in error.message
 
     def test_the_row_of_an_object_that_is_no_text_is_named(self):
         error = refusal(pd.DataFrame({"a": pd.Series(["x"] * 7 + [3], dtype=object)}))

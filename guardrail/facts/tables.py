@@ -3,7 +3,7 @@
 Owns `is_table`, `read_table` and the facts that need a table's columns. Reads data frames of
 pandas and polars, tables and record batches of pyarrow, and dicts of numpy arrays. Refuses
 what could show the model other values than were checked (subclasses), what no kernel can read
-(nested values, extension types, objects that are no text), names that are no names, and
+(structures, extension types, objects that are no text), names that are no names, and
 whatever is over the bounds, before a row of it is read. It stands at the very beginning of
 the flow, called by `guardrail.facts.view`. Imports none of the libraries: whoever has a table
 of one has imported it; but a frame of polars hands out its buffers through pyarrow.
@@ -45,7 +45,7 @@ _FRAMES: Final[Mapping[tuple[str, str], str]] = {
     ("pyarrow.lib", "Table"): "pyarrow",
     ("pyarrow.lib", "RecordBatch"): "pyarrow",
 }
-_READABLE: Final = "a column of numbers, bools, text or timestamps"
+_READABLE: Final = "a column of numbers, bools, text, times or lists of these"
 
 
 class Bounds(Protocol):
@@ -121,10 +121,7 @@ def column_names(view: View) -> frozenset[str]:
 
 
 def null_count(view: View) -> int:
-    """Return how many values of a table are null, as its library has it.
-
-    NaN is null in pandas' columns of plain floats, and a number anywhere else.
-    """
+    """Return how many values of a table are null; of floats, NaN is, in every library."""
     return sum(column.null_count() for column in view.data.columns.values())
 
 

@@ -16,7 +16,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from guardrail.documents import Section
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return a bound that is a finite number, or ``None``; raise `ValueError` otherwise."""
     if value is None or type(value) is int or (type(value) is float and math.isfinite(value)):
         return value
     raise ValueError("expected a finite number. Leave the bound out where there is none")
@@ -24,7 +25,7 @@ def _finite(value: Any) -> Any:
 
 #: A bound as it stands in the spec: an integer stays one, so that comparisons are exact.
 Bound: TypeAlias = Annotated[
-    int | float | None, BeforeValidator(_finite, json_schema_input_type=float | None)
+    int | float | None, BeforeValidator(finite, json_schema_input_type=float | None)
 ]
 
 

@@ -188,12 +188,13 @@ def test_what_stands_under_a_null_is_not_in_the_digest():
     assert digest_table(read(pa.table({"a": pa.array([1, 0, 3], "int32")}))) not in digests
 
 
-def test_nan_is_null_in_pandas_alone():
-    values = np.array([1.0, np.nan])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_nan_is_null_in_every_library(dtype):
+    values = np.array([1.0, np.nan], dtype)
     assert null_count(read(pd.DataFrame({"a": values}))) == 1
-    assert null_count(read({"a": values})) == 0
-    assert null_count(read(pa.table({"a": pa.array(values)}))) == 0
-    assert null_count(read(pl.DataFrame({"a": values}))) == 0
+    assert null_count(read({"a": values})) == 1
+    assert null_count(read(pa.table({"a": pa.array(values)}))) == 1
+    assert null_count(read(pl.DataFrame({"a": values}))) == 1
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "polars_coded"])
@@ -351,16 +352,12 @@ class TestRefusals:
             pd.Series([SECRET, b"x"], dtype=object),
             pd.Series([SECRET, [SECRET]], dtype=object),
             pd.Series([SECRET, type("Text", (str,), {})(SECRET)], dtype=object),
-            pd.Categorical([1, 2]),
             pd.Categorical([SECRET, b"x"]),
-            pd.to_timedelta([1, 2]),
             pd.period_range("2020", periods=2, freq="D"),
             pd.arrays.SparseArray([1, 2]),
             pd.arrays.IntervalArray.from_breaks([1, 2, 3]),
-            pd.array([1, 2], pd.ArrowDtype(pa.duration("s"))),
             pd.array([{SECRET: 1}] * 2, pd.ArrowDtype(pa.struct({SECRET: pa.int8()}))),
             np.array([1, 2], "c16"),
-            np.array([1, 2], "f2"),
             np.array([1, 2], "g"),
             np.array([1, 2], ">i4" if sys.byteorder == "little" else "<i4"),
         ],
@@ -373,15 +370,12 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "values",
         [
-            pa.array([[SECRET]]),
             pa.array([{SECRET: SECRET}]),
+            pa.array([[{SECRET: SECRET}]]),
+            pa.array([[SECRET.encode()]]),
+            pa.array([[]], pa.list_(pa.int8(), 0)),
+            pa.array([[1]], pa.list_view(pa.int8())),
             pa.array([SECRET.encode()]),
-            pa.array([None]),
-            pa.array([1], pa.date32()),
-            pa.array([1], pa.duration("s")),
-            pa.array([1], pa.decimal128(5)),
-            pa.array([1.0], pa.float16()),
-            pa.array([1]).dictionary_encode(),
             pa.array([b"x"]).dictionary_encode(),
             pa.RunEndEncodedArray.from_arrays(pa.array([1], "int32"), pa.array([SECRET])),
             pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16))),
@@ -395,13 +389,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "values",
         [
-            pl.Series([[SECRET]]),
             pl.Series([{"x": SECRET}]),
+            pl.Series([[{"x": SECRET}]]),
             pl.Series([SECRET.encode()]),
-            pl.Series([None]),
-            pl.Series([1]).cast(pl.Date),
             pl.Series([1]).cast(pl.Int128),
-            pl.Series([1]).cast(pl.Decimal(5, 2)),
             pl.Series([object()], dtype=pl.Object),
         ],
         ids=lambda values: str(values.dtype)[:9],
@@ -420,9 +411,9 @@ class TestRefusals:
             np.ma.zeros(1),
             np.array([SECRET]),
             np.array([SECRET.encode()]),
-            np.array(["2020"], "M8[D]"),
-            np.array([1], "m8[s]"),
             np.array([(1,)], "i4,"),
+            np.array([1], "m8[D]"),
+            np.array([1], "M8[Y]"),
             np.array(["2020"], "M8[s]").astype(">M8[s]" if sys.byteorder == "little" else "<M8[s]"),
             objects(1.5),
             objects(float("nan")),

@@ -255,11 +255,23 @@ def advance(call: Call) -> Wait | None:
             call.view.buffer.release()  # or the model could not resize what it was given
         return None
     except Exception as fault:
-        error = denial_of(call, fault)
+        error = _refused(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
     raise denied(call, "denied", error)
+
+
+def _refused(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
+    """Return the denial of a call whose model does not run: it gives back what it has not used."""
+    error = denial_of(call, fault, policies)
+    admission = call.admission
+    if admission is not None and admission.notes is not None:
+        try:
+            admission.notes.give_back()
+        except Exception:
+            pass  # it stays spent
+    return error
 
 
 def settle(wait: Wait) -> tuple[Any, Exception | None]:
@@ -280,7 +292,7 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
             raise fault
         following = wait.then(result) if wait.then is not None else None
     except Exception as other:
-        error = denial_of(call, other, held.policies if held is not None else ())
+        error = _refused(call, other, held.policies if held is not None else ())
     else:
         return following if following is not None else advance(call)
     raise denied(call, "denied", error)
@@ -293,7 +305,7 @@ def enter(call: Call) -> None:
         if rooms.frames:
             call.framed = rooms.sink.enter(call.handle)
     except Exception as fault:
-        error = denial_of(call, fault)
+        error = _refused(call, fault)
     else:
         call.running = _set_running(call.decision_id)
         return

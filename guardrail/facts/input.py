@@ -196,8 +196,13 @@ def digest_plain(view: View) -> str:
     Over its JSON, in ASCII, with sorted keys and without spaces; so the order of keys
     does not count, and a tuple is a list.
     """
-    text = json.dumps(_plain(view), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_plain(view), sort_keys=True, separators=(",", ":"), default=_spelt)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _spelt(value: Any) -> list[str]:
+    """Return a time or a decimal by its type and its text: it is neither text nor number."""
+    return [type(value).__name__, str(value)]
 
 
 def digest_text(view: View) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel
 
 from guardrail._core.terms import OK, TOO_DEEP, TOO_MANY
+from guardrail.scalars import read_scalar
 
 _LEAVES: Final = frozenset((str, int, float, bool, type(None)))
 #: ``Py_TPFLAGS_HEAPTYPE``: the type was made at run time, by a class statement for instance.
@@ -147,6 +148,8 @@ def _is_descriptor(kind: type) -> bool:
 def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> tuple[int, Any]:
     """Return nested data with all objects as dicts of their fields, in dicts and lists anew.
 
+    Scalars of numpy's become Python's own.
+
     Arguments:
         value: an object, or a dict, a list or a tuple.
         reader_for: says how objects of a type are read.
@@ -164,6 +167,7 @@ def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> 
         item, into, key, depth = pending.pop()
         items = _items(item, reader_for)
         if items is None:
+            into[key] = _scalar_or(item)
             continue
         if depth > max_depth:
             return TOO_DEEP, None
@@ -186,6 +190,11 @@ def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> 
     for into, key, copy in reversed(tuples):  # the inner ones first: each is filled by then
         into[key] = tuple(copy)
     return OK, root[0]
+
+
+def _scalar_or(item: Any) -> Any:
+    scalar = read_scalar(item)
+    return item if scalar is None else scalar
 
 
 def _items(item: Any, reader_for: ReaderOf) -> Any:

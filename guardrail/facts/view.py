@@ -42,6 +42,8 @@ from guardrail.facts.nested import (
 )
 from guardrail.paths import path_of
 from guardrail.ports import Unmet
+from guardrail.scalars import advice as scalar_advice
+from guardrail.scalars import is_scalar, read_scalar
 from guardrail.values import View
 
 #: Types of input of which it is remembered how they are looked at.
@@ -213,7 +215,7 @@ class Viewer:
         )
         if code == OK:
             return View(view_kind, name, value, None, (), "", nbytes)
-        if code == NOT_PLAIN and isinstance(self._reader_for(kind), Reader):
+        if code == NOT_PLAIN and (is_scalar(kind) or isinstance(self._reader_for(kind), Reader)):
             return self._take_unfolded(view_kind, value, name)
         raise self._misfit(code, steps, kind, name)
 
@@ -229,6 +231,11 @@ class Viewer:
         code, nbytes, _, steps, kind = measure(
             data, self.input_depth, self.input_bytes, self.input_nodes
         )
+        if code == NOT_PLAIN and is_scalar(kind):  # times and decimals stay what they are
+            spelt = _spell(data)
+            code, nbytes, _, steps, kind = measure(
+                spelt, self.input_depth, self.input_bytes, self.input_nodes
+            )
         if code != OK:
             raise self._misfit(code, steps, kind, name)
         return View(view_kind, name, value, nbytes=nbytes, data=data)
@@ -239,7 +246,7 @@ class Viewer:
             reader = self._reader_for(kind)
             if isinstance(reader, Reader):  # it could not be unfolded
                 reader = _UNSET
-            advice = reader or _advice(kind)
+            advice = scalar_advice(kind) or reader or _advice(kind)
             path = path_of(name, steps, self._keys)
             return _refusal(path, kind, advice, what="plain Python data")
         if code == NOT_A_NAME:
@@ -273,6 +280,31 @@ def take_view(value: Any, *, name: str, bounds: Bounds, keys: frozenset[str] = f
             itself); ``input_rejected`` where it is none of these.
     """
     return Viewer(bounds, keys).take(value, name)
+
+
+def _spell(data: Any) -> Any:
+    """Return unfolded data with a text in place of each time and decimal, to be measured.
+
+    What is no scalar stands in it as it was, for `measure` to refuse with its path.
+    """
+    root: list[Any] = [data]
+    pending: list[tuple[Any, Any]] = [(root, 0)]
+    while pending:
+        into, key = pending.pop()
+        item = into[key]
+        kind = type(item)
+        if kind is dict:
+            copy: Any = item.copy()
+            pending.extend([(copy, name) for name in copy])
+        elif kind is list or kind is tuple:
+            copy = list(item)
+            pending.extend([(copy, index) for index in range(len(copy))])
+        elif is_scalar(kind) and read_scalar(item) is not None:
+            copy = str(item)
+        else:
+            continue
+        into[key] = copy
+    return root[0]
 
 
 def _route(kind: Any) -> tuple[int, Any]:
@@ -355,6 +387,9 @@ def _exchange(value: Any, name: str) -> View | None:
 
 
 def _advice(kind: Any) -> str:
+    told = scalar_advice(kind)
+    if told:
+        return told
     for method in ("to_numpy", "numpy"):
         if callable(getattr(kind, method, None)):
             return f"Pass what its .{method}() returns."

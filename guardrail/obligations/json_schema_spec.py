@@ -18,6 +18,7 @@ from guardrail.documents import Document, Key
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations.text_spec import refuse
 from guardrail.paths import path_of
+from guardrail.scalars import as_json
 from guardrail.values import View
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -97,7 +98,7 @@ class JsonSchemaSpec:
         """
         if view.kind not in _KINDS:
             refuse(view.name, "a record, a list or text", f"a {view.kind}")
-        value = view.value if view.data is None else view.data
+        value = view.value if view.data is None else as_json(view.data)
         if not _is_json(value):
             refuse(view.name, "finite numbers and text that is Unicode", "others")
         steps: tuple[Any, ...] = ()

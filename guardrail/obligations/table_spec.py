@@ -12,10 +12,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import date, datetime
 from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, NoReturn, Protocol, TypeAlias
 from zoneinfo import ZoneInfo
@@ -37,7 +35,7 @@ from guardrail._core import (
 from guardrail._core.terms import IN_LIST
 from guardrail.documents import Section
 from guardrail.hints import given, of, one_or_several, when
-from guardrail.obligations.interval import Range, finite
+from guardrail.obligations.interval import AnyBound, Range, check_order, exactly, is_aware
 from guardrail.ports import Unmet
 from guardrail.values import Frozen, View
 
@@ -72,27 +70,6 @@ _Types: TypeAlias = Annotated[
 ]
 
 
-def _read_bound(value: Any) -> Any:
-    """Return a bound as a number, a `date` or a `datetime`; a text is one of the latter two."""
-    if isinstance(value, str):
-        for read in (date.fromisoformat, datetime.fromisoformat):
-            with suppress(ValueError):
-                return read(value)
-        raise ValueError(
-            "expected a finite number, a date (2026-12-31) or a time (2026-12-31T00:00:00Z)"
-        )
-    if isinstance(value, date):
-        return value
-    return finite(value)
-
-
-#: A bound as it stands in the spec: what it must be follows from the type.
-_Bound: TypeAlias = Annotated[
-    int | float | date | datetime | None,
-    BeforeValidator(_read_bound, json_schema_input_type=float | str | None),
-]
-
-
 class TableColumnSection(Section):
     """One column: its type, or the types of which it may have one, and what else holds.
 
@@ -122,8 +99,8 @@ class TableColumnSection(Section):
 
     type: _Types
     nullable: bool = False
-    min: _Bound = None
-    max: _Bound = None
+    min: AnyBound = None
+    max: AnyBound = None
     finite: bool | None = None
     zone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     max_chars: Annotated[int, Field(ge=0, lt=2**31)] | None = None
@@ -138,7 +115,7 @@ class TableColumnSection(Section):
             self._applies(types, _NUMBERS | _EXACT | _DATED, name, bound)
             _check_bound(name, bound, types)
         if self.min is not None and self.max is not None:
-            _check_order(self.min, self.max)
+            check_order(self.min, self.max)
         self._applies(types, frozenset(("timestamp",)), "zone", self.zone)
         self._applies(types, frozenset(("list",)), "items", self.items)
         self._applies(types, frozenset(("list",)), "max_items", self.max_items)
@@ -180,18 +157,11 @@ def _check_bound(name: str, bound: Any, types: frozenset[str]) -> None:
         raise ValueError("a bound has no exact 64-bit float. Choose one that has")
 
 
-def _check_order(least: Any, most: Any) -> None:
-    if _is_aware(least) != _is_aware(most):
-        raise ValueError("give both `min` and `max` a time zone, or none of them")
-    if least > most:
-        raise ValueError("`min` is over `max`, so that nothing could pass. Swap them")
-
-
 def _check_zone(zone: str, *bounds: Any) -> None:
     if zone not in _UTC and zone != _NO_ZONE and not _is_zone(zone):
         raise ValueError("`zone` is no time zone. Name one, such as UTC or Europe/Berlin, or none")
     for bound in bounds:
-        if isinstance(bound, datetime) and _is_aware(bound) != (zone != _NO_ZONE):
+        if isinstance(bound, datetime) and is_aware(bound) != (zone != _NO_ZONE):
             raise ValueError("a bound has a time zone where the column has none, or the other way")
 
 
@@ -212,20 +182,6 @@ def _zone_of(zone: str) -> str:
     if zone in _UTC:
         return "UTC"
     return zone[3:] if zone.startswith(("UTC+", "UTC-")) else zone
-
-
-def _is_aware(bound: Any) -> bool:
-    return isinstance(bound, datetime) and bound.tzinfo is not None
-
-
-def _exactly(bound: Any) -> Fraction:
-    """Return a bound as an exact number: of times, the seconds since 1970."""
-    if isinstance(bound, datetime):
-        epoch = datetime(1970, 1, 1, tzinfo=UTC if bound.tzinfo is not None else None)
-        return Fraction((bound - epoch) // timedelta(microseconds=1), 10**6)
-    if isinstance(bound, date):
-        return Fraction((bound - date(1970, 1, 1)).days * 86_400)
-    return Fraction(Decimal(repr(bound)))
 
 
 def _check_choice(choice: str, max_chars: int | None) -> None:
@@ -297,11 +253,11 @@ class Rule:
             nullable=section.nullable,
             low=float(least) if isinstance(least, int | float) else -math.inf,
             high=float(most) if isinstance(most, int | float) else math.inf,
-            least=None if least is None else _exactly(least),
-            most=None if most is None else _exactly(most),
+            least=None if least is None else exactly(least),
+            most=None if most is None else exactly(most),
             shown=(_shown(least), _shown(most)),
             zone=_zone_of(section.zone or ""),
-            is_aware=_is_aware(bounds[0]) if bounds else None,
+            is_aware=is_aware(bounds[0]) if bounds else None,
             items=None if section.items is None else cls.from_section(section.items),
             max_items=-1 if section.max_items is None else section.max_items,
             finite=section.finite is not False,

@@ -79,7 +79,7 @@ class TestLists:
         [
             ([1, object()], "visit[1]"),
             ([{"a": b"x"}], "visit[0].a"),
-            (({"a": [np.float64(1)]},), "visit[0].a[0]"),
+            (({"a": [np.longdouble(1)]},), "visit[0].a[0]"),
             ([{SECRET + "!": 1j}], "visit[0][...]"),
             ([{3: 1}], "visit[0]"),
             ([iter([1])], "visit[0]"),

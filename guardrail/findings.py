@@ -14,7 +14,7 @@ from guardrail.bundle import Bundle
 from guardrail.documents import Document, read_toml
 from guardrail.errors import ConfigurationError, Finding, Place
 from guardrail.identity.weaknesses import evidence_weaknesses, identity_weaknesses
-from guardrail.obligations.weaknesses import quota_weaknesses
+from guardrail.obligations.weaknesses import quota_weaknesses, spec_weaknesses
 from guardrail.policy import CheckSettings, Folder
 from guardrail.policy.lint import lint
 
@@ -59,6 +59,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         if name == "quota"
     ]
     yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
+    yield from spec_weaknesses(folder.files)
     yield from audit_weaknesses(_table(settings, "audit"), default)
 
 

@@ -1,21 +1,35 @@
-"""What is weak in the quotas of a bundle that loads.
+"""What is weak in the quotas and the specs of a bundle that loads.
 
-Owns the findings about where quotas are counted. Refuses nothing: what a store can't do is a
-fault, found when the annotation is read. Only `check` asks.
+Owns the findings about where quotas are counted, and about specs that demand nothing. Refuses
+nothing: what a store can't do is a fault, found when the annotation is read. Only `check` asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.documents import Document
+from guardrail.documents import Document, read_json
 from guardrail.errors import Finding, Place
+from guardrail.obligations.json_schema_spec import lets_all_through
 from guardrail.obligations.quota import QuotaSettings
 from guardrail.obligations.quota_grammar import Demand
 
 #: A longer window on a store that dies with the process is forgotten too often to count on.
 _WINDOW_S: Final = 3600
+
+
+def spec_weaknesses(files: Mapping[str, bytes]) -> Iterator[Finding]:
+    """Yield the JSON Schemas of a bundle that let everything through, by its files."""
+    for name, raw in files.items():
+        if name.startswith("inputs/") and name.endswith(".json"):
+            document = read_json(name, raw)
+            if lets_all_through(document):
+                message = (
+                    "The schema demands nothing, so that @input with it checks nothing. Say what "
+                    "must hold, `type` at least."
+                )
+                yield Finding("GR507", document.at(), message)
 
 
 def quota_weaknesses(

@@ -155,6 +155,7 @@ def _decide(call: Call) -> Wait | None:
             decision.message,
             code=decision.code,
             policies=decision.policies,
+            errors=tuple([error.policy for error in decision.errors]),
             path=decision.path,
             reason=decision.reason,
         )

@@ -392,6 +392,13 @@ class Snapshot:
             message = (
                 f"Policy {ids[0]} could not be evaluated: {cause}. Provide it, or ask with `has`."
             )
+        elif judgement.code == "no_grant" and judgement.erred:
+            path = next(_missing(judgement.erred, plan, context), "")
+            cause = f"{path} is missing" if path else "a value it reads is missing or overflows"
+            message = (
+                f"No policy grants this call, and {judgement.erred[0].id}, which could, could not "
+                f"be evaluated: {cause}. Provide it, or ask with `has`."
+            )
         return self._denial(
             judgement.code, message, path=path, policies=ids, errors=errors, reason=reason
         )

@@ -42,6 +42,7 @@ from guardrail.ports import (
 from guardrail.shadow import differences, failure
 from guardrail.streams import can_stream, open_outlet
 from guardrail.values import (
+    Decision,
     Entity,
     FactValue,
     Identity,
@@ -151,14 +152,7 @@ def _decide(call: Call) -> Wait | None:
     if call.rooms.shadow is not None:
         call.differences = _look_aside(call, question, facing, facts)
     if not decision.allowed:
-        raise NotAuthorized(
-            decision.message,
-            code=decision.code,
-            policies=decision.policies,
-            errors=tuple([error.policy for error in decision.errors]),
-            path=decision.path,
-            reason=decision.reason,
-        )
+        raise _refusal(decision, question, facing)
     if decision.obligations:
         call.admission = Admission(
             identity, call.view, target.action_id, resource, call.now, answer.value_of, Notes()
@@ -169,6 +163,30 @@ def _decide(call: Call) -> Wait | None:
                     _refuse_stream(held)
             call.outlet = open_outlet(call.duties.releases, call.admission)
     return None
+
+
+def _refusal(decision: Decision, asked: Asking, facing: Facing | None) -> NotAuthorized:
+    """Return the denial that a decision is.
+
+    Where a policy erred for want of a fact, a fact source may say for what in the input it is
+    absent: ``why_absent(facing) -> (path, expected)``.
+    """
+    message, path = decision.message, decision.path
+    if decision.errors and facing is not None:
+        for source, _ in asked.wants:
+            why = getattr(source, "why_absent", None)
+            place, expected = why(facing) if why is not None else ("", "")
+            if place:
+                message, path = f"{place}: {expected}. {message}", place
+                break
+    return NotAuthorized(
+        message,
+        code=decision.code,
+        policies=decision.policies,
+        errors=tuple([error.policy for error in decision.errors]),
+        path=path,
+        reason=decision.reason,
+    )
 
 
 def _look_aside(

@@ -61,6 +61,13 @@ _ARROW_DATES: Final[Mapping[str, tuple[str, str, Fraction]]] = {
 }
 
 _NATIVE: Final = "Pass x.astype(x.dtype.newbyteorder('=')) of it."
+_UNNESTED: Final = "Make its fields columns of their own, or leave it out."
+#: What to do with pandas' arrays that are not read.
+_DENSE: Final[Mapping[str, str]] = {
+    "PeriodArray": "Pass .dt.to_timestamp() of it.",
+    "SparseArray": "Pass .sparse.to_dense() of it.",
+    "IntervalArray": "Pass its .left and its .right as columns.",
+}
 _PLAIN_ARRAYS: Final = "Pass columns of plain numpy arrays."
 
 Named: TypeAlias = Iterator[tuple[Any, Column]]
@@ -182,7 +189,8 @@ def read_pandas(frame: Any) -> Named:
         values = series.array
         reader = readers.get(type(values))
         if reader is None:
-            raise Unreadable(type(values).__name__, "Convert it, or leave it out.")
+            kind = type(values).__name__
+            raise Unreadable(kind, _DENSE.get(kind, "Convert it, or leave it out."))
         return reader(values, na)
 
     return each_of(frame.items(), read)
@@ -274,7 +282,8 @@ def read_polars(frame: Any) -> Named:
     for label, dtype in zip(names, frame.dtypes, strict=True):
         kind = dtype.base_type().__name__
         if kind not in _POLARS:
-            raise Unreadable(kind, "Cast it, or leave it out.", label)
+            told = "Cast it, or leave it out."
+            raise Unreadable(kind, _UNNESTED if kind == "Struct" else told, label)
     try:
         import_module("pyarrow")  # with which polars hands out its buffers
     except ModuleNotFoundError:
@@ -320,7 +329,8 @@ def _read_chunks(column: Any) -> Column:
         entries = _read_chunks(arrow.array([], type_.value_type))
         parts = [part for chunk in chunks for part in _arrow_codes(chunk).parts]
         return Column(entries.dtype, entries.detail, tuple(parts))
-    raise Unreadable(kind, "Cast it, or leave it out.")
+    told = "Cast it, or leave it out."
+    raise Unreadable(kind, _UNNESTED if kind == "StructType" else told)
 
 
 def _read_simple(name: str, chunks: Sequence[Any]) -> Column:

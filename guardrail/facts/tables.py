@@ -17,6 +17,8 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, NoReturn, Protocol
 
 from guardrail._core import OK
@@ -46,6 +48,21 @@ _FRAMES: Final[Mapping[tuple[str, str], str]] = {
     ("pyarrow.lib", "RecordBatch"): "pyarrow",
 }
 _READABLE: Final = "a column of numbers, bools, text, times or lists of these"
+
+
+#: What a column of objects is better, by the type of its rows.
+_OBJECTS: Final[Mapping[type, str]] = {
+    bool: 'bool, or with nulls .astype("boolean")',
+    int: 'int64, or with nulls .astype("Int64")',
+    float: "float64, in which NaN is null",
+    Decimal: "decimal, in Arrow, polars, or .astype(pandas.ArrowDtype(pyarrow.decimal128(18, 2)))",
+    datetime: "timestamp, with pandas.to_datetime(...) or numpy's datetime64",
+    date: 'date, in Arrow, polars, or .astype("date32[pyarrow]")',
+    timedelta: "duration, with pandas.to_timedelta(...) or numpy's timedelta64",
+    list: "list, in Arrow or polars",
+    tuple: "list, in Arrow or polars",
+    bytes: "string, with its text decoded",
+}
 
 
 class Bounds(Protocol):
@@ -194,11 +211,21 @@ def _measure(column: Column, name: str, label: str, keys: frozenset[str]) -> int
         if code != OK:
             # an entry of a dictionary is no row, and broken buffers have none
             path = _path(name, label, keys, before + row if isinstance(part, Objects) else None)
-            arrived = "anything else" if isinstance(part, Objects) else "buffers that are broken"
-            _refuse(path, "text or None", arrived, "Correct the input and call again.")
+            if isinstance(part, Objects):
+                kind = type(part.values[row])
+                _refuse(path, "text or None", kind.__name__, _advice_on(kind))
+            _refuse(path, "text or None", "buffers that are broken", "Write the data again.")
         nbytes += more
         before += len(part)
     return nbytes
+
+
+def _advice_on(kind: type) -> str:
+    """Return what to do with a column of objects, by the type of the first that is no text."""
+    named = next((each for each in kind.__mro__ if each in _OBJECTS), None)
+    if named is None:
+        return "Give each row a text or None, or leave the column out."
+    return f"Give the column a type of its own: {_OBJECTS[named]}."
 
 
 def _is_text(text: str) -> bool:

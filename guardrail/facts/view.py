@@ -246,7 +246,7 @@ class Viewer:
             reader = self._reader_for(kind)
             if isinstance(reader, Reader):  # it could not be unfolded
                 reader = _UNSET
-            advice = scalar_advice(kind) or reader or _advice(kind)
+            advice = scalar_advice(kind) or reader or _advice_within(kind)
             path = path_of(name, steps, self._keys)
             return _refusal(path, kind, advice, what="plain Python data")
         if code == NOT_A_NAME:
@@ -390,12 +390,25 @@ def _advice(kind: Any) -> str:
     told = scalar_advice(kind)
     if told:
         return told
+    if callable(getattr(kind, "collect", None)):
+        return "Pass what its .collect() returns: a frame that is not read yet holds nothing."
     for method in ("to_numpy", "numpy"):
         if callable(getattr(kind, method, None)):
             return f"Pass what its .{method}() returns."
     if callable(getattr(kind, "item", None)):
         return "Pass what its .item() returns."
     return "Pass an array of numbers, text, or dicts and lists of plain Python data."
+
+
+def _advice_within(kind: Any) -> str:
+    """Return what to pass in place of a value within plain data."""
+    if callable(getattr(kind, "to_dicts", None)):
+        return "Pass what its .to_dicts() returns, or the table by itself."
+    if tables().is_table(kind):
+        return "Pass the table by itself."
+    if callable(getattr(kind, "tolist", None)):
+        return "Pass what its .tolist() returns, or a dict whose values are all arrays."
+    return _advice(kind)
 
 
 def _refusal(

@@ -1,6 +1,8 @@
 """Tables: what is read of each library, what is refused, and that nothing is copied."""
 
 import collections
+import datetime
+import decimal
 import json
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from guardrail.facts import Bounds
+from guardrail.facts import Bounds, take_view
 from guardrail.facts import table_libraries as libraries
 from guardrail.facts.tables import (
     column_names,
@@ -554,3 +556,65 @@ def test_reading_imports_no_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert json.loads(run.stdout) == []
+
+
+class TestAdvice:
+    @pytest.mark.parametrize(
+        ("items", "says"),
+        [
+            ([True, None], '"boolean"'),
+            ([1, None], '"Int64"'),
+            ([1.5, None], "float64"),
+            ([decimal.Decimal(1)], "decimal128"),
+            ([datetime.datetime(2026, 12, 1)], "to_datetime"),
+            ([datetime.date(2026, 12, 1)], "date32"),
+            ([datetime.timedelta(1)], "to_timedelta"),
+            ([[1]], "list, in Arrow"),
+            ([b"x"], "decoded"),
+            ([object()], "leave the column out"),
+        ],
+    )
+    def test_a_column_of_objects_is_told_its_type(self, items, says):
+        for value in (pd.DataFrame({"a": pd.Series(items, dtype=object)}), {"a": objects(*items)}):
+            error = refusal(value)
+            assert error.path == "visits[0].a"
+            assert f"got {type(items[0]).__name__}. " in error.message
+            assert says in error.message
+
+    def test_what_is_advised_is_read(self):
+        frame = pd.DataFrame({"a": pd.Series([True, None], dtype=object).astype("boolean")})
+        assert types(frame) == {"a": "bool"}
+        swapped = np.array([1, 2], ">i4")
+        frame = pd.DataFrame({"a": swapped})
+        assert ".newbyteorder('=')" in refusal(frame).message
+        native = swapped.astype(swapped.dtype.newbyteorder("="))
+        assert types({"a": native}) == {"a": "int32"}
+
+    @pytest.mark.parametrize(
+        ("value", "says"),
+        [
+            (pl.LazyFrame({"a": [1]}), ".collect()"),
+            ({"a": [pd.DataFrame({"b": [1]})]}, "by itself"),
+            ({"a": pl.DataFrame({"b": [1]})}, ".to_dicts()"),
+            ({"a": 1, "b": np.zeros(2)}, ".tolist()"),
+            ({"a": pd.Series([1])}, ".tolist()"),
+            ({"a": pd.Timestamp("2026-12-01")}, ".to_pydatetime()"),
+        ],
+        ids=lambda value: str(type(value)),
+    )
+    def test_other_values_are_told_what_to_pass(self, value, says):
+        with pytest.raises(Unmet) as caught:
+            take_view(value, name="visits", bounds=Bounds())
+        assert says in caught.value.message
+
+    @pytest.mark.parametrize(
+        ("values", "says"),
+        [
+            (pd.period_range("2020", periods=1, freq="D"), ".to_timestamp()"),
+            (pd.arrays.SparseArray([1]), ".to_dense()"),
+            (pd.arrays.IntervalArray.from_breaks([1, 2]), ".left"),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_arrays_of_pandas_are_told_what_to_be(self, values, says):
+        assert says in refusal(pd.DataFrame({"a": values})).message

@@ -406,8 +406,9 @@ def _advice_within(kind: Any) -> str:
         return "Pass what its .to_dicts() returns, or the table by itself."
     if tables().is_table(kind):
         return "Pass the table by itself."
-    if callable(getattr(kind, "tolist", None)):
-        return "Pass what its .tolist() returns, or a dict whose values are all arrays."
+    for method in ("tolist", "to_list"):
+        if callable(getattr(kind, method, None)):
+            return f"Pass what its .{method}() returns, or a dict whose values are all arrays."
     return _advice(kind)
 
 

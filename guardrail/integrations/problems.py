@@ -78,7 +78,7 @@ def problem_of(denial: Denied, *, realm: str, challenged: bool) -> Problem:
     told = {"decision_id": denial.decision_id}
     if not isinstance(denial, NotAuthenticated):
         # That a grant could not be evaluated, and for lack of what, is nothing for a caller.
-        path = "" if denial.code == "no_grant" else denial.path
+        path = "" if code in ("missing_claim", "no_grant") else denial.path
         told |= {"path": path, "reason": denial.reason}
     elif status != 503 and code not in _TOLD:
         code = "not_authenticated"

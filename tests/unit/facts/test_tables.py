@@ -597,7 +597,7 @@ class TestAdvice:
             ({"a": [pd.DataFrame({"b": [1]})]}, "by itself"),
             ({"a": pl.DataFrame({"b": [1]})}, ".to_dicts()"),
             ({"a": 1, "b": np.zeros(2)}, ".tolist()"),
-            ({"a": pd.Series([1])}, ".tolist()"),
+            ({"a": pd.Series([1])}, "list()"),
             ({"a": pd.Timestamp("2026-12-01")}, ".to_pydatetime()"),
         ],
         ids=lambda value: str(type(value)),

@@ -246,7 +246,7 @@ class Viewer:
             reader = self._reader_for(kind)
             if isinstance(reader, Reader):  # it could not be unfolded
                 reader = _UNSET
-            advice = scalar_advice(kind) or reader or _advice_within(kind)
+            advice = scalar_advice(kind) or _advice_within(kind) or reader or _advice(kind)
             path = path_of(name, steps, self._keys)
             return _refusal(path, kind, advice, what="plain Python data")
         if code == NOT_A_NAME:
@@ -401,7 +401,7 @@ def _advice(kind: Any) -> str:
 
 
 def _advice_within(kind: Any) -> str:
-    """Return what to pass in place of a value within plain data."""
+    """Return what to pass in place of an array or a table within plain data, else an empty text."""
     if callable(getattr(kind, "to_dicts", None)):
         return "Pass what its .to_dicts() returns, or the table by itself."
     if tables().is_table(kind):
@@ -409,7 +409,7 @@ def _advice_within(kind: Any) -> str:
     for method in ("tolist", "to_list"):
         if callable(getattr(kind, method, None)):
             return f"Pass what its .{method}() returns, or a dict whose values are all arrays."
-    return _advice(kind)
+    return ""
 
 
 def _refusal(

@@ -91,7 +91,8 @@ class Bundle:
     reload hands both on. ``plain_facts`` are the paths of facts whose texts are all ours;
     ``clock`` is the one that was injected, by which quotas are counted. ``shadow`` is what is
     asked beside the snapshot: all of the bundle's policies, where some have ``@mode("shadow")``,
-    or a second bundle's (`guardrail.reload`); ``None`` where nothing is.
+    or a second bundle's (`guardrail.reload`); ``None`` where nothing is. ``keys`` are the keys
+    of inputs that its specs name: no other one ever stands in a path.
     """
 
     snapshot: Snapshot
@@ -104,6 +105,7 @@ class Bundle:
     clock: Clock
     plain_facts: frozenset[str] = frozenset()
     shadow: Snapshot | None = None
+    keys: frozenset[str] = frozenset()
 
 
 class Furnished(Rooms):
@@ -127,7 +129,7 @@ class Furnished(Rooms):
         super().__init__(
             snapshot=bundle.snapshot,
             identify=current,
-            take_view=Viewer(bundle.bounds).take,
+            take_view=Viewer(bundle.bounds, bundle.keys).take,
             sink=sink,
             clock=clock,
             new_id=new_id,
@@ -410,7 +412,10 @@ def load_bundle(
     plain = frozenset(
         f"{source.place}.{name}" for source in sources for name in getattr(source, "plain", ())
     )
-    return Bundle(snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow)
+    keys: frozenset[str] = frozenset().union(*[getattr(kind, "keys", ()) for kind in types])
+    return Bundle(
+        snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow, keys
+    )
 
 
 def _unfit_audit(

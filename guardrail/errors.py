@@ -122,6 +122,8 @@ class Denied(GuardrailError):
         decision_id: the id under which the record of this call is kept; empty only
             where no call was made (`Guard.acting_as` refusing a token).
         policies: ids of the policies that decided, in bundle order.
+        errors: ids of the policies that could not be evaluated, in bundle order: a grant
+            that errs does not grant, and whatever could forbid and errs denies.
         path: the place in the input or in the facts that was refused, such as
             ``patients[3, 7]`` or ``context.app.purpose``; empty where none applies.
         reason: the ``@reason`` of the first deciding policy that has one, else empty.
@@ -136,6 +138,7 @@ class Denied(GuardrailError):
         *,
         code: str | None = None,
         policies: tuple[str, ...] = (),
+        errors: tuple[str, ...] = (),
         path: str = "",
         reason: str = "",
         retry_after_s: float | None = None,
@@ -143,6 +146,7 @@ class Denied(GuardrailError):
         super().__init__(message, code=code)
         self.decision_id = ""
         self.policies = policies
+        self.errors = errors
         self.path = path
         self.reason = reason
         self.retry_after_s = retry_after_s

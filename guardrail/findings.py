@@ -17,7 +17,11 @@ from guardrail.bundle import Bundle
 from guardrail.documents import Document, limit_of, read_toml, read_yaml
 from guardrail.errors import ConfigurationError, Finding, Place
 from guardrail.identity.weaknesses import evidence_weaknesses, identity_weaknesses
-from guardrail.obligations.weaknesses import output_weaknesses, quota_weaknesses
+from guardrail.obligations.weaknesses import (
+    output_weaknesses,
+    quota_weaknesses,
+    spec_weaknesses,
+)
 from guardrail.policy import CheckSettings, Folder, read_uid
 from guardrail.policy.lint import lint
 from guardrail.policy.lint.callers import Named, named_entities
@@ -74,6 +78,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     ]
     yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
     yield from _output_weaknesses(bundle)
+    yield from spec_weaknesses(folder.files)
     yield from audit_weaknesses(_table(settings, "audit"), default)
 
 

@@ -43,6 +43,7 @@ from guardrail.ports import (
 from guardrail.shadow import differences, failure
 from guardrail.streams import can_stream, open_outlet
 from guardrail.values import (
+    Decision,
     Entity,
     FactValue,
     Notes,
@@ -167,13 +168,7 @@ def _decide(call: Call) -> Wait | None:
     if call.rooms.shadow is not None:
         call.differences = _look_aside(call, question, facing, facts)
     if not decision.allowed:
-        raise NotAuthorized(
-            decision.message,
-            code=decision.code,
-            policies=decision.policies,
-            path=decision.path,
-            reason=decision.reason,
-        )
+        raise _refusal(decision, question, facing)
     if decision.obligations:
         call.admission = Admission(
             identity, call.view, target.action_id, resource, call.now, answer.value_of, Notes()
@@ -184,6 +179,30 @@ def _decide(call: Call) -> Wait | None:
                     _refuse_stream(held)
             call.outlet = open_outlet(call.duties.releases, call.admission)
     return None
+
+
+def _refusal(decision: Decision, asked: Asking, facing: Facing | None) -> NotAuthorized:
+    """Return the denial that a decision is.
+
+    Where a policy erred for want of a fact, a fact source may say for what in the input it is
+    absent: ``why_absent(facing) -> (path, expected)``.
+    """
+    message, path = decision.message, decision.path
+    if decision.errors and facing is not None:
+        for source, _ in asked.wants:
+            why = getattr(source, "why_absent", None)
+            place, expected = why(facing) if why is not None else ("", "")
+            if place:
+                message, path = f"{place}: {expected}. {message}", place
+                break
+    return NotAuthorized(
+        message,
+        code=decision.code,
+        policies=decision.policies,
+        errors=tuple([error.policy for error in decision.errors]),
+        path=path,
+        reason=decision.reason,
+    )
 
 
 def _look_aside(
@@ -271,11 +290,23 @@ def advance(call: Call) -> Wait | None:
             call.view.buffer.release()  # or the model could not resize what it was given
         return None
     except Exception as fault:
-        error = denial_of(call, fault)
+        error = _refused(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
     raise denied(call, "denied", error)
+
+
+def _refused(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
+    """Return the denial of a call whose model does not run: it gives back what it has not used."""
+    error = denial_of(call, fault, policies)
+    admission = call.admission
+    if admission is not None and admission.notes is not None:
+        try:
+            admission.notes.give_back()
+        except Exception:
+            pass  # it stays spent
+    return error
 
 
 def settle(wait: Wait) -> tuple[Any, Exception | None]:
@@ -296,7 +327,7 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
             raise fault
         following = wait.then(result) if wait.then is not None else None
     except Exception as other:
-        error = denial_of(call, other, held.policies if held is not None else ())
+        error = _refused(call, other, held.policies if held is not None else ())
     else:
         return following if following is not None else advance(call)
     raise denied(call, "denied", error)
@@ -309,7 +340,7 @@ def enter(call: Call) -> None:
         if rooms.frames:
             call.framed = rooms.sink.enter(call.handle)
     except Exception as fault:
-        error = denial_of(call, fault)
+        error = _refused(call, fault)
     else:
         call.running = _set_running(call.decision_id)
         return

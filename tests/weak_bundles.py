@@ -92,7 +92,8 @@ class Weak:
 
 def settings(text: str) -> dict[str, str]:
     """Return the files of a bundle whose settings go on with ``text``."""
-    return {"guardrail.toml": HEAD + text, "key.pem": KEY}
+    key = {"key.pem": KEY} if '"key.pem"' in text else {}
+    return {"guardrail.toml": HEAD + text, **key}
 
 
 WEAK = {

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from guardrail.audit.journal_keys import Keys
 from guardrail.ports import Unmet
+from guardrail.scalars import read_scalar
 from guardrail.values import Entity, FactValue, Principal, View
 
 #: Names that are remembered at once.
@@ -215,6 +216,8 @@ class Names:
         return ""
 
     def _shown(self, value: FactValue, is_plain: bool) -> FactValue:
+        scalar = read_scalar(value)
+        value = value if scalar is None else scalar
         if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
             return value  # what is no number is none in JSON either: its type is told, below
         if isinstance(value, Decimal | date | datetime):

@@ -28,7 +28,7 @@ from guardrail.audit.frames import Kind
 from guardrail.audit.heads import read_segment, segments, stem
 from guardrail.audit.log import log_trouble
 from guardrail.audit.recovery import recover
-from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, Segment
+from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, Segment, closed_path
 from guardrail.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ class Keeper:
     def _work(self, *, is_last: bool = False) -> bool:
         """Do what there is to do; say whether there is still a journal."""
         journal = self._journal()
-        if journal is None:
+        if journal is None:  # collected; what it has handed over is closed all the same
+            self._try("closing a segment of the journal", self._close_ended)
             return False
         with self._working:
             self._try("closing a segment of the journal", self._close_ended)
@@ -191,11 +192,14 @@ class Keeper:
 
     def _close_ended(self) -> None:
         journal = self._journal()
-        while self._ended and journal is not None:
+        while self._ended:
             segment = self._ended[0]
-            path = segment.path.with_name(stem(segment.path) + CLOSED)
+            path = closed_path(segment.path)
             del self._ended[0]
-            journal.close_segment(segment, path)
+            if journal is None:
+                segment.close(path)
+            else:
+                journal.close_segment(segment, path)
             if self._compresses:
                 self._closed.append(path)
 

@@ -239,7 +239,7 @@ def test_a_limit_of_the_kernels_denies_and_calls_go_on_when_it_is_lifted(make_gu
         try:
             predict(ROWS)
             hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (262_143, hard))
             with pytest.raises(GuardUnavailable) as caught:  # noqa: PT012
                 while True:
                     predict(ROWS)

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from guardrail.audit.attributes import utf8
 from guardrail.audit.frames import Kind
 from guardrail.audit.heads import segments, stem
 from guardrail.audit.journal_keys import Cipher, Keys, own_keys
@@ -25,6 +26,8 @@ from guardrail.audit.segment import LIVE, SPARE, Segment
 from guardrail.ports import Clock
 
 _SALT_BYTES: Final = 16
+#: Segments that a header names: the last ones, which name those before them. An entry has a limit.
+_BESIDE: Final = 500
 
 
 class Chain:
@@ -106,20 +109,24 @@ class Chain:
         number = self._number + 1
         name = f"{self._name}.{number:06d}"
         header: dict[str, Any] = {
-            "guard": self._guard,
+            "guard": utf8(self._guard),
             "chain": self._name,
             "number": number,
             "pid": os.getpid(),
-            "host": socket.gethostname(),
+            "host": utf8(socket.gethostname()),
             "at_ns": int(self._clock.now() * 1e9),
             "durability": self._durability,
-            "beside": [stem(path) for path in segments(self.folder)],
+            "beside": [stem(path) for path in segments(self.folder)[-_BESIDE:]],
         }
         cipher: Cipher | None = None
         if self._encrypts:
             salt = secrets.token_bytes(_SALT_BYTES)
             cipher = Cipher(keys, salt)
-            header |= {"key": keys.active, "salt": salt.hex()}
+            header |= {
+                "key": keys.active,
+                "fingerprint": keys.fingerprint(),
+                "salt": salt.hex(),
+            }
         spare, self._spare = self._spare, None
         fresh = spare or Segment(self._spare_path(), self.size)
         is_begun = False

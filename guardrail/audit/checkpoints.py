@@ -9,15 +9,20 @@ the next. A journal whose checkpoints stay on one machine shows changes, not a t
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import ipaddress
 import json
 import os
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from guardrail.audit.heads import Head, Heads
 from guardrail.audit.log import log_trouble
@@ -29,7 +34,8 @@ Deliver: TypeAlias = Callable[[str], None]
 #: The name of the copy beside the journal.
 FILE: Final = "checkpoints.jws"
 TYPE: Final = "guardrail-checkpoint"
-_TIMEOUT_S: Final = 10.0
+#: Seconds that the delivery of one checkpoint may take in all.
+TIMEOUT_S: Final = 5.0
 _LIMIT_WAITING: Final = 1000
 
 
@@ -55,7 +61,7 @@ def to_command(command: list[str]) -> Deliver:
 
     def deliver(line: str) -> None:
         subprocess.run(  # noqa: S603  the bundle's author chose it
-            command, input=f"{line}\n".encode("ascii"), check=True, timeout=_TIMEOUT_S,
+            command, input=f"{line}\n".encode("ascii"), check=True, timeout=TIMEOUT_S,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -68,20 +74,69 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def to_url(url: str) -> Deliver:
-    """Return what posts each checkpoint to an endpoint, as ``application/jose``."""
-    opener = urllib.request.build_opener(_NoRedirect)
+    """Return what posts each checkpoint to an endpoint, as ``application/jose``.
 
-    def deliver(line: str) -> None:
+    The whole of it, from the connection to the answer, has `TIMEOUT_S`: an endpoint that answers
+    byte by byte holds up nothing. One on this machine is never asked through a proxy.
+    """
+    proxies = {} if _is_here(url) else None
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler(proxies))
+
+    def post(line: str) -> None:
         request = urllib.request.Request(  # noqa: S310  https, or loopback: see `settings`
             url,
             data=line.encode("ascii"),
             headers={"Content-Type": "application/jose"},
             method="POST",
         )
-        with opener.open(request, timeout=_TIMEOUT_S) as response:
-            response.read(1024)
+        try:
+            with opener.open(request, timeout=TIMEOUT_S) as response:
+                response.read(1024)
+        except (HTTPException, ValueError) as error:  # an answer that is no HTTP, an odd address
+            raise OSError(errno.EPROTO, "the endpoint's answer is no HTTP") from error
 
-    return deliver
+    return within(post, TIMEOUT_S)
+
+
+def within(deliver: Deliver, timeout_s: float) -> Deliver:
+    """Return what delivers, or raises when so much time has passed, whatever is still going on.
+
+    It then goes on by itself, on a daemon thread; until it has ended nothing more is begun.
+
+    Arguments:
+        deliver: takes a checkpoint.
+        timeout_s: how long that may take in all, in seconds.
+    """
+    going: list[threading.Thread] = []
+
+    def deliver_in_time(line: str) -> None:
+        if going and going[0].is_alive():
+            raise TimeoutError(errno.ETIMEDOUT, "the one before is still being delivered")
+        failed: list[OSError] = []
+
+        def work() -> None:
+            try:
+                deliver(line)
+            except OSError as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=work, name="guardrail-checkpoint", daemon=True)
+        going[:] = [thread]
+        thread.start()
+        thread.join(timeout_s)
+        if thread.is_alive():
+            raise TimeoutError(errno.ETIMEDOUT, "the endpoint did not answer in time")
+        if failed:
+            raise failed[0]
+
+    return deliver_in_time
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def read_signing_key(path: Path) -> Any:

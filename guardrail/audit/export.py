@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from guardrail.audit.attributes import attributes, error_type, span_ids, utf8
+from guardrail.audit.flaws import Tell
 from guardrail.audit.reading import Kept, Tail
 from guardrail.errors import ConfigurationError
 
@@ -191,6 +192,7 @@ class Follower:
         batch: calls in one request.
         stop: set by whoever wants it to end after the request that is under way.
         told: is told how many calls have been acknowledged.
+        unread: is told of what can't be read, and so is not sent.
     """
 
     def __init__(
@@ -203,8 +205,9 @@ class Follower:
         batch: int = 500,
         stop: threading.Event | None = None,
         told: Callable[[int], None] | None = None,
+        unread: Tell | None = None,
     ) -> None:
-        self._tail = Tail(journal, keys=keys, state=read_cursor(cursor))
+        self._tail = Tail(journal, keys=keys, state=read_cursor(cursor), tell=unread)
         self._send = send
         self._cursor = cursor
         self._batch = batch

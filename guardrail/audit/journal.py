@@ -302,7 +302,8 @@ class Journal:
 
     def _put(self, segment: Segment, kind: int, body: bytes) -> None:
         cipher = self._chain.cipher
-        if cipher is not None:
+        if cipher is not None and (kind <= _WHOLE or kind == _DEFINED):
+            # What the journal says of its own files stays readable: `verify` has no key.
             body = cipher.encrypt(segment.sequence, kind, body)
             kind |= ENCRYPTED
         is_whole = False

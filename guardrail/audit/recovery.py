@@ -26,7 +26,8 @@ from guardrail.audit.frames import (
     follows,
     walk,
 )
-from guardrail.audit.segment import LIVE, SPARE, closed_path
+from guardrail.audit.heads import stem
+from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, SPARE, closed_path
 
 #: The most that one interrupted append leaves behind, in bytes.
 _LIMIT_TORN: Final = LIMIT_BODY + OVERHEAD
@@ -87,6 +88,8 @@ def _recover(path: Path, say: Say) -> None:
     if handle is None:
         return
     try:
+        if any(path.with_name(stem(path) + suffix).exists() for suffix in (CLOSED, COMPRESSED)):
+            return  # somebody's copy of one that was closed, which it must not replace
         size = os.fstat(handle).st_size
         data = _read(handle, size)
         if not begins_segment(data):  # it died before it had written anything

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from guardrail.cli.journal import JournalArgument, KeyFileOption, keys_of
+from guardrail.cli.journal import JournalArgument, KeyFileOption, Unread, keys_of
 from guardrail.cli.terminal import complain, say, stop
 
 
@@ -69,8 +69,8 @@ def export(
     A cursor keeps how far the collector has acknowledged; the next time goes on from there.
     Needs the extra `otlp`: pip install 'guardrail-cedar[otlp]'.
 
-    Exit code 0: all was acknowledged, or it was ended while it followed. 1: not all, in time.
-    2: there is no journal, or no such address.
+    Exit code 0: all was acknowledged, or it was ended while it followed. 1: not all, in time, or a
+    part of the journal could not be read. 2: there is no journal, no such address, or another key.
 
     Example: guardrail journal export var/guardrail --endpoint https://collector:4318 --follow
     """
@@ -83,12 +83,14 @@ def export(
     kept = cursor or path / f"export-{place}.cursor"
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # what fails is told below
     ended = threading.Event()
+    unread = Unread()
     try:
         send = open_otlp(endpoint, signal=signal.value, headers=headers, ca_file=ca)
         with _progress() as told:
             follower = Follower(
-                path, send, kept, keys=keys_of(key_file), batch=batch, stop=ended, told=told
-            )
+                path, send, kept, keys=keys_of(key_file), batch=batch, stop=ended, told=told,
+                unread=unread,
+            )  # fmt: skip
             for number in (signals.SIGINT, signals.SIGTERM):
                 signals.signal(number, lambda *_: ended.set())
             is_done = follower.run(follows=follow, timeout_s=timeout)
@@ -101,6 +103,7 @@ def export(
     if not is_done:
         complain("Not all: the collector did not take the next ones. They are sent the next time.")
         raise typer.Exit(1)
+    unread.end()
 
 
 def _check(endpoint: str, *, unsafe_http: bool) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from junitparser import Attr, Error, Failure, IntAttr, JUnitXml, TestCase, TestSuite
 
-from guardrail.cli.terminal import printable
+from guardrail.texts import printable
 from guardrail.testing.report import Result
 
 

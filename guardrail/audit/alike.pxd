@@ -40,6 +40,7 @@ cdef class Calls:
     cdef _look(self, opener, name, frame)
     @cython.locals(start=long, stop=long)
     cdef _end(self, name, bytes data, long at, long end, long sequence)
+    cdef bint _is_readable(self, bytes body) except -1
     cdef _leave(self, bytes key)
     cdef _group(self, record)
     cdef _count(self, Alike group, long ns)

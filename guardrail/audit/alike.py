@@ -23,7 +23,8 @@ from pydantic_core import from_json
 
 from guardrail._core import crc_of
 from guardrail._core.terms import FRAME_HEAD
-from guardrail.audit.bodies import Opener
+from guardrail.audit.bodies import Opener, parsed
+from guardrail.audit.entries import check
 from guardrail.audit.flaws import Flaw
 from guardrail.audit.frames import (
     ENCRYPTED,
@@ -234,7 +235,7 @@ class Calls:
                 known = self._known.get(number)
                 if known is not None:
                     group = known.get(text)
-        if group is not None and not _is_object(data[start : end - 4]):
+        if group is not None and not self._is_readable(data[start : end - 4]):
             group = None  # which the full look says
         if group is None:
             body = data[start : end - 4]
@@ -291,9 +292,19 @@ class Calls:
     def _end(self, name: str, data: bytes, at: int, end: int, sequence: int) -> None:
         """Count off the outcome of a call."""
         start, stop = at + _HEAD, end - 4
-        if not _is_object(data[start:stop]):
+        if not self._is_readable(data[start:stop]):
             self.damage.append(f"{name}, entry {sequence}: cannot be read")
         self._leave(data[start + 7 : _find(data, _QUOTE, start + 7, stop)])
+
+    def _is_readable(self, body: bytes) -> bool:
+        """Tell whether the body of an entry of a call is one that `bodies` would read."""
+        try:
+            said = parsed(body)
+            check(said)
+        except ValueError:
+            return False
+        number = said.get("as")
+        return number is None or number in self._known
 
     def _leave(self, key: bytes) -> None:
         if key in self._going:
@@ -341,14 +352,6 @@ class Calls:
         return (self._since is None or ns >= self._since) and (
             self._until is None or ns < self._until
         )
-
-
-def _is_object(body: bytes) -> bool:
-    """Tell whether the body of an entry can be parsed."""
-    try:
-        return isinstance(from_json(body), dict)
-    except ValueError:
-        return False
 
 
 def _whole(data: bytes, at: int) -> int:

@@ -310,3 +310,55 @@ def test_report_where_nothing_can_be_written_exits_2(journal, tmp_path):
     done = run("report", journal, "-o", tmp_path / "none" / "report.html")
     assert done.exit_code == 2
     assert "report.html" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \n\n", "\r\n"])
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+def test_verify_without_one_checkpoint_to_look_at_exits_2(
+    journal, public, tmp_path, text, is_elsewhere
+):
+    file = tmp_path / "elsewhere.jws" if is_elsewhere else journal / "checkpoints.jws"
+    file.write_text(text)
+    options = ("--checkpoints", file) if is_elsewhere else ()
+    done = run("verify", journal, "--key", public, *options)
+    assert done.exit_code == 2
+    assert "There are no checkpoints in" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("id", "shown"),
+    [
+        ("", '""'), (" ", '" "'), ("a b", '"a b"'), ('a"b', '"a\\"b"'), ("\x1b[2J", '"\\x1b[2J"'),
+        ("\x00", '"\\x00"'), ("\x07", '"\\x07"'), ("\u202eabc", '"\\u202eabc"'),
+        ("\u2066", '"\\u2066"'), ("a\u00a0", '"a\\xa0"'), ("\u200b", '"\\u200b"'),
+        ("\x9b1m", '"\\x9b1m"'), ("\n", '"\\n"'), ("\x7f", '"\\x7f"'), ("Ünal", '"Ünal"'),
+    ],
+)  # fmt: skip
+def test_ids_are_quoted_on_a_line(id, shown):
+    *_, rest = line(record(principal=id, resource=id))
+    assert f"User {shown}  Model {shown}  " in rest
+
+
+def test_hostile_texts_reach_no_output_of_a_journal(tmp_path):
+    """Through the files, and every command: no control character, and no turned line."""
+    bad = "a\x1b[2Jb\x00\x07\u202ec"
+    folder = tmp_path / "journal"
+    made = journal_in(folder)
+    for number, outcome in enumerate(("released", "denied", "raised", "admitted")):
+        one = record(
+            decision_id=f"{bad}{number}", guard=bad, version=bad, revision=bad, action=bad,
+            principal_type=bad, principal=bad, resource_type=bad, resource=bad, outcome=outcome,
+            code=bad, policies=(bad,), obligations=(bad,), errors=(bad,), error_type=bad, path=bad,
+            counts=((f"quota/{bad}/{bad}", 1), (f"redact/{bad}", 1)),
+        )  # fmt: skip
+        made.end(None, one)
+    made.close()
+    page = tmp_path / "page.html"
+    outputs = [run("show", folder), run("report", folder, "-o", page), run("verify", folder)]
+    outputs += [run("show", folder, "--format", "json"), run("report", folder, "--format", "text")]
+    outputs += [run("report", folder, "--format", "json")]
+    assert [done.exit_code for done in outputs] == [0] * len(outputs)
+    texts = [page.read_text("utf-8"), *(done.output for done in outputs)]
+    for text in texts:
+        assert not [char for char in text if not char.isprintable() and char != "\n"]
+    assert "\\x1b[2Jb\\x00\\x07\\u202ec" in texts[0]

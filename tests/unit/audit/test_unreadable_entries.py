@@ -55,7 +55,9 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("name", [*sorted(TEXTS.keys() - {"outcome"}), "input_digest", "output_digest"])
+@pytest.mark.parametrize(
+    "name", [*sorted(TEXTS.keys() - {"outcome"}), "input_digest", "output_digest"]
+)
 def test_a_field_with_a_lone_surrogate_is_written_readably(tmp_path, name):
     journal = journal_in(tmp_path)
     made = record(**{name: "\ud800x\x00"})
@@ -545,7 +547,14 @@ def swapped(first, second):
 
 @pytest.mark.parametrize(
     "change",
-    [copied, copied_to_an_earlier_name, copied_compressed, copied_as_the_next_one, renamed, swapped],
+    [
+        copied,
+        copied_to_an_earlier_name,
+        copied_compressed,
+        copied_as_the_next_one,
+        renamed,
+        swapped,
+    ],
     ids=lambda each: each.__name__,
 )
 def test_a_file_that_is_not_the_segment_that_it_is_called_is_named(tmp_path, change):

@@ -269,7 +269,9 @@ def test_keys_rotate_and_both_are_read(tmp_path):
         run("key", key_file)
     shown = run("show", folder, "--key-file", key_file)
     assert len(shown.stdout.splitlines()) == 2
-    key_file.write_text("".join(key_file.read_text().splitlines(keepends=True)[:-1]))  # the first is gone
+    key_file.write_text(
+        "".join(key_file.read_text().splitlines(keepends=True)[:-1])
+    )  # the first is gone
     assert run("show", folder, "--key-file", key_file).exit_code == 2
 
 

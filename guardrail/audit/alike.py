@@ -207,7 +207,7 @@ class Calls:
                 return item
         raise RuntimeError("`walk` always ends with a stop")
 
-    def _take(  # noqa: PLR0917
+    def _take(  # noqa: PLR0912, PLR0917
         self, opener: Opener, name: str, data: bytes, at: int, end: int, sequence: int, kind: int
     ) -> None:
         """Take an intent, or a whole call."""

@@ -1,5 +1,4 @@
-"""What the entries of segments say: decrypted, parsed, and held to the form in which they were
-written.
+"""What the entries of segments say: decrypted, parsed, held to the form of what is written.
 
 Owns the one way from an entry's bytes to what it says, for every reader and for `verify`; the check
 that a segment has the name that its header gives it; and the check that a key is the one that wrote

@@ -79,7 +79,7 @@ def to_url(url: str) -> Deliver:
     The whole of it, from the connection to the answer, has `TIMEOUT_S`: an endpoint that answers
     byte by byte holds up nothing. One on this machine is never asked through a proxy.
     """
-    proxies = {} if _is_here(url) else None
+    proxies: dict[str, str] | None = {} if _is_here(url) else None
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler(proxies))
 
     def post(line: str) -> None:

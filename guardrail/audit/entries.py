@@ -266,9 +266,9 @@ def _fits(name: str, value: Any) -> bool:
         return -_LIMIT_NUMBER < value < _LIMIT_NUMBER
     if type(value) is list:
         is_whole = name != "trace" or len(value) == len(NO_TRACE)
-        return is_whole and all([type(item) is str for item in value])
+        return is_whole and all(type(item) is str for item in value)
     if name == "counts":
-        return all([type(amount) is int for amount in value.values()])
+        return all(type(amount) is int for amount in value.values())
     return True
 
 

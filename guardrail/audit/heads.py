@@ -89,7 +89,10 @@ def _files(folder: Path) -> list[Path]:
     """Return all files of segments: those that are still being written first, compressed last."""
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
     return [
-        path for suffix in (LIVE, CLOSED, COMPRESSED) for path in paths if path.name.endswith(suffix)
+        path
+        for suffix in (LIVE, CLOSED, COMPRESSED)
+        for path in paths
+        if path.name.endswith(suffix)
     ]
 
 

@@ -60,7 +60,6 @@ class Keys:
         """
         return hmac.digest(self._keys[key or self.active], purpose + b"\x01", "sha256")
 
-
     def fingerprint(self, key: str = "") -> str:
         """Return what tells a key from any other, and is no secret: 16 hexadecimal digits.
 

@@ -207,9 +207,11 @@ class Keeper:
     def _close_ended(self) -> None:
         journal = self._journal()
         while self._ended:
-            segment = self._ended[0]
+            try:
+                segment = self._ended.pop(0)
+            except IndexError:  # taken by `close`, while the thread hangs
+                return
             path = closed_path(segment.path)
-            del self._ended[0]
             if journal is None:
                 segment.close(path)
             else:

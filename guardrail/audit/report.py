@@ -1,8 +1,8 @@
 """The report of a journal: one HTML file that needs nothing else.
 
 Owns the page: what it shows, and in which order. Refuses scripts, fonts, pictures and addresses:
-the page's own policy forbids them, too. Every text of a record is escaped, and its control characters are shown. `style` has its looks,
-`plots` its plots.
+the page's own policy forbids them, too. Every text of a record is escaped, and its control
+characters are shown. `style` has its looks, `plots` its plots.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -34,11 +34,8 @@ def served(answer):
                     connection, _ = server.accept()
                 except TimeoutError:
                     continue
-                with connection:
-                    try:
-                        answer(connection, over)
-                    except OSError:
-                        pass
+                with connection, suppress(OSError):
+                    answer(connection, over)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

@@ -14,20 +14,24 @@ from guardrail import Guard, Principal
 from guardrail.audit.journal import Journal
 from guardrail.audit.keeper import Keeper
 from guardrail.audit.reading import read_calls
-from guardrail.audit.segment import Segment
 from guardrail.audit.verify import verify
 from guardrail.ports import SystemClock
 
+CALLER = Principal("User", "ada", attrs={"department": "care"})
+
 
 def test_a_journal_that_is_dropped_is_closed_and_cut_to_its_length(tmp_path):
-    journal = journal_in(tmp_path, segment_bytes=1 << 20)
-    call(journal, 1)
-    journal._chain._spare = Segment(tmp_path / "x.spare", 1 << 20)
+    journal = journal_in(tmp_path)
+    count = 0
+    while not list(tmp_path.glob("*.spare")):
+        call(journal, count)
+        journal.provide()
+        count += 1
     del journal
     gc.collect()
     assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".seg", ".key"]
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000
-    assert ids(read_calls(tmp_path)) == [1]
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 180_000
+    assert ids(read_calls(tmp_path)) == list(range(count))
     verdict = verify(tmp_path)
     assert (verdict.flaws, verdict.notes) == ([], [])
 
@@ -80,10 +84,12 @@ import numpy as np
 from pathlib import Path
 from guardrail import Guard, Principal
 
+CALLER = Principal("User", "ada", attrs={"department": "care"})
+
 def one():
     guard = Guard.from_dir(sys.argv[1], journal=sys.argv[2])
     predict = guard.protect(
-        action="predict", resource='Model::"tumour"', principal=Principal("User", "ada", attrs={"department": "care"}),
+        action="predict", resource='Model::"tumour"', principal=CALLER,
         facts={"purpose": "care"},
     )(lambda patients: patients)
     predict(np.ones((1, 3)))
@@ -116,7 +122,7 @@ def test_a_guard_is_a_context_manager(make_bundle, tmp_path):
     journal = tmp_path / "journal"
     with Guard.from_dir(make_bundle(GRANT), journal=journal) as guard:
         guard.protect(
-            action="predict", resource='Model::"tumour"', principal=Principal("User", "ada", attrs={"department": "care"}),
+            action="predict", resource='Model::"tumour"', principal=CALLER,
             facts={"purpose": "care"},
         )(lambda patients: patients)(np.ones((1, 3)))  # fmt: skip
         assert list(journal.glob("*.live"))

@@ -193,17 +193,20 @@ def test_a_segment_is_not_followed_over_damage(tmp_path, damage, caplog):
 
 
 def test_a_spare_that_was_cut_is_not_begun(tmp_path):
-    journal = journal_in(tmp_path)
+    clock = FrozenClock()
+    journal = journal_in(tmp_path, clock=clock)
     while not list(tmp_path.glob("*.spare")):
         call(journal, 1)
         journal.provide()
     (spare,) = tmp_path.glob("*.spare")
     os.truncate(spare, 10)
-    assert refused(journal._chain.follow)
+    assert refused(journal._next)
     assert not list(tmp_path.glob("*.spare"))
-    journal._chain.follow()  # from then on one that was made for it
+    clock.advance(1)
+    journal._next()  # from then on one that was made for it
     call(journal, 2)
     journal.close()
+    assert verify(tmp_path).flaws == []
 
 
 def test_an_ended_segment_that_is_gone_is_logged(tmp_path, caplog):

@@ -295,9 +295,13 @@ def test_every_reader_says_what_is_damaged(tmp_path, damage):
     assert run("journal", "show", folder).exit_code == 1
     assert run("journal", "report", folder, "-o", tmp_path / "p.html").exit_code == 1
     kept = []
-    with pytest.raises(JournalDamaged):
+
+    def read():
         for one in read_calls(folder):
-            kept.append(one)  # noqa: PERF402  what came before the error counts
+            kept.append(one)
+
+    with pytest.raises(JournalDamaged):
+        read()
     assert 1000 in ids(kept)
     calls = Calls()
     calls.read(folder)
@@ -312,7 +316,7 @@ def test_an_append_that_is_under_way_is_no_damage(tmp_path):
     for number in range(20):
         call(journal, number)
     (path,) = tmp_path.glob("*.live")
-    end = journal._chain.segment.end
+    end = frames(path.read_bytes())[-1].end
     spoil(path, lambda data: data.__setitem__(slice(end - 20, end), bytes(20)))
     assert len(list(read_calls(tmp_path))) == 20
     tail = Tail(tmp_path)
@@ -386,9 +390,7 @@ def test_a_fingerprint_is_not_the_key(tmp_path):
 def test_an_encrypted_entry_that_was_made_by_somebody_else_is_said(tmp_path):
     journal = journal_in(tmp_path, keys=ONE, encrypt=True)
     call(journal, 1)
-    cipher, journal._chain.cipher = journal._chain.cipher, None
     journal._append(int(Kind.WHOLE) | 0x80, (0, b"", b"x" * 50))
-    journal._chain.cipher = cipher
     call(journal, 2)
     journal.close()
     assert len(verify(tmp_path, keys=ONE).flaws) == 1

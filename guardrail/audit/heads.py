@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -96,8 +96,10 @@ def _files(folder: Path) -> list[Path]:
     ]
 
 
-def twins(folder: Path) -> Iterator[Flaw]:
+def twins(folder: Path, known: Container[str] = ()) -> Iterator[Flaw]:
     """Yield what is to be said of segments of which a folder has more than one file.
+
+    Of those that are ``known``, by their names, nothing is said.
 
     Where a closed segment stands beside its compressed self, with the same bytes, a process was
     killed between the two steps of compressing it: nothing is lost by that. Anything else is none
@@ -107,7 +109,7 @@ def twins(folder: Path) -> Iterator[Flaw]:
     for path in _files(folder):
         files.setdefault(stem(path), []).append(path)
     for name, paths in sorted(files.items()):
-        if len(paths) > 1:
+        if len(paths) > 1 and name not in known:
             flaw = _twins(name, paths)
             if flaw is not None:
                 yield flaw

@@ -268,6 +268,7 @@ class Tail:
         self._opener = Opener(keys)
         self._seen = Seen(self._opener, self._tell)
         self._passed: set[str] = set()
+        self._doubled: set[str] = set()
         self._calls = _Calls()
         self._at: dict[str, int] = {}
         self._begun = dict(state or {})
@@ -298,7 +299,8 @@ class Tail:
         """
         found: list[Kept] = []
         files = files_of(self._journal)
-        for flaw in twins(self._journal):
+        for flaw in twins(self._journal, self._doubled):
+            self._doubled.add(flaw.segment)
             self._tell(flaw)
         alive = frozenset(_chain(stem(path)) for path in files if path.name.endswith(LIVE))
         for path in files:

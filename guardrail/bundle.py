@@ -21,13 +21,14 @@ from guardrail.audit import (
     AuditSettings,
     Journal,
     Names,
+    Refusals,
     Trail,
     open_journal,
     open_sinks,
     read_audit,
 )
 from guardrail.documents import Document, Section, read_json, read_toml, read_yaml
-from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
+from guardrail.errors import ConfigurationError, Denied, Fault, NotAuthenticated, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.flow import in_order
 from guardrail.identity import (
@@ -68,7 +69,7 @@ from guardrail.ports import (
     Sink,
     Wait,
 )
-from guardrail.values import Auto, Evidence, Identity, Peer, Principal
+from guardrail.values import Auto, Evidence, Identity, Peer, Principal, vouched_for
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -107,7 +108,7 @@ class Bundle:
 class Furnished(Rooms):
     """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
 
-    __slots__ = ("bundle", "revocations")
+    __slots__ = ("bundle", "refusals", "revocations")
 
     read_uid = staticmethod(read_uid)
 
@@ -119,6 +120,7 @@ class Furnished(Rooms):
         clock: Clock,
         new_id: Callable[[], str],
         revocations: Revocations,
+        refusals: Refusals,
         journal: Journal | None = None,
     ) -> None:
         super().__init__(
@@ -134,6 +136,7 @@ class Furnished(Rooms):
         )
         self.bundle = bundle
         self.revocations = revocations
+        self.refusals = refusals
 
     def act_under(
         self,
@@ -149,7 +152,12 @@ class Furnished(Rooms):
         certificate. Raises `NotAuthenticated`.
         """
         tell = partial(self._identify, token, tuple(certificate), peer, attestation)
-        return ActingAs(settled(tell), self.revocations)
+        note = partial(self.note, where_from(peer, certificate))
+        return ActingAs(settled(tell, note), self.revocations)
+
+    def note(self, peer: str, denial: Denied) -> None:
+        """Keep a failed authentication: `Refusals.note`."""
+        self.refusals.note(denial, peer, self)
 
     def _identify(
         self,
@@ -195,13 +203,25 @@ class Furnished(Rooms):
     ) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
         if attestation is None:
-            return ActingAs(Identity(principal, peer=peer))
+            return ActingAs(vouched_for(principal, peer=peer))
 
         def tell() -> Identity:
             evidence = self._evidence(attestation, self.now())
-            return Identity(principal, peer=peer, evidence=evidence)
+            return replace(vouched_for(principal, peer=peer), evidence=evidence)
 
-        return ActingAs(settled(tell))
+        return ActingAs(settled(tell, partial(self.note, where_from(peer))))
+
+
+def where_from(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
+    """Return what tells where somebody calls from: an address, or else a certificate's digest."""
+    if peer is not None and (peer.ip or peer.certificate_sha256):
+        return peer.ip or peer.certificate_sha256 or ""
+    if certificate:
+        try:
+            return peer_of(certificate[0]).certificate_sha256 or ""
+        except NotAuthenticated:  # no certificate: that is why
+            pass
+    return ""
 
 
 def _names(bundle: Bundle, journal: Journal) -> Names:

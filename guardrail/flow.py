@@ -30,7 +30,7 @@ from guardrail.call import (
     mark_return,
     record_of,
 )
-from guardrail.errors import Denied, GuardUnavailable, NotAuthorized
+from guardrail.errors import Denied, GuardUnavailable, NotAuthenticated, NotAuthorized
 from guardrail.ports import (
     Admission,
     Asking,
@@ -44,11 +44,11 @@ from guardrail.streams import can_stream, open_outlet
 from guardrail.values import (
     Entity,
     FactValue,
-    Identity,
     Notes,
     Obligation,
     Outcome,
     Principal,
+    vouched_for,
 )
 
 _set_running: Final = RUNNING.set
@@ -106,7 +106,15 @@ def _identify(call: Call) -> Wait | None:
         raise NotAuthorized(
             f"principal= must give a Principal, got {type(principal).__name__}.", code="wrong_type"
         )
-    call.identity = Identity(principal)
+    identity = vouched_for(principal)
+    expires_at = identity.expires_at
+    if expires_at is not None and not call.now < expires_at:
+        raise NotAuthenticated(
+            "What the application says of the caller's sign-in has expired. Have them sign in "
+            "again.",
+            code="token_expired",
+        )
+    call.identity = identity
     return None
 
 

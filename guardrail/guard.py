@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.drivers import Enforcement
-from guardrail.errors import ConfigurationError, Place
+from guardrail.errors import ConfigurationError, Denied, Place
 from guardrail.ids import Ids
 from guardrail.ports import (
     Clock,
@@ -60,7 +60,7 @@ class Guard:
         origin: Origin | None = None,
         journal: Path | Auto | None = AUTO,
     ) -> None:
-        from guardrail.audit import Meters
+        from guardrail.audit import Meters, Refusals
         from guardrail.bundle import open_trail
         from guardrail.identity import Revocations
 
@@ -76,6 +76,7 @@ class Guard:
         self._journal: Journal | None
         self._trail, self._journal = self._open_trail(bundle)
         self._meters = Meters(bundle.snapshot.name)
+        self._refusals = Refusals(self._meters)
         self._new_id = new_id or Ids()
         self._origin = origin
         self._reloading = threading.Lock()
@@ -95,6 +96,7 @@ class Guard:
             clock=self._clock,
             new_id=self._new_id,
             revocations=self._revocations,
+            refusals=self._refusals,
             journal=self._journal,
         )
         shadow = rooms.shadow
@@ -279,6 +281,7 @@ class Guard:
         Returns:
             Whether that was long enough.
         """
+        self._refusals.tell(self._serving.rooms)
         return self._trail.flush(timeout_s)
 
     def protect(
@@ -412,6 +415,21 @@ class Guard:
         if not isinstance(principal, Principal):
             raise TypeError(f"acting_as takes a Principal, got {type(principal).__name__}")
         return rooms.act_as(principal, peer, attestation)
+
+    def record_refusal(self, denial: Denied, *, peer: Peer | None = None) -> None:
+        """Record that a caller was refused before `acting_as` could be asked.
+
+        For whoever reads credentials: a header that can't be read, a request without any. What
+        `acting_as` refuses is recorded already, and nothing is recorded twice. At most ten
+        refusals a second are recorded and warned of; the others are counted.
+
+        Arguments:
+            denial: what is answered.
+            peer: what is known of the connection; its address is kept as a pseudonym.
+        """
+        from guardrail.bundle import where_from
+
+        self._serving.rooms.note(where_from(peer), denial)
 
     def challenge(self) -> str:
         """Return a nonce that a caller's machine is to attest: 43 characters, for one use.

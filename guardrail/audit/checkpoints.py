@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import ipaddress
 import json
 import os
 import subprocess
-import threading
-import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 from guardrail.audit.heads import Head, Heads
 from guardrail.audit.log import log_trouble
 from guardrail.errors import ConfigurationError
+from guardrail.http_client import Deadline, RequestFailed, send, trusting
 
 #: Takes a checkpoint, as one line without its end; raises where it did not.
 Deliver: TypeAlias = Callable[[str], None]
@@ -68,75 +64,27 @@ def to_command(command: list[str]) -> Deliver:
     return deliver
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_args: Any, **_more: Any) -> None:
-        return None
-
-
 def to_url(url: str) -> Deliver:
     """Return what posts each checkpoint to an endpoint, as ``application/jose``.
 
-    The whole of it, from the connection to the answer, has `TIMEOUT_S`: an endpoint that answers
-    byte by byte holds up nothing. One on this machine is never asked through a proxy.
+    The whole of it, from the look-up of the name to the answer, has `TIMEOUT_S`: an endpoint that
+    answers byte by byte holds up nothing.
     """
-    proxies: dict[str, str] | None = {} if _is_here(url) else None
-    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler(proxies))
+    context = trusting(None) if url.lower().startswith("https:") else None
 
-    def post(line: str) -> None:
-        request = urllib.request.Request(  # noqa: S310  https, or loopback: see `settings`
-            url,
-            data=line.encode("ascii"),
-            headers={"Content-Type": "application/jose"},
-            method="POST",
-        )
+    def deliver(line: str) -> None:
         try:
-            with opener.open(request, timeout=TIMEOUT_S) as response:
-                response.read(1024)
-        except (HTTPException, ValueError) as error:  # an answer that is no HTTP, an odd address
-            raise OSError(errno.EPROTO, "the endpoint's answer is no HTTP") from error
+            answer = send(
+                url, method="POST", headers={"Content-Type": "application/jose"},
+                body=line.encode("ascii"), deadline=Deadline(TIMEOUT_S), limit_bytes=1024,
+                context=context,
+            )  # fmt: skip
+        except RequestFailed as error:
+            raise OSError(errno.EPROTO, str(error)) from error
+        if not 200 <= answer.status <= 299:
+            raise OSError(errno.EPROTO, f"the endpoint answered {answer.status}")
 
-    return within(post, TIMEOUT_S)
-
-
-def within(deliver: Deliver, timeout_s: float) -> Deliver:
-    """Return what delivers, or raises when so much time has passed, whatever is still going on.
-
-    It then goes on by itself, on a daemon thread; until it has ended nothing more is begun.
-
-    Arguments:
-        deliver: takes a checkpoint.
-        timeout_s: how long that may take in all, in seconds.
-    """
-    going: list[threading.Thread] = []
-
-    def deliver_in_time(line: str) -> None:
-        if going and going[0].is_alive():
-            raise TimeoutError(errno.ETIMEDOUT, "the one before is still being delivered")
-        failed: list[OSError] = []
-
-        def work() -> None:
-            try:
-                deliver(line)
-            except OSError as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=work, name="guardrail-checkpoint", daemon=True)
-        going[:] = [thread]
-        thread.start()
-        thread.join(timeout_s)
-        if thread.is_alive():
-            raise TimeoutError(errno.ETIMEDOUT, "the endpoint did not answer in time")
-        if failed:
-            raise failed[0]
-
-    return deliver_in_time
-
-
-def _is_here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
+    return deliver
 
 
 def read_signing_key(path: Path) -> Any:

@@ -86,10 +86,6 @@ class _Calls:
                 yield Kept(record, trace, opened.segment, opened.sequence)
 
 
-#: Calls that are passed over at once.
-_PASSED: Final = 10_000
-
-
 def _chain(segment: str) -> str:
     return segment.rpartition(".")[0]
 
@@ -246,7 +242,6 @@ class Tail:
         journal: its folder.
         keys: its keys, where it is encrypted.
         state: where to go on, from the `state` of an earlier one.
-        from_end: whether what is there already is passed over.
         tell: is told of what can't be read, once.
     """
 
@@ -256,7 +251,6 @@ class Tail:
         *,
         keys: Keys | None = None,
         state: Mapping[str, int] | None = None,
-        from_end: bool = False,
         tell: Tell | None = None,
     ) -> None:
         files_of(journal)
@@ -273,9 +267,6 @@ class Tail:
         self._at: dict[str, int] = {}
         self._begun = dict(state or {})
         self._closed: set[str] = set()
-        if from_end:
-            while self.poll(_PASSED):
-                pass
 
     @property
     def state(self) -> dict[str, int]:
@@ -286,18 +277,18 @@ class Tail:
                 state[opened.segment] = min(state[opened.segment], opened.at)
         return state
 
-    def poll(self, most: int | None = None) -> list[Kept]:
-        """Return the calls that have ended since the last poll.
+    def poll(self) -> list[Kept]:
+        """Return the calls of `arrivals`, all together."""
+        return list(self.arrivals())
 
-        Also those that never will: their process has died, and its segments were ended.
+    def arrivals(self) -> Iterator[Kept]:
+        """Yield the calls that have ended since the last look; `state` is then right behind each.
 
-        Arguments:
-            most: how many are enough for now; then no further segment is read.
+        Also those that never will end: their process has died, and its segments were ended.
 
         Raises:
             ConfigurationError: where the key of an encrypted segment is missing.
         """
-        found: list[Kept] = []
         files = files_of(self._journal)
         for flaw in twins(self._journal, self._doubled):
             self._doubled.add(flaw.segment)
@@ -305,11 +296,9 @@ class Tail:
         alive = frozenset(_chain(stem(path)) for path in files if path.name.endswith(LIVE))
         for path in files:
             name = stem(path)
-            if most is not None and len(found) >= most:
-                return found
             if name not in self._closed:
                 try:
-                    found += self._read(path, name)
+                    yield from self._read(path, name)
                 except FileNotFoundError:  # retired meanwhile
                     continue
                 except OSError as error:
@@ -318,13 +307,12 @@ class Tail:
                     self._closed.add(name)
                     self._opener.forget(name)
         gone = frozenset(_chain(item.segment) for item in self._calls.going.values()) - alive
-        found += self._calls.unfinished(gone)
+        yield from self._calls.unfinished(gone)
         here = {stem(path) for path in files}
         for name in [name for name in self._at if name not in here]:  # retired
             del self._at[name]
             self._closed.discard(name)
         self._begun = {name: at for name, at in self._begun.items() if name in here}
-        return found
 
     def _tell(self, flaw: Flaw) -> None:
         if flaw not in self._told:
@@ -334,16 +322,15 @@ class Tail:
             elif not flaw.is_harmless:
                 self.flaws.append(flaw)
 
-    def _read(self, path: Path, name: str) -> list[Kept]:
+    def _read(self, path: Path, name: str) -> Iterator[Kept]:
         at = self._at.get(name)
         if at is None:
             at = self._open(path, name)
         data = read_segment(path, at - 4) if at and name not in self._passed else b""
         if len(data) <= 4:
-            return []
+            return
         rest = memoryview(data)[4:]
         sequence, check = resume(data[:4], rest) if at > _FIRST else (0, 0)
-        found = []
         for item in walk(rest, base=at, sequence=sequence, check=check):
             if isinstance(item, Stop):
                 self._at[name] = item.at
@@ -352,9 +339,9 @@ class Tail:
                     self._tell(Flaw(name, item.at, item.sequence, message))
             elif item.kind != Kind.OPENED:
                 kept = _take(self._calls, self._opener, name, item, self._tell)
+                self._at[name] = item.end
                 if kept is not None:
-                    found.append(kept)
-        return found
+                    yield kept
 
     @staticmethod
     def _is_interrupted(path: Path, stop: Stop) -> bool:

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -116,7 +115,7 @@ def show(
     try:
         tail = Tail(path, keys=keys, tell=unread) if follow else None
         if tail is not None:
-            chosen = list(_chosen(_until_now(tail, path), wanted, last))
+            chosen = list(_chosen(tail.arrivals(), wanted, last))
         else:
             with progress("Reading") as tell:
                 calls = read_calls(path, keys=keys, progress=tell, tell=unread)
@@ -131,17 +130,6 @@ def show(
         sys.stderr.close()
         return
     unread.end()
-
-
-def _until_now(tail: Tail, path: Path) -> Iterator[Kept]:
-    """Yield what a journal has already, a segment at a time."""
-    from guardrail.audit.reading import files_of
-
-    for _ in range(len(files_of(path)) + 1):  # not more: it may be written as fast as it is read
-        found = tail.poll(most=1)
-        if not found:
-            return
-        yield from found
 
 
 def _chosen(found: Iterable[Kept], wanted: Selection, last: int | None) -> Iterator[Kept]:
@@ -187,11 +175,15 @@ def line(record: Record) -> tuple[str, str, str]:
     from guardrail.audit.attributes import shadow_of, shown
 
     whole_ms = (record.admit_s + record.model_s + record.release_s) * 1000
+    peer = str(dict(record.facts).get("peer", "")) if not record.action else ""
+    who = _named(record.principal_type, record.principal, _NAME)
+    if peer and not who:
+        who = f"from {quoted(peer[:_NAME])}{'…' if len(peer) > _NAME else ''}"
     told = [
         record.decision_id[:8],
         record.guard,
-        record.action,
-        _named(record.principal_type, record.principal, _NAME),
+        record.action or record.function,
+        who,
         _named(record.resource_type, record.resource),
         f"{whole_ms:.2f} ms",
     ]
@@ -203,6 +195,9 @@ def line(record: Record) -> tuple[str, str, str]:
         told.append(record.error_type)
     if record.path:
         told.append(f"at {record.path}")
+    more = sum(amount for name, amount in record.counts if name.startswith("unrecorded/"))
+    if more:
+        told.append(f"and {more:,} more not recorded one by one")
     if differences := shadow_of(record):
         told.append("in shadow " + ", ".join(map(shown, differences)))
     rest = printable("  ".join(part for part in told if part))

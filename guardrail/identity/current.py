@@ -65,10 +65,12 @@ class ActingAs:
         pending, self._pending = self._pending, None
         if pending is not None:
             if _in_event_loop():
-                raise NotAuthenticated(
-                    "Keys must be fetched first, and that would block the event loop. Enter with "
-                    "`async with`.",
-                    code="provider_unavailable",
+                raise pending.refused(
+                    NotAuthenticated(
+                        "Keys must be fetched first, and that would block the event loop. Enter "
+                        "with `async with`.",
+                        code="provider_unavailable",
+                    )
                 )
             self._identity = pending.settle()
         return self._begin()

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.keys import Key
-from guardrail.identity.settings import ClaimPath, TokenSettings
+from guardrail.identity.settings import ClaimPath, TokenSettings, claim_path
 from guardrail.identity.strict import read_object
 
 Claims: TypeAlias = Mapping[str, Any]
@@ -27,7 +27,6 @@ Claims: TypeAlias = Mapping[str, Any]
 #: A token longer than this is refused before anything reads it. In characters.
 LIMIT_CHARS: Final = 16 * 1024
 _LIMIT_KID: Final = 256
-_AUD: Final = ("aud",)
 #: RFC 7515 §7.1: base64url without padding. An empty signature is left to the algorithm.
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 #: The end of the year 9999: a larger time is a mistake (milliseconds), or an attack.
@@ -124,12 +123,19 @@ class Verifier:
         keyring: its keys.
     """
 
-    __slots__ = ("_algorithms", "_audience", "_kinds", "_settings", "keyring")
+    __slots__ = ("_algorithms", "_audience", "_held", "_kinds", "_settings", "keyring")
 
     def __init__(self, settings: TokenSettings, keyring: Keyring) -> None:
         self._settings = settings
         self._algorithms = frozenset(settings.algorithms)
         self._audience = frozenset(settings.audience)
+        self._held: tuple[tuple[ClaimPath, frozenset[tuple[type, Any]]], ...] = tuple(
+            [
+                # with its type: for Python, true is 1
+                (claim_path(name), frozenset([(type(value), value) for value in values]))
+                for name, values in settings.claims.items()
+            ]
+        )
         self._kinds = frozenset([kind_of(name) for name in settings.token_types])
         self.keyring = keyring
 
@@ -139,8 +145,8 @@ class Verifier:
         Raises:
             NotAuthenticated: ``malformed_token``, ``wrong_algorithm``, ``wrong_token_type``,
                 ``unknown_key``, ``provider_unavailable``, ``bad_signature``, ``missing_claim``,
-                ``wrong_issuer``, ``wrong_audience``, ``token_expired`` or
-                ``token_not_yet_valid``.
+                ``wrong_issuer``, ``wrong_audience``, ``token_expired``,
+                ``token_not_yet_valid`` or ``wrong_claim``.
             KeysNeeded: see `Keyring`.
         """
         head = token.head
@@ -164,7 +170,7 @@ class Verifier:
             raise NotAuthenticated(
                 "The token is of another issuer than the one configured.", code="wrong_issuer"
             )
-        if self._audience.isdisjoint(strings(claims, _AUD)):
+        if self._audience.isdisjoint(strings(claims, settings.audience_claim)):
             raise NotAuthenticated(
                 "The token is meant for another audience.", code="wrong_audience"
             )
@@ -182,10 +188,30 @@ class Verifier:
                 )
         for path in settings.required:
             required(claims, path)
+        for path, values in self._held:
+            _hold(claims, path, values)
         return Verified(claims, expires_at)
 
     def __repr__(self) -> str:
         return f"<Verifier {', '.join(self._settings.algorithms)}>"
+
+
+def _hold(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, Any]]) -> None:
+    """Hold a claim to one of some values. A list must hold one of them, an object holds none."""
+    value = required(claims, path)
+    items = value if isinstance(value, list) else [value]
+    if any((type(item), item) in values for item in items if isinstance(item, _PLAIN)):
+        return
+    name = ".".join(path)
+    raise NotAuthenticated(
+        f"The claim `{name}` has another value than the provider's `claims` say.",
+        code="wrong_claim",
+        path=f"token.{name}",
+    )
+
+
+#: What a claim can be held to: see `settings.TokenSettings`.
+_PLAIN: Final = (str, bool, int, float)
 
 
 def check_signature(token: Token, key: Key) -> None:
@@ -260,17 +286,26 @@ def issuer_of(claims: Claims) -> str:
 
 
 def find(claims: Claims, path: ClaimPath) -> Any:
-    """Return the claim at a path, or `MISSING`; raise where it leads through no object."""
-    if len(path) == 1:
-        return claims.get(path[0], MISSING)
+    """Return the claim at a path, or `MISSING`; raise where it leads through no object.
+
+    All below a claim that is null is absent, as the claim itself is where it is optional.
+    """
     value: Any = claims
     for depth, name in enumerate(path):
+        if value is None:
+            return MISSING
         if not isinstance(value, dict):
             raise wrong_type(path[:depth], "an object", value)
-        if name not in value:
+        value = value.get(name, MISSING)
+        if value is MISSING:
             return MISSING
-        value = value[name]
     return value
+
+
+def find_optional(claims: Claims, path: ClaimPath) -> Any:
+    """Return the claim at a path, or `MISSING` where it is absent or null; raise as `find` does."""
+    value = find(claims, path)
+    return MISSING if value is None else value
 
 
 #: What `find` returns for a claim that is not there.
@@ -278,8 +313,14 @@ MISSING: Final = object()
 
 
 def required(claims: Claims, path: ClaimPath) -> Any:
-    """Return a claim that must be there, or raise `NotAuthenticated` (``missing_claim``)."""
+    """Return a claim that must be there.
+
+    Raises:
+        NotAuthenticated: ``missing_claim`` where it is not, ``malformed_token`` where it is null.
+    """
     value = find(claims, path)
+    if value is None:
+        raise wrong_type(path, "a value", value)
     if value is MISSING:
         name = ".".join(path)
         raise NotAuthenticated(
@@ -306,8 +347,9 @@ def strings(claims: Claims, path: ClaimPath) -> tuple[str, ...]:
 
 
 def time_of(claims: Claims, name: str) -> float | None:
-    """Return a time claim in seconds since the epoch, ``None`` where it is absent."""
-    return _at(claims[name], name) if name in claims else None
+    """Return a time claim in seconds since the epoch, ``None`` where it is absent or null."""
+    value = claims.get(name)
+    return None if value is None else _at(value, name)
 
 
 def _at(value: Any, name: str) -> float:

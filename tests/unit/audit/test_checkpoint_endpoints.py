@@ -142,8 +142,9 @@ def test_what_was_not_delivered_comes_when_the_endpoint_answers(tmp_path, caplog
 
 def test_an_endpoint_whose_certificate_nobody_knows_is_an_error_of_the_delivery():
     with served(says(b"HTTP/1.1 200 OK\r\n\r\n")) as address:
+        deliver = to_url(address.replace("http:", "HTTPS:"))
         with pytest.raises(OSError, match="failed"):
-            to_url(address.replace("http:", "HTTPS:"))("checkpoint")
+            deliver("checkpoint")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -153,7 +153,7 @@ class Furnished(Rooms):
         """
         tell = partial(self._identify, token, tuple(certificate), peer, attestation)
         note = partial(self.note, where_from(peer, certificate))
-        return ActingAs(settled(tell, note), self.revocations)
+        return ActingAs(settled(tell, note), self.revocations, since=self.now())
 
     def note(self, peer: str, denial: Denied) -> None:
         """Keep a failed authentication: `Refusals.note`."""

@@ -60,6 +60,10 @@ _ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
 _RELEASE: Final = ("output", "mask", "label_only", "top_k", "round", "noise")
 _LAST: Final = ("redact", "sign")
 
+#: The least and the greatest time, in seconds: what a clock gives beyond is no number.
+_EARLIEST: Final = -sys.float_info.max
+_LATEST: Final = sys.float_info.max
+
 #: Libraries whose arrays and tables tell their size.
 _ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
 
@@ -90,6 +94,9 @@ def _begin(call: Call) -> Wait | None:
     call.handle = rooms.sink.begin(rooms.guard, target.action_id, target.function)
     if rooms.intents:
         rooms.sink.check(call.handle)
+    if not (_EARLIEST <= call.now <= _LATEST and _EARLIEST <= call.started_at <= _LATEST):
+        call.now = call.started_at = 0.0  # so that the record can be written
+        raise GuardUnavailable("The clock gives no time (NaN or infinity). Repair the clock.")
     return None
 
 

@@ -452,13 +452,14 @@ class Guard:
 
         Arguments:
             token_id: a token's ``jti``, an API key's id, or a certificate's serial number in
-                hexadecimal digits, as ``openssl x509 -noout -serial`` prints it.
+                hexadecimal digits, in whichever form a tool prints it.
             subject: whoever the provider calls so: all that was issued to them up to
                 ``issued_before``, which is now where it is left out.
             issued_before: seconds since the epoch; alone: all that was issued up to then.
 
         Raises:
-            ConfigurationError: where nothing is named, or a token together with something else.
+            ConfigurationError: where nothing is named, a token together with something else, or
+                what could match nothing: no text, an empty one, no time (NaN, a boolean).
         """
         self._revocations.revoke(
             token_id=token_id,

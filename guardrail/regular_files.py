@@ -25,13 +25,15 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: where it can't be opened, or is none: a pipe, a device, a socket, a folder.
     """
     _check_kind(path.stat())
-    handle = os.open(path, _FLAGS)
+    file = open(os.open(path, _FLAGS), "rb")  # noqa: PTH123, SIM115  a handle is no path
+    is_regular = False
     try:
-        _check_kind(os.fstat(handle))
-        return os.fdopen(handle, "rb")
-    except BaseException:
-        os.close(handle)
-        raise
+        _check_kind(os.fstat(file.fileno()))
+        is_regular = True
+        return file
+    finally:
+        if not is_regular:
+            file.close()
 
 
 def read_regular(path: Path, *, limit_bytes: int) -> bytes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from guardrail._core import Entity as Entity  # noqa: PLC0414  (so that mypy sees an export)
@@ -282,6 +282,8 @@ class Evidence:
         debug: whether the machine can be looked into.
         issued_at: seconds since the epoch.
         expires_at: seconds since the epoch: until then it holds.
+        verified_at: seconds since the epoch, by our clock: before that, it does not hold either;
+            where it is left out, not before ``issued_at``.
     """
 
     platform: str | None = None
@@ -289,6 +291,7 @@ class Evidence:
     debug: bool | None = None
     issued_at: float | None = None
     expires_at: float | None = None
+    verified_at: float | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"Evidence(platform={self.platform!r})"

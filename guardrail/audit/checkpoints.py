@@ -23,6 +23,7 @@ from guardrail.audit.heads import Head, Heads
 from guardrail.audit.log import log_trouble
 from guardrail.errors import ConfigurationError
 from guardrail.http_client import Deadline, RequestFailed, send, trusting
+from guardrail.regular_files import read_regular
 
 #: Takes a checkpoint, as one line without its end; raises where it did not.
 Deliver: TypeAlias = Callable[[str], None]
@@ -30,9 +31,11 @@ Deliver: TypeAlias = Callable[[str], None]
 #: The name of the copy beside the journal.
 FILE: Final = "checkpoints.jws"
 TYPE: Final = "guardrail-checkpoint"
-#: Seconds that the delivery of one checkpoint may take in all.
+#: Seconds that the delivery of one checkpoint may take in all: to an endpoint, and by a command.
 TIMEOUT_S: Final = 5.0
+_COMMAND_S: Final = 10.0
 _LIMIT_WAITING: Final = 1000
+_LIMIT_KEY_BYTES: Final = 64 * 1024
 
 
 def to_file(path: Path) -> Deliver:
@@ -57,7 +60,7 @@ def to_command(command: list[str]) -> Deliver:
 
     def deliver(line: str) -> None:
         subprocess.run(  # noqa: S603  the bundle's author chose it
-            command, input=f"{line}\n".encode("ascii"), check=True, timeout=TIMEOUT_S,
+            command, input=f"{line}\n".encode("ascii"), check=True, timeout=_COMMAND_S,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -100,7 +103,7 @@ def read_signing_key(path: Path) -> Any:
     key: Any = None
     # raised below: what the library says may hold a part of the file
     with suppress(OSError, TypeError, ValueError, UnsupportedAlgorithm):
-        key = load_pem_private_key(path.read_bytes(), None)
+        key = load_pem_private_key(read_regular(path, limit_bytes=_LIMIT_KEY_BYTES), None)
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigurationError(
             f"{path} holds no Ed25519 private key in PEM, without a password. Make one with "
@@ -147,11 +150,14 @@ class Checkpoints:
         self._fails = False
 
     def is_due(self, elapsed_s: float, records: int) -> bool:
-        """Tell whether one is due, at a time and a count of records; it never is at the start."""
+        """Tell whether one is due, at a time and a count of records; it never is at the start.
+
+        A clock that goes back, or gives no time, puts none off.
+        """
         if self._last is None:
             self._last = (elapsed_s, records)
         return (
-            elapsed_s - self._last[0] >= self._every_s
+            not 0 <= elapsed_s - self._last[0] < self._every_s
             or records - self._last[1] >= self._every_records
         )
 

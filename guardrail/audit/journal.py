@@ -337,7 +337,7 @@ class Journal:
         return (
             self._is_damaged
             or self._unlooked >= _LOOKED
-            or self.clock.elapsed() - self._looked_at >= _LOOK_S
+            or not 0 <= self.clock.elapsed() - self._looked_at < _LOOK_S
         )
 
     def _look(self) -> None:

@@ -9,6 +9,7 @@ and take the same work. Operators have the code.
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,7 @@ from guardrail.identity.key_text import hash_of, id_of
 from guardrail.identity.parents import known_parents
 from guardrail.identity.prefixes import IdPrefix
 from guardrail.identity.settings import UnknownParents
+from guardrail.regular_files import read_regular
 from guardrail.values import Frozen, Identity, Principal
 
 #: RFC 2104 §3: a key no shorter than the hash.
@@ -128,15 +130,13 @@ def secret_in(path: Path, bundle: Path | None) -> tuple[bytes, str]:
     try:
         if bundle is not None and path.resolve().is_relative_to(bundle.resolve()):
             problem = "`secret_file` is in the bundle. Keep it apart from the keys' file."
-        elif not path.is_file():
-            problem = "`secret_file` names no file. Put the secret there."
         else:
-            with path.open("rb") as stream:
-                raw = stream.read(_LIMIT_BYTES + 1)
-    except (OSError, RuntimeError):  # a loop of links
-        problem = "`secret_file` can't be read. Let the service read it."
-    if len(raw) > _LIMIT_BYTES:
-        problem = f"`secret_file` is over {_LIMIT_BYTES} bytes. It holds one secret."
+            raw = read_regular(path, limit_bytes=_LIMIT_BYTES)
+    except (OSError, RuntimeError, ValueError):  # a loop of links
+        problem = (
+            f"`secret_file` can't be read: expected a regular file of {_LIMIT_BYTES} bytes at most "
+            "with the secret, which the service may read."
+        )
     return raw.rstrip(b"\r\n"), problem
 
 
@@ -159,6 +159,7 @@ class ApiKeys:
 
     __slots__ = (
         "_entries",
+        "_expired",
         "_prefix",
         "_secret",
         "_unknown",
@@ -200,6 +201,7 @@ class ApiKeys:
         self.parent_types = frozenset([each.type for entry in entries for each in entry.parents])
         self._prefix = IdPrefix(prefix, others)
         self._entries = {entry.id: (entry, self._ready(entry)) for entry in entries}
+        self._expired: set[str] = set()  # ids of entries, and so bounded by them
         self._secret = secret
         self._unknown: UnknownParents = settings.unknown_parents
 
@@ -220,7 +222,8 @@ class ApiKeys:
 
         Arguments:
             key: the whole text of the key.
-            now: seconds since the epoch, by the injected clock; NaN counts as expired.
+            now: seconds since the epoch, by the injected clock; NaN counts as expired. A key that
+                has expired once stays so, also where the clock is set back.
             knows: says whether an entity exists in the bundle; asked for each parent.
 
         Raises:
@@ -235,8 +238,11 @@ class ApiKeys:
             raise NotAuthenticated(_REFUSED, code="unknown_api_key")
         if entry.revoked is not None:
             raise NotAuthenticated(_REFUSED, code="api_key_revoked")
-        if entry.expires is not None and not now < entry.expires:
-            raise NotAuthenticated(_REFUSED, code="api_key_expired")
+        if entry.expires is not None:
+            if entry.expires <= now < math.inf:
+                self._expired.add(entry.id)
+            if entry.id in self._expired or not -math.inf < now < entry.expires:
+                raise NotAuthenticated(_REFUSED, code="api_key_expired")
         if identity is None:
             identity = _identity(entry, self.name, self._prefix)  # raises
         whole = identity.principal

@@ -10,6 +10,7 @@ cdef class ActingAs:
     cdef readonly Identity _identity
     cdef readonly Revocations _revocations
     cdef long _epoch
+    cdef double _since
     cdef object _pending
     cdef object _token
 

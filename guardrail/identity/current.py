@@ -12,6 +12,7 @@ under.
 
 from __future__ import annotations
 
+import math
 import sys
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -38,20 +39,27 @@ class ActingAs:
             that can't be told yet.
         revocations: what is asked whether the identity still holds; ``None``: nothing can
             revoke it.
+        since: when it was verified, in seconds since the epoch; where the clock was set back to
+            before that, it has to be verified anew.
 
     Raises:
         ConfigurationError: on a second entry; a scope is used once.
     """
 
-    __slots__ = ("_epoch", "_identity", "_pending", "_revocations", "_token")
+    __slots__ = ("_epoch", "_identity", "_pending", "_revocations", "_since", "_token")
 
     def __init__(
-        self, identity: Identity | Pending, revocations: Revocations | None = None
+        self,
+        identity: Identity | Pending,
+        revocations: Revocations | None = None,
+        *,
+        since: float = -math.inf,
     ) -> None:
         self._pending: Pending | None = identity if isinstance(identity, Pending) else None
         self._identity: Identity | None = identity if isinstance(identity, Identity) else None
         self._token: Token[ActingAs | None] | None = None
         self._revocations = revocations
+        self._since = since
         self._epoch = -1  # asked at the first call
 
     def __enter__(self) -> Principal:
@@ -154,18 +162,27 @@ def current(now: float) -> Identity:
 
     Raises:
         NotAuthenticated: with code ``not_authenticated`` outside of every scope or after
-            its end, ``token_expired`` at the very second of expiry and after it, ``revoked``
-            from the moment on at which it was.
+            its end, ``token_expired`` at the very second of expiry and after it,
+            ``token_not_yet_valid`` where the clock was set back, ``revoked`` from the moment on at
+            which it was.
     """
     scope = _scope()
     if scope is not None:
         identity = scope._identity
         if identity is not None:
             held = scope._revocations
-            if held is not None and (held.epoch != scope._epoch or not now < held.look_at):
+            if held is not None and (
+                held.epoch != scope._epoch or not held.looked_at <= now < held.look_at
+            ):
                 scope._check(identity, now)
+            if now < scope._since:
+                raise NotAuthenticated(
+                    "The clock was set back since the caller was verified. Act under the token "
+                    "anew.",
+                    code="token_not_yet_valid",
+                )
             expires_at = identity.expires_at
-            if expires_at is None or now < expires_at:
+            if expires_at is None or -math.inf < now < expires_at:
                 return identity
             raise NotAuthenticated(
                 "The caller's token has expired. Act under a fresh one.", code="token_expired"

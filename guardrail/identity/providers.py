@@ -22,6 +22,7 @@ from guardrail.identity.claims import Knows, identify
 from guardrail.identity.key_text import PREFIX as API_KEY
 from guardrail.identity.prefixes import IdPrefix
 from guardrail.identity.settings import TokenSettings
+from guardrail.identity.spans import within
 from guardrail.identity.tokens import (
     LIMIT_CHARS,
     Claims,
@@ -190,7 +191,7 @@ class Providers:
             except KeyError:
                 pass
             else:
-                if known.since <= now < known.until:
+                if within(now, known.since, known.until):
                     if known.bound_to:
                         check_binding(known.bound_to, certificate_sha256)
                     return known.identity
@@ -291,10 +292,13 @@ def settled(
 
 
 def _at_last(again: Callable[[], Identity]) -> Identity:
+    refused: NotAuthenticated | None = None
     try:
         return again()
-    except KeysNeeded:
-        pass
+    except KeysNeeded as needed:
+        refused = needed.refused
+    if refused is not None:
+        raise refused
     raise NotAuthenticated(
         "The identity provider's keys can't be had in time. Try again later.",
         code="provider_unavailable",

@@ -38,7 +38,7 @@ from guardrail.identity.fields import (
 # fmt: off
 Algorithm: TypeAlias = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
-    "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
+    "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448", "HS256", "HS384", "HS512",
 ]
 # fmt: on
 UnknownParents: TypeAlias = Literal["deny", "drop"]

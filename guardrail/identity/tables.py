@@ -19,14 +19,16 @@ from guardrail.http_client import RequestFailed, trusting
 from guardrail.identity.api_keys import ApiKeys, ApiKeySettings, secret_in
 from guardrail.identity.api_keys import read_secret as key_secret
 from guardrail.identity.certificates import Certificates, MtlsSettings
+from guardrail.identity.evidence import LIMIT_BYTES as LIMIT_EVIDENCE
 from guardrail.identity.evidence import Opens
 from guardrail.identity.evidence_settings import TokenEvidenceSettings
 from guardrail.identity.evidence_tables import Opener
 from guardrail.identity.fetch import fetch
 from guardrail.identity.keyring import PinnedKeys, PublishedKeys
-from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, read_keys, read_secret
+from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, accepted, read_keys, read_secret
 from guardrail.identity.prefixes import IdPrefix, clashes, prefixes
 from guardrail.identity.providers import Providers, TokenProvider
+from guardrail.identity.revocation import LIMIT_BYTES as LIMIT_REVOKED
 from guardrail.identity.revocation import read_revoked
 from guardrail.identity.settings import FetchSettings, JwtSettings, OidcSettings, TokenSettings
 from guardrail.identity.tokens import (
@@ -35,9 +37,10 @@ from guardrail.identity.tokens import (
     KeysNeeded,
     Token,
     Verifier,
-    check_signature,
+    check_under,
 )
 from guardrail.ports import Wait
+from guardrail.regular_files import read_regular
 from guardrail.values import Frozen
 
 #: Each type of provider: the model of its table.
@@ -216,11 +219,12 @@ def _unreadable(file: object, place: Place) -> list[Fault]:
         message = "`revoked_file` must be an absolute path: it changes while the bundle does not."
         return [Fault("GR003", place, message)]
     try:
-        read_revoked(Path(file).read_bytes())
+        read_revoked(read_regular(Path(file), limit_bytes=LIMIT_REVOKED))
     except (OSError, ValueError, TypeError, RecursionError):
         message = (
-            "`revoked_file` can't be read: expected a JSON object with any of `tokens` (a list of "
-            "ids), `subjects` (ids with times) and `issued_before` (a time). `{}` revokes nothing."
+            "`revoked_file` can't be read: expected a regular file with a JSON object that has "
+            "any of `tokens` (a list of ids), `subjects` (ids with times) and `issued_before` "
+            "(a time). `{}` revokes nothing."
         )
         return [Fault("GR400", place, message)]
     return []
@@ -322,19 +326,18 @@ def evidence_opener(sources: Sources) -> Opener:
         is_host = settings.about == "host"
 
         def opens(text: str, now: float) -> Claims | Wait:
-            token = Token(text)
-            if token.head.algorithm not in algorithms:
+            token = Token(text, limit_chars=LIMIT_EVIDENCE)
+            if token.head.algorithm not in accepted(algorithms):
                 raise NotAuthenticated(
                     "The evidence is not signed with an algorithm that the table has.",
                     code="wrong_algorithm",
                 )
             try:
-                key = keyring.find(token.head.kid, token.head.algorithm, now)
+                check_under(token, keyring, now)
             except KeysNeeded as needed:
                 if not is_host:
                     raise
                 return Wait(needed.fetch)
-            check_signature(token, key)
             return token.claims
 
         return opens

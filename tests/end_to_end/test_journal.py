@@ -18,6 +18,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import (
+    ConfigurationError,
     Guard,
     GuardrailError,
     GuardUnavailable,
@@ -210,9 +211,15 @@ def test_a_full_disk_denies_before_the_quota_is_touched(guard, journal, monkeypa
     assert [record.counts for record in recorder.records] == [()]
 
 
-def test_a_folder_that_is_a_file_denies(make_guard, tmp_path):
+def test_a_folder_that_is_a_file_is_refused_at_load(make_guard, tmp_path):
     (tmp_path / "var").write_text("")
+    with pytest.raises(ConfigurationError, match="is no folder"):
+        make_guard(GRANT, options={"journal": tmp_path / "var" / "journal"})
+
+
+def test_a_folder_that_becomes_a_file_denies(make_guard, tmp_path):
     guard = make_guard(GRANT, options={"journal": tmp_path / "var" / "journal"})
+    (tmp_path / "var").write_text("")
     with pytest.raises(GuardUnavailable):
         protected(guard, lambda patients: patients)(ROWS)
 

@@ -119,6 +119,17 @@ def test_damage_is_noticed_within_a_second(tmp_path, damage, caplog):
     journal.close()
 
 
+@pytest.mark.parametrize("by", [-3600, float("nan")])
+def test_a_clock_that_goes_back_or_gives_no_time_puts_no_look_off(tmp_path, by, caplog):
+    clock = FrozenClock()
+    journal = journal_in(tmp_path, clock=clock)
+    call(journal, 0)
+    unlink(tmp_path)
+    elapsed = clock.elapsed() + by
+    clock.elapsed = lambda: elapsed
+    assert refused(lambda: journal.begin("hospital", "predict", "app.predict"))
+
+
 def test_an_outcome_that_comes_after_the_damage_is_refused(tmp_path, caplog):
     """What its model returned must not leave: nobody would know."""
     clock = FrozenClock()

@@ -110,6 +110,22 @@ class ConfigurationError(GuardrailError):
         return (_configuration_error, (self.message, self.faults))
 
 
+class JournalDamaged(GuardrailError):
+    """A part of a journal can't be read. Raised when all else of it was.
+
+    Attributes:
+        flaws: what could not be read, each a sentence with its segment and place; the first ones.
+        count: how many there are.
+    """
+
+    code = "journal_damaged"
+
+    def __init__(self, message: str, *, flaws: tuple[str, ...] = (), count: int = 0) -> None:
+        super().__init__(message)
+        self.flaws = flaws
+        self.count = count
+
+
 def _configuration_error(message: str, faults: tuple[Fault, ...]) -> ConfigurationError:
     return ConfigurationError(message, faults=faults)
 

@@ -45,7 +45,8 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 class Guard:
     """Enforces one bundle around functions of this process.
 
-    Made by `from_dir`. Safe to share between threads and event loops.
+    Made by `from_dir`. Safe to share between threads and event loops. A context manager: the end
+    of the block is `close`.
     """
 
     def __init__(
@@ -251,10 +252,18 @@ class Guard:
         if before is not None:
             before.close()  # a call that began on it begins another segment of it for its end
 
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End what the guard has open: its journal's file is closed, and the spans are made.
 
-        The end of the process does so, too. A call that comes later is recorded as ever.
+        So does the end of a ``with`` block, ``with Guard.from_dir(...) as guard:``, and the end of
+        the process. A guard that is collected has its journal's file closed, too. A call that
+        comes later is recorded as ever, in another file.
         """
         self.flush()
         if self._journal is not None:

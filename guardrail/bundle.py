@@ -32,13 +32,13 @@ from guardrail.facts import Bounds, Viewer
 from guardrail.flow import in_order
 from guardrail.identity import (
     ActingAs,
+    Callers,
     Challenges,
     KeysNeeded,
     Machines,
     Providers,
     Revocations,
     Sources,
-    current,
     evidence_opener,
     peer_of,
     read_machines,
@@ -107,7 +107,7 @@ class Bundle:
 class Furnished(Rooms):
     """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
 
-    __slots__ = ("bundle", "revocations")
+    __slots__ = ("bundle", "group", "revocations")
 
     read_uid = staticmethod(read_uid)
 
@@ -119,11 +119,12 @@ class Furnished(Rooms):
         clock: Clock,
         new_id: Callable[[], str],
         revocations: Revocations,
+        group: object,
         journal: Journal | None = None,
     ) -> None:
         super().__init__(
             snapshot=bundle.snapshot,
-            identify=current,
+            identify=Callers(group, inherits=bundle.providers.inherits).current,
             take_view=Viewer(bundle.bounds).take,
             sink=sink,
             clock=clock,
@@ -133,6 +134,7 @@ class Furnished(Rooms):
             shadow=None if bundle.shadow is None else Shadow(bundle.shadow, bundle.snapshot),
         )
         self.bundle = bundle
+        self.group = group
         self.revocations = revocations
 
     def act_under(
@@ -149,7 +151,7 @@ class Furnished(Rooms):
         certificate. Raises `NotAuthenticated`.
         """
         tell = partial(self._identify, token, tuple(certificate), peer, attestation)
-        return ActingAs(settled(tell), self.revocations)
+        return ActingAs(settled(tell), self.revocations, group=self.group)
 
     def _identify(
         self,
@@ -195,13 +197,13 @@ class Furnished(Rooms):
     ) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
         if attestation is None:
-            return ActingAs(Identity(principal, peer=peer))
+            return ActingAs(Identity(principal, peer=peer), group=self.group)
 
         def tell() -> Identity:
             evidence = self._evidence(attestation, self.now())
             return Identity(principal, peer=peer, evidence=evidence)
 
-        return ActingAs(settled(tell))
+        return ActingAs(settled(tell), group=self.group)
 
 
 def _names(bundle: Bundle, journal: Journal) -> Names:

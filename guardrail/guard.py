@@ -7,6 +7,7 @@ knows of a bundle hangs on one reference, which a reload swaps.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -58,6 +59,7 @@ class Guard:
         new_id: Callable[[], str] | None = None,
         origin: Origin | None = None,
         journal: Path | Auto | None = AUTO,
+        identity_group: str | None = None,
     ) -> None:
         from guardrail.audit import Meters
         from guardrail.bundle import open_trail
@@ -79,6 +81,8 @@ class Guard:
         self._origin = origin
         self._reloading = threading.Lock()
         self._revocations = Revocations()
+        # The very object is compared: one of our own is nobody else's.
+        self._group: object = object() if identity_group is None else sys.intern(identity_group)
         self._serving: Serving[Furnished] = Serving(self._furnish(bundle))
 
     def _furnish(self, bundle: Bundle) -> Furnished:
@@ -94,6 +98,7 @@ class Guard:
             clock=self._clock,
             new_id=self._new_id,
             revocations=self._revocations,
+            group=self._group,
             journal=self._journal,
         )
         shadow = rooms.shadow
@@ -113,6 +118,7 @@ class Guard:
         models: Mapping[str, type[BaseModel]] | None = None,
         journal: str | Path | Auto | None = AUTO,
         shadow: str | Path | None = None,
+        identity_group: str | None = None,
     ) -> Guard:
         """Load the bundle in a folder and return its guard.
 
@@ -130,6 +136,9 @@ class Guard:
                 ``None`` for none, whatever is named there: for tests.
             shadow: the folder of a second bundle, whose policies are asked beside: nothing that
                 they say is enforced, and in what they differ is recorded.
+            identity_group: a name that several guards of this process share: then what one of
+                them has verified holds for all of them. By default the identities of a guard
+                are its own, and another guard sees nobody.
 
         Raises:
             ConfigurationError: with every fault of the bundle, each with file and line.
@@ -148,6 +157,7 @@ class Guard:
             tracer_provider=tracer_provider,
             origin=origin,
             journal=Path(journal) if isinstance(journal, str) else journal,
+            identity_group=identity_group,
         )
 
     @property

@@ -1,4 +1,4 @@
-# C declarations for current.py, which compiles as it stands: the cell is read without a lookup.
+# C declarations for current.py, which compiles as it stands: a scope is read without a lookup.
 
 cimport cython
 
@@ -10,9 +10,39 @@ cdef class ActingAs:
     cdef readonly Identity _identity
     cdef readonly Revocations _revocations
     cdef long _epoch
+    cdef long _era
+    cdef long _serial
+    cdef int _state
+    cdef bint _is_certain
+    cdef bint _is_direct
+    cdef bint _is_nobody
+    cdef object _group
+    cdef ActingAs _outer
+    cdef object _mark
+    cdef object _owner
     cdef object _pending
-    cdef object _token
+    cdef object _task
+    cdef list _within
 
 
-@cython.locals(scope=ActingAs, identity=Identity, held=Revocations)
+cdef class _Era:
+    cdef public long number
+
+
+cdef int _NEW, _OPEN, _ENDED
+
+
+cdef class Callers:
+    cdef object _group
+    cdef bint _inherits
+
+    @cython.locals(scope=ActingAs, identity=Identity, held=Revocations, era=_Era)
+    cpdef current(self, now)
+    cdef bint _concerns(self, ActingAs scope)
+    @cython.locals(scope=ActingAs, direct=ActingAs, at=cython.int, place=cython.int)
+    cdef ActingAs _find(self)
+    @cython.locals(scope=ActingAs, place=cython.int)
+    cdef tuple _nearest(self, list near)
+
+
 cpdef current(now)

@@ -1,26 +1,39 @@
-"""The identity under which this task acts, and for how long.
+"""Who calls here: the scopes of `acting_as`, and which of them holds.
 
-Owns the one context variable of guardrail and the scope that sets it. Refuses an identity
-whose scope has ended or whose token has expired. In the flow it is asked once per call, at
-the call.
+Owns guardrail's context variable and the scopes that set it. In the flow it is asked once per
+call, at the call. A scope holds for the code inside its block: for the task that enters it and
+for tasks started inside. It does not hold
 
-The scope is itself the cell that the variable holds, and leaving it empties the cell. A
-task or thread that copied the context inside the scope and outlives it therefore finds an
-empty cell, and is denied; it never falls back to an outer identity that it did not act
-under.
+- after it is left, for anybody: a task that outlives it is denied, and never falls back to an
+  outer identity that it did not act under;
+- for another guard, unless the application made the two of one group;
+- in a forked child;
+- while the generator is suspended in which it was entered (`guardrail.identity.frames`).
+
+Each scope knows the one around it. Where no generator has a scope open, the innermost scope
+holds, and one look says so. Otherwise the stack is asked: the nearest generator on it with a
+scope of its own holds before all that was entered outside of it, and one that is not on the
+stack is suspended. Where the answer is not certain, nobody calls.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from contextvars import ContextVar, Token
-from types import TracebackType
-from typing import Final
+from itertools import count
+from types import FrameType, TracebackType
+from typing import Any, Final
 
 from guardrail.errors import ConfigurationError, NotAuthenticated
+from guardrail.identity.frames import owner_here
 from guardrail.identity.providers import Pending
 from guardrail.identity.revocation import Revocations
 from guardrail.values import Identity, Principal
+
+_NEW: Final = 0
+_OPEN: Final = 1
+_ENDED: Final = 2
 
 
 class ActingAs:
@@ -28,33 +41,54 @@ class ActingAs:
 
     It holds for the task that enters it and for tasks started inside, and ends for all of
     them when it is left. Scopes nest, and leaving one restores the outer. Threads start
-    with no identity. In a generator, end the scope before a ``yield``: Python shares the
-    context of a generator with whoever iterates it.
+    with no identity, and so do forked children. A scope that is entered inside a generator
+    holds while the generator runs, and not while it is suspended.
 
     ``async with`` does the same, and waits off the event loop where keys must be fetched first.
 
     Arguments:
         identity: who acts, as a provider or the application vouches for them; `Pending` where
-            that can't be told yet.
+            that can't be told yet; ``None`` for nobody, whatever stands around.
         revocations: what is asked whether the identity still holds; ``None``: nothing can
             revoke it.
+        group: what the guards have in common for which it holds, the very object; ``None``: it
+            holds for all guards, as in tests.
 
     Raises:
         ConfigurationError: on a second entry; a scope is used once.
     """
 
-    __slots__ = ("_epoch", "_identity", "_pending", "_revocations", "_token")
+    __slots__ = (
+        "_epoch", "_era", "_group", "_identity", "_is_certain", "_is_direct", "_is_nobody",
+        "_mark", "_outer", "_owner", "_pending", "_revocations", "_serial", "_state", "_task",
+        "_within",
+    )  # fmt: skip
 
     def __init__(
-        self, identity: Identity | Pending, revocations: Revocations | None = None
+        self,
+        identity: Identity | Pending | None,
+        revocations: Revocations | None = None,
+        *,
+        group: object = None,
     ) -> None:
         self._pending: Pending | None = identity if isinstance(identity, Pending) else None
         self._identity: Identity | None = identity if isinstance(identity, Identity) else None
-        self._token: Token[ActingAs | None] | None = None
+        self._is_nobody = identity is None
         self._revocations = revocations
         self._epoch = -1  # asked at the first call
+        self._group = group
+        self._state = _NEW
+        self._era = 0
+        self._serial = 0
+        self._outer: ActingAs | None = None
+        self._owner: FrameType | None = None
+        self._is_direct = False
+        self._is_certain = False
+        self._task: Any = None
+        self._within: list[FrameType] = _NONE
+        self._mark: Token[None] | None = None
 
-    def __enter__(self) -> Principal:
+    def __enter__(self) -> Principal | None:
         """Begin to act, and return the principal.
 
         Raises:
@@ -73,7 +107,7 @@ class ActingAs:
             self._identity = pending.settle()
         return self._begin()
 
-    async def __aenter__(self) -> Principal:
+    async def __aenter__(self) -> Principal | None:
         """Begin to act, and return the principal; keys are fetched on another thread."""
         pending, self._pending = self._pending, None
         if pending is not None:
@@ -89,14 +123,98 @@ class ActingAs:
         traceback: TracebackType | None,
     ) -> None:
         """Cease to act, everywhere. What was raised inside passes through."""
-        self.__exit__(kind, error, traceback)
+        self._end()
 
-    def _begin(self) -> Principal:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cease to act, everywhere. What was raised inside passes through."""
+        self._end()
+
+    def _begin(self) -> Principal | None:
         identity = self._identity
-        if identity is None or self._token is not None:
+        if self._state != _NEW or (identity is None and not self._is_nobody):
             raise ConfigurationError("A scope of `acting_as` is used once. Make a new one.")
-        self._token = _acting.set(self)
-        return identity.principal
+        self._task = _task_here()
+        owner = owner_here(in_task=self._task is not None)
+        self._state = _OPEN
+        self._era = _ERA.number
+        self._serial = next(_serials)
+        self._outer = _scope()
+        self._mark = _here.set(None)
+        if owner is not None:
+            self._owner = owner.frame
+            self._within = _owners_on_the_stack()
+            self._is_direct = owner.is_direct
+            self._is_certain = owner.is_direct and owner.is_iterated
+            _owned.setdefault(owner.frame, []).append(self)
+        _acting.set(self)
+        return None if identity is None else identity.principal
+
+    def _end(self) -> None:
+        was_open = self._state == _OPEN
+        self._state = _ENDED
+        self._identity = None
+        if not was_open:
+            return
+        self._disown()
+        top = _scope()
+        if self._is_here():
+            self._unlink(top)
+        else:
+            # Left in another context than it was entered in (a generator closed elsewhere). What
+            # stands there can't be restored from here: the empty scope denies.
+            if top is self:
+                _acting.set(None)  # a copy of the context: forget it there
+            if self._owner is not None:
+                return  # the context it was entered in passes over it, and must know where it is
+        self._mark = self._task = self._owner = None
+        self._within = _NONE
+        outer = self._outer
+        while outer is not None and outer._group is self._group and not outer._is_nobody:
+            outer = outer._outer  # all that it hid, it goes on to hide
+        self._outer = outer
+
+    def _disown(self) -> None:
+        owner = self._owner
+        if owner is None:
+            return
+        scopes = _owned.get(owner)
+        if scopes is not None and self in scopes:
+            scopes.remove(self)
+            if not scopes:
+                del _owned[owner]
+
+    def _unlink(self, top: ActingAs | None) -> None:
+        """Restore what stood around; where other scopes were entered since, below those."""
+        if top is self:
+            _acting.set(self._outer)
+            return
+        above, is_apart = top, True
+        while above is not None and above._outer is not self:
+            is_apart = is_apart and above._owner is not None
+            above = above._outer
+        # Two scopes of one function that end out of order are a fault: then the empty scope stays,
+        # and denies. Generators end in any order, and those that iterate them meanwhile, too.
+        if above is not None and (
+            self._owner is not None or (is_apart and above._owner is not None)
+        ):
+            above._outer = self._outer
+
+    def _is_here(self) -> bool:
+        """Whether this runs in the very context in which the scope was entered, and in no copy."""
+        mark = self._mark
+        if mark is None:
+            return False
+        try:
+            _here.reset(mark)
+        except (ValueError, RuntimeError):  # another context; used up by another thread's look
+            return False
+        self._mark = _here.set(None)
+        return True
 
     def _check(self, identity: Identity, now: float) -> None:
         """Ask again whether the identity was revoked, where that may have changed."""
@@ -107,68 +225,209 @@ class ActingAs:
         revocations.check(identity, now)
         self._epoch = epoch
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Cease to act, everywhere. What was raised inside passes through."""
-        self._identity = None
-        token, self._token = self._token, None
-        # Where scopes end out of order, or in another context than they began (a generator
-        # closed elsewhere), there is nothing of ours to restore: the empty cell denies.
-        if token is not None and _acting.get() is self:
-            try:
-                _acting.reset(token)
-            except ValueError:
-                _acting.set(None)  # our cell, in a copy of the context: forget it there too
-
     def __repr__(self) -> str:
-        state = "ended" if self._identity is None else "new" if self._token is None else "open"
-        return f"<ActingAs {state}>"
+        return f"<ActingAs {('new', 'open', 'ended')[self._state]}>"
+
+
+class _Era:
+    """Counts forks: a scope that was entered before one is nobody's in the child."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+def _task_here() -> Any:
+    """Return the task of asyncio that runs here; ``None`` for none."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:
+        return None
+    return asyncio.current_task()
 
 
 def _in_event_loop() -> bool:
     asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
-_acting: ContextVar[ActingAs | None] = ContextVar("guardrail_acting", default=None)
+_acting: Final[ContextVar[ActingAs | None]] = ContextVar("guardrail_acting", default=None)
 _scope: Final = _acting.get
+#: Holds nothing: a token of it can be used in no other context than the one it was made in.
+_here: Final[ContextVar[None]] = ContextVar("guardrail_here", default=None)
+#: The open scopes that generators own, by their frames, in the order in which they were entered.
+_owned: Final[dict[FrameType, list[ActingAs]]] = {}
+_serials: Final = count(1)
+_NONE: Final[list[FrameType]] = []
+_ERA: Final = _Era()
+
+
+def _forget() -> None:
+    """Begin as nobody, in a child that was just forked."""
+    _ERA.number += 1
+    _owned.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+class Callers:
+    """Who calls, as one guard sees it: the flow asks `current`.
+
+    Arguments:
+        group: the guard's group; ``None`` sees the scopes of all guards.
+        inherits: whether an identity holds for tasks and threads that were started inside its
+            scope with a copy of the context.
+    """
+
+    __slots__ = ("_group", "_inherits")
+
+    def __init__(self, group: object = None, *, inherits: bool = True) -> None:
+        self._group = group
+        self._inherits = inherits
+
+    def current(self, now: float) -> Identity:
+        """Return the identity under which this task acts.
+
+        Arguments:
+            now: seconds since the epoch, by the injected clock. NaN counts as expired.
+
+        Raises:
+            NotAuthenticated: with code ``not_authenticated`` outside of every scope or after
+                its end, and where it is not certain who calls; ``token_expired`` at the very
+                second of expiry and after it, ``revoked`` from the moment on at which it was.
+        """
+        scope = _scope()
+        if (
+            _owned
+            or scope is None
+            or not self._inherits
+            or scope._owner is not None
+            or scope._era != _ERA.number
+            or not (scope._group is self._group or scope._group is None)
+            or not (scope._task is None or scope._task is _task_here())
+        ):
+            scope = self._find()
+        identity = scope._identity
+        if identity is None:
+            raise _nobody()
+        held = scope._revocations
+        if held is not None and (held.epoch != scope._epoch or not now < held.look_at):
+            scope._check(identity, now)
+        expires_at = identity.expires_at
+        if expires_at is None or now < expires_at:
+            return identity
+        raise NotAuthenticated(
+            "The caller's token has expired. Act under a fresh one.", code="token_expired"
+        )
+
+    def _concerns(self, scope: ActingAs) -> bool:
+        """Whether a scope says something about who calls this guard."""
+        group = scope._group
+        return group is None or self._group is None or group is self._group
+
+    def _find(self) -> ActingAs:
+        """Return the scope that holds, or raise `NotAuthenticated`."""
+        near = _owners_on_the_stack()
+        direct, at = self._nearest(near)
+        scope = _scope()
+        if direct is not None and not self._inherits and not direct._is_here():
+            raise _elsewhere()
+        is_passed = False
+        while scope is not None and scope._era == _ERA.number:
+            if not self._concerns(scope):
+                scope = scope._outer
+                continue
+            owner = scope._owner
+            if owner is None:
+                if direct is not None:
+                    return direct
+                task = scope._task
+                is_own = task is None or task is _task_here()
+                if is_own and not is_passed and self._inherits:
+                    return scope
+                is_here = scope._is_here()
+                if not is_own and is_here and scope._state == _OPEN and not task.done():
+                    is_passed = True  # of another task, which shares this context
+                    scope = scope._outer
+                    continue
+                if is_passed and task is not _task_here():
+                    raise _uncertain()
+                if not self._inherits and not is_here:
+                    raise _elsewhere()
+                return scope
+            if owner in near:
+                place = near.index(owner)
+                if direct is None or place < at or (place == at and scope._serial >= direct._serial):
+                    return scope
+                return direct
+            if direct is not None and scope._serial < direct._serial:
+                return direct
+            # The generator is not on this stack. It sleeps, or the context is a copy that was made
+            # inside of it, or beside it while it slept: nobody can tell these two apart.
+            if not scope._is_here() or owner.f_back is not None:
+                raise _uncertain()
+            if (
+                scope._state == _OPEN
+                and not scope._is_certain
+                and (direct is None or direct._owner in scope._within)
+            ):
+                raise _uncertain()  # it was set up here, as a ``with`` would, and still may hold
+            scope = scope._outer
+        if direct is not None:
+            return direct
+        raise _nobody()
+
+    def _nearest(self, near: list[FrameType]) -> tuple[ActingAs | None, int]:
+        """Return the last scope of the nearest generator that entered one in its own body."""
+        for place, frame in enumerate(near):
+            for scope in reversed(_owned.get(frame, ())):
+                if scope._is_direct and self._concerns(scope):
+                    return scope, place
+        return None, -1
+
+
+def _owners_on_the_stack() -> list[FrameType]:
+    """Return the frames of this stack that own scopes, the nearest first."""
+    if not _owned:
+        return _NONE
+    near: list[FrameType] = []
+    frame: FrameType | None = sys._getframe(0)
+    while frame is not None:
+        if frame in _owned:
+            near.append(frame)
+        frame = frame.f_back
+    return near
+
+
+def _nobody() -> NotAuthenticated:
+    return NotAuthenticated(
+        "Nobody is known to be calling. Call inside `with guard.acting_as(...)` of this guard, in "
+        "the task that entered it and before it ends."
+    )
+
+
+def _uncertain() -> NotAuthenticated:
+    return NotAuthenticated(
+        "It is not certain who is calling: a generator entered `guard.acting_as(...)` and is "
+        "suspended, or this task or thread was started beside it. Enter `guard.acting_as(...)` in "
+        "the code that makes the call."
+    )
+
+
+def _elsewhere() -> NotAuthenticated:
+    return NotAuthenticated(
+        "The identity was entered in another task or thread, and `inherit` under [identity] is "
+        '"none". Enter `guard.acting_as(...)` in the task or thread that makes the call.'
+    )
+
+
+_ANYONES: Final = Callers()
 
 
 def current(now: float) -> Identity:
-    """Return the identity under which this task acts.
+    """Return the identity under which this task acts, whichever guard it was entered for.
 
-    Arguments:
-        now: seconds since the epoch, by the injected clock. NaN counts as expired.
-
-    Raises:
-        NotAuthenticated: with code ``not_authenticated`` outside of every scope or after
-            its end, ``token_expired`` at the very second of expiry and after it, ``revoked``
-            from the moment on at which it was.
+    For whoever is no guard: see `Callers.current`.
     """
-    scope = _scope()
-    if scope is not None:
-        identity = scope._identity
-        if identity is not None:
-            held = scope._revocations
-            if held is not None and (held.epoch != scope._epoch or not now < held.look_at):
-                scope._check(identity, now)
-            expires_at = identity.expires_at
-            if expires_at is None or now < expires_at:
-                return identity
-            raise NotAuthenticated(
-                "The caller's token has expired. Act under a fresh one.", code="token_expired"
-            )
-    raise NotAuthenticated(
-        "Nobody is known to be calling. Call inside `with guard.acting_as(...)`, in the task "
-        "that entered it and before it ends."
-    )
+    return _ANYONES.current(now)

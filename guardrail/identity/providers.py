@@ -118,6 +118,7 @@ class Providers:
         entity_types: the entity types that principals and their parents get, each with the
             place that names it: whoever knows the schema can hold them to it.
         revoked_file: the file of what is revoked, where one is configured.
+        inherits: whether an identity holds in tasks and threads that are started in its scope.
     """
 
     tokens: Mapping[str, TokenProvider] = field(default_factory=Frozen[str, TokenProvider])
@@ -125,6 +126,7 @@ class Providers:
     certificates: CertificateProvider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
     revoked_file: str = ""
+    inherits: bool = True
     _verified: FIFOCache[bytes, _Remembered] = field(
         default_factory=lambda: FIFOCache(CACHE_SIZE), repr=False, compare=False
     )

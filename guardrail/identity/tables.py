@@ -46,7 +46,9 @@ KINDS: Final[Mapping[str, type[Section]]] = {
     "mtls": MtlsSettings,
 }
 #: Keys of ``[identity]`` itself; all else are tables of providers.
-_OWN: Final = frozenset(("anonymous", "revoked_file"))
+_OWN: Final = frozenset(("anonymous", "inherit", "revoked_file"))
+#: What ``inherit`` may be: who has an identity beside the task or thread that entered it.
+INHERIT: Final = ("tasks", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +193,18 @@ def read_providers(
     revoked_file = document.data.get("revoked_file", "")
     if "revoked_file" in document.data:
         faults += _unreadable(revoked_file, document.at("revoked_file"))
+    inherit = document.data.get("inherit", INHERIT[0])
+    if inherit not in INHERIT:
+        message = f"`inherit` must be one of {', '.join(map(repr, INHERIT))}."
+        faults.append(Fault("GR003", document.at("inherit"), message))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return Providers(
-        Frozen(tokens), entity_types=Frozen(types), revoked_file=revoked_file, **others
+        Frozen(tokens),
+        entity_types=Frozen(types),
+        revoked_file=revoked_file,
+        inherits=inherit == INHERIT[0],
+        **others,
     )
 
 

@@ -52,6 +52,7 @@ class _Overridden(Furnished):
             clock=parts.clock,
             new_id=guard._new_id,
             revocations=guard._revocations,
+            group=guard._group,
             journal=parts.journal,
         )
         self.parts = parts

@@ -16,17 +16,24 @@ cdef class ActingAs:
     cdef bint _is_certain
     cdef bint _is_direct
     cdef bint _is_nobody
+    cdef bint _is_owned
     cdef object _group
     cdef ActingAs _outer
     cdef object _mark
     cdef object _owner
     cdef object _pending
     cdef object _task
-    cdef list _within
+    cdef tuple _within
 
 
-cdef class _Era:
-    cdef public long number
+cdef class _Process:
+    cdef readonly long forks
+    cdef readonly dict owned
+
+    cpdef begin_anew(self)
+    cpdef take(self, ActingAs scope, owner)
+    cpdef drop(self, ActingAs scope, owner)
+    cpdef tuple on_the_stack(self)
 
 
 cdef int _NEW, _OPEN, _ENDED
@@ -36,13 +43,13 @@ cdef class Callers:
     cdef object _group
     cdef bint _inherits
 
-    @cython.locals(scope=ActingAs, identity=Identity, held=Revocations, era=_Era)
+    @cython.locals(scope=ActingAs, identity=Identity, held=Revocations, process=_Process)
     cpdef current(self, now)
     cdef bint _concerns(self, ActingAs scope)
     @cython.locals(scope=ActingAs, direct=ActingAs, at=cython.int, place=cython.int)
     cdef ActingAs _find(self)
     @cython.locals(scope=ActingAs, place=cython.int)
-    cdef tuple _nearest(self, list near)
+    cdef tuple _nearest(self, tuple near)
 
 
 cpdef current(now)

@@ -60,7 +60,7 @@ class ActingAs:
 
     __slots__ = (
         "_epoch", "_era", "_group", "_identity", "_is_certain", "_is_direct", "_is_nobody",
-        "_mark", "_outer", "_owner", "_pending", "_revocations", "_serial", "_state", "_task",
+        "_is_owned", "_mark", "_outer", "_owner", "_pending", "_revocations", "_serial", "_state", "_task",
         "_within",
     )  # fmt: skip
 
@@ -82,10 +82,11 @@ class ActingAs:
         self._serial = 0
         self._outer: ActingAs | None = None
         self._owner: FrameType | None = None
+        self._is_owned = False
         self._is_direct = False
         self._is_certain = False
         self._task: Any = None
-        self._within: list[FrameType] = _NONE
+        self._within: tuple[FrameType, ...] = ()
         self._mark: Token[None] | None = None
 
     def __enter__(self) -> Principal | None:
@@ -141,16 +142,17 @@ class ActingAs:
         self._task = _task_here()
         owner = owner_here(in_task=self._task is not None)
         self._state = _OPEN
-        self._era = _ERA.number
+        self._era = _process.forks
         self._serial = next(_serials)
         self._outer = _scope()
         self._mark = _here.set(None)
         if owner is not None:
+            self._is_owned = True
             self._owner = owner.frame
-            self._within = _owners_on_the_stack()
+            self._within = _process.on_the_stack()
             self._is_direct = owner.is_direct
             self._is_certain = owner.is_direct and owner.is_iterated
-            _owned.setdefault(owner.frame, []).append(self)
+            _process.take(self, owner.frame)
         _acting.set(self)
         return None if identity is None else identity.principal
 
@@ -160,7 +162,10 @@ class ActingAs:
         self._identity = None
         if not was_open:
             return
-        self._disown()
+        if self._owner is not None:
+            _process.drop(self, self._owner)
+            self._owner = None  # its frame keeps others alive
+            self._within = ()
         top = _scope()
         if self._is_here():
             self._unlink(top)
@@ -169,24 +174,13 @@ class ActingAs:
             # stands there can't be restored from here: the empty scope denies.
             if top is self:
                 _acting.set(None)  # a copy of the context: forget it there
-            if self._owner is not None:
+            if self._is_owned:
                 return  # the context it was entered in passes over it, and must know where it is
-        self._mark = self._task = self._owner = None
-        self._within = _NONE
+        self._mark = self._task = None
         outer = self._outer
         while outer is not None and outer._group is self._group and not outer._is_nobody:
             outer = outer._outer  # all that it hid, it goes on to hide
         self._outer = outer
-
-    def _disown(self) -> None:
-        owner = self._owner
-        if owner is None:
-            return
-        scopes = _owned.get(owner)
-        if scopes is not None and self in scopes:
-            scopes.remove(self)
-            if not scopes:
-                del _owned[owner]
 
     def _unlink(self, top: ActingAs | None) -> None:
         """Restore what stood around; where other scopes were entered since, below those."""
@@ -195,12 +189,12 @@ class ActingAs:
             return
         above, is_apart = top, True
         while above is not None and above._outer is not self:
-            is_apart = is_apart and above._owner is not None
+            is_apart = is_apart and above._is_owned
             above = above._outer
         # Two scopes of one function that end out of order are a fault: then the empty scope stays,
         # and denies. Generators end in any order, and those that iterate them meanwhile, too.
         if above is not None and (
-            self._owner is not None or (is_apart and above._owner is not None)
+            self._is_owned or (is_apart and above._is_owned)
         ):
             above._outer = self._outer
 
@@ -229,13 +223,51 @@ class ActingAs:
         return f"<ActingAs {('new', 'open', 'ended')[self._state]}>"
 
 
-class _Era:
-    """Counts forks: a scope that was entered before one is nobody's in the child."""
+class _Process:
+    """What this process knows of all scopes together, as a context variable knows one.
 
-    __slots__ = ("number",)
+    Attributes:
+        forks: how many forks stand before it: a scope that was entered before the last one is
+            nobody's here.
+        owned: the open scopes that generators own, by their frames, in the order in which they
+            were entered.
+    """
+
+    __slots__ = ("forks", "owned")
 
     def __init__(self) -> None:
-        self.number = 0
+        self.forks = 0
+        self.owned: dict[FrameType, list[ActingAs]] = {}
+
+    def begin_anew(self) -> None:
+        """Begin as nobody, in a child that was just forked."""
+        self.forks += 1
+        self.owned.clear()
+
+    def take(self, scope: ActingAs, owner: FrameType) -> None:
+        """Note that a generator has entered a scope."""
+        self.owned.setdefault(owner, []).append(scope)
+
+    def drop(self, scope: ActingAs, owner: FrameType) -> None:
+        """Note that it has left it."""
+        scopes = self.owned.get(owner)
+        if scopes is not None and scope in scopes:
+            scopes.remove(scope)
+            if not scopes:
+                del self.owned[owner]
+
+    def on_the_stack(self) -> tuple[FrameType, ...]:
+        """Return the frames of this stack that own scopes, the nearest first."""
+        owned = self.owned
+        if not owned:
+            return ()
+        near: list[FrameType] = []
+        frame: FrameType | None = sys._getframe(0)
+        while frame is not None:
+            if frame in owned:
+                near.append(frame)
+            frame = frame.f_back
+        return tuple(near)
 
 
 def _task_here() -> Any:
@@ -255,20 +287,10 @@ _acting: Final[ContextVar[ActingAs | None]] = ContextVar("guardrail_acting", def
 _scope: Final = _acting.get
 #: Holds nothing: a token of it can be used in no other context than the one it was made in.
 _here: Final[ContextVar[None]] = ContextVar("guardrail_here", default=None)
-#: The open scopes that generators own, by their frames, in the order in which they were entered.
-_owned: Final[dict[FrameType, list[ActingAs]]] = {}
 _serials: Final = count(1)
-_NONE: Final[list[FrameType]] = []
-_ERA: Final = _Era()
+_process: Final = _Process()
 
-
-def _forget() -> None:
-    """Begin as nobody, in a child that was just forked."""
-    _ERA.number += 1
-    _owned.clear()
-
-
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_process.begin_anew)
 
 
 class Callers:
@@ -297,13 +319,13 @@ class Callers:
                 its end, and where it is not certain who calls; ``token_expired`` at the very
                 second of expiry and after it, ``revoked`` from the moment on at which it was.
         """
-        scope = _scope()
+        scope, process = _scope(), _process
         if (
-            _owned
+            process.owned
             or scope is None
             or not self._inherits
-            or scope._owner is not None
-            or scope._era != _ERA.number
+            or scope._is_owned
+            or scope._era != process.forks
             or not (scope._group is self._group or scope._group is None)
             or not (scope._task is None or scope._task is _task_here())
         ):
@@ -328,18 +350,17 @@ class Callers:
 
     def _find(self) -> ActingAs:
         """Return the scope that holds, or raise `NotAuthenticated`."""
-        near = _owners_on_the_stack()
+        near = _process.on_the_stack()
         direct, at = self._nearest(near)
         scope = _scope()
         if direct is not None and not self._inherits and not direct._is_here():
             raise _elsewhere()
         is_passed = False
-        while scope is not None and scope._era == _ERA.number:
+        while scope is not None and scope._era == _process.forks:
             if not self._concerns(scope):
                 scope = scope._outer
                 continue
-            owner = scope._owner
-            if owner is None:
+            if not scope._is_owned:
                 if direct is not None:
                     return direct
                 task = scope._task
@@ -356,6 +377,7 @@ class Callers:
                 if not self._inherits and not is_here:
                     raise _elsewhere()
                 return scope
+            owner = scope._owner
             if owner in near:
                 place = near.index(owner)
                 if direct is None or place < at or (place == at and scope._serial >= direct._serial):
@@ -365,10 +387,10 @@ class Callers:
                 return direct
             # The generator is not on this stack. It sleeps, or the context is a copy that was made
             # inside of it, or beside it while it slept: nobody can tell these two apart.
-            if not scope._is_here() or owner.f_back is not None:
+            if not scope._is_here() or (owner is not None and owner.f_back is not None):
                 raise _uncertain()
             if (
-                scope._state == _OPEN
+                owner is not None
                 and not scope._is_certain
                 and (direct is None or direct._owner in scope._within)
             ):
@@ -378,26 +400,13 @@ class Callers:
             return direct
         raise _nobody()
 
-    def _nearest(self, near: list[FrameType]) -> tuple[ActingAs | None, int]:
+    def _nearest(self, near: tuple[FrameType, ...]) -> tuple[ActingAs | None, int]:
         """Return the last scope of the nearest generator that entered one in its own body."""
         for place, frame in enumerate(near):
-            for scope in reversed(_owned.get(frame, ())):
+            for scope in reversed(_process.owned.get(frame, ())):
                 if scope._is_direct and self._concerns(scope):
                     return scope, place
         return None, -1
-
-
-def _owners_on_the_stack() -> list[FrameType]:
-    """Return the frames of this stack that own scopes, the nearest first."""
-    if not _owned:
-        return _NONE
-    near: list[FrameType] = []
-    frame: FrameType | None = sys._getframe(0)
-    while frame is not None:
-        if frame in _owned:
-            near.append(frame)
-        frame = frame.f_back
-    return near
 
 
 def _nobody() -> NotAuthenticated:

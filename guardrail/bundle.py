@@ -130,6 +130,7 @@ class Furnished(Rooms):
             clock=clock,
             new_id=new_id,
             backend=_core.BACKEND,
+            digest_of=facts.digest_of,
             naming=None if journal is None else _names(bundle, journal),
             shadow=None if bundle.shadow is None else Shadow(bundle.shadow, bundle.snapshot),
         )

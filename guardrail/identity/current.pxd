@@ -46,8 +46,12 @@ cdef class Callers:
     @cython.locals(scope=ActingAs, identity=Identity, held=Revocations, process=_Process)
     cpdef current(self, now)
     cdef bint _concerns(self, ActingAs scope)
-    @cython.locals(scope=ActingAs, direct=ActingAs, at=cython.int, place=cython.int)
+    @cython.locals(scope=ActingAs, direct=ActingAs, holds=ActingAs, at=cython.int)
     cdef ActingAs _find(self)
+    @cython.locals(is_here=bint, is_own=bint)
+    cdef ActingAs _of_task(self, ActingAs scope, bint passed)
+    @cython.locals(place=cython.int)
+    cdef ActingAs _of_generator(self, ActingAs scope, tuple near, ActingAs direct, int at)
     @cython.locals(scope=ActingAs, place=cython.int)
     cdef tuple _nearest(self, tuple near)
 

@@ -60,8 +60,8 @@ class ActingAs:
 
     __slots__ = (
         "_epoch", "_era", "_group", "_identity", "_is_certain", "_is_direct", "_is_nobody",
-        "_is_owned", "_mark", "_outer", "_owner", "_pending", "_revocations", "_serial", "_state", "_task",
-        "_within",
+        "_is_owned", "_mark", "_outer", "_owner", "_pending", "_revocations", "_serial", "_state",
+        "_task", "_within",
     )  # fmt: skip
 
     def __init__(
@@ -193,9 +193,7 @@ class ActingAs:
             above = above._outer
         # Two scopes of one function that end out of order are a fault: then the empty scope stays,
         # and denies. Generators end in any order, and those that iterate them meanwhile, too.
-        if above is not None and (
-            self._is_owned or (is_apart and above._is_owned)
-        ):
+        if above is not None and (self._is_owned or (is_apart and above._is_owned)):
             above._outer = self._outer
 
     def _is_here(self) -> bool:
@@ -355,50 +353,76 @@ class Callers:
         scope = _scope()
         if direct is not None and not self._inherits and not direct._is_here():
             raise _elsewhere()
-        is_passed = False
+        passed = False
         while scope is not None and scope._era == _process.forks:
-            if not self._concerns(scope):
-                scope = scope._outer
-                continue
-            if not scope._is_owned:
-                if direct is not None:
+            holds: ActingAs | None = None
+            if self._concerns(scope):
+                if scope._is_owned:
+                    holds = self._of_generator(scope, near, direct, at)
+                elif direct is not None:
                     return direct
-                task = scope._task
-                is_own = task is None or task is _task_here()
-                if is_own and not is_passed and self._inherits:
-                    return scope
-                is_here = scope._is_here()
-                if not is_own and is_here and scope._state == _OPEN and not task.done():
-                    is_passed = True  # of another task, which shares this context
-                    scope = scope._outer
-                    continue
-                if is_passed and task is not _task_here():
-                    raise _uncertain()
-                if not self._inherits and not is_here:
-                    raise _elsewhere()
-                return scope
-            owner = scope._owner
-            if owner in near:
-                place = near.index(owner)
-                if direct is None or place < at or (place == at and scope._serial >= direct._serial):
-                    return scope
-                return direct
-            if direct is not None and scope._serial < direct._serial:
-                return direct
-            # The generator is not on this stack. It sleeps, or the context is a copy that was made
-            # inside of it, or beside it while it slept: nobody can tell these two apart.
-            if not scope._is_here() or (owner is not None and owner.f_back is not None):
-                raise _uncertain()
-            if (
-                owner is not None
-                and not scope._is_certain
-                and (direct is None or direct._owner in scope._within)
-            ):
-                raise _uncertain()  # it was set up here, as a ``with`` would, and still may hold
+                else:
+                    holds = self._of_task(scope, passed)
+                    passed = True
+            if holds is not None:
+                return holds
             scope = scope._outer
         if direct is not None:
             return direct
         raise _nobody()
+
+    def _of_task(self, scope: ActingAs, passed: bool) -> ActingAs | None:
+        """Return a scope that no generator owns; ``None`` where it is another task's alone.
+
+        Arguments:
+            scope: the scope.
+            passed: whether another task's was passed over.
+        """
+        task, here = scope._task, _task_here()
+        is_own = task is None or task is here
+        if is_own and not passed and self._inherits:
+            return scope
+        is_here = scope._is_here()
+        if not is_own and is_here and scope._state == _OPEN and not task.done():
+            return None  # of a task that shares this context, and goes on
+        if passed and task is not here:
+            raise _uncertain()
+        if not self._inherits and not is_here:
+            raise _elsewhere()
+        return scope
+
+    def _of_generator(
+        self,
+        scope: ActingAs,
+        near: tuple[FrameType, ...],
+        direct: ActingAs | None,
+        at: int,
+    ) -> ActingAs | None:
+        """Return the scope that holds where a generator owns one; ``None`` where that one sleeps.
+
+        Arguments:
+            scope: the scope.
+            near: the frames of this stack that own scopes, the nearest first.
+            direct: the last scope of the nearest of them that entered one in its own body.
+            at: its place there.
+        """
+        owner = scope._owner
+        if owner in near:
+            place = near.index(owner)
+            if direct is None or place < at:
+                return scope
+            return scope if place == at and scope._serial >= direct._serial else direct
+        if direct is not None and scope._serial < direct._serial:
+            return direct
+        # The generator is not on this stack. It sleeps; or the context is a copy that was made
+        # inside of it, or beside it while it slept: nobody can tell these two apart.
+        if not scope._is_here() or (owner is not None and owner.f_back is not None):
+            raise _uncertain()
+        if owner is None or scope._is_certain:
+            return None
+        if direct is None or direct._owner in scope._within:
+            raise _uncertain()  # it was set up here, as a ``with`` would, and still may hold
+        return None
 
     def _nearest(self, near: tuple[FrameType, ...]) -> tuple[ActingAs | None, int]:
         """Return the last scope of the nearest generator that entered one in its own body."""

@@ -35,8 +35,7 @@ def who():
     try:
         return current(0.0).principal.id
     except NotAuthenticated as denial:
-        assert denial.code == "not_authenticated"
-        return None
+        return None if denial.code == "not_authenticated" else denial
 
 
 def batches(name, n=2):
@@ -119,7 +118,7 @@ def test_one_iterated_inside_anothers_block_is_the_inner_one(outer):
         lambda g: list(itertools.chain(g, batches("agent"))),
         lambda g: [next(each) for each in itertools.tee(g) for _ in range(2)],
         lambda g: list(map(str, g)),
-        lambda g: sorted(g),
+        sorted,
     ],
 )
 def test_what_consumes_a_generator_changes_nothing(consume, outer):
@@ -688,6 +687,7 @@ def test_scopes_that_ended_are_not_kept():
             if n:
                 await asyncio.sleep(0)
                 return asyncio.create_task(tick(n - 1, seen))
+            return None
 
     async def main():
         task, seen = await tick(60, []), []

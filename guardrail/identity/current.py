@@ -89,7 +89,7 @@ class ActingAs:
         self._within: tuple[FrameType, ...] = ()
         self._mark: Token[None] | None = None
 
-    def __enter__(self) -> Principal | None:
+    def __enter__(self) -> Principal:
         """Begin to act, and return the principal.
 
         Raises:
@@ -106,16 +106,16 @@ class ActingAs:
                     code="provider_unavailable",
                 )
             self._identity = pending.settle()
-        return self._begin()
+        return self._start()
 
-    async def __aenter__(self) -> Principal | None:
+    async def __aenter__(self) -> Principal:
         """Begin to act, and return the principal; keys are fetched on another thread."""
         pending, self._pending = self._pending, None
         if pending is not None:
             from asyncio import to_thread
 
             self._identity = await to_thread(pending.settle)
-        return self._begin()
+        return self._start()
 
     async def __aexit__(
         self,
@@ -135,10 +135,16 @@ class ActingAs:
         """Cease to act, everywhere. What was raised inside passes through."""
         self._end()
 
-    def _begin(self) -> Principal | None:
+    def _start(self) -> Principal:
         identity = self._identity
-        if self._state != _NEW or (identity is None and not self._is_nobody):
-            raise ConfigurationError("A scope of `acting_as` is used once. Make a new one.")
+        if identity is None:
+            raise _used()
+        self._begin()
+        return identity.principal
+
+    def _begin(self) -> None:
+        if self._state != _NEW:
+            raise _used()
         self._task = _task_here()
         owner = owner_here(in_task=self._task is not None)
         self._state = _OPEN
@@ -154,7 +160,6 @@ class ActingAs:
             self._is_certain = owner.is_direct and owner.is_iterated
             _process.take(self, owner.frame)
         _acting.set(self)
-        return None if identity is None else identity.principal
 
     def _end(self) -> None:
         was_open = self._state == _OPEN
@@ -431,6 +436,10 @@ class Callers:
                 if scope._is_direct and self._concerns(scope):
                     return scope, place
         return None, -1
+
+
+def _used() -> ConfigurationError:
+    return ConfigurationError("A scope of `acting_as` is used once. Make a new one.")
 
 
 def _nobody() -> NotAuthenticated:

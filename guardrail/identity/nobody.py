@@ -25,7 +25,7 @@ class Nobody:
 
     def __enter__(self) -> None:
         """Begin to act as nobody."""
-        self._scope.__enter__()
+        self._scope._begin()
 
     def __exit__(
         self,
@@ -38,7 +38,7 @@ class Nobody:
 
     async def __aenter__(self) -> None:
         """Begin to act as nobody; nothing is waited for."""
-        self._scope.__enter__()
+        self._scope._begin()
 
     async def __aexit__(
         self,

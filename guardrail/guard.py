@@ -73,6 +73,7 @@ class Guard:
             clock=self._clock,
             journal=journal,
         )
+        self._tracer_provider = tracer_provider
         self._trail: Trail
         self._journal: Journal | None
         self._trail, self._journal = self._open_trail(bundle)
@@ -281,6 +282,24 @@ class Guard:
             Whether that was long enough.
         """
         return self._trail.flush(timeout_s)
+
+    def force_flush(self, timeout_s: float = 10.0) -> bool:
+        """Wait until all calls that have ended are in the sinks, and their spans are exported.
+
+        That is `flush`, and ``force_flush()`` of the tracer provider. Call it with `close` before
+        a process ends that no ``atexit`` handler sees: a server that a signal stops, a worker
+        that is recycled, a function of a cloud. `IdentityMiddleware` does it for ASGI servers.
+
+        Arguments:
+            timeout_s: seconds to wait at most for each of the two.
+
+        Returns:
+            Whether that was long enough.
+        """
+        from guardrail.audit import force_flush
+
+        is_done = self.flush(timeout_s)
+        return force_flush(self._tracer_provider, timeout_s) and is_done
 
     def protect(
         self,

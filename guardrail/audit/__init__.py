@@ -13,6 +13,7 @@ from guardrail.audit.deferred import DeferredSpans
 from guardrail.audit.journal import Journal
 from guardrail.audit.meters import Meters
 from guardrail.audit.names import Names
+from guardrail.audit.provider import force_flush
 from guardrail.audit.settings import AuditSettings, open_journal, open_sinks, read_audit
 from guardrail.audit.spans import Spans
 from guardrail.audit.trail import Trail
@@ -26,6 +27,7 @@ __all__ = [
     "Spans",
     "Trail",
     "attributes",
+    "force_flush",
     "open_journal",
     "open_sinks",
     "read_audit",

@@ -59,6 +59,19 @@ class Brought:
         return f"Brought(names_somebody={self.names_somebody})"
 
 
+def headers_of(scope: Scope) -> Sequence[Sequence[bytes]]:
+    """Return the headers of a scope, which are left for whoever reads them next.
+
+    ASGI lets a server give iterators, which can be read once: lists take their place.
+    """
+    headers = scope.get("headers") or ()
+    if not isinstance(headers, list | tuple) or not all(
+        isinstance(pair, list | tuple) for pair in headers
+    ):
+        headers = scope["headers"] = [tuple(pair) for pair in headers]
+    return headers
+
+
 class Reader:
     """Reads what scopes bring.
 
@@ -100,7 +113,7 @@ class Reader:
                 ``unverified_certificate``; never for a credential that is absent.
         """
         headers: dict[bytes, list[bytes]] = {}
-        for name, value in scope.get("headers", ()):
+        for name, value in headers_of(scope):
             headers.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
         bearer, key = _bearer(_once(headers, b"authorization")), _once(headers, self._api_key)
         if bearer is not None and key is not None:
@@ -186,14 +199,17 @@ def _malformed(message: str) -> NoReturn:
     raise NotAuthenticated(message, code="malformed_token")
 
 
-def _chain(tls: Mapping[str, Any]) -> tuple[bytes, ...]:
+def _chain(tls: MutableMapping[str, Any]) -> tuple[bytes, ...]:
     """Return the client's certificates, as the server that ended the connection has them."""
     if tls.get("client_cert_error"):
         raise NotAuthenticated(
             "The server could not verify the client's certificate.", code="unverified_certificate"
         )
     chain: list[bytes] = []
-    for certificate in tls.get("client_cert_chain") or ():
+    certificates = tls.get("client_cert_chain") or ()
+    if not isinstance(certificates, list | tuple):
+        certificates = tls["client_cert_chain"] = list(certificates)
+    for certificate in certificates:
         if not isinstance(certificate, str) or len(chain) == LIMIT_CERTIFICATES:
             raise NotAuthenticated(
                 f"A chain of certificates is at most {LIMIT_CERTIFICATES} texts in PEM.",

@@ -331,10 +331,12 @@ def load_bundle(
     )
     opened = faults.gather(lambda: obligations.open_storage(of("quota"), clock))
     store = storage or opened  # in this version all are of one kind, which holds the counters
+    specs = _read_specs(folder, "inputs", faults)
+    facts.load_libraries(for_tables=_takes_tables(folder, specs))
     types = faults.gather(
         lambda: (
             *obligations.standard(
-                specs_documents=_read_specs(folder, "inputs", faults),
+                specs_documents=specs,
                 output_documents=_read_specs(folder, "outputs", faults),
                 take_view=Viewer(bounds or Bounds()).take,
                 limit_findings=(bounds or Bounds()).findings,
@@ -425,6 +427,15 @@ def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
         if known is not None and name not in known:
             missing.append(path if place == "principal" else f"context.{path}")
     return missing
+
+
+def _takes_tables(folder: Folder, specs: Mapping[str, Document]) -> bool:
+    """Whether any action's input may be a table, by the schema and the specs."""
+    if b"TableInput" in folder.files.get("schema.cedarschema", b""):
+        return True
+    return any(
+        isinstance(spec.data, dict) and spec.data.get("kind") == "table" for spec in specs.values()
+    )
 
 
 def _parse(document: Document | None, model: type[S]) -> S:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +46,13 @@ KINDS: Final[Mapping[str, type[Section]]] = {
     "api_key": ApiKeySettings,
     "mtls": MtlsSettings,
 }
+#: What verifies tokens and chains, beside what reading their keys has imported.
+_VERIFYING: Final = (
+    "cryptography.hazmat.primitives.hashes",
+    "cryptography.x509.verification",
+    "encodings.ascii",
+    "guardrail.identity.pinned",
+)
 #: Keys of ``[identity]`` itself; all else are tables of providers.
 _OWN: Final = frozenset(("anonymous", "inherit", "revoked_file"))
 #: What ``inherit`` may be: who has an identity beside the task or thread that entered it.
@@ -193,6 +201,8 @@ def read_providers(
     revoked_file = document.data.get("revoked_file", "")
     if "revoked_file" in document.data:
         faults += _unreadable(revoked_file, document.at("revoked_file"))
+    for module in _VERIFYING if tokens or "certificates" in others else ():
+        import_module(module)  # not at the first call: a child that is forked then waits for ever
     inherit = document.data.get("inherit", INHERIT[0])
     if inherit not in INHERIT:
         message = f"`inherit` must be one of {', '.join(map(repr, INHERIT))}."

@@ -113,9 +113,11 @@ def test_a_first_call_imports_nothing(make_bundle, tmp_path, kind):
     )
     script = tmp_path / "first.py"
     script.write_text(SCRIPT)
+    path = f"{TESTS.parent}{os.pathsep}{TESTS}"
     ran = subprocess.run(  # noqa: S603
         [sys.executable, script, folder, kind],
-        env=os.environ | {"SECRET": "s" * 40, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}, capture_output=True, text=True, timeout=120, check=False,
+        env=os.environ | {"SECRET": "s" * 40, "PYTHONPATH": path},
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout.replace("'", '"')) == []

@@ -338,7 +338,9 @@ class World:
     async def streamed(self, here, depth):
         """As Starlette iterates a generator: each step in a thread, with a copy of the context."""
         name = self.name()
-        generator = self.items(name, min(depth, 1), 3)
+        generator = self.items(
+            name, 0, 3
+        )  # what it starts in a later step has that thread's context
         for _ in range(3):
             await asyncio.to_thread(next, generator)
             await self.ask_later(here)

@@ -56,4 +56,6 @@ cdef class Callers:
     cdef tuple _nearest(self, tuple near)
 
 
+@cython.locals(first=ActingAs, scope=ActingAs)
+cdef ActingAs _innermost()
 cpdef current(now)

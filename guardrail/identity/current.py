@@ -150,7 +150,7 @@ class ActingAs:
         self._state = _OPEN
         self._era = _process.forks
         self._serial = next(_serials)
-        self._outer = _scope()
+        self._outer = _innermost()
         self._mark = _here.set(None)
         if owner is not None:
             self._is_owned = True
@@ -273,6 +273,19 @@ class _Process:
         return tuple(near)
 
 
+def _innermost() -> ActingAs | None:
+    """Return the innermost scope of this context; forget those of generators that ended elsewhere.
+
+    A copy of the context that is made afterwards does not have them, and so is not refused.
+    """
+    first = scope = _scope()
+    while scope is not None and scope._is_owned and scope._state == _ENDED and scope._is_here():
+        scope = scope._outer
+    if scope is not first:
+        _acting.set(scope)
+    return scope
+
+
 def _task_here() -> Any:
     """Return the task of asyncio that runs here; ``None`` for none."""
     asyncio = sys.modules.get("asyncio")
@@ -355,7 +368,7 @@ class Callers:
         """Return the scope that holds, or raise `NotAuthenticated`."""
         near = _process.on_the_stack()
         direct, at = self._nearest(near)
-        scope = _scope()
+        scope = _innermost()
         if direct is not None and not self._inherits and not direct._is_here():
             raise _elsewhere()
         passed = False

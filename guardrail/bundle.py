@@ -21,13 +21,14 @@ from guardrail.audit import (
     AuditSettings,
     Journal,
     Names,
+    Refusals,
     Trail,
     open_journal,
     open_sinks,
     read_audit,
 )
 from guardrail.documents import Document, Section, read_json, read_toml, read_yaml
-from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
+from guardrail.errors import ConfigurationError, Denied, Fault, NotAuthenticated, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.flow import in_order
 from guardrail.identity import (
@@ -68,7 +69,7 @@ from guardrail.ports import (
     Sink,
     Wait,
 )
-from guardrail.values import Auto, Evidence, Identity, Peer, Principal
+from guardrail.values import Auto, Evidence, Identity, Peer, Principal, vouched_for
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -107,7 +108,7 @@ class Bundle:
 class Furnished(Rooms):
     """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
 
-    __slots__ = ("bundle", "group", "revocations")
+    __slots__ = ("bundle", "group", "refusals", "revocations")
 
     read_uid = staticmethod(read_uid)
 
@@ -120,6 +121,7 @@ class Furnished(Rooms):
         new_id: Callable[[], str],
         revocations: Revocations,
         group: object,
+        refusals: Refusals,
         journal: Journal | None = None,
     ) -> None:
         super().__init__(
@@ -137,6 +139,7 @@ class Furnished(Rooms):
         self.bundle = bundle
         self.group = group
         self.revocations = revocations
+        self.refusals = refusals
 
     def act_under(
         self,
@@ -152,7 +155,12 @@ class Furnished(Rooms):
         certificate. Raises `NotAuthenticated`.
         """
         tell = partial(self._identify, token, tuple(certificate), peer, attestation)
-        return ActingAs(settled(tell), self.revocations, group=self.group)
+        note = partial(self.note, where_from(peer, certificate))
+        return ActingAs(settled(tell, note), self.revocations, since=self.now(), group=self.group)
+
+    def note(self, peer: str, denial: Denied) -> None:
+        """Keep a failed authentication: `Refusals.note`."""
+        self.refusals.note(denial, peer, self)
 
     def _identify(
         self,
@@ -198,13 +206,26 @@ class Furnished(Rooms):
     ) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
         if attestation is None:
-            return ActingAs(Identity(principal, peer=peer), group=self.group)
+            return ActingAs(vouched_for(principal, peer=peer), group=self.group)
 
         def tell() -> Identity:
             evidence = self._evidence(attestation, self.now())
-            return Identity(principal, peer=peer, evidence=evidence)
+            return replace(vouched_for(principal, peer=peer), evidence=evidence)
 
-        return ActingAs(settled(tell), group=self.group)
+        note = partial(self.note, where_from(peer))
+        return ActingAs(settled(tell, note), group=self.group)
+
+
+def where_from(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
+    """Return what tells where somebody calls from: an address, or else a certificate's digest."""
+    if peer is not None and (peer.ip or peer.certificate_sha256):
+        return peer.ip or peer.certificate_sha256 or ""
+    if certificate:
+        try:
+            return peer_of(certificate[0]).certificate_sha256 or ""
+        except NotAuthenticated:  # no certificate: that is why
+            pass
+    return ""
 
 
 def _names(bundle: Bundle, journal: Journal) -> Names:

@@ -33,7 +33,13 @@ from guardrail.call import (
     mark_return,
     record_of,
 )
-from guardrail.errors import Denied, GuardUnavailable, InputRejected, NotAuthorized
+from guardrail.errors import (
+    Denied,
+    GuardUnavailable,
+    InputRejected,
+    NotAuthenticated,
+    NotAuthorized,
+)
 from guardrail.ports import (
     Admission,
     Asking,
@@ -54,6 +60,7 @@ from guardrail.values import (
     Path,
     Principal,
     View,
+    vouched_for,
 )
 
 _set_running: Final = RUNNING.set
@@ -64,6 +71,10 @@ _reset_running: Final = RUNNING.reset
 _ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
 _RELEASE: Final = ("output", "mask", "label_only", "top_k", "round", "noise")
 _LAST: Final = ("redact", "sign")
+
+#: The least and the greatest time, in seconds: what a clock gives beyond is no number.
+_EARLIEST: Final = -sys.float_info.max
+_LATEST: Final = sys.float_info.max
 
 #: Libraries whose arrays and tables tell their size.
 _ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
@@ -105,6 +116,9 @@ def _begin(call: Call) -> Wait | None:
     call.handle = rooms.sink.begin(rooms.guard, target.action_id, target.function)
     if rooms.intents:
         rooms.sink.check(call.handle)
+    if not (_EARLIEST <= call.now <= _LATEST and _EARLIEST <= call.started_at <= _LATEST):
+        call.now = call.started_at = 0.0  # so that the record can be written
+        raise GuardUnavailable("The clock gives no time (NaN or infinity). Repair the clock.")
     return None
 
 
@@ -121,7 +135,15 @@ def _identify(call: Call) -> Wait | None:
         raise NotAuthorized(
             f"principal= must give a Principal, got {type(principal).__name__}.", code="wrong_type"
         )
-    call.identity = Identity(principal)
+    identity = vouched_for(principal)
+    expires_at = identity.expires_at
+    if expires_at is not None and not call.now < expires_at:
+        raise NotAuthenticated(
+            "What the application says of the caller's sign-in has expired. Have them sign in "
+            "again.",
+            code="token_expired",
+        )
+    call.identity = identity
     return None
 
 
@@ -455,6 +477,7 @@ def _is_same(one: Principal, other: Principal) -> bool:
         and one.id == other.id
         and one.parents == other.parents
         and one.attrs == other.attrs
+        and one.authentication == other.authentication
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.drivers import Enforcement
-from guardrail.errors import ConfigurationError, Place
+from guardrail.errors import ConfigurationError, Denied, Place
 from guardrail.ids import Ids
 from guardrail.ports import (
     Clock,
@@ -61,7 +61,7 @@ class Guard:
         journal: Path | Auto | None = AUTO,
         identity_group: str | None = None,
     ) -> None:
-        from guardrail.audit import Meters
+        from guardrail.audit import Meters, Refusals
         from guardrail.bundle import open_trail
         from guardrail.identity import Revocations
 
@@ -78,6 +78,7 @@ class Guard:
         self._journal: Journal | None
         self._trail, self._journal = self._open_trail(bundle)
         self._meters = Meters(bundle.snapshot.name)
+        self._refusals = Refusals(self._meters)
         self._new_id = new_id or Ids()
         self._origin = origin
         self._reloading = threading.Lock()
@@ -100,6 +101,7 @@ class Guard:
             new_id=self._new_id,
             revocations=self._revocations,
             group=self._group,
+            refusals=self._refusals,
             journal=self._journal,
         )
         shadow = rooms.shadow
@@ -281,6 +283,7 @@ class Guard:
         Returns:
             Whether that was long enough.
         """
+        self._refusals.tell(self._serving.rooms)
         return self._trail.flush(timeout_s)
 
     def force_flush(self, timeout_s: float = 10.0) -> bool:
@@ -433,6 +436,21 @@ class Guard:
             raise TypeError(f"acting_as takes a Principal, got {type(principal).__name__}")
         return rooms.act_as(principal, peer, attestation)
 
+    def record_refusal(self, denial: Denied, *, peer: Peer | None = None) -> None:
+        """Record that a caller was refused before `acting_as` could be asked.
+
+        For whoever reads credentials: a header that can't be read, a request without any. What
+        `acting_as` refuses is recorded already, and nothing is recorded twice. At most ten
+        refusals a second are recorded and warned of; the others are counted.
+
+        Arguments:
+            denial: what is answered.
+            peer: what is known of the connection; its address is kept as a pseudonym.
+        """
+        from guardrail.bundle import where_from
+
+        self._serving.rooms.note(where_from(peer), denial)
+
     def challenge(self) -> str:
         """Return a nonce that a caller's machine is to attest: 43 characters, for one use.
 
@@ -454,13 +472,14 @@ class Guard:
 
         Arguments:
             token_id: a token's ``jti``, an API key's id, or a certificate's serial number in
-                hexadecimal digits, as ``openssl x509 -noout -serial`` prints it.
+                hexadecimal digits, in whichever form a tool prints it.
             subject: whoever the provider calls so: all that was issued to them up to
                 ``issued_before``, which is now where it is left out.
             issued_before: seconds since the epoch; alone: all that was issued up to then.
 
         Raises:
-            ConfigurationError: where nothing is named, or a token together with something else.
+            ConfigurationError: where nothing is named, a token together with something else, or
+                what could match nothing: no text, an empty one, no time (NaN, a boolean).
         """
         self._revocations.revoke(
             token_id=token_id,

@@ -293,6 +293,10 @@ class Naming(Protocol):
         """Return the name of who calls: a keyed pseudonym, or the id where that was chosen."""
         ...
 
+    def peer(self, peer: str) -> str:
+        """Return a pseudonym of where somebody calls from, such as of an address; or empty."""
+        ...
+
     def resource(self, resource: Entity) -> str:
         """Return the name of a thing: its id where the bundle knows it, else a pseudonym."""
         ...

@@ -13,16 +13,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from guardrail.errors import ConfigurationError
 from guardrail.flow import settle
 from guardrail.ports import Wait
+from guardrail.regular_files import open_regular
 
 #: Seconds between two looks, unless the caller says otherwise.
 INTERVAL_S: Final = 5.0
 #: More files than this are no bundle; loading says so.
 _LIMIT_FILES: Final = 20_000
+#: A file that is larger is of no bundle; loading says so.
+_LIMIT_BYTES: Final = 512 * 1024 * 1024
 
 #: Path, time of change in ns, size in bytes, inode.
 _Signature = tuple[tuple[str, int, int, int], ...]
@@ -131,13 +134,21 @@ def _signature(paths: Sequence[Path]) -> _Signature | None:
     return tuple([(name, at.st_mtime_ns, at.st_size, at.st_ino) for name, at in stats])
 
 
+def _digest_of(file: BinaryIO) -> bytes:
+    """Return a digest of a file; of its size and time of change where no bundle may have it."""
+    at = os.fstat(file.fileno())
+    if at.st_size > _LIMIT_BYTES:
+        return f"{at.st_size} {at.st_mtime_ns}".encode()
+    return hashlib.sha256(file.read(_LIMIT_BYTES)).digest()
+
+
 def _digest(paths: Sequence[Path]) -> bytes:
     """Return a digest of all files; of the kind of error where one can't be read."""
     digest = hashlib.sha256()
     try:
         for entry in _files(paths):
-            with Path(entry.path).open("rb") as file:
-                own = hashlib.file_digest(file, "sha256").digest()
+            with open_regular(Path(entry.path)) as file:
+                own = _digest_of(file)
             digest.update(os.fsencode(entry.path) + b"\0" + own)
     except OSError as error:
         digest.update(type(error).__name__.encode())

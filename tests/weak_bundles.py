@@ -174,6 +174,19 @@ WEAK = {
         files=settings(ENCLAVES + 'nonce = "none"\n'),
         sound_files=settings(ENCLAVES + 'nonce = "required"\n'),
     ),
+    "GR536": Weak(
+        "policies.cedar:2:28",
+        policies='@id("it")\nforbid (principal == User::"clara", '
+        + PREDICT
+        + ", resource);\n"
+        + SOUND,
+        sound='@id("it")\nforbid (principal == User::"x#clara", '
+        + PREDICT
+        + ", resource);\n"
+        + SOUND,
+        files=settings(PROVIDER + 'id_prefix = "x"\n'),
+        sound_files=settings(PROVIDER + 'id_prefix = "x"\n'),
+    ),
     "GR540": Weak("guardrail.toml:1:1", sound_files=settings(JOURNAL)),
     "GR541": Weak(
         "guardrail.toml:6:1",

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 from guardrail.audit.heads import Head, Heads
 from guardrail.audit.log import log_trouble
 from guardrail.errors import ConfigurationError
+from guardrail.regular_files import read_regular
 
 #: Takes a checkpoint, as one line without its end; raises where it did not.
 Deliver: TypeAlias = Callable[[str], None]
@@ -31,6 +32,7 @@ FILE: Final = "checkpoints.jws"
 TYPE: Final = "guardrail-checkpoint"
 _TIMEOUT_S: Final = 10.0
 _LIMIT_WAITING: Final = 1000
+_LIMIT_KEY_BYTES: Final = 64 * 1024
 
 
 def to_file(path: Path) -> Deliver:
@@ -97,7 +99,7 @@ def read_signing_key(path: Path) -> Any:
     key: Any = None
     # raised below: what the library says may hold a part of the file
     with suppress(OSError, TypeError, ValueError, UnsupportedAlgorithm):
-        key = load_pem_private_key(path.read_bytes(), None)
+        key = load_pem_private_key(read_regular(path, limit_bytes=_LIMIT_KEY_BYTES), None)
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigurationError(
             f"{path} holds no Ed25519 private key in PEM, without a password. Make one with "
@@ -144,11 +146,14 @@ class Checkpoints:
         self._fails = False
 
     def is_due(self, elapsed_s: float, records: int) -> bool:
-        """Tell whether one is due, at a time and a count of records; it never is at the start."""
+        """Tell whether one is due, at a time and a count of records; it never is at the start.
+
+        A clock that goes back, or gives no time, puts none off.
+        """
         if self._last is None:
             self._last = (elapsed_s, records)
         return (
-            elapsed_s - self._last[0] >= self._every_s
+            not 0 <= elapsed_s - self._last[0] < self._every_s
             or records - self._last[1] >= self._every_records
         )
 

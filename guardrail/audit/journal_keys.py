@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail.errors import ConfigurationError
+from guardrail.regular_files import open_regular
 
 #: The name of the key file that a journal makes for itself.
 OWN_KEY_FILE: Final = "journal.key"
@@ -109,7 +110,7 @@ def read_keys(path: Path) -> Keys:
         ConfigurationError: where it can't be read, others can read it, or a line is no key.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             mode = os.fstat(file.fileno()).st_mode
             raw = file.read(_LIMIT_BYTES + 1)
     except OSError as error:

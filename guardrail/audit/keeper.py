@@ -155,7 +155,8 @@ class Keeper:
                 self._try("making a segment of the journal", journal.provide)
             self._try("compressing a segment of the journal", self._compress_closed)
             elapsed = journal.clock.elapsed()
-            is_time = self._kept_at is None or elapsed - self._kept_at >= HOUSEKEEPING_S
+            # A clock that goes back, or gives no time, puts nothing off.
+            is_time = self._kept_at is None or not 0 <= elapsed - self._kept_at < HOUSEKEEPING_S
             if is_time and not is_last:
                 self._kept_at = elapsed
                 if self._is_first():

@@ -24,6 +24,24 @@ def log_untaken(record: Record) -> None:
     _log.error("no sink took this record: %s", json.dumps(attributes(record)))
 
 
+def log_refused(record: Record, peer: str) -> None:
+    """Warn of a failed authentication: its code, where it came from, and how many more there were.
+
+    Arguments:
+        record: its record, or that of the last of several.
+        peer: a pseudonym, or empty.
+    """
+    more = sum(amount for _, amount in record.counts)
+    _log.warning(
+        "authentication failed: %s%s%s (guard %s, record %s)",
+        record.code,
+        f", from peer {peer}" if peer else "",
+        f", and {more} more that are not recorded one by one" if more else "",
+        record.guard,
+        record.decision_id,
+    )
+
+
 def log_failure(what: str, kind: str) -> None:
     """Log that a part of the audit fails: what it was to do, and the type of the error."""
     _log.error("%s failed with %s; its records follow here. See to the audit's sinks.", what, kind)

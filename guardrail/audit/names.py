@@ -115,6 +115,10 @@ class Names:
         self._last_principal = (principal, name)
         return name
 
+    def peer(self, peer: str) -> str:
+        """Return a pseudonym of where somebody calls from; empty where nobody is named."""
+        return "" if self._how == "none" else self.pseudonym("peer", peer)
+
     def resource(self, resource: Entity) -> str:
         """Return a thing's id where the bundle knows it; else a pseudonym: callers may name it."""
         last = self._last_resource

@@ -135,8 +135,6 @@ class Opener:
 
 
 _NOTHING: Final[Mapping[Any, Any]] = {}
-#: Calls that are passed over at once.
-_PASSED: Final = 10_000
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -255,7 +253,6 @@ class Tail:
         journal: its folder.
         keys: its keys, where it is encrypted.
         state: where to go on, from the `state` of an earlier one.
-        from_end: whether what is there already is passed over.
     """
 
     def __init__(
@@ -264,7 +261,6 @@ class Tail:
         *,
         keys: Keys | None = None,
         state: Mapping[str, int] | None = None,
-        from_end: bool = False,
     ) -> None:
         files_of(journal)
         self._journal = journal
@@ -273,9 +269,6 @@ class Tail:
         self._at: dict[str, int] = {}
         self._begun = dict(state or {})
         self._closed: set[str] = set()
-        if from_end:
-            while self.poll(_PASSED):
-                pass
 
     @property
     def state(self) -> dict[str, int]:
@@ -286,39 +279,36 @@ class Tail:
                 state[opened.segment] = min(state[opened.segment], opened.at)
         return state
 
-    def poll(self, most: int | None = None) -> list[Kept]:
-        """Return the calls that have ended since the last poll.
+    def poll(self) -> list[Kept]:
+        """Return the calls of `arrivals`, all together."""
+        return list(self.arrivals())
 
-        Also those that never will: their process has died, and its segments were ended.
+    def arrivals(self) -> Iterator[Kept]:
+        """Yield the calls that have ended since the last look; `state` is then right behind each.
 
-        Arguments:
-            most: how many are enough for now; then no further segment is read.
+        Also those that never will end: their process has died, and its segments were ended.
 
         Raises:
             ConfigurationError: where the key of an encrypted segment is missing.
         """
-        found: list[Kept] = []
         files = files_of(self._journal)
         alive = frozenset(_chain(stem(path)) for path in files if path.name.endswith(LIVE))
         for path in files:
             name = stem(path)
-            if most is not None and len(found) >= most:
-                return found
             if name not in self._closed:
-                found += self._read(path, name)
+                yield from self._read(path, name)
                 if not path.name.endswith(LIVE):
                     self._closed.add(name)
                     self._opener.forget(name)
         gone = frozenset(_chain(item.segment) for item in self._calls.going.values()) - alive
-        found += self._calls.unfinished(gone)
+        yield from self._calls.unfinished(gone)
         here = {stem(path) for path in files}
         for name in [name for name in self._at if name not in here]:  # retired
             del self._at[name]
             self._closed.discard(name)
         self._begun = {name: at for name, at in self._begun.items() if name in here}
-        return found
 
-    def _read(self, path: Path, name: str) -> list[Kept]:
+    def _read(self, path: Path, name: str) -> Iterator[Kept]:
         at = self._at.get(name)
         data = b""
         try:
@@ -327,19 +317,16 @@ class Tail:
             if at:
                 data = read_segment(path, at - 4)
         except FileNotFoundError:
-            return []
+            return
         if len(data) <= 4:
-            return []
+            return
         rest = memoryview(data)[4:]
         sequence, check = resume(data[:4], rest) if at > _FIRST else (0, 0)
-        found = []
         for item in walk(rest, base=at, sequence=sequence, check=check):
             kept = _take(self._calls, self._opener, name, item)
+            self._at[name] = item.at if isinstance(item, Stop) else item.end
             if kept is not None:
-                found.append(kept)
-            if isinstance(item, Stop):
-                self._at[name] = item.at
-        return found
+                yield kept
 
     def _open(self, path: Path, name: str) -> int:
         """Read a segment's header; return where to begin in it, 0 where nothing is there yet."""

@@ -230,7 +230,12 @@ def _policies(totals: Totals) -> str:
 def _codes(totals: Totals) -> str:
     found = totals.codes()
     text = "Why calls were refused, or their results kept back." + _first_of(len(found))
-    return _card("Denials by code", text, _counted(found, "denied"), order=1)
+    body = _counted(found, "denied")
+    unrecorded = totals.counted("unrecorded")
+    if unrecorded:
+        body += "<h3>Failed authentication, not recorded one by one</h3>"
+        body += _counted(unrecorded, "denied")
+    return _card("Denials by code", text, body, order=1)
 
 
 def _callers(totals: Totals) -> str:

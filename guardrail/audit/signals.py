@@ -137,7 +137,7 @@ class Signals:
 
     def _work(self, told: _Told) -> None:
         try:
-            if self._counts:
+            if self._counts and told.record.action:  # else no call: `meters` counts those
                 self._count(told.record)
             if self._tells and (self._events == "all" or _is_refused(told.record)):
                 self._emit(told.record, told.trace)

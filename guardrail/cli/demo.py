@@ -160,7 +160,7 @@ def _report(act: Act) -> dict[str, Any]:
 def _print_tables(acts: Sequence[Act], accuracy: float) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
     for act in acts:
         console.print(_table(act.outcomes))
         guard, records = act.guard, act.tape.records

@@ -121,6 +121,7 @@ def as_json(totals: Totals) -> dict[str, Any]:
         },
         "quota": totals.counted("quota"),
         "redactions": totals.counted("redact"),
+        "unrecorded": totals.counted("unrecorded"),
         "shadow": totals.counted("shadow"),
         "unfinished": totals.unfinished,
         "over_time": {
@@ -142,6 +143,7 @@ def _tell(totals: Totals) -> None:
         ("denials by code", totals.codes()),
         ("quota used", totals.counted("quota")),
         ("redactions", totals.counted("redact")),
+        ("failed authentication, not recorded one by one", totals.counted("unrecorded")),
         ("in shadow", in_shadow),
     ):
         if counted:

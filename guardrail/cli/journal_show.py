@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -113,7 +112,7 @@ def show(
     try:
         tail = Tail(path, keys=keys) if follow else None
         if tail is not None:
-            chosen = list(_chosen(_until_now(tail, path), wanted, last))
+            chosen = list(_chosen(tail.arrivals(), wanted, last))
         else:
             with progress("Reading") as tell:
                 calls = read_calls(path, keys=keys, progress=tell)
@@ -126,17 +125,6 @@ def show(
         raise stop(error.message) from None
     except BrokenPipeError:  # `| head` has seen enough
         sys.stderr.close()
-
-
-def _until_now(tail: Tail, path: Path) -> Iterator[Kept]:
-    """Yield what a journal has already, a segment at a time."""
-    from guardrail.audit.reading import files_of
-
-    for _ in range(len(files_of(path)) + 1):  # not more: it may be written as fast as it is read
-        found = tail.poll(most=1)
-        if not found:
-            return
-        yield from found
 
 
 def _chosen(found: Iterable[Kept], wanted: Selection, last: int | None) -> Iterator[Kept]:
@@ -186,11 +174,14 @@ def line(record: Record) -> tuple[str, str, str]:
     if record.principal:
         cut = "…" if len(record.principal) > _NAME else ""
         who += f" {record.principal[:_NAME]}{cut}"
+    peer = str(dict(record.facts).get("peer", "")) if not record.action else ""
+    if peer:
+        peer = f"from {peer[:_NAME]}{'…' if len(peer) > _NAME else ''}"
     told = [
         record.decision_id[:8],
         record.guard,
-        record.action,
-        who,
+        record.action or record.function,
+        who or peer,
         record.resource or record.resource_type,
         f"{whole_ms:.2f} ms",
     ]
@@ -202,6 +193,9 @@ def line(record: Record) -> tuple[str, str, str]:
         told.append(record.error_type)
     if record.path:
         told.append(f"at {record.path}")
+    more = sum(amount for name, amount in record.counts if name.startswith("unrecorded/"))
+    if more:
+        told.append(f"and {more:,} more not recorded one by one")
     if differences := shadow_of(record):
         told.append("in shadow " + ", ".join(map(shown, differences)))
     rest = printable("  ".join(part for part in told if part))

@@ -21,6 +21,7 @@ cdef class ActingAs:
     cdef ActingAs _outer
     cdef object _mark
     cdef object _owner
+    cdef double _since
     cdef object _pending
     cdef object _task
     cdef tuple _within

@@ -18,6 +18,7 @@ stack is suspended. Where the answer is not certain, nobody calls.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from contextvars import ContextVar, Token
@@ -53,6 +54,8 @@ class ActingAs:
             revoke it.
         group: what the guards have in common for which it holds, the very object; ``None``: it
             holds for all guards, as in tests.
+        since: when it was verified, in seconds since the epoch; where the clock was set back to
+            before that, it has to be verified anew.
 
     Raises:
         ConfigurationError: on a second entry; a scope is used once.
@@ -60,8 +63,8 @@ class ActingAs:
 
     __slots__ = (
         "_epoch", "_era", "_group", "_identity", "_is_certain", "_is_direct", "_is_nobody",
-        "_is_owned", "_mark", "_outer", "_owner", "_pending", "_revocations", "_serial", "_state",
-        "_task", "_within",
+        "_is_owned", "_mark", "_outer", "_owner", "_pending", "_revocations", "_serial", "_since",
+        "_state", "_task", "_within",
     )  # fmt: skip
 
     def __init__(
@@ -69,12 +72,14 @@ class ActingAs:
         identity: Identity | Pending | None,
         revocations: Revocations | None = None,
         *,
+        since: float = -math.inf,
         group: object = None,
     ) -> None:
         self._pending: Pending | None = identity if isinstance(identity, Pending) else None
         self._identity: Identity | None = identity if isinstance(identity, Identity) else None
         self._is_nobody = identity is None
         self._revocations = revocations
+        self._since = since
         self._epoch = -1  # asked at the first call
         self._group = group
         self._state = _NEW
@@ -100,10 +105,12 @@ class ActingAs:
         pending, self._pending = self._pending, None
         if pending is not None:
             if _in_event_loop():
-                raise NotAuthenticated(
-                    "Keys must be fetched first, and that would block the event loop. Enter with "
-                    "`async with`.",
-                    code="provider_unavailable",
+                raise pending.refused(
+                    NotAuthenticated(
+                        "Keys must be fetched first, and that would block the event loop. Enter "
+                        "with `async with`.",
+                        code="provider_unavailable",
+                    )
                 )
             self._identity = pending.settle()
         return self._start()
@@ -333,7 +340,8 @@ class Callers:
         Raises:
             NotAuthenticated: with code ``not_authenticated`` outside of every scope or after
                 its end, and where it is not certain who calls; ``token_expired`` at the very
-                second of expiry and after it, ``revoked`` from the moment on at which it was.
+                second of expiry and after it, ``token_not_yet_valid`` where the clock was set
+                back, ``revoked`` from the moment on at which it was.
         """
         scope, process = _scope(), _process
         if (
@@ -350,10 +358,17 @@ class Callers:
         if identity is None:
             raise _nobody()
         held = scope._revocations
-        if held is not None and (held.epoch != scope._epoch or not now < held.look_at):
+        if held is not None and (
+            held.epoch != scope._epoch or not held.looked_at <= now < held.look_at
+        ):
             scope._check(identity, now)
+        if now < scope._since:
+            raise NotAuthenticated(
+                "The clock was set back since the caller was verified. Act under the token anew.",
+                code="token_not_yet_valid",
+            )
         expires_at = identity.expires_at
-        if expires_at is None or now < expires_at:
+        if expires_at is None or -math.inf < now < expires_at:
             return identity
         raise NotAuthenticated(
             "The caller's token has expired. Act under a fresh one.", code="token_expired"

@@ -137,7 +137,7 @@ class IdentityMiddleware:
         exchange = _Exchange(scope, receive, send)
         challenged, entered = True, False
         try:
-            brought = None if self._is_public(scope) else self._reader.read(scope)
+            brought = None if self._is_public(scope) else self._read(scope)
             if brought is None or not brought.names_somebody:
                 challenged = False
             async with self._acting(brought):
@@ -184,7 +184,22 @@ class IdentityMiddleware:
             )
         if self._anonymous == "pass":
             return Nobody()
-        raise NotAuthenticated("The request brings no credential.")
+        denial = NotAuthenticated("The request brings no credential.")
+        self._note(denial, brought.peer)
+        raise denial
+
+    def _read(self, scope: Scope) -> Brought:
+        """Return what a request brings; what can't be read is recorded as a refusal."""
+        try:
+            return self._reader.read(scope)
+        except NotAuthenticated as denial:
+            self._note(denial, self._reader.peer(scope))
+            raise
+
+    def _note(self, denial: NotAuthenticated, peer: Peer) -> None:
+        record = getattr(self._guard, "record_refusal", None)  # a `Guard` has it
+        if record is not None:
+            record(denial, peer=peer)
 
 
 class _Lifespan:

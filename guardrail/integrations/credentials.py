@@ -112,23 +112,28 @@ class Reader:
             NotAuthenticated: ``ambiguous_credential``, ``malformed_token`` or
                 ``unverified_certificate``; never for a credential that is absent.
         """
-        headers: dict[bytes, list[bytes]] = {}
-        for name, value in headers_of(scope):
-            headers.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
+        headers = _headers(scope)
         bearer, key = _bearer(_once(headers, b"authorization")), _once(headers, self._api_key)
         if bearer is not None and key is not None:
             raise NotAuthenticated(
                 "The request brings a token and an API key. Send one.", code="ambiguous_credential"
             )
-        tls = (scope.get("extensions") or {}).get("tls")
+        tls = _tls(scope)
         return Brought(
             token=bearer if key is None else _visible(key),
             certificate=() if tls is None else _chain(tls),
             attestation=_visible(_once(headers, self._attestation)),
-            peer=Peer(
-                tls=tls is not None or scope.get("scheme") in ("https", "wss"),
-                ip=self._ip(scope, headers.get(b"x-forwarded-for", ())),
-            ),
+            peer=self._peer(scope, headers),
+        )
+
+    def peer(self, scope: Scope) -> Peer:
+        """Return what a scope says of the connection, whatever it brings."""
+        return self._peer(scope, _headers(scope))
+
+    def _peer(self, scope: Scope, headers: Mapping[bytes, list[bytes]]) -> Peer:
+        return Peer(
+            tls=_tls(scope) is not None or scope.get("scheme") in ("https", "wss"),
+            ip=self._ip(scope, headers.get(b"x-forwarded-for", ())),
         )
 
     def _ip(self, scope: Scope, forwarded: Iterable[bytes]) -> str | None:
@@ -142,6 +147,19 @@ class Reader:
                     break
                 address = _address(hop.strip(" \t"))
         return None if address is None else str(address)
+
+
+def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in headers_of(scope):
+        headers.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
+    return headers
+
+
+def _tls(scope: Scope) -> MutableMapping[str, Any] | None:
+    """Return what the server says of TLS; ``None`` where it says nothing."""
+    tls: MutableMapping[str, Any] | None = (scope.get("extensions") or {}).get("tls")
+    return tls
 
 
 def _header_name(name: str | None, option: str) -> bytes:

@@ -19,7 +19,7 @@ from pydantic import Field
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError
 from guardrail.hints import absent, of
-from guardrail.obligations.counters import Counters, StoreFullError
+from guardrail.obligations.counters import ClockError, Counters, StoreFullError
 from guardrail.obligations.quota_grammar import (
     Demand,
     Limit,
@@ -164,12 +164,13 @@ class Quota:
         of all that are, with the seconds until all would let this call pass if nobody
         else called; with ``obligation_failed`` where a key has no value, or one that is
         no string, integer, boolean or entity; with ``store_unavailable`` where the store
-        is full.
+        is full, or the clock went back or gives no time.
         """
         counters = self._counters
         if counters is None:
             counters = self._storage.open().counters
         waits: list[float] | None = None
+        problem = "The quota store cannot take another counter. Try again later."
         notes = admission.notes
         try:  # written out: a context manager costs as much as the taking
             if len(demand) == 1:
@@ -190,11 +191,10 @@ class Quota:
                     return None
         except StoreFullError:
             pass
+        except ClockError:
+            problem = "The clock that quotas are counted by went back, or gives no time. Repair it."
         if waits is None:
-            raise Unmet(
-                "The quota store cannot take another counter. Try again later.",
-                code="store_unavailable",
-            )
+            raise Unmet(problem, code="store_unavailable")
         raise _spent(demand, waits)
 
     def _hit(self, limit: Limit, admission: Admission) -> Hit:

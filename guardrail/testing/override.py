@@ -53,6 +53,7 @@ class _Overridden(Furnished):
             new_id=guard._new_id,
             revocations=guard._revocations,
             group=guard._group,
+            refusals=guard._refusals,
             journal=parts.journal,
         )
         self.parts = parts

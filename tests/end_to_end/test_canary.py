@@ -173,7 +173,8 @@ def raising(hunt: Hunt, kind: type[BaseException] = Boom) -> Any:
 
 
 DENIES = f'@id("no") @reason("Closed.") forbid {PREDICT};'
-ERRS = f'@id("errs") forbid {PREDICT} when {{ context.identity.issuer == context.time.date }};'
+ERRS = f"""@id("errs") forbid {PREDICT} when {{
+  context.peer.certificate_subject == context.time.date }};"""
 OVERFLOWS = f"""@id("overflows") forbid {PREDICT} when {{
   principal has level && principal.level + 9223372036854775807 > 0 }};"""
 OWNER = f"""@id("owner") forbid {PREDICT} when {{
@@ -372,9 +373,9 @@ class Scene:
         self.clock = FrozenClock(float(NOW))
 
     def guard(self, case: Case) -> Guard:
-        schema = SCHEMA
+        schema = SCHEMA.replace("app: {", "peer: guardrail::PeerFacts, app: {", 1)
         if case.sources:
-            schema = SCHEMA.replace("app: {", "own: { value: Long }, app: {", 1)
+            schema = schema.replace("app: {", "own: { value: Long }, app: {", 1)
         toml = '[bundle]\nname = "small"\nversion = "1.0.0"\n' + IDENTITY
         return Guard.from_dir(
             self._make_bundle(
@@ -627,7 +628,8 @@ TOKENS: dict[str, tuple[str, Callable[[Hunt], dict[str, Any]]]] = {
     "with roles that are none": ("malformed_token", lambda h: {"roles": {h.text("role"): 1}}),
     "with an unknown role": ("unknown_entity", lambda h: {"roles": [h.text("role")]}),
     "with an actor that is none": ("malformed_token", lambda h: {"act": h.text("act")}),
-    "with null for an attribute": ("malformed_token", lambda h: {"dept": None}),
+    "with null for a subject": ("malformed_token", lambda h: {"sub": None}),
+    "without roles": ("missing_claim", lambda h: {"roles": None}),
 }
 
 

@@ -5,6 +5,7 @@ arithmetic  numbers that overflow, thresholds too fine
 letters     look-alike letters, characters that don't show
 cover       no grant, inputs unchecked, calls uncounted
 placement   clauses that belong in the scope
+callers     the entities that policies and entities.json name
 vocabulary  what the schema declares, asked of the validator
 sites       where in the text something stands
 

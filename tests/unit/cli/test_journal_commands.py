@@ -202,7 +202,7 @@ class Script:
     def __init__(self, *polls):
         self.polls = list(polls)
 
-    def poll(self, most=None):
+    def poll(self):
         if not self.polls:
             raise KeyboardInterrupt
         return self.polls.pop(0)
@@ -220,13 +220,10 @@ def test_follow_shows_the_last_and_then_those_that_come(journal, monkeypatch):
     polled = Tail.poll
     later = [[kept(20), kept(21, "denied")]]
 
-    def poll(self, most=None):
-        found = polled(self, most)
-        if most is None:
-            if not later:
-                raise KeyboardInterrupt
-            return found + later.pop()
-        return found
+    def poll(self):
+        if not later:
+            raise KeyboardInterrupt
+        return polled(self) + later.pop()
 
     monkeypatch.setattr(Tail, "poll", poll)
     done = run("show", journal, "--last", 2, "--follow", "--outcome", "released")

@@ -55,7 +55,8 @@ CALL = """\
 
 
 def policies(annotation):
-    return f'{GRANT}@id("condition") {annotation} forbid (principal, action == Action::"predict", resource);\n'
+    scope = '(principal, action == Action::"predict", resource)'
+    return f'{GRANT}@id("condition") {annotation} forbid {scope};\n'
 
 
 def failures(report):

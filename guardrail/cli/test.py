@@ -234,7 +234,12 @@ def _tell_mutants(mutation: Mutation) -> None:
         say("  a test that would notice:")
         for line in each.test.splitlines():
             say(f"  {line}")
-    say(mutation.summary, color="yellow" if mutation.survivors else "green")
+    for unsure in mutation.untried:
+        edit = unsure.edit
+        say(f"not tried in full {edit.place} {edit.name}: {edit.what}", color="yellow")
+        say(f"  its policy reads {', '.join(unsure.untried)}")
+    is_open = mutation.survivors or mutation.untried
+    say(mutation.summary, color="yellow" if is_open else "green")
 
 
 def _write(file: Path, coverage: Coverage) -> None:

@@ -12,9 +12,10 @@ import math
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from guardrail.ports import Facing
+from guardrail.ports import COUNTED, Facing
 from guardrail.values import Evidence, FactValue
 
+_RANGES: Final = {"age_s": COUNTED}
 _FACTS: Final = frozenset(("verified", "platform", "measurement", "debug", "age_s"))
 
 
@@ -36,6 +37,7 @@ class PeerAttestationFacts:
 
     place = "peer_attestation"
     facts = _FACTS
+    ranges = _RANGES
 
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
         """Return the facts named, without those that the evidence leaves out."""
@@ -55,6 +57,7 @@ class HostFacts:
 
     place = "host"
     facts = _FACTS
+    ranges = _RANGES
 
     def __init__(self, host: CurrentEvidence | None = None) -> None:
         self._host = host

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from guardrail._core import is_swapped
 from guardrail.facts.nested import tables
 from guardrail.messages import Message, Misfit, read_messages
-from guardrail.ports import Facing
+from guardrail.ports import COUNTED, Facing
 from guardrail.values import FactValue, View
 
 _Reader: TypeAlias = Callable[[View], FactValue]
@@ -77,6 +77,10 @@ class InputFacts:
             "tokens", "findings", "messages", "roles",
         )
     )  # fmt: skip
+    ranges = dict.fromkeys(
+        ("rows", "features", "bytes", "nulls", "chars", "tokens", "messages", "max_output_tokens"),
+        COUNTED,
+    )
 
     def __init__(
         self, *, tokens: CountTokens = count_bytes, findings: FindKinds | None = None

@@ -27,6 +27,7 @@ cdef class Duties:
     cdef readonly tuple releases
     cdef readonly tuple names
     cdef readonly tuple errors
+    cdef readonly tuple demands
 
 
 cdef class Answering:

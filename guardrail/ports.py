@@ -326,14 +326,15 @@ class Duties:
     """What a decision demands of a call, made ready: found once, for all calls so decided.
 
     ``admits`` is met before the model, ``releases`` on its output, in this order; each pair
-    is an obligation and its type. ``names`` are those of all, and ``errors`` the policies
-    that erred, as the record has them.
+    is an obligation and its type. ``names`` are those of all, ``demands`` a short digest of what
+    each of them demands, and ``errors`` the policies that erred, as the record has them.
     """
 
     admits: tuple[tuple[ObligationType, Obligation], ...] = ()
     releases: tuple[tuple[ObligationType, Obligation], ...] = ()
     names: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    demands: tuple[str, ...] = ()
 
 
 NO_DUTIES: Final = Duties()

@@ -185,7 +185,8 @@ def _explain_record(
     found = Explainer(bundle.snapshot).explain(
         asked.principal, asked.action, asked.resource, asked.facts
     )
-    is_same = was == outcome_of(found.decision)
+    now = outcome_of(found.decision, found.obligations)
+    is_same = was == now and not was.otherwise(now)
     if is_json:
         told = {"recorded": then, "same": is_same, "not_known": list(recalled.unseen)}
         say_json({**found.as_json(), **told})

@@ -35,7 +35,13 @@ from guardrail.values import Entity, Path
 LEAST: Final = -(2**63)
 MOST: Final = 2**63 - 1
 #: Sources whose facts every schema may declare, whether or not a policy reads them.
-_STANDARD: Final[tuple[Any, ...]] = (InputFacts, IdentityFacts, PeerAttestationFacts, HostFacts, TimeFacts)
+_STANDARD: Final[tuple[Any, ...]] = (
+    InputFacts,
+    IdentityFacts,
+    PeerAttestationFacts,
+    HostFacts,
+    TimeFacts,
+)
 
 _SMALLEST: Final = Decimal("0.0001")
 _MOMENT: Final = timedelta(milliseconds=1)

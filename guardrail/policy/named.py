@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final, TypeAlias
 
 from guardrail.errors import Denied
@@ -19,6 +22,23 @@ from guardrail.values import Entity, Path, Principal
 
 #: Where in a request a name stands: ``("principal", "attrs", "department")``.
 Where: TypeAlias = tuple[str | int, ...]
+
+#: What a value of each type is in Python, in words, and how it is written down.
+_VALUES: Final[Mapping[str, tuple[tuple[type, ...], str, str]]] = {
+    "Long": ((int,), "a whole number", "Write it without quotes."),
+    "String": ((str,), "a text", "Put it in quotes."),
+    "Bool": ((bool,), "true or false", "Write it without quotes."),
+    "decimal": ((Decimal, float), "a decimal", "Write it with a point: 3.0."),
+    "datetime": ((datetime,), "a datetime", "Write it with its zone: 2026-11-23T10:00:00Z."),
+    "duration": ((timedelta,), "a duration", "Write it so: !duration 90s."),
+    "ipaddr": (
+        (IPv4Address, IPv6Address, IPv4Network, IPv6Network), "an IP address",
+        "Write it so: !ip 10.0.0.1.",
+    ),
+    "Entity": ((Entity,), "an entity", "Write it so: !entity 'TYPE::\"ID\"'."),
+    "Set": ((list, tuple, set, frozenset), "a set", "Write it as a list."),
+    "Record": ((Mapping,), "a record", "Write it as a mapping."),
+}  # fmt: skip
 
 _UNDECLARED: Final = frozenset(("undeclared_action",))
 _UNKNOWN: Final = frozenset(("unknown_entity",))
@@ -119,7 +139,31 @@ class Names:
         try:
             self._snapshot._subjects.of(principal)
         except Denied as error:  # a value of another type, a parent of a type that has no members
-            yield Misnamed(("principal",), error.message, frozenset((error.code,)))
+            codes = frozenset((error.code,))
+            unfit = [] if error.code != "wrong_type" else list(self._unfit(principal, action))
+            for name, message in unfit:
+                yield Misnamed(("principal", "attrs", name), message, codes)
+            if not unfit:
+                yield Misnamed(("principal",), error.message, codes)
+
+    def _unfit(self, principal: Principal, action: Entity) -> Iterator[tuple[str, str]]:
+        """Yield each attribute of a caller that is not what the schema demands, and why."""
+        kind, schema = principal.type, self._snapshot.schema
+        for each in attributes_of(schema, action, Path("principal"), principal=kind):
+            name = each.path.attrs[-1]
+            if name not in principal.attrs:
+                own = self._snapshot.store.attrs(principal.uid)
+                if each.is_required and name not in own:
+                    message = f"The schema demands the attribute {name} of {kind}. Add it."
+                    yield name, message
+                continue
+            wanted = "Set" if isinstance(each.kind, tuple) else str(each.kind)
+            types, said, fix = _VALUES[wanted]
+            value = principal.attrs[name]
+            is_truth = isinstance(value, bool) and wanted != "Bool"
+            if is_truth or not isinstance(value, types):
+                got = type(value).__name__
+                yield name, f"principal.{name} is {said} in the schema; got {got}. {fix}"
 
     def _wrong_types(
         self, principal: Principal | Entity, action: Entity, resource: Entity

@@ -113,6 +113,6 @@ def _belongs(directory: Path, case: Case | Unread, line: int) -> bool:
 def _why_none(file: str, cases: Sequence[Case | Unread]) -> str:
     files = list(dict.fromkeys(case.place.file for case in cases))
     if not any(_is_in(case, file) for case in cases):
-        there_are = f"There are: {', '.join(files) or 'none'}."
-        return f"no such file has tests, so FILE:LINE names none. {did_you_mean(file, files, there_are)}"
+        hint = did_you_mean(file, files, f"There are: {', '.join(files) or 'none'}.")
+        return f"no such file has tests, so FILE:LINE names none. {hint}"
     return "no test stands on this line. Give FILE:LINE of any line of a test, or its name."

@@ -52,7 +52,7 @@ MISSPELT = {
     "team": (caller(parent='Team::"hart"'), 'Team::"heart"', "unknown_entity"),
     "attribute": (caller(attrs="department: care, levl: 2"), "level", "wrong_type"),
     "attribute that must be there": (caller(attrs="deparment: care"), "department", "wrong_type"),
-    "attribute's value": (caller(attrs="department: 3"), "User", "wrong_type"),
+    "attribute's value": (caller(attrs="department: 3"), "department is a text", "wrong_type"),
     "attribute's entity": (
         caller(attrs="department: care, team: !entity 'Team::\"hart\"'"), "principal.team",
         "unknown_entity",

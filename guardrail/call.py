@@ -256,6 +256,7 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
         call.output_bytes,
         call.input_digest,
         call.output_digest,
+        call.duties.demands,
     )
     record: Record = as_record(Record, fields)
     return record

@@ -107,33 +107,34 @@ class Definitions:
 
     def __init__(self) -> None:
         self._known: dict[Any, tuple[int, bytes]] = {}
-        self._opened: tuple[Run, tuple[int, bytes]] | None = None
-        self._ended: tuple[Run, tuple[int, bytes]] | None = None
+        self._opened: tuple[Run, tuple[int, bytes], tuple[str, ...]] | None = None
+        self._ended: tuple[Run, tuple[int, bytes], tuple[str, ...]] | None = None
         self._numbers = itertools.count(1)
 
     def of_opening(self, record: Record) -> tuple[int, bytes]:
         """Return the number of what a record has in common, and the body of its definition."""
         last = self._opened
         if last is not None:
-            run, found = last
-            if run.is_in(record):  # the very objects of the call before, as mostly
+            run, found, demands = last
+            # the very objects of the call before, as mostly
+            if demands is record.demands and run.is_in(record):
                 return found
-        last = self._opened = self._find(record)
+        last = self._opened = (*self._find(record), record.demands)
         return last[1]
 
     def of_ending(self, record: Record) -> tuple[int, bytes]:
         """Return the same of a record whose call has ended."""
         last = self._ended
         if last is not None:
-            run, found = last
-            if run.is_in(record):
+            run, found, demands = last
+            if demands is record.demands and run.is_in(record):
                 return found
-        last = self._ended = self._find(record)
+        last = self._ended = (*self._find(record), record.demands)
         return last[1]
 
     def _find(self, record: Record) -> tuple[Run, tuple[int, bytes]]:
         run = Run(record, _FROM, _TO)
-        values = run.values
+        values = (*run.values, record.demands)
         found = self._known.get(values)
         if found is None:
             if len(self._known) >= _LIMIT_DEFINED:
@@ -141,7 +142,7 @@ class Definitions:
             number = next(self._numbers)  # this caller's alone, whoever else is in here
             shown = {
                 name: readable(value[:_LIMIT_TEXT] if isinstance(value, str) else value)
-                for name, value in zip(_NAMES, values, strict=True)
+                for name, value in zip((*_NAMES, "demands"), values, strict=True)
                 if value
             }
             body = json.dumps({"as": number, **shown}, separators=(",", ":")).encode()
@@ -208,8 +209,8 @@ def outcome(
     told = counts is known or counts == known
     body = _ENDING.write(record, (number, () if told else counts))
     if len(body) + len(definition) > _LIMIT_ENDING:
-        if counts or record.policies or record.obligations or record.errors:
-            less = record._replace(policies=(), obligations=(), errors=(), counts=())
+        if counts or record.policies or record.obligations or record.errors or record.demands:
+            less = record._replace(policies=(), obligations=(), errors=(), counts=(), demands=())
             return outcome(less, definitions, ())
         raise ValueError("the outcome of a call is too long to be kept")
     return number, definition, body
@@ -327,6 +328,7 @@ def joined(opening: Mapping[str, Any], ending: Mapping[str, Any] | None) -> tupl
         get("output_bytes", 0),
         get("input_digest", ""),
         get("output_digest", ""),
+        tuple(get("demands", ())),
     )
     trace = get("trace")
     return record, (trace[0], trace[1], trace[2]) if trace else NO_TRACE

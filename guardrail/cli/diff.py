@@ -6,6 +6,7 @@ group in full.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -79,7 +80,7 @@ def diff(
     Example: guardrail diff policies/clinical_scoring policies/clinical_scoring.new
     """
     from guardrail import ConfigurationError
-    from guardrail.testing.change import KINDS, compare
+    from guardrail.testing.change import KINDS, Comparison
 
     keys = keys_of(key_file)
     try:
@@ -90,14 +91,22 @@ def diff(
     is_damaged = False
     if journal is not None:
         recorded, is_damaged = _recorded(before, after, journal, keys)
-    found = sorted(
-        compare(before, after, (tests, other_tests), recorded),
-        key=lambda each: KINDS.index(each.kind),
-    )
+    comparison = Comparison(before, after, (tests, other_tests), recorded)
+    found = sorted(comparison.changes(), key=lambda each: KINDS.index(each.kind))
     if format is Format.json:
         say_json([change.as_json() for change in found])
+        tell = remark
     else:
         _tell(found)
+        tell = partial(say, color="yellow")
+    if not found and format is Format.text:
+        if comparison.untried:
+            say(f"no difference found in {comparison.asked:,} requests", color="yellow")
+        else:
+            say("no difference found", color="green")
+    if comparison.untried:
+        untried = sorted(comparison.untried)
+        tell(f"{len(untried)} not tried, on which they may differ: {', '.join(untried)}")
     if found or is_damaged:
         raise typer.Exit(1)
 
@@ -124,7 +133,7 @@ def _recorded(
 
 
 def _tell(found: Sequence[Change]) -> None:
-    from guardrail.testing.change import facts_of
+    from guardrail.testing.change import attrs_of, facts_of
 
     groups: dict[tuple[str, str], list[Change]] = {}
     for change in found:
@@ -133,12 +142,13 @@ def _tell(found: Sequence[Change]) -> None:
         first = changes[0]
         times = f"{len(changes)} requests" if len(changes) > 1 else "1 request"
         say(f"{whom} {_TITLES[kind]} ({times})", color="red" if kind in _WIDENS else "yellow")
-        facts = ", ".join(f"{name}={value}" for name, value in facts_of(first.request).items())
+        given = {**facts_of(first.request), **attrs_of(first.request)}
+        facts = ", ".join(f"{name}={value}" for name, value in given.items())
         say(f"  with {facts or 'no facts'}")
+        if first.request.supposed is not None:
+            say(f"  if {first.request.supposed} in entities.json")
         say(f"  - {_line(first.before)}")
         say(f"  + {_line(first.after)}")
-    if not found:
-        say("no difference found", color="green")
 
 
 def _line(told: Mapping[str, object]) -> str:

@@ -54,7 +54,7 @@ def walk(output: Any, leaves: Leaves) -> Any:
     Raises `Unmet` (``output_blocked``) for what is not known, for what nests deeper than
     `LIMIT_DEPTH` or holds itself, and where ``leaves`` refuses.
     """
-    result = _Walk(leaves).value(output, leaves.paths.root, 0)
+    result = _Walk(leaves).value(output, leaves.paths.start(), 0)
     leaves.finish(output, result)
     return result
 

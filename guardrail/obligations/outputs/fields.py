@@ -213,7 +213,7 @@ class Paths:
         return self.place(Standing(frozenset(), live))
 
     def start(self) -> Place:
-        """Return the place of a whole output. Places are kept from walk to walk, if not too many."""
+        """Return the place of a whole output; forget the others where there are too many."""
         if len(self._places) > LIMIT_PLACES:
             self._places = {}
             self.root = self._make_root()

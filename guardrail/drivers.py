@@ -16,6 +16,7 @@ from guardrail.errors import Denied, OutputBlocked
 from guardrail.flow import (
     advance,
     block,
+    check_again,
     enter,
     finish,
     interrupt,
@@ -47,6 +48,7 @@ def sit_out(call: Call, wait: Wait | None) -> None:
     """Go on with an admission that must block, on this very thread, until it is done."""
     while wait is not None:
         wait = resume(call, wait, *settle(wait))
+    check_again(call)
 
 
 def let_out(call: Call) -> None:
@@ -100,6 +102,7 @@ async def _run_coroutine(call: Call, wait: Wait | None, denied: Denied | None, m
         raise denied
     if wait is not None:
         await _go_on(call, wait)
+    check_again(call)
     enter(call)
     try:
         output = await make()
@@ -136,6 +139,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
     thrown: BaseException | None = None
     is_begun = is_over = False
     value: Any = None
+    check_again(call)
     while True:
         enter(call)
         try:
@@ -201,6 +205,7 @@ async def _run_async_generator(
     step = argument = _later()
     thrown: BaseException | None = None
     is_begun = is_over = False
+    check_again(call)
     while True:
         enter(call)
         try:
@@ -285,7 +290,10 @@ class Enforcement:
 
     async def __aenter__(self) -> Enforcement:
         call = self._start()
-        await _go_on(call, advance(call))
+        wait = advance(call)
+        if wait is not None:
+            await _go_on(call, wait)
+            check_again(call)
         enter(call)
         self._is_inside = True
         return self

@@ -1,6 +1,7 @@
 """What is weak in the obligations of a bundle that loads.
 
-Findings about where quotas are counted, and about fields that no output can have. What a store
+Findings about where quotas are counted, about specs that demand nothing, and about fields that no
+output can have. What a store
 can't do is a fault, found when the annotation is read. Only `check` asks.
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.documents import Document
+from guardrail.documents import Document, read_json
 from guardrail.errors import Finding, Place
+from guardrail.obligations.json_schema_spec import lets_all_through
 from guardrail.obligations.output import Demands, undescribed
 from guardrail.obligations.quota import QuotaSettings
 from guardrail.obligations.quota_grammar import Demand
@@ -18,6 +20,19 @@ from guardrail.ports import ObligationType
 
 #: A longer window on a store that dies with the process is forgotten too often to count on.
 _WINDOW_S: Final = 3600
+
+
+def spec_weaknesses(files: Mapping[str, bytes]) -> Iterator[Finding]:
+    """Yield the JSON Schemas of a bundle that let everything through, by its files."""
+    for name, raw in files.items():
+        if name.startswith("inputs/") and name.endswith(".json"):
+            document = read_json(name, raw)
+            if lets_all_through(document):
+                message = (
+                    "The schema demands nothing, so that @input with it checks nothing. Say what "
+                    "must hold, `type` at least."
+                )
+                yield Finding("GR507", document.at(), message)
 
 
 def quota_weaknesses(

@@ -833,6 +833,7 @@ def test_rows_of_classes_are_cut_whatever_their_number():
     ("score", {SECRET: {"score": 1}, "score": 2}, {"score": 2}),
     ("1", [[0.1, 0.9], [0.5]], [[None, 0.9], None]),
     ('"a.b"', {"a.b": 1, "a": {"b": 2}}, {"a.b": 1}),
+    ("score", {"score": 1, "x": {SECRET}, "y": object(), "z": np.array([object()])}, {"score": 1}),
 ])  # fmt: skip
 def test_only_what_is_named_leaves(fields, output, expected):
     released = release("only", fields, output)
@@ -848,7 +849,7 @@ def test_only_what_is_named_leaves(fields, output, expected):
     {"label": "x"}, [{"label": "x"}], "x", 3, None, [0.5], np.ones(3), {"x": {}, "y": [1]},
     pd.DataFrame({"label": [1]}), pl.DataFrame({"label": [1]}), pa.table({"label": [1]}),
     Graded(1.5, "x").__class__, {"score.a": 1}, pd.Series([1], name="label"),
-    {"a": {"b": 1}, "a.b": 2}, Joined(),
+    {"a": {"b": 1}, "a.b": 2}, Joined(), {"scores": {1}}, {"scores": object()}, {1, 2},
 ])  # fmt: skip
 def test_an_allow_list_that_leaves_nothing_or_is_unclear_blocks(output):
     blocked("only", "scores, a.b", output)

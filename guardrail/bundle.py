@@ -8,6 +8,7 @@ every fault that can be found is reported together.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,7 +91,8 @@ class Bundle:
     reload hands both on. ``plain_facts`` are the paths of facts whose texts are all ours;
     ``clock`` is the one that was injected, by which quotas are counted. ``shadow`` is what is
     asked beside the snapshot: all of the bundle's policies, where some have ``@mode("shadow")``,
-    or a second bundle's (`guardrail.reload`); ``None`` where nothing is.
+    or a second bundle's (`guardrail.reload`); ``None`` where nothing is. ``keys`` are the keys
+    of inputs that its specs name: no other one ever stands in a path.
     """
 
     snapshot: Snapshot
@@ -103,6 +105,7 @@ class Bundle:
     clock: Clock
     plain_facts: frozenset[str] = frozenset()
     shadow: Snapshot | None = None
+    keys: frozenset[str] = frozenset()
 
 
 class Furnished(Rooms):
@@ -127,7 +130,7 @@ class Furnished(Rooms):
         super().__init__(
             snapshot=bundle.snapshot,
             identify=Callers(group, inherits=bundle.providers.inherits).current,
-            take_view=Viewer(bundle.bounds).take,
+            take_view=Viewer(bundle.bounds, bundle.keys).take,
             sink=sink,
             clock=clock,
             new_id=new_id,
@@ -205,15 +208,16 @@ class Furnished(Rooms):
         self, principal: Principal, peer: Peer | None, attestation: str | bytes | None
     ) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
+        vouched = vouched_for(principal, peer=peer)
+        since = -math.inf if vouched.expires_at is None else self.now()
         if attestation is None:
-            return ActingAs(vouched_for(principal, peer=peer), group=self.group)
+            return ActingAs(vouched, group=self.group, since=since)
 
         def tell() -> Identity:
-            evidence = self._evidence(attestation, self.now())
-            return replace(vouched_for(principal, peer=peer), evidence=evidence)
+            return replace(vouched, evidence=self._evidence(attestation, self.now()))
 
         note = partial(self.note, where_from(peer))
-        return ActingAs(settled(tell, note), group=self.group)
+        return ActingAs(settled(tell, note), group=self.group, since=since)
 
 
 def where_from(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
@@ -414,7 +418,10 @@ def load_bundle(
     plain = frozenset(
         f"{source.place}.{name}" for source in sources for name in getattr(source, "plain", ())
     )
-    return Bundle(snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow)
+    keys: frozenset[str] = frozenset().union(*[getattr(kind, "keys", ()) for kind in types])
+    return Bundle(
+        snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow, keys
+    )
 
 
 def _unfit_audit(

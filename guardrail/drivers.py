@@ -111,9 +111,13 @@ async def _run_coroutine(call: Call, wait: Wait | None, denied: Denied | None, m
         interrupt(call, error)
         raise
     leave(call)
-    output = release(call, output)
-    if call.waiting is not None:
-        await _let_out(call)
+    try:
+        output = release(call, output)
+        if call.waiting is not None:
+            await _let_out(call)
+    except BaseException:
+        output = None  # a traceback's frames hold nothing that may not leave
+        raise
     return output
 
 
@@ -154,6 +158,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
         try:
             pieces = run_out(call, value) if is_over else pass_on(call, item)
         except Denied:
+            item = value = None
             source.close()
             raise
         for piece in pieces:
@@ -219,6 +224,7 @@ async def _run_async_generator(
         try:
             pieces = run_out(call, None) if is_over else pass_on(call, item)
         except Denied:
+            item = None
             await source.aclose()
             raise
         for piece in pieces:
@@ -300,8 +306,12 @@ class Enforcement:
         if self._is_released:
             raise OutputBlocked("one output per block: this one has released its output already")
         self._is_released = True
-        output = release(call, output)
-        let_out(call)
+        try:
+            output = release(call, output)
+            let_out(call)
+        except BaseException:
+            output = None
+            raise
         return output
 
     def __exit__(

@@ -15,9 +15,13 @@ from typing import Any, Final
 from guardrail.audit.weaknesses import audit_weaknesses
 from guardrail.bundle import Bundle
 from guardrail.documents import Document, limit_of, read_toml, read_yaml
-from guardrail.errors import ConfigurationError, Finding, Place
+from guardrail.errors import FINDINGS, ConfigurationError, Fault, Finding, Place
 from guardrail.identity.weaknesses import evidence_weaknesses, identity_weaknesses
-from guardrail.obligations.weaknesses import quota_weaknesses
+from guardrail.obligations.weaknesses import (
+    output_weaknesses,
+    quota_weaknesses,
+    spec_weaknesses,
+)
 from guardrail.policy import CheckSettings, Folder, read_uid
 from guardrail.policy.lint import lint
 from guardrail.policy.lint.callers import Named, named_entities
@@ -28,6 +32,13 @@ _SETTINGS: Final = "guardrail.toml"
 TAGS: Final = ("!duration", "!entity", "!ip", "!missing")
 #: What a uid begins with, so that Cedar is asked of little else.
 _UID: Final = re.compile(r'\s*[A-Za-z_][\w:]*::"')
+_ALLOW: Final = "x_allow"
+_ACCEPTED: Final = re.compile(r"(GR[0-9]{3}): +(\S.*)")
+_HOW: Final = (
+    "@x_allow accepts findings about this policy, each with a reason: "
+    '@x_allow("GR508: nightly jobs have no quota"). Several are separated by `; `. Errors cannot '
+    "be accepted."
+)
 
 
 def findings(bundle: Bundle, folder: Folder) -> tuple[Finding, ...]:
@@ -48,6 +59,49 @@ def accepted(folder: Folder) -> frozenset[str]:
     check = _table(read_toml(_SETTINGS, folder.files[_SETTINGS]), "check")
     settings = CheckSettings() if check is None else check.parse(CheckSettings)
     return frozenset(settings.allow)
+
+
+class Acceptance:
+    """Which findings of a bundle its author accepts, and why.
+
+    A code of ``[check] allow`` holds for the whole bundle; one of ``@x_allow("GR508: reason")``
+    for the policy that has the annotation.
+
+    Arguments:
+        bundle: the bundle, loaded.
+        folder: its files.
+
+    Raises:
+        ConfigurationError: for an ``@x_allow`` that names no finding, or gives no reason.
+    """
+
+    def __init__(self, bundle: Bundle, folder: Folder) -> None:
+        self._codes = accepted(folder)
+        self._reasons: dict[tuple[str, str], str] = {}
+        shadow = bundle.shadow.policies if bundle.shadow is not None else ()
+        faults: list[Fault] = []
+        for policy in (*bundle.snapshot.policies, *shadow):
+            argument = policy.node.annotations.get(_ALLOW)
+            if argument is None:
+                continue
+            for part in argument.split("; "):
+                found = _ACCEPTED.fullmatch(part)
+                if found is None or found[1] not in FINDINGS:
+                    place = policy.chunk.annotation(_ALLOW)
+                    faults.append(Fault("GR109", place, _HOW))
+                    continue
+                for name in (policy.id, policy.text_id):
+                    self._reasons[name, found[1]] = found[2]
+        if faults:
+            raise ConfigurationError(faults=tuple(dict.fromkeys(faults)))
+
+    def accepts(self, finding: Finding) -> bool:
+        """Tell whether a finding is accepted."""
+        return finding.code in self._codes or self.reason(finding) != ""
+
+    def reason(self, finding: Finding) -> str:
+        """Return why a finding about one policy is accepted there; empty where it is not."""
+        return self._reasons.get((finding.policy, finding.code), "")
 
 
 def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
@@ -73,7 +127,25 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         if name == "quota"
     ]
     yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
+    yield from _output_weaknesses(bundle)
+    yield from spec_weaknesses(folder.files)
     yield from audit_weaknesses(_table(settings, "audit"), default)
+
+
+def _output_weaknesses(bundle: Bundle) -> Iterator[Finding]:
+    snapshot = bundle.snapshot
+    by_id = {policy.id: policy for policy in snapshot.policies}
+    texts = {policy.text_id: policy for policy in snapshot.policies}  # links share theirs
+    actions = [
+        [(by_id[policy].text_id, name, demand)
+         for policy, name, demand in snapshot.demands_on(action)]
+        for action in snapshot.schema.actions
+    ]  # fmt: skip
+    yield from output_weaknesses(
+        actions,
+        snapshot.obligations,
+        lambda policy, name: texts[policy].chunk.annotation(name),
+    )
 
 
 def _unmade(entity: Entity, place: Place, policy: str) -> Finding:

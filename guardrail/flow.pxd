@@ -12,6 +12,7 @@ cdef int _ARRAY, _LATER, _VALUE
 cpdef _begin(Call call)
 cpdef _identify(Call call)
 cpdef _bound(Call call)
+cpdef _refusal(Decision decision, Asking asked, Facing facing)
 cpdef tuple _look_aside(Call call, Asking asked, Facing facing, dict facts)
 @cython.locals(identity=Identity, facing=Facing, decision=Decision, facts=dict, question=Asking,
                answer=Answering)

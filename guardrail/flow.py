@@ -1,7 +1,8 @@
 """The one place that knows the order of a guarded call.
 
     identify -> bounds -> slice -> facts -> decide -> quota -> input -> intent -> the model
-             -> release (mask, label_only, top_k, round, noise, redact, sign) -> record
+             -> release (only, output, mask, label_only, top_k, round, noise, dp, own, redact, sign)
+             -> record
 
 Owns the steps that carry a call (`guardrail.call`) from its start to its one record. It does no
 I/O of its own: a step that must block hands back a `Wait`, and whoever drives the call
@@ -51,6 +52,7 @@ from guardrail.ports import (
 from guardrail.shadow import differences, failure
 from guardrail.streams import can_stream, open_outlet
 from guardrail.values import (
+    Decision,
     Entity,
     FactValue,
     Identity,
@@ -69,7 +71,7 @@ _reset_running: Final = RUNNING.reset
 #: The order in which obligations are met. Those of a user's own come after ours on the way
 #: in, and before ``redact`` and ``sign`` on the way out.
 _ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
-_RELEASE: Final = ("output", "mask", "label_only", "top_k", "round", "noise")
+_RELEASE: Final = ("only", "output", "mask", "label_only", "top_k", "round", "noise", "dp")
 _LAST: Final = ("redact", "sign")
 
 #: The least and the greatest time, in seconds: what a clock gives beyond is no number.
@@ -188,13 +190,7 @@ def _decide(call: Call) -> Wait | None:
     if call.rooms.shadow is not None:
         call.differences = _look_aside(call, question, facing, facts)
     if not decision.allowed:
-        raise NotAuthorized(
-            decision.message,
-            code=decision.code,
-            policies=decision.policies,
-            path=decision.path,
-            reason=decision.reason,
-        )
+        raise _refusal(decision, question, facing)
     if decision.obligations:
         call.admission = Admission(
             identity, call.view, target.action_id, resource, call.now, answer.value_of, Notes()
@@ -205,6 +201,30 @@ def _decide(call: Call) -> Wait | None:
                     _refuse_stream(held)
             call.outlet = open_outlet(call.duties.releases, call.admission)
     return None
+
+
+def _refusal(decision: Decision, asked: Asking, facing: Facing | None) -> NotAuthorized:
+    """Return the denial that a decision is.
+
+    Where a policy erred for want of a fact, a fact source may say for what in the input it is
+    absent: ``why_absent(facing) -> (path, expected)``.
+    """
+    message, path = decision.message, decision.path
+    if decision.errors and facing is not None:
+        for source, _ in asked.wants:
+            why = getattr(source, "why_absent", None)
+            place, expected = why(facing) if why is not None else ("", "")
+            if place:
+                message, path = f"{place}: {expected}. {message}", place
+                break
+    return NotAuthorized(
+        message,
+        code=decision.code,
+        policies=decision.policies,
+        errors=tuple([error.policy for error in decision.errors]),
+        path=path,
+        reason=decision.reason,
+    )
 
 
 def _look_aside(
@@ -294,11 +314,23 @@ def advance(call: Call) -> Wait | None:
             call.view.buffer.release()  # or the model could not resize what it was given
         return None
     except Exception as fault:
-        error = denial_of(call, fault)
+        error = _refused(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
     raise denied(call, "denied", error)
+
+
+def _refused(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
+    """Return the denial of a call whose model does not run: it gives back what it has not used."""
+    error = denial_of(call, fault, policies)
+    admission = call.admission
+    if admission is not None and admission.notes is not None:
+        try:
+            admission.notes.give_back()
+        except Exception:
+            pass  # it stays spent
+    return error
 
 
 def settle(wait: Wait) -> tuple[Any, Exception | None]:
@@ -319,7 +351,7 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
             raise fault
         following = wait.then(result) if wait.then is not None else None
     except Exception as other:
-        error = denial_of(call, other, held.policies if held is not None else ())
+        error = _refused(call, other, held.policies if held is not None else ())
     else:
         return following if following is not None else advance(call)
     raise denied(call, "denied", error)
@@ -510,7 +542,7 @@ def enter(call: Call) -> None:
         if rooms.frames:
             call.framed = rooms.sink.enter(call.handle)
     except Exception as fault:
-        error = denial_of(call, fault)
+        error = _refused(call, fault)
     else:
         call.running = _set_running(call.decision_id)
         return
@@ -563,11 +595,11 @@ def release(call: Call, output: Any) -> Any:
                 nature = _nature(kind)
             call.output_rows, call.output_bytes = size_of(output, nature == _ARRAY)
             call.output_digest = naming.output(output)
-    except Exception as fault:
-        error = denial_of(call, fault)
-    else:
         conclude(call, "released")
         return output
+    except Exception as fault:
+        error = denial_of(call, fault)
+    output = None  # what a debugger or an error report finds in this frame
     raise denied(call, "blocked", error)
 
 
@@ -608,6 +640,7 @@ def pass_on(call: Call, item: Any) -> Sequence[Any]:
     except Exception as fault:
         mark_return(call)
         error = denial_of(call, fault)
+    item = outlet = call.outlet = None  # which hold text that may not leave
     raise denied(call, "blocked", error)
 
 
@@ -631,6 +664,7 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
         return outlet.finish()
     except Exception as fault:
         error = denial_of(call, fault)
+    value = outlet = call.outlet = None
     raise denied(call, "blocked", error)
 
 

@@ -46,7 +46,8 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 class Guard:
     """Enforces one bundle around functions of this process.
 
-    Made by `from_dir`. Safe to share between threads and event loops.
+    Made by `from_dir`. Safe to share between threads and event loops. A context manager: the end
+    of the block is `close`.
     """
 
     def __init__(
@@ -262,10 +263,18 @@ class Guard:
         if before is not None:
             before.close()  # a call that began on it begins another segment of it for its end
 
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End what the guard has open: its journal's file is closed, and the spans are made.
 
-        The end of the process does so, too. A call that comes later is recorded as ever.
+        So does the end of a ``with`` block, ``with Guard.from_dir(...) as guard:``, and the end of
+        the process. A guard that is collected has its journal's file closed, too. A call that
+        comes later is recorded as ever, in another file.
         """
         self.flush()
         if self._journal is not None:
@@ -331,21 +340,26 @@ class Guard:
         Raises:
             ConfigurationError: at decoration, for what can't be wrapped, for an action that
                 the schema does not declare, and where its policies demand of an output what
-                the output that they declare can't meet.
+                the output can't meet that they declare, or that the function's return type
+                declares: a masked field that it can't have, for one.
         """
-        from guardrail.obligations import unfit
+        from guardrail.obligations import unfit, unfit_for
 
         deed = self._action(action)
         snapshot = self._snapshot
         if deed not in snapshot.schema.actions:
             known = ", ".join(sorted(str(known) for known in snapshot.plans))
             raise ConfigurationError(f"The schema declares no {deed}; it has {known}.")
-        complaint = unfit(snapshot.demands_on(deed), snapshot.obligations)
+        demands, types = snapshot.demands_on(deed), snapshot.obligations
+        complaint = unfit(demands, types)
         if complaint:
             raise ConfigurationError(complaint)
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
 
         def make_target(function: Callable[..., Any], streams: bool) -> Target:
+            complaint = "" if streams else unfit_for(function, demands, types)
+            if complaint:
+                raise ConfigurationError(complaint)
             return Target(
                 serving=self._serving,
                 function=_qualified(function),

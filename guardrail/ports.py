@@ -80,12 +80,24 @@ class Facing:
         return f"Facing(identity={self.identity!r}, view={self.view!r}, action={self.action!r})"
 
 
+#: The least and the most of a whole number that counts something, or is an age: no less than none.
+COUNTED: Final = (0, 2**63 - 1)
+
+
+def ranges_of(source: FactSource) -> Mapping[str, tuple[int, int]]:
+    """Return the least and the most that whole numbers of a source can be, where it says so."""
+    ranges: Mapping[str, tuple[int, int]] = getattr(source, "ranges", {})
+    return ranges
+
+
 class FactSource(Protocol):
     """Says which facts it provides, and computes them from a call.
 
     A user's own is made like ours: an object with these, passed to the guard. One that needs
     something made ready has ``prepare(names)`` too, called at load with the names that the
-    policies of an action read.
+    policies of an action read. One that knows the least and the most that a whole number among
+    its facts can be says so in ``ranges``, by name: tests then try no impossible value, and
+    `guardrail check` finds comparisons that no value meets.
     """
 
     @property
@@ -322,14 +334,15 @@ class Duties:
     """What a decision demands of a call, made ready: found once, for all calls so decided.
 
     ``admits`` is met before the model, ``releases`` on its output, in this order; each pair
-    is an obligation and its type. ``names`` are those of all, and ``errors`` the policies
-    that erred, as the record has them.
+    is an obligation and its type. ``names`` are those of all, ``demands`` a short digest of what
+    each of them demands, and ``errors`` the policies that erred, as the record has them.
     """
 
     admits: tuple[tuple[ObligationType, Obligation], ...] = ()
     releases: tuple[tuple[ObligationType, Obligation], ...] = ()
     names: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    demands: tuple[str, ...] = ()
 
 
 NO_DUTIES: Final = Duties()

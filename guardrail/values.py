@@ -12,7 +12,7 @@ class has no other room for its fields anyway.
 from __future__ import annotations
 
 import math
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -451,7 +451,9 @@ class Record(NamedTuple):
     ``input_digest`` and ``output_digest`` keyed digests. ``counts`` says how much of something
     was used or found, by a name that only policies choose: ``quota/fair-use/calls``,
     ``redact/email``. Before these stands in what a shadow decided otherwise:
-    ``shadow/denies/prohibited/at-night-only``, see `guardrail.policy.Shadow`.
+    ``shadow/denies/prohibited/at-night-only``, see `guardrail.policy.Shadow`. ``demands`` has a
+    short digest of what each of the ``obligations`` demanded, in their order: who decides the call
+    again sees by it that a demand is another one.
     """
 
     decision_id: str
@@ -487,6 +489,7 @@ class Record(NamedTuple):
     output_bytes: int = 0
     input_digest: str = ""
     output_digest: str = ""
+    demands: tuple[str, ...] = ()
 
 
 class Notes:
@@ -495,13 +498,16 @@ class Notes:
     Attributes:
         counts: how much of something was used or found, by name: ``quota/fair-use/calls``.
         facts: values that a policy demands to be kept, by their paths.
+        returns: what gives back that of it which a call has not used whose model never runs,
+            and returns the counts that are gone with it.
     """
 
-    __slots__ = ("counts", "facts")
+    __slots__ = ("counts", "facts", "returns")
 
     def __init__(self) -> None:
         self.counts: tuple[tuple[str, int], ...] = ()
         self.facts: dict[str, FactValue] | None = None
+        self.returns: tuple[Callable[[], tuple[tuple[str, int], ...]], ...] = ()
 
     def count(self, name: str, amount: int) -> None:
         """Add an amount to a count. The name must never hold what a caller brought."""
@@ -519,6 +525,15 @@ class Notes:
         for name, amount in counts:
             both[name] = both.get(name, 0) + amount
         self.counts = tuple(both.items())
+
+    def give_back(self) -> None:
+        """Give back, once, what the call has not used: its model does not run."""
+        returns, self.returns = self.returns, ()
+        for give in returns:
+            left = dict(self.counts)
+            for name, amount in give():
+                left[name] = left.get(name, 0) - amount
+            self.counts = tuple([pair for pair in left.items() if pair[1] > 0])
 
     def keep(self, path: str, value: FactValue) -> None:
         """Keep the value at a path."""

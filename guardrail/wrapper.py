@@ -50,9 +50,13 @@ _VALUE_BODY: Final = """
             {p}interrupt({p}call, {p}error)
             raise
         {p}leave({p}call)
-        {p}output = {p}release({p}call, {p}output)
-        if {p}call.waiting is not None:
-            {p}let_out({p}call)
+        try:
+            {p}output = {p}release({p}call, {p}output)
+            if {p}call.waiting is not None:
+                {p}let_out({p}call)
+        except {p}BaseException:
+            {p}output = None
+            raise
         return {p}output
 """
 _DEFERRED_BODY: Final = """

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from guardrail.obligations.windows import KINDS, Hit, Strategy, Window
 
@@ -33,6 +33,14 @@ _LAST: Final = sys.float_info.max
 
 class ClockError(Exception):
     """The clock went back, or gives no time: nothing can be counted, and nothing was taken."""
+
+
+class Taken(NamedTuple):
+    """What was taken, from which window, and when."""
+
+    hit: Hit
+    window: Window
+    at: float
 
 
 class StoreFullError(Exception):
@@ -115,9 +123,10 @@ class Counters:
             except RuntimeError:  # interrupted while it waited for the lock: it is not ours
                 pass
 
-    def acquire_all(self, hits: Sequence[Hit]) -> list[float]:
+    def acquire_all(self, hits: Sequence[Hit], taken: list[Taken] | None = None) -> list[float]:
         """Take every hit, or none, in one step that no other thread can come between.
 
+        Where all are taken, ``taken`` gets one `Taken` for each, by which it can be given back.
         The keys must differ. Returns for each hit the seconds until it would fit by
         itself, in order: all are 0.0 where all were taken, and nothing was taken where
         any is not. Raises `StoreFullError` where a counter would be one too many, and
@@ -137,7 +146,20 @@ class Counters:
             if not any(waits):
                 for window, hit in zip(windows, hits, strict=True):
                     window.take(now, hit.amount)
+                    if taken is not None:
+                        taken.append(Taken(hit, window, now))
             return waits
+
+    def give_back(self, taken: Taken) -> None:
+        """Undo the taking of a hit, once, as far as it still counts.
+
+        Never more than was taken: a counter that was swept, cleared or begun anew since has
+        forgotten it already.
+        """
+        hit, window, at = taken
+        with self.lock:
+            if self._windows[hit.strategy].get(hit.key) is window:
+                window.give_back(self.now(), at, hit.amount)
 
     def find(self, strategy: Strategy, key: str) -> Window | None:
         """Return a counter that is open. Hold ``lock`` for as long as it is looked at."""

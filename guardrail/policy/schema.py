@@ -103,7 +103,7 @@ class Schema:
             action: groups for action, groups in _actions(handle).items() if self._applies(action)
         }
         self._fits: dict[tuple[str, Entity, str], bool] = {}
-        self._types: dict[tuple[Entity, Path], CedarType | None] = {}
+        self._types: dict[tuple[Entity, Path, str], CedarType | None] = {}
         self._members: dict[Entity, bool] = {}
         self._enums: dict[str, bool] = {}
 
@@ -208,11 +208,11 @@ class Schema:
             found.append(fitting)
         return found
 
-    def type_at(self, action: Entity, path: Path) -> CedarType | None:
+    def type_at(self, action: Entity, path: Path, *, principal: str = "") -> CedarType | None:
         """Return the type at one path, remembered; for records that are read whole."""
-        key = (action, path)
+        key = (action, path, principal)
         if key not in self._types:
-            (found,) = self.types([key])
+            (found,) = self.types([(action, path)], principal=principal)
             if len(self._types) >= 10_000:  # names come from the application: few, but bounded
                 return found
             self._types[key] = found

@@ -19,6 +19,7 @@ FINDINGS: Final = frozenset(
         "GR501", "GR502", "GR503", "GR504", "GR505", "GR506", "GR507", "GR508", "GR509", "GR510",
         "GR511", "GR512", "GR513", "GR514", "GR515", "GR516", "GR517", "GR520", "GR521", "GR530",
         "GR531", "GR532", "GR533", "GR534", "GR535", "GR540", "GR541",
+        "GR550",
     )
 )  # fmt: skip
 

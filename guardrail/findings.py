@@ -13,12 +13,13 @@ from typing import Final
 
 from guardrail.audit.weaknesses import audit_weaknesses
 from guardrail.bundle import Bundle
-from guardrail.documents import Document, read_toml
+from guardrail.documents import Document, limit_of, read_toml
 from guardrail.errors import FINDINGS, ConfigurationError, Fault, Finding, Place
 from guardrail.identity.weaknesses import evidence_weaknesses, identity_weaknesses
 from guardrail.obligations.weaknesses import quota_weaknesses
 from guardrail.policy import CheckSettings, Folder
 from guardrail.policy.lint import lint
+from guardrail.policy.overview import WHOLE_SCHEMA, whole_schema
 
 _SETTINGS = "guardrail.toml"
 _ALLOW: Final = "x_allow"
@@ -97,6 +98,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     settings = read_toml(_SETTINGS, folder.files[_SETTINGS])
     default = settings.at("bundle")
     yield from lint(bundle.snapshot, folder, settings)
+    yield from _stale_schema(folder)
     if bundle.shadow is not None:  # what is weak in a policy that only looks on, were it enforced
         policies = [policy for policy in bundle.shadow.policies if policy.is_shadow]
         ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
@@ -112,6 +114,24 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     ]
     yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
     yield from audit_weaknesses(_table(settings, "audit"), default)
+
+
+def _stale_schema(folder: Folder) -> Iterator[Finding]:
+    """Yield the finding of a schema, written for other tools, that is not the bundle's any more."""
+    file = folder.path / WHOLE_SCHEMA
+    try:
+        if not file.is_file():
+            return
+        with file.open("rb") as stream:
+            raw = stream.read(limit_of(WHOLE_SCHEMA) + 1)
+    except OSError:
+        raw = b""
+    if raw != whole_schema(folder).encode():
+        message = (
+            "This is not the schema of the bundle as it is, so that Cedar's own tools complain of "
+            "what is right. Write it again: guardrail schema DIR --write."
+        )
+        yield Finding("GR550", Place(WHOLE_SCHEMA), message)
 
 
 def _table(settings: Document, name: str) -> Document | None:

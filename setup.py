@@ -1,4 +1,4 @@
-"""Builds the compiled core. All metadata stands in pyproject.toml.
+"""Builds the compiled core, and says which packages ship. All metadata stands in pyproject.toml.
 
 ``GUARDRAIL_PURE=1`` installs the plain-Python twins instead. Without it a failed
 compilation fails the install: a slower guard must be a choice, never an accident.
@@ -8,7 +8,7 @@ compilation fails the install: a slower guard must be a choice, never an acciden
 import os
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_namespace_packages, setup
 
 ROOT = Path(__file__).parent
 #: Files in Cython's own syntax, each with its plain-Python twin beside it.
@@ -62,4 +62,12 @@ if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
         },
     )
 
-setup(ext_modules=extensions, options={"build_ext": {"parallel": os.cpu_count() or 1}})
+#: The command starts outside of `guardrail/`, where another distribution's files can't break it.
+LAUNCHER = "guardrail_cedar"
+
+setup(
+    packages=[*find_namespace_packages(include=["guardrail", "guardrail.*"]), LAUNCHER],
+    package_dir={LAUNCHER: "guardrail/cli/launcher"},
+    ext_modules=extensions,
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
+)

@@ -8,6 +8,7 @@ every fault that can be found is reported together.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,24 +22,25 @@ from guardrail.audit import (
     AuditSettings,
     Journal,
     Names,
+    Refusals,
     Trail,
     open_journal,
     open_sinks,
     read_audit,
 )
 from guardrail.documents import Document, Section, read_json, read_toml, read_yaml
-from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
+from guardrail.errors import ConfigurationError, Denied, Fault, NotAuthenticated, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.flow import in_order
 from guardrail.identity import (
     ActingAs,
+    Callers,
     Challenges,
     KeysNeeded,
     Machines,
     Providers,
     Revocations,
     Sources,
-    current,
     evidence_opener,
     peer_of,
     read_machines,
@@ -69,7 +71,7 @@ from guardrail.ports import (
     Sink,
     Wait,
 )
-from guardrail.values import Auto, Evidence, Identity, Peer, Principal
+from guardrail.values import Auto, Evidence, Identity, Peer, Principal, vouched_for
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -90,7 +92,8 @@ class Bundle:
     reload hands both on. ``plain_facts`` are the paths of facts whose texts are all ours;
     ``clock`` is the one that was injected, by which quotas are counted. ``shadow`` is what is
     asked beside the snapshot: all of the bundle's policies, where some have ``@mode("shadow")``,
-    or a second bundle's (`guardrail.reload`); ``None`` where nothing is.
+    or a second bundle's (`guardrail.reload`); ``None`` where nothing is. ``keys`` are the keys
+    of inputs that its specs name: no other one ever stands in a path.
     """
 
     snapshot: Snapshot
@@ -103,12 +106,13 @@ class Bundle:
     clock: Clock
     plain_facts: frozenset[str] = frozenset()
     shadow: Snapshot | None = None
+    keys: frozenset[str] = frozenset()
 
 
 class Furnished(Rooms):
     """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
 
-    __slots__ = ("bundle", "revocations")
+    __slots__ = ("bundle", "group", "refusals", "revocations")
 
     read_uid = staticmethod(read_uid)
 
@@ -120,21 +124,26 @@ class Furnished(Rooms):
         clock: Clock,
         new_id: Callable[[], str],
         revocations: Revocations,
+        group: object,
+        refusals: Refusals,
         journal: Journal | None = None,
     ) -> None:
         super().__init__(
             snapshot=bundle.snapshot,
-            identify=current,
-            take_view=Viewer(bundle.bounds).take,
+            identify=Callers(group, inherits=bundle.providers.inherits).current,
+            take_view=Viewer(bundle.bounds, bundle.keys).take,
             sink=sink,
             clock=clock,
             new_id=new_id,
             backend=_core.BACKEND,
+            digest_of=facts.digest_of,
             naming=None if journal is None else _names(bundle, journal),
             shadow=None if bundle.shadow is None else Shadow(bundle.shadow, bundle.snapshot),
         )
         self.bundle = bundle
+        self.group = group
         self.revocations = revocations
+        self.refusals = refusals
 
     def act_under(
         self,
@@ -150,7 +159,12 @@ class Furnished(Rooms):
         certificate. Raises `NotAuthenticated`.
         """
         tell = partial(self._identify, token, tuple(certificate), peer, attestation)
-        return ActingAs(settled(tell), self.revocations)
+        note = partial(self.note, where_from(peer, certificate))
+        return ActingAs(settled(tell, note), self.revocations, since=self.now(), group=self.group)
+
+    def note(self, peer: str, denial: Denied) -> None:
+        """Keep a failed authentication: `Refusals.note`."""
+        self.refusals.note(denial, peer, self)
 
     def _identify(
         self,
@@ -195,14 +209,28 @@ class Furnished(Rooms):
         self, principal: Principal, peer: Peer | None, attestation: str | bytes | None
     ) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
+        vouched = vouched_for(principal, peer=peer)
+        since = -math.inf if vouched.expires_at is None else self.now()
         if attestation is None:
-            return ActingAs(Identity(principal, peer=peer))
+            return ActingAs(vouched, group=self.group, since=since)
 
         def tell() -> Identity:
-            evidence = self._evidence(attestation, self.now())
-            return Identity(principal, peer=peer, evidence=evidence)
+            return replace(vouched, evidence=self._evidence(attestation, self.now()))
 
-        return ActingAs(settled(tell))
+        note = partial(self.note, where_from(peer))
+        return ActingAs(settled(tell, note), group=self.group, since=since)
+
+
+def where_from(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
+    """Return what tells where somebody calls from: an address, or else a certificate's digest."""
+    if peer is not None and (peer.ip or peer.certificate_sha256):
+        return peer.ip or peer.certificate_sha256 or ""
+    if certificate:
+        try:
+            return peer_of(certificate[0]).certificate_sha256 or ""
+        except NotAuthenticated:  # no certificate: that is why
+            pass
+    return ""
 
 
 def _names(bundle: Bundle, journal: Journal) -> Names:
@@ -330,10 +358,12 @@ def load_bundle(
     )
     opened = faults.gather(lambda: obligations.open_storage(of("quota"), clock))
     store = storage or opened  # in this version all are of one kind, which holds the counters
+    specs = _read_specs(folder, "inputs", faults)
+    facts.load_libraries(for_tables=_takes_tables(folder, specs))
     types = faults.gather(
         lambda: (
             *obligations.standard(
-                specs_documents=_read_specs(folder, "inputs", faults),
+                specs_documents=specs,
                 output_documents=_read_specs(folder, "outputs", faults),
                 take_view=Viewer(bounds or Bounds()).take,
                 limit_findings=(bounds or Bounds()).findings,
@@ -390,7 +420,10 @@ def load_bundle(
     plain = frozenset(
         f"{source.place}.{name}" for source in sources for name in getattr(source, "plain", ())
     )
-    return Bundle(snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow)
+    keys: frozenset[str] = frozenset().union(*[getattr(kind, "keys", ()) for kind in types])
+    return Bundle(
+        snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow, keys
+    )
 
 
 def _unfit_audit(
@@ -424,6 +457,15 @@ def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
         if known is not None and name not in known:
             missing.append(path if place == "principal" else f"context.{path}")
     return missing
+
+
+def _takes_tables(folder: Folder, specs: Mapping[str, Document]) -> bool:
+    """Whether any action's input may be a table, by the schema and the specs."""
+    if b"TableInput" in folder.files.get("schema.cedarschema", b""):
+        return True
+    return any(
+        isinstance(spec.data, dict) and spec.data.get("kind") == "table" for spec in specs.values()
+    )
 
 
 def _parse(document: Document | None, model: type[S]) -> S:

@@ -49,6 +49,11 @@ LIMIT_REPEATED: Final = 10_000
 #: Parts of a dotted key: TOML's parser takes their square in time.
 _LIMIT_DOTTED: Final = 256
 
+#: What opens a comment, by the ending of a file's name.
+_COMMENTS: Final = {".cedar": "//", ".cedarschema": "//", ".yaml": "#", ".toml": "#"}
+_LONE_RETURN: Final = re.compile(r"\r(?!\n)")
+_LINE_ENDS: Final = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
 _CONTAINERS: Final = frozenset({dict, list})
 _KEY: Final = re.compile(r'"[ \t\n\r]*+:')
 _QUOTED: Final = re.compile(r'"(?:\\.|[^"\\\n])*+"?|#[^\n]*+|[\[\]{}]')
@@ -177,10 +182,45 @@ def decode(file: str, raw: bytes) -> str:
         place, problem = _byte_place(file, raw, found), "The file holds a NUL byte"
     else:
         try:
-            return raw.decode("utf-8")
+            text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
             place, problem = _byte_place(file, raw, error.start), "The file is not UTF-8"
+        else:
+            _check_lines(file, text)
+            return text
     raise ConfigurationError.at(place, "GR005", f"{problem}. Save it as plain UTF-8.")
+
+
+def _check_lines(file: str, text: str) -> None:
+    """Refuse a text of which a parser and whoever reads it may see other lines.
+
+    To Cedar and YAML a lone carriage return ends a comment, and what follows is live, while
+    editors and diffs may go on with the line. The others end a line to some editors, a comment
+    to some parsers. JSON has no comments.
+    """
+    opening = _COMMENTS.get(PurePosixPath(file).suffix)
+    if opening is None:
+        return
+    offset, found = -1, _LONE_RETURN.search(text) if "\r" in text else None
+    if found is not None:
+        offset = found.start()
+    elif _LINE_ENDS.search(text) is not None:
+        start = 0
+        for line in text.split("\n"):
+            comment = line.find(opening)
+            inner = _LINE_ENDS.search(line, comment) if comment >= 0 else None
+            if inner is not None:
+                offset = start + inner.start()
+                break
+            start += len(line) + 1
+    if offset >= 0:
+        name = f"U+{ord(text[offset]):04X}"
+        raise ConfigurationError.at(
+            _text_place(file, text, offset),
+            "GR005",
+            f"The line holds a character that ends a line for some readers alone ({name}). End"
+            " lines with a line feed, and write such a character in a text as an escape.",
+        )
 
 
 def _byte_place(file: str, raw: bytes, offset: int) -> Place:

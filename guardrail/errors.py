@@ -17,9 +17,8 @@ from typing import Any, Final
 FINDINGS: Final = frozenset(
     (
         "GR501", "GR502", "GR503", "GR504", "GR505", "GR506", "GR507", "GR508", "GR509", "GR510",
-        "GR511", "GR512", "GR513", "GR514", "GR515", "GR516", "GR517", "GR520", "GR521", "GR530",
-        "GR531", "GR532", "GR533", "GR534", "GR535", "GR540", "GR541",
-        "GR550",
+        "GR511", "GR512", "GR513", "GR514", "GR515", "GR516", "GR517", "GR520", "GR521", "GR522",
+        "GR530", "GR531", "GR532", "GR533", "GR534", "GR535", "GR536", "GR540", "GR541", "GR550",
     )
 )  # fmt: skip
 
@@ -110,6 +109,22 @@ class ConfigurationError(GuardrailError):
         return (_configuration_error, (self.message, self.faults))
 
 
+class JournalDamaged(GuardrailError):
+    """A part of a journal can't be read. Raised when all else of it was.
+
+    Attributes:
+        flaws: what could not be read, each a sentence with its segment and place; the first ones.
+        count: how many there are.
+    """
+
+    code = "journal_damaged"
+
+    def __init__(self, message: str, *, flaws: tuple[str, ...] = (), count: int = 0) -> None:
+        super().__init__(message)
+        self.flaws = flaws
+        self.count = count
+
+
 def _configuration_error(message: str, faults: tuple[Fault, ...]) -> ConfigurationError:
     return ConfigurationError(message, faults=faults)
 
@@ -122,6 +137,8 @@ class Denied(GuardrailError):
         decision_id: the id under which the record of this call is kept; empty only
             where no call was made (`Guard.acting_as` refusing a token).
         policies: ids of the policies that decided, in bundle order.
+        errors: ids of the policies that could not be evaluated, in bundle order: a grant
+            that errs does not grant, and whatever could forbid and errs denies.
         path: the place in the input or in the facts that was refused, such as
             ``patients[3, 7]`` or ``context.app.purpose``; empty where none applies.
         reason: the ``@reason`` of the first deciding policy that has one, else empty.
@@ -136,6 +153,7 @@ class Denied(GuardrailError):
         *,
         code: str | None = None,
         policies: tuple[str, ...] = (),
+        errors: tuple[str, ...] = (),
         path: str = "",
         reason: str = "",
         retry_after_s: float | None = None,
@@ -143,6 +161,7 @@ class Denied(GuardrailError):
         super().__init__(message, code=code)
         self.decision_id = ""
         self.policies = policies
+        self.errors = errors
         self.path = path
         self.reason = reason
         self.retry_after_s = retry_after_s

@@ -9,19 +9,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from itertools import chain
+from typing import Any, Final
 
 from guardrail.audit.weaknesses import audit_weaknesses
 from guardrail.bundle import Bundle
-from guardrail.documents import Document, limit_of, read_toml
+from guardrail.documents import Document, limit_of, read_toml, read_yaml
 from guardrail.errors import FINDINGS, ConfigurationError, Fault, Finding, Place
 from guardrail.identity.weaknesses import evidence_weaknesses, identity_weaknesses
-from guardrail.obligations.weaknesses import quota_weaknesses
-from guardrail.policy import CheckSettings, Folder
+from guardrail.obligations.weaknesses import (
+    output_weaknesses,
+    quota_weaknesses,
+    spec_weaknesses,
+)
+from guardrail.policy import CheckSettings, Folder, read_uid
 from guardrail.policy.lint import lint
+from guardrail.policy.lint.callers import Named, named_entities
 from guardrail.policy.overview import WHOLE_SCHEMA, whole_schema
+from guardrail.values import Entity
 
-_SETTINGS = "guardrail.toml"
+_SETTINGS: Final = "guardrail.toml"
+#: The tags that a policy test may have: see `guardrail.testing.notation`.
+TAGS: Final = ("!duration", "!entity", "!ip", "!missing")
+#: What a uid begins with, so that Cedar is asked of little else.
+_UID: Final = re.compile(r'\s*[A-Za-z_][\w:]*::"')
 _ALLOW: Final = "x_allow"
 _ACCEPTED: Final = re.compile(r"(GR[0-9]{3}): +(\S.*)")
 _HOW: Final = (
@@ -106,6 +117,11 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         yield from (finding for finding in weak if finding.policy in ids)
     yield from identity_weaknesses(_table(settings, "identity"))
     yield from evidence_weaknesses(_table(settings, "evidence"))
+    written = (*bundle.snapshot.policies, *(bundle.shadow.policies if bundle.shadow else ()))
+    named = chain(named_entities(written, folder), _named_in_tests(folder))
+    for entity, place, policy in named:
+        if not bundle.providers.can_make(entity):
+            yield _unmade(entity, place, policy)
     quotas = [
         (policy.text_id, policy.chunk.annotation(name), demand)
         for policy in bundle.snapshot.policies
@@ -113,6 +129,8 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         if name == "quota"
     ]
     yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
+    yield from _output_weaknesses(bundle)
+    yield from spec_weaknesses(folder.files)
     yield from audit_weaknesses(_table(settings, "audit"), default)
 
 
@@ -132,6 +150,65 @@ def _stale_schema(folder: Folder) -> Iterator[Finding]:
             "what is right. Write it again: guardrail schema DIR --write."
         )
         yield Finding("GR550", Place(WHOLE_SCHEMA), message)
+
+
+def _output_weaknesses(bundle: Bundle) -> Iterator[Finding]:
+    snapshot = bundle.snapshot
+    by_id = {policy.id: policy for policy in snapshot.policies}
+    texts = {policy.text_id: policy for policy in snapshot.policies}  # links share theirs
+    actions = [
+        [(by_id[policy].text_id, name, demand)
+         for policy, name, demand in snapshot.demands_on(action)]
+        for action in snapshot.schema.actions
+    ]  # fmt: skip
+    yield from output_weaknesses(
+        actions,
+        snapshot.obligations,
+        lambda policy, name: texts[policy].chunk.annotation(name),
+    )
+
+
+def _unmade(entity: Entity, place: Place, policy: str) -> Finding:
+    """Return the finding that an id is one which no identity provider gives to anybody."""
+    subject = f"{policy}: no" if policy else "No"
+    message = (
+        f"{subject} identity provider makes {entity}: the ids of its principals begin otherwise. "
+        "Write the provider's `id_prefix` and a `#` before the id, or correct them."
+    )
+    return Finding("GR536", place, message, policy)
+
+
+def _named_in_tests(folder: Folder) -> Iterator[Named]:
+    """Yield the entities that policy tests name. What does not read, ``guardrail test`` tells."""
+    for file in sorted((folder.path / "tests").glob("*_test.yaml")):
+        name = f"tests/{file.name}"
+        try:
+            if file.stat().st_size > limit_of(name):
+                continue
+            document = read_yaml(name, file.read_bytes(), tags=dict.fromkeys(TAGS, str))
+        except (ConfigurationError, OSError):
+            continue
+        found: dict[Entity, Place] = {}
+        for text, path in _texts(document.data, ()):
+            try:
+                found.setdefault(read_uid(text), document.at(*path))
+            except ConfigurationError:
+                continue
+        yield from (Named(entity, place) for entity, place in found.items())
+
+
+def _texts(data: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """Yield the texts in a test that can be uids, each with its path; keys of mappings, too."""
+    if isinstance(data, str):
+        if _UID.match(data):
+            yield data, path
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _texts(key, (*path, key))
+            yield from _texts(value, (*path, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _texts(value, (*path, index))
 
 
 def _table(settings: Document, name: str) -> Document | None:

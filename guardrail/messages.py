@@ -1,40 +1,78 @@
 """Messages: a list of plain data read as a conversation, or what in it is none.
 
-Owns `read_messages`, for facts and specs alike, so that both speak of the same texts. Refuses
-to guess: a list of which one item is no message is none, and a key that it does not know may
-hold a text that nobody would count or search.
+Owns `read_messages`, for facts and specs alike, so that both speak of the same texts, calls of
+tools and images. Knows the messages of OpenAI's chat, of Anthropic and of LangChain, as dicts or as
+the objects that these are. A list of which one item is no message is none, and a key or a part that
+is not known is refused with its place: it may hold a text that nobody would count or search.
 
-A message is a dict with ``role`` and ``content``, and may have ``name`` and ``tool_call_id``,
-which are texts as well. Its content is text, or a list of parts
-``{"type": "text", "text": ...}``; a part of any other type (an image) is no text.
+A message has ``role`` (or LangChain's ``type``) and ``content``: text, or a list of parts. Texts
+are those of all parts, of names and ids, of a tool's result, and of the arguments of its call,
+whose keys are texts too. Arguments that are written as JSON are read once more with their escapes
+undone, so that none hides what is searched for.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 #: The way to a text within its message: ``("content",)``, ``("content", 2, "text")``.
 Steps: TypeAlias = tuple[str | int, ...]
 
-_KEYS: Final = frozenset(("role", "content", "name", "tool_call_id"))
-_LABELS: Final = ("name", "tool_call_id")
-_PART_KEYS: Final = frozenset(("type", "text"))
+#: LangChain's names of those who speak, and what they are called elsewhere.
+_ROLES: Final = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool",
+                 "function": "function"}  # fmt: skip
+#: Keys whose value is a text, or nothing.
+_TEXTS: Final = frozenset(
+    ("name", "tool_call_id", "refusal", "reasoning_content", "id", "status", "type")
+)
+#: Keys whose value is data of any shape, of which each text counts.
+_ANY: Final = frozenset(
+    (
+        "additional_kwargs", "response_metadata", "usage_metadata", "artifact", "annotations",
+        "cache_control", "example", "invalid_tool_calls",
+    )
+)  # fmt: skip
+_MESSAGE: Final = _TEXTS | _ANY | {"role", "content", "tool_calls", "function_call", "audio"}
+_ESCAPE: Final = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
+_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_IMAGE: Final = re.compile(r"data:image/[A-Za-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]*+\Z")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/=_\s-]*+\Z")
 
 
 class Text(NamedTuple):
-    """One text of a message, and the way to it from there."""
+    """One text of a message, and the way to it from there.
+
+    ``is_decoded`` says that it is another one with its escapes undone: searched, and not counted.
+    """
 
     steps: Steps
     text: str
+    is_decoded: bool = False
+
+
+class ToolCall(NamedTuple):
+    """The name of a tool that is called, and the way to it."""
+
+    steps: Steps
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Who speaks, and all texts that the message holds."""
+    """Who speaks, and all texts, calls of tools and images that the message holds."""
 
     role: str
     texts: tuple[Text, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    images: tuple[Steps, ...] = ()
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The texts as they stand, each once."""
+        return tuple([found.text for found in self.texts if not found.is_decoded])
 
     def __repr__(self) -> str:
         return f"Message(texts={len(self.texts)})"
@@ -49,51 +87,277 @@ class Misfit:
     arrived: str
 
 
+class _NoMessage(Exception):
+    """What is no message, or no part of one."""
+
+    def __init__(self, steps: Steps, expected: str, arrived: str) -> None:
+        super().__init__(expected)
+        self.misfit = Misfit(steps, expected, arrived)
+
+
 def read_messages(items: Any) -> list[Message] | Misfit:
     """Return the messages of a list or a tuple of plain data, or the first thing that is none.
 
     An empty list has no messages, and a message of no parts no texts.
     """
     messages: list[Message] = []
+    misfit: Misfit | None = None
     for index, item in enumerate(items):
-        if type(item) is not dict:
-            return Misfit((index,), "a message: a dict with role and content", _kind(item))
-        if not item.keys() <= _KEYS:
-            return Misfit((index,), "no keys but role, content, name and tool_call_id", "others")
-        role = item.get("role")
-        if type(role) is not str:
-            return Misfit((index, "role"), "text", _kind(role))
-        texts = _texts(item)
-        if isinstance(texts, Misfit):
-            return Misfit((index, *texts.steps), texts.expected, texts.arrived)
-        messages.append(Message(role, texts))
+        try:
+            messages.append(_Reader().read(item))
+        except _NoMessage as error:
+            misfit = error.misfit
+        if misfit is not None:
+            return Misfit((index, *misfit.steps), misfit.expected, misfit.arrived)
     return messages
 
 
-def _texts(item: dict[str, Any]) -> tuple[Text, ...] | Misfit:
-    content = item.get("content")
-    if type(content) is str:
-        texts = [Text(("content",), content)]
-    elif type(content) is list or type(content) is tuple:
-        texts = []
-        for index, part in enumerate(content):
-            if type(part) is not dict or part.get("type") != "text" or part.keys() != _PART_KEYS:
-                expected = "a part of text: a dict with type and text"
-                return Misfit(("content", index), expected, "another")
-            text = part["text"]
-            if type(text) is not str:
-                return Misfit(("content", index, "text"), "text", _kind(text))
-            texts.append(Text(("content", index, "text"), text))
-    else:
-        return Misfit(("content",), "text, or a list of parts of text", _kind(content))
-    for label in _LABELS:
-        if label in item:
-            text = item[label]
-            if type(text) is not str:
-                return Misfit((label,), "text", _kind(text))
-            texts.append(Text((label,), text))
-    return tuple(texts)
+class _Reader:
+    """Gathers what one message holds."""
+
+    __slots__ = ("images", "is_langchain", "texts", "tools")
+
+    def __init__(self) -> None:
+        self.is_langchain = False
+        self.texts: list[Text] = []
+        self.tools: list[ToolCall] = []
+        self.images: list[Steps] = []
+
+    def read(self, item: Any) -> Message:
+        """Return the message, or raise what in it is none."""
+        if type(item) is not dict:
+            _refuse((), "a message: a dict with role and content", item)
+        self._know(item, _MESSAGE, (), "of a message")
+        self.is_langchain = "role" not in item
+        role = self._role(item)
+        if item.get("audio") is not None:
+            raise _NoMessage(("audio",), "no sound", "some")
+        for key in ("tool_calls", "function_call"):
+            if item.get(key) is not None:
+                self._calls(item[key], (key,))
+        content = item.get("content")
+        has_more = bool(self.tools) or type(item.get("refusal")) is str
+        if content is not None or not has_more:  # who calls a tool need not say a word
+            self._content(content, ("content",))
+        for key in sorted(_TEXTS & item.keys()):
+            if key == "type" and self.is_langchain:
+                continue
+            if item[key] is not None or key == "tool_call_id":
+                self._text(item[key], (key,))
+        for key in sorted(_ANY & item.keys()):
+            self._data(item[key], (key,))
+        return Message(role, tuple(self.texts), tuple(self.tools), tuple(self.images))
+
+    def _role(self, item: dict[str, Any]) -> str:
+        if not self.is_langchain:
+            role = item["role"]
+            if type(role) is not str:
+                _refuse(("role",), "text", role)
+            return role
+        kind = item.get("type")
+        if type(kind) is not str or kind not in _ROLES:
+            _refuse(("role",), "text", None)
+        return _ROLES[kind]
+
+    @staticmethod
+    def _know(item: Mapping[str, Any], known: frozenset[str], steps: Steps, what: str) -> None:
+        """Raise where a key is none of those that are known, with its name where that is ours."""
+        others = sorted(item.keys() - known)
+        if others:
+            named = next((key for key in others if key in KEYS), None)
+            at = steps if named is None else (*steps, named)
+            known_ones = f"no keys but those {what} that are read here"
+            if what == "of a message":
+                known_ones = "no keys but role, content, name, tool_calls and their like"
+            raise _NoMessage(at, known_ones, "others")
+
+    def _text(self, text: Any, steps: Steps) -> None:
+        if type(text) is not str:
+            _refuse(steps, "text", text)
+        self.texts.append(Text(steps, text))
+
+    def _content(self, content: Any, steps: Steps) -> None:
+        if type(content) is str:
+            self._text(content, steps)
+        elif type(content) is list or type(content) is tuple:
+            for index, part in enumerate(content):
+                self._part(part, (*steps, index))
+        else:
+            _refuse(steps, "text, or a list of parts of text", content)
+
+    def _part(self, part: Any, steps: Steps) -> None:
+        if type(part) is str and self.is_langchain:
+            self._text(part, steps)
+            return
+        kind = part.get("type") if type(part) is dict else None
+        known = _PARTS.get(kind) if type(kind) is str else None
+        if known is None:
+            raise _NoMessage(
+                steps, "a part of text, an image, or a tool's call or result", "another"
+            )
+        keys, read = known
+        self._know(part, keys, steps, "of a part")
+        read(self, part, steps)
+        if "cache_control" in part:
+            self._data(part["cache_control"], (*steps, "cache_control"))
+        for key in ("id", "signature", "index"):
+            if type(part.get(key)) is str:
+                self._text(part[key], (*steps, key))
+
+    def _said(self, part: dict[str, Any], steps: Steps) -> None:
+        """Read a part that is a text."""
+        kind = part["type"]
+        key = kind if kind in ("refusal", "thinking", "reasoning") else "text"
+        self._text(part.get(key), (*steps, key))
+        self._data(part.get("annotations"), (*steps, "annotations"))
+        self._data(part.get("citations"), (*steps, "citations"))
+
+    def _image(self, part: dict[str, Any], steps: Steps) -> None:
+        """Read an image: its address is a text, unless it is the image itself."""
+        self.images.append(steps)
+        key = next((key for key in ("image_url", "source", "url", "base64") if key in part), "")
+        if not key:
+            raise _NoMessage(steps, "a part of an image: with its address or its data", "neither")
+        held = part[key]
+        if key in ("image_url", "source") and type(held) is dict:
+            self._know(held, _IMAGE_KEYS, (*steps, key), "of an image")
+            for name in ("url", "data", "base64"):
+                if name in held:
+                    self._picture(held[name], (*steps, key, name), is_data=name != "url")
+            for name in ("detail", "media_type", "type"):
+                if name in held:
+                    self._text(held[name], (*steps, key, name))
+        elif key in ("image_url", "source") and part["type"] != "input_image":
+            _refuse((*steps, key), "a dict with the image", held)
+        else:
+            self._picture(held, (*steps, key), is_data=key == "base64")
+        for name in ("detail", "mime_type", "media_type", "source_type"):
+            if name in part:
+                self._text(part[name], (*steps, name))
+
+    def _picture(self, held: Any, steps: Steps, *, is_data: bool) -> None:
+        if type(held) is not str:
+            _refuse(steps, "an address, or an image in base64", held)
+        if is_data:
+            if _BASE64.match(held) is None:
+                raise _NoMessage(steps, "an image in base64", "another text")
+        elif _IMAGE.match(held) is None:
+            self._text(held, steps)
+
+    def _use(self, part: dict[str, Any], steps: Steps) -> None:
+        """Read Anthropic's call of a tool."""
+        self._name(part.get("name"), (*steps, "name"))
+        self._data(part.get("input"), (*steps, "input"))
+
+    def _result(self, part: dict[str, Any], steps: Steps) -> None:
+        """Read Anthropic's result of a tool."""
+        self._text(part.get("tool_use_id"), (*steps, "tool_use_id"))
+        if part.get("content") is not None:
+            self._content(part["content"], (*steps, "content"))
+
+    def _calls(self, calls: Any, steps: Steps) -> None:
+        if type(calls) is dict and steps == ("function_call",):
+            self._function(calls, steps)
+            return
+        if type(calls) is not list and type(calls) is not tuple:
+            _refuse(steps, "a list of calls", calls)
+        for index, call in enumerate(calls):
+            at = (*steps, index)
+            if type(call) is not dict:
+                _refuse(at, "a call of a tool: a dict", call)
+            self._know(call, _CALL_KEYS, at, "of a call")
+            for key in ("id", "type"):
+                if call.get(key) is not None:
+                    self._text(call[key], (*at, key))
+            if "function" in call:
+                if type(call["function"]) is not dict:
+                    _refuse((*at, "function"), "a dict with name and arguments", call["function"])
+                self._function(call["function"], (*at, "function"))
+            else:
+                self._name(call.get("name"), (*at, "name"))
+                self._data(call.get("args"), (*at, "args"))
+
+    def _function(self, function: dict[str, Any], steps: Steps) -> None:
+        self._know(function, _FUNCTION_KEYS, steps, "of a function")
+        self._name(function.get("name"), (*steps, "name"))
+        arguments = function.get("arguments", "")
+        if type(arguments) is not str:
+            _refuse((*steps, "arguments"), "text", arguments)
+        at = (*steps, "arguments")
+        self._text(arguments, at)
+        if "\\" in arguments:
+            self.texts.append(Text(at, _unescaped(arguments), is_decoded=True))
+
+    def _name(self, name: Any, steps: Steps) -> None:
+        self._text(name, steps)
+        self.tools.append(ToolCall(steps, name))
+
+    def _data(self, data: Any, steps: Steps) -> None:
+        """Take each text of nested data, keys among them."""
+        pending: list[tuple[Any, Steps]] = [(data, steps)]
+        while pending:
+            item, at = pending.pop()
+            kind = type(item)
+            if kind is str:
+                self.texts.append(Text(at, item))
+            elif kind is dict:
+                self.texts.extend([Text(at, key) for key in item])
+                pending.extend([(below, (*at, key)) for key, below in reversed(item.items())])
+            elif kind is list or kind is tuple:
+                pending.extend([(item[i], (*at, i)) for i in range(len(item) - 1, -1, -1)])
 
 
-def _kind(value: Any) -> str:
-    return "None" if value is None else type(value).__name__
+_Read: TypeAlias = Callable[[_Reader, dict[str, Any], Steps], None]
+_TEXT_KEYS: Final = frozenset(
+    ("type", "text", "annotations", "citations", "cache_control", "id", "index")
+)
+_PICTURE_KEYS: Final = frozenset(
+    (
+        "type", "image_url", "source", "detail", "url", "base64", "mime_type", "media_type",
+        "source_type", "cache_control", "id", "index",
+    )
+)  # fmt: skip
+_IMAGE_KEYS: Final = frozenset(("url", "detail", "type", "media_type", "data", "base64"))
+_CALL_KEYS: Final = frozenset(("id", "type", "function", "name", "args", "index"))
+_FUNCTION_KEYS: Final = frozenset(("name", "arguments"))
+#: The parts that are known: their keys, and what reads them.
+_PARTS: Final[Mapping[str, tuple[frozenset[str], _Read]]] = {
+    **dict.fromkeys(("text", "input_text", "output_text"), (_TEXT_KEYS, _Reader._said)),
+    "refusal": (frozenset(("type", "refusal")), _Reader._said),
+    "thinking": (frozenset(("type", "thinking", "signature", "index")), _Reader._said),
+    "reasoning": (frozenset(("type", "reasoning", "id", "index")), _Reader._said),
+    **dict.fromkeys(("image_url", "image", "input_image"), (_PICTURE_KEYS, _Reader._image)),
+    "tool_use": (
+        frozenset(("type", "id", "name", "input", "cache_control", "index")), _Reader._use,
+    ),
+    "tool_result": (
+        frozenset(("type", "tool_use_id", "content", "is_error", "cache_control")),
+        _Reader._result,
+    ),
+}  # fmt: skip
+#: The names that a conversation gives its keys, those that are refused among them: what a path
+#: may show of one.
+KEYS: Final = frozenset().union(
+    _MESSAGE,
+    *[keys for keys, _ in _PARTS.values()],
+    _IMAGE_KEYS,
+    _CALL_KEYS,
+    _FUNCTION_KEYS,
+    ("input_audio", "file", "document"),
+)
+
+
+def _unescaped(text: str) -> str:
+    """Return a text with the escapes of JSON undone, wherever they stand in it."""
+
+    def undo(found: re.Match[str]) -> str:
+        if found[1]:
+            return chr(int(found[1], 16))
+        return _ESCAPES.get(found[2], found[2])
+
+    undone = _ESCAPE.sub(undo, text)
+    return undone.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _refuse(steps: Steps, expected: str, value: Any) -> NoReturn:
+    raise _NoMessage(steps, expected, "None" if value is None else type(value).__name__)

@@ -1,7 +1,7 @@
 """Paths: how messages name a place in an input, and never what stands there.
 
-Owns `path_of`. Refuses keys that may be data: only one that a spec names is shown, or, where
-there is no spec to ask, one that is a plain name.
+Owns `path_of`. A key may be data: it is shown only where a spec of the bundle names it, and is
+``[...]`` anywhere else, whatever it looks like.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Final
 _LIMIT_NAME: Final = 64
 
 
-def path_of(name: str, steps: Iterable[str | int], known: Collection[str] | None = None) -> str:
+def path_of(name: str, steps: Iterable[str | int], known: Collection[str] = ()) -> str:
     """Return the path of a value below a parameter: its keys and indices, one after the other.
 
     Arguments:
         name: the parameter's name.
         steps: keys and indices, from the outermost in.
-        known: the keys that a spec names; ``None`` where there is none.
+        known: the keys that specs name; none by default.
 
-    >>> path_of("visit", ["beds", 3, "ward"]), path_of("visit", ["Clara Muster", 0])
+    >>> path_of("visit", ["beds", 3, "ward"], {"beds", "ward"}), path_of("visit", ["beds", 0])
     ('visit.beds[3].ward', 'visit[...][0]')
     >>> path_of("visit", ["beds", "clara"], {"beds"})
     'visit.beds[...]'
@@ -34,6 +34,6 @@ def path_of(name: str, steps: Iterable[str | int], known: Collection[str] | None
     return path
 
 
-def _is_shown(step: str, known: Collection[str] | None) -> bool:
+def _is_shown(step: str, known: Collection[str]) -> bool:
     is_plain = step.isascii() and step.isidentifier() and len(step) <= _LIMIT_NAME
-    return is_plain and (known is None or step in known)
+    return is_plain and step in known

@@ -47,6 +47,8 @@ cdef class Asking:
 
 cdef class Rooms:
     cdef public object backend
+    cdef public bint checks_again
+    cdef readonly object digest_of
     cdef public object elapsed
     cdef readonly bint frames
     cdef readonly object guard

@@ -199,6 +199,10 @@ class ObligationType(Protocol):
     The contract (see ``tests/contracts``): `merge` is commutative, associative and
     idempotent, and its result is never looser than either side. `admit` and `release`
     raise `Unmet` where the call does not meet the demand, and nothing else.
+
+    `admit` is called again where the model starts later than the call, as coroutines and
+    generators do, and an argument may have changed meanwhile. One whose `admit` takes something
+    that another call then lacks, as a quota does, has ``spends = True``, and is called once.
     """
 
     @property
@@ -299,6 +303,10 @@ class Naming(Protocol):
 
     def principal(self, principal: Principal) -> str:
         """Return the name of who calls: a keyed pseudonym, or the id where that was chosen."""
+        ...
+
+    def peer(self, peer: str) -> str:
+        """Return a pseudonym of where somebody calls from, such as of an address; or empty."""
         ...
 
     def resource(self, resource: Entity) -> str:
@@ -409,11 +417,13 @@ class Rooms:
     ``identify`` returns the current identity at a time or raises `NotAuthenticated`;
     ``take_view`` looks at an input once or raises `Unmet`; ``now`` and ``elapsed`` are the
     clock's. ``naming`` is ``None`` where no sink keeps names, ``shadow`` where nothing looks on.
+    ``digest_of`` tells whether an input has changed; ``checks_again`` is false where nothing stops
+    a call.
     """
 
     __slots__ = (
-        "backend", "elapsed", "frames", "guard", "identify", "intents", "naming", "new_id", "now",
-        "revision", "shadow", "sink", "snapshot", "take_view", "version",
+        "backend", "checks_again", "digest_of", "elapsed", "frames", "guard", "identify", "intents",
+        "naming", "new_id", "now", "revision", "shadow", "sink", "snapshot", "take_view", "version",
     )  # fmt: skip
 
     def __init__(
@@ -426,6 +436,7 @@ class Rooms:
         clock: Clock,
         new_id: Callable[[], str],
         backend: str,
+        digest_of: Callable[[View], str] | None = None,
         naming: Naming | None = None,
         shadow: Shadowing | None = None,
     ) -> None:
@@ -444,6 +455,8 @@ class Rooms:
         self.new_id = new_id
         self.backend = backend
         self.naming = naming
+        self.digest_of = digest_of
+        self.checks_again = True
 
 
 R = TypeVar("R", bound=Rooms)

@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 60.0
 #: Faults that one line of the log names.
 _LOGGED: Final = 10
+#: Bytes that a trial may say: some ten thousand faults.
+_LIMIT_SAID: Final = 4 * 2**20
 
 T = TypeVar("T")
 
@@ -202,7 +206,9 @@ def _reload_one(
     previous = held.snapshot.revision
     which = "" if path == origin.path else "The shadow: "
     # What loads may be foreign code, an obligation of the application's: `settle` takes all.
-    bundle, failure = settle(Wait(lambda: _renewed(origin, path, held, timeout_s, python)))
+    bundle, failure = settle(
+        Wait(lambda: _take_over(origin, path, held, swap, timeout_s=timeout_s, python=python))
+    )
     if failure is not None:
         error = _as_configuration(failure)
         told = "; ".join(str(fault) for fault in error.faults[:_LOGGED]) or error.message
@@ -213,12 +219,27 @@ def _reload_one(
         raise error from failure
     if bundle is None:
         return Reloaded(previous, previous, False, origin.clock.elapsed() - started)
-    swap(bundle)
     count(True)
     duration_s = origin.clock.elapsed() - started
     revision: str = bundle.snapshot.revision
     _log.info("%sReloaded in %.2f s: revision %s, after %s", which, duration_s, revision, previous)
     return Reloaded(revision, previous, True, duration_s)
+
+
+def _take_over(
+    origin: Origin,
+    path: Path,
+    held: Bundle,
+    swap: Callable[[Bundle], None],
+    *,
+    timeout_s: float,
+    python: str | None,
+) -> Bundle | None:
+    """Return the bundle that was swapped in; ``None`` where the folder is as it was."""
+    bundle = _renewed(origin, path, held, timeout_s, python)
+    if bundle is not None:
+        swap(bundle)
+    return bundle
 
 
 def _as_configuration(failure: Exception) -> ConfigurationError:
@@ -264,30 +285,78 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
     for kind in origin.obligations:
         command.append(f"--obligation={kind.name}")
     command.extend(f"--model={name}" for name in origin.models)
-    paths = os.pathsep.join(path for path in sys.path if isinstance(path, str) and path)
     try:
-        ended = subprocess.run(  # noqa: S603  no shell; the arguments are ours, or configuration
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # a traceback may hold what a fault never does
-            env={**os.environ, "PYTHONPATH": paths},
-            timeout=timeout_s,
-            check=False,
-        )
+        said, returncode = _run(command, timeout_s)
     except subprocess.TimeoutExpired:
         problem = f"took over {timeout_s:g} s. Allow more with timeout_s="
     except (OSError, ValueError) as error:
         problem = f"could not be started ({type(error).__name__}). Name a Python with python="
     else:
-        faults = _read_faults(ended.stdout, folder.revision)
-        if faults is not None and (ended.returncode == 0) == (not faults):
+        faults = _read_faults(said, folder.revision) if len(said) <= _LIMIT_SAID else None
+        if faults is not None and (returncode == 0) == (not faults):
             if faults:
                 raise ConfigurationError(faults=faults)
             return
-        problem = f"ended {_how(ended.returncode)}, and would have here"
+        problem = f"ended {_how(returncode)}, and would have here"
+        if len(said) > _LIMIT_SAID:
+            problem = f"said over {_LIMIT_SAID >> 20} MiB. Correct the first faults of the bundle"
     message = f"The trial of the new bundle in a process of its own {problem}."
     raise ConfigurationError.at(Place(str(folder.path)), "GR020", message)
+
+
+def _run(command: Sequence[str], timeout_s: float) -> tuple[bytes, int]:
+    """Run a trial; return what it said on standard output, and how it ended.
+
+    It is killed where it says more than `_LIMIT_SAID` bytes; more than that, then, is returned.
+
+    Raises:
+        TimeoutExpired: where it took longer than ``timeout_s``.
+    """
+    ends_at = time.monotonic() + timeout_s
+    with subprocess.Popen(  # noqa: S603  no shell; the arguments are ours, or configuration
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # a traceback may hold what a fault never does
+        env=_environment(),
+    ) as child:
+        try:
+            said = _read_until(child.stdout, ends_at)
+            if len(said) > _LIMIT_SAID:
+                child.kill()
+            return said, child.wait(max(0.0, ends_at - time.monotonic()))
+        finally:
+            child.kill()  # does nothing to one that has ended
+
+
+def _read_until(pipe: Any, ends_at: float) -> bytes:
+    """Return what comes through a pipe until its end, the time or the limit is reached."""
+    said = bytearray()
+    ready = select.poll()  # `select.select` takes no handle over 1,023
+    ready.register(pipe, select.POLLIN)
+    while len(said) <= _LIMIT_SAID:
+        if not ready.poll(max(0.0, ends_at - time.monotonic()) * 1000):
+            break
+        piece = os.read(pipe.fileno(), 65_536)
+        if not piece:
+            break
+        said += piece
+    return bytes(said)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a trial: this process's, with no setting of Python's in it.
+
+    ``PYTHONINSPECT``, ``PYTHONWARNINGS`` or ``PYTHONIOENCODING`` would change what a trial says,
+    or keep it from ending. It gets the paths that this process has, and its home.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") or name == "PYTHONHOME"
+    }
+    paths = os.pathsep.join(path for path in sys.path if isinstance(path, str) and path)
+    return {**kept, "PYTHONPATH": paths}
 
 
 def _read_faults(output: bytes, revision: str) -> tuple[Fault, ...] | None:

@@ -21,6 +21,7 @@ cdef class Identity:
 cdef class Notes:
     cdef public tuple counts
     cdef public object facts
+    cdef public tuple returns
 
     cpdef count(self, name, amount)
     cpdef add(self, tuple counts)

@@ -11,13 +11,14 @@ class has no other room for its fields anyway.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from guardrail._core import Entity as Entity  # noqa: PLC0414  (so that mypy sees an export)
 from guardrail._core import View as View  # noqa: PLC0414
-from guardrail.errors import Place
+from guardrail.errors import ConfigurationError, Place
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -107,8 +108,27 @@ class Resource(Entity):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """What the application says of how it knows a `Principal`: see there."""
+
+    issuer: str = ""
+    mfa: bool = False
+    scopes: frozenset[str] | None = None
+    actor: str = ""
+    authenticated_at: float | None = None
+    expires_at: float | None = None
+
+    def __repr__(self) -> str:
+        return "Authentication()"
+
+
 class Principal:
     """Who calls, as the application vouches for them.
+
+    What the application knows of the sign-in becomes the facts ``context.identity``; what it
+    leaves out is absent there. ``provider`` and ``method`` are ``"application"`` always, so that a
+    policy can tell who vouches.
 
     Arguments:
         type: the Cedar entity type, such as ``"User"``.
@@ -117,16 +137,28 @@ class Principal:
         attrs: attribute values (``str``, ``int``, ``bool``, ``Decimal``, ``datetime``,
             ``timedelta``, IP addresses, `Entity`, and lists and dicts of these). Copied, so that
             what was checked stays what is used.
+        issuer: who signed the caller in.
+        mfa: whether they proved more than one factor.
+        scopes: what they were granted (RFC 6749 §3.3): any number of names; ``None`` where nobody
+            says.
+        actor: who acts for them (RFC 8693 §4.1); empty where nobody does.
+        authenticated_at: when they signed in, in seconds since the epoch.
+        expires_at: until when all this holds, likewise; calls from then on are denied.
 
     The repr shows the type only: ids are personal data.
+
+    Raises:
+        ConfigurationError: where what is said of the sign-in is of another type, or a time is not
+            finite.
     """
 
-    __slots__ = ("attrs", "id", "parents", "type")
+    __slots__ = ("attrs", "authentication", "id", "parents", "type")
 
     type: str
     id: str
     parents: tuple[Entity, ...]
     attrs: Frozen[str, FactValue]
+    authentication: Authentication | None
 
     def __init__(
         self,
@@ -135,12 +167,20 @@ class Principal:
         *,
         parents: tuple[Entity, ...] | list[Entity] = (),
         attrs: Mapping[str, FactValue] | None = None,
+        issuer: str = "",
+        mfa: bool = False,
+        scopes: Iterable[str] | None = None,
+        actor: str = "",
+        authenticated_at: float | None = None,
+        expires_at: float | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "type", type)
         put(self, "id", id)
         put(self, "parents", tuple(parents))
         put(self, "attrs", frozen(attrs or {}))
+        told = (issuer, mfa, scopes, actor, authenticated_at, expires_at)
+        put(self, "authentication", None if told == _UNTOLD else _authentication(told))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Principal is frozen")
@@ -154,13 +194,62 @@ class Principal:
         return f"Principal(type={self.type!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_principal, (self.type, self.id, self.parents, dict(self.attrs)))
+        told = self.authentication
+        return (_principal, (self.type, self.id, self.parents, dict(self.attrs), told))
 
 
 def _principal(
-    type: str, id: str, parents: tuple[Entity, ...], attrs: dict[str, FactValue]
+    type: str,
+    id: str,
+    parents: tuple[Entity, ...],
+    attrs: dict[str, FactValue],
+    told: Authentication | None = None,
 ) -> Principal:
-    return Principal(type, id, parents=parents, attrs=attrs)
+    principal = Principal(type, id, parents=parents, attrs=attrs)
+    object.__setattr__(principal, "authentication", told)
+    return principal
+
+
+#: What is said of a sign-in where nothing is said.
+_UNTOLD: Final = ("", False, None, "", None, None)
+
+
+def _authentication(told: tuple[object, ...]) -> Authentication:
+    """Return what an application says of a sign-in, checked; raise `ConfigurationError`."""
+    issuer, mfa, scopes, actor, at, until = told
+    for name, value in (("issuer", issuer), ("actor", actor)):
+        if not isinstance(value, str):
+            raise _misfit(name, "a text", value)
+    if not isinstance(mfa, bool):
+        raise _misfit("mfa", "True or False", mfa)
+    names: frozenset[str] | None = None
+    if scopes is not None:
+        if isinstance(scopes, str | bytes | Mapping) or not isinstance(scopes, Iterable):
+            raise _misfit("scopes", "a collection of texts", scopes)
+        items = tuple(scopes)
+        for item in items:
+            if not isinstance(item, str) or not item:
+                raise _misfit("scopes", "non-empty texts", item)
+        names = frozenset([str(item) for item in items])
+    times: list[float | None] = []
+    for name, value in (("authenticated_at", at), ("expires_at", until)):
+        if value is None:
+            times.append(None)
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise _misfit(name, "seconds since the epoch", value)
+        elif not math.isfinite(value):
+            raise ConfigurationError(f"A principal's `{name}` must be a finite number of seconds.")
+        else:
+            times.append(float(value))
+    return Authentication(
+        str(issuer), mfa, names, str(actor), authenticated_at=times[0], expires_at=times[1]
+    )
+
+
+def _misfit(name: str, expected: str, value: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"A principal's `{name}` must be {expected}, got {type(value).__name__}."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +282,8 @@ class Evidence:
         debug: whether the machine can be looked into.
         issued_at: seconds since the epoch.
         expires_at: seconds since the epoch: until then it holds.
+        verified_at: seconds since the epoch, by our clock: before that, it does not hold either;
+            where it is left out, not before ``issued_at``.
     """
 
     platform: str | None = None
@@ -200,6 +291,7 @@ class Evidence:
     debug: bool | None = None
     issued_at: float | None = None
     expires_at: float | None = None
+    verified_at: float | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"Evidence(platform={self.platform!r})"
@@ -233,6 +325,24 @@ class Identity:
 
     def __repr__(self) -> str:
         return f"Identity(provider={self.provider!r}, method={self.method!r})"
+
+
+def vouched_for(principal: Principal, *, peer: Peer | None = None) -> Identity:
+    """Return the identity of somebody whom the application vouches for."""
+    told = principal.authentication
+    if told is None:
+        return Identity(principal, peer=peer)
+    return Identity(
+        principal,
+        issuer=told.issuer,
+        mfa=told.mfa,
+        authenticated_at=told.authenticated_at,
+        expires_at=told.expires_at,
+        delegated=bool(told.actor),
+        actor=told.actor,
+        scopes=told.scopes,
+        peer=peer,
+    )
 
 
 #: The view of a call without a guarded input.
@@ -388,13 +498,16 @@ class Notes:
     Attributes:
         counts: how much of something was used or found, by name: ``quota/fair-use/calls``.
         facts: values that a policy demands to be kept, by their paths.
+        returns: what gives back that of it which a call has not used whose model never runs,
+            and returns the counts that are gone with it.
     """
 
-    __slots__ = ("counts", "facts")
+    __slots__ = ("counts", "facts", "returns")
 
     def __init__(self) -> None:
         self.counts: tuple[tuple[str, int], ...] = ()
         self.facts: dict[str, FactValue] | None = None
+        self.returns: tuple[Callable[[], tuple[tuple[str, int], ...]], ...] = ()
 
     def count(self, name: str, amount: int) -> None:
         """Add an amount to a count. The name must never hold what a caller brought."""
@@ -412,6 +525,15 @@ class Notes:
         for name, amount in counts:
             both[name] = both.get(name, 0) + amount
         self.counts = tuple(both.items())
+
+    def give_back(self) -> None:
+        """Give back, once, what the call has not used: its model does not run."""
+        returns, self.returns = self.returns, ()
+        for give in returns:
+            left = dict(self.counts)
+            for name, amount in give():
+                left[name] = left.get(name, 0) - amount
+            self.counts = tuple([pair for pair in left.items() if pair[1] > 0])
 
     def keep(self, path: str, value: FactValue) -> None:
         """Keep the value at a path."""

@@ -10,19 +10,21 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from guardrail.errors import ConfigurationError
 from guardrail.flow import settle
+from guardrail.policy.folder import walk
 from guardrail.ports import Wait
+from guardrail.regular_files import open_regular
 
 #: Seconds between two looks, unless the caller says otherwise.
 INTERVAL_S: Final = 5.0
-#: More files than this are no bundle; loading says so.
-_LIMIT_FILES: Final = 20_000
+#: A file that is larger is of no bundle; loading says so.
+_LIMIT_BYTES: Final = 512 * 1024 * 1024
 
 #: Path, time of change in ns, size in bytes, inode.
 _Signature = tuple[tuple[str, int, int, int], ...]
@@ -104,41 +106,36 @@ class Watcher:
         settle(Wait(self._reload))  # `reload` has logged what is wrong
 
 
-def _files(paths: Sequence[Path]) -> Iterator[os.DirEntry[str]]:
-    """Yield the files of bundles, tests among them; what is hidden is none of it."""
-    folders = [str(path) for path in paths]
-    found = 0
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name.startswith((".", "__pycache__")):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                elif entry.is_file():
-                    found += 1
-                    if found > _LIMIT_FILES:
-                        return
-                    yield entry
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of bundles, tests among them: those that a load would look at."""
+    return [file for path in paths for file in sorted(walk(path))]
 
 
 def _signature(paths: Sequence[Path]) -> _Signature | None:
     """Return what tells, without opening a file, that one may have changed."""
     try:
-        stats = [(entry.path, entry.stat()) for entry in _files(paths)]
-    except OSError:
+        stats = [(str(file), file.stat()) for file in _files(paths)]
+    except (OSError, ConfigurationError):
         return None
     return tuple([(name, at.st_mtime_ns, at.st_size, at.st_ino) for name, at in stats])
+
+
+def _digest_of(file: BinaryIO) -> bytes:
+    """Return a digest of a file; of its size and time of change where no bundle may have it."""
+    at = os.fstat(file.fileno())
+    if at.st_size > _LIMIT_BYTES:
+        return f"{at.st_size} {at.st_mtime_ns}".encode()
+    return hashlib.sha256(file.read(_LIMIT_BYTES)).digest()
 
 
 def _digest(paths: Sequence[Path]) -> bytes:
     """Return a digest of all files; of the kind of error where one can't be read."""
     digest = hashlib.sha256()
     try:
-        for entry in _files(paths):
-            with Path(entry.path).open("rb") as file:
-                own = hashlib.file_digest(file, "sha256").digest()
-            digest.update(os.fsencode(entry.path) + b"\0" + own)
-    except OSError as error:
+        for path in _files(paths):
+            with open_regular(path) as file:
+                own = _digest_of(file)
+            digest.update(os.fsencode(path) + b"\0" + own)
+    except (OSError, ConfigurationError) as error:
         digest.update(type(error).__name__.encode())
     return digest.digest()

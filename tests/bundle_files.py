@@ -41,7 +41,13 @@ JWT = {
     "algorithms": ["ES256"],
     "key_file": "keys/hospital.pem",
     "principal": {
-        "type": "User", "id": "sub", "in": {"Role": "realm.roles", "App::Team": ["a.b", "teams"]},
+        "type": "User", "id": "sub", "id_prefix": "sso",
+        "in": {
+            "Role": "realm.roles",
+            "App::Team": ["a.b", "teams"],
+            "Group": {"claim": "groups", "optional": True},
+            "Scope": [{"claim": "scope", "split": " "}, {"claim": ["a.b", "scp"]}],
+        },
         "attrs": {"department": "dept"},
     },
 }  # fmt: skip
@@ -59,9 +65,16 @@ OIDC = {
     "principal": {"type": "User"},
     "jwks": "https://sso.example/keys",
     "leeway_s": 5,
+    "audience_claim": "client_id",
+    "claims": {"token_use": "access", "azp": ["a", "b"], "email_verified": True, "level": [1, 2.5]},
     "required": ["email", ["a", "b"]],
 }
-KEYS = {"type": "api_key", "keys_file": "api/keys.json", "secret_file": "/run/secret"}
+KEYS = {
+    "type": "api_key",
+    "id_prefix": "jobs",
+    "keys_file": "api/keys.json",
+    "secret_file": "/run/secret",
+}
 MTLS = {
     "type": "mtls",
     "ca_file": "roots.pem",

@@ -38,6 +38,11 @@ CONDITIONS = (
     '@id("counted") @quota("60/minute per principal") forbid (principal, action, resource);\n'
 )
 SOUND = GRANT + CONDITIONS
+REPORT = (
+    '@id("report") @output("report") forbid (principal, action, resource);\n'
+    '@id("hidden") {} forbid (principal, action, resource);\n'
+)
+REPORT_SPEC = "kind: record\nfields: {ssn: {type: string}, score: {type: float}}\n"
 #: Another model, which is retired, and a policy that retires it.
 OLD = ENTITIES.replace(
     '  {"uid": {"type": "Model", "id": "tumour"}',
@@ -99,7 +104,8 @@ class Weak:
 
 def settings(text: str) -> dict[str, str]:
     """Return the files of a bundle whose settings go on with ``text``."""
-    return {"guardrail.toml": HEAD + text, "key.pem": KEY}
+    key = {"key.pem": KEY} if '"key.pem"' in text else {}
+    return {"guardrail.toml": HEAD + text, **key}
 
 
 WEAK = {
@@ -183,6 +189,13 @@ WEAK = {
     ),
     "GR520": Weak("guardrail.toml:1:1", sound=GRANT),
     "GR521": Weak("policies.cedar:4:16", SOUND.replace("60/minute", "60/day")),
+    "GR522": Weak(
+        "policies.cedar:6:15",
+        SOUND + REPORT.format('@mask("snn")'),
+        files={"outputs/report.yaml": REPORT_SPEC},
+        sound=SOUND + REPORT.format('@mask("ssn")'),
+        sound_files={"outputs/report.yaml": REPORT_SPEC},
+    ),
     "GR530": Weak(
         "guardrail.toml:9:1",
         files=settings(
@@ -219,6 +232,19 @@ WEAK = {
         "guardrail.toml:11:1",
         files=settings(ENCLAVES + 'nonce = "none"\n'),
         sound_files=settings(ENCLAVES + 'nonce = "required"\n'),
+    ),
+    "GR536": Weak(
+        "policies.cedar:2:28",
+        policies='@id("it")\nforbid (principal == User::"clara", '
+        + PREDICT
+        + ", resource);\n"
+        + SOUND,
+        sound='@id("it")\nforbid (principal == User::"x#clara", '
+        + PREDICT
+        + ", resource);\n"
+        + SOUND,
+        files=settings(PROVIDER + 'id_prefix = "x"\n'),
+        sound_files=settings(PROVIDER + 'id_prefix = "x"\n'),
     ),
     "GR540": Weak("guardrail.toml:1:1", sound_files=settings(JOURNAL)),
     "GR541": Weak(

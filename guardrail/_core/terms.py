@@ -32,6 +32,9 @@ NOT_TEXT: Final = 7
 #: The column's buffers contradict each other at this row.
 MALFORMED: Final = 8
 
+#: Added to the code of what is wrong with an item of a list.
+IN_LIST: Final = 16
+
 #: The length of a frame's body, its number and its kind, before it; and the check behind it.
 FRAME_HEAD: Final = struct.Struct("<IQB")
 FRAME_CHECK: Final = struct.Struct("<I")

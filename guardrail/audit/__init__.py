@@ -3,7 +3,8 @@
 Owns the sinks that take one record per call: the journal, which is the record (`journal` writes,
 `keeper` works beside it, `reading`, `alike` and `verify` read), and its views, spans (`spans`;
 `deferred` with its thread and its short way to a span: `backlog`, `straight`); the trail that hands
-a record to all of them (`trail`), the metrics (`meters`) and the ``[audit]`` table (`settings`).
+a record to all of them (`trail`), the metrics (`meters`), failed authentication
+(`refusals`) and the ``[audit]`` table (`settings`).
 Refuses to let a call pass that no one could record. In the flow it is both ends: it is begun before
 anything is decided, and ended when the outcome is known. The only room that imports opentelemetry.
 """
@@ -13,6 +14,8 @@ from guardrail.audit.deferred import DeferredSpans
 from guardrail.audit.journal import Journal
 from guardrail.audit.meters import Meters
 from guardrail.audit.names import Names
+from guardrail.audit.provider import force_flush
+from guardrail.audit.refusals import Refusals
 from guardrail.audit.settings import AuditSettings, open_journal, open_sinks, read_audit
 from guardrail.audit.spans import Spans
 from guardrail.audit.trail import Trail
@@ -23,9 +26,11 @@ __all__ = [
     "Journal",
     "Meters",
     "Names",
+    "Refusals",
     "Spans",
     "Trail",
     "attributes",
+    "force_flush",
     "open_journal",
     "open_sinks",
     "read_audit",

@@ -9,11 +9,11 @@ the next. A journal whose checkpoints stay on one machine shows changes, not a t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import subprocess
-import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +22,8 @@ from typing import Any, Final, TypeAlias
 from guardrail.audit.heads import Head, Heads
 from guardrail.audit.log import log_trouble
 from guardrail.errors import ConfigurationError
+from guardrail.http_client import Deadline, RequestFailed, send, trusting
+from guardrail.regular_files import read_regular
 
 #: Takes a checkpoint, as one line without its end; raises where it did not.
 Deliver: TypeAlias = Callable[[str], None]
@@ -29,8 +31,11 @@ Deliver: TypeAlias = Callable[[str], None]
 #: The name of the copy beside the journal.
 FILE: Final = "checkpoints.jws"
 TYPE: Final = "guardrail-checkpoint"
-_TIMEOUT_S: Final = 10.0
+#: Seconds that the delivery of one checkpoint may take in all: to an endpoint, and by a command.
+TIMEOUT_S: Final = 5.0
+_COMMAND_S: Final = 10.0
 _LIMIT_WAITING: Final = 1000
+_LIMIT_KEY_BYTES: Final = 64 * 1024
 
 
 def to_file(path: Path) -> Deliver:
@@ -55,31 +60,32 @@ def to_command(command: list[str]) -> Deliver:
 
     def deliver(line: str) -> None:
         subprocess.run(  # noqa: S603  the bundle's author chose it
-            command, input=f"{line}\n".encode("ascii"), check=True, timeout=_TIMEOUT_S,
+            command, input=f"{line}\n".encode("ascii"), check=True, timeout=_COMMAND_S,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     return deliver
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_args: Any, **_more: Any) -> None:
-        return None
-
-
 def to_url(url: str) -> Deliver:
-    """Return what posts each checkpoint to an endpoint, as ``application/jose``."""
-    opener = urllib.request.build_opener(_NoRedirect)
+    """Return what posts each checkpoint to an endpoint, as ``application/jose``.
+
+    The whole of it, from the look-up of the name to the answer, has `TIMEOUT_S`: an endpoint that
+    answers byte by byte holds up nothing.
+    """
+    context = trusting(None) if url.lower().startswith("https:") else None
 
     def deliver(line: str) -> None:
-        request = urllib.request.Request(  # noqa: S310  https, or loopback: see `settings`
-            url,
-            data=line.encode("ascii"),
-            headers={"Content-Type": "application/jose"},
-            method="POST",
-        )
-        with opener.open(request, timeout=_TIMEOUT_S) as response:
-            response.read(1024)
+        try:
+            answer = send(
+                url, method="POST", headers={"Content-Type": "application/jose"},
+                body=line.encode("ascii"), deadline=Deadline(TIMEOUT_S), limit_bytes=1024,
+                context=context,
+            )  # fmt: skip
+        except RequestFailed as error:
+            raise OSError(errno.EPROTO, str(error)) from error
+        if not 200 <= answer.status <= 299:
+            raise OSError(errno.EPROTO, f"the endpoint answered {answer.status}")
 
     return deliver
 
@@ -97,7 +103,7 @@ def read_signing_key(path: Path) -> Any:
     key: Any = None
     # raised below: what the library says may hold a part of the file
     with suppress(OSError, TypeError, ValueError, UnsupportedAlgorithm):
-        key = load_pem_private_key(path.read_bytes(), None)
+        key = load_pem_private_key(read_regular(path, limit_bytes=_LIMIT_KEY_BYTES), None)
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigurationError(
             f"{path} holds no Ed25519 private key in PEM, without a password. Make one with "
@@ -144,11 +150,14 @@ class Checkpoints:
         self._fails = False
 
     def is_due(self, elapsed_s: float, records: int) -> bool:
-        """Tell whether one is due, at a time and a count of records; it never is at the start."""
+        """Tell whether one is due, at a time and a count of records; it never is at the start.
+
+        A clock that goes back, or gives no time, puts none off.
+        """
         if self._last is None:
             self._last = (elapsed_s, records)
         return (
-            elapsed_s - self._last[0] >= self._every_s
+            not 0 <= elapsed_s - self._last[0] < self._every_s
             or records - self._last[1] >= self._every_records
         )
 

@@ -1,16 +1,16 @@
 """The journal handed on to an OpenTelemetry collector, so that its view is whole.
 
-Owns the follower: what the journal has and the collector has not acknowledged is sent, again and
-again until it is; only then does the cursor move. So every call arrives at least once, also after
-the collector was down, or this was killed. Refuses to send anything anywhere that was not named.
-Calls go as log events or as spans, with the names and values that they have everywhere
-(`attributes`), through the official OTLP exporter (the extra `otlp`), whose ids make a span that
-came before the same span.
+The follower sends what the journal has and the collector has not acknowledged, again and again
+until it has; only then does the cursor move. So every call arrives at least once, also after the
+collector was down, or this was killed. Calls go as log events or as spans, with the names, values
+and ids that they have everywhere (`attributes`), so that a span which came before is the same span.
+The official OTLP encoders make the messages (the extra `otlp`); `http_client` sends them.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import secrets
@@ -18,12 +18,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from guardrail.audit.attributes import attributes, error_type, span_ids, utf8
+from guardrail.audit.flaws import Tell
 from guardrail.audit.reading import Kept, Tail
 from guardrail.errors import ConfigurationError
+from guardrail.http_client import Answer, Deadline, RequestFailed, send, trusting
 
 _NS: Final = 1_000_000_000
 #: Seconds before the first retry, and between retries at most.
@@ -31,108 +35,185 @@ _FIRST_S: Final = 0.25
 _MOST_S: Final = 15.0
 #: Seconds that one request may take.
 _REQUEST_S: Final = 10.0
-#: Calls that are read before they are sent.
-_READ: Final = 20_000
+#: Characters of what a collector says that are shown.
+_LIMIT_REMARK: Final = 300
 #: Seconds between two looks at a journal to which nothing came.
 _LOOK_S: Final = 0.5
+
+
+#: Seconds between two words about a collector that goes on to refuse.
+_TELL_S: Final = 30.0
+#: Bytes that an answer may have. What a collector says in it is a sentence.
+_LIMIT_ANSWER: Final = 64 * 1024
+#: Statuses after which the same request may be sent again: OTLP/HTTP, "Retryable Response Codes".
+_RETRYABLE: Final = frozenset((429, 502, 503, 504))
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one request.
+
+    Attributes:
+        problem: why the calls were not taken, such as ``it answered 401``; empty where they were.
+        may_retry: whether the same request can come through later.
+        retry_after_s: how long the collector asks to wait, in seconds; 0 where it does not.
+        rejected: how many of the calls it dropped for good; they are not to be sent again.
+        remark: what the collector says of those, or of others that it took.
+    """
+
+    problem: str = ""
+    may_retry: bool = False
+    retry_after_s: float = 0.0
+    rejected: int = 0
+    remark: str = ""
 
 
 class Send(Protocol):
     """Sends calls to a collector."""
 
-    def __call__(self, calls: Sequence[Kept]) -> bool:
-        """Send them, and say whether all were acknowledged."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the connection."""
+    def __call__(self, calls: Sequence[Kept], deadline: Deadline) -> Delivery:
+        """Send them, and say what became of them before the deadline."""
         ...
 
 
 class _Otlp:
-    """What logs and spans have in common: an exporter of the SDK's, and what goes beside it."""
+    """One request of OTLP over HTTP: https://opentelemetry.io/docs/specs/otlp/#otlphttp."""
 
-    def __init__(self, exporter: Any, success: Any) -> None:
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    def __init__(
+        self, endpoint: str, encode: Callable[[Sequence[Kept]], Any], response: Any,
+        headers: Mapping[str, str], ca: bytes | None,
+    ) -> None:  # fmt: skip
+        self._endpoint = endpoint
+        self._encode = encode
+        self._response = response
+        self._headers = {**headers, "Content-Type": "application/x-protobuf"}
+        self._context = trusting(ca) if endpoint.startswith("https:") else None
 
-        self._exporter = exporter
-        self._success = success
-        self._resource = Resource.get_empty()
-        self._scope = InstrumentationScope("guardrail")
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._exporter.shutdown()
-
-    def _sent(self, items: Sequence[Any]) -> bool:
-        return bool(self._exporter.export(items) is self._success)
-
-
-class OtlpLogs(_Otlp):
-    """Sends each call as a log event ``guardrail.call``."""
-
-    def __call__(self, calls: Sequence[Kept]) -> bool:
-        """See `Send`."""
-        from opentelemetry._logs import LogRecord, SeverityNumber
-        from opentelemetry.sdk._logs import ReadableLogRecord
-        from opentelemetry.trace import TraceFlags
-
-        severities = {
-            "released": SeverityNumber.INFO,
-            "denied": SeverityNumber.WARN,
-            "blocked": SeverityNumber.WARN,
-            "raised": SeverityNumber.ERROR,
-        }
-        made = []
-        for call in calls:
-            record = call.record
-            trace_id, span_id, _ = span_ids(record, call.trace)
-            severity = severities.get(record.outcome, SeverityNumber.INFO)
-            event = LogRecord(  # type: ignore[call-overload]  # what its overloads lack
-                timestamp=int(record.started_at * _NS),
-                observed_timestamp=int(record.started_at * _NS),
-                trace_id=trace_id,
-                span_id=span_id,
-                trace_flags=TraceFlags(1),
-                severity_number=severity,
-                severity_text=severity.name,
-                event_name="guardrail.call",
-                attributes=dict(attributes(record)),
+    def __call__(self, calls: Sequence[Kept], deadline: Deadline) -> Delivery:
+        """See `Send`. Only a status of 2xx with an answer of OTLP's says that calls were taken."""
+        body = self._encode(calls).SerializeToString()
+        try:
+            answer = send(
+                self._endpoint, method="POST", headers=self._headers, body=body,
+                deadline=deadline, limit_bytes=_LIMIT_ANSWER, context=self._context,
+            )  # fmt: skip
+        except RequestFailed as error:
+            return Delivery(str(error), may_retry=True)
+        if not 200 <= answer.status <= 299:
+            return Delivery(
+                f"it answered {answer.status}",
+                may_retry=answer.status in _RETRYABLE,
+                retry_after_s=_seconds(answer.headers.get("retry-after", "")),
             )
-            made.append(ReadableLogRecord(event, self._resource, self._scope))
-        return self._sent(made)
+        said = self._read(answer)
+        if said is None:
+            return Delivery(f"it answered {answer.status}, but not as OTLP does")
+        partial = said.partial_success
+        rejected = getattr(partial, "rejected_log_records", 0) or getattr(
+            partial, "rejected_spans", 0
+        )
+        return Delivery(
+            rejected=min(max(rejected, 0), len(calls)), remark=partial.error_message.strip()
+        )
+
+    def _read(self, answer: Answer) -> Any:
+        """Return the message in an answer; ``None`` where there is none that can be read."""
+        from google.protobuf import json_format
+        from google.protobuf.message import DecodeError
+
+        said = self._response()
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not answer.is_whole:
+            return None
+        if not answer.body:
+            return said
+        try:
+            if kind == "application/x-protobuf":
+                said.ParseFromString(answer.body)
+                return said
+            if kind == "application/json":
+                found = json.loads(answer.body)
+                if isinstance(found, dict):
+                    return json_format.ParseDict(found, said, ignore_unknown_fields=True)
+        except (DecodeError, json_format.ParseError, ValueError, RecursionError):
+            pass  # not read
+        return None
 
 
-class OtlpSpans(_Otlp):
-    """Sends each call as its span, with the id that it has, or had, in the process."""
+def _seconds(text: str) -> float:
+    """Return the seconds of a ``Retry-After``; 0 for a date, and for what is none."""
+    return float(text) if text.isascii() and text.isdigit() else 0.0
 
-    def __call__(self, calls: Sequence[Kept]) -> bool:
-        """See `Send`."""
-        from opentelemetry.sdk.trace import ReadableSpan
-        from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-        made = []
-        for call in calls:
-            record = call.record
-            trace_id, span_id, parent_id = span_ids(record, call.trace)
-            parent = SpanContext(trace_id, parent_id, True, TraceFlags(1)) if parent_id else None
-            start_ns = int(record.started_at * _NS)
-            took_ns = int((record.admit_s + record.model_s + record.release_s) * _NS)
-            span = ReadableSpan(
-                f"guardrail {utf8(record.action)}",
-                context=SpanContext(trace_id, span_id, False, TraceFlags(1)),
-                parent=parent,
-                resource=self._resource,
-                attributes=attributes(record),
-                kind=SpanKind.INTERNAL,
-                status=Status(StatusCode.ERROR if error_type(record) else StatusCode.UNSET),
-                start_time=start_ns,
-                end_time=start_ns + took_ns,
-                instrumentation_scope=self._scope,
-            )
-            made.append(span)
-        return self._sent(made)
+def _encode_logs(calls: Sequence[Kept]) -> Any:
+    """Return the request that has each call as a log event ``guardrail.call``."""
+    from opentelemetry._logs import LogRecord, SeverityNumber
+    from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+    from opentelemetry.sdk._logs import ReadableLogRecord
+    from opentelemetry.trace import TraceFlags
+
+    severities = {
+        "released": SeverityNumber.INFO,
+        "denied": SeverityNumber.WARN,
+        "blocked": SeverityNumber.WARN,
+        "raised": SeverityNumber.ERROR,
+    }
+    resource, scope = _origin()
+    made = []
+    for call in calls:
+        record = call.record
+        trace_id, span_id, _ = span_ids(record, call.trace)
+        severity = severities.get(record.outcome, SeverityNumber.INFO)
+        event = LogRecord(  # type: ignore[call-overload]  # what its overloads lack
+            timestamp=int(record.started_at * _NS),
+            observed_timestamp=int(record.started_at * _NS),
+            trace_id=trace_id,
+            span_id=span_id,
+            trace_flags=TraceFlags(1),
+            severity_number=severity,
+            severity_text=severity.name,
+            event_name="guardrail.call",
+            attributes=dict(attributes(record)),
+        )
+        made.append(ReadableLogRecord(event, resource, scope))
+    return encode_logs(made)
+
+
+def _encode_spans(calls: Sequence[Kept]) -> Any:
+    """Return the request that has each call as its span, with the id that it had in the process."""
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+    resource, scope = _origin()
+    made = []
+    for call in calls:
+        record = call.record
+        trace_id, span_id, parent_id = span_ids(record, call.trace)
+        parent = SpanContext(trace_id, parent_id, True, TraceFlags(1)) if parent_id else None
+        start_ns = int(record.started_at * _NS)
+        took_ns = int((record.admit_s + record.model_s + record.release_s) * _NS)
+        span = ReadableSpan(
+            f"guardrail {utf8(record.action) or record.function}",
+            context=SpanContext(trace_id, span_id, False, TraceFlags(1)),
+            parent=parent,
+            resource=resource,
+            attributes=attributes(record),
+            kind=SpanKind.INTERNAL,
+            status=Status(StatusCode.ERROR if error_type(record) else StatusCode.UNSET),
+            start_time=start_ns,
+            end_time=start_ns + took_ns,
+            instrumentation_scope=scope,
+        )
+        made.append(span)
+    return encode_spans(made)
+
+
+def _origin() -> tuple[Any, Any]:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    return Resource.get_empty(), InstrumentationScope("guardrail")
 
 
 def open_otlp(
@@ -151,27 +232,33 @@ def open_otlp(
         ca_file: certificates to trust, in PEM; the system's where ``None``.
 
     Raises:
-        ConfigurationError: where the extra ``otlp`` is not installed.
+        ConfigurationError: where the extra ``otlp`` is not installed, or ``ca_file`` can't be used.
     """
-    options: dict[str, Any] = {
-        "headers": dict(headers or {}),
-        "certificate_file": None if ca_file is None else str(ca_file),
-        "timeout": _REQUEST_S,
-    }
     try:
-        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk._logs.export import LogRecordExportResult
-        from opentelemetry.sdk.trace.export import SpanExportResult
+        from opentelemetry.exporter.otlp.proto.common import trace_encoder  # noqa: F401
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+            ExportLogsServiceResponse,
+        )
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+            ExportTraceServiceResponse,
+        )
     except ImportError:
         raise ConfigurationError(
             "Exporting needs the extra `otlp`: pip install 'guardrail-cedar[otlp]'"
         ) from None
-    if signal == "spans":
-        span_exporter = OTLPSpanExporter(endpoint=_with_path(endpoint, "traces"), **options)
-        return OtlpSpans(span_exporter, SpanExportResult.SUCCESS)
-    log_exporter = OTLPLogExporter(endpoint=_with_path(endpoint, "logs"), **options)
-    return OtlpLogs(log_exporter, LogRecordExportResult.SUCCESS)
+    encode, response, path = (
+        (_encode_spans, ExportTraceServiceResponse, "traces")
+        if signal == "spans"
+        else (_encode_logs, ExportLogsServiceResponse, "logs")
+    )
+    try:
+        ca = None if ca_file is None else ca_file.read_bytes()
+        return _Otlp(_with_path(endpoint, path), encode, response, headers or {}, ca)
+    except OSError as error:
+        complaint = f"can't be read ({error.strerror})"
+    except RequestFailed as error:
+        complaint = str(error)
+    raise ConfigurationError(f"{ca_file} {complaint}. Name a file of certificates in PEM.")
 
 
 def _with_path(endpoint: str, signal: str) -> str:
@@ -183,14 +270,24 @@ def _with_path(endpoint: str, signal: str) -> str:
 class Follower:
     """Sends what a journal has, from where the cursor stands.
 
+    The cursor moves with each request that a collector has taken. Calls that it rejected are not
+    sent again, as OTLP demands; they are counted.
+
     Arguments:
         journal: its folder.
         send: sends calls.
         cursor: the file that keeps how far the collector has acknowledged.
         keys: the journal's keys, where it is encrypted.
         batch: calls in one request.
-        stop: set by whoever wants it to end after the request that is under way.
         told: is told how many calls have been acknowledged.
+        unread: is told of what can't be read, and so is not sent.
+        complain: is told, in a sentence, of what a collector did not take: once, when it changes,
+            and at intervals.
+        elapsed: the monotonic clock, in seconds.
+
+    Attributes:
+        acknowledged: calls that the collector took.
+        rejected: calls that it dropped.
     """
 
     def __init__(
@@ -201,52 +298,99 @@ class Follower:
         *,
         keys: Any = None,
         batch: int = 500,
-        stop: threading.Event | None = None,
         told: Callable[[int], None] | None = None,
+        unread: Tell | None = None,
+        complain: Callable[[str], None] | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tail = Tail(journal, keys=keys, state=read_cursor(cursor))
+        self._tail = Tail(journal, keys=keys, state=read_cursor(cursor), tell=unread)
         self._send = send
         self._cursor = cursor
         self._batch = batch
-        self._stop = stop or threading.Event()
         self._told = told
-        self.sent = 0
+        self._complain = complain
+        self._elapsed = elapsed
+        self._ended = threading.Event()
+        self._deadline: Deadline | None = None
+        self._last_complaint = ("", -math.inf)
+        self.acknowledged = 0
+        self.rejected = 0
+
+    def stop(self) -> None:
+        """End `run` soon, and the request that is under way; a signal handler may call this."""
+        self._ended.set()
+        deadline = self._deadline
+        if deadline is not None:
+            deadline.cancel()
 
     def run(self, *, follows: bool, timeout_s: float) -> bool:
-        """Send what is there, and where ``follows`` what comes; say whether all was acknowledged.
+        """Send what is there, and where ``follows`` what comes; say whether all was taken.
+
+        Calls that were rejected count as taken.
 
         Arguments:
-            follows: whether to go on until it is stopped.
-            timeout_s: for how long a collector may answer nothing, where it does not follow.
+            follows: whether to go on until it is stopped, whatever the collector answers.
+            timeout_s: for how long one request is tried, where it does not follow. One that can't
+                come through later, by its answer, is not tried again.
         """
-        while not self._stop.is_set():
-            calls = self._tail.poll(_READ)
-            for at in range(0, len(calls), self._batch):
-                part = calls[at : at + self._batch]
-                if not self._deliver(part, None if follows else timeout_s):
-                    return False
-                self.sent += len(part)
-                if self._told is not None:
-                    self._told(self.sent)
-            if calls:
-                write_cursor(self._cursor, self._tail.state)
-            elif follows:
-                self._stop.wait(_LOOK_S)
-            else:
-                return True
+        while not self._ended.is_set():
+            is_quiet = True
+            arriving = self._tail.arrivals()
+            while calls := list(islice(arriving, self._batch)):
+                is_quiet = False
+                if not self._deliver(calls, None if follows else timeout_s):
+                    return follows
+            if is_quiet:
+                if not follows:
+                    return True
+                self._ended.wait(_LOOK_S)
         return follows
 
     def _deliver(self, calls: Sequence[Kept], timeout_s: float | None) -> bool:
-        """Send calls until they are acknowledged; false where that took too long, or it stops."""
-        begun = time.monotonic()
-        pause_s = _FIRST_S
-        while not self._send(calls):
-            spent = time.monotonic() - begun
-            if self._stop.is_set() or (timeout_s is not None and spent + pause_s > timeout_s):
+        """Send calls until they are taken; false where that took too long, or it stops."""
+        begun, pause_s = self._elapsed(), _FIRST_S
+        while not self._ended.is_set():
+            left_s = math.inf if timeout_s is None else timeout_s - (self._elapsed() - begun)
+            self._deadline = Deadline(min(left_s, _REQUEST_S), elapsed=self._elapsed)
+            if self._ended.is_set():  # it was before there was a deadline to cancel
                 return False
-            self._stop.wait(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  only not all at once
+            done = self._send(calls, self._deadline)
+            if not done.problem:
+                self._take(calls, done)
+                return True
+            if self._ended.is_set():
+                return False
+            wait_s = max(pause_s * random.uniform(0.5, 1.0), min(done.retry_after_s, _MOST_S))  # noqa: S311  only not all at once
+            spent_s = self._elapsed() - begun
+            is_last = timeout_s is not None and (
+                not done.may_retry or spent_s + wait_s >= timeout_s
+            )
+            self._tell(f"Not taken by the collector: {done.problem}.", is_last=is_last)
+            if is_last:
+                return False
+            self._ended.wait(wait_s)
             pause_s = min(pause_s * 2, _MOST_S)
-        return True
+        return False
+
+    def _take(self, calls: Sequence[Kept], done: Delivery) -> None:
+        write_cursor(self._cursor, self._tail.state)
+        self.acknowledged += len(calls) - done.rejected
+        self.rejected += done.rejected
+        remark = f": {done.remark[:_LIMIT_REMARK]}" if done.remark else ""
+        if done.rejected:
+            self._tell(f"The collector rejected {done.rejected} of {len(calls)} calls{remark}")
+        elif remark:
+            self._tell(f"The collector took all, with a warning{remark}")
+        if self._told is not None:
+            self._told(self.acknowledged)
+
+    def _tell(self, complaint: str, *, is_last: bool = True) -> None:
+        before, at = self._last_complaint
+        now = self._elapsed()
+        if self._complain is None or (complaint == before and now - at < _TELL_S and not is_last):
+            return
+        self._last_complaint = (complaint, now)
+        self._complain(complaint)
 
 
 def read_cursor(path: Path) -> dict[str, int]:

@@ -24,6 +24,24 @@ def log_untaken(record: Record) -> None:
     _log.error("no sink took this record: %s", json.dumps(attributes(record)))
 
 
+def log_refused(record: Record, peer: str) -> None:
+    """Warn of a failed authentication: its code, where it came from, and how many more there were.
+
+    Arguments:
+        record: its record, or that of the last of several.
+        peer: a pseudonym, or empty.
+    """
+    more = sum(amount for _, amount in record.counts)
+    _log.warning(
+        "authentication failed: %s%s%s (guard %s, record %s)",
+        record.code,
+        f", from peer {peer}" if peer else "",
+        f", and {more} more that are not recorded one by one" if more else "",
+        record.guard,
+        record.decision_id,
+    )
+
+
 def log_failure(what: str, kind: str) -> None:
     """Log that a part of the audit fails: what it was to do, and the type of the error."""
     _log.error("%s failed with %s; its records follow here. See to the audit's sinks.", what, kind)
@@ -33,6 +51,15 @@ def log_trouble(what: str, error: Exception) -> None:
     """Log that something about the journal's files failed: what, and how."""
     _log.error(
         "%s failed with %s; it is tried again. See to the journal's disk.", what, kind_of(error)
+    )
+
+
+def log_damage(what: str) -> None:
+    """Log that the file which a journal writes was changed from outside, and what that means."""
+    _log.error(
+        "the journal's file was changed by another process: %s. Calls are denied until the file is "
+        "back as it was, or the guard is closed or its process started anew.",
+        what,
     )
 
 

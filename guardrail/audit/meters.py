@@ -2,8 +2,9 @@
 
 Owns the instruments and their names: decisions found in the cache and not found
 (``guardrail.decision.cache.hits`` and ``.misses``), how often a shadow was asked
-(``guardrail.shadow.evaluations``), and reloads of a bundle by their outcome
-(``guardrail.policy.reloads``). Refuses to carry who called and which policies decided: a
+(``guardrail.shadow.evaluations``), reloads of a bundle by their outcome
+(``guardrail.policy.reloads``), and failed authentication by its code
+(``guardrail.authentication.failures``). Refuses to carry who called and which policies decided: a
 metric has the guard's name, and else nothing that varies. Uses the API only; without an SDK
 nothing is counted. In the flow it has no place: the cache counts for itself, and is asked
 when the metrics are collected.
@@ -79,6 +80,11 @@ class Meters:
             return self._asked_before
         return (self._asked_before or 0) + self._asked()
 
+    def refused(self, code: str) -> None:
+        """Count a failed authentication, by its code."""
+        named = {"guardrail.guard.name": self.guard, "guardrail.decision.reason": code}
+        self._instruments.refusals.add(1, named)
+
     def reloaded(self, ok: bool) -> None:
         """Count a reload: one that was swapped in, or one that failed and changed nothing."""
         self._instruments.reloads.add(1, _named(self.guard, "ok" if ok else "failed"))
@@ -101,6 +107,11 @@ class _Instruments:
             "guardrail.policy.reloads",
             unit="{reload}",
             description="Reloads of a bundle, by outcome.",
+        )
+        self.refusals = meter.create_counter(
+            "guardrail.authentication.failures",
+            unit="{attempt}",
+            description="Credentials that did not hold, by code; recorded or not.",
         )
         for index, (name, what) in enumerate(
             (("hits", "Decisions found in the cache."), ("misses", "Decisions that Cedar made."))

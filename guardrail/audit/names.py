@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from guardrail.audit.journal_keys import Keys
 from guardrail.ports import Unmet
+from guardrail.scalars import read_scalar
 from guardrail.values import Entity, FactValue, Principal, View
 
 #: Names that are remembered at once.
@@ -31,6 +32,9 @@ _REMEMBERED: Final = 4096
 _DIGITS: Final = 32
 #: Items of a set that are kept.
 LIMIT_ITEMS: Final = 100
+
+#: How deep a set is kept.
+_LIMIT_DEPTH: Final = 8
 
 #: The path of the groups that a caller brings, and what the paths of all that it brings begin with.
 GROUPS: Final = "principal.in"
@@ -114,6 +118,10 @@ class Names:
             self._named[key] = name
         self._last_principal = (principal, name)
         return name
+
+    def peer(self, peer: str) -> str:
+        """Return a pseudonym of where somebody calls from; empty where nobody is named."""
+        return "" if self._how == "none" else self.pseudonym("peer", peer)
 
     def resource(self, resource: Entity) -> str:
         """Return a thing's id where the bundle knows it; else a pseudonym: callers may name it."""
@@ -210,7 +218,9 @@ class Names:
             return self.pseudonym("digest", digest) if digest else ""
         return ""
 
-    def _shown(self, value: FactValue, is_plain: bool) -> FactValue:
+    def _shown(self, value: FactValue, is_plain: bool, deep: int = 0) -> FactValue:
+        scalar = read_scalar(value)
+        value = value if scalar is None else scalar
         if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
             return value  # what is no number is none in JSON either: its type is told, below
         if isinstance(value, Decimal | date | datetime):
@@ -221,10 +231,10 @@ class Names:
             return f"{value.type}::{self.resource(value)}"
         if isinstance(value, str):
             return value if is_plain else self.pseudonym("fact", value)
-        if isinstance(value, tuple | list | set | frozenset):
-            items = [self._shown(item, is_plain) for item in value]
+        if isinstance(value, tuple | list | set | frozenset) and deep < _LIMIT_DEPTH:
+            items = [self._shown(item, is_plain, deep + 1) for item in value]
             return sorted(items, key=str)[:LIMIT_ITEMS]
-        return type(value).__name__  # a record: its shape is nobody's business here
+        return type(value).__name__  # a record, whose shape is nobody's business here; too deep
 
 
 def is_of_caller(path: str) -> bool:

@@ -1,8 +1,8 @@
 """The report of a journal: one HTML file that needs nothing else.
 
 Owns the page: what it shows, and in which order. Refuses scripts, fonts, pictures and addresses:
-the page's own policy forbids them, too. Every text of a record is escaped. `style` has its looks,
-`plots` its plots.
+the page's own policy forbids them, too. Every text of a record is escaped, and its control
+characters are shown. `style` has its looks, `plots` its plots.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from typing import Final
 
 from guardrail.audit.attributes import shown
 from guardrail.audit.durations import ERROR
 from guardrail.audit.plots import (
     PERCENTILES,
+    escape,
     flat,
     full_moment,
     number,
@@ -230,7 +230,12 @@ def _policies(totals: Totals) -> str:
 def _codes(totals: Totals) -> str:
     found = totals.codes()
     text = "Why calls were refused, or their results kept back." + _first_of(len(found))
-    return _card("Denials by code", text, _counted(found, "denied"), order=1)
+    body = _counted(found, "denied")
+    unrecorded = totals.counted("unrecorded")
+    if unrecorded:
+        body += "<h3>Failed authentication, not recorded one by one</h3>"
+        body += _counted(unrecorded, "denied")
+    return _card("Denials by code", text, body, order=1)
 
 
 def _callers(totals: Totals) -> str:

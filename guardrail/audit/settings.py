@@ -8,6 +8,7 @@ an endpoint for checkpoints that anybody on the way could answer for. Read once,
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -88,10 +89,12 @@ class AuditSettings(Section):
             ``deferred``: built by a thread afterwards, beside the model's own spans.
         events: of which calls a log event is made: ``denials`` (what was denied, blocked, or
             raised), ``all`` or ``none``.
-        journal: the folder that keeps every record; ``None`` for none.
-        durability: see `guardrail.audit.journal`.
-        segment_bytes: the size of one of its files.
-        keep: for how long closed files are kept: ``90d``, ``12h``; ``None``: for ever.
+        journal: the folder that keeps every record; without it, no record is kept.
+        durability: what a record survives when the call goes on. ``write``: the end of the process;
+            ``group``: also the end of the machine, within 10 ms; ``each``: also the end of the
+            machine, before the model runs.
+        segment_bytes: the size of one of the journal's files.
+        keep: for how long closed files are kept: ``90d``, ``12h``; without it, for ever.
         compress: whether closed files are compressed.
         principal: how callers are named: ``pseudonym`` (keyed), ``id``, or ``none``.
         facts: paths below ``context`` that are kept, of those that policies read; and of what a
@@ -100,7 +103,7 @@ class AuditSettings(Section):
         digests: of what a keyed digest is kept: ``input``, ``output``.
         key_file: the keys for pseudonyms, digests and encryption.
         encrypt: whether the entries are encrypted.
-        checkpoints: the signed ones; ``None`` for none.
+        checkpoints: signed checkpoints; without it, none are made.
     """
 
     hints = (
@@ -184,6 +187,26 @@ def _is_safe(url: str) -> bool:
         return False
 
 
+def _check_writable(folder: Path) -> None:
+    """Raise `ConfigurationError` where no file can be made in a folder, or the folder itself.
+
+    Nothing is written for that: a server may load as one user, and serve as another.
+    """
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    problem = ""
+    if not there.is_dir():
+        problem = f"{there} is no folder"
+    elif os.statvfs(there).f_flag & os.ST_RDONLY:
+        problem = f"{there} is on a file system that is mounted read-only"
+    elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        problem = f"this process may not write in {there}"
+    if problem:
+        raise ConfigurationError(
+            f"The journal {folder} can't be written: {problem}. Correct [audit] journal, or mount "
+            "a folder there that this process may write."
+        )
+
+
 def open_journal(
     settings: AuditSettings, *, guard: str, clock: Clock, folder: Path | None = None
 ) -> Journal | None:
@@ -196,13 +219,15 @@ def open_journal(
         folder: where it is, whatever the settings say.
 
     Raises:
-        ConfigurationError: where a key can't be read.
+        ConfigurationError: where a key can't be read, or the folder can't be written: then each
+            call would be denied.
     """
     if folder is None:
         if settings.journal is None:
             return None
         folder = Path(settings.journal)
     folder = folder.absolute()
+    _check_writable(folder)
     checkpoints = settings.checkpoints
     make = None
     if checkpoints is not None:

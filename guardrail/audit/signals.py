@@ -18,7 +18,8 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from opentelemetry import metrics, trace
+from opentelemetry import _logs, metrics, trace
+from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 from opentelemetry.context import Context
 
 from guardrail.audit.attributes import attributes, outcome, shadow_of, span_ids, utf8
@@ -111,8 +112,6 @@ class Signals:
 
     def _look(self) -> None:
         """Look who is there. A provider, once set, stays; asking for it costs as much as a span."""
-        from opentelemetry import _logs
-
         self._look_at = monotonic() + _LOOK_S
         meters: Any = self._meter_provider or metrics.get_meter_provider()
         self._counts = not type(meters).__module__.startswith("opentelemetry.metrics")
@@ -138,7 +137,7 @@ class Signals:
 
     def _work(self, told: _Told) -> None:
         try:
-            if self._counts:
+            if self._counts and told.record.action:  # else no call: `meters` counts those
                 self._count(told.record)
             if self._tells and (self._events == "all" or _is_refused(told.record)):
                 self._emit(told.record, told.trace)
@@ -176,8 +175,6 @@ class Signals:
                 instruments.redactions.add(amount, kind)
 
     def _emit(self, record: Record, trace_ids: tuple[str, str, str]) -> None:
-        from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
-
         if self._logger is None:
             self._logger = get_logger("guardrail", logger_provider=self._logger_provider)
         trace_id, span_id, _ = span_ids(record, trace_ids)

@@ -29,7 +29,7 @@ from guardrail.values import Record
 @lru_cache(maxsize=512)
 def begun(guard: str, action: str, function: str) -> tuple[str, dict[str, Attribute]]:
     """Return the name of a call's span, and what samplers see of it: to be copied, not changed."""
-    return f"guardrail {utf8(action)}", opening(guard, action, function)
+    return f"guardrail {utf8(action) or function}", opening(guard, action, function)
 
 
 def start(

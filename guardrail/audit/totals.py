@@ -212,7 +212,8 @@ class Totals:
         """Return the sums of a kind of counts, by their names without it.
 
         Arguments:
-            what: ``quota``, ``redact``, ``shadow``: what the names in `Record.counts` begin with.
+            what: ``quota``, ``redact``, ``shadow``, ``unrecorded``: what the names in
+                `Record.counts` begin with.
         """
         self._fold()
         prefix = f"{what}/"

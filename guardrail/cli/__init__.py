@@ -41,6 +41,8 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="guardrail",
     no_args_is_help=True,
+    # Help is plain text: in rich's markup `[audit]` is a style, and vanishes.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     # A traceback in colours prints a page of our own frames, and can print local values.
     pretty_exceptions_enable=False,

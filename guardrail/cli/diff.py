@@ -73,8 +73,9 @@ def diff(
     a guard, as far as the records tell it to both. What widens comes first. That no
     difference is found proves nothing: it was not found on what was tried.
 
-    Exit code 0: no difference was found. 1: one was, or a bundle does not load.
-    2: there is no such folder.
+    Exit code 0: no difference was found. 1: one was, or a bundle does not load,
+    or a part of the journal could not be read. 2: there is no such folder, or
+    the journal's key was not given.
 
     Example: guardrail diff policies/clinical_scoring policies/clinical_scoring.new
     """
@@ -86,7 +87,10 @@ def diff(
         (before, tests), (after, other_tests) = load(old), load(new)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    recorded = _recorded(before, after, journal, keys) if journal is not None else ()
+    recorded: list[tuple[Request, Request]] = []
+    is_damaged = False
+    if journal is not None:
+        recorded, is_damaged = _recorded(before, after, journal, keys)
     comparison = Comparison(before, after, (tests, other_tests), recorded)
     found = sorted(comparison.changes(), key=lambda each: KINDS.index(each.kind))
     if format is Format.json:
@@ -103,14 +107,14 @@ def diff(
     if comparison.untried:
         untried = sorted(comparison.untried)
         tell(f"{len(untried)} not tried, on which they may differ: {', '.join(untried)}")
-    if found:
+    if found or is_damaged:
         raise typer.Exit(1)
 
 
 def _recorded(
     old: Bundle, new: Bundle, journal: Path, keys: Keys | None
-) -> list[tuple[Request, Request]]:
-    """Return the requests of a journal that both bundles can decide."""
+) -> tuple[list[tuple[Request, Request]], bool]:
+    """Return the requests of a journal that both bundles can decide, and whether it is damaged."""
     from guardrail import ConfigurationError
     from guardrail.testing.recall_report import Slots, requests_of
 
@@ -119,11 +123,13 @@ def _recorded(
         calls = read_calls(journal, keys, slots)
     except ConfigurationError as error:
         raise stop(error.message) from None
+    for note in calls.notes:
+        remark(note)
     for damage in calls.damage:
         complain(f"damaged: {damage}")
     found = list(requests_of(old, new, calls, slots))
     remark(f"{len(found):,} recorded requests are known to both")
-    return found
+    return found, bool(calls.damage)
 
 
 def _tell(found: Sequence[Change]) -> None:

@@ -1,8 +1,8 @@
 """``guardrail doctor``: whether this installation can do its work, and how.
 
 Owns the list of what must be in place: the compiled core, the libraries, and a decision
-that comes out right. Refuses to guess: a check that cannot be made is off. It changes
-nothing, and its self-test lives in a temporary folder.
+that comes out right. Refuses to guess: a check that cannot be made is off. It writes nothing, so
+that it runs where nothing can be written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import importlib
 import os
 import platform
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +19,8 @@ from typing import Final
 import typer
 
 from guardrail._version import __version__
-from guardrail.cli.init import write
+from guardrail.cli.init import template
+from guardrail.cli.launcher import CHECK, trouble
 from guardrail.cli.terminal import Format, FormatOption, complain, say, say_json
 
 REQUIRED: Final = (
@@ -56,7 +56,15 @@ def doctor(*, format: FormatOption = Format.text) -> None:
 
     Example: guardrail doctor --format json
     """
-    looked_at = [*_machine(), *_core(), *_engines(), *_libraries(), _tracing(), _self_test()]
+    looked_at = [
+        *_machine(),
+        _package(),
+        *_core(),
+        *_engines(),
+        *_libraries(),
+        _tracing(),
+        _self_test(),
+    ]
     ok = all(finding.ok for finding in looked_at)
     if format is Format.json:
         say_json({"ok": ok, "checks": [asdict(finding) for finding in looked_at]})
@@ -76,6 +84,12 @@ def _machine() -> list[Finding]:
         Finding("guardrail", __version__),
         Finding("python", f"{platform.python_version()} ({sys.implementation.name})"),
     ]
+
+
+def _package() -> Finding:
+    """Say whether the files of `guardrail` are all ours, and as they were installed."""
+    value, cure = trouble()
+    return Finding(CHECK, value or "all files are as installed", ok=not value, advice=cure)
 
 
 def _core() -> list[Finding]:
@@ -140,22 +154,29 @@ def _tracing() -> Finding:
 def _self_test() -> Finding:
     """Load a bundle and decide twice: once to allow, once to deny."""
     from guardrail import Entity, Guard, GuardrailError, Principal
+    from guardrail.bundle import load_bundle
+    from guardrail.policy import Folder
+    from guardrail.ports import SystemClock
 
     name, advice = "self-test", f"{_REINSTALL}; if it stays, report it with this output."
     prices = Entity("Model", "prices")
     try:
-        with tempfile.TemporaryDirectory(prefix="guardrail-doctor-") as folder:
-            write(Path(folder), name="self_test")
-            guard = Guard.from_dir(Path(folder) / "policies")
-            codes = [
-                guard.decide(
-                    principal=Principal("User", "doctor", parents=parents),
-                    action="predict",
-                    resource=prices,
-                    facts={},
-                ).code
-                for parents in ([Entity("Role", "agent")], [])
-            ]
+        bundle = {
+            file.removeprefix("policies/"): text.encode()
+            for file, text in template("self_test").items()
+            if file.startswith("policies/") and not file.startswith("policies/tests/")
+        }
+        folder = Folder(Path("self-test"), bundle, revision="")
+        guard = Guard(load_bundle(folder, clock=SystemClock()), journal=None)
+        codes = [
+            guard.decide(
+                principal=Principal("User", "doctor", parents=parents),
+                action="predict",
+                resource=prices,
+                facts={},
+            ).code
+            for parents in ([Entity("Role", "agent")], [])
+        ]
     except (GuardrailError, ImportError, OSError) as error:
         return Finding(name, type(error).__name__, ok=False, advice=advice)
     right = codes == ["allow", "no_grant"]

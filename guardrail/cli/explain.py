@@ -156,14 +156,15 @@ def _explain_record(
     """Explain what a bundle decides on a recorded call, and say what is not known of it."""
     from guardrail import ConfigurationError
     from guardrail.audit.reading import read_calls
-    from guardrail.cli.journal import progress
+    from guardrail.cli.journal import Unread, progress
     from guardrail.cli.journal_show import line
     from guardrail.policy.explain import Explainer
     from guardrail.testing.recall import Recaller, Unknown, outcome_of, recorded
 
+    unread = Unread()
     try:
         with progress("Reading") as show:
-            calls = read_calls(journal, keys=keys, progress=show)
+            calls = read_calls(journal, keys=keys, progress=show, tell=unread)
             records = [kept.record for kept in calls if kept.record.decision_id.startswith(id)]
     except ConfigurationError as error:
         raise stop(error.message) from None
@@ -190,6 +191,7 @@ def _explain_record(
     if is_json:
         told = {"recorded": then, "same": is_same, "not_known": list(recalled.unseen)}
         say_json({**found.as_json(), **told})
+        unread.end()
         return
     say("  ".join(line(record)))
     if isinstance(was, str):
@@ -200,3 +202,4 @@ def _explain_record(
     for path in recalled.unseen:
         say(f"not recorded, so what is shown of it means nothing: {path}", color="yellow")
     tell(found)
+    unread.end()

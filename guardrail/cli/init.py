@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
 
 import typer
@@ -83,7 +84,10 @@ def write(directory: Path, *, name: str) -> None:
     from guardrail.policy import read_folder
     from guardrail.policy.overview import WHOLE_SCHEMA, whole_schema
 
-    _copy(files("guardrail.cli") / "template", directory, name)
+    for file, text in template(name).items():
+        target = directory / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(target, text)
     schemas = directory / "policies" / SCHEMAS
     schemas.mkdir(parents=True, exist_ok=True)
     for kind in Files:
@@ -101,13 +105,17 @@ def _write(file: Path, text: str) -> None:
         stream.write(text)
 
 
-def _copy(source: Traversable, target: Path, name: str) -> None:
-    target.mkdir(parents=True, exist_ok=True)
+def template(name: str) -> dict[str, str]:
+    """Return the template's files by their path, for a bundle of this name."""
+    return dict(_texts(files("guardrail.cli") / "template", PurePosixPath(), name))
+
+
+def _texts(source: Traversable, below: PurePosixPath, name: str) -> Iterator[tuple[str, str]]:
     for entry in source.iterdir():
         if entry.name == _LEFTOVER:
             continue
         if entry.is_dir():
-            _copy(entry, target / entry.name, name)
+            yield from _texts(entry, below / entry.name, name)
         else:
             text = entry.read_text(encoding="utf-8").replace(PLACEHOLDER, name)
-            _write(target / entry.name, text)
+            yield str(below / entry.name), text

@@ -7,10 +7,8 @@ Refuses to find an address by itself, and to send over a wire that others can re
 from __future__ import annotations
 
 import hashlib
-import logging
 import signal as signals
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -20,8 +18,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from guardrail.cli.journal import JournalArgument, KeyFileOption, keys_of
+from guardrail.cli.journal import JournalArgument, KeyFileOption, Unread, keys_of
 from guardrail.cli.terminal import complain, say, stop
+from guardrail.http_client import is_loopback
 
 
 class Signal(StrEnum):
@@ -69,8 +68,9 @@ def export(
     A cursor keeps how far the collector has acknowledged; the next time goes on from there.
     Needs the extra `otlp`: pip install 'guardrail-cedar[otlp]'.
 
-    Exit code 0: all was acknowledged, or it was ended while it followed. 1: not all, in time.
-    2: there is no journal, or no such address.
+    Exit code 0: all was acknowledged, or it was ended while it followed. 1: not all in time, the
+    collector rejected some, or a part of the journal could not be read; why is told. 2: there is no
+    journal, no such address, or the key is another one.
 
     Example: guardrail journal export var/guardrail --endpoint https://collector:4318 --follow
     """
@@ -81,26 +81,30 @@ def export(
     headers = dict(_header(text) for text in header or ())
     place = hashlib.sha256(f"{signal} {endpoint}".encode()).hexdigest()[:12]
     kept = cursor or path / f"export-{place}.cursor"
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # what fails is told below
-    ended = threading.Event()
+    unread = Unread()
     try:
         send = open_otlp(endpoint, signal=signal.value, headers=headers, ca_file=ca)
         with _progress() as told:
             follower = Follower(
-                path, send, kept, keys=keys_of(key_file), batch=batch, stop=ended, told=told
-            )
+                path, send, kept, keys=keys_of(key_file), batch=batch, told=told,
+                complain=complain, unread=unread,
+            )  # fmt: skip
             for number in (signals.SIGINT, signals.SIGTERM):
-                signals.signal(number, lambda *_: ended.set())
+                signals.signal(number, lambda *_: follower.stop())
             is_done = follower.run(follows=follow, timeout_s=timeout)
-        send.close()
     except ConfigurationError as error:
         raise stop(error.message) from None
     except OSError as error:
         raise stop(f"{error.filename or kept}: {error.strerror}.") from None
-    say(f"{follower.sent:,} calls acknowledged", color="green" if is_done else None)
+    is_whole = is_done and not follower.rejected
+    say(f"{follower.acknowledged:,} calls acknowledged", color="green" if is_whole else None)
+    if follower.rejected:
+        complain(f"{follower.rejected:,} calls rejected. The collector has not kept them.")
     if not is_done:
-        complain("Not all: the collector did not take the next ones. They are sent the next time.")
+        complain("Not all calls were taken. The rest are sent the next time.")
+    if not is_whole:
         raise typer.Exit(1)
+    unread.end()
 
 
 def _check(endpoint: str, *, unsafe_http: bool) -> None:
@@ -109,10 +113,9 @@ def _check(endpoint: str, *, unsafe_http: bool) -> None:
         host = parts.hostname or ""
     except ValueError:
         raise stop("--endpoint is no address: expected https://HOST:4318.") from None
-    is_here = host in ("localhost", "127.0.0.1", "::1")
     if not host or parts.scheme not in ("http", "https"):
         raise stop("--endpoint is no address: expected https://HOST:4318.")
-    if parts.scheme == "http" and not (is_here or unsafe_http):
+    if parts.scheme == "http" and not (is_loopback(host) or unsafe_http):
         raise stop("http to another machine can be read on the way. Use https, or --unsafe-http.")
 
 

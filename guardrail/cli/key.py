@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from guardrail.errors import Place
     from guardrail.identity.api_keys import ApiKeySettings
     from guardrail.identity.key_entries import Entry
+    from guardrail.identity.prefixes import IdPrefix
     from guardrail.policy import Folder
     from guardrail.values import Principal
 
@@ -62,7 +63,7 @@ class _Table:
     name: str
     settings: ApiKeySettings
     place: Place
-    prefix: str
+    prefix: IdPrefix
 
     @property
     def path(self) -> Path:
@@ -107,7 +108,7 @@ def issue(
 
     Example: guardrail key issue policies/scoring --principal 'Service::"nightly"' --expires 90d
     """
-    from guardrail.errors import ConfigurationError, NotAuthorized
+    from guardrail.errors import ConfigurationError, NotAuthenticated, NotAuthorized
     from guardrail.identity import key_entries
     from guardrail.identity.api_keys import read_secret
     from guardrail.policy.callers import hold_caller
@@ -122,12 +123,12 @@ def issue(
             table.settings, place=table.place, environ=os.environ, bundle=table.folder.path
         )
         acting = Principal(
-            caller.type, table.prefix + caller.id, parents=caller.parents, attrs=caller.attrs
+            caller.type, table.prefix.id_of(caller.id), parents=caller.parents, attrs=caller.attrs
         )
         hold_caller(table.folder, acting)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    except NotAuthorized as error:
+    except (NotAuthenticated, NotAuthorized) as error:
         raise stop(error.message) from None
     try:
         key, entry = key_entries.issue(
@@ -235,6 +236,7 @@ def _table(directory: Path, name: str | None) -> _Table:
     from guardrail.documents import read_toml
     from guardrail.errors import ConfigurationError
     from guardrail.identity.api_keys import ApiKeySettings
+    from guardrail.identity.prefixes import IdPrefix, prefix_in
 
     folder = files_of(directory)
     document = read_toml("guardrail.toml", folder.files["guardrail.toml"])
@@ -257,8 +259,9 @@ def _table(directory: Path, name: str | None) -> _Table:
     own = document.below("identity", named[0])
     settings = own.parse(ApiKeySettings)
     place = own.at("secret_env" if settings.secret_env is not None else "secret_file")
-    providers = [table for table in tables.values() if isinstance(table, dict)]
-    return _Table(folder, named[0], settings, place, f"{named[0]}#" if len(providers) > 1 else "")
+    others = [prefix_in(table) for name, table in tables.items() if name != named[0]]
+    prefix = IdPrefix.of(settings.id_prefix, others)
+    return _Table(folder, named[0], settings, place, prefix)
 
 
 def _edit(table: _Table, change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]) -> None:

@@ -48,7 +48,7 @@ def token(
     Example: guardrail token policies/clinical_scoring < token.txt
     """
     from guardrail import ConfigurationError
-    from guardrail.errors import NotAuthenticated
+    from guardrail.errors import Denied
     from guardrail.identity import Pending, settled
     from guardrail.ports import SystemClock
 
@@ -63,7 +63,7 @@ def token(
     try:
         found = settled(lambda: bundle.providers.authenticate(text, now, knows=knows))
         identity = found.settle() if isinstance(found, Pending) else found
-    except NotAuthenticated as error:
+    except Denied as error:
         if format is Format.json:
             say_json(
                 {
@@ -106,12 +106,12 @@ def _read(file: Path) -> str:
 
 def _names(text: str) -> list[str]:
     """Return the names of a token's claims, whether it holds or not; none where it is no JWT."""
-    from guardrail.errors import NotAuthenticated
+    from guardrail.errors import Denied
     from guardrail.identity.tokens import Token
 
     try:
         return sorted(Token(text).claims)
-    except NotAuthenticated:
+    except Denied:
         return []
 
 

@@ -15,6 +15,8 @@ from typing import Final, Protocol
 from guardrail.ports import COUNTED, Facing
 from guardrail.values import Evidence, FactValue
 
+#: By so much the clock of whoever issued evidence may be ahead of ours: the most of `leeway_s`.
+_LEEWAY_S: Final = 120.0
 _RANGES: Final = {"age_s": COUNTED}
 _FACTS: Final = frozenset(("verified", "platform", "measurement", "debug", "age_s"))
 
@@ -69,8 +71,12 @@ class HostFacts:
 
 
 def _told(names: frozenset[str], evidence: Evidence | None, now: float) -> dict[str, FactValue]:
-    """Return the facts named. Evidence that says no end counts as lapsed, as at a clock at NaN."""
-    if evidence is None or evidence.expires_at is None or not now < evidence.expires_at:
+    """Return the facts named.
+
+    Evidence that says no end counts as lapsed, and so does all of it at a clock that is at NaN, or
+    was set back to before the evidence was verified.
+    """
+    if evidence is None or not _holds(evidence, now):
         return {"verified": False} if "verified" in names else {}
     issued_at = evidence.issued_at
     told: dict[str, FactValue] = {
@@ -82,3 +88,11 @@ def _told(names: frozenset[str], evidence: Evidence | None, now: float) -> dict[
         "age_s": None if issued_at is None else max(0, math.ceil(now - issued_at)),
     }
     return {name: told[name] for name in names if told.get(name) is not None}
+
+
+def _holds(evidence: Evidence, now: float) -> bool:
+    if evidence.expires_at is None or not now < evidence.expires_at:
+        return False
+    if evidence.verified_at is not None:
+        return now >= evidence.verified_at
+    return now >= (evidence.issued_at or 0.0) - _LEEWAY_S

@@ -6,8 +6,8 @@ decode, as `guardrail.facts.columns` does, of which these are parts.
 
 from __future__ import annotations
 
-import math
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import sub
@@ -17,7 +17,6 @@ from guardrail._core import (
     MALFORMED,
     NULL,
     OK,
-    Choices,
     check_codes,
     check_nulls,
     check_objects,
@@ -27,23 +26,13 @@ from guardrail._core import (
     measure_text,
     measure_views,
 )
-from guardrail.facts.columns import Hash, Part, Rule, Verdict, present_of
+from guardrail.facts.columns import AnyRule, Hash, Part, Rule, Verdict, present_of
 
 #: The length that a null has in a digest.
 _NO_LENGTH: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class _AnyRule:
-    nullable: bool = True
-    low: float = -math.inf
-    high: float = math.inf
-    finite: bool = False
-    max_chars: int = -1
-    choices: Choices | None = None
-
-
-_ANY: Final = _AnyRule()
+_ANY: Final = AnyRule()
 
 
 class Words(Part, Protocol):
@@ -112,6 +101,11 @@ class Text:
         present = present_of(len(self), self.validity, self.offset)
         for row, is_there in enumerate(present):
             yield data[ends[row] : ends[row + 1]].tobytes() if is_there else None
+
+    def chars(self) -> int:
+        """Return how many characters the rows have, those under a null among them."""
+        ends = self.offsets
+        return len(self.data[ends[0] : ends[len(ends) - 1]].tobytes().decode("utf-8", "replace"))
 
     def digest(self, marks: Hash, content: Hash) -> None:
         """Add the rows."""
@@ -187,6 +181,10 @@ class Views:
             else:
                 yield self.buffers[index][start : start + length].tobytes()
 
+    def chars(self) -> int:
+        """Return how many characters the rows have, each as often as a row refers to it."""
+        return _chars_of(self.words())
+
     def digest(self, marks: Hash, content: Hash) -> None:
         """Add the rows."""
         _digest_words(self.words(), marks, content)
@@ -239,6 +237,10 @@ class Objects:
         """Return each row as UTF-8, a lone surrogate as if it were a character."""
         for item in self.values:
             yield item.encode("utf-8", "surrogatepass") if type(item) is str else None
+
+    def chars(self) -> int:
+        """Return how many characters the rows have."""
+        return sum(len(item) for item in self.values if type(item) is str)
 
     def digest(self, marks: Hash, content: Hash) -> None:
         """Add the rows."""
@@ -297,6 +299,12 @@ class Codes:
         ]
         return self._check(flags, False)[2]
 
+    def chars(self) -> int:
+        """Return how many characters the rows have, each as often as a row refers to it."""
+        sizes = [_chars_of([word]) for part in self.dictionary for word in part.words()]
+        counts = Counter(self.codes.tolist())
+        return sum(counts[code] * size for code, size in enumerate(sizes))
+
     def digest(self, marks: Hash, content: Hash) -> None:
         """Add the rows as the text that they stand for."""
         entries = [word for part in self.dictionary for word in part.words()]
@@ -310,6 +318,10 @@ class Codes:
             marks,
             content,
         )
+
+
+def _chars_of(words: Iterable[bytes | None]) -> int:
+    return sum(len(word.decode("utf-8", "replace")) for word in words if word is not None)
 
 
 def _digest_words(words: Iterable[bytes | None], marks: Hash, content: Hash) -> None:

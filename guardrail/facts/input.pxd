@@ -13,6 +13,6 @@ cdef class InputFacts:
     @cython.locals(known=dict, readers=tuple, found=dict)
     cpdef compute(self, names, Facing facing)
     cdef dict _of_messages(self, names, view)
-    cdef dict _of_texts(self, list texts, names, view)
+    cdef dict _of_texts(self, list texts, names, view, list decoded=*)
     @cython.locals(known=dict)
     cdef tuple _ready(self, kind, names)

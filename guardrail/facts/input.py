@@ -17,7 +17,8 @@ from typing import Any, Final, TypeAlias
 
 from guardrail._core import is_swapped
 from guardrail.facts.nested import tables
-from guardrail.messages import Message, Misfit, read_messages
+from guardrail.messages import KEYS, Message, Misfit, read_messages
+from guardrail.paths import path_of
 from guardrail.ports import COUNTED, Facing
 from guardrail.values import FactValue, View
 
@@ -54,9 +55,10 @@ class InputFacts:
     Of a tensor: ``rows``, ``features``, ``bytes``, ``dtype``, ``digest``; of a table: ``rows``,
     ``columns``, ``bytes``, ``nulls``, ``digest``; of a record: ``fields`` (a frozen set of its
     names), ``bytes``, ``digest``; of a text: ``chars``, ``bytes``, ``tokens``, ``findings``,
-    ``digest``; of a list of messages the same over all texts in it, and ``messages`` (how many)
-    and ``roles``. A list of which one item is no message has none of them, and neither has a
-    call without an input: a policy that reads one does not hold.
+    ``digest``; of a list of messages the same over all texts in it, and ``messages`` (how many),
+    ``roles``, ``tools`` (the names of those that are called), ``tool_calls`` and ``images`` (how
+    many). A list of which one item is no message has none of them, and neither has a call without
+    an input: a policy that reads one does not hold.
 
     How many tokens may come *out* is no property of an input: the application passes it as a
     fact of its own, in ``context.app``.
@@ -74,11 +76,22 @@ class InputFacts:
     facts = frozenset(
         (
             "rows", "features", "bytes", "dtype", "digest", "fields", "columns", "nulls", "chars",
-            "tokens", "findings", "messages", "roles",
+            "tokens", "findings", "messages", "roles", "tools", "tool_calls", "images",
         )
     )  # fmt: skip
     ranges = dict.fromkeys(
-        ("rows", "features", "bytes", "nulls", "chars", "tokens", "messages", "max_output_tokens"),
+        (
+            "rows",
+            "features",
+            "bytes",
+            "nulls",
+            "chars",
+            "tokens",
+            "messages",
+            "max_output_tokens",
+            "tool_calls",
+            "images",
+        ),
         COUNTED,
     )
 
@@ -114,22 +127,50 @@ class InputFacts:
             found[name] = getattr(view, attribute) if read is None else read(view)
         return found
 
+    def why_absent(self, facing: Facing) -> tuple[str, str]:
+        """Return where an input is not what its facts are read of, and what was expected there.
+
+        Two empty texts where nothing is. Asked when a call is denied for want of a fact.
+        """
+        view = facing.view
+        if view.kind != "list":
+            return "", ""
+        misfit = read_messages(_plain(view))
+        if not isinstance(misfit, Misfit):
+            return "", ""
+        return (
+            path_of(view.name, misfit.steps, KEYS),
+            f"expected {misfit.expected}; got {misfit.arrived}",
+        )
+
     def _of_messages(self, names: frozenset[str], view: View) -> dict[str, FactValue]:
         messages = read_messages(_plain(view))
         if isinstance(messages, Misfit):
             return {}
-        texts = [found.text for message in messages for found in message.texts]
-        facts = self._of_texts(texts, names, view)
+        texts = [text for message in messages for text in message.counted]
+        decoded = [
+            found.text for message in messages for found in message.texts if found.is_decoded
+        ]
+        facts = self._of_texts(texts, names, view, decoded)
         if "messages" in names:
             facts["messages"] = len(messages)
         if "roles" in names:
             facts["roles"] = _roles(messages)
+        if "tools" in names:
+            facts["tools"] = _tools(messages)
+        if "tool_calls" in names:
+            facts["tool_calls"] = sum([len(message.tool_calls) for message in messages])
+        if "images" in names:
+            facts["images"] = sum([len(message.images) for message in messages])
         return facts
 
     def _of_texts(
-        self, texts: list[str], names: frozenset[str], view: View
+        self, texts: list[str], names: frozenset[str], view: View, decoded: list[str] | None = None
     ) -> dict[str, FactValue]:
-        """Return what is named of the facts that texts have, all of them together."""
+        """Return what is named of the facts that texts have, all of them together.
+
+        ``decoded`` are further forms of them, which are searched and not counted.
+        """
         facts: dict[str, FactValue] = {}
         if "chars" in names:
             facts["chars"] = sum([len(text) for text in texts])
@@ -139,7 +180,8 @@ class InputFacts:
             facts["tokens"] = sum([self._tokens(text) for text in texts])
         find = self._findings
         if "findings" in names and find is not None:
-            facts["findings"] = frozenset().union(*[find(text) for text in texts])
+            searched = texts if decoded is None else texts + decoded
+            facts["findings"] = frozenset().union(*[find(text) for text in searched])
         if "digest" in names:
             facts["digest"] = digest_text(view) if view.kind == "text" else digest_plain(view)
         return facts
@@ -167,6 +209,10 @@ def _plain(view: View) -> Any:
 
 def _roles(messages: list[Message]) -> frozenset[str]:
     return frozenset([message.role for message in messages])
+
+
+def _tools(messages: list[Message]) -> frozenset[str]:
+    return frozenset([call.name for message in messages for call in message.tool_calls])
 
 
 def digest_tensor(view: View) -> str:
@@ -200,8 +246,13 @@ def digest_plain(view: View) -> str:
     Over its JSON, in ASCII, with sorted keys and without spaces; so the order of keys
     does not count, and a tuple is a list.
     """
-    text = json.dumps(_plain(view), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_plain(view), sort_keys=True, separators=(",", ":"), default=_spelt)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _spelt(value: Any) -> list[str]:
+    """Return a time or a decimal by its type and its text: it is neither text nor number."""
+    return [type(value).__name__, str(value)]
 
 
 def digest_text(view: View) -> str:

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 from collections.abc import Callable
+from contextlib import suppress
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
 from guardrail._core.terms import OK, TOO_DEEP, TOO_MANY
+from guardrail.scalars import read_scalar
 
 _LEAVES: Final = frozenset((str, int, float, bool, type(None)))
 #: ``Py_TPFLAGS_HEAPTYPE``: the type was made at run time, by a class statement for instance.
@@ -26,7 +29,8 @@ _HEAP_TYPE: Final = 1 << 9
 _ABSENT: Final[Any] = object()
 
 # The type's own slots, past whatever a metaclass says of them.
-_mro_of: Final = type.__dict__["__mro__"].__get__
+mro_of: Final = type.__dict__["__mro__"].__get__
+flags_of: Final = type.__dict__["__flags__"].__get__
 _attributes_of: Final = type.__dict__["__dict__"].__get__
 
 _Get: TypeAlias = Callable[[Any], Any]
@@ -78,7 +82,7 @@ def reader_of(kind: type) -> Reader | str | None:
     pydantic knows, and what ``extra="allow"`` let in. Computed fields and private attributes
     are none.
     """
-    mro: tuple[type, ...] = _mro_of(kind)
+    mro: tuple[type, ...] = mro_of(kind)
     is_model = BaseModel in mro
     if is_model:
         names = tuple(_find(mro, "__pydantic_fields__"))
@@ -86,7 +90,7 @@ def reader_of(kind: type) -> Reader | str | None:
         names = tuple(field.name for field in dataclasses.fields(kind))
     else:
         return None
-    if any(base is not object and not base.__flags__ & _HEAP_TYPE for base in mro):
+    if any(base is not object and not flags_of(base) & _HEAP_TYPE for base in mro):
         return "It is more than its fields: pass a dict of them."
     own_code = _find(mro, "__getattr__") is not (
         _attributes_of(BaseModel).get("__getattr__", _ABSENT) if is_model else _ABSENT
@@ -113,6 +117,21 @@ def reader_of(kind: type) -> Reader | str | None:
     )
 
 
+def has_code(kind: type) -> bool:
+    """Whether a class, its bases left out, has attributes that are code."""
+    return any(
+        callable(value) or hasattr(type(value), "__get__")
+        for name, value in _attributes_of(kind).items()
+        if name not in ("__dict__", "__weakref__", "_type_")
+    )
+
+
+def is_shadowed(value: Any) -> bool:
+    """Whether an object holds something of its own in place of a method of its class."""
+    held = getattr(value, "__dict__", None)
+    return type(held) is dict and any(callable(getattr(type(value), name, None)) for name in held)
+
+
 def _find(mro: tuple[type, ...], name: str) -> Any:
     """Return a class's attribute as it stands, without asking any descriptor."""
     for base in mro:
@@ -124,12 +143,14 @@ def _find(mro: tuple[type, ...], name: str) -> Any:
 
 def _is_descriptor(kind: type) -> bool:
     """Whether attributes of this type on a class come before what the object itself holds."""
-    mro = _mro_of(kind)
+    mro = mro_of(kind)
     return any(_find(mro, name) is not _ABSENT for name in ("__set__", "__delete__"))
 
 
 def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> tuple[int, Any]:
     """Return nested data with all objects as dicts of their fields, in dicts and lists anew.
+
+    Scalars of numpy's become Python's own.
 
     Arguments:
         value: an object, or a dict, a list or a tuple.
@@ -148,6 +169,7 @@ def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> 
         item, into, key, depth = pending.pop()
         items = _items(item, reader_for)
         if items is None:
+            into[key] = _scalar_or(item)
             continue
         if depth > max_depth:
             return TOO_DEEP, None
@@ -170,6 +192,11 @@ def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> 
     for into, key, copy in reversed(tuples):  # the inner ones first: each is filled by then
         into[key] = tuple(copy)
     return OK, root[0]
+
+
+def _scalar_or(item: Any) -> Any:
+    scalar = read_scalar(item)
+    return item if scalar is None else scalar
 
 
 def _items(item: Any, reader_for: ReaderOf) -> Any:
@@ -195,5 +222,21 @@ def _has_names(item: dict[Any, Any]) -> bool:
 
 
 def tables() -> Any:
-    """Return the module of tables, imported when the first one arrives."""
+    """Return the module of tables."""
     return importlib.import_module("guardrail.facts.tables")
+
+
+def load_libraries(*, for_tables: bool) -> None:
+    """Import what looks at inputs, so that no call does.
+
+    A child that is forked while another thread imports a module waits for it for ever: the lock
+    is held by a thread that the child does not have.
+
+    Arguments:
+        for_tables: whether a bundle takes tables. Frames of polars hand out their buffers with
+            pyarrow, which takes a tenth of a second to import.
+    """
+    tables()
+    if for_tables and importlib.util.find_spec("polars") is not None:
+        with suppress(ImportError):  # then such frames are refused, with what to install
+            importlib.import_module("pyarrow")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import lru_cache
 from importlib import import_module
 from struct import calcsize
@@ -18,6 +19,7 @@ from typing import Any, Final, TypeAlias
 
 from guardrail._core import dtype_of, is_swapped
 from guardrail.facts.column_text import Codes, Objects, Text, Views, Words
+from guardrail.facts.column_values import Coded, Decimals, Halves, Lists, Nulls, Times
 from guardrail.facts.columns import Bits, Column, Numbers, Part
 
 #: Types of Arrow whose rows are numbers: our name, and the letter of `struct`.
@@ -29,13 +31,44 @@ _ARROW_NUMBERS: Final[Mapping[str, tuple[str, Any]]] = {
 }  # fmt: skip
 #: Those whose rows are text: the letter of their offsets; views have none.
 _ARROW_TEXT: Final[Mapping[str, str]] = {"string": "i", "large_string": "q", "string_view": ""}
+#: Those whose rows are lists: the letter of their offsets; lists of one length have none.
+_ARROW_LISTS: Final[Mapping[str, str]] = {
+    "ListType": "i", "LargeListType": "q", "FixedSizeListType": "",
+}  # fmt: skip
+_ARROW_DECIMALS: Final[Mapping[str, int]] = {
+    "Decimal32Type": 4, "Decimal64Type": 8, "Decimal128Type": 16, "Decimal256Type": 32,
+}  # fmt: skip
 #: Types of polars that it hands out as types of Arrow that we read.
 _POLARS: Final = frozenset(
-    {"Float32", "Float64", "Boolean", "String", "Datetime", "Categorical", "Enum"}
+    {"Float16", "Float32", "Float64", "Boolean", "String", "Datetime", "Categorical", "Enum"}
+    | {"Date", "Time", "Duration", "Decimal", "List", "Array", "Null"}
     | {f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)}
 )
 _NUMBERS: Final = frozenset(name for name, _ in _ARROW_NUMBERS.values())
-_UNITS: Final = frozenset(("s", "ms", "us", "ns"))
+#: How many of a unit a second has.
+_TICKS: Final[Mapping[str, Fraction]] = {
+    "s": Fraction(1), "ms": Fraction(10**3), "us": Fraction(10**6), "ns": Fraction(10**9),
+}  # fmt: skip
+_DAY: Final = Fraction(1, 86_400)
+#: Types of Arrow whose rows are times: our name, and the letter of their numbers.
+_ARROW_TIMES: Final[Mapping[str, tuple[str, str]]] = {
+    "TimestampType": ("timestamp", "q"), "DurationType": ("duration", "q"),
+    "Time32Type": ("time", "i"), "Time64Type": ("time", "q"),
+}  # fmt: skip
+_ARROW_DATES: Final[Mapping[str, tuple[str, str, Fraction]]] = {
+    "date32[day]": ("i", "", _DAY),
+    "date64[ms]": ("q", "ms", _TICKS["ms"]),
+}
+
+_NATIVE: Final = "Pass x.astype(x.dtype.newbyteorder('=')) of it."
+_UNNESTED: Final = "Make its fields columns of their own, or leave it out."
+#: What to do with pandas' arrays that are not read.
+_DENSE: Final[Mapping[str, str]] = {
+    "PeriodArray": "Pass .dt.to_timestamp() of it.",
+    "SparseArray": "Pass .sparse.to_dense() of it.",
+    "IntervalArray": "Pass its .left and its .right as columns.",
+}
+_PLAIN_ARRAYS: Final = "Pass columns of plain numpy arrays."
 
 Named: TypeAlias = Iterator[tuple[Any, Column]]
 _NO_BYTES: Final = memoryview(b"")
@@ -66,14 +99,14 @@ def each_of(items: Iterable[tuple[Any, Any]], read: Callable[[Any], Column]) -> 
         yield label, column
 
 
-def _numbers(
-    values: Any, *, mask: Any = None, nan_is_null: bool = False, is_time: bool = False
-) -> Numbers:
+def _numbers(values: Any, *, mask: Any = None, is_time: bool = False) -> Numbers:
     """Return a part of what exports a buffer of numbers, of one axis."""
     held = memoryview(values)
     is_plain = held.ndim == 1 and not held.suboffsets and not is_swapped(held.format)
     dtype = dtype_of(held.format, held.itemsize) if is_plain else ""
     if dtype not in _NUMBERS and dtype != "bool":
+        if is_swapped(held.format):
+            raise Unreadable("numbers in the other byte order", _NATIVE)
         raise Unreadable(dtype or type(values).__name__, "Pass one axis of native numbers.")
     absent = None
     if mask is not None:
@@ -84,7 +117,7 @@ def _numbers(
     return Numbers(
         held,
         mask=absent,
-        nan_is_null=is_time or (nan_is_null and dtype.startswith("float")),
+        is_time=is_time,
         is_bool=dtype == "bool",
     )
 
@@ -114,20 +147,35 @@ def read_array(values: Any) -> Column:
 
 
 def _read_numpy(values: Any, *, na: object) -> Column:
-    """Return the column of a numpy array; with pandas' ``na``, NaN and NaT are its nulls."""
+    """Return the column of a numpy array; ``na`` is what pandas puts for a missing object."""
+    if not is_array(values):  # a subclass could show the model other values
+        raise Unreadable(type(values).__name__, _PLAIN_ARRAYS)
     kind = values.dtype.kind
     if kind == "O":
         return Column("string", "", (Objects(values, na),))
-    if kind == "M":
-        unit = str(values.dtype).removeprefix("datetime64[").removesuffix("]")
-        if unit not in _UNITS or not values.dtype.isnative:
-            raise Unreadable("datetime64", "Convert it to datetime64[ns] in native byte order.")
-        return Column("timestamp", unit, (_numbers(values.view("i8"), is_time=True),))
     if kind in "US":
         raise Unreadable("text of fixed width", "Pass .astype(object) of it.")
-    if kind not in "fiub":
+    if kind not in "Mmfiub":
         raise Unreadable(f"dtype kind {kind}", "Convert it.")
-    return _column_of(_numbers(values, nan_is_null=na is not None))
+    if not values.dtype.isnative:
+        raise Unreadable("numbers in the other byte order", _NATIVE)
+    if kind in "Mm":
+        unit = str(values.dtype).partition("[")[2].removesuffix("]")
+        if kind == "M" and unit == "D":
+            return _times("date", "", values.view("i8"), _DAY)
+        if unit not in _TICKS:
+            raise Unreadable(f"{values.dtype.name}", "Convert its unit to ns, us, ms or s.")
+        dtype = "timestamp" if kind == "M" else "duration"
+        return _times(dtype, unit, values.view("i8"), _TICKS[unit])
+    if kind == "f" and values.dtype.itemsize == 2:
+        if values.ndim != 1:
+            raise Unreadable(f"{values.ndim} axes", "Pass arrays of one axis.")
+        return Column("float16", "", (Halves(memoryview(values.view("u2"))),))
+    return _column_of(_numbers(values))
+
+
+def _times(dtype: str, detail: str, values: Any, ticks: Fraction) -> Column:
+    return Column(dtype, detail, (Times(_numbers(values, is_time=True), ticks),))
 
 
 # ---- pandas
@@ -141,7 +189,8 @@ def read_pandas(frame: Any) -> Named:
         values = series.array
         reader = readers.get(type(values))
         if reader is None:
-            raise Unreadable(type(values).__name__, "Convert it, or leave it out.")
+            kind = type(values).__name__
+            raise Unreadable(kind, _DENSE.get(kind, "Convert it, or leave it out."))
         return reader(values, na)
 
     return each_of(frame.items(), read)
@@ -152,15 +201,16 @@ def _pandas_readers() -> Mapping[type, Callable[[Any, Any], Column]]:
     """Return what reads each of pandas' arrays, as far as this version of it has them."""
     arrays = sys.modules["pandas"].arrays
     readers: dict[str, Callable[[Any, Any], Column]] = {
-        "NumpyExtensionArray": lambda values, na: _read_numpy(values.to_numpy(), na=na),
+        "NumpyExtensionArray": lambda values, na: _read_numpy(values._ndarray, na=na),
         "IntegerArray": _read_masked,
         "FloatingArray": _read_masked,
         "BooleanArray": _read_masked,
-        "StringArray": lambda values, na: _read_numpy(values.to_numpy(), na=na),
+        "StringArray": lambda values, na: _read_numpy(values._ndarray, na=na),
         "ArrowStringArray": lambda values, _: _read_chunks(values.__arrow_array__()),
         "ArrowExtensionArray": lambda values, _: _read_chunks(values.__arrow_array__()),
         "Categorical": _read_categorical,
         "DatetimeArray": _read_datetimes,
+        "TimedeltaArray": _read_timedeltas,
     }
     found = {getattr(arrays, name, None): reader for name, reader in readers.items()}
     return {kind: reader for kind, reader in found.items() if kind is not None}
@@ -170,23 +220,50 @@ def _read_masked(values: Any, na: object) -> Column:
     del na
     # There is no public way to either without a copy; where a version has others, the
     # AttributeError refuses the column, and ``tests/unit/facts/test_tables.py`` says so.
-    return _column_of(_numbers(values._data, mask=values._mask))
+    data, mask = values._data, values._mask
+    if not (is_array(data) and is_array(mask)):
+        raise Unreadable(type(data).__name__, _PLAIN_ARRAYS)
+    return _column_of(_numbers(data, mask=mask))
 
 
 def _read_categorical(values: Any, na: Any) -> Column:
     categories = values.categories.array
     reader = _pandas_readers().get(type(categories))
-    column = reader(categories, na) if reader is not None else None
-    if column is None or column.dtype != "string":
-        raise Unreadable("categories that are no text", "Convert it to its categories' type.")
-    codes = _numbers(values.codes).values
-    return Column("string", "", (Codes(codes, _words(column.parts), minus_is_null=True),))
+    if reader is None:
+        raise Unreadable("categories of another kind", "Convert it to its categories' type.")
+    column = reader(categories, na)
+    return _coded(_numbers(values.codes).values, column, None, 0, minus_is_null=True)
+
+
+def _coded(
+    codes: memoryview,
+    entries: Column,
+    validity: memoryview | None,
+    offset: int,
+    *,
+    minus_is_null: bool = False,
+) -> Column:
+    """Return the column of codes and what they stand for: of the type of that."""
+    part: Part
+    if entries.dtype == "string":
+        part = Codes(codes, _words(entries.parts), validity, offset, minus_is_null)
+    else:
+        known = [each for each in entries.parts if isinstance(each, Numbers | Bits | Times)]
+        if len(known) != len(entries.parts):
+            raise Unreadable("a dictionary of another kind", "Decode it.")
+        part = Coded(codes, tuple(known), validity, offset, minus_is_null)
+    return Column(entries.dtype, entries.detail, (part,))
 
 
 def _read_datetimes(values: Any, na: object) -> Column:
     del na
     detail = values.unit if values.tz is None else f"{values.unit} {values.tz}"
-    return Column("timestamp", detail, (_numbers(values.view("i8"), is_time=True),))
+    return _times("timestamp", detail, values.view("i8"), _TICKS[values.unit])
+
+
+def _read_timedeltas(values: Any, na: object) -> Column:
+    del na
+    return _times("duration", values.unit, values.view("i8"), _TICKS[values.unit])
 
 
 def _words(parts: Sequence[Part]) -> tuple[Words, ...]:
@@ -205,7 +282,8 @@ def read_polars(frame: Any) -> Named:
     for label, dtype in zip(names, frame.dtypes, strict=True):
         kind = dtype.base_type().__name__
         if kind not in _POLARS:
-            raise Unreadable(kind, "Cast it, or leave it out.", label)
+            told = "Cast it, or leave it out."
+            raise Unreadable(kind, _UNNESTED if kind == "Struct" else told, label)
     try:
         import_module("pyarrow")  # with which polars hands out its buffers
     except ModuleNotFoundError:
@@ -227,23 +305,60 @@ def _read_chunks(column: Any) -> Column:
     arrow: Any = sys.modules["pyarrow"]
     chunks = column.chunks if type(column) is arrow.ChunkedArray else [column]
     type_ = column.type
-    # exactly these: the names of an extension's types are its own
-    name = str(type_) if type(type_) is arrow.DataType else type(type_).__name__
-    if type(type_) is arrow.DataType:
-        if name in _ARROW_NUMBERS:
-            dtype, letter = _ARROW_NUMBERS[name]
-            return Column(dtype, "", tuple([_arrow_numbers(chunk, letter) for chunk in chunks]))
-        if name == "bool":
-            return Column("bool", "", tuple([_arrow_bits(chunk) for chunk in chunks]))
-        if name in _ARROW_TEXT:
-            letter = _ARROW_TEXT[name]
-            return Column("string", "", tuple([_arrow_text(chunk, letter) for chunk in chunks]))
-    if type(type_) is arrow.TimestampType:
-        detail = type_.unit if type_.tz is None else f"{type_.unit} {type_.tz}"
-        return Column("timestamp", detail, tuple([_arrow_numbers(each, "q") for each in chunks]))
-    if type(type_) is arrow.DictionaryType:
-        return Column("string", "", tuple([_arrow_codes(chunk) for chunk in chunks]))
-    raise Unreadable(name, "Cast it, or leave it out.")
+    kind = type(type_).__name__
+    if getattr(arrow, kind, None) is not type(type_):  # an extension's types are its own
+        raise Unreadable(kind, "Cast it, or leave it out.")
+    if kind == "DataType":
+        return _read_simple(str(type_), chunks)
+    if kind in _ARROW_TIMES:
+        dtype, letter = _ARROW_TIMES[kind]
+        zone = getattr(type_, "tz", None)
+        detail = type_.unit if zone is None else f"{type_.unit} {zone}"
+        return _arrow_times(dtype, detail, chunks, letter, _TICKS[type_.unit])
+    if kind in _ARROW_DECIMALS:
+        width = _ARROW_DECIMALS[kind]
+        detail = f"{type_.precision} {type_.scale}"
+        decimals = [_arrow_decimals(chunk, width, type_.scale) for chunk in chunks]
+        return Column("decimal", detail, tuple(decimals))
+    # of their own type is only known what their items have: where there is no chunk, of none
+    if kind in _ARROW_LISTS:
+        items = _read_chunks(arrow.array([], type_.value_type))
+        lists = [_arrow_lists(chunk, _ARROW_LISTS[kind]) for chunk in chunks]
+        return Column("list", f"{items.dtype} {items.detail}".rstrip(), tuple(lists))
+    if kind == "DictionaryType":
+        entries = _read_chunks(arrow.array([], type_.value_type))
+        parts = [part for chunk in chunks for part in _arrow_codes(chunk).parts]
+        return Column(entries.dtype, entries.detail, tuple(parts))
+    told = "Cast it, or leave it out."
+    raise Unreadable(kind, _UNNESTED if kind == "StructType" else told)
+
+
+def _read_simple(name: str, chunks: Sequence[Any]) -> Column:
+    """Return the column of a type without parameters."""
+    if name in _ARROW_NUMBERS:
+        dtype, letter = _ARROW_NUMBERS[name]
+        return Column(dtype, "", tuple([_arrow_numbers(chunk, letter) for chunk in chunks]))
+    if name in _ARROW_TEXT:
+        letter = _ARROW_TEXT[name]
+        return Column("string", "", tuple([_arrow_text(chunk, letter) for chunk in chunks]))
+    if name in _ARROW_DATES:
+        letter, detail, ticks = _ARROW_DATES[name]
+        return _arrow_times("date", detail, chunks, letter, ticks)
+    readers: dict[str, Callable[[Any], Part]] = {
+        "bool": _arrow_bits, "halffloat": _arrow_halves, "null": _arrow_nulls,
+    }  # fmt: skip
+    read = readers.get(name)
+    if read is None:
+        raise Unreadable(name, "Cast it, or leave it out.")
+    dtype = {"halffloat": "float16"}.get(name, name)
+    return Column(dtype, "", tuple([read(chunk) for chunk in chunks]))
+
+
+def _arrow_times(
+    dtype: str, detail: str, chunks: Iterable[Any], letter: str, ticks: Fraction
+) -> Column:
+    parts = [Times(_arrow_numbers(chunk, letter), ticks) for chunk in chunks]
+    return Column(dtype, detail, tuple(parts))
 
 
 def _bytes_of(buffer: Any) -> memoryview:
@@ -274,6 +389,43 @@ def _arrow_numbers(chunk: Any, letter: str) -> Numbers:
     return Numbers(values, _validity(bits, chunk), chunk.offset)
 
 
+def _arrow_nulls(chunk: Any) -> Nulls:
+    return Nulls(len(chunk))
+
+
+def _arrow_halves(chunk: Any) -> Halves:
+    bits, data = chunk.buffers()
+    values = _rows_of(data, "H", chunk.offset, len(chunk))
+    return Halves(values, _validity(bits, chunk), chunk.offset)
+
+
+def _arrow_decimals(chunk: Any, width: int, scale: int) -> Decimals:
+    bits, data = chunk.buffers()
+    values = _rows_of(data, "B", width * chunk.offset, width * len(chunk))
+    return Decimals(values, width, scale, _validity(bits, chunk), chunk.offset)
+
+
+def _arrow_lists(chunk: Any, letter: str) -> Lists:
+    bits, *others = chunk.buffers()
+    validity = _validity(bits, chunk)
+    offsets: memoryview | range
+    if not letter:
+        size = chunk.type.list_size
+        if not size:
+            raise Unreadable("lists of no item", "Leave it out.")
+        offsets = range(0, size * len(chunk) + 1, size)
+        content = chunk.values.slice(size * chunk.offset, size * len(chunk))
+    elif len(chunk) == 0:  # whose offsets may be left out
+        offsets, content = range(1), chunk.values.slice(0, 0)
+    else:
+        offsets = _rows_of(others[0], letter, chunk.offset, len(chunk) + 1)
+        first, last = offsets[0], offsets[len(chunk)]
+        if not 0 <= first <= last <= len(chunk.values):
+            raise Unreadable("a buffer that ends too soon", "Write the data again.")
+        content = chunk.values.slice(first, last - first)
+    return Lists(offsets, _read_chunks(content), validity, chunk.offset)
+
+
 def _arrow_bits(chunk: Any) -> Bits:
     bits, data = chunk.buffers()
     values = _validity(data, chunk)  # a bit for each row, like those
@@ -295,11 +447,9 @@ def _arrow_text(chunk: Any, letter: str) -> Text | Views:
     return Text(offsets, _bytes_of(data), _validity(bits, chunk), chunk.offset)
 
 
-def _arrow_codes(chunk: Any) -> Codes:
+def _arrow_codes(chunk: Any) -> Column:
     dictionary = _read_chunks(chunk.dictionary)
-    if dictionary.dtype != "string":
-        raise Unreadable("a dictionary that holds no text", "Decode it.")
     bits, data = chunk.buffers()
     _, letter = _ARROW_NUMBERS[str(chunk.type.index_type)]
     codes = _rows_of(data, letter, chunk.offset, len(chunk))
-    return Codes(codes, _words(dictionary.parts), _validity(bits, chunk), chunk.offset)
+    return _coded(codes, dictionary, _validity(bits, chunk), chunk.offset)

@@ -3,7 +3,7 @@
 Owns `is_table`, `read_table` and the facts that need a table's columns. Reads data frames of
 pandas and polars, tables and record batches of pyarrow, and dicts of numpy arrays. Refuses
 what could show the model other values than were checked (subclasses), what no kernel can read
-(nested values, extension types, objects that are no text), names that are no names, and
+(structures, extension types, objects that are no text), names that are no names, and
 whatever is over the bounds, before a row of it is read. It stands at the very beginning of
 the flow, called by `guardrail.facts.view`. Imports none of the libraries: whoever has a table
 of one has imported it; but a frame of polars hands out its buffers through pyarrow.
@@ -17,11 +17,14 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, NoReturn, Protocol
 
 from guardrail._core import OK
 from guardrail.facts.column_text import Objects
 from guardrail.facts.columns import Column, Table
+from guardrail.facts.nested import is_shadowed
 from guardrail.facts.table_libraries import (
     Named,
     Unreadable,
@@ -32,6 +35,7 @@ from guardrail.facts.table_libraries import (
     read_pandas,
     read_polars,
 )
+from guardrail.paths import path_of
 from guardrail.ports import Unmet
 from guardrail.values import Frozen, View
 
@@ -43,7 +47,22 @@ _FRAMES: Final[Mapping[tuple[str, str], str]] = {
     ("pyarrow.lib", "Table"): "pyarrow",
     ("pyarrow.lib", "RecordBatch"): "pyarrow",
 }
-_READABLE: Final = "a column of numbers, bools, text or timestamps"
+_READABLE: Final = "a column of numbers, bools, text, times or lists of these"
+
+
+#: What a column of objects is better, by the type of its rows.
+_OBJECTS: Final[Mapping[type, str]] = {
+    bool: 'bool, or with nulls .astype("boolean")',
+    int: 'int64, or with nulls .astype("Int64")',
+    float: "float64, in which NaN is null",
+    Decimal: "decimal, in Arrow, polars, or .astype(pandas.ArrowDtype(pyarrow.decimal128(18, 2)))",
+    datetime: "timestamp, with pandas.to_datetime(...) or numpy's datetime64",
+    date: 'date, in Arrow, polars, or .astype("date32[pyarrow]")',
+    timedelta: "duration, with pandas.to_timedelta(...) or numpy's timedelta64",
+    list: "list, in Arrow or polars",
+    tuple: "list, in Arrow or polars",
+    bytes: "string, with its text decoded",
+}
 
 
 class Bounds(Protocol):
@@ -79,7 +98,7 @@ def holds_arrays(value: Mapping[Any, Any]) -> bool:
     return any(is_array(each) for each in value.values())
 
 
-def read_table(value: Any, name: str, bounds: Bounds) -> View:
+def read_table(value: Any, name: str, bounds: Bounds, keys: frozenset[str] = frozenset()) -> View:
     """Return the view of a table; its ``data`` is a `Table`.
 
     Arguments:
@@ -87,25 +106,26 @@ def read_table(value: Any, name: str, bounds: Bounds) -> View:
             exact dict of numpy arrays of one axis. No rows and no columns are fine.
         name: the parameter's name, with which paths in errors begin.
         bounds: the bounds of the bundle.
+        keys: the names of columns that specs of the bundle have: a path shows no others.
 
     Text is counted in bytes of UTF-8, from above; a text that many rows share, each time.
 
     Raises:
         Unmet: ``too_large`` where the table is over the bounds; ``input_rejected`` where it
-            is none that can be read. Paths show names of columns that are plain names.
+            is none that can be read.
     """
     rows, width, columns = _open(value, name)
     if rows > bounds.input_rows:
         _stop(name, f"{bounds.input_rows} rows")
     if width > bounds.input_nodes:
         _stop(name, f"{bounds.input_nodes} columns")
-    read = _read_columns(columns, name, rows)
+    read = _read_columns(columns, name, rows, keys)
     parts = [part for column in read.values() for part in column.parts]
     nbytes = sum(part.nbytes for part in parts)
     if nbytes > bounds.input_bytes:
         _stop(name, f"{bounds.input_bytes} bytes")
     for label, column in read.items():
-        nbytes += _measure(column, name, label)
+        nbytes += _measure(column, name, label, keys)
         if nbytes > bounds.input_bytes:
             _stop(name, f"{bounds.input_bytes} bytes")
     data = Table(Frozen(read))
@@ -118,10 +138,7 @@ def column_names(view: View) -> frozenset[str]:
 
 
 def null_count(view: View) -> int:
-    """Return how many values of a table are null, as its library has it.
-
-    NaN is null in pandas' columns of plain floats, and a number anywhere else.
-    """
+    """Return how many values of a table are null; of floats, NaN is, in every library."""
     return sum(column.null_count() for column in view.data.columns.values())
 
 
@@ -145,7 +162,7 @@ def _open(value: Any, name: str) -> tuple[int, int, Named]:
     if kind is dict:
         return _open_mapping(value, name)
     library = _FRAMES.get((kind.__module__, kind.__qualname__), "")
-    if getattr(sys.modules.get(library), kind.__name__, None) is not kind:
+    if getattr(sys.modules.get(library), kind.__name__, None) is not kind or is_shadowed(value):
         # one with code of its own could show the model other values than it showed us
         _refuse(name, "a table", kind.__name__, "Pass a plain DataFrame or Table of it.")
     if library == "pandas":
@@ -163,7 +180,7 @@ def _open_mapping(value: dict[Any, Any], name: str) -> tuple[int, int, Named]:
     return rows, len(value), each_of(list(value.items()), read_array)
 
 
-def _read_columns(columns: Named, name: str, rows: int) -> dict[str, Column]:
+def _read_columns(columns: Named, name: str, rows: int, keys: frozenset[str]) -> dict[str, Column]:
     read: dict[str, Column] = {}
     failed: tuple[Any, str, str] | None = None
     while True:
@@ -177,28 +194,38 @@ def _read_columns(columns: Named, name: str, rows: int) -> dict[str, Column]:
         if type(label) is not str or not _is_text(label):
             _refuse(name, "names of columns as text", type(label).__name__, "Rename them.")
         if label in read:
-            _refuse(_path(name, label), "one column of a name", "several", "Rename them.")
+            _refuse(_path(name, label, keys), "one column of a name", "several", "Rename them.")
         if sum(map(len, column.parts)) != rows:
-            _refuse(_path(name, label), f"{rows} rows", "another number", "Make them equal.")
+            _refuse(_path(name, label, keys), f"{rows} rows", "another number", "Make them equal.")
         read[label] = column
     if failed is not None:  # outside the handler: what a library said may hold a value
         label, what, advice = failed
-        _refuse(_path(name, label), _READABLE, what, advice)
+        _refuse(_path(name, label, keys), _READABLE, what, advice)
     return read
 
 
-def _measure(column: Column, name: str, label: str) -> int:
+def _measure(column: Column, name: str, label: str, keys: frozenset[str]) -> int:
     nbytes, before = 0, 0
     for part in column.parts:
         code, row, more = part.measure()
         if code != OK:
             # an entry of a dictionary is no row, and broken buffers have none
-            path = _path(name, label, before + row if isinstance(part, Objects) else None)
-            arrived = "anything else" if isinstance(part, Objects) else "buffers that are broken"
-            _refuse(path, "text or None", arrived, "Correct the input and call again.")
+            path = _path(name, label, keys, before + row if isinstance(part, Objects) else None)
+            if isinstance(part, Objects):
+                kind = type(part.values[row])
+                _refuse(path, "text or None", kind.__name__, _advice_on(kind))
+            _refuse(path, "text or None", "buffers that are broken", "Write the data again.")
         nbytes += more
         before += len(part)
     return nbytes
+
+
+def _advice_on(kind: type) -> str:
+    """Return what to do with a column of objects, by the type of the first that is no text."""
+    named = next((each for each in kind.__mro__ if each in _OBJECTS), None)
+    if named is None:
+        return "Give each row a text or None, or leave the column out."
+    return f"Give the column a type of its own: {_OBJECTS[named]}."
 
 
 def _is_text(text: str) -> bool:
@@ -210,11 +237,9 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _path(name: str, label: Any, row: int | None = None) -> str:
-    path = name if row is None else f"{name}[{row}]"
-    # a name that is no plain one may be data, and data stays out of messages
-    is_plain = type(label) is str and label.isascii() and label.isidentifier() and len(label) <= 64
-    return f"{path}.{label}" if is_plain else f"{path}[...]"
+def _path(name: str, label: Any, keys: frozenset[str], row: int | None = None) -> str:
+    column = label if type(label) is str else ""
+    return path_of(name, (column,) if row is None else (row, column), keys)
 
 
 def _refuse(path: str, expected: str, arrived: str, advice: str) -> NoReturn:

@@ -8,12 +8,12 @@ defeats the decision cache; the others hardly do.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from guardrail.errors import ConfigurationError
 from guardrail.ports import Facing
+from guardrail.timezones import find_zone
 from guardrail.values import FactValue
 
 _READ: Final[Mapping[str, Callable[[datetime], FactValue]]] = {
@@ -33,7 +33,7 @@ class TimeFacts:
     Arguments:
         timezone: a name of the IANA database, such as ``"Europe/Berlin"``, or ``"UTC"``.
 
-    Raises `ConfigurationError` where this machine knows no such time zone.
+    Raises `ConfigurationError` where the package `tzdata` has no such time zone.
     """  # noqa: D205
 
     __slots__ = ("_zone",)
@@ -45,22 +45,19 @@ class TimeFacts:
     ranges: Final = {"hour": (0, 23), "weekday": (1, 7)}
 
     def __init__(self, *, timezone: str) -> None:
-        self._zone = _find_zone(timezone)
+        try:
+            self._zone = find_zone(timezone)
+        except LookupError:
+            known = False
+        else:
+            known = True
+        if not known:
+            raise ConfigurationError(
+                "`bundle.timezone` is no name of the IANA time zone database. Write one such as "
+                "Europe/Berlin, as it stands there, or update `tzdata`."
+            )
 
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
         """Return the facts named."""
         local = datetime.fromtimestamp(facing.now, self._zone)
         return {name: _READ[name](local) for name in names & self.facts}
-
-
-def _find_zone(timezone: str) -> tzinfo:
-    if timezone == "UTC":  # needs no database, which slim images lack
-        return UTC
-    try:
-        return ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError):
-        pass
-    raise ConfigurationError(
-        "`bundle.timezone` is not a time zone that this machine knows. Write a name of the"
-        " IANA database, such as Europe/Berlin, and install `tzdata` where there is none."
-    )

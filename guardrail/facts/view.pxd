@@ -10,6 +10,7 @@ cdef class Viewer:
     cdef readonly long long input_nodes
     cdef dict _known
     cdef object _bounds
+    cdef frozenset _keys
 
     @cython.locals(known=tuple, route=int)
     cpdef take(self, value, name)

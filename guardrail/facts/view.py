@@ -30,9 +30,20 @@ from guardrail._core.terms import (
     TOO_MANY,
 )
 from guardrail.documents import Section
-from guardrail.facts.nested import Reader, reader_of, tables, unfold
+from guardrail.facts.nested import (
+    Reader,
+    flags_of,
+    has_code,
+    is_shadowed,
+    mro_of,
+    reader_of,
+    tables,
+    unfold,
+)
 from guardrail.paths import path_of
 from guardrail.ports import Unmet
+from guardrail.scalars import advice as scalar_advice
+from guardrail.scalars import is_scalar, read_scalar
 from guardrail.values import View
 
 #: Types of input of which it is remembered how they are looked at.
@@ -43,6 +54,21 @@ _UNSET: Final = "Give each field a value, or pass a dict of them."
 
 #: The machine's own memory, as DLPack numbers devices.
 _CPU: Final = 1
+
+#: ``Py_TPFLAGS_HEAPTYPE``: the type was made at run time, by a class statement for instance.
+_HEAP_TYPE: Final = 1 << 9
+#: Types made at run time of which it is known that all ways to their elements agree.
+_TENSORS: Final = frozenset(
+    (
+        ("array", "array"),
+        ("numpy", "memmap"),
+        ("torch", "Tensor"),
+        ("torch.nn.parameter", "Parameter"),
+        ("jaxlib._jax", "ArrayImpl"),
+        ("jaxlib.xla_extension", "ArrayImpl"),
+    )
+)
+_OWN_CODE: Final = "What its code shows the model need not be what was checked. "
 
 #: How inputs of a type are looked at.
 _TENSOR: Final = 0
@@ -76,18 +102,23 @@ class Viewer:
     """Takes the view of every input, within the bounds of one bundle.
 
     The bounds are copied: each look at a model of pydantic's costs more than the comparison.
+
+    Arguments:
+        bounds: the bounds.
+        keys: the keys that specs of the bundle name, which a path may show: no others.
     """
 
     __slots__ = (
-        "_bounds", "_known", "input_bytes", "input_depth", "input_nodes", "input_rows",
+        "_bounds", "_keys", "_known", "input_bytes", "input_depth", "input_nodes", "input_rows",
     )  # fmt: skip
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, keys: frozenset[str] = frozenset()) -> None:
         self.input_bytes = bounds.input_bytes
         self.input_depth = bounds.input_depth
         self.input_rows = bounds.input_rows
         self.input_nodes = bounds.input_nodes
         self._bounds = bounds
+        self._keys = keys
         self._known: dict[Any, tuple[int, Any]] = {}
 
     def take(self, value: Any, name: str) -> View:
@@ -174,7 +205,7 @@ class Viewer:
         return all(type(item) is array for item in value.values())
 
     def _read_table(self, value: Any, name: str) -> View:
-        view: View = tables().read_table(value, name, self._bounds)
+        view: View = tables().read_table(value, name, self._bounds, self._keys)
         return view
 
     def _take_plain(self, view_kind: Any, value: Any, name: str) -> View:
@@ -184,7 +215,7 @@ class Viewer:
         )
         if code == OK:
             return View(view_kind, name, value, None, (), "", nbytes)
-        if code == NOT_PLAIN and isinstance(self._reader_for(kind), Reader):
+        if code == NOT_PLAIN and (is_scalar(kind) or isinstance(self._reader_for(kind), Reader)):
             return self._take_unfolded(view_kind, value, name)
         raise self._misfit(code, steps, kind, name)
 
@@ -200,6 +231,11 @@ class Viewer:
         code, nbytes, _, steps, kind = measure(
             data, self.input_depth, self.input_bytes, self.input_nodes
         )
+        if code == NOT_PLAIN and is_scalar(kind):  # times and decimals stay what they are
+            spelt = _spell(data)
+            code, nbytes, _, steps, kind = measure(
+                spelt, self.input_depth, self.input_bytes, self.input_nodes
+            )
         if code != OK:
             raise self._misfit(code, steps, kind, name)
         return View(view_kind, name, value, nbytes=nbytes, data=data)
@@ -210,12 +246,12 @@ class Viewer:
             reader = self._reader_for(kind)
             if isinstance(reader, Reader):  # it could not be unfolded
                 reader = _UNSET
-            advice = reader or _advice(kind)
-            return _refusal(path_of(name, steps), kind, advice, what="plain Python data")
+            advice = scalar_advice(kind) or _advice_within(kind) or reader or _advice(kind)
+            path = path_of(name, steps, self._keys)
+            return _refusal(path, kind, advice, what="plain Python data")
         if code == NOT_A_NAME:
-            return _refusal(
-                path_of(name, steps), kind, "Name each field by text.", what="a key as text"
-            )
+            path = path_of(name, steps, self._keys)
+            return _refusal(path, kind, "Name each field by text.", what="a key as text")
         if code == TOO_DEEP:
             return _excess(name, f"{self.input_depth} levels of containers")
         if code == TOO_MANY:
@@ -225,7 +261,7 @@ class Viewer:
         return _excess(name, f"{self.input_bytes} bytes")
 
 
-def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
+def take_view(value: Any, *, name: str, bounds: Bounds, keys: frozenset[str] = frozenset()) -> View:
     """Return the view of a guarded input.
 
     Arguments:
@@ -237,12 +273,38 @@ def take_view(value: Any, *, name: str, bounds: Bounds) -> View:
             or text. An empty one of any kind is fine.
         name: the parameter's name, with which paths in errors begin.
         bounds: the bounds of the bundle.
+        keys: the keys that a path may show, as `Viewer` has it.
 
     Raises:
         Unmet: ``too_large`` where the input is over the bounds (as is whatever contains
             itself); ``input_rejected`` where it is none of these.
     """
-    return Viewer(bounds).take(value, name)
+    return Viewer(bounds, keys).take(value, name)
+
+
+def _spell(data: Any) -> Any:
+    """Return unfolded data with a text in place of each time and decimal, to be measured.
+
+    What is no scalar stands in it as it was, for `measure` to refuse with its path.
+    """
+    root: list[Any] = [data]
+    pending: list[tuple[Any, Any]] = [(root, 0)]
+    while pending:
+        into, key = pending.pop()
+        item = into[key]
+        kind = type(item)
+        if kind is dict:
+            copy: Any = item.copy()
+            pending.extend([(copy, name) for name in copy])
+        elif kind is list or kind is tuple:
+            copy = list(item)
+            pending.extend([(copy, index) for index in range(len(copy))])
+        elif is_scalar(kind) and read_scalar(item) is not None:
+            copy = str(item)
+        else:
+            continue
+        into[key] = copy
+    return root[0]
 
 
 def _route(kind: Any) -> tuple[int, Any]:
@@ -257,7 +319,10 @@ def _route(kind: Any) -> tuple[int, Any]:
     reader = reader_of(kind)
     if reader is not None:
         return (_REFUSED if isinstance(reader, str) else _OBJECT), reader
-    return (_TABLE, None) if tables().is_table(kind) else _AS_TENSOR
+    if tables().is_table(kind):
+        return _TABLE, None
+    objection = _code_of_its_own(kind)
+    return (_REFUSED, objection) if objection else _AS_TENSOR
 
 
 def _objection(kind: Any) -> str:
@@ -275,6 +340,30 @@ def _objection(kind: Any) -> str:
     return ""
 
 
+def _code_of_its_own(kind: Any) -> str:
+    """Return why an exporter of numbers may show the model others; empty where it does not.
+
+    A masked array has a buffer and a ``filled()``, a subclass a ``__getitem__`` of its own, a
+    class of Python's can answer `__dlpack__` and ``__array__`` differently. Types of compiled
+    code, numpy's ``ndarray`` among them, and those that are known have one set of elements.
+    """
+    if not flags_of(kind) & _HEAP_TYPE:
+        return ""
+    mro = mro_of(kind)
+    module, name = getattr(kind, "__module__", ""), getattr(kind, "__qualname__", "")
+    if (module, name) in _TENSORS and getattr(sys.modules.get(module), name, None) is kind:
+        return ""
+    ctypes = sys.modules.get("ctypes")
+    if ctypes is not None and len(mro) == 4 and mro[1] is ctypes.Array and not has_code(kind):
+        return ""
+    if any(base.__name__ == "MaskedArray" for base in mro):
+        return f"{_OWN_CODE}Pass x.filled(...) of it, or a table, whose columns have nulls."
+    numpy = sys.modules.get("numpy")
+    if (numpy is not None and numpy.ndarray in mro) or hasattr(kind, "__dlpack__"):
+        return f"{_OWN_CODE}Pass numpy.asarray(...) of it."
+    return _advice(kind)
+
+
 def _exchange(value: Any, name: str) -> View | None:
     """Return the view of a tensor that has no buffer and offers itself by DLPack, else ``None``.
 
@@ -287,6 +376,8 @@ def _exchange(value: Any, name: str) -> View | None:
 
         if value.__dlpack_device__()[0] != _CPU:  # asked first: another one would have to wait
             return None
+        if is_shadowed(value) or (hasattr(value, "is_neg") and value.is_neg()):
+            return None  # memory that holds others than it shows: torch negates as it is read
         view = look(numpy.from_dlpack(value), name)
     except (
         ImportError, TypeError, ValueError, BufferError, RuntimeError, AttributeError, LookupError,
@@ -296,12 +387,29 @@ def _exchange(value: Any, name: str) -> View | None:
 
 
 def _advice(kind: Any) -> str:
+    told = scalar_advice(kind)
+    if told:
+        return told
+    if callable(getattr(kind, "collect", None)):
+        return "Pass what its .collect() returns: a frame that is not read yet holds nothing."
     for method in ("to_numpy", "numpy"):
         if callable(getattr(kind, method, None)):
             return f"Pass what its .{method}() returns."
     if callable(getattr(kind, "item", None)):
         return "Pass what its .item() returns."
     return "Pass an array of numbers, text, or dicts and lists of plain Python data."
+
+
+def _advice_within(kind: Any) -> str:
+    """Return what to pass in place of an array or a table within plain data, else an empty text."""
+    if callable(getattr(kind, "to_dicts", None)):
+        return "Pass what its .to_dicts() returns, or the table by itself."
+    if tables().is_table(kind):
+        return "Pass the table by itself."
+    for method in ("tolist", "to_list"):
+        if callable(getattr(kind, method, None)):
+            return f"Pass what its .{method}() returns, or a dict whose values are all arrays."
+    return ""
 
 
 def _refusal(

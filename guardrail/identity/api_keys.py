@@ -9,6 +9,7 @@ and take the same work. Operators have the code.
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -20,11 +21,13 @@ from guardrail.documents import Section, item_places
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
 from guardrail.hints import exactly_one, of
 from guardrail.identity.claims import Knows
-from guardrail.identity.fields import Text, Variable
+from guardrail.identity.fields import IdPrefixText, Text, Variable
 from guardrail.identity.key_entries import Entry, read_entries
 from guardrail.identity.key_text import hash_of, id_of
 from guardrail.identity.parents import known_parents
+from guardrail.identity.prefixes import IdPrefix
 from guardrail.identity.settings import UnknownParents
+from guardrail.regular_files import read_regular
 from guardrail.values import Frozen, Identity, Principal
 
 #: RFC 2104 §3: a key no shorter than the hash.
@@ -43,6 +46,8 @@ class ApiKeySettings(Section):
         keys_file: the file of the bundle with the entries, which `guardrail key` writes.
         secret_env, secret_file: exactly one: the variable of the environment that holds the
             secret of the keyed hash, or the absolute path of a file, outside the bundle.
+        id_prefix: what the ids of its principals begin with, before a ``#``. Where there are
+            several providers, all but one have one.
         unknown_parents: what becomes of parents that the bundle does not have: ``deny`` refuses
             the caller, ``drop`` leaves them out.
     """
@@ -57,6 +62,7 @@ class ApiKeySettings(Section):
     keys_file: Text
     secret_env: Variable | None = None
     secret_file: Text | None = None
+    id_prefix: IdPrefixText = ""
     unknown_parents: UnknownParents = "deny"
 
     @field_validator("keys_file")
@@ -124,15 +130,13 @@ def secret_in(path: Path, bundle: Path | None) -> tuple[bytes, str]:
     try:
         if bundle is not None and path.resolve().is_relative_to(bundle.resolve()):
             problem = "`secret_file` is in the bundle. Keep it apart from the keys' file."
-        elif not path.is_file():
-            problem = "`secret_file` names no file. Put the secret there."
         else:
-            with path.open("rb") as stream:
-                raw = stream.read(_LIMIT_BYTES + 1)
-    except (OSError, RuntimeError):  # a loop of links
-        problem = "`secret_file` can't be read. Let the service read it."
-    if len(raw) > _LIMIT_BYTES:
-        problem = f"`secret_file` is over {_LIMIT_BYTES} bytes. It holds one secret."
+            raw = read_regular(path, limit_bytes=_LIMIT_BYTES)
+    except (OSError, RuntimeError, ValueError):  # a loop of links
+        problem = (
+            f"`secret_file` can't be read: expected a regular file of {_LIMIT_BYTES} bytes at most "
+            "with the secret, which the service may read."
+        )
     return raw.rstrip(b"\r\n"), problem
 
 
@@ -144,7 +148,8 @@ class ApiKeys:
         settings: the provider's.
         keys: the contents of ``keys_file``.
         secret: the key of the keyed hash, see `read_secret`.
-        prefix: what stands before the ids of principals: ``""`` or ``"ISSUER#"``.
+        prefix: what stands before the ids of principals: ``""`` or ``"PREFIX#"``.
+        others: the same of the bundle's other providers: no id without a prefix begins so.
         place: of the table, for faults.
 
     Raises:
@@ -152,11 +157,24 @@ class ApiKeys:
             entry; ``GR400`` for a secret under 32 bytes.
     """
 
-    __slots__ = ("_entries", "_secret", "_unknown", "entity_types", "name")
+    __slots__ = (
+        "_entries",
+        "_expired",
+        "_prefix",
+        "_secret",
+        "_unknown",
+        "entity_types",
+        "name",
+        "parent_types",
+        "principal_types",
+    )
 
     name: str
     #: The entity types of principals and parents, each with the first entry that names it.
     entity_types: Mapping[str, Place]
+    #: Those of principals, and those of parents.
+    principal_types: frozenset[str]
+    parent_types: frozenset[str]
 
     def __init__(
         self,
@@ -167,6 +185,7 @@ class ApiKeys:
         secret: bytes,
         prefix: str,
         place: Place,
+        others: tuple[str, ...] = (),
     ) -> None:
         if len(secret) < _LEAST_BYTES:
             message = f"The secret is too short. Make it of {_LEAST_BYTES} random bytes or more."
@@ -178,12 +197,22 @@ class ApiKeys:
                 types.setdefault(uid.type, where)
         self.name = name
         self.entity_types = Frozen(types)
-        self._entries = {entry.id: (entry, _identity(entry, name, prefix)) for entry in entries}
+        self.principal_types = frozenset([entry.principal.type for entry in entries])
+        self.parent_types = frozenset([each.type for entry in entries for each in entry.parents])
+        self._prefix = IdPrefix(prefix, others)
+        self._entries = {entry.id: (entry, self._ready(entry)) for entry in entries}
+        self._expired: set[str] = set()  # ids of entries, and so bounded by them
         self._secret = secret
         self._unknown: UnknownParents = settings.unknown_parents
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def _ready(self, entry: Entry) -> Identity | None:
+        """Return the identity of an entry; ``None`` where nobody may be called so."""
+        if self._prefix.can_name(entry.principal.id):
+            return _identity(entry, self.name, self._prefix)
+        return None
 
     def authenticate(self, key: str, now: float, *, knows: Knows) -> Identity:
         """Return the identity that a key proves: the same object, as long as all is known.
@@ -193,22 +222,29 @@ class ApiKeys:
 
         Arguments:
             key: the whole text of the key.
-            now: seconds since the epoch, by the injected clock; NaN counts as expired.
+            now: seconds since the epoch, by the injected clock; NaN counts as expired. A key that
+                has expired once stays so, also where the clock is set back.
             knows: says whether an entity exists in the bundle; asked for each parent.
 
         Raises:
             NotAuthenticated: ``malformed_api_key``, ``unknown_api_key``, ``api_key_revoked``,
-                ``api_key_expired`` or ``unknown_entity``.
+                ``api_key_expired`` or ``unknown_entity``; ``malformed_token`` for an id that
+                begins as another provider's do.
         """
         entry, identity = self._entries.get(id_of(key), (None, None))
         stored = _NOBODY if entry is None else entry.hash
         is_same = hmac.compare_digest(hash_of(key, self._secret), stored)
-        if entry is None or identity is None or not is_same:
+        if entry is None or not is_same:
             raise NotAuthenticated(_REFUSED, code="unknown_api_key")
         if entry.revoked is not None:
             raise NotAuthenticated(_REFUSED, code="api_key_revoked")
-        if entry.expires is not None and not now < entry.expires:
-            raise NotAuthenticated(_REFUSED, code="api_key_expired")
+        if entry.expires is not None:
+            if entry.expires <= now < math.inf:
+                self._expired.add(entry.id)
+            if entry.id in self._expired or not -math.inf < now < entry.expires:
+                raise NotAuthenticated(_REFUSED, code="api_key_expired")
+        if identity is None:
+            identity = _identity(entry, self.name, self._prefix)  # raises
         whole = identity.principal
         parents = known_parents(whole.parents, knows=knows, unknown=self._unknown, source="API key")
         if len(parents) == len(whole.parents):
@@ -220,10 +256,10 @@ class ApiKeys:
         return f"<ApiKeys {len(self)}>"
 
 
-def _identity(entry: Entry, name: str, prefix: str) -> Identity:
+def _identity(entry: Entry, name: str, prefix: IdPrefix) -> Identity:
     principal = Principal(
         entry.principal.type,
-        prefix + entry.principal.id,
+        prefix.id_of(entry.principal.id),
         parents=tuple(dict.fromkeys(parent.entity for parent in entry.parents)),
         attrs=entry.attrs,
     )

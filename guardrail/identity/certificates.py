@@ -30,9 +30,10 @@ from guardrail.identity.chains import (
     verified_path,
 )
 from guardrail.identity.claims import Knows
-from guardrail.identity.fields import Text, TypeName
+from guardrail.identity.fields import IdPrefixText, Text, TypeName
 from guardrail.identity.parents import known_parents
-from guardrail.identity.settings import UnknownParents
+from guardrail.identity.prefixes import IdPrefix
+from guardrail.identity.settings import ONE_PREFIX, UnknownParents, one_prefix
 from guardrail.identity.spiffe import TRUST_DOMAIN, read_spiffe_id
 from guardrail.values import Entity, Frozen, Identity, Peer, Principal
 
@@ -50,10 +51,13 @@ class Holder(Section):
 
     Attributes:
         type: the entity type of the holders.
+        id_prefix: what the ids of the holders begin with, before a ``#``. It can stand in the
+            provider's own table instead.
         parents: ids per entity type; every holder is in all of them. Written ``in``.
     """
 
     type: TypeName
+    id_prefix: IdPrefixText = ""
     parents: dict[TypeName, list[Text]] = Field(default_factory=dict, alias="in")
 
 
@@ -68,6 +72,8 @@ class MtlsSettings(Section):
         trust_domain: the one that SPIFFE IDs must be of; without it, any that the roots sign.
         id: what names the principal: its SPIFFE ID, the certificate's subject (RFC 4514), or
             the one DNS name or address of electronic mail among its alternative names.
+        id_prefix: what the ids of its principals begin with, before a ``#``. Where there are
+            several providers, all but one have one.
         principal: the entity type, and parents that all holders have.
         unknown_parents: what becomes of parents that the bundle does not have: ``deny`` refuses
             the caller, ``drop`` leaves them out.
@@ -76,6 +82,7 @@ class MtlsSettings(Section):
     hints = (
         {"anyOf": [given("ca_file"), holds("unsafe_trust_server", True)]},
         when(given("trust_domain"), of("id", {"const": "spiffe"})),
+        ONE_PREFIX,
     )
 
     type: Literal["mtls"]
@@ -83,6 +90,7 @@ class MtlsSettings(Section):
     unsafe_trust_server: bool = False
     trust_domain: Annotated[str, StringConstraints(pattern=f"^{TRUST_DOMAIN}$")] | None = None
     id: Literal["spiffe", "subject", "dns", "email"] = "spiffe"
+    id_prefix: IdPrefixText = ""
     principal: Holder
     unknown_parents: UnknownParents = "deny"
 
@@ -92,6 +100,7 @@ class MtlsSettings(Section):
             raise ValueError("give `ca_file`, a file of the bundle with the trusted roots")
         if self.trust_domain is not None and self.id != "spiffe":
             raise ValueError('`trust_domain` is of SPIFFE IDs. Set `id = "spiffe"`, or remove it')
+        one_prefix(self, self.principal)
         return self
 
 
@@ -102,7 +111,8 @@ class Certificates:
         name: of the provider's table.
         settings: the provider's.
         roots: the contents of ``ca_file``; ``None`` where the settings name none.
-        prefix: what stands before the ids of principals: ``""`` or ``"ISSUER#"``.
+        prefix: what stands before the ids of principals: ``""`` or ``"PREFIX#"``.
+        others: the same of the bundle's other providers: no id without a prefix begins so.
         place: of the table, for faults.
 
     Raises:
@@ -125,6 +135,7 @@ class Certificates:
         roots: bytes | None,
         prefix: str,
         place: Place,
+        others: tuple[str, ...] = (),
     ) -> None:
         is_missing = settings.ca_file is not None or not settings.unsafe_trust_server
         complaint = "`ca_file` must name a file of the bundle, outside tests/, by its path."
@@ -139,7 +150,7 @@ class Certificates:
         self.issuer = settings.trust_domain or name
         self.entity_types = Frozen(dict.fromkeys((holder.type, *holder.parents), place))
         self._settings = settings
-        self._prefix = prefix
+        self._prefix = IdPrefix(prefix, others)
         parents = [Entity(kind, each) for kind, ids in holder.parents.items() for each in ids]
         self._parents = tuple(dict.fromkeys(parents))
 
@@ -157,7 +168,8 @@ class Certificates:
 
         Raises:
             NotAuthenticated: ``bad_certificate``, ``certificate_expired``,
-                ``wrong_trust_domain`` or ``unknown_entity``.
+                ``wrong_trust_domain`` or ``unknown_entity``; ``malformed_token`` for an id that
+                begins as another provider's do.
         """
         settings = self._settings
         leaf, *above = parse_chain(chain)
@@ -180,7 +192,7 @@ class Certificates:
             self._parents, knows=knows, unknown=settings.unknown_parents, source="certificate"
         )
         return Identity(
-            Principal(settings.principal.type, self._prefix + holder, parents=parents),
+            Principal(settings.principal.type, self._prefix.id_of(holder), parents=parents),
             provider=self.name,
             issuer=self.issuer,
             method="mtls",

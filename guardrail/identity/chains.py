@@ -2,19 +2,21 @@
 
 Owns bounds, parsing, the rules that a client's certificate must keep, and the verification of
 the path, which is that of ``cryptography.x509.verification`` (RFC 5280, by the Web PKI's
-profile). It does not know name constraints on URIs: a path through a CA that has such is denied.
-Refuses by ``bad_certificate``. No message holds a name, and no cause is kept: texts of
-`cryptography` quote the subject.
+profile); of constraints on names it leaves some to `constraints`. Refuses by ``bad_certificate``.
+No message holds a name, and no cause is kept: texts of `cryptography` quote the subject.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from guardrail.errors import NotAuthenticated
+from guardrail.identity.constraints import are_kept, has_own, is_signed, paths_of, reissued
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -38,6 +40,13 @@ class Lifetime(NamedTuple):
 
     since: float
     until: float
+
+
+class Roots(NamedTuple):
+    """The roots that a bundle trusts: as the library searches them, and one by one."""
+
+    store: Store
+    certificates: tuple[x509.Certificate, ...]
 
 
 def bad(message: str) -> NotAuthenticated:
@@ -149,7 +158,8 @@ def broken_rule(leaf: x509.Certificate, *, is_svid: bool) -> str:
     if (usage is None and is_svid) or (usage is not None and not usage.digital_signature):
         return "The client's certificate is not made to sign with (`digitalSignature`)."
     extended = extension(leaf, x509.ExtendedKeyUsage)
-    if extended is None or ExtendedKeyUsageOID.CLIENT_AUTH not in extended:
+    is_missing = extended is None and not is_svid  # which may go without: X.509-SVID §4.4
+    if is_missing or (extended is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in extended):
         return "The client's certificate is not made for clients (`clientAuth`)."
     if not _is_strong(leaf.public_key()):
         return f"The client's key is weak or of a strange kind. Use EC, Ed25519 or RSA {_RSA_BITS}."
@@ -197,8 +207,23 @@ def distinct(above: list[x509.Certificate]) -> list[x509.Certificate]:
     return list(first.values())
 
 
+def selections(above: list[x509.Certificate]) -> Iterator[list[x509.Certificate]]:
+    """Yield each choice of intermediates of which every subject has one: see `distinct`.
+
+    A renewed intermediate has the subject of the one before, and a cross-signed one that of its
+    twin. Of seven intermediates there are twelve choices at most.
+    """
+    by_subject: dict[x509.Name, list[x509.Certificate]] = {}
+    for certificate in above:
+        same = by_subject.setdefault(certificate.subject, [])
+        if certificate not in same:
+            same.append(certificate)
+    for chosen in product(*by_subject.values()):
+        yield distinct(list(chosen))
+
+
 def verified_path(
-    roots: Store, leaf: x509.Certificate, above: list[x509.Certificate], now: float
+    roots: Roots, leaf: x509.Certificate, above: list[x509.Certificate], now: float
 ) -> list[x509.Certificate]:
     """Return the path from the leaf to a root, both included.
 
@@ -213,6 +238,7 @@ def verified_path(
     """
     from cryptography import x509
     from cryptography.x509 import verification
+    from cryptography.x509.verification import Store
 
     agnostic = verification.Criticality.AGNOSTIC
     # Two rules of the Web PKI's profile for leaves are none of RFC 5280's for who reads them, and
@@ -222,25 +248,42 @@ def verified_path(
         .may_be_present(x509.AuthorityKeyIdentifier, agnostic, None)
         .may_be_present(x509.SubjectAlternativeName, agnostic, None)
     )
-    verifier = (
-        verification.PolicyBuilder()
-        .store(roots)
-        .time(datetime.fromtimestamp(now, UTC))
-        .max_chain_depth(LIMIT_CHAIN - 1)
-        .extension_policies(
-            ee_policy=leaves, ca_policy=verification.ExtensionPolicy.webpki_defaults_ca()
+
+    def verifier_of(store: Store) -> verification.ClientVerifier:
+        return (
+            verification.PolicyBuilder()
+            .store(store)
+            .time(datetime.fromtimestamp(now, UTC))
+            .max_chain_depth(LIMIT_CHAIN - 1)
+            .extension_policies(
+                ee_policy=leaves, ca_policy=verification.ExtensionPolicy.webpki_defaults_ca()
+            )
+            .build_client_verifier()
         )
-        .build_client_verifier()
-    )
-    with suppress(verification.VerificationError):
-        return list(reading(lambda: verifier.verify(leaf, distinct(above))).chain)
+
+    for chosen in reading(lambda: list(selections(above))):
+        with suppress(verification.VerificationError, NotAuthenticated):
+            return list(reading(partial(verifier_of(roots.store).verify, leaf, chosen)).chain)
+        for path in reading(partial(paths_of, leaf, chosen, roots.certificates)):
+            with suppress(verification.VerificationError, NotAuthenticated):
+                if reading(partial(_keeps_own, path)):
+                    made = reading(partial(reissued, path))
+                    reading(partial(verifier_of(Store(made[-1:])).verify, made[0], made[1:-1]))
+                    return path
     raise bad(
         "The client's certificate does not lead to a root that the bundle trusts. Send the "
         "intermediates with it, or add the root to `ca_file`."
     )
 
 
-def read_roots(raw: bytes) -> tuple[Store | None, str]:
+def _keeps_own(path: list[x509.Certificate]) -> bool:
+    """Whether a path has constraints that the library does not know, and all is well with them."""
+    return (
+        has_own(path) and not any(map(_unfit_ca, path[1:])) and is_signed(path) and are_kept(path)
+    )
+
+
+def read_roots(raw: bytes) -> tuple[Roots | None, str]:
     """Return the roots in a file of PEM, or what is wrong with them.
 
     A root that can verify nothing is refused here, or it would deny every call, and so is a
@@ -256,13 +299,13 @@ def read_roots(raw: bytes) -> tuple[Store | None, str]:
     complaint = '`ca_file` is not PEM with certificates ("-----BEGIN CERTIFICATE-----").'
     with suppress(ValueError, NotAuthenticated):
         roots = load_pem_x509_certificates(raw)
-        complaint = next(filter(None, map(_unfit_root, roots)), "")
+        complaint = next(filter(None, map(_unfit_ca, roots)), "")
         if not complaint:
-            return Store(roots), ""
+            return Roots(Store(roots), tuple(roots)), ""
     return None, complaint
 
 
-def _unfit_root(root: x509.Certificate) -> str:
+def _unfit_ca(root: x509.Certificate) -> str:
     """Say why a certificate verifies nothing as a root; empty where it can."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, rsa

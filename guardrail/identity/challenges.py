@@ -14,8 +14,10 @@ from __future__ import annotations
 import base64
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
+
+from guardrail.identity.spans import within
 
 #: A nonce cannot be guessed, nor come twice: 256 bits.
 NONCE_BYTES: Final = 32
@@ -38,8 +40,8 @@ class Challenges:
         self._random = random
         self._ttl_s = ttl_s
         self._limit = max(1, limit)
-        #: Until when each can be taken, the oldest first.
-        self._issued: OrderedDict[str, float] = OrderedDict()
+        #: From when and until when each can be taken, the oldest first.
+        self._issued: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def issue(self, now: float) -> str:
@@ -47,16 +49,26 @@ class Challenges:
         nonce = base64.urlsafe_b64encode(self._random(NONCE_BYTES)).rstrip(b"=").decode("ascii")
         with self._lock:
             issued = self._issued
-            while issued and (len(issued) >= self._limit or next(iter(issued.values())) <= now):
+            while issued and (
+                len(issued) >= self._limit or not within(now, *next(iter(issued.values())))
+            ):
                 issued.popitem(last=False)
-            issued[nonce] = now + self._ttl_s
+            issued[nonce] = (now, now + self._ttl_s)
         return nonce
 
     def take(self, nonce: str, now: float) -> bool:
-        """Say whether this nonce was given out and holds, and forget it. A clock at NaN refuses."""
+        """Say whether this nonce was given out and holds, and forget it: see `take_all`."""
+        return self.take_all((nonce,), now)
+
+    def take_all(self, nonces: Iterable[str], now: float) -> bool:
+        """Say whether one of these nonces was given out and holds, and forget all of them.
+
+        They come in one piece of evidence, which so is taken once, however many it holds. A clock
+        that was set back since, or is at NaN, refuses.
+        """
         with self._lock:
-            until = self._issued.pop(nonce, None)
-        return until is not None and now < until
+            spans = [self._issued.pop(nonce, None) for nonce in nonces]
+        return any(span is not None and within(now, *span) for span in spans)
 
     def __repr__(self) -> str:
         return f"<Challenges ttl_s={self._ttl_s!r}>"

@@ -209,7 +209,7 @@ class EvidenceTable:
                 "The evidence is older than `max_age_s`. Have the platform issue a fresh one.",
                 code="stale_evidence",
             )
-        return replace(evidence, expires_at=min(expires_at, until) + leeway_s)
+        return replace(evidence, expires_at=min(expires_at, until) + leeway_s, verified_at=now)
 
     def __repr__(self) -> str:
         return f"<EvidenceTable {self.name}>"

@@ -21,7 +21,8 @@ _Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 # fmt: off
 #: Attestation services sign with keys of their own: a shared secret has no place here.
 EvidenceAlgorithm: TypeAlias = Literal[
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
+    "EdDSA", "Ed25519", "Ed448",
 ]
 #: Intel's names for the security level of its hardware; a revoked one is never accepted.
 TcbStatus: TypeAlias = Literal[

@@ -16,6 +16,11 @@ Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1024
 TypeName: TypeAlias = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(::[A-Za-z_][A-Za-z0-9_]*)*$")
 ]
+#: What stands before the ids of a provider's principals, without the ``#`` that follows it; empty
+#: where nothing does.
+IdPrefixText: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]*$", max_length=64)
+]
 #: The name of a variable of the environment.
 Variable: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 

@@ -8,7 +8,6 @@ In the flow it is asked by `guardrail.facts.attestation`, and only where a polic
 
 from __future__ import annotations
 
-import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from guardrail.errors import GuardrailError, NotAuthenticated
 from guardrail.identity.evidence import LIMIT_BYTES, EvidenceTable
 from guardrail.identity.evidence_claims import bad_evidence
+from guardrail.identity.spans import within
 from guardrail.ports import Wait
+from guardrail.regular_files import read_regular
 from guardrail.values import Evidence
 
 #: Seconds for which the file is not looked at again.
@@ -37,6 +38,7 @@ class Complaint(NamedTuple):
 class _Seen(NamedTuple):
     """What tells whether a file changed."""
 
+    written_at: int
     changed_at: int
     bytes: int
     inode: int
@@ -80,23 +82,30 @@ class HostEvidence:
         """Return the evidence that holds at ``now``, ``None`` where none does.
 
         Looks at the file once a second at most, and never waits: where keys must be fetched
-        first, the evidence from before goes on until it lapses.
+        first, the evidence from before goes on until it lapses. Where the clock was set back to
+        before the evidence was verified, it is verified anew.
         """
         with self._lock:
             looked_at = self._looked_at
-            if looked_at is None or not looked_at <= now < looked_at + _INTERVAL_S:
+            if looked_at is None or not within(now, looked_at, looked_at + _INTERVAL_S):
+                if self._evidence is not None and now < (self._evidence.verified_at or 0.0):
+                    self._seen = None
                 self._looked_at = now
                 self._look(now)
             evidence = self._evidence
-            if evidence is None:
-                return None
-            if evidence.expires_at is not None and now < evidence.expires_at:
+            if evidence is None or self._holds(now):
                 return evidence
             if self._complaint is None:
                 self._complaint = Complaint(
                     "stale_evidence", "The platform has not renewed the host's token in time."
                 )
             return None
+
+    def _holds(self, now: float) -> bool:
+        found = self._evidence
+        if found is None or found.verified_at is None or found.expires_at is None:
+            return False
+        return within(now, found.verified_at, found.expires_at)
 
     def _look(self, now: float) -> None:
         """Verify the file's token where it changed, or did not hold before."""
@@ -122,17 +131,16 @@ class HostEvidence:
         """Return the file's content, ``None`` where it is what was verified already."""
         try:
             found = self._path.stat()
-            seen = _Seen(found.st_mtime_ns, found.st_size, found.st_ino)
+            seen = _Seen(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
             if seen == self._seen:
                 return seen, None
-            # A pipe would block, and a device never end.
-            if stat.S_ISREG(found.st_mode) and found.st_size <= LIMIT_BYTES:
-                with self._path.open("rb") as file:
-                    return seen, file.read(LIMIT_BYTES + 1)
-            complaint = f"`token_file` is no plain file of {LIMIT_BYTES} bytes at most."
+            return seen, read_regular(self._path, limit_bytes=LIMIT_BYTES)
         except (OSError, ValueError):
-            complaint = "`token_file` can't be read. Does the platform put its token there?"
-        raise bad_evidence(complaint)
+            pass  # raised below, without what the system says of the path
+        raise bad_evidence(
+            f"`token_file` can't be read, or is no regular file of {LIMIT_BYTES} bytes at most. "
+            "Does the platform put its token there?"
+        )
 
     def _wait_for(self, wait: Wait) -> None:
         """Have a `Wait` done elsewhere, one at a time; the next look asks again."""

@@ -19,10 +19,11 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
-from guardrail.documents import Document, Section, item_places, read_json
+from guardrail.documents import Document, Section, item_places, limit_of, read_json
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.identity.fields import Text, TypeName
 from guardrail.identity.key_text import Random, hash_of, id_of, new_key
+from guardrail.regular_files import read_regular
 from guardrail.values import Entity
 
 #: More entries than this are refused.
@@ -261,7 +262,7 @@ def edit_entries(
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.parent) as folder:
         try:
-            raw = target.read_bytes()
+            raw = read_regular(target, limit_bytes=limit_of(file))
         except FileNotFoundError:
             raw = b"[]"
         text = entries_text(change(read_entries(file, raw)))

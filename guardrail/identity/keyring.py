@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.fetch import FetchFailed
 from guardrail.identity.keys import BadKey, Key, KeySet, read_published
+from guardrail.identity.spans import within
 from guardrail.identity.strict import read_object
 from guardrail.identity.tokens import KeysNeeded
 
@@ -39,13 +40,16 @@ class PinnedKeys:
             raise _unknown()
         return key
 
+    def doubt(self, now: float, refused: NotAuthenticated) -> None:
+        """Do nothing: what is pinned is not replaced."""
+
 
 class _Known(NamedTuple):
     """What is known of published keys: which, since when, and when a fetch was last made.
 
     ``tried_at`` is of all fetches, and paces those that find a provider down; ``asked_at`` of
-    those that a token with an unknown key made: a flood of such tokens makes no others wait for
-    a key that came in just before.
+    those that a token with an unknown key, or with another key's name, made: a flood of such tokens
+    makes no others wait for a key that came in just before.
     """
 
     keys: KeySet | None = None
@@ -105,11 +109,18 @@ class PublishedKeys:
                 key = self._find(self._known, kid, algorithm, now)
                 if key is None:
                     raise self._without(self._known, now)
-        if not _within(now, known.fetched_at, self._refresh_s) and self._is_due(
+        if not within(now, known.fetched_at, known.fetched_at + self._refresh_s) and self._is_due(
             known.tried_at, now
         ):
             self._start(now, asked=False)  # the call does not wait for it
         return key
+
+    def doubt(self, now: float, refused: NotAuthenticated) -> None:
+        """Have the keys fetched once more, as for an unknown key: see `tokens.Keyring`."""
+        with self._lock:
+            needed = self._needed(self._known, now, refused)
+        if needed is not None:
+            raise needed
 
     def _find(self, known: _Known, kid: str | None, algorithm: str, now: float) -> Key | None:
         if known.keys is None or not self._is_usable(known, now):
@@ -118,14 +129,20 @@ class PublishedKeys:
 
     def _without(self, known: _Known, now: float) -> Exception:
         """Return what is to be raised where a key is not known. The lock is held."""
+        refused = _unknown() if self._is_usable(known, now) else self._unavailable()
+        return self._needed(known, now, refused) or refused
+
+    def _needed(self, known: _Known, now: float, refused: NotAuthenticated) -> KeysNeeded | None:
+        """Return the fetch to wait for, ``None`` where none is due. The lock is held."""
         fetching = self._fetching
         if fetching is not None and fetching.is_alive():
-            return KeysNeeded(partial(fetching.join, self._timeout_s))
+            return KeysNeeded(partial(fetching.join, self._timeout_s), refused)
         is_usable = self._is_usable(known, now)
         if self._is_due(known.asked_at if is_usable else known.tried_at, now):
-            return KeysNeeded(partial(self._fetch_now, now, asked=is_usable))
-        if is_usable:
-            return _unknown()
+            return KeysNeeded(partial(self._fetch_now, now, asked=is_usable), refused)
+        return None
+
+    def _unavailable(self) -> NotAuthenticated:
         return NotAuthenticated(
             "The identity provider's keys can't be had. Try again later.",
             code="provider_unavailable",
@@ -134,12 +151,11 @@ class PublishedKeys:
 
     def _is_usable(self, known: _Known, now: float) -> bool:
         """Whether there are keys that are not too old. A clock set back, or at NaN, says no."""
-        return known.keys is not None and _within(
-            now, known.fetched_at, self._refresh_s + self._stale_s
-        )
+        until = known.fetched_at + self._refresh_s + self._stale_s
+        return known.keys is not None and within(now, known.fetched_at, until)
 
     def _is_due(self, last: float | None, now: float) -> bool:
-        return last is None or not _within(now, last, self._interval_s)
+        return last is None or not within(now, last, last + self._interval_s)
 
     def _fetch_now(self, now: float, *, asked: bool) -> None:
         fetching = self._start(now, asked=asked)
@@ -194,10 +210,6 @@ class PublishedKeys:
 
     def __repr__(self) -> str:
         return f"<PublishedKeys {'known' if self._known.keys else 'unknown'}>"
-
-
-def _within(now: float, since: float, span_s: float) -> bool:
-    return since <= now < since + span_s
 
 
 def _unknown() -> NotAuthenticated:

@@ -8,7 +8,7 @@ key material.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -28,6 +28,15 @@ _CURVES: Final[Mapping[str, str]] = {
 }
 #: RFC 7518 §3.3; what is larger takes longer than it is safer.
 _RSA_BITS: Final = (2048, 8192)
+#: RFC 9864 §2.2: the names of one curve each, which ``EdDSA`` means both.
+_EDWARDS: Final = ("Ed25519", "Ed448")
+#: A JWK has lists of texts at most; one that nests deeper is none.
+_LIMIT_KEY_DEPTH: Final = 16
+#: What a JWK for encryption is for (RFC 7517 §4.3, RFC 7518 §4.1).
+_ENCRYPTION: Final = frozenset(
+    ("encrypt", "decrypt", "wrapKey", "unwrapKey", "deriveKey", "deriveBits")
+)
+_ENCRYPTS: Final = re.compile(r"RSA1_5|RSA-OAEP.*|ECDH-ES.*|A(128|192|256)(KW|GCMKW|GCM|CBC.*)|dir")
 #: Members of a JWK that are of a private or a secret key.
 PRIVATE: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 
@@ -61,25 +70,35 @@ class Key:
 class KeySet:
     """Keys by their name and algorithm.
 
+    A key that stands twice is one. Where two keys have one name and one algorithm, the name means
+    neither under that algorithm (RFC 7517 §4.5); keys of other kinds may have the same name.
+
     Arguments:
-        keys: the keys. Two of one name share no algorithm.
+        keys: the keys.
         any_name: the one key there is verifies whatever name a token gives it: a key in PEM.
 
-    Raises `BadKey` for two keys of one name.
+    Attributes:
+        is_ambiguous: whether there are such two keys.
     """
 
-    __slots__ = ("_any_name", "_keys", "_nameless")
+    __slots__ = ("_any_name", "_keys", "_nameless", "is_ambiguous")
 
     def __init__(self, keys: Iterable[Key], *, any_name: bool = False) -> None:
         self._any_name = any_name
-        self._keys: dict[tuple[str | None, str], Key] = {}
-        self._nameless: dict[str, Key | None] = {}
+        found: dict[tuple[str | None, str], list[Key]] = {}
         for key in keys:
             for algorithm in key.algorithms:
-                if key.kid is not None and (key.kid, algorithm) in self._keys:
-                    raise BadKey("Two keys of the set have the same `kid`. Rename one.")
-                self._keys[key.kid, algorithm] = key
-                self._nameless[algorithm] = None if algorithm in self._nameless else key
+                same = found.setdefault((key.kid, algorithm), [])
+                if all(key.material != other.material for other in same):
+                    same.append(key)
+        self.is_ambiguous = any(
+            kid is not None and len(same) > 1 for (kid, _), same in found.items()
+        )
+        self._keys = {place: same[0] for place, same in found.items() if len(same) == 1}
+        self._nameless: dict[str, Key | None] = {}
+        for (_, algorithm), same in found.items():
+            is_only = algorithm not in self._nameless and len(same) == 1
+            self._nameless[algorithm] = same[0] if is_only else None
 
     def __bool__(self) -> bool:
         return bool(self._keys)
@@ -119,7 +138,8 @@ def read_secret(raw: bytes, algorithms: Sequence[str]) -> KeySet:
 def read_keys(raw: bytes, algorithms: Sequence[str]) -> KeySet:
     """Return the public keys of a file: one in PEM, a JWK, or a JWKS.
 
-    Every algorithm must have a key, and every key of a file an algorithm. Raises `BadKey`.
+    Every algorithm must have a key, and every key of a file an algorithm; keys for encryption,
+    which providers publish in the same set, are passed over. Raises `BadKey`.
     """
     if len(raw) > LIMIT_BYTES:
         raise BadKey(f"is over {LIMIT_BYTES} bytes")
@@ -131,7 +151,10 @@ def read_keys(raw: bytes, algorithms: Sequence[str]) -> KeySet:
         if "keys" not in members:
             keys = KeySet([read_jwk(members, algorithms)])
         else:
-            keys = KeySet([read_jwk(member, algorithms) for member in _members(members)])
+            signing = [each for each in _members(members) if not _is_for_encryption(each)]
+            keys = KeySet([read_jwk(member, algorithms) for member in signing])
+    if keys.is_ambiguous:
+        raise BadKey("has two keys of the same `kid` for one algorithm. Rename one")
     if not keys:
         raise BadKey("holds no key")
     for algorithm in algorithms:
@@ -144,8 +167,9 @@ def read_published(raw: bytes, algorithms: Sequence[str]) -> KeySet:
     """Return the keys of a JWKS that somebody publishes.
 
     What is not for us is left out (RFC 7517 §5): keys for encryption, of unknown kinds, too
-    weak, under other algorithms, and private ones, which are lost by being there. Raises
-    `BadKey` where the set is none, or nothing of it is left.
+    weak, under other algorithms, nested too deep, and private ones, which are lost by being
+    there; and a name that means two keys of one algorithm. Raises `BadKey` where the set is none,
+    or nothing of it is left.
     """
     if len(raw) > LIMIT_BYTES:
         raise BadKey(f"is over {LIMIT_BYTES} bytes")
@@ -155,9 +179,10 @@ def read_published(raw: bytes, algorithms: Sequence[str]) -> KeySet:
             keys.append(read_jwk(member, algorithms))
         except BadKey:
             continue
-    if not keys:
+    found = KeySet(keys)
+    if not found:
         raise BadKey("holds no key that verifies tokens")
-    return KeySet(keys)
+    return found
 
 
 def _parse(raw: bytes) -> Mapping[str, Any]:
@@ -193,7 +218,14 @@ def _from_pem(raw: bytes, algorithms: Sequence[str]) -> Key:
         complaint = misfit(algorithm, material)
         if complaint:
             raise BadKey(complaint)
-    return Key(material, algorithms)
+    fitting = [each for each in accepted(algorithms) if not misfit(each, material)]
+    return Key(material, fitting)
+
+
+def accepted(algorithms: Iterable[str]) -> tuple[str, ...]:
+    """Return all names of the algorithms that a provider names: ``EdDSA`` means its curves too."""
+    named = list(algorithms)
+    return tuple(dict.fromkeys([*named, *(_EDWARDS if "EdDSA" in named else ())]))
 
 
 def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
@@ -202,6 +234,8 @@ def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
         raise BadKey("holds a key that is no object")
     if PRIVATE & member.keys():
         raise BadKey("holds a private or secret key. Put only public ones there")
+    if _is_deeper(member, _LIMIT_KEY_DEPTH):
+        raise BadKey(f"holds a key that nests deeper than {_LIMIT_KEY_DEPTH} levels")
     kid, use, operations = member.get("kid"), member.get("use"), member.get("key_ops")
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
         raise BadKey(f"has a `kid` that is no text of 1 to {_LIMIT_KID} characters")
@@ -210,14 +244,51 @@ def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
     if operations is not None and not (isinstance(operations, list) and "verify" in operations):
         raise BadKey('has a key that is not to verify with: its `key_ops` lack "verify"')
     named = member.get("alg")
-    if named is not None and named not in algorithms:
+    wanted = [each for each in accepted(algorithms) if named is None or _means(named, each)]
+    if not wanted:
         raise BadKey("has a key whose `alg` is none of the provider's `algorithms`")
-    wanted = algorithms if named is None else [named]
     material = _material(member)
     fitting = [algorithm for algorithm in wanted if not misfit(algorithm, material)]
-    if not fitting:
-        raise BadKey(misfit(wanted[0], material))
+    complaint = misfit(wanted[0] if named is None else named, material)
+    if not fitting or (named is not None and complaint):
+        raise BadKey(complaint)
     return Key(material, fitting, kid)
+
+
+def _means(named: Any, algorithm: str) -> bool:
+    """Whether a key whose ``alg`` is ``named`` may verify under an algorithm."""
+    if named == algorithm or not isinstance(named, str):
+        return bool(named == algorithm)
+    # One curve, two names (RFC 9864 §2.2): `misfit` keeps the curves apart.
+    return "EdDSA" in (named, algorithm) and {named, algorithm} <= {"EdDSA", *_EDWARDS}
+
+
+def _is_for_encryption(member: Any) -> bool:
+    """Whether a JWK says that it is for encryption; a private one is never passed over."""
+    if not isinstance(member, dict) or PRIVATE & member.keys():
+        return False
+    use, operations, named = member.get("use"), member.get("key_ops"), member.get("alg")
+    if use is not None:
+        return bool(use == "enc")
+    if isinstance(named, str) and _ENCRYPTS.fullmatch(named):
+        return True
+    listed = operations if isinstance(operations, list) else []
+    return bool(listed) and all(isinstance(each, str) and each in _ENCRYPTION for each in listed)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether JSON data nests deeper than so many levels; a list of its leaves is none."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            inner
+            for each in layer
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not layer:
+            return False
+    return True
 
 
 def _material(member: Mapping[str, Any]) -> Any:
@@ -231,7 +302,7 @@ def _material(member: Mapping[str, Any]) -> Any:
     if reader is None:
         raise BadKey("has a key whose `kty` is not RSA, EC or OKP")
     try:
-        return reader.from_jwk(json.dumps(member))
+        return reader.from_jwk(member)
     except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError, KeyError):
         pass
     raise BadKey("has a key whose numbers are not those of its `kty`")
@@ -248,6 +319,9 @@ def misfit(algorithm: str, key: Any) -> str:
     if algorithm == "EdDSA":
         fits = isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey)
         return "" if fits else "EdDSA needs an Ed25519 or Ed448 key"
+    if algorithm in _EDWARDS:
+        curve_kind = {"Ed25519": ed25519.Ed25519PublicKey, "Ed448": ed448.Ed448PublicKey}[algorithm]
+        return "" if isinstance(key, curve_kind) else f"{algorithm} needs an {algorithm} key"
     if algorithm in _SECRET_BYTES:
         return f"{algorithm} takes a secret, and no public key"
     least, most = _RSA_BITS

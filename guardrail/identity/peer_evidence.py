@@ -54,8 +54,8 @@ class PeerEvidence:
     def verify(self, presented: str | bytes, now: float) -> Evidence | Wait:
         """Return the evidence that a caller presents, or the `Wait` that comes before.
 
-        Its nonce is taken last, and so only where everything else holds: asked again after
-        a `Wait` it is still there, and asked again after success it is gone.
+        Its nonces are taken last, all together, and so only where everything else holds: asked
+        again after a `Wait` they are still there, and asked again after success they are gone.
 
         Arguments:
             presented: a token, or the bytes of another kind of evidence.
@@ -98,7 +98,7 @@ class PeerEvidence:
             raise bad_evidence(
                 "The evidence holds no nonce. Ask for one, and have the platform attest it."
             )
-        if not any(self._challenges.take(nonce, now) for nonce in nonces):
+        if not self._challenges.take_all(nonces, now):
             raise NotAuthenticated(
                 "The evidence is for no nonce that was given out and not used since. Ask for one, "
                 "and have the platform attest it.",

@@ -48,12 +48,13 @@ def pinned(key: Any, algorithm: str) -> Callable[[str], str]:
         key: a secret, or a public key of ``cryptography``.
         algorithm: its name, such as ``"RS256"``.
     """
+    known = "EdDSA" if algorithm in ("Ed25519", "Ed448") else algorithm  # PyJWT's name of both
     jws = StrictJWS(
-        algorithms=[algorithm],
+        algorithms=[known],
         options={"verify_signature": True, "enforce_minimum_key_length": True},
     )
-    made = pin(jws.get_algorithm_by_name(algorithm), key)
-    jws.unregister_algorithm(algorithm)
+    made = pin(jws.get_algorithm_by_name(known), key)
+    jws.unregister_algorithm(known)
     jws.register_algorithm(algorithm, made)
     algorithms = [algorithm]
 

@@ -17,10 +17,12 @@ from typing import Final, NamedTuple, Protocol
 
 from cachetools import FIFOCache
 
-from guardrail.errors import NotAuthenticated, Place
+from guardrail.errors import Denied, NotAuthenticated, Place
 from guardrail.identity.claims import Knows, identify
 from guardrail.identity.key_text import PREFIX as API_KEY
+from guardrail.identity.prefixes import IdPrefix
 from guardrail.identity.settings import TokenSettings
+from guardrail.identity.spans import within
 from guardrail.identity.tokens import (
     LIMIT_CHARS,
     Claims,
@@ -30,7 +32,7 @@ from guardrail.identity.tokens import (
     find,
     issuer_of,
 )
-from guardrail.values import Frozen, Identity
+from guardrail.values import Entity, Frozen, Identity
 
 #: Verified tokens kept per bundle.
 CACHE_SIZE: Final = 1024
@@ -42,13 +44,13 @@ class TokenProvider:
 
     Attributes:
         name: the name of its table.
-        prefix: what goes before the ids of its principals.
+        prefix: how it names its principals.
         settings: what stands in the table.
         verifier: what verifies its tokens.
     """
 
     name: str
-    prefix: str
+    prefix: IdPrefix
     settings: TokenSettings
     verifier: Verifier
 
@@ -93,18 +95,35 @@ class Pending:
     Arguments:
         fetch: fetches them; blocks for a bounded time.
         again: tells the identity then, or raises `NotAuthenticated`.
+        note: is told of the denial where none comes of it.
     """
 
-    __slots__ = ("_again", "_fetch")
+    __slots__ = ("_again", "_fetch", "_note")
 
-    def __init__(self, fetch: Callable[[], None], again: Callable[[], Identity]) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[], None],
+        again: Callable[[], Identity],
+        note: Callable[[Denied], None] | None = None,
+    ) -> None:
         self._fetch = fetch
         self._again = again
+        self._note = note
 
     def settle(self) -> Identity:
         """Return the identity; blocks. Raises `NotAuthenticated`."""
         self._fetch()
-        return self._again()
+        try:
+            return self._again()
+        except Denied as denial:
+            self.refused(denial)
+            raise
+
+    def refused(self, denial: Denied) -> Denied:
+        """Return the denial with which this ends, after it was noted."""
+        if self._note is not None:
+            self._note(denial)
+        return denial
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +136,21 @@ class Providers:
         certificates: the one of certificates, if there is one.
         entity_types: the entity types that principals and their parents get, each with the
             place that names it: whoever knows the schema can hold them to it.
+        makers: for an entity type of principals, how each provider of such names them. A type is
+            not here where its entities can be called otherwise, too: as parents.
         revoked_file: the file of what is revoked, where one is configured.
+        inherits: whether an identity holds in tasks and threads that are started in its scope.
     """
 
     tokens: Mapping[str, TokenProvider] = field(default_factory=Frozen[str, TokenProvider])
     api_keys: KeyProvider | None = None
     certificates: CertificateProvider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
+    makers: Mapping[str, tuple[IdPrefix, ...]] = field(
+        default_factory=Frozen[str, tuple[IdPrefix, ...]]
+    )
     revoked_file: str = ""
+    inherits: bool = True
     _verified: FIFOCache[bytes, _Remembered] = field(
         default_factory=lambda: FIFOCache(CACHE_SIZE), repr=False, compare=False
     )
@@ -167,7 +193,7 @@ class Providers:
             except KeyError:
                 pass
             else:
-                if known.since <= now < known.until:
+                if within(now, known.since, known.until):
                     if known.bound_to:
                         check_binding(known.bound_to, certificate_sha256)
                     return known.identity
@@ -186,6 +212,14 @@ class Providers:
         with self._lock:
             self._verified[digest] = _Remembered(identity, now, verified.expires_at, bound_to)
         return identity
+
+    def can_make(self, entity: Entity) -> bool:
+        """Whether an entity can be somebody whom a provider knows, as far as its id tells.
+
+        Of a type that no provider makes, it can: the application vouches for those.
+        """
+        makers = self.makers.get(entity.type)
+        return makers is None or any(maker.makes(entity.id) for maker in makers)
 
     def authenticate_chain(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
         """Return the identity that a certificate proves; raises `NotAuthenticated`."""
@@ -240,19 +274,33 @@ def _bound_to(claims: Claims) -> str:
     )
 
 
-def settled(again: Callable[[], Identity]) -> Identity | Pending:
-    """Return an identity, or what tells it once keys were fetched."""
+def settled(
+    again: Callable[[], Identity], note: Callable[[Denied], None] | None = None
+) -> Identity | Pending:
+    """Return an identity, or what tells it once keys were fetched.
+
+    Arguments:
+        again: tells it, or raises.
+        note: is told of the denial where there is none, now or later.
+    """
     try:
         return again()
     except KeysNeeded as needed:
-        return Pending(needed.fetch, lambda: _at_last(again))
+        return Pending(needed.fetch, lambda: _at_last(again), note)
+    except Denied as denial:
+        if note is not None:
+            note(denial)
+        raise
 
 
 def _at_last(again: Callable[[], Identity]) -> Identity:
+    refused: NotAuthenticated | None = None
     try:
         return again()
-    except KeysNeeded:
-        pass
+    except KeysNeeded as needed:
+        refused = needed.refused
+    if refused is not None:
+        raise refused
     raise NotAuthenticated(
         "The identity provider's keys can't be had in time. Try again later.",
         code="provider_unavailable",

@@ -3,6 +3,7 @@
 cdef class Revocations:
     cdef readonly long epoch
     cdef readonly double look_at
+    cdef readonly double looked_at
     cdef object _own
     cdef object _listed
     cdef object _file

@@ -1,8 +1,10 @@
 """What no longer holds though it has not expired: tokens, subjects, all before a time.
 
 Owns `Revocations`: what the application revoked, and what a file lists that is looked at again
-every second. Refuses to guess: while the file can't be read, every credential is refused. One
-object lives as long as its guard, reloads included; a scope that is open asks it at each call.
+every second, and when the clock was set back. Refuses to guess: while the file can't be read, every
+credential is refused, and a revocation that could match nothing is an error. Nothing that is said
+later takes one back. One object lives as long as its guard, reloads included; a scope that is open
+asks it at each call.
 
 Compiled as it stands, with ``revocation.pxd`` beside it: that asking costs a comparison.
 """
@@ -10,6 +12,7 @@ Compiled as it stands, with ``revocation.pxd`` beside it: that asking costs a co
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Any, Final
 
 from guardrail.errors import ConfigurationError, NotAuthenticated
 from guardrail.identity.strict import read_object
+from guardrail.regular_files import read_regular
 from guardrail.values import Identity
 
 #: So often the file is looked at, in seconds.
@@ -25,6 +29,10 @@ INTERVAL_S: Final = 1.0
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 _KEYS: Final = frozenset(("tokens", "subjects", "issued_before"))
+#: The end of the year 9999: a larger time is a mistake (milliseconds).
+_LATEST: Final = 253_402_300_799
+#: A certificate's serial number as tools print it, with colons or spaces in it.
+_SERIAL: Final = re.compile(r"\s*(?:serial=)?(?:0x)?([0-9a-f][0-9a-f:\s]*)", re.IGNORECASE)
 
 
 class Revoked:
@@ -33,7 +41,7 @@ class Revoked:
     Times are seconds since the epoch; what was issued at that very second is revoked as well.
     """
 
-    __slots__ = ("issued_before", "subjects", "tokens")
+    __slots__ = ("_forms", "issued_before", "subjects", "tokens")
 
     def __init__(
         self,
@@ -42,12 +50,13 @@ class Revoked:
         issued_before: float = -math.inf,
     ) -> None:
         self.tokens = tokens
+        self._forms = frozenset(form for named in tokens for form in forms_of(named))
         self.subjects = dict(subjects or {})
         self.issued_before = issued_before
 
     def holds(self, identity: Identity) -> bool:
         """Tell whether an identity is revoked; one that says no time was issued before any."""
-        if identity.token_id in self.tokens:
+        if identity.token_id in self._forms:
             return True
         before = max(self.issued_before, self.subjects.get(identity.subject, -math.inf))
         if before == -math.inf:
@@ -63,6 +72,8 @@ class Revocations:
 
     Attributes:
         epoch: grows with every change.
+        looked_at: when the file was last looked at. Before that, too, it must be looked at again:
+            the clock was set back.
         look_at: from when on the file must be looked at again; never where there is none.
     """
 
@@ -76,11 +87,13 @@ class Revocations:
         "_unreadable",
         "epoch",
         "look_at",
+        "looked_at",
     )
 
     def __init__(self) -> None:
         self.epoch = 0
         self._any = False  # nothing was ever revoked, and there is no file
+        self.looked_at = -math.inf
         self.look_at = math.inf
         self._own = Revoked()
         self._listed = Revoked()
@@ -101,16 +114,29 @@ class Revocations:
 
         Arguments:
             token_id: a token's ``jti``, an API key's id, or a certificate's serial number in
-                hexadecimal digits, as ``openssl x509 -noout -serial`` prints it.
+                hexadecimal digits; see `forms_of`.
             subject: as the provider names it.
             issued_before: seconds since the epoch; now, where a subject is named alone.
             now: by the injected clock.
+
+        Raises:
+            ConfigurationError: where nothing is named, a token together with something else, or
+                what could match nothing: what is no text or empty, and what is no time.
         """
         if token_id is None and subject is None and issued_before is None:
             raise ConfigurationError("Name what to revoke: token_id, subject or issued_before.")
         if token_id is not None and (subject is not None or issued_before is not None):
             raise ConfigurationError("A token is revoked by its id alone.")
-        before = now if issued_before is None else issued_before
+        for name, text in (("token_id", token_id), ("subject", subject)):
+            if text is not None and not _is_name(text):
+                raise ConfigurationError(f"{name}= takes a text that is not empty.")
+        at = now if issued_before is None else issued_before
+        before = _time(at) if token_id is None else -math.inf
+        if before is None:
+            raise ConfigurationError(
+                "issued_before= takes a time in seconds since the epoch, up to the year 9999, and "
+                "so does the clock where it is left out."
+            )
         with self._lock:
             own = self._own
             if token_id is not None:
@@ -129,6 +155,7 @@ class Revocations:
             if file != self._file:
                 self._file, self._seen = file, None
                 self._listed, self._unreadable = Revoked(), False
+            self.looked_at = -math.inf
             self.look_at = math.inf if file is None else -math.inf
             self._any = self._any or file is not None
             self._read()
@@ -137,10 +164,10 @@ class Revocations:
     def look(self, now: float) -> None:
         """Look at the file, where it is time to."""
         with self._lock:
-            if self._file is None or now < self.look_at <= now + INTERVAL_S:
+            if self._file is None or self.looked_at <= now < self.look_at:
                 return
             self._read()
-            self.look_at = now + INTERVAL_S
+            self.looked_at, self.look_at = now, now + INTERVAL_S
 
     def check(self, identity: Identity, now: float) -> None:
         """Refuse an identity that is revoked.
@@ -149,7 +176,7 @@ class Revocations:
             NotAuthenticated: ``revoked``, or ``revocations_unavailable`` where the file can't
                 be read.
         """
-        if not now < self.look_at:
+        if not self.looked_at <= now < self.look_at:
             self.look(now)
         if self._unreadable:
             raise NotAuthenticated(
@@ -168,10 +195,10 @@ class Revocations:
             return
         try:
             stat = file.stat()
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            seen = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_dev)
             if seen == self._seen:
                 return
-            listed = read_revoked(file.read_bytes())
+            listed = read_revoked(read_regular(file, limit_bytes=LIMIT_BYTES))
         except (OSError, ValueError, TypeError, RecursionError):
             self._seen, was, self._unreadable = None, self._unreadable, True
             if not was:
@@ -190,24 +217,42 @@ def read_revoked(raw: bytes) -> Revoked:
     ``{"tokens": ["id"], "subjects": {"id": 1800000000}, "issued_before": 1800000000}``; each
     key may be left out. Raises `ValueError` or `TypeError` for anything else.
     """
-    if len(raw) > LIMIT_BYTES:
-        raise ValueError("too large")
     told = read_object(raw)
     if told.keys() - _KEYS:
         raise ValueError("unknown keys")
     tokens, subjects = told.get("tokens", []), told.get("subjects", {})
-    if not isinstance(tokens, list) or not all(isinstance(name, str) and name for name in tokens):
+    if not isinstance(tokens, list) or not all(map(_is_name, tokens)):
         raise ValueError("tokens are texts")
-    if not isinstance(subjects, dict) or not all(subjects):
+    if not isinstance(subjects, dict) or not all(map(_is_name, subjects)):
         raise ValueError("subjects are an object")
+    times = {name: _time(value) for name, value in subjects.items()}
+    before = _time(told["issued_before"]) if "issued_before" in told else -math.inf
+    if before is None or None in times.values():
+        raise ValueError("times are seconds since the epoch")
     return Revoked(
-        frozenset(tokens),
-        {name: _time(value) for name, value in subjects.items()},
-        _time(told["issued_before"]) if "issued_before" in told else -math.inf,
+        frozenset(tokens), {name: at for name, at in times.items() if at is not None}, before
     )
 
 
-def _time(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError("times are seconds since the epoch")
+def forms_of(text: str) -> frozenset[str]:
+    """Return the ids that a text may mean: itself, and the serial number that it may be.
+
+    Tools print a serial number in either case, with colons, with ``serial=`` or ``0x`` before it,
+    with leading zeros or without; an identity has it as `chains.serial` does.
+    """
+    found = _SERIAL.fullmatch(text)
+    if found is None:
+        return frozenset((text, text.strip()))
+    digits = "".join(found[1].replace(":", " ").split()).lstrip("0").upper() or "0"
+    return frozenset((text, text.strip(), digits.zfill(len(digits) + len(digits) % 2)))
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _time(value: Any) -> float | None:
+    """Return a time in seconds since the epoch; ``None`` for what is none, such as NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
+        return None
     return float(value)

@@ -7,15 +7,27 @@ unknown keys and an anonymous principal, which is not built. Read once, at load;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from guardrail.documents import Section
 from guardrail.hints import Hint, exactly_one, of
 from guardrail.identity.fields import (
     Distinct,
     HttpsUrl,
+    IdPrefixText,
     Text,
     TypeName,
     Variable,
@@ -26,7 +38,7 @@ from guardrail.identity.fields import (
 # fmt: off
 Algorithm: TypeAlias = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
-    "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
+    "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448", "HS256", "HS384", "HS512",
 ]
 # fmt: on
 UnknownParents: TypeAlias = Literal["deny", "drop"]
@@ -42,7 +54,7 @@ _Audiences: TypeAlias = Annotated[
 ]
 
 
-def _path(value: Any) -> Any:
+def claim_path(value: Any) -> Any:
     """Return ``realm_access.roles`` as a path; an address with dots is one name."""
     if isinstance(value, str):
         return (value,) if "://" in value else tuple(value.split("."))
@@ -53,7 +65,43 @@ _Names: TypeAlias = Annotated[list[Text], Field(min_length=1, max_length=_LIMIT_
 _Claim: TypeAlias = Annotated[
     tuple[Text, ...],
     Field(min_length=1, max_length=_LIMIT_NESTED),
-    BeforeValidator(_path, json_schema_input_type=Text | _Names),
+    BeforeValidator(claim_path, json_schema_input_type=Text | _Names),
+]
+
+
+class ParentClaim(Section):
+    """One claim that names parents: ``{ claim = "scope", split = " ", optional = true }``.
+
+    Attributes:
+        claim: the claim, whose value is a text or a list of texts.
+        optional: whether it may be absent; then it names nobody. A token that lacks one which is
+            not optional is denied (``missing_claim``).
+        split: what stands between the names in one text, such as ``" "`` or ``","``; white space
+            around a name does not count. Without it, a text is one name.
+    """
+
+    claim: _Claim
+    optional: bool = False
+    split: Annotated[str, StringConstraints(min_length=1, max_length=8)] | None = None
+
+
+def _sources(value: Any) -> Any:
+    """Return the one form of what stands under ``in.TYPE``: a list of tables.
+
+    A text, or a list of texts, is one claim, as everywhere.
+    """
+    if isinstance(value, Mapping):
+        return [value]
+    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        return value
+    return [{"claim": value}]
+
+
+_SeveralClaims: TypeAlias = Annotated[list[ParentClaim], Field(min_length=1, max_length=16)]
+_ParentClaims: TypeAlias = Annotated[
+    list[ParentClaim],
+    Field(min_length=1, max_length=16),
+    BeforeValidator(_sources, json_schema_input_type=Text | _Names | ParentClaim | _SeveralClaims),
 ]
 
 
@@ -66,19 +114,60 @@ class PrincipalMap(Section):
     Attributes:
         type: the entity type of all principals of this provider.
         id: the claim that names the principal.
-        parents: for an entity type the claim that names entities of it: roles, groups. Written
-            ``in``.
+        id_prefix: what the ids of its principals begin with, before a ``#``. It can stand in the
+            provider's own table instead.
+        parents: for an entity type the claim that names entities of it: roles, groups. Where
+            several claims do, or one may be absent, a list of tables with ``claim``, ``optional``
+            and ``split``. Written ``in``.
         attrs: for an attribute the claim that holds it.
     """
 
     type: TypeName
     id: _Claim = ("sub",)
-    parents: dict[TypeName, _Claim] = Field(default_factory=dict, alias="in")
+    id_prefix: IdPrefixText = ""
+    parents: dict[TypeName, _ParentClaims] = Field(default_factory=dict, alias="in")
     attrs: dict[Text, _Claim] = Field(default_factory=dict)
+
+
+#: An ``id_prefix`` stands in the provider's table, or in its ``principal``.
+ONE_PREFIX: Final[Hint] = {
+    "not": {
+        "required": ["id_prefix", "principal"],
+        "properties": {"principal": {"type": "object", "required": ["id_prefix"]}},
+    }
+}
+
+
+def one_prefix(own: Section, principal: Section) -> None:
+    """Check that only one of the two places has an ``id_prefix``.
+
+    Raises:
+        ValueError: where both have.
+    """
+    if "id_prefix" in own.model_fields_set and "id_prefix" in principal.model_fields_set:
+        raise ValueError("`id_prefix` stands in the table and in `principal`. Keep one of them")
 
 
 def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+#: A value that a claim can be held to. Each is of its own type: ``true`` is not 1.
+_ClaimValue: TypeAlias = (
+    StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | Text
+)
+
+
+def _values(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+_ListOfValues: TypeAlias = Annotated[list[_ClaimValue], Field(min_length=1, max_length=64)]
+_ClaimValues: TypeAlias = Annotated[
+    list[_ClaimValue],
+    Field(min_length=1, max_length=64),
+    BeforeValidator(_values, json_schema_input_type=_ClaimValue | _ListOfValues),
+]
 
 
 class TokenSettings(Section):
@@ -87,6 +176,12 @@ class TokenSettings(Section):
     Attributes:
         issuer: what ``iss`` must be, exactly.
         audience: what ``aud`` must hold, one of them where there are several.
+        audience_claim: the claim that names the audience instead of ``aud``, for issuers that
+            leave that out; ``aud`` is then not looked at.
+        claims: for a claim the value that it must have, or a list of values of which it must have
+            one. A claim that is a list must hold one of them.
+        id_prefix: what the ids of its principals begin with, before a ``#``. Where there are
+            several providers, all but one have one.
         algorithms: under which a token may be signed. Each key has its own: what its type,
             its curve and its ``alg`` allow of these.
         token_types: what ``typ`` may be, where a token has it (RFC 8725 §3.11).
@@ -99,6 +194,7 @@ class TokenSettings(Section):
 
     hints: ClassVar[tuple[Hint, ...]] = (
         of("algorithms", {"anyOf": [{"items": _SHARED}, {"items": {"not": _SHARED}}]}),
+        ONE_PREFIX,
     )
 
     issuer: Text
@@ -108,6 +204,9 @@ class TokenSettings(Section):
         BeforeValidator(_several, json_schema_input_type=Text | _Audiences),
         AfterValidator(distinct),
     ]
+    audience_claim: _Claim = ("aud",)
+    claims: dict[Text, _ClaimValues] = Field(default_factory=dict, max_length=64)
+    id_prefix: IdPrefixText = ""
     algorithms: Annotated[list[Algorithm], *Distinct]
     token_types: Annotated[list[Text], *Distinct] = Field(default_factory=lambda: ["JWT", "at+jwt"])
     required: list[_Claim] = Field(default_factory=list, max_length=64)
@@ -120,6 +219,20 @@ class TokenSettings(Section):
         shared = [name for name in self.algorithms if name.startswith("HS")]
         if shared and len(shared) != len(self.algorithms):
             raise ValueError("a shared secret and public keys do not go together in one provider")
+        return self
+
+    @field_validator("claims")
+    @classmethod
+    def _paths(cls, claims: dict[str, Any]) -> dict[str, Any]:
+        for name in claims:
+            path = claim_path(name)
+            if not all(path) or len(path) > _LIMIT_NESTED:
+                raise ValueError("expected the names of claims, a point going into an object")
+        return claims
+
+    @model_validator(mode="after")
+    def _one_prefix(self) -> TokenSettings:
+        one_prefix(self, self.principal)
         return self
 
     @property

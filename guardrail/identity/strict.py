@@ -1,14 +1,21 @@
 """JSON as tokens and key sets have it: read strictly, so that no two readers differ.
 
-Owns one reading: UTF-8, one object, no key twice, no number that is not finite. Refuses to
-quote: whoever asks keeps nothing of what is raised.
+One reading: UTF-8, one object, no key twice, no number that is not finite, no deeper than
+`LIMIT_DEPTH`. What is raised may quote the bytes: whoever asks keeps nothing of it.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Final
+
+#: Levels of objects and lists. Fixed: what Python's own parser takes depends on who calls it.
+LIMIT_DEPTH: Final = 500
+#: One without an end goes up to the end of all: a search from each quote would take too long.
+_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
@@ -16,10 +23,22 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
     Raises `ValueError`, `TypeError` or `RecursionError`, whose texts may quote the bytes.
     """
-    found = _DECODER.decode(raw.decode("utf-8"))
+    text = raw.decode("utf-8")
+    if raw.count(b"[") + raw.count(b"{") > LIMIT_DEPTH and _depth(raw) > LIMIT_DEPTH:
+        raise ValueError("nested too deep")
+    found = _DECODER.decode(text)
     if not isinstance(found, dict):
         raise TypeError("no object")
     return found
+
+
+def _depth(raw: bytes) -> int:
+    """Return how deep brackets outside of texts nest, without a parser."""
+    depth = deepest = 0
+    for bracket in _BRACKET.finditer(_TEXT.sub(b"", raw)):
+        depth += 1 if bracket[0] in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

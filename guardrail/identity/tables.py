@@ -1,41 +1,47 @@
 """The ``[identity]`` table as a whole: which providers it comes to.
 
-Owns the reading of all its tables together: the keys of each, the prefix that keeps ids of
-several issuers apart, the file of what is revoked. Refuses what this version does not build, two
-providers for one issuer, and two of a kind that is told by no issuer. Every fault is found at
-load, with its place; no key is fetched.
+Owns the reading of all its tables together: the keys of each, the prefixes that keep the ids of
+several providers apart, the file of what is revoked. Refuses what this version does not build,
+providers that could be taken for each other, and two of a kind that is told by no issuer. Every
+fault is found at load, with its place; no key is fetched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
+from guardrail.http_client import RequestFailed, trusting
 from guardrail.identity.api_keys import ApiKeys, ApiKeySettings, secret_in
 from guardrail.identity.api_keys import read_secret as key_secret
 from guardrail.identity.certificates import Certificates, MtlsSettings
+from guardrail.identity.evidence import LIMIT_BYTES as LIMIT_EVIDENCE
 from guardrail.identity.evidence import Opens
 from guardrail.identity.evidence_settings import TokenEvidenceSettings
 from guardrail.identity.evidence_tables import Opener
-from guardrail.identity.fetch import FetchFailed, fetch, trusting
+from guardrail.identity.fetch import fetch
 from guardrail.identity.keyring import PinnedKeys, PublishedKeys
-from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, read_keys, read_secret
+from guardrail.identity.keys import LIMIT_BYTES, BadKey, KeySet, accepted, read_keys, read_secret
+from guardrail.identity.prefixes import IdPrefix, clashes, prefixes
 from guardrail.identity.providers import Providers, TokenProvider
+from guardrail.identity.revocation import LIMIT_BYTES as LIMIT_REVOKED
 from guardrail.identity.revocation import read_revoked
-from guardrail.identity.settings import FetchSettings, JwtSettings, OidcSettings
+from guardrail.identity.settings import FetchSettings, JwtSettings, OidcSettings, TokenSettings
 from guardrail.identity.tokens import (
     Claims,
     Keyring,
     KeysNeeded,
     Token,
     Verifier,
-    check_signature,
+    check_under,
 )
 from guardrail.ports import Wait
+from guardrail.regular_files import read_regular
 from guardrail.values import Frozen
 
 #: Each type of provider: the model of its table.
@@ -45,8 +51,17 @@ KINDS: Final[Mapping[str, type[Section]]] = {
     "api_key": ApiKeySettings,
     "mtls": MtlsSettings,
 }
+#: What verifies tokens and chains, beside what reading their keys has imported.
+_VERIFYING: Final = (
+    "cryptography.hazmat.primitives.hashes",
+    "cryptography.x509.verification",
+    "encodings.ascii",
+    "guardrail.identity.pinned",
+)
 #: Keys of ``[identity]`` itself; all else are tables of providers.
-_OWN: Final = frozenset(("anonymous", "revoked_file"))
+_OWN: Final = frozenset(("anonymous", "inherit", "revoked_file"))
+#: What ``inherit`` may be: who has an identity beside the task or thread that entered it.
+INHERIT: Final = ("tasks", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,28 +135,23 @@ def read_tables(document: Document) -> Mapping[str, Section]:
         except ConfigurationError as error:
             faults += error.faults
     faults += _doubled(document, settings)
+    faults += clashes(document, settings)
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return settings
 
 
-def _doubled(document: Document, settings: Mapping[str, Section]) -> list[Fault]:
-    """Find providers that nothing tells apart, and issuers that a prefix would not keep apart."""
-    faults: list[Fault] = []
+def _doubled(document: Document, settings: Mapping[str, Section]) -> Iterator[Fault]:
+    """Yield providers of a kind of which a bundle has one: no issuer tells them apart."""
     seen: set[str] = set()
     for name, table in settings.items():
-        issuer = getattr(table, "issuer", None)
-        mark = issuer if issuer is not None else f"type {getattr(table, 'type', '')}"
-        if mark in seen:
-            what = "of this issuer" if issuer is not None else "of this type"
-            message = f"There is another provider {what}. Keep one of them."
-            key = "issuer" if issuer is not None else "type"
-            faults.append(Fault("GR003", document.at(name, key), message))
-        seen.add(mark)
-        if issuer is not None and "#" in issuer and len(settings) > 1:
-            message = "`issuer` has a `#`, which ends it in ids where there are several providers."
-            faults.append(Fault("GR003", document.at(name, "issuer"), message))
-    return faults
+        kind = str(getattr(table, "type", ""))
+        if isinstance(table, TokenSettings):
+            continue
+        if kind in seen:
+            message = "There is another provider of this type. Keep one of them."
+            yield Fault("GR003", document.at(name, "type"), message)
+        seen.add(kind)
 
 
 def read_providers(
@@ -165,43 +175,70 @@ def read_providers(
     tokens: dict[str, TokenProvider] = {}
     others: dict[str, Any] = {}
     types: dict[str, Place] = {}
+    makers: dict[str, dict[IdPrefix, None]] = {}
+    parents: set[str] = set()
     faults: list[Fault] = []
+    named = prefixes(tables)
     for name, table in tables.items():
-        prefix = f"{_issuer(name, table)}#" if len(tables) > 1 else ""
+        prefix = named[name]
         at = document.below(name)
         kinds: dict[str, Place] = {}
+        principals: Iterable[str] = ()
         try:
             if isinstance(table, JwtSettings | OidcSettings):
                 verifier = Verifier(table, _keyring(table, at, sources))
                 tokens[table.issuer] = TokenProvider(name, prefix, table, verifier)
                 kinds = {table.principal.type: at.at("principal", "type")}
+                principals = (table.principal.type,)
+                parents.update(table.principal.parents)
                 for kind in table.principal.parents:
                     kinds.setdefault(kind, at.at("principal", "in", kind))
             elif isinstance(table, ApiKeySettings):
                 others["api_keys"] = made = _api_keys(name, prefix, table, at, sources)
-                kinds = dict(made.entity_types)
+                kinds, principals = dict(made.entity_types), made.principal_types
+                parents.update(made.parent_types)
             elif isinstance(table, MtlsSettings):
                 others["certificates"] = found = _certificates(name, prefix, table, at, sources)
-                kinds = dict(found.entity_types)
+                kinds, principals = dict(found.entity_types), (table.principal.type,)
+                parents.update(table.principal.parents)
         except ConfigurationError as error:
             faults += error.faults
             continue
+        for kind in principals:
+            makers.setdefault(kind, {})[prefix] = None
         for kind, place in kinds.items():
             types.setdefault(kind, place)
     revoked_file = document.data.get("revoked_file", "")
     if "revoked_file" in document.data:
         faults += _unreadable(revoked_file, document.at("revoked_file"))
+    if tokens or "certificates" in others:
+        _load_verifying()
+    inherit = document.data.get("inherit", INHERIT[0])
+    faults += _unknown_inherit(inherit, document.at("inherit"))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
+    named_by = {kind: tuple(each) for kind, each in makers.items() if kind not in parents}
     return Providers(
-        Frozen(tokens), entity_types=Frozen(types), revoked_file=revoked_file, **others
+        Frozen(tokens),
+        entity_types=Frozen(types),
+        makers=Frozen(named_by),
+        revoked_file=revoked_file,
+        inherits=inherit == INHERIT[0],
+        **others,
     )
 
 
-def _issuer(name: str, table: Section) -> str:
-    """Return who vouches for a provider's callers: an issuer, a trust domain, or the table."""
-    told = getattr(table, "issuer", None) or getattr(table, "trust_domain", None)
-    return str(told or name)
+def _load_verifying() -> None:
+    """Import what verifies callers, so that no first call does."""
+    for module in _VERIFYING:
+        import_module(module)
+
+
+def _unknown_inherit(inherit: object, place: Place) -> list[Fault]:
+    if inherit in INHERIT:
+        return []
+    message = f"`inherit` must be one of {', '.join(map(repr, INHERIT))}."
+    return [Fault("GR003", place, message)]
 
 
 def _unreadable(file: object, place: Place) -> list[Fault]:
@@ -210,11 +247,12 @@ def _unreadable(file: object, place: Place) -> list[Fault]:
         message = "`revoked_file` must be an absolute path: it changes while the bundle does not."
         return [Fault("GR003", place, message)]
     try:
-        read_revoked(Path(file).read_bytes())
+        read_revoked(read_regular(Path(file), limit_bytes=LIMIT_REVOKED))
     except (OSError, ValueError, TypeError, RecursionError):
         message = (
-            "`revoked_file` can't be read: expected a JSON object with any of `tokens` (a list of "
-            "ids), `subjects` (ids with times) and `issued_before` (a time). `{}` revokes nothing."
+            "`revoked_file` can't be read: expected a regular file with a JSON object that has "
+            "any of `tokens` (a list of ids), `subjects` (ids with times) and `issued_before` "
+            "(a time). `{}` revokes nothing."
         )
         return [Fault("GR400", place, message)]
     return []
@@ -277,7 +315,7 @@ def published_keys(
         ca = sources.file(table.ca_file, "ca_file", at.at("ca_file"))
     try:
         context = trusting(ca)
-    except FetchFailed as error:
+    except RequestFailed as error:
         complaint = str(error)
     else:
         timeout_s = table.timeout_ms / 1000
@@ -316,19 +354,18 @@ def evidence_opener(sources: Sources) -> Opener:
         is_host = settings.about == "host"
 
         def opens(text: str, now: float) -> Claims | Wait:
-            token = Token(text)
-            if token.head.algorithm not in algorithms:
+            token = Token(text, limit_chars=LIMIT_EVIDENCE)
+            if token.head.algorithm not in accepted(algorithms):
                 raise NotAuthenticated(
                     "The evidence is not signed with an algorithm that the table has.",
                     code="wrong_algorithm",
                 )
             try:
-                key = keyring.find(token.head.kid, token.head.algorithm, now)
+                check_under(token, keyring, now)
             except KeysNeeded as needed:
                 if not is_host:
                     raise
                 return Wait(needed.fetch)
-            check_signature(token, key)
             return token.claims
 
         return opens
@@ -337,20 +374,30 @@ def evidence_opener(sources: Sources) -> Opener:
 
 
 def _api_keys(
-    name: str, prefix: str, table: ApiKeySettings, at: Document, sources: Sources
+    name: str, prefix: IdPrefix, table: ApiKeySettings, at: Document, sources: Sources
 ) -> ApiKeys:
     place = at.at("keys_file")
     keys = sources.file(table.keys_file, "keys_file", place)
     named = "secret_env" if table.secret_env is not None else "secret_file"
     secret = key_secret(table, place=at.at(named), environ=sources.environ)
-    return ApiKeys(name=name, settings=table, keys=keys, secret=secret, prefix=prefix, place=place)
+    return ApiKeys(
+        name=name,
+        settings=table,
+        keys=keys,
+        secret=secret,
+        prefix=prefix.own,
+        others=prefix.others,
+        place=place,
+    )
 
 
 def _certificates(
-    name: str, prefix: str, table: MtlsSettings, at: Document, sources: Sources
+    name: str, prefix: IdPrefix, table: MtlsSettings, at: Document, sources: Sources
 ) -> Certificates:
     roots = None
     if table.ca_file is not None:
         roots = sources.file(table.ca_file, "ca_file", at.at("ca_file"))
     place = at.at("ca_file") if table.ca_file is not None else at.at()
-    return Certificates(name=name, settings=table, roots=roots, prefix=prefix, place=place)
+    return Certificates(
+        name=name, settings=table, roots=roots, prefix=prefix.own, others=prefix.others, place=place
+    )

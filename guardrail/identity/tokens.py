@@ -12,14 +12,15 @@ kept: PyJWT's own texts quote the token.
 from __future__ import annotations
 
 import base64
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.keys import Key
-from guardrail.identity.settings import ClaimPath, TokenSettings
+from guardrail.identity.keys import Key, accepted
+from guardrail.identity.settings import ClaimPath, TokenSettings, claim_path
 from guardrail.identity.strict import read_object
 
 Claims: TypeAlias = Mapping[str, Any]
@@ -27,9 +28,10 @@ Claims: TypeAlias = Mapping[str, Any]
 #: A token longer than this is refused before anything reads it. In characters.
 LIMIT_CHARS: Final = 16 * 1024
 _LIMIT_KID: Final = 256
-_AUD: Final = ("aud",)
 #: RFC 7515 §7.1: base64url without padding. An empty signature is left to the algorithm.
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
+#: A time with an exponent: a notation that readers of dates differ in, and issuers do not use.
+_SCIENTIFIC: Final = re.compile(rb'"(?:exp|nbf|iat|auth_time)"\s*:\s*-?[0-9.]+[eE]')
 #: The end of the year 9999: a larger time is a mistake (milliseconds), or an attack.
 _LATEST: Final = 253_402_300_799
 
@@ -47,6 +49,7 @@ class Token:
 
     Arguments:
         text: a compact JWS, without ``Bearer``.
+        limit_chars: a longer one is refused before anything reads it.
 
     Raises:
         NotAuthenticated: ``malformed_token``.
@@ -54,11 +57,11 @@ class Token:
 
     __slots__ = ("_claims", "_payload", "head", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, limit_chars: int = LIMIT_CHARS) -> None:
         if not isinstance(text, str):
             raise malformed(f"Expected a token as text, got {type(text).__name__}.")
-        if len(text) > LIMIT_CHARS:
-            raise malformed(f"The token is over {LIMIT_CHARS} characters.")
+        if len(text) > limit_chars:
+            raise malformed(f"The token is over {limit_chars} characters.")
         parts = _COMPACT.fullmatch(text)
         if parts is None:
             raise malformed(
@@ -66,7 +69,8 @@ class Token:
                 'without "Bearer".'
             )
         self.text = text
-        self.head = _head(parts[1])
+        is_kept = len(parts[1]) <= LIMIT_CHARS  # what is larger would fill the memory
+        self.head = _head(parts[1]) if is_kept else _head.__wrapped__(parts[1])
         self._payload = parts[2]
         self._claims: Claims | None = None
 
@@ -74,7 +78,7 @@ class Token:
     def claims(self) -> Claims:
         """Its claims, of which nothing is verified: only to find who can verify them."""
         if self._claims is None:
-            self._claims = _object(self._payload)
+            self._claims = _object(self._payload, _SCIENTIFIC)
         return self._claims
 
     def __repr__(self) -> str:
@@ -82,13 +86,22 @@ class Token:
 
 
 class Keyring(Protocol):
-    """Where the keys of a provider are."""
+    """Where the keys of a provider are. What is needed is fetched once for a token, not again."""
 
     def find(self, kid: str | None, algorithm: str, now: float) -> Key:
         """Return the key that a token means.
 
         Raises `NotAuthenticated` (``unknown_key``, ``provider_unavailable``), or `KeysNeeded`
         where it must be fetched first.
+        """
+        ...
+
+    def doubt(self, now: float, refused: NotAuthenticated) -> None:
+        """Raise `KeysNeeded` where a key that did not verify may have been replaced by its issuer.
+
+        Arguments:
+            now: seconds since the epoch, by the injected clock.
+            refused: what is to be raised if the keys are still the same.
         """
         ...
 
@@ -99,11 +112,13 @@ class KeysNeeded(Exception):
     Arguments:
         fetch: fetches them, or waits for a fetch that is under way; blocks for a bounded time,
             and raises nothing.
+        refused: what is to be raised where, after that, keys would have to be fetched again.
     """
 
-    def __init__(self, fetch: Any) -> None:
+    def __init__(self, fetch: Any, refused: NotAuthenticated | None = None) -> None:
         super().__init__("keys must be fetched")
         self.fetch = fetch
+        self.refused = refused
 
 
 class Verified(NamedTuple):
@@ -124,12 +139,19 @@ class Verifier:
         keyring: its keys.
     """
 
-    __slots__ = ("_algorithms", "_audience", "_kinds", "_settings", "keyring")
+    __slots__ = ("_algorithms", "_audience", "_held", "_kinds", "_settings", "keyring")
 
     def __init__(self, settings: TokenSettings, keyring: Keyring) -> None:
         self._settings = settings
-        self._algorithms = frozenset(settings.algorithms)
+        self._algorithms = frozenset(accepted(settings.algorithms))
         self._audience = frozenset(settings.audience)
+        self._held: tuple[tuple[ClaimPath, frozenset[tuple[type, Any]]], ...] = tuple(
+            [
+                # with its type: for Python, true is 1
+                (claim_path(name), frozenset([(type(value), value) for value in values]))
+                for name, values in settings.claims.items()
+            ]
+        )
         self._kinds = frozenset([kind_of(name) for name in settings.token_types])
         self.keyring = keyring
 
@@ -139,8 +161,8 @@ class Verifier:
         Raises:
             NotAuthenticated: ``malformed_token``, ``wrong_algorithm``, ``wrong_token_type``,
                 ``unknown_key``, ``provider_unavailable``, ``bad_signature``, ``missing_claim``,
-                ``wrong_issuer``, ``wrong_audience``, ``token_expired`` or
-                ``token_not_yet_valid``.
+                ``wrong_issuer``, ``wrong_audience``, ``token_expired``,
+                ``token_not_yet_valid`` or ``wrong_claim``.
             KeysNeeded: see `Keyring`.
         """
         head = token.head
@@ -154,7 +176,7 @@ class Verifier:
                 "The token is of another type (`typ`) than the provider's `token_types`.",
                 code="wrong_token_type",
             )
-        check_signature(token, self.keyring.find(head.kid, head.algorithm, now))
+        check_under(token, self.keyring, now)
         return self._check(token.claims, now)
 
     def _check(self, claims: Claims, now: float) -> Verified:
@@ -164,28 +186,68 @@ class Verifier:
             raise NotAuthenticated(
                 "The token is of another issuer than the one configured.", code="wrong_issuer"
             )
-        if self._audience.isdisjoint(strings(claims, _AUD)):
+        if self._audience.isdisjoint(strings(claims, settings.audience_claim)):
             raise NotAuthenticated(
                 "The token is meant for another audience.", code="wrong_audience"
             )
         leeway_s = settings.leeway_s
-        expires_at = _at(required(claims, ("exp",)), "exp") + leeway_s
-        if not now < expires_at:
+        expires_at = math.floor(_at(required(claims, ("exp",)), "exp")) + leeway_s
+        if not -math.inf < now < expires_at:
             raise NotAuthenticated(
                 "The token has expired. Act under a fresh one.", code="token_expired"
             )
         for name in ("nbf", "iat"):
-            since = time_of(claims, name)
+            since = time_of(claims, name, rounded=math.ceil)
             if since is not None and not now >= since - leeway_s:
                 raise NotAuthenticated(
                     "The token is not valid yet. Check the clocks.", code="token_not_yet_valid"
                 )
         for path in settings.required:
             required(claims, path)
+        for path, values in self._held:
+            _hold(claims, path, values)
         return Verified(claims, expires_at)
 
     def __repr__(self) -> str:
         return f"<Verifier {', '.join(self._settings.algorithms)}>"
+
+
+def _hold(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, Any]]) -> None:
+    """Hold a claim to one of some values. A list must hold one of them, an object holds none."""
+    value = required(claims, path)
+    items = value if isinstance(value, list) else [value]
+    if any((type(item), item) in values for item in items if isinstance(item, _PLAIN)):
+        return
+    name = ".".join(path)
+    raise NotAuthenticated(
+        f"The claim `{name}` has another value than the provider's `claims` say.",
+        code="wrong_claim",
+        path=f"token.{name}",
+    )
+
+
+#: What a claim can be held to: see `settings.TokenSettings`.
+_PLAIN: Final = (str, bool, int, float)
+
+
+def check_under(token: Token, keyring: Keyring, now: float) -> None:
+    """Check a token's signature under the key of a keyring that it names.
+
+    An issuer may have given a key's name to a new one: where the signature does not hold, the
+    keyring is asked whether the keys should be fetched once more.
+
+    Raises:
+        NotAuthenticated: as `Keyring.find` and `check_signature`.
+        KeysNeeded: see `Keyring`.
+    """
+    key = keyring.find(token.head.kid, token.head.algorithm, now)
+    try:
+        return check_signature(token, key)
+    except NotAuthenticated as error:
+        refused = error
+    if refused.code == "bad_signature":
+        keyring.doubt(now, refused)
+    raise refused
 
 
 def check_signature(token: Token, key: Key) -> None:
@@ -239,15 +301,22 @@ def _head(segment: str) -> Head:
     return Head(algorithm, kid, kind)
 
 
-def _object(segment: str) -> Claims:
-    """Return the JSON object that a part of a token is, or raise ``malformed_token``."""
+def _object(segment: str, refused: re.Pattern[bytes] | None = None) -> Claims:
+    """Return the JSON object that a part of a token is, or raise ``malformed_token``.
+
+    Arguments:
+        segment: the part, in base64url.
+        refused: what must not stand in it.
+    """
     try:
-        return read_object(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+        raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+        if refused is None or refused.search(raw) is None:
+            return read_object(raw)
     except (ValueError, TypeError, RecursionError):
         pass
     raise malformed(
         "The token does not parse: its header and claims are JSON objects in UTF-8, in which "
-        "every key stands once and every number is finite."
+        "every key stands once, every number is finite, and times have no exponent."
     )
 
 
@@ -260,17 +329,26 @@ def issuer_of(claims: Claims) -> str:
 
 
 def find(claims: Claims, path: ClaimPath) -> Any:
-    """Return the claim at a path, or `MISSING`; raise where it leads through no object."""
-    if len(path) == 1:
-        return claims.get(path[0], MISSING)
+    """Return the claim at a path, or `MISSING`; raise where it leads through no object.
+
+    All below a claim that is null is absent, as the claim itself is where it is optional.
+    """
     value: Any = claims
     for depth, name in enumerate(path):
+        if value is None:
+            return MISSING
         if not isinstance(value, dict):
             raise wrong_type(path[:depth], "an object", value)
-        if name not in value:
+        value = value.get(name, MISSING)
+        if value is MISSING:
             return MISSING
-        value = value[name]
     return value
+
+
+def find_optional(claims: Claims, path: ClaimPath) -> Any:
+    """Return the claim at a path, or `MISSING` where it is absent or null; raise as `find` does."""
+    value = find(claims, path)
+    return MISSING if value is None else value
 
 
 #: What `find` returns for a claim that is not there.
@@ -278,8 +356,14 @@ MISSING: Final = object()
 
 
 def required(claims: Claims, path: ClaimPath) -> Any:
-    """Return a claim that must be there, or raise `NotAuthenticated` (``missing_claim``)."""
+    """Return a claim that must be there.
+
+    Raises:
+        NotAuthenticated: ``missing_claim`` where it is not, ``malformed_token`` where it is null.
+    """
     value = find(claims, path)
+    if value is None:
+        raise wrong_type(path, "a value", value)
     if value is MISSING:
         name = ".".join(path)
         raise NotAuthenticated(
@@ -305,19 +389,28 @@ def strings(claims: Claims, path: ClaimPath) -> tuple[str, ...]:
     return tuple(items)
 
 
-def time_of(claims: Claims, name: str) -> float | None:
-    """Return a time claim in seconds since the epoch, ``None`` where it is absent."""
-    return _at(claims[name], name) if name in claims else None
+def time_of(
+    claims: Claims, name: str, *, rounded: Callable[[float], int] = math.floor
+) -> float | None:
+    """Return a time claim in whole seconds since the epoch, ``None`` where it is absent or null.
+
+    Rounded down unless told otherwise: what is older is never trusted longer, and never escapes
+    a revocation.
+    """
+    value = claims.get(name)
+    return None if value is None else float(rounded(_at(value, name)))
 
 
 def _at(value: Any, name: str) -> float:
-    # RFC 7519 §2 would allow fractions; no issuer that we know of sends any, and readers that
-    # round them differ.
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_type((name,), "a whole number of seconds", value)
+    """Return a time as it stands (RFC 7519 §2): fractions are allowed, and few readers agree.
+
+    Who compares rounds it so that a token is never valid longer: an end down, a beginning up.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong_type((name,), "a number of seconds", value)
     if not 0 <= value <= _LATEST:
         raise malformed(f"`{name}` is no time in seconds since the epoch.", f"token.{name}")
-    return float(value)
+    return value
 
 
 def is_text(value: Any) -> bool:

@@ -59,6 +59,19 @@ class Brought:
         return f"Brought(names_somebody={self.names_somebody})"
 
 
+def headers_of(scope: Scope) -> Sequence[Sequence[bytes]]:
+    """Return the headers of a scope, which are left for whoever reads them next.
+
+    ASGI lets a server give iterators, which can be read once: lists take their place.
+    """
+    headers = scope.get("headers") or ()
+    if not isinstance(headers, list | tuple) or not all(
+        isinstance(pair, list | tuple) for pair in headers
+    ):
+        headers = scope["headers"] = [tuple(pair) for pair in headers]
+    return headers
+
+
 class Reader:
     """Reads what scopes bring.
 
@@ -99,23 +112,28 @@ class Reader:
             NotAuthenticated: ``ambiguous_credential``, ``malformed_token`` or
                 ``unverified_certificate``; never for a credential that is absent.
         """
-        headers: dict[bytes, list[bytes]] = {}
-        for name, value in scope.get("headers", ()):
-            headers.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
+        headers = _headers(scope)
         bearer, key = _bearer(_once(headers, b"authorization")), _once(headers, self._api_key)
         if bearer is not None and key is not None:
             raise NotAuthenticated(
                 "The request brings a token and an API key. Send one.", code="ambiguous_credential"
             )
-        tls = (scope.get("extensions") or {}).get("tls")
+        tls = _tls(scope)
         return Brought(
             token=bearer if key is None else _visible(key),
             certificate=() if tls is None else _chain(tls),
             attestation=_visible(_once(headers, self._attestation)),
-            peer=Peer(
-                tls=tls is not None or scope.get("scheme") in ("https", "wss"),
-                ip=self._ip(scope, headers.get(b"x-forwarded-for", ())),
-            ),
+            peer=self._peer(scope, headers),
+        )
+
+    def peer(self, scope: Scope) -> Peer:
+        """Return what a scope says of the connection, whatever it brings."""
+        return self._peer(scope, _headers(scope))
+
+    def _peer(self, scope: Scope, headers: Mapping[bytes, list[bytes]]) -> Peer:
+        return Peer(
+            tls=_tls(scope) is not None or scope.get("scheme") in ("https", "wss"),
+            ip=self._ip(scope, headers.get(b"x-forwarded-for", ())),
         )
 
     def _ip(self, scope: Scope, forwarded: Iterable[bytes]) -> str | None:
@@ -129,6 +147,19 @@ class Reader:
                     break
                 address = _address(hop.strip(" \t"))
         return None if address is None else str(address)
+
+
+def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in headers_of(scope):
+        headers.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
+    return headers
+
+
+def _tls(scope: Scope) -> MutableMapping[str, Any] | None:
+    """Return what the server says of TLS; ``None`` where it says nothing."""
+    tls: MutableMapping[str, Any] | None = (scope.get("extensions") or {}).get("tls")
+    return tls
 
 
 def _header_name(name: str | None, option: str) -> bytes:
@@ -186,14 +217,17 @@ def _malformed(message: str) -> NoReturn:
     raise NotAuthenticated(message, code="malformed_token")
 
 
-def _chain(tls: Mapping[str, Any]) -> tuple[bytes, ...]:
+def _chain(tls: MutableMapping[str, Any]) -> tuple[bytes, ...]:
     """Return the client's certificates, as the server that ended the connection has them."""
     if tls.get("client_cert_error"):
         raise NotAuthenticated(
             "The server could not verify the client's certificate.", code="unverified_certificate"
         )
     chain: list[bytes] = []
-    for certificate in tls.get("client_cert_chain") or ():
+    certificates = tls.get("client_cert_chain") or ()
+    if not isinstance(certificates, list | tuple):
+        certificates = tls["client_cert_chain"] = list(certificates)
+    for certificate in certificates:
         if not isinstance(certificate, str) or len(chain) == LIMIT_CERTIFICATES:
             raise NotAuthenticated(
                 f"A chain of certificates is at most {LIMIT_CERTIFICATES} texts in PEM.",

@@ -77,7 +77,9 @@ def problem_of(denial: Denied, *, realm: str, challenged: bool) -> Problem:
     # Of a failed authentication, `path` would name a claim that the provider maps.
     told = {"decision_id": denial.decision_id}
     if not isinstance(denial, NotAuthenticated):
-        told |= {"path": denial.path, "reason": denial.reason}
+        # That a grant could not be evaluated, and for lack of what, is nothing for a caller.
+        path = "" if code in ("missing_claim", "no_grant") else denial.path
+        told |= {"path": path, "reason": denial.reason}
     elif status != 503 and code not in _TOLD:
         code = "not_authenticated"
     members = {"type": f"urn:guardrail:{code}", "title": title, "status": status, "code": code}

@@ -5,9 +5,14 @@ cimport cython
 from guardrail.obligations.windows cimport Hit, Window
 
 
+cdef double _FIRST
+cdef double _LAST
+
+
 cdef class Counters:
     cdef readonly object lock
-    cdef readonly object now
+    cdef object _elapsed
+    cdef double _latest
     cdef object _take_lock
     cdef object _let_lock_go
     cdef public long long limit_keys
@@ -16,6 +21,8 @@ cdef class Counters:
     cdef readonly dict _windows
     cdef tuple _all
 
+    @cython.locals(now=double)
+    cpdef double now(self) except? -1
     @cython.locals(now=double, windows=dict, window=Window)
     cpdef double acquire(self, Hit hit) except? -1
     cpdef Window find(self, strategy, key)

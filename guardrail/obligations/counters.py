@@ -11,10 +11,11 @@ Compiled as it stands, with ``counters.pxd`` beside it; the file is its own plai
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from guardrail.obligations.windows import KINDS, Hit, Strategy, Window
 
@@ -25,6 +26,23 @@ _SWEEP_EVERY_S: Final = 0.01
 _SWEPT: Final = 32
 
 
+#: The least and the greatest time that there is; infinity is none.
+_FIRST: Final = -sys.float_info.max
+_LAST: Final = sys.float_info.max
+
+
+class ClockError(Exception):
+    """The clock went back, or gives no time: nothing can be counted, and nothing was taken."""
+
+
+class Taken(NamedTuple):
+    """What was taken, from which window, and when."""
+
+    hit: Hit
+    window: Window
+    at: float
+
+
 class StoreFullError(Exception):
     """The store holds as many live counters as it may; nothing was taken."""
 
@@ -33,7 +51,7 @@ class Counters:
     """One window per strategy and key, for one process and its threads.
 
     Arguments:
-        now: the time in seconds, of a clock that a step of the wall clock does not move:
+        elapsed: the time in seconds, of a clock that a step of the wall clock does not move:
             else setting the clock would open, or close, every window.
         limit_keys: how many counters may be kept at once.
 
@@ -42,6 +60,8 @@ class Counters:
 
     __slots__ = (
         "_all",
+        "_elapsed",
+        "_latest",
         "_let_lock_go",
         "_sweep_at",
         "_sweeping",
@@ -49,12 +69,12 @@ class Counters:
         "_windows",
         "limit_keys",
         "lock",
-        "now",
     )
 
-    def __init__(self, now: Callable[[], float], *, limit_keys: int = LIMIT_KEYS) -> None:
+    def __init__(self, elapsed: Callable[[], float], *, limit_keys: int = LIMIT_KEYS) -> None:
         self.limit_keys = limit_keys
-        self.now = now
+        self._elapsed = elapsed
+        self._latest = _FIRST
         self.lock = threading.RLock()  # lets itself be let go by nobody but its owner
         self._take_lock = self.lock.acquire
         self._let_lock_go = self.lock.release
@@ -73,6 +93,19 @@ class Counters:
             kept += len(windows)
         return kept
 
+    def now(self) -> float:
+        """Return the time. Hold ``lock``.
+
+        Raises:
+            ClockError: where the clock went back, or is at NaN or infinity: a window that was full
+                would look as one that is over.
+        """
+        now = self._elapsed()
+        if not self._latest <= now <= _LAST:
+            raise ClockError
+        self._latest = now
+        return now
+
     def acquire(self, hit: Hit) -> float:
         """Take a hit, or nothing; return as `acquire_all` does, for this one hit."""
         try:  # `with`, written out: that costs as much as the taking
@@ -90,12 +123,14 @@ class Counters:
             except RuntimeError:  # interrupted while it waited for the lock: it is not ours
                 pass
 
-    def acquire_all(self, hits: Sequence[Hit]) -> list[float]:
+    def acquire_all(self, hits: Sequence[Hit], taken: list[Taken] | None = None) -> list[float]:
         """Take every hit, or none, in one step that no other thread can come between.
 
+        Where all are taken, ``taken`` gets one `Taken` for each, by which it can be given back.
         The keys must differ. Returns for each hit the seconds until it would fit by
         itself, in order: all are 0.0 where all were taken, and nothing was taken where
-        any is not. Raises `StoreFullError` where a counter would be one too many.
+        any is not. Raises `StoreFullError` where a counter would be one too many, and
+        `ClockError` as `now` does.
         """
         with self.lock:
             now = self.now()
@@ -111,7 +146,20 @@ class Counters:
             if not any(waits):
                 for window, hit in zip(windows, hits, strict=True):
                     window.take(now, hit.amount)
+                    if taken is not None:
+                        taken.append(Taken(hit, window, now))
             return waits
+
+    def give_back(self, taken: Taken) -> None:
+        """Undo the taking of a hit, once, as far as it still counts.
+
+        Never more than was taken: a counter that was swept, cleared or begun anew since has
+        forgotten it already.
+        """
+        hit, window, at = taken
+        with self.lock:
+            if self._windows[hit.strategy].get(hit.key) is window:
+                window.give_back(self.now(), at, hit.amount)
 
     def find(self, strategy: Strategy, key: str) -> Window | None:
         """Return a counter that is open. Hold ``lock`` for as long as it is looked at."""
@@ -140,6 +188,7 @@ class Counters:
             for windows in self._windows.values():
                 windows.clear()
             self._sweeping.clear()
+            self._latest, self._sweep_at = _FIRST, -math.inf
             return kept
 
     def _open(self, strategy: Strategy, key: str, window_s: int) -> Window:

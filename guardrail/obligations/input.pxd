@@ -8,6 +8,7 @@ from guardrail.ports cimport Admission
 cdef class Input:
     cdef dict _checks
     cdef object _specs
+    cdef readonly frozenset keys
 
     @cython.locals(checks=tuple)
     cpdef admit(self, demand, Admission admission)

@@ -33,7 +33,7 @@ class Input:
         specs: the bundle's input specs by name, from `read_specs`.
     """
 
-    __slots__ = ("_checks", "_specs")
+    __slots__ = ("_checks", "_specs", "keys")
 
     name = "input"
     on_admit = True
@@ -41,6 +41,8 @@ class Input:
 
     def __init__(self, specs: Mapping[str, Spec]) -> None:
         self._specs = Frozen(specs)
+        #: The keys of an input that specs name: those that a path may show.
+        self.keys: frozenset[str] = frozenset().union(*[spec.keys for spec in specs.values()])
         self._checks: dict[frozenset[str], tuple[_Check, ...]] = {}
 
     def parse(self, clause: Clause) -> frozenset[str]:

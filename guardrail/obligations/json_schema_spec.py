@@ -2,9 +2,9 @@
 
 Owns `JsonSchemaSpec` and the one place that imports jsonschema-rs, which is optional and loaded
 with the first such file. Refuses at load what would be looked up elsewhere (a ``$ref`` out of the
-file), what the validator would pass over in silence (keywords that the draft lacks, formats that
-it does not know), and patterns that could backtrack. The validator's own messages hold the
-values; ours have the place and the keyword only.
+file; an ``$id`` is a name, and nothing is fetched by it), what the validator would pass over in
+silence (keywords that the draft lacks, formats that it does not know), and patterns that could
+backtrack. The validator's own messages hold the values; ours have the place and the keyword only.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import json
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, Final, NoReturn
+from urllib.parse import urldefrag, urljoin
 
 from guardrail.documents import Document, Key
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations.text_spec import refuse
 from guardrail.paths import path_of
+from guardrail.scalars import as_json
 from guardrail.values import View
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -26,35 +28,46 @@ _KINDS: Final = ("record", "list", "text")
 # What stands below each keyword of the draft: a schema, a list of them, or schemas by name.
 _ONE: Final = frozenset(
     (
-        "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then",
-        "unevaluatedItems", "unevaluatedProperties",
+        "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
+        "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
     )
 )  # fmt: skip
 _SEVERAL: Final = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 _NAMED: Final = frozenset(("$defs", "dependentSchemas", "patternProperties", "properties"))
 _OTHER: Final = frozenset(
     (
-        "$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$ref", "$schema", "const",
-        "default", "dependentRequired", "deprecated", "description", "enum", "examples",
-        "exclusiveMaximum", "exclusiveMinimum", "format", "maxContains", "maximum", "maxItems",
-        "maxLength", "maxProperties", "minContains", "minimum", "minItems", "minLength",
-        "minProperties", "multipleOf", "pattern", "readOnly", "required", "title", "type",
-        "uniqueItems", "writeOnly",
+        "$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$id", "$ref", "$schema",
+        "$vocabulary", "const", "contentEncoding", "contentMediaType", "default",
+        "dependentRequired", "deprecated", "description", "enum", "examples", "exclusiveMaximum",
+        "exclusiveMinimum", "format", "maxContains", "maximum", "maxItems", "maxLength",
+        "maxProperties", "minContains", "minimum", "minItems", "minLength", "minProperties",
+        "multipleOf", "pattern", "readOnly", "required", "title", "type", "uniqueItems",
+        "writeOnly",
     )
 )  # fmt: skip
 _KNOWN: Final = _ONE | _SEVERAL | _NAMED | _OTHER
+#: Keywords that say something of a value and demand nothing of it.
+_SAYING: Final = frozenset(
+    (
+        "$anchor", "$comment", "$defs", "$dynamicAnchor", "$id", "$schema", "$vocabulary",
+        "contentEncoding", "contentMediaType", "contentSchema", "default", "deprecated",
+        "description", "examples", "readOnly", "title", "writeOnly",
+    )
+)  # fmt: skip
+#: What a schema is called that gives itself no name.
+_BASE: Final = "json-schema:///"
 
 
 class JsonSchemaSpec:
     """What an input must be by a JSON Schema. Made by `from_document`."""
 
-    __slots__ = ("_failure", "_properties", "_validator", "name")
+    __slots__ = ("_failure", "_validator", "keys", "name")
 
     def __init__(
         self, name: str, validator: Any, failure: type[Exception], properties: frozenset[str]
     ) -> None:
         self.name = name
-        self._properties = properties
+        self.keys = properties
         self._validator = validator
         self._failure = failure
 
@@ -97,7 +110,7 @@ class JsonSchemaSpec:
         """
         if view.kind not in _KINDS:
             refuse(view.name, "a record, a list or text", f"a {view.kind}")
-        value = view.value if view.data is None else view.data
+        value = view.value if view.data is None else as_json(view.data)
         if not _is_json(value):
             refuse(view.name, "finite numbers and text that is Unicode", "others")
         steps: tuple[Any, ...] = ()
@@ -110,7 +123,7 @@ class JsonSchemaSpec:
         except (ValueError, TypeError):
             keyword = "its schema"
         if keyword:  # outside the handlers: the validator's error holds the value
-            path = path_of(view.name, steps, self._properties)
+            path = path_of(view.name, steps, self.keys)
             refuse(path, f"what its schema demands ({keyword})", "another")
 
 
@@ -135,35 +148,64 @@ def _retrieve(uri: str) -> NoReturn:
 
 def _faults(document: Document, properties: set[str]) -> Iterator[Fault]:
     """Yield what a schema has that can't be taken at its word; gather the properties it names."""
-    if not isinstance(document.data, Mapping):
-        message = "A JSON Schema in a bundle is an object. `true` would let everything through."
+    if not isinstance(document.data, Mapping | bool):
+        message = "A JSON Schema is an object, or `true` or `false`."
         yield Fault("GR300", document.at(), message)
         return
-    pending: list[tuple[tuple[Key, ...], Any]] = [((), document.data)]
+    ids = frozenset(base for _, _, base in _schemas(document.data))
+    for path, schema, base in _schemas(document.data):
+        for key, value in schema.items():
+            problem = _problem(key, value, base, ids)
+            if problem:
+                at = (*path, key)
+                yield Fault("GR300", document.at(*at), f"`{'.'.join(map(str, at))}`: {problem}")
+        names = schema.get("properties")
+        if isinstance(names, Mapping):
+            properties.update(names)
+
+
+def _schemas(root: Any) -> Iterator[tuple[tuple[Key, ...], Mapping[str, Any], str]]:
+    """Yield each schema of a file: its place, its keywords, and the name that ``$id`` gives it."""
+    pending: list[tuple[tuple[Key, ...], Any, str]] = [((), root, _BASE)]
     while pending:
-        path, schema = pending.pop()
+        path, schema, base = pending.pop()
         if not isinstance(schema, Mapping):
             continue  # a boolean; the validator refuses the rest
+        base = _resolved(base, schema.get("$id"))
+        yield path, schema, base
         for key, value in schema.items():
             at = (*path, key)
-            problem = _problem(key, value)
-            if problem:
-                yield Fault("GR300", document.at(*at), f"`{'.'.join(map(str, at))}`: {problem}")
-            elif key in _ONE:
-                pending.append((at, value))
+            if key in _ONE:
+                pending.append((at, value, base))
             elif key in _SEVERAL and isinstance(value, list):
-                pending.extend(((*at, index), item) for index, item in enumerate(value))
+                pending.extend(((*at, index), item, base) for index, item in enumerate(value))
             elif key in _NAMED and isinstance(value, Mapping):
-                pending.extend(((*at, name), item) for name, item in value.items())
-                if key == "properties":
-                    properties.update(value)
+                pending.extend(((*at, name), item, base) for name, item in value.items())
 
 
-def _problem(key: str, value: Any) -> str:
+def _resolved(base: str, reference: Any) -> str:
+    """Return the address of a reference without its fragment; that of the base where it is none."""
+    if not isinstance(reference, str):
+        return base
+    try:
+        return urldefrag(urljoin(base, reference)).url
+    except ValueError:  # brackets that hold no address
+        return base
+
+
+def lets_all_through(document: Document) -> bool:
+    """Whether a JSON Schema that loads demands nothing at its root: ``true``, or remarks alone."""
+    data = document.data
+    return data is True or (isinstance(data, Mapping) and _SAYING.issuperset(data))
+
+
+def _problem(key: str, value: Any, base: str, ids: frozenset[str]) -> str:
     """Return what is wrong with a keyword; empty where nothing is that shows by itself."""
     if key not in _KNOWN:
         return "is no keyword of JSON Schema 2020-12 that is read here. Remove it."
-    if key in ("$ref", "$dynamicRef") and not (isinstance(value, str) and value.startswith("#")):
+    if key in ("$ref", "$dynamicRef") and not (
+        isinstance(value, str) and (value.startswith("#") or _resolved(base, value) in ids)
+    ):
         return "leads out of the file. Put what it names under `$defs`."
     if key == "$schema" and value != _DRAFT:
         return f"is {_DRAFT}, or left out."

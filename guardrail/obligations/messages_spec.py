@@ -1,8 +1,9 @@
 """Input specs of ``kind: messages``: a list of who says what, as chat models take it.
 
 Owns `MessagesSection`, the file as it is written, and `MessagesSpec`, what it demands of a list.
-Refuses whatever `guardrail.messages` does not know (images, calls of tools): a text that stood
-there would reach the model unread. Roles are the caller's data, and stay out of messages.
+Refuses whatever `guardrail.messages` does not know, for a text that stood there would reach the
+model unread, and calls of tools and images unless the file says which and how many. Roles and names
+of tools are the caller's data, and stay out of messages.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from guardrail.documents import Section
-from guardrail.messages import Message, Misfit, read_messages
+from guardrail.messages import KEYS, Message, Misfit, read_messages
 from guardrail.obligations.text_spec import Characters, Count, Forbidden, refuse
 from guardrail.paths import path_of
 from guardrail.values import View
@@ -32,6 +33,9 @@ class MessagesSection(Section):
         last_role: who must speak last.
         max_chars: the most characters of one message.
         max_total_chars: the most characters of all messages together.
+        tools: the names of the tools that may be called; ``any``, or none by default.
+        max_tool_calls: the most calls of tools in all messages; any number by default.
+        max_images: the most images in all messages.
         forbid: classes of characters with which a text is refused. Lone surrogates always are.
     """
 
@@ -43,6 +47,9 @@ class MessagesSection(Section):
     last_role: _Role | None = None
     max_chars: Count | None = None
     max_total_chars: Count | None = None
+    tools: list[_Role] | Literal["any"] = Field(default=[])
+    max_tool_calls: Count | None = None
+    max_images: Count = 0
     forbid: Forbidden = Field(default=[])
 
     @model_validator(mode="after")
@@ -66,6 +73,11 @@ class MessagesSpec:
         self._roles = frozenset(section.roles)
         self._characters = Characters(section.forbid)
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys that a conversation has by its format."""
+        return KEYS
+
     @classmethod
     def from_section(cls, name: str, section: MessagesSection) -> MessagesSpec:
         """Return the spec of a file that was checked."""
@@ -77,7 +89,7 @@ class MessagesSpec:
             refuse(view.name, "a list of messages", f"a {view.kind}")
         messages = read_messages(view.value if view.data is None else view.data)
         if isinstance(messages, Misfit):
-            path = path_of(view.name, messages.steps)
+            path = path_of(view.name, messages.steps, KEYS)
             refuse(path, messages.expected, messages.arrived)
         section = self._section
         if len(messages) < section.min_messages:
@@ -85,6 +97,8 @@ class MessagesSpec:
         if section.max_messages is not None and len(messages) > section.max_messages:
             refuse(view.name, f"at most {section.max_messages} messages", "more")
         self._check_roles(messages, view.name)
+        self._check_tools(messages, view.name)
+        self._check_images(messages, view.name)
         self._check_texts(messages, view.name)
 
     def _check_roles(self, messages: list[Message], name: str) -> None:
@@ -99,17 +113,40 @@ class MessagesSpec:
         if messages and last is not None and messages[-1].role != last:
             refuse(f"{name}[{len(messages) - 1}].role", f"{last} last", "another")
 
+    def _check_tools(self, messages: list[Message], name: str) -> None:
+        section = self._section
+        count = 0
+        for index, message in enumerate(messages):
+            for call in message.tool_calls:
+                count += 1
+                if section.tools != "any" and call.name not in section.tools:
+                    named = ", ".join(section.tools)
+                    expected = f"a call of {named}" if named else "no call of a tool"
+                    steps = call.steps if named else call.steps[:1]
+                    refuse(path_of(name, (index, *steps), KEYS), expected, "another")
+        if section.max_tool_calls is not None and count > section.max_tool_calls:
+            refuse(name, f"at most {section.max_tool_calls} calls of tools", "more")
+
+    def _check_images(self, messages: list[Message], name: str) -> None:
+        count = 0
+        for index, message in enumerate(messages):
+            for steps in message.images:
+                count += 1
+                if count > self._section.max_images:
+                    expected = f"at most {self._section.max_images} images"
+                    refuse(path_of(name, (index, *steps), KEYS), expected, "more")
+
     def _check_texts(self, messages: list[Message], name: str) -> None:
         """Check lengths before any character is read."""
         most, most_in_all = self._section.max_chars, self._section.max_total_chars
         total = 0
         for index, message in enumerate(messages):
-            chars = sum([len(found.text) for found in message.texts])
+            chars = sum([len(text) for text in message.counted])
             total += chars
             if most is not None and chars > most:
                 refuse(f"{name}[{index}]", f"at most {most} characters", "more")
         if most_in_all is not None and total > most_in_all:
             refuse(name, f"at most {most_in_all} characters in all messages", "more")
         for index, message in enumerate(messages):
-            for steps, text in message.texts:
-                self._characters.check(text, path_of(name, (index, *steps)))
+            for steps, text, _ in message.texts:
+                self._characters.check(text, path_of(name, (index, *steps), KEYS))

@@ -13,14 +13,15 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core.core_schema import ErrorType
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.text_spec import refuse
 from guardrail.paths import path_of
 from guardrail.values import View
 
-#: Rules by pydantic's own names: an error of the model's author could be named by its data.
-_RULE: Final = re.compile(r"[a-z_]{1,64}")
+#: The rules by pydantic's own names: an error of the model's author could be named by its data.
+_RULES: Final = frozenset(get_args(ErrorType))
 
 
 class ModelSpec:
@@ -34,14 +35,14 @@ class ModelSpec:
     Raises `ConfigurationError` where it is no model.
     """
 
-    __slots__ = ("_fields", "_model", "name")
+    __slots__ = ("_model", "keys", "name")
 
     def __init__(self, name: str, model: type[BaseModel]) -> None:
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise ConfigurationError(f"models: {name} must be a class that is a pydantic model.")
         self.name = name
         self._model = model
-        self._fields = _fields_below(model)
+        self.keys = _fields_below(model)
 
     def check(self, view: View) -> None:
         """Raise `Unmet` (``input_rejected``) with the place and the rule that is not met."""
@@ -55,10 +56,10 @@ class ModelSpec:
             failed = first["loc"], first["type"], error.error_count()
         if failed is not None:  # outside the handler: pydantic's error holds the value
             steps, rule, count = failed
-            named = rule if _RULE.fullmatch(rule) else "its rule"
+            named = rule if rule in _RULES else "its rule"
             more = f" ({count} errors in all)" if count > 1 else ""
             expected = f"what {self._model.__name__} demands ({named})"
-            refuse(path_of(view.name, steps, self._fields), expected, f"another{more}")
+            refuse(path_of(view.name, steps, self.keys), expected, f"another{more}")
 
 
 def _fields_below(model: type[BaseModel]) -> frozenset[str]:

@@ -2,8 +2,8 @@
 
 Owns the keys of the counters, the ``[quota]`` table and the refusal of a call whose quota
 is spent. Refuses stores that are not built yet, and a call whose key has no value. Comes
-first of all that is admitted: a call that policy denies takes nothing, a call that is
-later refused for its input has taken.
+first of all that is admitted: a call that policy denies takes nothing. One that is refused
+afterwards, before the model, gives rows, bytes and characters back, and has spent a call.
 
 Compiled as it stands, with ``quota.pxd`` beside it; the file is its own plain-Python twin.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
@@ -19,7 +20,7 @@ from pydantic import Field
 from guardrail.documents import Document, Section
 from guardrail.errors import ConfigurationError
 from guardrail.hints import absent, of
-from guardrail.obligations.counters import Counters, StoreFullError
+from guardrail.obligations.counters import ClockError, Counters, StoreFullError, Taken
 from guardrail.obligations.quota_grammar import (
     Demand,
     Limit,
@@ -29,7 +30,7 @@ from guardrail.obligations.quota_grammar import (
 )
 from guardrail.obligations.windows import Hit
 from guardrail.ports import Admission, Clock, Unmet, Wait
-from guardrail.values import Clause, Entity, FactValue, Path, View
+from guardrail.values import Clause, Entity, FactValue, Notes, Path, View
 
 if TYPE_CHECKING:
     from guardrail.obligations.quota_store import ClockedStorage
@@ -129,6 +130,7 @@ class Quota:
     name = "quota"
     on_admit = True
     on_release = False
+    spends = True
 
     def __init__(self, *, bundle: str, storage: StorageHandle) -> None:
         self._bundle = bundle
@@ -163,15 +165,16 @@ class Quota:
         of all that are, with the seconds until all would let this call pass if nobody
         else called; with ``obligation_failed`` where a key has no value, or one that is
         no string, integer, boolean or entity; with ``store_unavailable`` where the store
-        is full.
+        is full, or the clock went back or gives no time.
         """
         counters = self._counters
         if counters is None:
             counters = self._storage.open().counters
         waits: list[float] | None = None
+        problem = "The quota store cannot take another counter. Try again later."
         notes = admission.notes
         try:  # written out: a context manager costs as much as the taking
-            if len(demand) == 1:
+            if len(demand) == 1 and demand[0].unit == "calls":
                 hit = self._hit(demand[0], admission)
                 wait_s = counters.acquire(hit)
                 if not wait_s:
@@ -181,19 +184,20 @@ class Quota:
                 waits = [wait_s]
             else:
                 hits = [self._hit(limit, admission) for limit in demand]
-                waits = counters.acquire_all(hits)
+                taken: list[Taken] = []
+                waits = counters.acquire_all(hits, taken)
                 if not any(waits):
                     if notes is not None:
-                        for taken in hits:
-                            notes.add(taken.counts)
+                        for held in hits:
+                            notes.add(held.counts)
+                        self._return_unused(demand, taken, counters, notes)
                     return None
         except StoreFullError:
             pass
+        except ClockError:
+            problem = "The clock that quotas are counted by went back, or gives no time. Repair it."
         if waits is None:
-            raise Unmet(
-                "The quota store cannot take another counter. Try again later.",
-                code="store_unavailable",
-            )
+            raise Unmet(problem, code="store_unavailable")
         raise _spent(demand, waits)
 
     def _hit(self, limit: Limit, admission: Admission) -> Hit:
@@ -213,9 +217,23 @@ class Quota:
             hit = self._hits[key] = _hit(limit, admission)
         return hit
 
+    def _return_unused(
+        self, demand: Demand, taken: list[Taken], counters: Counters, notes: Notes
+    ) -> None:
+        """Note what a call gives back whose input is refused: all but the call itself."""
+        weighed = [each for limit, each in zip(demand, taken, strict=True) if limit.unit != "calls"]
+        if weighed:
+            notes.returns = (*notes.returns, partial(_give_back, counters, weighed))
+
     def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
         """Return the output: a quota asks nothing of it."""
         return output
+
+
+def _give_back(counters: Counters, weighed: list[Taken]) -> tuple[tuple[str, int], ...]:
+    for taken in weighed:
+        counters.give_back(taken)
+    return tuple([count for taken in weighed for count in taken.hit.counts])
 
 
 def _spent(demand: Demand, waits: list[float]) -> Unmet:
@@ -249,6 +267,8 @@ def _weigh(limit: Limit, view: View) -> int:
         return 1
     if limit.unit == "bytes" and view.kind != "none":
         return view.nbytes
+    if limit.unit == "chars" and view.kind == "table":
+        return int(view.data.chars())
     if limit.unit == "chars" and view.kind in ("text", "list", "record"):
         return count_chars(view.value if view.data is None else view.data)
     arrived = "no input" if view.kind == "none" else f"a {view.kind}"
@@ -260,7 +280,7 @@ def _weigh(limit: Limit, view: View) -> int:
 
 
 def count_chars(data: Any) -> int:
-    """Return how many characters all texts of plain data have; names of fields count not."""
+    """Return how many characters all texts of plain data have, the keys of dicts among them."""
     chars = 0
     waiting = [data]
     while waiting:
@@ -268,6 +288,7 @@ def count_chars(data: Any) -> int:
         if isinstance(value, str):
             chars += len(value)
         elif isinstance(value, dict):
+            chars += sum(map(len, value))
             waiting.extend(value.values())
         elif isinstance(value, list | tuple):
             waiting.extend(value)

@@ -13,6 +13,8 @@ cdef class Rule:
     cdef Py_ssize_t _max_items
     cdef object _low
     cdef object _high
+    cdef object _lowest
+    cdef object _highest
     cdef frozenset _choices
     cdef tuple _fields
     cdef Rule _items
@@ -25,6 +27,7 @@ cdef class Rule:
     cdef bint _takes_list(self, items) except -1
     @cython.locals(number=double)
     cdef int _find(self, value) except -1
+    cdef int _find_exactly(self, value) except -1
     cdef int _find_text(self, str text) except -1
     @cython.locals(rule=Rule)
     cdef _blame_record(self, dict record, path, blamed)

@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
 from pydantic import Field, model_validator
 
 from guardrail.documents import Section
 from guardrail.hints import absent, given, holds, of, when
-from guardrail.obligations.interval import Limits
+from guardrail.obligations.interval import AnyBound, check_order, exactly, is_aware
 from guardrail.ports import Unmet
 from guardrail.values import View
 
@@ -32,6 +35,10 @@ _NAMES: Final = {
     "bool": "a bool",
     "record": "a record",
     "list": "a list",
+    "decimal": "a decimal",
+    "datetime": "a datetime",
+    "date": "a date",
+    "duration": "a timedelta",
 }
 _TYPES: Final[Mapping[str, type]] = {"int": int, "float": float, "string": str, "bool": bool}
 
@@ -42,7 +49,16 @@ _TEXT: Final = 2
 _BOOL: Final = 3
 _RECORD: Final = 4
 _LIST: Final = 5
-_KINDS: Final = ("int", "float", "string", "bool", "record", "list")
+_DECIMAL: Final = 6
+_DATETIME: Final = 7
+_DATE: Final = 8
+_DURATION: Final = 9
+_KINDS: Final = (
+    "int", "float", "string", "bool", "record", "list", "decimal", "datetime", "date", "duration",
+)  # fmt: skip
+#: Types that can be bounded, of which the last two by times.
+_BOUNDED: Final = ("int", "float", "decimal", "duration", "datetime", "date")
+_UNBOUNDED: Final = ("string", "bool", "record", "list")
 
 _FINE: Final = 0
 _WRONG_TYPE: Final = 1
@@ -53,6 +69,9 @@ _LESS: Final = 5
 _MORE: Final = 6
 _TOO_LONG: Final = 7
 _UNLISTED: Final = 8
+
+#: Decimals beyond this power of ten are not compared digit by digit.
+_LIMIT_DIGITS: Final = 5_000
 
 #: Any length that a text or a list can have is below.
 _NO_LIMIT: Final = 2**62
@@ -68,11 +87,13 @@ _ONLY_FOR: Final = {
 }
 
 
-class FieldSection(Limits):
+class FieldSection(Section):
     """One field: its type, and what else holds for a value of that type.
 
     Attributes:
         type: what the value is. Nothing is converted: a number in text is text.
+        min: the least that is accepted, inclusive: a number, of a duration in seconds, or a time.
+        max: the most that is accepted, inclusive.
         max_chars: the most characters of a text.
         one_of: the values that are accepted, of an integer or a text.
         fields: the fields of a record within, by name; all are required.
@@ -83,7 +104,7 @@ class FieldSection(Limits):
     """
 
     hints = (
-        when(holds("type", "string", "bool", "record", "list"), absent("min", "max")),
+        when(holds("type", *_UNBOUNDED), absent("min", "max")),
         *(
             when(
                 {"not": holds("type", kind)},
@@ -93,12 +114,17 @@ class FieldSection(Limits):
         ),
         when(holds("type", "record"), given("fields")),
         when(holds("type", "list"), given("items")),
-        when(holds("type", "float", "bool", "record", "list"), absent("one_of")),
+        when({"not": holds("type", "int", "string")}, absent("one_of")),
         when(holds("type", "int"), of("one_of", {"items": {"type": "integer"}})),
         when(holds("type", "string"), of("one_of", {"items": {"type": "string"}})),
     )
 
-    type: Literal["int", "float", "string", "bool", "record", "list"]
+    type: Literal[
+        "int", "float", "string", "bool", "record", "list", "decimal", "datetime", "date",
+        "duration",
+    ]  # fmt: skip
+    min: AnyBound = None
+    max: AnyBound = None
     max_chars: Annotated[int, Field(ge=0)] | None = None
     one_of: Annotated[list[str | int], Field(min_length=1)] | None = None
     fields: dict[_Name, FieldSection] | None = None
@@ -109,8 +135,12 @@ class FieldSection(Limits):
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> FieldSection:
-        if (self.min, self.max) != (None, None) and self.type not in ("int", "float"):
+        if (self.min, self.max) != (None, None) and self.type not in _BOUNDED:
             raise ValueError(f"`min` and `max` do not apply to type {self.type}. Remove them")
+        for name, bound in (("min", self.min), ("max", self.max)):
+            _check_bound(name, bound, self.type)
+        if self.min is not None and self.max is not None:
+            check_order(self.min, self.max)
         for key, kind in _ONLY_FOR.items():
             if getattr(self, key) is not None and self.type != kind:
                 raise ValueError(f"`{key}` does not apply to type {self.type}. Remove it")
@@ -124,6 +154,18 @@ class FieldSection(Limits):
             if any(type(choice) is not _TYPES[self.type] for choice in self.one_of):
                 raise ValueError(f"`one_of` holds a value that is not of type {self.type}")
         return self
+
+
+def _check_bound(name: str, bound: Any, kind: str) -> None:
+    """Raise `ValueError` where a bound is not of the kind that its field's type has."""
+    if bound is None:
+        return
+    if kind == "datetime" and not is_aware(bound):
+        raise ValueError(f"`{name}` of a datetime is a time with a zone: 2026-12-31T00:00:00Z")
+    if kind == "date" and (isinstance(bound, datetime) or not isinstance(bound, date)):
+        raise ValueError(f"`{name}` of a date is a date, such as 2026-12-31")
+    if kind not in ("datetime", "date") and isinstance(bound, date):
+        raise ValueError(f"`{name}` of a number is a finite number")
 
 
 class RecordSection(Section):
@@ -149,16 +191,19 @@ class Rule:
     """
 
     __slots__ = (
-        "_allows_extra", "_choices", "_fields", "_high", "_items", "_kind", "_least", "_low",
-        "_max_chars", "_max_items", "_most", "_nullable",
+        "_allows_extra", "_choices", "_fields", "_high", "_highest", "_items", "_kind", "_least",
+        "_low", "_lowest", "_max_chars", "_max_items", "_most", "_nullable",
     )  # fmt: skip
 
     def __init__(self, section: FieldSection) -> None:
         self._kind = _KINDS.index(section.type)
         self._nullable = section.nullable
         self._low, self._high = section.min, section.max
-        self._least = -math.inf if section.min is None else _double_from(section.min)
-        self._most = math.inf if section.max is None else -_double_from(-section.max)
+        low = section.min if isinstance(section.min, int | float) else -math.inf
+        high = section.max if isinstance(section.max, int | float) else math.inf
+        self._least, self._most = _double_from(low), -_double_from(-high)
+        self._lowest = None if section.min is None else exactly(section.min)
+        self._highest = None if section.max is None else exactly(section.max)
         self._max_chars = _limit(section.max_chars)
         self._choices = None if section.one_of is None else frozenset(section.one_of)
         self._fields = tuple((name, Rule(field)) for name, field in (section.fields or {}).items())
@@ -170,6 +215,14 @@ class Rule:
     def allows_extra(self) -> bool:
         """Whether a record may have other fields."""
         return self._allows_extra
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the fields of a record, and of those within."""
+        names = {name for name, _ in self._fields}
+        for _, rule in self._fields:
+            names |= rule.keys
+        return frozenset(names) if self._items is None else self._items.keys | names
 
     def is_met(self, value: Any) -> bool:
         """Whether a value is what it must be, all within it included."""
@@ -210,6 +263,8 @@ class Rule:
             return self._find_text(value) if kind is str else _WRONG_TYPE
         if self._kind == _BOOL:
             return _FINE if kind is bool else _WRONG_TYPE
+        if self._kind >= _DECIMAL or kind is Decimal:
+            return self._find_exactly(value)
         if kind is not int:
             return _WRONG_TYPE
         if self._kind == _FLOAT and not _is_exact_float(value):
@@ -219,6 +274,30 @@ class Rule:
         if self._high is not None and value > self._high:
             return _MORE
         return _FINE if self._choices is None or value in self._choices else _UNLISTED
+
+    def _find_exactly(self, value: Any) -> int:
+        """Return what is wrong with a decimal, also in the place of a float, or with a time."""
+        kind = type(value)
+        number: Any
+        if self._kind in (_DECIMAL, _FLOAT):
+            if kind is not Decimal:
+                return _WRONG_TYPE
+            if not value.is_finite():
+                return _NOT_FINITE
+            number = _fraction(value)
+        elif self._kind == _DURATION:
+            if kind is not timedelta:
+                return _WRONG_TYPE
+            number = Fraction(value // timedelta(microseconds=1), 10**6)
+        elif kind is (datetime if self._kind == _DATETIME else date):
+            if kind is datetime and value.utcoffset() is None:
+                return _WRONG_TYPE
+            number = exactly(value)
+        else:
+            return _WRONG_TYPE
+        if self._lowest is not None and number < self._lowest:
+            return _LESS
+        return _MORE if self._highest is not None and number > self._highest else _FINE
 
     def _find_text(self, text: str) -> int:
         if not text.isascii() and not _is_text(text):
@@ -276,9 +355,9 @@ class Rule:
         elif code == _NOT_UNICODE:
             blamed.add(path, "text that is Unicode", "a lone surrogate in it")
         elif code == _LESS:
-            blamed.add(path, f"at least {self._low}", "less")
+            blamed.add(path, f"at least {_shown(self._low)}", "less")
         elif code == _MORE:
-            blamed.add(path, f"at most {self._high}", "more")
+            blamed.add(path, f"at most {_shown(self._high)}", "more")
         elif code == _TOO_LONG:
             blamed.add(path, f"at most {self._max_chars} characters", "more")
         elif code == _UNLISTED:
@@ -332,6 +411,11 @@ class RecordSpec:
         """Whether a record may have other fields."""
         return self._rule.allows_extra
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the fields, and of those within."""
+        return self._rule.keys
+
     @classmethod
     def from_section(cls, name: str, section: RecordSection) -> RecordSpec:
         """Return the spec of a file that was checked."""
@@ -343,7 +427,8 @@ class RecordSpec:
     def check(self, view: View) -> None:
         """Raise `Unmet` (``input_rejected``) with the path of the first thing that is wrong.
 
-        An integer passes as a float where it is exactly one; a bool passes as neither. NaN,
+        An integer passes as a float where it is exactly one, and so does any finite decimal; a
+        bool passes as neither. NaN,
         infinities and lone surrogates never pass. Bounds are compared exactly. A tuple is a
         list. The message says how many fields are bad where there are several.
         """
@@ -359,6 +444,23 @@ class RecordSpec:
 
 def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if name.isidentifier() else f'{path}["{name}"]'
+
+
+def _fraction(value: Decimal) -> Fraction:
+    """Return a decimal exactly, or where its exponent is huge, one that compares alike.
+
+    No bound is as great as what is let go here, nor as near to 0.
+    """
+    if not value:
+        return Fraction(0)
+    if abs(value.adjusted()) <= _LIMIT_DIGITS:
+        return Fraction(value)
+    size = Fraction(10) ** (_LIMIT_DIGITS if value.adjusted() > 0 else -_LIMIT_DIGITS)
+    return -size if value < 0 else size
+
+
+def _shown(bound: Any) -> str:
+    return bound.isoformat() if isinstance(bound, date) else str(bound)
 
 
 def _limit(count: int | None) -> int:

@@ -36,6 +36,11 @@ class Spec(Protocol):
         """The spec's name: ``patients`` for ``inputs/patients.yaml``."""
         ...
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of an input that the spec names: those that a path may show."""
+        ...
+
     def check(self, view: View) -> None:
         """Raise `guardrail.values.Unmet` where the input is anything else."""
         ...

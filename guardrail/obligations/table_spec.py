@@ -10,9 +10,13 @@ then names and types of all columns, and only then what stands in them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
+from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, NoReturn, Protocol, TypeAlias
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -28,22 +32,33 @@ from guardrail._core import (
     TOO_LONG,
     Choices,
 )
+from guardrail._core.terms import IN_LIST
 from guardrail.documents import Section
 from guardrail.hints import given, of, one_or_several, when
-from guardrail.obligations.interval import Limits, Range
+from guardrail.obligations.interval import AnyBound, Range, check_order, exactly, is_aware
 from guardrail.ports import Unmet
 from guardrail.values import Frozen, View
 
-_FLOATS: Final = frozenset(("float32", "float64"))
+_FLOATS: Final = frozenset(("float16", "float32", "float64"))
 _NUMBERS: Final = _FLOATS | frozenset(
     f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
 )
+#: Types whose bounds are exact numbers: of a duration seconds.
+_EXACT: Final = frozenset(("decimal", "duration"))
+#: Types whose bounds are times.
+_DATED: Final = frozenset(("date", "timestamp"))
 #: Every type of a column.
-TYPES: Final = _NUMBERS | frozenset(("bool", "string", "timestamp"))
+TYPES: Final = _NUMBERS | _EXACT | _DATED | frozenset(("bool", "string", "time", "list", "null"))
+#: Names of one zone.
+_UTC: Final = frozenset(("UTC", "Etc/UTC", "Z", "Zulu", "+00:00", "UTC+00:00"))
+_NO_ZONE: Final = "none"
+_ZONE: Final = re.compile(r"[A-Za-z0-9_+/-]{1,64}|[+-][0-9]{2}:[0-9]{2}")
 
 
 def _known_types(value: Any) -> Any:
-    types = [value] if isinstance(value, str) else value
+    types = [value] if value is None or isinstance(value, str) else value
+    if isinstance(types, list):  # YAML's own null is the name of a type here
+        types = ["null" if each is None else each for each in types]
     known = isinstance(types, list) and all(isinstance(t, str) and t in TYPES for t in types)
     if not known or not types:
         raise ValueError(f"expected one or several of {', '.join(sorted(TYPES))}")
@@ -55,20 +70,28 @@ _Types: TypeAlias = Annotated[
 ]
 
 
-class TableColumnSection(Limits):
+class TableColumnSection(Section):
     """One column: its type, or the types of which it may have one, and what else holds.
 
     Attributes:
         type: the type that is accepted, or several. Nothing is converted.
-        nullable: whether a row may be null.
+        nullable: whether a row may be null. NaN is null in a column of floats that may have one.
+        min: the least that is accepted, inclusive: a number, of a duration in seconds, or a time.
+        max: the most that is accepted, inclusive.
         finite: ``false`` lets NaN and infinities pass, in a column of floats.
+        zone: the time zone of timestamps, such as ``UTC``; ``none``: they must have none.
         max_chars: the most characters of a text.
         one_of: the texts that are accepted.
+        items: what each item of a list is.
+        max_items: the most items of a list.
     """
 
     hints = (
-        when(given("min"), of("type", one_or_several(_NUMBERS))),
-        when(given("max"), of("type", one_or_several(_NUMBERS))),
+        when(given("min"), of("type", one_or_several(_NUMBERS | _EXACT | _DATED))),
+        when(given("max"), of("type", one_or_several(_NUMBERS | _EXACT | _DATED))),
+        when(given("zone"), of("type", one_or_several(("timestamp",)))),
+        when(given("items"), of("type", one_or_several(("list",)))),
+        when(given("max_items"), of("type", one_or_several(("list",)))),
         when(given("finite"), of("type", one_or_several(_FLOATS))),
         when(given("max_chars"), of("type", one_or_several(("string",)))),
         when(given("one_of"), of("type", one_or_several(("string",)))),
@@ -76,21 +99,31 @@ class TableColumnSection(Limits):
 
     type: _Types
     nullable: bool = False
+    min: AnyBound = None
+    max: AnyBound = None
     finite: bool | None = None
+    zone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     max_chars: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     one_of: Annotated[list[str], Field(min_length=1)] | None = None
+    items: TableColumnSection | None = None
+    max_items: Annotated[int, Field(ge=0, lt=2**31)] | None = None
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> TableColumnSection:
         types = frozenset(self.type)
-        self._applies(types, _NUMBERS, "min", self.min)
-        self._applies(types, _NUMBERS, "max", self.max)
+        for name, bound in (("min", self.min), ("max", self.max)):
+            self._applies(types, _NUMBERS | _EXACT | _DATED, name, bound)
+            _check_bound(name, bound, types)
+        if self.min is not None and self.max is not None:
+            check_order(self.min, self.max)
+        self._applies(types, frozenset(("timestamp",)), "zone", self.zone)
+        self._applies(types, frozenset(("list",)), "items", self.items)
+        self._applies(types, frozenset(("list",)), "max_items", self.max_items)
+        if self.zone is not None:
+            _check_zone(self.zone, self.min, self.max)
         self._applies(types, _FLOATS, "finite", self.finite)
         self._applies(types, frozenset(("string",)), "max_chars", self.max_chars)
         self._applies(types, frozenset(("string",)), "one_of", self.one_of)
-        for bound in (self.min, self.max):
-            if isinstance(bound, int) and not _is_exact(bound):
-                raise ValueError("a bound has no exact 64-bit float. Choose one that has")
         for choice in self.one_of or ():
             _check_choice(choice, self.max_chars)
         return self
@@ -104,6 +137,51 @@ class TableColumnSection(Limits):
 
 def _is_exact(bound: int) -> bool:
     return bound.bit_length() <= 1023 and int(float(bound)) == bound
+
+
+def _check_bound(name: str, bound: Any, types: frozenset[str]) -> None:
+    """Raise `ValueError` where a bound is not of the kind that its column's types have."""
+    if bound is None:
+        return
+    if len({"date" if each == "date" else each in _DATED for each in types}) > 1:
+        raise ValueError(f"`{name}` can't bound types of several kinds. Keep one of them")
+    if types & _DATED:
+        is_time = isinstance(bound, datetime)
+        if "timestamp" in types and not is_time:
+            raise ValueError(f"`{name}` of a timestamp is a time, such as 2026-12-31T00:00:00Z")
+        if "date" in types and (is_time or not isinstance(bound, date)):
+            raise ValueError(f"`{name}` of a date is a date, such as 2026-12-31")
+    elif isinstance(bound, date):
+        raise ValueError(f"`{name}` of a number is a number")
+    elif isinstance(bound, int) and types & _NUMBERS and not _is_exact(bound):
+        raise ValueError("a bound has no exact 64-bit float. Choose one that has")
+
+
+def _check_zone(zone: str, *bounds: Any) -> None:
+    if zone not in _UTC and zone != _NO_ZONE and not _is_zone(zone):
+        raise ValueError("`zone` is no time zone. Name one, such as UTC or Europe/Berlin, or none")
+    for bound in bounds:
+        if isinstance(bound, datetime) and is_aware(bound) != (zone != _NO_ZONE):
+            raise ValueError("a bound has a time zone where the column has none, or the other way")
+
+
+def _is_zone(zone: str) -> bool:
+    if _ZONE.fullmatch(zone) is None:
+        return False
+    if zone[0] in "+-":
+        return True
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError, LookupError):  # ZoneInfoNotFoundError is a KeyError
+        return False
+    return True
+
+
+def _zone_of(zone: str) -> str:
+    """Return the one name of a zone that libraries name in several ways."""
+    if zone in _UTC:
+        return "UTC"
+    return zone[3:] if zone.startswith(("UTC+", "UTC-")) else zone
 
 
 def _check_choice(choice: str, max_chars: int | None) -> None:
@@ -138,29 +216,50 @@ class Rule:
 
     Attributes:
         types: the types that are accepted.
-        nullable: whether a row may be null.
-        low, high: bounds, inclusive; infinite where there is none.
-        finite: whether NaN and infinities are refused.
+        nullable: whether a row may be null, of floats NaN too.
+        low, high: bounds of numbers, inclusive; infinite where there is none.
+        least, most: exact bounds of times, durations and decimals, or ``None``.
+        shown: the bounds as the spec has them, for a message.
+        finite: whether infinities are refused, and NaN where no row may be null.
         max_chars: the most characters of a text, or -1.
         choices: the texts that are allowed, or ``None`` for any.
+        zone: the time zone that timestamps must have, ``none`` for none; empty for any.
+        is_aware: whether their bounds have a zone, and so the timestamps must; ``None``: no bounds.
+        items, max_items: what the items of a list must be, and how many there may be, or -1.
     """
 
     types: frozenset[str]
     nullable: bool
     low: float
     high: float
+    least: Fraction | None
+    most: Fraction | None
+    shown: tuple[str, str]
     finite: bool
     max_chars: int
     choices: Choices | None
+    zone: str
+    is_aware: bool | None
+    items: Rule | None
+    max_items: int
 
     @classmethod
     def from_section(cls, section: TableColumnSection) -> Rule:
         """Return the rule of a column that was checked."""
+        least, most = section.min, section.max
+        bounds = [bound for bound in (least, most) if bound is not None]
         return cls(
             types=frozenset(section.type),
             nullable=section.nullable,
-            low=-math.inf if section.min is None else float(section.min),
-            high=math.inf if section.max is None else float(section.max),
+            low=float(least) if isinstance(least, int | float) else -math.inf,
+            high=float(most) if isinstance(most, int | float) else math.inf,
+            least=None if least is None else exactly(least),
+            most=None if most is None else exactly(most),
+            shown=(_shown(least), _shown(most)),
+            zone=_zone_of(section.zone or ""),
+            is_aware=is_aware(bounds[0]) if bounds else None,
+            items=None if section.items is None else cls.from_section(section.items),
+            max_items=-1 if section.max_items is None else section.max_items,
             finite=section.finite is not False,
             max_chars=-1 if section.max_chars is None else section.max_chars,
             choices=None if section.one_of is None else Choices(section.one_of),
@@ -168,17 +267,41 @@ class Rule:
 
     def expects(self, code: int) -> tuple[str, str]:
         """Return what was expected where a code arose, and what arrived."""
+        if code >= IN_LIST:
+            inner = self.items
+            return inner.expects(code - IN_LIST) if inner is not None else ("a list", "another")
+        if code == TOO_LONG and self.max_chars < 0:
+            return f"at most {self.max_items} items", "more"
         count = 0 if self.choices is None else len(self.choices.texts)
         return {
             NULL: ("a value", "null"),
             NOT_FINITE: ("finite numbers", "one that is not finite"),
-            BELOW: (f"at least {_bound(self.low)}", "less"),
-            ABOVE: (f"at most {_bound(self.high)}", "more"),
+            BELOW: (f"at least {self.shown[0]}", "less"),
+            ABOVE: (f"at most {self.shown[1]}", "more"),
             NOT_LISTED: (f"one of the {count} texts that the spec lists", "another"),
             TOO_LONG: (f"at most {self.max_chars} characters", "more"),
             NOT_TEXT: ("text that is Unicode", "something else"),
             MALFORMED: ("a value of its type", "bytes that are none"),
         }[code]
+
+    def misfit(self, column: Column) -> tuple[str, str] | None:
+        """Return what was expected of a column's type and what arrived; ``None`` where it fits."""
+        if column.dtype not in self.types:
+            return f"a column of {' or '.join(sorted(self.types))}", column.dtype
+        if column.dtype == "timestamp":
+            zone = _zone_of(column.detail.partition(" ")[2])
+            if self.zone not in ("", _NO_ZONE) and zone != self.zone:
+                return f"timestamps in the zone {self.zone}", "another zone" if zone else "none"
+            if zone and (self.zone == _NO_ZONE or self.is_aware is False):
+                return "timestamps without a time zone", "some with one"
+            if not zone and self.is_aware:
+                return "timestamps with a time zone", "some without"
+        if column.dtype == "list" and self.items is not None:
+            for part in column.parts:
+                inner = self.items.misfit(part.content)
+                if inner is not None:
+                    return f"lists: items as {inner[0]}", inner[1]
+        return None
 
 
 class Column(Protocol):
@@ -187,6 +310,16 @@ class Column(Protocol):
     @property
     def dtype(self) -> str:
         """Its type, one of `TYPES`."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """Of a timestamp its unit and its time zone."""
+        ...
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """Its rows; of a list, each part has a column of the items as ``content``."""
         ...
 
     def check(self, rule: Rule) -> tuple[int, int, int]:
@@ -210,6 +343,11 @@ class TableSpec:
     columns: Mapping[str, Rule]
     allows_extra: bool
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the columns."""
+        return frozenset(self.columns)
+
     @classmethod
     def from_section(cls, name: str, section: TableSection) -> TableSpec:
         """Return the spec of a file that was checked."""
@@ -219,9 +357,9 @@ class TableSpec:
     def check(self, view: View) -> None:
         """Raise `Unmet` (``input_rejected``) with the path of the first thing that is wrong.
 
-        Of the first bad column in the spec's order, the first bad row. NaN is null only in
-        pandas' columns of plain floats; anywhere else it is a number that is not finite, and
-        never within bounds. Bounds are compared exactly.
+        Of the first bad column in the spec's order, the first bad row. In every library, NaN is
+        null where a column of floats may have nulls; anywhere else it is a number that is not
+        finite, and never within bounds. Bounds are compared exactly.
         """
         if view.kind != "table":
             _refuse(view.name, "a table", f"a {view.kind}")
@@ -234,8 +372,9 @@ class TableSpec:
             expected = f"a column of {' or '.join(sorted(rule.types))}"
             if name not in columns:
                 _refuse(_path(view.name, name), expected, "no such column")
-            if columns[name].dtype not in rule.types:
-                _refuse(_path(view.name, name), expected, columns[name].dtype)
+            misfit = rule.misfit(columns[name])
+            if misfit is not None:
+                _refuse(_path(view.name, name), *misfit)
         if not self.allows_extra and len(columns) != len(self.columns):
             more = len(columns) - len(self.columns)  # their names may be data
             _refuse(
@@ -245,15 +384,21 @@ class TableSpec:
             code, row, count = columns[name].check(rule)
             if code != OK:
                 expected, arrived = rule.expects(code)
+                what = "list or item" if columns[name].dtype == "list" else "row"
                 _refuse(
                     _path(f"{view.name}[{row}]", name),
                     expected,
-                    f"{arrived} ({count} bad row{'' if count == 1 else 's'} in this column)",
+                    f"{arrived} ({count} bad {what}{'' if count == 1 else 's'} in this column)",
                 )
 
 
-def _bound(bound: float) -> str:
-    return f"{bound:.0f}" if bound.is_integer() and abs(bound) < 1e15 else repr(bound)
+def _shown(bound: Any) -> str:
+    """Return a bound as a message has it."""
+    if isinstance(bound, date):
+        return bound.isoformat()
+    if isinstance(bound, float) and bound.is_integer() and abs(bound) < 1e15:
+        return f"{bound:.0f}"
+    return repr(bound)
 
 
 def _path(base: str, name: str) -> str:

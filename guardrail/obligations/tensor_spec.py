@@ -150,6 +150,11 @@ class TensorSpec:
         self.highs = highs
         self.columns = columns
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """Nothing: a tensor has no keys."""
+        return frozenset()
+
     @classmethod
     def from_section(cls, name: str, section: TensorSection) -> TensorSpec:
         """Return the spec of a file that was checked."""

@@ -95,6 +95,11 @@ class TextSpec:
         self.min_chars = section.min_chars
         self.characters = Characters(section.forbid)
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """Nothing: a text has no keys."""
+        return frozenset()
+
     @classmethod
     def from_section(cls, name: str, section: TextSection) -> TextSpec:
         """Return the spec of a file that was checked."""

@@ -17,6 +17,7 @@ cdef class Window:
 
     cpdef double wait_s(self, double now, long long limit, long long amount) except? -1
     cpdef take(self, double now, long long amount)
+    cpdef give_back(self, double now, double taken_at, long long amount)
     cpdef double acquire(self, double now, Hit hit) except? -1
 
 
@@ -36,6 +37,9 @@ cdef class MovingWindow(Window):
     cpdef long long count(self, double now) except? -1
     @cython.locals(hits=list, kept=Py_ssize_t, since=double, until=double)
     cpdef take(self, double now, long long amount)
+    @cython.locals(hits=list, index=Py_ssize_t, since=double, until=double,
+                   held=cython.longlong, given=cython.longlong)
+    cpdef give_back(self, double now, double taken_at, long long amount)
 
 
 cdef class SlidingWindow(Window):

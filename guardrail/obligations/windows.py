@@ -77,6 +77,10 @@ class Window:
         """Count ``amount`` at ``now``, whether it fits or not."""
         raise NotImplementedError
 
+    def give_back(self, now: float, taken_at: float, amount: int) -> None:
+        """Stop counting ``amount``, of what was taken at ``taken_at``, as far as it counts."""
+        raise NotImplementedError
+
     def acquire(self, now: float, hit: Hit) -> float:
         """Take the hit where it fits; return its `wait_s`, after which nothing was taken."""
         wait_s = self.wait_s(now, hit.limit, hit.amount)
@@ -115,6 +119,11 @@ class FixedWindow(Window):
         if now >= self._ends_at:
             self._count, self._ends_at = 0, now + self.window_s
         self._count += amount
+
+    def give_back(self, now: float, taken_at: float, amount: int) -> None:
+        """See `Window`. A window that began since has not counted it."""
+        if now < self._ends_at <= taken_at + self.window_s:
+            self._count = max(self._count - amount, 0)
 
 
 class MovingWindow(Window):
@@ -183,6 +192,20 @@ class MovingWindow(Window):
                 hits[-1] += amount
                 return
         hits.extend((now, until, amount))
+
+    def give_back(self, now: float, taken_at: float, amount: int) -> None:
+        """See `Window`. What was joined with it goes on counting."""
+        self.count(now)
+        hits = self._hits
+        index = len(hits) - 3
+        while index >= self._first and amount > 0:
+            since, until, held = hits[index], hits[index + 1], hits[index + 2]
+            if since <= taken_at and taken_at + self.window_s <= until:
+                given = min(held, amount)
+                hits[index + 2] = held - given
+                self._count -= given
+                amount -= given
+            index -= 3
 
     def acquire(self, now: float, hit: Hit) -> float:
         """See `Window`. Written out, for most calls come here."""
@@ -253,6 +276,14 @@ class SlidingWindow(Window):
         self._previous, self._current = self.counts(now)
         self._index = max(self._index, _number(now, self.window_s))
         self._current += amount
+
+    def give_back(self, now: float, taken_at: float, amount: int) -> None:  # noqa: ARG002
+        """See `Window`. What fades has counted in part, and stops counting in whole."""
+        index = _number(taken_at, self.window_s)
+        if index == self._index:
+            self._current = max(self._current - amount, 0)
+        elif index == self._index - 1:
+            self._previous = max(self._previous - amount, 0)
 
 
 def _number(now: Any, window_s: Any) -> int:

@@ -1,24 +1,40 @@
 """The bundle's folder: which files it has, their bytes, and the digest that names them.
 
-Owns the walk over the folder. Refuses files in places where nothing would read them, for
-a policy that is silently left out is a hole. First step of a load.
+Owns the walk over the folder, which a watch and a load have in common. Every visible file is
+known by its place and name, or refused, for a policy that is silently left out is a hole; of
+hidden ones those are refused that look like a policy. First step of a load.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
-from guardrail.documents import limit_of, too_large
+from guardrail.documents import limit_of, read_toml, too_large
 from guardrail.errors import ConfigurationError, Fault, Place
 
 #: More files or bytes than this are no bundle.
 LIMIT_FILES: Final = 10_000
 LIMIT_TOTAL_BYTES: Final = 512 * 1024 * 1024
+
+
+_SETTINGS: Final = "guardrail.toml"
+_TEST: Final = "_test.yaml"
+#: Files of the top, beside policies; further schemas are for the load to refuse.
+_TOP: Final = frozenset((_SETTINGS, "entities.json", "links.yaml"))
+_POLICIES: Final = (".cedar", ".cedarschema")
+_SPECS: Final = (".yaml", ".json")
+#: What people read, wherever it stands.
+_FOR_PEOPLE: Final = ("readme", "license")
+#: Ends of the hidden files that editors keep while one is being edited: swap and undo files.
+_EDITED: Final = re.compile(r"\.(?:sw[a-z]|un~|kate-swp)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +67,17 @@ def read_folder(path: Path) -> Folder:
     files: dict[str, bytes] = {}
     faults: list[Fault] = []
     room = LIMIT_TOTAL_BYTES
-    for file in sorted(_walk(path, root)):
-        name = file.relative_to(path).as_posix()
+    found = sorted(walk(path))
+    named = _named_by_settings(path)
+    for file in found:
+        name = _printable(file.relative_to(path).as_posix())
         problem = _unreadable(file, root)
+        if not problem and (named is None or file.resolve() not in named):
+            problem = _unknown(name, knows_settings=named is not None)
         if problem:
             faults.append(Fault("GR001", Place(name), problem))
+            continue
+        if name.startswith("tests/"):  # read when they run
             continue
         limit = limit_of(name)
         try:
@@ -72,25 +94,27 @@ def read_folder(path: Path) -> Folder:
             faults.append(too_large(name))
             continue
         files[name] = raw
-        faults.extend(_misplaced(name))
-    named = {*files, *(fault.place.file for fault in faults)}
-    if "guardrail.toml" not in named:
+    if _SETTINGS not in {*files, *(fault.place.file for fault in faults)}:
         message = "guardrail.toml is missing. Add it, with [bundle] name and version."
-        faults.insert(0, Fault("GR001", Place("guardrail.toml"), message))
+        faults.insert(0, Fault("GR001", Place(_SETTINGS), message))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return Folder(path, files, _digest(files))
 
 
-def _walk(path: Path, root: Path) -> Iterator[Path]:
-    """Yield the files below a folder, hidden ones and ``tests/`` left out."""
+def walk(path: Path) -> Iterator[Path]:
+    """Yield the files of a bundle in no order: the visible ones, and near-policies that hide.
+
+    Links to folders within the bundle are followed. What a hidden folder holds is none of it.
+    Raises `ConfigurationError` for a link to a folder elsewhere, and for too many files.
+    """
+    root = path.resolve()
     seen = 0
     for parent, folders, names in os.walk(path, followlinks=True):
         top = Path(parent)
-        is_root = top == path
-        folders[:] = [
-            name for name in folders if not (_is_hidden(name) or (is_root and name == "tests"))
-        ]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if "__pycache__" in folders:
+            folders.remove("__pycache__")
         for name in folders:
             problem = _unfollowed(top, top / name, root)
             if problem:
@@ -99,7 +123,21 @@ def _walk(path: Path, root: Path) -> Iterator[Path]:
         seen += len(names) + len(folders)
         if seen > LIMIT_FILES:
             raise _too_much(path)
-        yield from (top / name for name in names if not _is_hidden(name))
+        for name in names:
+            if not name.startswith(".") or _hides_policy(top / name):
+                yield top / name
+
+
+def _hides_policy(file: Path) -> bool:
+    """Whether a hidden file would be taken for a policy by whoever looks for it.
+
+    Editors keep swap files beside what is edited (``.x.cedar.swp``), and emacs a link to nowhere
+    (``.#x.cedar``): these are gone when the file is saved, and a load need not wait for that.
+    """
+    name = file.name
+    if _EDITED.search(name) or (name.startswith(".#") and not file.exists()):
+        return False
+    return _is_near_policy(name)
 
 
 def _unfollowed(top: Path, folder: Path, root: Path) -> str:
@@ -122,8 +160,34 @@ def _unreadable(file: Path, root: Path) -> str:
     return ""
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__pycache__"))
+def _named_by_settings(path: Path) -> frozenset[Path] | None:
+    """Return the files that ``guardrail.toml`` names, under keys that end with ``_file``.
+
+    ``None`` where it is no TOML: then nobody knows which those are.
+    """
+    try:
+        with (path / _SETTINGS).open("rb") as stream:
+            document = read_toml(_SETTINGS, stream.read(limit_of(_SETTINGS) + 1))
+    except (OSError, ConfigurationError):
+        return None
+    named: set[Path] = set()
+    pending: list[Any] = [document.data]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list):
+            pending.extend(part)
+        elif isinstance(part, Mapping):
+            for key, value in part.items():
+                if isinstance(value, str) and key.endswith("_file") and "\0" not in value:
+                    named.add((path / value).resolve())
+                else:
+                    pending.append(value)
+    return frozenset(named)
+
+
+def _printable(name: str) -> str:
+    """Return a name with what is no Unicode written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _too_much(path: Path) -> ConfigurationError:
@@ -131,20 +195,56 @@ def _too_much(path: Path) -> ConfigurationError:
     return ConfigurationError.at(Place(str(path)), "GR001", message)
 
 
-def _misplaced(name: str) -> Iterator[Fault]:
+def _unknown(name: str, *, knows_settings: bool) -> str:
+    """Return why nothing would read a file; empty where something does, or people do."""
     top, _, below = name.partition("/")
-    if name.endswith((".cedar", ".cedarschema")) and below:
-        message = "Policies and the schema stand at the top of the bundle. Move the file there."
-        yield Fault("GR001", Place(name), message)
-    elif name != "links.yaml" and PurePosixPath(name).name in ("links.yaml", "links.yml"):
-        message = "Only links.yaml, at the top of the bundle, is read. Rename or move the file."
-        yield Fault("GR001", Place(name), message)
-    elif top in ("inputs", "outputs") and not name.endswith((".yaml", ".json")):
-        message = (
+    base = PurePosixPath(name).name
+    if not below and (name in _TOP or name.endswith(_POLICIES)) and not name.startswith("."):
+        return ""
+    if "/" not in below:
+        if top in ("inputs", "outputs") and below.endswith(_SPECS):
+            return ""
+        if top == "tests" and below.endswith(_TEST):
+            return ""
+    if _is_near_policy(base):
+        hidden = "is hidden and " if base.startswith(".") else ""
+        return (
+            f"The file {hidden}looks like a policy or the schema, and nothing reads it. Policies"
+            " are NAME.cedar at the top of the bundle, the schema is schema.cedarschema. Rename"
+            " or move the file, or remove it."
+        )
+    if base.lower().startswith(_FOR_PEOPLE):
+        return ""
+    if top == "tests" and below:
+        return "Only tests/NAME_test.yaml is read, so this would never run. Rename the file."
+    if top in ("inputs", "outputs") and below:
+        return (
             f"Only {top}/NAME.yaml and {top}/NAME.json are read. Rename the file, or move it"
             " elsewhere."
         )
-        yield Fault("GR001", Place(name), message)
+    if base.lower() in ("links.yaml", "links.yml"):
+        return "Only links.yaml, at the top of the bundle, is read. Rename or move the file."
+    stem = PurePosixPath(base.lower()).stem
+    near = difflib.get_close_matches(base.lower(), sorted(_TOP), n=1, cutoff=0.8)
+    near = near or [each for each in _TOP if PurePosixPath(each).stem == stem]
+    if near:
+        return (
+            f"The file looks like {near[0]}, which is read at the top of the bundle alone. Rename"
+            " or move the file, or remove it."
+        )
+    if not knows_settings:  # it may be one that they name
+        return ""
+    return (
+        "Nothing reads this file. Keep it outside the bundle, name it in guardrail.toml, or call it"
+        " README or LICENSE where people read it."
+    )
+
+
+def _is_near_policy(name: str) -> bool:
+    """Whether a part of a name behind a dot is, or nearly is, the ending of a policy."""
+    parts = re.split(r"[.~#]", unicodedata.normalize("NFKC", name).casefold())[1:]
+    endings = [ending[1:] for ending in _POLICIES]
+    return any(difflib.get_close_matches(part.strip(), endings, n=1, cutoff=0.8) for part in parts)
 
 
 def _digest(files: Mapping[str, bytes]) -> str:

@@ -30,6 +30,9 @@ from guardrail.values import Clause
 LIMIT_POLICIES: Final = 100_000
 LIMIT_FAULTS: Final = 100
 
+#: What cedarpy says of a policy that its tree can't hold; of others it repeats Cedar.
+_NESTING: Final = "nesting exceeds"
+
 METADATA: Final = frozenset({"id", "reason", "doc", "owner", "since", "mode"})
 #: What an id must be, as the end of a sentence.
 ID_RULE: Final = "is 1 to 128 of A-Z a-z 0-9 _ . : / - and begins with none of . : / -"
@@ -195,7 +198,7 @@ def _parse(chunk: Chunk) -> pst.Template:
     """Return a policy's syntax tree, or raise its fault with its place."""
     complaint = _complaint(chunk.text)
     if complaint is not None:
-        named = re.findall(r"`([^`]+)`", complaint)
+        named = re.findall(r"`([^`]+)`", complaint) or re.findall(r": (\w+)$", complaint)
         place = chunk.culprit(_complaint)
         if place == chunk.source.place(chunk.tokens[-1].start) and named:
             place = chunk.mention(*named)  # a complaint of a later pass names its token only
@@ -203,10 +206,14 @@ def _parse(chunk: Chunk) -> pst.Template:
         raise ConfigurationError.at(
             place, "GR100", f"Not Cedar: {brief(complaint)}. {advice}".rstrip()
         )
+    tree, complaint = None, ""
     try:
         tree = cedarpy.PolicySet.from_str(chunk.text).to_pst()
-    except ValueError:
-        tree = None
+    except ValueError as error:
+        complaint = str(error)
+    if tree is None and _NESTING not in complaint:  # found late: the arguments of a function
+        place = chunk.mention(*re.findall(r"`([^`]+)`", complaint))
+        raise ConfigurationError.at(place, "GR100", f"Not Cedar: {brief(complaint)}.")
     if tree is None:
         raise ConfigurationError.at(
             chunk.place, "GR102", "The policy nests too deep for Cedar's tree. Split it."

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
@@ -28,6 +27,7 @@ from guardrail.policy.snapshot import Snapshot
 from guardrail.policy.templates import fill, unfit, unlinked
 from guardrail.policy.validation import validate
 from guardrail.ports import FactSource
+from guardrail.timezones import find_zone
 from guardrail.values import Entity
 
 
@@ -37,7 +37,9 @@ class BundleSettings(Section):
     Attributes:
         name: what this bundle is called: in records, and in the keys of its quotas' counters.
         version: its version, such as 1.0.0.
-        timezone: the time zone in which the facts of time are told, such as Europe/Berlin.
+        timezone: the time zone in which the facts of time are told: a name of the IANA database,
+            such as Europe/Berlin. Its rules are those of the package `tzdata`; ``localtime`` and
+            what else a machine has of its own are refused.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
@@ -48,13 +50,15 @@ class BundleSettings(Section):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         try:
-            ZoneInfo(value)
-        except (ValueError, OSError, KeyError):
+            find_zone(value)
+        except LookupError:
             known = False
         else:
             known = True
         if not known:
-            raise ValueError("expected a time zone of the IANA database, such as Europe/Berlin")
+            raise ValueError(
+                "expected a name of the IANA database of time zones, such as Europe/Berlin"
+            )
         return value
 
 

@@ -35,6 +35,14 @@ from guardrail.ports import Facing
 from guardrail.values import Entity, FactValue
 
 _ERRED: Final = re.compile(r"(?:^|: )(?:error )?while evaluating policy `([^`]*)`")
+#: How many arguments Cedar's functions take, of methods what stands before the dot among them.
+_ARGUMENTS: Final = {
+    **dict.fromkeys(("decimal", "ip", "datetime", "duration"), 1),
+    **dict.fromkeys(("isIpv4", "isIpv6", "isLoopback", "isMulticast", "toDate", "toTime"), 1),
+    **dict.fromkeys(("toMilliseconds", "toSeconds", "toMinutes", "toHours", "toDays"), 1),
+    **dict.fromkeys(("lessThan", "lessThanOrEqual", "greaterThan", "greaterThanOrEqual"), 2),
+    **dict.fromkeys(("isInRange", "offset", "durationSince"), 2),
+}
 _NOTHING: Final = Entry({}, frozenset(), {})
 
 
@@ -73,6 +81,7 @@ class Replay:
 
     Arguments:
         policies: the set as Cedar has it; templates with their links.
+        readable: the same set where Cedar's tree can't hold it: see `Materials`.
         entities: all of them, the actions and their groups too.
         schema: what `EntityStore` and a snapshot ask of types.
         actions: actions that are asked beside those that ``entities`` has.
@@ -86,6 +95,7 @@ class Replay:
         entities: cedarpy.Entities,
         schema: Schema,
         *,
+        readable: cedarpy.PolicySet | None = None,
         actions: Iterable[Entity] = (),
         moved: Entity | None = None,
     ) -> None:
@@ -95,7 +105,7 @@ class Replay:
         entries = index(entities)
         self._moved = entries.pop(moved, None) if moved is not None else None
         self.store = EntityStore(schema, entries)
-        self.policies = policies_of(policies)
+        self.policies = policies_of(policies if readable is None else readable)
         self._ids = {policy.key: policy.id for policy in self.policies}
         names = {policy.id for policy in self.policies}
         #: Cedar's own ids by what stands in ``@id``, for cases that name policies by it.
@@ -213,9 +223,14 @@ def ask(snapshot: Snapshot, asked: Inquiry, facts: Mapping[str, FactValue]) -> A
 
 
 class Materials(NamedTuple):
-    """What a test case names, read by Cedar; ``validates`` says whether the policies do."""
+    """What a test case names, read by Cedar; ``validates`` says whether the policies do.
+
+    Cedar parses a function with too many or too few arguments, and its tree holds none:
+    ``readable`` are the same policies with an argument in their place that errs as they do.
+    """
 
     policies: cedarpy.PolicySet
+    readable: cedarpy.PolicySet
     entities: cedarpy.Entities
     schema: Schema
     validates: bool
@@ -233,7 +248,7 @@ def read(
     written = _read_policies(*policies)
     if written is None:
         return None
-    handle, text = written
+    handle, readable, text = written
     name, raw = entities
     try:
         known = cedarpy.Entities.from_json_str(decode(name, raw), shape.handle)
@@ -242,7 +257,7 @@ def read(
     if known is None:
         raise ConfigurationError(f"{name}: the entities are no JSON that fits the schema.")
     valid = cedarpy.validate_policies(text, shape.handle).validation_passed
-    return Materials(handle, known, shape, valid)
+    return Materials(handle, readable, known, shape, valid)
 
 
 def _read_schema(file: str, raw: bytes) -> Schema:
@@ -258,8 +273,13 @@ def _read_schema(file: str, raw: bytes) -> Schema:
     return Schema(handle)
 
 
-def _read_policies(file: str, raw: bytes) -> tuple[cedarpy.PolicySet, str] | None:
-    """Return the policies, and their text for the validator; ``None``: they nest too deep."""
+def _read_policies(
+    file: str, raw: bytes
+) -> tuple[cedarpy.PolicySet, cedarpy.PolicySet, str] | None:
+    """Return the policies, the same as a tree holds them, and their text for the validator.
+
+    ``None`` where they nest too deep.
+    """
     text = decode(file, raw)
     is_json = text.lstrip().startswith("{")
     if not is_json and any(too_deep(chunk) for chunk in split(Source(file, text))):
@@ -271,7 +291,35 @@ def _read_policies(file: str, raw: bytes) -> tuple[cedarpy.PolicySet, str] | Non
         handle = None
     if handle is None:
         raise ConfigurationError(f"{file}: the policies are not Cedar.")
-    return handle, str(handle) if is_json else text
+    readable = handle
+    try:
+        handle.to_pst()
+    except ValueError:
+        data = json.loads(text if is_json else cedarpy.policies_to_json_str(text))
+        readable = cedarpy.PolicySet.from_json_str(json.dumps(_erring(data)))
+        try:
+            readable.to_pst()
+        except ValueError:
+            return None
+    return handle, readable, str(handle) if is_json else text
+
+
+def _erring(data: Any) -> Any:
+    """Return policies in JSON with each call of a wrong number of arguments as one that errs.
+
+    Cedar finds the number out when it evaluates the call, and errs; so does the decimal.
+    """
+    if isinstance(data, list):
+        return [_erring(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if len(data) == 1:
+        ((name, value),) = data.items()
+        if name == "Value":
+            return data
+        if isinstance(value, list) and len(value) != _ARGUMENTS.get(name, len(value)):
+            return {"decimal": [{"Value": ""}]}
+    return {name: _erring(value) for name, value in data.items()}
 
 
 def policies_of(policies: cedarpy.PolicySet) -> tuple[Policy, ...]:

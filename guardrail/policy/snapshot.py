@@ -364,12 +364,16 @@ class Snapshot:
     ) -> Decision | None:
         """Return the denial where a fact holds an entity that is unknown, or of another type."""
         for path, entity in entities_in(context, "context"):
-            if entity != case.subject.uid and not self.store.knows(entity):
-                message = f"{path}: expected an entity of the bundle."
-                return self._denial("unknown_entity", message, path=path)
-            if not self._accepts(plan.action, path, entity.type):
-                message = f"{path}: the schema allows no entity of type {entity.type} here."
-                return self._denial("bad_fact", message, path=path)
+            is_known = entity == case.subject.uid or self.store.knows(entity)
+            if is_known and self._accepts(plan.action, path, entity.type):
+                continue
+            is_named = self._type_at(plan.action, path.removesuffix("[]")) is not None
+            shown = path if is_named else "context"  # a key of no schema may be data
+            if not is_known:
+                message = f"{shown}: expected an entity of the bundle."
+                return self._denial("unknown_entity", message, path=shown)
+            message = f"{shown}: the schema allows no entity of type {entity.type} here."
+            return self._denial("bad_fact", message, path=shown)
         return None
 
     def _decision(self, judgement: Judgement, plan: Plan, context: Mapping[str, Any]) -> Decision:
@@ -390,6 +394,13 @@ class Snapshot:
             cause = f"{path} is missing" if path else "a value it reads is missing or overflows"
             message = (
                 f"Policy {ids[0]} could not be evaluated: {cause}. Provide it, or ask with `has`."
+            )
+        elif judgement.code == "no_grant" and judgement.erred:
+            path = next(_missing(judgement.erred, plan, context), "")
+            cause = f"{path} is missing" if path else "a value it reads is missing or overflows"
+            message = (
+                f"No policy grants this call, and {judgement.erred[0].id}, which could, could not "
+                f"be evaluated: {cause}. Provide it, or ask with `has`."
             )
         return self._denial(
             judgement.code, message, path=path, policies=ids, errors=errors, reason=reason

@@ -164,10 +164,11 @@ class Subjects:
         uid, store = principal.uid, self._store
         for path, entity in entities_in(entry["attrs"], "principal"):
             if entity != uid and not store.knows(entity):
+                shown = ".".join(path.split(".", 2)[:2])  # keys below may be data
                 raise NotAuthorized(
-                    f"{path}: expected an entity of the bundle. Add it to entities.json.",
+                    f"{shown}: expected an entity of the bundle. Add it to entities.json.",
                     code="unknown_entity",
-                    path=path,
+                    path=shown,
                 )
         for parent in principal.parents:
             if not store.knows(parent) and not self._schema.is_enum_type(parent.type):

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 from pydantic_core import to_json
 
 from guardrail.policy.schema import ANY, RECORD, CedarType
+from guardrail.scalars import read_scalar
 from guardrail.values import Entity, FactValue
 
 LIMIT_DEPTH: Final = 16
@@ -97,6 +98,7 @@ def to_cedar(
         path: where it stands, for the error.
         type_at: says the types of a record's attributes, by their path; needed for those.
     """
+    value = _plain(value)
     if expected == RECORD and type_at is not None:
         return _record(value, path, type_at)
     if isinstance(expected, tuple):
@@ -104,6 +106,14 @@ def to_cedar(
             raise _wrong(path, "a list or a set", value)
         return [to_cedar(item, expected[1], f"{path}[]") for item in value]
     return _CONVERSIONS[expected](value, path)
+
+
+def _plain(value: FactValue) -> FactValue:
+    """Return a scalar of numpy's as Python has it, all else as it is."""
+    if type(value) in _PLAIN_VALUES:
+        return value
+    scalar = read_scalar(value)
+    return value if scalar is None else scalar
 
 
 def is_as_it_is(value: Any, expected: CedarType) -> bool:
@@ -150,7 +160,8 @@ def _record(value: FactValue, path: str, type_at: TypeAt) -> dict[str, Any]:
 
 
 def _long(value: FactValue, path: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    is_time = type(value).__module__ == "numpy"  # its durations pass for integers
+    if is_time or isinstance(value, bool) or not isinstance(value, Integral):
         raise _wrong(path, "an int", value)
     number = int(value)
     if number not in _LONG:
@@ -257,6 +268,7 @@ def _entity(value: FactValue, path: str) -> Any:
 
 def _natural(value: FactValue, path: str, depth: int = 0) -> Any:
     """Let the value decide: what it looks like in Python is what Cedar gets."""
+    value = _plain(value)
     if depth > LIMIT_DEPTH:
         raise BadFact(path, f"expected at most {LIMIT_DEPTH} levels")
     if isinstance(value, Mapping):
@@ -265,9 +277,9 @@ def _natural(value: FactValue, path: str, depth: int = 0) -> Any:
             name = _string(key, path)
             if name in RESERVED:
                 raise BadFact(path, "`__entity` and `__extn` are Cedar's own; use Entity(...)")
-            # a key that is no plain name may be data, and data stays out of messages
-            is_plain = name.isascii() and name.isidentifier() and len(name) <= 64
-            where = f"{path}.{name}" if is_plain else f"{path}[...]"
+            # a key that the schema does not name may be data, and data stays out of messages
+            is_named = depth == 0 and name.isascii() and name.isidentifier() and len(name) <= 64
+            where = f"{path}.{name}" if is_named and path == "principal" else f"{path}[...]"
             record[name] = _natural(item, where, depth + 1)
         return record
     if isinstance(value, list | tuple | set | frozenset):

@@ -76,7 +76,7 @@ class Caller:
         self._clock = clock
         self._began = 0.0
         self._unsaid = Unsaid(bundle.snapshot)
-        self._take_view = Viewer(bundle.bounds).take
+        self._take_view = Viewer(bundle.bounds, bundle.keys).take
 
     def begin(self) -> None:
         """Begin a test: it finds whole quotas, and its own time."""

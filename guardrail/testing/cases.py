@@ -16,6 +16,7 @@ from typing import Any, Final
 from guardrail.documents import Document, Key, limit_of, read_yaml, too_large
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.nearest import did_you_mean
+from guardrail.regular_files import read_regular
 from guardrail.testing.format import Asked, Expect, Expected, Given, Head, Situation, Step
 from guardrail.testing.matrix import cells_of
 from guardrail.testing.notation import MISSING, TAGS, duration_of, principal_of, uid_at
@@ -148,7 +149,7 @@ def read_suite(folder: Path) -> Suite:
         name = file.relative_to(folder).as_posix()
         try:
             _check_file(file, name, is_within=file.resolve().is_relative_to(root))
-            document = read_yaml(name, file.read_bytes(), tags=TAGS)
+            document = read_yaml(name, read_regular(file, limit_bytes=limit_of(name)), tags=TAGS)
             found, common = _read_file(document)
             if "properties" in document.data:
                 properties.extend(read_properties(document.below("properties")))

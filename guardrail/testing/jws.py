@@ -21,6 +21,7 @@ from guardrail.identity.tokens import Token, check_signature
 
 _PUBLIC: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+    "Ed25519", "Ed448",
 )  # fmt: skip
 #: What a token is refused with under a key that no bundle would load.
 _UNUSABLE: Final = "unusable_key"

@@ -35,10 +35,10 @@ from guardrail.values import (
     Decision,
     Entity,
     FactValue,
-    Identity,
     Path,
     Principal,
     Record,
+    vouched_for,
 )
 
 _PSEUDONYM: Final = re.compile(r"[a-z0-9]{1,16}:[0-9a-f]{32}")
@@ -125,7 +125,7 @@ class Recalled:
         if self.clock is None or not isinstance(caller, Principal):
             return asked
         source, names = self.clock
-        facing = Facing(Identity(caller), NO_INPUT, asked.action.id, asked.resource, now, {})
+        facing = Facing(vouched_for(caller), NO_INPUT, asked.action.id, asked.resource, now, {})
         try:
             told = source.compute(names, facing)
         except (ValueError, OverflowError, OSError):  # no time of any calendar

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic import BaseModel
 
@@ -120,8 +121,13 @@ def _test_faults(bundle: Bundle, path: Path, unjudged: set[str]) -> Iterator[Fau
             yield Fault(fault.code, fault.place, said + fault.message)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Try a bundle, print its revision and faults, and return 0 where it has none."""
+def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None) -> int:
+    """Try a bundle, write its revision and faults to ``answer``, and return 0 where it has none.
+
+    Arguments:
+        arguments: of the command line.
+        answer: takes one line of JSON; standard output by default.
+    """
     parser = argparse.ArgumentParser(prog="python -m guardrail.testing.trial")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--fact", action="append", default=[], metavar="PLACE:NAME,NAME")
@@ -142,9 +148,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:  # no folder of a bundle any more: of no revision
         revision, faults = "", error.faults
     told = {"revision": revision, "faults": [fault_data(fault) for fault in faults]}
-    sys.stdout.write(f"{json.dumps(told)}\n")
+    (answer or sys.stdout).write(f"{json.dumps(told)}\n")
     return 1 if faults else 0
 
 
+def _standard_output_alone() -> TextIO:
+    """Return standard output as a file of our own; whatever else is printed goes nowhere."""
+    answer = os.fdopen(os.dup(1), "w", encoding="ascii")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answer
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    with _standard_output_alone() as answer:
+        code = main(answer=answer)
+    sys.exit(code)

@@ -22,8 +22,11 @@ DOCUMENTED = {
     "__version__",
 }  # fmt: skip
 #: Only these may catch everything: the flow, which makes a denial of it; the trail, for which
-#: each sink is foreign code; and deferred spans, whose thread must outlive a processor's error.
-CATCH_EXCEPTION = {"call.py", "flow.py", "audit/trail.py", "audit/deferred.py"}
+#: each sink is foreign code; deferred spans, whose thread must outlive a processor's error; and
+#: the launcher, for which another distribution's `guardrail` is foreign code.
+CATCH_EXCEPTION = {
+    "call.py", "flow.py", "audit/trail.py", "audit/deferred.py", "cli/launcher/__init__.py",
+}  # fmt: skip
 #: And these what interrupts: the drivers pass it on, after the call has its record.
 CATCH_ALL = CATCH_EXCEPTION | {"drivers.py"}
 

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cedarpy
 import pytest
 
 import guardrail
@@ -308,3 +309,29 @@ def test_nothing_but_testing_imports_the_raw_semantics():
         "testing/cedar/corpus_case.py",
         "testing/cedar/run_tests.py",
     }
+
+
+WRONG_ARGUMENTS = """
+permit (principal, action, resource) when { context.ip.isLoopback() };
+permit (principal, action, resource) when { true || ip("::1", "::2").isIpv4() };
+permit (principal, action, resource) when { decimal("1.0").lessThan() };
+forbid (principal, action, resource) when { false && duration("1d", "") == duration("1d") };
+forbid (principal, action, resource) when { [datetime()].contains(1) };
+forbid (principal, action, resource) when { {ip: ip("::1")}.ip.isIpv4() };
+"""
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_a_function_of_too_many_or_too_few_arguments_is_compared(write, is_json):
+    policies = WRONG_ARGUMENTS
+    if is_json:
+        policies = cedarpy.policies_to_json_str(policies)
+    asked = request(reason=["policy0", "policy1"], errors=["policy2", "policy4"])
+    report = replay(write(asked, policies=policies, shouldValidate=False))
+    assert report.failures == []
+    assert (report.cases, report.raw, report.refused) == (1, 2, 1)
+
+
+def test_a_wrong_answer_to_such_policies_is_seen(write):
+    asked = request(reason=["policy0", "policy1"], errors=["policy2"])
+    assert "cedar" in kinds(write(asked, policies=WRONG_ARGUMENTS, shouldValidate=False))

@@ -173,7 +173,8 @@ def raising(hunt: Hunt, kind: type[BaseException] = Boom) -> Any:
 
 
 DENIES = f'@id("no") @reason("Closed.") forbid {PREDICT};'
-ERRS = f'@id("errs") forbid {PREDICT} when {{ context.identity.issuer == context.time.date }};'
+ERRS = f"""@id("errs") forbid {PREDICT} when {{
+  context.peer.certificate_subject == context.time.date }};"""
 OVERFLOWS = f"""@id("overflows") forbid {PREDICT} when {{
   principal has level && principal.level + 9223372036854775807 > 0 }};"""
 OWNER = f"""@id("owner") forbid {PREDICT} when {{
@@ -249,7 +250,16 @@ CASES: dict[str, Callable[[Hunt], Case]] = {
         h, "obligation_failed", COUNTS, facts={"purpose": h.text("fact")}
     ),
     "an output that can't be cut": lambda h: Case(
-        h, "output_blocked", f'@id("coarse") @round("2") forbid {PREDICT};'
+        h, "output_blocked", f'@id("coarse") @round("2") forbid {PREDICT};',
+        model=lambda: [h.real("output"), h.text("output")],
+    ),
+    "an output in which a field is as text": lambda h: Case(
+        h, "output_blocked", f'@id("coarse") @round("2 on score") forbid {PREDICT};',
+        model=lambda: {"score": h.text("output")},
+    ),
+    "an output of which nothing may leave": lambda h: Case(
+        h, "output_blocked", f'@id("few") @only("score") forbid {PREDICT};',
+        model=lambda: {h.text("output"): h.text("output")},
     ),
     "an output with a text key": lambda h: Case(
         h, "output_blocked", f'@id("top") @top_k("1") forbid {PREDICT};',
@@ -372,9 +382,9 @@ class Scene:
         self.clock = FrozenClock(float(NOW))
 
     def guard(self, case: Case) -> Guard:
-        schema = SCHEMA
+        schema = SCHEMA.replace("app: {", "peer: guardrail::PeerFacts, app: {", 1)
         if case.sources:
-            schema = SCHEMA.replace("app: {", "own: { value: Long }, app: {", 1)
+            schema = schema.replace("app: {", "own: { value: Long }, app: {", 1)
         toml = '[bundle]\nname = "small"\nversion = "1.0.0"\n' + IDENTITY
         return Guard.from_dir(
             self._make_bundle(
@@ -627,7 +637,8 @@ TOKENS: dict[str, tuple[str, Callable[[Hunt], dict[str, Any]]]] = {
     "with roles that are none": ("malformed_token", lambda h: {"roles": {h.text("role"): 1}}),
     "with an unknown role": ("unknown_entity", lambda h: {"roles": [h.text("role")]}),
     "with an actor that is none": ("malformed_token", lambda h: {"act": h.text("act")}),
-    "with null for an attribute": ("malformed_token", lambda h: {"dept": None}),
+    "with null for a subject": ("malformed_token", lambda h: {"sub": None}),
+    "without roles": ("missing_claim", lambda h: {"roles": None}),
 }
 
 

@@ -30,16 +30,18 @@ issuer = "https://partner.example"
 audience = "scoring"
 algorithms = ["ES256"]
 key_file = "partner.pem"
-principal = {{ type = "User", id = "sub" }}
+principal = {{ type = "User", id = "sub", id_prefix = "partner" }}
 
 [identity.mesh]
 type = "mtls"
+id_prefix = "mesh"
 ca_file = "roots.pem"
 trust_domain = "prod.example"
 principal = {{ type = "Workload" }}
 
 [identity.jobs]
 type = "api_key"
+id_prefix = "jobs"
 keys_file = "keys.json"
 secret_env = "KEYS_SECRET"
 
@@ -176,7 +178,7 @@ def code(guard, action="predict", **credential):
 
 def test_a_token_from_nearby_over_tls(guard):
     assert call(guard, token=token(), peer=NEAR) == (
-        'User::"https://partner.example#clara"',
+        'User::"partner#clara"',
         "ran",
     )
     assert code(guard, token=token(), peer=Peer(tls=True, ip="198.51.100.7")) == "prohibited"
@@ -186,7 +188,7 @@ def test_a_token_from_nearby_over_tls(guard):
 
 def test_a_certificate_names_a_workload(guard):
     uid, ran = call(guard, certificate=der(LEAF))
-    assert (uid, ran) == ('Workload::"prod.example#spiffe://prod.example/sa/nightly"', "ran")
+    assert (uid, ran) == ('Workload::"mesh#spiffe://prod.example/sa/nightly"', "ran")
     assert code(guard, certificate=der(STRANGER)) == "bad_certificate"
 
 

@@ -29,7 +29,7 @@ def test_every_outcome_is_the_expected_one(capsys):
     told = report(capsys)
     assert [call["asks"] for call in told["calls"] if not call["holds"]] == []
     assert told["accuracy"] > 0.93
-    assert told["records"] == len(told["calls"]) - 3 + 60  # three tokens never made a call
+    assert told["records"] == len(told["calls"]) + 60  # tokens that do not hold are on record, too
 
 
 def test_demo_shows_every_kind_of_denial(capsys):

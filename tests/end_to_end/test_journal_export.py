@@ -11,14 +11,17 @@ import time
 
 import pytest
 from collector import Collector, attributes_of, ids
+from drips import Server, drips
 from journals import call, denial, journal_in
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from records import record
+from typer.testing import CliRunner
 
 from guardrail.audit import DeferredSpans, Spans, Trail
 from guardrail.audit.attributes import attributes
-from guardrail.audit.export import Follower, open_otlp, read_cursor
+from guardrail.audit.export import Delivery, Follower, open_otlp, read_cursor
+from guardrail.cli import app
 from guardrail.errors import ConfigurationError
 
 ALL = [f"{number:032x}" for number in range(300)]
@@ -52,6 +55,21 @@ def export(journal, endpoint, *options, wait=True):
         return started
     out, err = started.communicate(timeout=60)
     return started.returncode, out, err
+
+
+@pytest.fixture
+def export_here():
+    """Return a function that runs the command in this process."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(journal, endpoint, *options):
+        command = ["journal", "export", str(journal), "--endpoint", endpoint, *map(str, options)]
+        done = CliRunner().invoke(app, command)
+        return done.exit_code, done.stdout, done.stderr
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("signal", ["logs", "spans"])
@@ -90,7 +108,7 @@ def test_a_collector_that_is_down_is_told_and_nothing_is_lost(journal):
     port = free_port()
     code, out, err = export(journal, f"http://127.0.0.1:{port}", "--timeout", "1")
     assert (code, out) == (1, "0 calls acknowledged\n")
-    assert "did not take" in err
+    assert "Not taken by the collector: the connection failed" in err
     collector = Collector(port)
     try:
         assert export(journal, collector.endpoint)[0] == 0
@@ -109,7 +127,7 @@ def test_a_collector_that_refuses_for_a_while_gets_everything(journal, collector
     threading.Timer(1.0, setattr, (collector, "refuses", 0)).start()
     follower, is_done = follow(journal, collector, tmp_path / "cursor", batch=100)
     assert is_done
-    assert follower.sent == 300
+    assert follower.acknowledged == 300
     assert set(ids(collector.logs)) == set(ALL)
     assert collector.requests > 3
 
@@ -234,3 +252,214 @@ def test_a_file_that_is_no_cursor_is_refused(tmp_path):
 @pytest.mark.parametrize("endpoint", ["collector:4318", "http://collector:4318", "https://", "x"])
 def test_an_address_that_others_can_read_or_that_is_none_exits_2(journal, endpoint):
     assert export(journal, endpoint)[0] == 2
+
+
+@pytest.mark.parametrize("signal", ["logs", "spans"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 400, 401, 403, 404, 413, 500, 304])
+def test_a_status_that_says_no_ends_a_plain_export_at_once(
+    export_here, journal, collector, status, signal
+):
+    collector.refuses = status
+    begun = time.monotonic()
+    code, out, err = export_here(journal, collector.endpoint, "--signal", signal, "--timeout", 60)
+    assert (code, out) == (1, "0 calls acknowledged\n")
+    assert f"it answered {status}" in err
+    assert (collector.requests, time.monotonic() - begun < 30) == (1, True)
+    assert not list(journal.glob("*.cursor"))
+    collector.refuses = 0
+    assert export_here(journal, collector.endpoint, "--signal", signal)[0] == 0
+    assert ids(getattr(collector, signal)) == ALL
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_status_that_says_later_is_tried_again_until_the_time_is_up(
+    export_here, journal, collector, status
+):
+    collector.refuses = status
+    code, _, err = export_here(journal, collector.endpoint, "--timeout", 2)
+    assert code == 1
+    assert f"it answered {status}" in err
+    assert collector.requests > 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_taken"),
+    [
+        ((200, "application/x-protobuf", b""), True),
+        ((200, "text/plain", b""), True),
+        ((202, "application/json", b"{}"), True),
+        ((204, "", b""), True),
+        ((200, "application/json", b'{"partialSuccess": {"rejectedLogRecords": "0"}}'), True),
+        ((200, "text/html", b"<html>Please sign in</html>"), False),
+        ((200, "application/json", b"<html>"), False),
+        ((200, "application/json", b"[]"), False),
+        ((200, "application/x-protobuf", b"\xff\xff\xff"), False),
+        ((200, "application/x-protobuf", b"\x00" * 300_000), False),
+    ],
+)
+def test_only_an_answer_of_otlp_acknowledges(export_here, journal, collector, answers, is_taken):
+    collector.answers = answers
+    code, out, err = export_here(journal, collector.endpoint, "--timeout", 5)
+    assert (code, out) == (0 if is_taken else 1, f"{300 if is_taken else 0} calls acknowledged\n")
+    assert is_taken or "but not as OTLP does" in err
+
+
+@pytest.mark.parametrize("signal", ["logs", "spans"])
+def test_calls_that_a_collector_rejects_are_told_and_not_sent_again(
+    export_here, journal, collector, signal
+):
+    collector.rejects = 3, "attribute too long\x1b[31m"
+    code, out, err = export_here(journal, collector.endpoint, "--signal", signal, "--batch", 100)
+    assert (code, out) == (1, "291 calls acknowledged\n")
+    assert "rejected 3 of 100 calls: attribute too long\\x1b[31m" in err
+    assert "9 calls rejected" in err
+    collector.rejects = 0, ""
+    assert export_here(journal, collector.endpoint, "--signal", signal)[:2] == (
+        0, "0 calls acknowledged\n",
+    )  # fmt: skip
+
+
+def test_more_rejected_calls_than_were_sent_are_no_more_than_were_sent(
+    export_here, journal, collector
+):
+    collector.rejects = 10**9, ""
+    assert export_here(journal, collector.endpoint)[:2] == (1, "0 calls acknowledged\n")
+
+
+def test_a_warning_of_a_collector_that_took_all_is_told(export_here, journal, collector):
+    collector.rejects = 0, "use another endpoint"
+    code, out, err = export_here(journal, collector.endpoint)
+    assert (code, out) == (0, "300 calls acknowledged\n")
+    assert "with a warning: use another endpoint" in err
+
+
+def test_loopback_does_not_go_through_a_proxy(export_here, journal, collector, monkeypatch):
+    proxy = Collector()
+    try:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.endpoint)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert export_here(journal, collector.endpoint)[0] == 0
+        assert (len(collector.logs), proxy.requests) == (300, 0)
+    finally:
+        proxy.close()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
+def test_a_collector_that_drips_is_over_in_time_and_on_a_signal(journal, answer):
+    with Server(drips(answer)) as server:
+        begun = time.monotonic()
+        endpoint = f"http://127.0.0.1:{server.port}"
+        code, _, err = export(journal, endpoint, "--timeout", 2)
+        assert (code, "the request took over" in err) == (1, True)
+        assert time.monotonic() - begun < 20
+        server.heads.clear()
+        running = export(journal, endpoint, "--follow", wait=False)
+        while not server.heads and time.monotonic() < begun + 60:
+            time.sleep(0.01)
+        os.kill(running.pid, signal.SIGTERM)
+        begun = time.monotonic()
+        running.communicate(timeout=20)
+        assert time.monotonic() - begun < 5
+        assert running.returncode == 0
+
+
+def test_an_answer_without_an_end_is_bounded(journal, collector):
+    collector.answers = 200, "application/x-protobuf", b"\x00" * 300_000_000
+    peak = (
+        "import sys; from guardrail.cli import main\ntry: main()\n"
+        "finally: sys.stderr.write(open('/proc/self/status').read().partition('VmHWM:')[2])"
+    )
+    command = [sys.executable, "-c", peak, "journal", "export", str(journal)]
+    done = subprocess.run(  # noqa: S603
+        [*command, "--endpoint", collector.endpoint, "--timeout", "20"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert int(done.stderr.partition(" kB")[0].split()[-1]) < 250_000
+
+
+def test_a_follower_says_the_status_once_and_ends_on_a_signal(journal, collector):
+    collector.refuses = 401
+    running = export(journal, collector.endpoint, "--follow", wait=False)
+    deadline = time.monotonic() + 30
+    while collector.requests < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(running.pid, signal.SIGINT)
+    begun = time.monotonic()
+    out, err = running.communicate(timeout=20)
+    assert time.monotonic() - begun < 5
+    assert err.count("it answered 401") == 1
+    assert (running.returncode, out) == (0, "0 calls acknowledged\n")
+
+
+class Clocked:
+    """A clock that a `Send` moves on."""
+
+    def __init__(self, step_s):
+        self.now_s, self.step_s = 0.0, step_s
+
+    def elapsed(self):
+        self.now_s += self.step_s
+        return self.now_s
+
+
+def test_a_follower_says_the_status_again_at_intervals_and_when_it_changes(journal, tmp_path):
+    clock, said, problems = Clocked(5.0), [], ["it answered 401"] * 6 + ["it answered 500"] * 2
+
+    def send(calls, deadline):
+        if not problems:
+            follower.stop()
+            return Delivery("it was stopped")
+        return Delivery(problems.pop(0))
+
+    follower = Follower(
+        journal, send, tmp_path / "cursor", complain=said.append, elapsed=clock.elapsed
+    )
+    follower._ended.wait = lambda seconds: None
+    assert follower.run(follows=True, timeout_s=1)
+    assert 2 <= sum("401" in text for text in said) < 6
+    assert sum("500" in text for text in said) >= 1
+
+
+def test_the_cursor_moves_with_each_request(journal, tmp_path):
+    """So that a follower that is killed sends one batch again at most."""
+    taken, cursor = [], tmp_path / "cursor"
+
+    def send(calls, deadline):
+        if len(taken) == 200:
+            raise KeyboardInterrupt
+        taken.extend(call.record.decision_id for call in calls)
+        return Delivery()
+
+    with pytest.raises(KeyboardInterrupt):
+        Follower(journal, send, cursor, batch=50).run(follows=False, timeout_s=1)
+    again = []
+
+    def send(calls, deadline):
+        again.extend(call.record.decision_id for call in calls)
+        return Delivery()
+
+    assert Follower(journal, send, cursor, batch=50).run(follows=False, timeout_s=1)
+    assert taken + again == ALL
+
+
+def test_calls_that_go_on_hold_the_cursor_back(tmp_path):
+    """An intent whose outcome is not there yet is read again by whoever begins at the cursor."""
+    folder, cursor, taken = tmp_path / "journal", tmp_path / "cursor", []
+    made = journal_in(folder)
+    begun = record(decision_id="a" * 32)
+    made.admit(made.begin(begun.guard, begun.action, begun.function),
+               begun._replace(outcome="admitted"))  # fmt: skip
+    for number in range(10):
+        call(made, number)
+
+    def send(calls, deadline):
+        taken.extend(call.record.decision_id for call in calls)
+        return Delivery()
+
+    Follower(folder, send, cursor, batch=3).run(follows=False, timeout_s=1)
+    made.end(None, begun)
+    Follower(folder, send, cursor, batch=3).run(follows=False, timeout_s=1)
+    made.close()
+    assert set(taken) == {begun.decision_id, *ALL[:10]}

@@ -131,20 +131,9 @@ def test_a_bundle_that_does_not_load_fails_each_file_with_every_fault(project):
             "bundle/tests/b_test.yaml:4:19 GR601 The schema has no context.input.rowz here.",
         ),
         (
-            "tests/bees.yaml",
-            GIVEN + HOLDS,
-            "bundle/tests/bees.yaml GR001 Only tests/NAME_test.yaml is read, so this would never "
-            "run. Rename the file.",
-        ),
-        (
             "tests/b_test.yaml",
             GIVEN.replace("rows: 10", "rowz: 10").replace("tests:\n", "tests: []\n"),
             "bundle/tests/b_test.yaml:4:19 GR601 The schema has no context.input.rowz here.",
-        ),
-        (
-            "tests/deep/b_test.yaml",
-            GIVEN + HOLDS,
-            "bundle/tests/deep/b_test.yaml GR001 Only tests/",
         ),
     ],
 )
@@ -154,6 +143,14 @@ def test_a_file_that_is_wrong_is_an_error_with_its_place(project, file, text, sa
     assert (done.returncode, counts(done)) == (1, {"passed": 1, "error": 1})
     assert f"ERROR collecting bundle/{file}" in done.stdout
     assert says in done.stdout
+
+
+@pytest.mark.parametrize("file", ["tests/bees.yaml", "tests/deep/b_test.yaml"])
+def test_a_file_that_would_never_run_keeps_the_bundle_from_loading(project, file):
+    folder = project(a=GIVEN + HOLDS, **{file: GIVEN + HOLDS})
+    done = run(folder, "--continue-on-collection-errors")
+    assert (done.returncode, counts(done)) == (1, {"errors": 2})
+    assert f"bundle/{file} GR001 Only tests/NAME_test.yaml is read" in done.stdout
 
 
 def test_what_is_wrong_with_all_files_is_an_error_of_each(project):

@@ -52,6 +52,37 @@ def test_a_bundle_that_passes_its_tests_serves(guard, folder):
     assert guard.policies == ("grant", "coarse")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PYTHONINSPECT", "1"),
+        ("PYTHONIOENCODING", "utf-16"),
+        ("PYTHONWARNINGS", "error"),
+        ("PYTHONVERBOSE", "1"),
+        ("PYTHONUTF8", "nonsense"),
+        ("PYTHONOPTIMIZE", "2"),
+        ("PYTHONSTARTUP", "/nothing/here"),
+        ("PYTHONPATH", "/nothing/here"),
+    ],
+)
+def test_settings_of_python_in_the_environment_do_not_refuse_a_reload(
+    guard, folder, monkeypatch, name, value
+):
+    monkeypatch.setenv(name, value)
+    (folder / "policies.cedar").write_text(GRANT + COARSE)
+    assert guard.reload().changed
+
+
+def test_what_else_a_trial_prints_is_no_part_of_its_answer(guard, folder, tmp_path, monkeypatch):
+    """A library that prints when it is imported, and when the process ends."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit\nprint('hello')\natexit.register(print, 'bye')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (folder / "policies.cedar").write_text(GRANT + COARSE)
+    assert guard.reload().changed
+
+
 def test_a_bundle_whose_own_tests_fail_is_refused(guard, folder):
     before = guard.revision
     (folder / "policies.cedar").write_text(GRANT + NEVER)

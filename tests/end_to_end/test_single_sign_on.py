@@ -22,9 +22,9 @@ action predict appliesTo {
 """
 POLICIES = """
 @id("score") permit (principal in Role::"clinician", action == Action::"predict", resource)
-when { context.identity.scopes.contains("predict") };
+when { context.identity has scopes && context.identity.scopes.contains("predict") };
 @id("theirs") permit (principal, action == Action::"predict", resource)
-when { context.identity.delegated && context.identity.actor == "robot" };
+when { context.identity has actor && context.identity.actor == "robot" };
 """
 
 

@@ -12,7 +12,7 @@ from tests.fuzz.harness import CANARY, Draw, check_silent, instrumented, main
 
 with instrumented():
     from guardrail.documents import read_toml
-    from guardrail.errors import NotAuthenticated
+    from guardrail.errors import Denied
     from guardrail.identity import read_providers
 
 SECRET = b"0123456789abcdef" * 4
@@ -77,7 +77,7 @@ def test_one_input(data: bytes) -> None:
     token = token_of(Draw(data))
     try:
         identity = PROVIDERS.authenticate(token, NOW, knows=lambda entity: entity.id != CANARY)
-    except NotAuthenticated as error:
+    except Denied as error:
         assert error.code in CODES, error.code
         check_silent(error)
         return

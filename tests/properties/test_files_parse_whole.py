@@ -14,7 +14,7 @@ from guardrail.policy.templates import fill
 from guardrail.policy.text import Source, split
 
 NOISE = st.sampled_from(
-    ["", "\n", "// permit;\n", '  // "\n', "\t", '// @id("x") ;\r\n', "\r", "// \r"]
+    ["", "\n", "// permit;\n", '  // "\n', "\t", '// @id("x") ;\r\n', "\r\n", "// \r\n"]
 )
 NOTHING = Vocabulary({})
 

@@ -7,6 +7,7 @@ cover       no grant, inputs unchecked, calls uncounted
 sense       comparisons that no value meets
 overlap     policies that others make pointless
 placement   clauses that belong in the scope
+callers     the entities that policies and entities.json name
 vocabulary  what the schema declares, asked of the validator
 sites       where in the text something stands
 

@@ -93,7 +93,14 @@ class Case:
         self, found: Materials, requests: Sequence[_Request], moved: Entity | None = None
     ) -> Replay:
         actions = [request.asked.action for request in requests]
-        return Replay(found.policies, found.entities, found.schema, actions=actions, moved=moved)
+        return Replay(
+            found.policies,
+            found.entities,
+            found.schema,
+            readable=found.readable,
+            actions=actions,
+            moved=moved,
+        )
 
     def _compare_raw(self, request: _Request, standing: Replay, found: Materials) -> None:
         """Compare the slices with Cedar on everything, and that with the case."""

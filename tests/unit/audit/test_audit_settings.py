@@ -1,5 +1,7 @@
 """The `[audit]` table: what loads, what is wrong, and the sinks it names."""
 
+import os
+
 import pytest
 
 from guardrail.audit import (
@@ -95,3 +97,35 @@ def test_a_signing_key_of_another_kind_is_refused(tmp_path):
 def test_http_to_loopback_is_a_place_for_checkpoints():
     text = b'[audit.checkpoints]\nkey_file = "k"\nurl = "http://127.0.0.1:9/"'
     assert audit(JOURNAL + text).checkpoints.leaves
+
+
+@pytest.fixture
+def as_nobody():
+    """Have this process do as a user that owns nothing; its own rights come back."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+
+
+def opened(folder):
+    settings = audit(f'[audit]\njournal = "{folder}"\n'.encode())
+    return open_journal(settings, guard="hospital", clock=SystemClock())
+
+
+def test_a_journal_in_a_folder_of_others_does_not_load(as_nobody):
+    with pytest.raises(ConfigurationError, match=r"may not write in .* Correct \[audit\] journal"):
+        opened("/usr/guardrail/journal")
+
+
+def test_a_journal_where_a_file_is_does_not_load(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "journal"):
+        with pytest.raises(ConfigurationError, match="file is no folder"):
+            opened(folder)
+
+
+def test_a_journal_that_is_not_there_yet_loads_and_nothing_is_made(tmp_path):
+    assert opened(tmp_path / "new" / "journal") is not None
+    assert not list(tmp_path.iterdir())

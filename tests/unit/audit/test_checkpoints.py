@@ -237,3 +237,11 @@ def test_heads_of_segments_that_were_retired_are_forgotten(tmp_path):
     next(tmp_path.glob("*.seg*")).unlink()
     assert looked.look() == {}
     assert looked._known == {}
+
+
+@pytest.mark.parametrize("elapsed", [100.5, 50.0, float("nan"), float("inf"), float("-inf")])
+def test_a_clock_that_makes_no_sense_puts_no_checkpoint_off(tmp_path, elapsed):
+    checkpoints = Checkpoints(tmp_path, key=KEY, every_records=10, every_s=1, deliver=None)
+    assert not checkpoints.is_due(100.0, 0)
+    assert checkpoints.is_due(elapsed, 0) is (elapsed != 100.5)
+    assert checkpoints.is_due(100.5, 10)

@@ -209,7 +209,9 @@ def test_doctor_does_not_mind_plain_python_that_was_chosen(monkeypatch):
 
 
 def test_doctor_minds_a_self_test_that_does_not_load(monkeypatch):
-    monkeypatch.setattr("guardrail.cli.doctor.write", lambda folder, name: None)
+    monkeypatch.setattr(
+        "guardrail.cli.doctor.template", lambda name: {"policies/guardrail.toml": "no"}
+    )
     result = run("doctor", "--format", "json")
     assert result.exit_code == 1
     (check,) = [

@@ -32,7 +32,7 @@ issuer = "https://sso.hospital.example"
 audience = "scoring"
 algorithms = ["ES256"]
 key_file = "issuer.pem"
-principal = { type = "User" }
+principal = { type = "User", id_prefix = "hospital" }
 """
 WHO = ("--principal", 'User::"nightly"', "--attr", "department=care")
 KEY = re.compile(r"gr_[a-z2-7]{12}_[A-Za-z0-9_-]{43}[A-Za-z0-9]{6}")
@@ -201,9 +201,19 @@ def test_a_caller_that_the_bundle_would_refuse_gets_no_key(bundle, options, told
 def test_a_caller_of_entities_json_may_leave_out_what_stands_there(bundle):
     done = run("issue", bundle, "--principal", 'User::"carl"')
     assert done.exit_code == 0
-    # but not where a second provider gives ids a prefix: then the caller is somebody else
+    # a second provider renames nobody
     (bundle / "guardrail.toml").write_text(HEAD + TABLE + OTHER)
+    assert run("issue", bundle, "--principal", 'User::"carl"').exit_code == 0
+    # but with a prefix the caller is somebody else
+    (bundle / "guardrail.toml").write_text(HEAD + TABLE + 'id_prefix = "services"\n')
     assert run("issue", bundle, "--principal", 'User::"carl"').exit_code == 2
+
+
+def test_no_key_is_issued_to_whom_another_provider_could_name(bundle):
+    (bundle / "guardrail.toml").write_text(HEAD + TABLE + OTHER)
+    done = run("issue", bundle, "--principal", 'User::"hospital#carl"')
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "id_prefix" in done.stderr
 
 
 def test_an_issued_caller_does_not_contradict_the_entity_of_its_uid(bundle):

@@ -80,6 +80,7 @@ def test_a_token_that_holds_is_told_to_programs(bundle):
         ({"exp": NOW}, "token_expired"),
         ({"aud": "other"}, "wrong_audience"),
         ({"roles": ["nobody"]}, "unknown_entity"),
+        ({"roles": None}, "missing_claim"),
     ],
 )
 def test_why_a_token_does_not_hold_is_told(bundle, changes, code):

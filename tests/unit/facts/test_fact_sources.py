@@ -161,7 +161,14 @@ class TestTime:
     def test_only_what_is_named_is_computed(self):
         assert compute(TimeFacts(timezone="UTC"), "hour") == {"hour": 23}
 
-    @pytest.mark.parametrize("timezone", ["Mars/Olympus", "", "../passwd", "/etc/passwd", "Europe"])
+    @pytest.mark.parametrize(
+        "timezone",
+        ["Mars/Olympus", "", "../passwd", "/etc/passwd", "Europe", "localtime", "posixrules",
+         "posix/Europe/Berlin", "right/Europe/Berlin", "right/UTC", "Factory", "europe/berlin",
+         "Europe/Berlin ", "Europe//Berlin", "./Europe/Berlin", "Europe/../Europe/Berlin",
+         "Europe/Berlin/", "/usr/share/zoneinfo/UTC", "UTC\n", "utc", "zone.tab", "tzdata.zi",
+         "__init__.py", "Europe\nUTC", "UTC+1", "CET-1CEST"],
+    )  # fmt: skip
     def test_an_unknown_time_zone_is_a_load_error(self, timezone):
         with pytest.raises(ConfigurationError, match=r"bundle\.timezone") as caught:
             facts.standard(timezone=timezone, bounds=facts.Bounds())

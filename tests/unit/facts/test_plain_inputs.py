@@ -10,6 +10,7 @@ from time import thread_time
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -23,8 +24,12 @@ IS_COMPILED = not nested.__file__.endswith(".py")
 T = TypeVar("T")
 
 
+#: What specs of the bundle name, and so a path may show.
+KEYS = frozenset(("a", "b", "notes", "more", "item", "home", "age", "name", "fine"))
+
+
 def view(value, **bounds):
-    return take_view(value, name="visit", bounds=Bounds(**bounds))
+    return take_view(value, name="visit", bounds=Bounds(**bounds), keys=KEYS)
 
 
 def refusal(value, **bounds):
@@ -74,7 +79,7 @@ class TestLists:
         [
             ([1, object()], "visit[1]"),
             ([{"a": b"x"}], "visit[0].a"),
-            (({"a": [np.float64(1)]},), "visit[0].a[0]"),
+            (({"a": [np.longdouble(1)]},), "visit[0].a[0]"),
             ([{SECRET + "!": 1j}], "visit[0][...]"),
             ([{3: 1}], "visit[0]"),
             ([iter([1])], "visit[0]"),
@@ -318,7 +323,52 @@ class Exported:
         return self.values.__dlpack_device__()
 
 
+# Known by its name, as torch's own is: whatever else offers itself by DLPack is refused.
+Exported.__module__, Exported.__qualname__ = "torch", "Tensor"
+
+
+class Counting:
+    """Offers other numbers each time that it is asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __dlpack__(self, **options):
+        self.asked += 1
+        return np.full(2, float(self.asked)).__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+
 class TestExchange:
+    @pytest.fixture(autouse=True)
+    def torch(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(Tensor=Exported))
+
+    def test_an_object_whose_class_is_not_known_could_answer_differently(self):
+        lying = type("Tensor", (Exported,), {"__array__": lambda self: np.full(2, 1e20)})
+        lying.__module__ = "torch"
+        for value in (Counting(), lying(np.zeros(2))):
+            error = refusal(value)
+            assert (error.code, error.path) == ("input_rejected", "visit")
+            assert "numpy.asarray(...)" in error.message
+
+    def test_an_object_with_a_method_of_its_own_is_refused(self):
+        exported = Exported(np.zeros(2))
+        exported.__dlpack__ = np.ones(2).__dlpack__
+        assert refusal(exported).code == "input_rejected"
+
+    def test_memory_that_is_negated_as_it_is_read_is_refused(self):
+        exported = Exported(np.zeros(2))
+        exported.is_neg = lambda: True
+        assert refusal(exported).code == "input_rejected"
+
+    def test_a_compiled_type_is_seen_by_its_dlpack(self):
+        values = pa.array([1.0, 2.0])
+        seen = view(values)
+        assert (seen.kind, seen.shape, seen.dtype) == ("tensor", (2,), "float64")
+
     @pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "u1", "?", "f2"])
     def test_a_tensor_without_a_buffer_is_seen_without_a_copy(self, dtype):
         values = np.ones((3, 4), dtype)
@@ -363,8 +413,8 @@ class TestTables:
     def asked(self, monkeypatch):
         asked = []
 
-        def read_table(value, name, bounds):
-            asked.append((value, name, bounds))
+        def read_table(value, name, bounds, keys):
+            asked.append((value, name, bounds, keys))
             return "the view"
 
         module = types.ModuleType("guardrail.facts.tables")
@@ -380,7 +430,7 @@ class TestTables:
         assert Viewer.take.__name__ == "take"
         assert Viewer(bounds).take.__self__.input_rows == 5
         assert read(value, bounds) == "the view"
-        assert asked == [(value, "visit", bounds)]
+        assert asked == [(value, "visit", bounds, KEYS)]
 
     def test_a_type_that_the_module_knows_is_a_table(self, asked):
         frame = type("Frame", (), {})()
@@ -402,7 +452,7 @@ class TestTables:
 
 
 def read(value, bounds):
-    return Viewer(bounds).take(value, "visit")
+    return Viewer(bounds, KEYS).take(value, "visit")
 
 
 def chain(length):

@@ -17,8 +17,12 @@ from guardrail.values import Frozen
 SECRET = "s3cret-value"
 
 
+#: What specs of the bundle name, and so a path may show.
+KEYS = frozenset(("a", "b", "c", "rows", "note", "age"))
+
+
 def view(value, **bounds):
-    return take_view(value, name="patients", bounds=Bounds(**bounds))
+    return take_view(value, name="patients", bounds=Bounds(**bounds), keys=KEYS)
 
 
 def refusal(value, **bounds):
@@ -64,7 +68,8 @@ class TestTensors:
             shape = property(lambda self: (1,))
             nbytes = property(lambda self: 1)
 
-        seen = view(np.zeros((7, 2)).view(Liar))
+        assert refusal(np.zeros((7, 2)).view(Liar)).code == "input_rejected"
+        seen = view(np.zeros((7, 2)))
         assert (seen.rows, seen.nbytes) == (7, 112)
 
     def test_no_element_is_read(self):
@@ -134,6 +139,67 @@ class TestTensors:
         assert "decode it" in refusal(b"x").message
 
 
+class Reading(np.ndarray):
+    """Shows other numbers than it holds."""
+
+    def __getitem__(self, key):
+        return 1e20
+
+
+class Points(ctypes.c_double * 2):
+    def __getitem__(self, index):
+        return 1e20
+
+
+class TestArraysWithCodeOfTheirOwn:
+    @pytest.mark.parametrize(
+        "value",
+        [
+            np.zeros(2).view(Reading),
+            np.ma.array([1.0, 2.0], mask=[0, 1], fill_value=1e20),
+            np.ma.zeros(2),
+            np.rec.array([1.0, 2.0]),
+            array.__class__("Array", (array,), {"__getitem__": lambda self, key: 1e20})("d", [1]),
+            type("Plain", (np.ndarray,), {})(2),
+            Points(),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_one_could_show_the_model_others(self, value):
+        error = refusal(value)
+        assert (error.code, error.path) == ("input_rejected", "patients")
+
+    def test_the_refusal_of_a_masked_array_says_what_to_pass(self):
+        assert ".filled(...)" in refusal(np.ma.zeros(2)).message
+        assert "numpy.asarray(...)" in refusal(np.zeros(2).view(Reading)).message
+
+    def test_a_file_that_is_mapped_is_a_tensor(self, tmp_path):
+        mapped = np.memmap(tmp_path / "rows", dtype="f4", mode="w+", shape=(2, 3))
+        assert view(mapped).shape == (2, 3)
+
+    def test_a_type_that_only_has_the_name_of_a_known_one_is_refused(self):
+        named = type("memmap", (np.ndarray,), {"__module__": "numpy"})
+        assert refusal(np.zeros(2).view(named)).code == "input_rejected"
+
+
+class TestPaths:
+    @pytest.mark.parametrize(
+        ("value", "path"),
+        [
+            ({"secret_of_anna": object()}, "patients[...]"),
+            ({"a": {"secret_of_anna": [object()]}}, "patients.a[...][0]"),
+            ([{"secret_of_anna": {3: 1}}], "patients[0][...]"),
+            ({"secret_of_anna": np.zeros(2), "b": 1}, "patients[...]"),
+            ({"secret_of_anna": np.zeros(2, "c16")}, "patients[...]"),
+            ({"secret_of_anna": np.zeros(2), "a": np.zeros(3)}, "patients.a"),
+        ],
+    )
+    def test_a_key_that_no_spec_names_is_not_shown(self, value, path):
+        error = refusal(value)
+        assert error.path == path
+        assert "anna" not in error.message
+
+
 class TestRecords:
     @pytest.mark.parametrize(
         "wrap", [Frozen, types.MappingProxyType, collections.OrderedDict, collections.UserDict]
@@ -186,7 +252,7 @@ class TestRecords:
         [
             ({"age": {1, 2}}, "patients.age"),
             ({"age": [1, object()]}, "patients.age[1]"),
-            ({"age": np.float64(1)}, "patients.age"),
+            ({"age": np.longdouble(1)}, "patients.age"),
             ({"age": b"x"}, "patients.age"),
             ({"a": {"b": [{"c": 1j}]}}, "patients.a.b[0].c"),
             ({f"{SECRET} of alice": 1j}, "patients[...]"),

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 from bundles import GRANT, SCHEMA, principal
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
+from pydantic_core import PydanticCustomError
 
 from guardrail import ConfigurationError, Guard, InputRejected, NotAuthorized
 
@@ -44,6 +45,19 @@ FILES = {
 
 class Visit(BaseModel):
     age: int
+
+
+class Visits(BaseModel):
+    ages: dict[str, int]
+
+
+class Named(BaseModel):
+    age: str
+
+    @field_validator("age")
+    @classmethod
+    def _is_known(cls, age: str) -> str:
+        raise PydanticCustomError("anna_muster_" + "x" * 3, age)
 
 
 @dataclass
@@ -182,3 +196,50 @@ def test_a_reload_keeps_the_models(make_bundle, recorder):
     with pytest.raises(InputRejected) as caught:
         summarize({"age": None})
     assert caught.value.policies == ("w",)
+
+
+KEY = "anna_muster_xxx"
+
+
+@pytest.mark.parametrize(
+    ("files", "models", "value"),
+    [
+        ({}, {}, {KEY: object()}),
+        ({}, {}, {"age": 1, "more": [{KEY: {KEY: {1, 2}}}]}),
+        ({}, {}, {"a": {KEY: {1: 2}}}),
+        ({"inputs/visit.json": SCHEMA_OF_VISIT}, {}, {KEY: {"age": b"x"}}),
+        (
+            {"inputs/visit.json": '{"additionalProperties": {"type": "integer"}}'},
+            {},
+            {KEY: "x", "age": 1},
+        ),
+        (
+            {"inputs/visit.yaml": "kind: record\nfields: {age: {type: int}}\n"},
+            {},
+            {"age": 1, KEY: 2},
+        ),
+        ({}, {"visit": Visits}, {"ages": {KEY: "x"}}),
+        ({}, {"visit": Named}, {"age": KEY}),
+    ],
+)
+def test_a_key_that_no_spec_names_is_in_no_message_record_or_path(
+    make_bundle, recorder, files, models, value
+):
+    rule = VISIT if files or models else ""
+    guard = Guard.from_dir(make_bundle(GRANT + rule, **files), models=models, sinks=(recorder,))
+    on = {"action": "summarize", "resource": 'Model::"tumour"', "principal": principal()}
+    summarize = guard.protect(**on)(lambda value: value)
+    with pytest.raises(InputRejected) as caught:
+        summarize(value)
+    assert caught.value.code == "input_rejected"
+    assert KEY not in str(caught.value) + caught.value.path + repr(vars(caught.value))
+    assert KEY not in repr(recorder.records)
+    assert caught.value.__context__ is None
+
+
+def test_a_key_that_a_spec_names_is_shown(make_bundle):
+    spec = "kind: record\nfields: {age: {type: list, items: {type: int}}}\n"
+    summarize = protect(make_bundle(GRANT + VISIT, **{"inputs/visit.yaml": spec}), "summarize")
+    with pytest.raises(InputRejected) as caught:
+        summarize({"age": [1, object()]})
+    assert caught.value.path == "value.age[1]"

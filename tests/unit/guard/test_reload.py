@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 import stat
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -105,12 +106,38 @@ def refused(scene, python, **options):
         ("echo '{}'", "ended with exit code 0"),
         ("echo '[]'; exit 3", "ended with exit code 3"),
         ("exec sleep 30", "took over 0.2 s"),
+        ("exec >&-; exec sleep 30", "took over 0.2 s"),
     ],
 )
 def test_a_child_that_does_not_come_through_keeps_the_last_good(scene, child, script, how):
     (fault,) = refused(scene, child(script), timeout_s=0.2 if "sleep" in script else 30).faults
     assert fault.code == "GR020"
     assert how in fault.message
+
+
+def test_a_child_that_never_stops_talking_is_ended_at_the_limit(scene, child):
+    peaks = []
+    tracemalloc.start()
+    try:
+        for script in ("exit 3", "exec yes"):
+            tracemalloc.reset_peak()
+            (fault,) = refused(scene, child(script), timeout_s=60).faults
+            peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    assert (fault.code, "said over 4 MiB" in fault.message) == ("GR020", True)
+    assert peaks[1] < peaks[0] + 32 * 2**20
+
+
+def test_a_child_gets_no_setting_of_pythons_but_the_paths(scene, child, tmp_path, monkeypatch):
+    for name in ("PYTHONINSPECT", "PYTHONIOENCODING", "PYTHONWARNINGS", "PYTHONVERBOSE"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PYTHONHOME", "/somewhere")
+    monkeypatch.setenv("SECRET_OF_THE_BUNDLE", "kept")
+    refused(scene, child(f"env > {tmp_path}/environment"))
+    found = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines())
+    assert {name for name in found if name.startswith("PYTHON")} == {"PYTHONHOME", "PYTHONPATH"}
+    assert found["SECRET_OF_THE_BUNDLE"] == "kept"
 
 
 def test_a_child_that_does_not_start_keeps_the_last_good(scene, tmp_path):

@@ -184,3 +184,34 @@ def test_a_watch_in_with_ends_with_its_block(folder, reloads):
         assert "guardrail-watch" in {thread.name for thread in threading.enumerate()}
     assert "guardrail-watch" not in {thread.name for thread in threading.enumerate()}
     assert reloads.count == 0
+
+
+class TestFiles:
+    def test_a_hidden_policy_is_seen(self, folder, watcher, reloads):
+        (folder / ".stop.cedar").write_text("forbid (principal, action, resource);")
+        looks(watcher)
+        assert reloads.count == 2
+
+    @pytest.mark.parametrize("name", ["__pycache__.cedar", "x.txt", "tests/b_test.yml"])
+    def test_a_file_that_a_load_refuses_is_seen(self, folder, watcher, reloads, name):
+        (folder / name).write_text("x")
+        looks(watcher)
+        assert reloads.count == 2
+
+    @pytest.mark.parametrize("name", [".x.cedar.swp", ".schemas/x.json", ".git/x.cedar"])
+    def test_what_is_hidden_is_not(self, folder, watcher, reloads, name):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+        looks(watcher)
+        assert reloads.count == 1
+
+    def test_a_folder_that_is_a_link_within_the_bundle_is_looked_into(self, folder, reloads):
+        (folder / "..data" / "inputs").mkdir(parents=True)
+        (folder / "inputs").symlink_to("..data/inputs")
+        spec = folder / "..data" / "inputs" / "a.yaml"
+        spec.write_text("one")
+        watcher = Watcher([folder], reloads)
+        looks(watcher)
+        spec.write_text("another")
+        looks(watcher)
+        assert reloads.count == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -241,6 +242,7 @@ def test_one_of_several_roots_is_enough():
     "form",
     [
         replace(LEAF, ca=None),
+        replace(LEAF, extended=None),  # X.509-SVID §4.4
         replace(LEAF, extended=(ExtendedKeyUsageOID.CLIENT_AUTH,)),
         replace(LEAF, names_critical=True),
         replace(LEAF, subject="", names_critical=True),
@@ -346,24 +348,213 @@ def test_an_intermediate_for_servers_only_denies():
     denied([LEAF.made(middle).der, middle.der])
 
 
+def test_an_intermediate_that_has_expired_does_not_hide_its_renewed_twin():
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = replace(CA, subject="ca", key=key)
+    old, new = replace(form, until=-0.1).made(ROOT), form.made(ROOT)
+    early, stranger = replace(form, since=0.1).made(ROOT), form.made(CA.made())
+    leaf = LEAF.made(new)
+    for above in ([old, new], [new, old], [early, old, stranger, new], [old, old, new]):
+        assert identify([leaf.der, *(each.der for each in above)]).subject == URI
+    denied([leaf.der, old.der, early.der, stranger.der])
+
+
+def test_a_renewed_intermediate_with_another_key_is_found():
+    old, new = (replace(CA, subject="ca").made(ROOT) for _ in range(2))
+    for leaf in (LEAF.made(old), LEAF.made(new)):
+        assert identify([leaf.der, old.der, new.der])
+
+
+def test_every_path_over_cross_signed_intermediates_is_tried():
+    key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    gone = CA.made()  # a root that is not trusted
+    low = replace(CA, subject="low", key=key)
+    high = replace(CA, subject="high", key=other)
+    highs = [high.made(gone), replace(high, until=-0.1).made(ROOT), high.made(ROOT)]
+    lows = [low.made(gone), replace(low, until=-0.1).made(highs[-1]), low.made(highs[-1])]
+    leaf = LEAF.made(lows[-1])
+    assert identify([leaf.der, *(each.der for each in (*lows, *highs))])
+    denied([leaf.der, *(each.der for each in (*lows, *highs[:-1]))])
+
+
+def test_an_intermediate_that_does_not_parse_beside_a_good_path_is_passed_by():
+    middle = replace(CA, subject="ca").made(ROOT)
+    odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.19"), b"\x05\x00")
+    broken = replace(CA, ca=None, subject="ca", more=((odd, True),)).made(ROOT)
+    leaf = LEAF.made(middle)
+    for above in ([broken, middle], [middle, broken]):
+        assert identify([leaf.der, *(each.der for each in above)])
+
+
+def test_the_search_for_a_path_takes_a_bounded_time():
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
+    forms = [replace(CA, subject=f"ca{n}", key=key) for n, key in enumerate(keys)]
+    limits = x509.NameConstraints(uris("prod.example"), None)
+    twins = [
+        replace(forms[at], more=((limits, True),)).made(forms[(at + 1) % 3].made())
+        for at in (0, 0, 0, 1, 1, 2, 2)
+    ]
+    began = time.process_time()
+    denied([LEAF.made(twins[0]).der, *(each.der for each in twins)])
+    assert time.process_time() - began < 5
+
+
+# Constraints on names (RFC 5280 §4.2.1.10)
+
+DOMAIN = x509.UniformResourceIdentifier("prod.example")
+OTHER = x509.UniformResourceIdentifier("other.example")
+
+
+def directory(*texts):
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, text) for text in texts]
+    return x509.DirectoryName(x509.Name(attributes))
+
+
+def under(permitted, excluded=None, *, names=LEAF.names, **changes):
+    """Return a chain under an intermediate with constraints."""
+    limits = x509.NameConstraints(permitted, excluded)
+    middle = replace(CA, subject="ca", more=((limits, True),)).made(ROOT)
+    return [replace(LEAF, names=names, **changes).made(middle).der, middle.der]
+
+
+DNS = (*LEAF.names, x509.DNSName("scorer.prod.example"))
+
+
 @pytest.mark.parametrize(
-    ("constraint", "holds"),
+    ("permitted", "excluded", "names"),
     [
-        (x509.DNSName("prod.example"), True),
-        (x509.DNSName("other.example"), False),
-        # cryptography knows no constraints on URIs, and so denies whatever they are
-        (x509.UniformResourceIdentifier("prod.example"), False),
+        ([DOMAIN], None, LEAF.names),
+        (uris("PROD.example"), None, LEAF.names),
+        (uris(".example"), None, LEAF.names),
+        ([OTHER, DOMAIN], None, LEAF.names),
+        (None, [OTHER], LEAF.names),
+        (None, uris(".prod.example"), LEAF.names),
+        ([DOMAIN], [OTHER], LEAF.names),
+        ([x509.DNSName("prod.example")], None, DNS),
+        ([x509.DNSName(".prod.example")], None, DNS),
+        ([DOMAIN, x509.DNSName("prod.example")], None, DNS),
+        ([DOMAIN, x509.DNSName(".prod.example"), x509.DNSName("b.example")], None, DNS),
+        ([x509.DNSName("prod.example")], None, LEAF.names),  # it has no name of the kind
+        ([directory("scorer")], None, LEAF.names),
+        ([directory("SCORER ")], None, LEAF.names),
+        ([directory()], None, LEAF.names),
+        (None, [directory("other")], LEAF.names),
+        ([DOMAIN, directory("scorer")], [OTHER, directory("x")], LEAF.names),
     ],
 )
-def test_constraints_on_names_are_kept_or_deny(constraint, holds):
-    limits = x509.NameConstraints([constraint], None)
-    middle = replace(CA, subject="ca", more=((limits, True),)).made(ROOT)
-    names = (*LEAF.names, x509.DNSName("scorer.prod.example"))
-    chain = [replace(LEAF, names=names).made(middle).der, middle.der]
-    if holds:
-        assert identify(chain)
-    else:
-        denied(chain)
+def test_names_that_a_ca_permits_are_permitted(permitted, excluded, names):
+    identity = identify(under(permitted, excluded, names=names))
+    assert (identity.subject, identity.expires_at) == (URI, NOW + DAY)
+    root = replace(CA, more=((x509.NameConstraints(permitted, excluded), True),)).made()
+    assert identify([replace(LEAF, names=names).made(root).der], known=provider(root.pem))
+
+
+@pytest.mark.parametrize(
+    ("permitted", "excluded", "names"),
+    [
+        ([OTHER], None, LEAF.names),
+        (uris("example"), None, LEAF.names),  # of URIs it is the host itself
+        (uris(".prod.example"), None, LEAF.names),
+        (uris("spiffe://prod.example"), None, LEAF.names),
+        (uris(""), None, LEAF.names),
+        (uris("od.example"), None, LEAF.names),
+        (None, [DOMAIN], LEAF.names),
+        (None, uris("PROD.EXAMPLE"), LEAF.names),
+        (None, uris(".example"), LEAF.names),
+        (None, uris("what is that"), LEAF.names),
+        ([DOMAIN], [DOMAIN], LEAF.names),
+        ([x509.DNSName("other.example")], None, DNS),
+        ([x509.DNSName(".other.example")], None, DNS),
+        (None, [x509.DNSName(".prod.example")], DNS),
+        ([x509.DNSName(".scorer.prod.example")], None, DNS),
+        ([x509.DNSName(".prod.example")], None, (*LEAF.names, x509.DNSName("*.prod.example"))),
+        ([DOMAIN, x509.DNSName("other.example")], None, DNS),
+        ([directory("other")], None, LEAF.names),
+        ([directory("scorer", "more")], None, LEAF.names),
+        (None, [directory("Scorer")], LEAF.names),
+        (None, [directory("\uff33corer")], LEAF.names),
+        (None, [directory()], LEAF.names),
+        ([DOMAIN, x509.OtherName(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")], None,
+         (*LEAF.names, x509.OtherName(x509.ObjectIdentifier("1.2.3"), b"\x05\x00"))),
+    ],
+)  # fmt: skip
+def test_names_that_a_ca_does_not_permit_deny(permitted, excluded, names):
+    denied(under(permitted, excluded, names=names))
+    root = replace(CA, more=((x509.NameConstraints(permitted, excluded), True),)).made()
+    denied([replace(LEAF, names=names).made(root).der], known=provider(root.pem))
+
+
+@pytest.mark.parametrize(
+    "uri", ["spiffe://10.0.0.1/a", "spiffe://[::1]/a", "spiffe://me@prod.example/a", "urn:a:b",
+            "spiffe://prod.example:1/a", "spiffe:///a", "spiffe://.prod.example/a"],
+)  # fmt: skip
+def test_a_uri_without_the_name_of_a_host_is_within_no_constraint(uri):
+    names = (*uris(uri), x509.DNSName("scorer.prod.example"))
+    for limits in (([DOMAIN], None), (None, [OTHER])):
+        chain = under(*limits, names=names)
+        denied(chain, known=provider(trust_domain=..., id="dns"))
+
+
+def test_the_constraints_of_each_ca_bind_all_below_it():
+    def made(*limits):
+        issuer = ROOT
+        above = []
+        for at, limit in enumerate(limits):
+            more = () if limit is None else ((x509.NameConstraints(limit, None), True),)
+            issuer = replace(CA, subject=f"ca{at}", more=more).made(issuer)
+            above.append(issuer.der)
+        return [LEAF.made(issuer).der, *above]
+
+    assert identify(made([DOMAIN], None, None))
+    assert identify(made(None, [DOMAIN], uris(".example")))
+    for limits in (([OTHER], None), (None, [OTHER]), ([DOMAIN], [OTHER]), ([OTHER], [DOMAIN])):
+        denied(made(*limits))
+
+
+LIMITS = ((x509.NameConstraints([DOMAIN], None), True),)
+BOUND = replace(CA, subject="ca", more=LIMITS)
+
+
+def test_a_path_with_constraints_is_verified_as_any_other():
+    good = BOUND.made(ROOT)
+    assert identify([LEAF.made(good).der, good.der])
+    odd = (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)
+    server = (ExtendedKeyUsageOID.SERVER_AUTH,)
+    ed = replace(BOUND, key=ed25519.Ed25519PrivateKey.generate())
+    middles = {
+        "another root": BOUND.made(CA.made()),
+        "expired": replace(BOUND, until=-0.1).made(ROOT),
+        "not yet valid": replace(BOUND, since=0.1).made(ROOT),
+        "no CA": replace(BOUND, ca=False).made(ROOT),
+        "no CA that says so": replace(BOUND, ca=None).made(ROOT),
+        "may not sign": replace(BOUND, usage=usage()).made(ROOT),
+        "for servers": replace(BOUND, extended=server).made(ROOT),
+        "unknown extension": replace(BOUND, more=(*LIMITS, odd)).made(ROOT),
+        "weak": replace(BOUND, key=WEAK).made(ROOT),
+        "a kind of key that is not verified": ed.made(ROOT),
+    }
+    for what, middle in middles.items():
+        assert denied([LEAF.made(middle).der, middle.der]), what
+    forged = replace(LEAF, subject="scorer").made(BOUND.made(ROOT))
+    denied([forged.der, good.der])  # by another key of the same name
+    denied([LEAF.made().der, good.der])
+    denied([replace(LEAF, more=(odd,)).made(good).der, good.der])
+    denied([LEAF.made(good).der])
+
+
+def test_a_path_with_constraints_keeps_its_length():
+    first = replace(BOUND, path_length=0).made(ROOT)
+    second = replace(CA, subject="b").made(first)
+    denied([LEAF.made(second).der, second.der, first.der])
+    assert identify([LEAF.made(first).der, first.der])
+
+
+def test_a_signature_by_sha1_denies_under_constraints():
+    root = replace(CA, key=rsa.generate_private_key(65537, 2048), more=LIMITS).made()
+    leaf = LEAF.made(root)
+    raw = leaf.der.replace(bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2a864886f70d010105"))
+    denied([raw], known=provider(root.pem))
+    assert identify([leaf.der], known=provider(root.pem))
 
 
 def test_a_critical_extension_that_nobody_knows_denies():
@@ -412,7 +603,6 @@ def test_intermediates_that_lead_in_circles_deny():
         replace(LEAF, usage=usage(lists=True)),
         replace(LEAF, usage=usage(sign=False)),
         replace(LEAF, usage=None),  # X.509-SVID §4.3
-        replace(LEAF, extended=None),
         replace(LEAF, extended=(ExtendedKeyUsageOID.SERVER_AUTH,)),
         replace(LEAF, extended=(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,)),
         replace(LEAF, names=()),

@@ -321,6 +321,35 @@ def test_a_nonce_of_another_guard_is_denied(services):
     denied("replayed_nonce", one.verify, service.sign(azure_snp(other.challenge(NOW))), NOW)
 
 
+@pytest.mark.parametrize("live", [1, 2, 3, 16, 20])
+def test_evidence_with_several_nonces_is_taken_once(scene, live):
+    verifier, service = scene("confidential_space")
+    nonces = [verifier.challenge(NOW) for _ in range(live)]
+    claims = changed(confidential_space(), nonces, "eat_nonce")
+    token = service.sign(claims)
+    assert verifier.verify(token, NOW)
+    for _ in range(live + 1):
+        denied("replayed_nonce", verifier.verify, token, NOW)
+
+
+def test_evidence_with_nonces_in_two_claims_is_taken_once(scene):
+    verifier, service = scene("trust_authority")
+    claims = intel_tdx(verifier.challenge(NOW))
+    other = verifier.challenge(NOW)
+    token = service.sign(changed(claims, {"nonce": other}, "attester_runtime_data"))
+    assert verifier.verify(token, NOW)
+    denied("replayed_nonce", verifier.verify, token, NOW)
+    denied("replayed_nonce", verifier.verify, service.sign(intel_tdx(other)), NOW)
+
+
+def test_nonces_of_evidence_that_does_not_hold_are_not_used_up(scene):
+    verifier, service = scene("confidential_space")
+    nonces = [verifier.challenge(NOW) for _ in range(2)]
+    claims = changed(confidential_space(), nonces, "eat_nonce")
+    denied("wrong_audience", verifier.verify, service.sign(changed(claims, MARK, "aud")), NOW)
+    assert verifier.verify(service.sign(claims), NOW)
+
+
 def test_where_no_nonce_is_needed_none_is_taken(services):
     service = services["azure_maa"]
     verifier, challenges = peer(table("azure_maa", service.opens, nonce="none"))

@@ -201,20 +201,25 @@ def second(**changes):
     return "\n".join(["[identity.other]", *lines])
 
 
-def test_of_several_providers_ids_begin_with_the_issuer(tmp_path):
-    providers = load(tmp_path, more=second())
+def test_a_second_provider_needs_a_prefix_and_renames_nobody(tmp_path):
+    providers = load(tmp_path, more=second(id_prefix='"other"'))
     assert {name: found.prefix for name, found in providers.tokens.items()} == {
-        "https://sso.example": "https://sso.example#",
-        "https://other.example": "https://other.example#",
+        "https://sso.example": ("", ("other#",)),
+        "https://other.example": ("other#", ()),
     }
-    assert load(tmp_path).tokens["https://sso.example"].prefix == ""
+    assert load(tmp_path).tokens["https://sso.example"].prefix == ("", ())
 
 
-@pytest.mark.parametrize(
-    "issuer", ['"https://sso.example"', '"https://other.example#a"'], ids=["twice", "hash"]
-)
-def test_issuers_that_nothing_keeps_apart_are_refused(tmp_path, issuer):
-    found = fault(tmp_path, more=second(issuer=issuer))
+def test_a_second_provider_without_a_prefix_is_told_which_to_write(tmp_path):
+    found = fault(tmp_path, more=second())
+    assert (found.code, found.place.line) == ("GR003", 8)
+    assert '`id_prefix = "other"`' in found.message
+    assert "[identity.sso]" in found.message
+
+
+def test_two_providers_of_one_issuer_are_refused(tmp_path):
+    more = second(issuer='"https://sso.example"', id_prefix='"other"')
+    found = fault(tmp_path, more=more)
     assert (found.code, found.place.line) == ("GR003", 10)
 
 

@@ -4,74 +4,23 @@ import json
 import threading
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from key_sets import (
+    CONFIGURATION,
+    ISSUER,
+    JWKS,
+    NOW,
+    OTHER,
+    RSA,
+    Provider,
+    jwk,
+    jwks,
+    keyring,
+)
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.fetch import FetchFailed
-from guardrail.identity.keyring import PublishedKeys
 from guardrail.identity.keys import BadKey, read_keys, read_published
 from guardrail.identity.providers import Pending, settled
-
-NOW = 1_800_000_000.0
-ISSUER = "https://sso.example"
-CONFIGURATION = f"{ISSUER}/.well-known/openid-configuration"
-JWKS = f"{ISSUER}/keys"
-KEY = ec.generate_private_key(ec.SECP256R1())
-RSA = rsa.generate_private_key(65537, 2048)
-
-
-def jwk(key=KEY, **members):
-    kinds = {
-        ec.EllipticCurvePrivateKey: ECAlgorithm,
-        rsa.RSAPrivateKey: RSAAlgorithm,
-        ed25519.Ed25519PrivateKey: OKPAlgorithm,
-    }
-    (made,) = (kind for base, kind in kinds.items() if isinstance(key, base))
-    found = made.to_jwk(key.public_key(), as_dict=True)
-    return {name: value for name, value in {**found, **members}.items() if value is not ...}
-
-
-def jwks(*keys):
-    return json.dumps({"keys": list(keys)}).encode()
-
-
-class Provider:
-    """What answers: documents by address, or an error for all of them; counts the questions."""
-
-    def __init__(self, **documents):
-        self.documents = {
-            CONFIGURATION: json.dumps({"issuer": ISSUER, "jwks_uri": JWKS}).encode(),
-            JWKS: jwks(jwk(kid="a")),
-        }
-        self.asked = []
-        self.down = False
-        self.waits = None
-
-    def __call__(self, url):
-        self.asked.append(url)
-        if self.waits is not None:
-            self.waits.wait(10)
-        if self.down or url not in self.documents:
-            raise FetchFailed("the connection failed (TimeoutError)")
-        return self.documents[url]
-
-    @property
-    def fetches(self):
-        return self.asked.count(JWKS)
-
-
-def keyring(provider, **changes):
-    given = {
-        "issuer": ISSUER,
-        "jwks": None,
-        "algorithms": ("ES256", "RS256"),
-        "timeout_s": 5.0,
-        "refresh_s": 300.0,
-        "stale_s": 3600.0,
-        "interval_s": 30.0,
-    }
-    return PublishedKeys(provider, **{**given, **changes})
 
 
 def find(keys, kid, now, algorithm="ES256"):
@@ -208,7 +157,7 @@ RUBBISH = [
     b"\xff\xfe", b"[" * 100_000, b'{"keys": [], "keys": []}',
     jwks(jwk(kid="a", use="enc")), jwks(jwk(kid="a", key_ops=["sign"])),
     jwks(jwk(kid="a", alg="RS256")),
-    jwks(jwk(kid=7)), jwks(jwk(kid="a"), jwk(kid="a")), jwks(jwk(kid="a", crv="P-384")),
+    jwks(jwk(kid=7)), jwks(jwk(kid="a"), jwk(OTHER, kid="a")), jwks(jwk(kid="a", crv="P-384")),
     jwks({"kty": "oct", "k": "c2VjcmV0", "kid": "a"}), jwks(jwk(kid="a", d="AAAA")),
     jwks(jwk(kid="a", x="AAAA")), jwks(*[jwk(kid=str(n)) for n in range(101)]),
 ]  # fmt: skip

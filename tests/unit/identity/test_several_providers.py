@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 from guardrail.documents import read_toml
-from guardrail.errors import NotAuthenticated
+from guardrail.errors import Denied
 from guardrail.identity import read_providers
 from guardrail.values import Entity
 
@@ -32,6 +32,7 @@ algorithms = ["ES256"]
 key_file = "{name}.json"
 required = ["dept"]
 principal.type = "User"
+principal.id_prefix = "{name}"
 principal.in.Role = "realm_access.roles"
 principal.attrs.dotted = ["a.b"]
 """
@@ -61,18 +62,18 @@ def identity(text, providers=None, **options):
 
 
 def code(text, providers=None, **options):
-    with pytest.raises(NotAuthenticated) as caught:
+    with pytest.raises(Denied) as caught:
         identity(text, providers, **options)
     assert caught.value.__context__ is caught.value.__cause__ is None
     return caught.value.code
 
 
-def test_ids_are_of_their_issuer():
+def test_ids_are_of_their_provider_and_never_change_because_there_is_another():
     assert [identity(token(name)).principal.id for name in ("one", "two")] == [
-        "https://one.example#clara",
-        "https://two.example#clara",
+        "one#clara",
+        "two#clara",
     ]
-    assert identity(token("one"), load("one")).principal.id == "clara"
+    assert identity(token("one"), load("one")).principal.id == "one#clara"
 
 
 def test_a_token_of_one_never_speaks_for_the_other():

@@ -1,15 +1,22 @@
 """JSON Schemas as specs: strict at load, and silent of values at a call."""
 
+import http.server
 import importlib.util
+import json
+import threading
 
 import pytest
+from bundles import GRANT
 
+from guardrail.bundle import load_bundle
 from guardrail.documents import read_json
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
+from guardrail.findings import findings
 from guardrail.obligations import json_schema_spec
 from guardrail.obligations.specs import read_specs
-from guardrail.ports import Unmet
+from guardrail.policy import read_folder
+from guardrail.ports import SystemClock, Unmet
 
 SECRET = "s3cret"
 VISIT = """{
@@ -118,7 +125,7 @@ class TestLoading:
     @pytest.mark.parametrize(
         ("text", "part"),
         [
-            ("true", "is an object"),
+            ("3", "is an object"),
             ("[]", "is an object"),
             ('{"$ref": "https://example.org/visit.json"}', "`$ref`: leads out of the file"),
             ('{"$ref": "other.json#/a"}', "leads out of the file"),
@@ -127,7 +134,18 @@ class TestLoading:
             ('{"allOf": [{"$dynamicRef": "x"}]}', "`allOf.0.$dynamicRef`"),
             ('{"properties": {"a": {"$ref": "x"}}}', "`properties.a.$ref`"),
             ('{"$ref": "#/$defs/absent"}', "names what the file lacks"),
-            ('{"$id": "https://example.org/", "type": "object"}', "`$id`: is no keyword"),
+            ('{"$id": 3}', "`$id` is not valid"),
+            (
+                '{"$id": "https://a.example/b", "$ref": "https://a.example/c"}',
+                "leads out of the file",
+            ),
+            ('{"$id": "https://a.example/b/", "$ref": "c"}', "leads out of the file"),
+            (
+                '{"contentSchema": {"$ref": "https://a.example/c"}}',
+                "`contentSchema.$ref`: leads out",
+            ),
+            ('{"$id": "https://[a", "$ref": "x"}', "leads out of the file"),
+            ('{"contentMedia": "x"}', "`contentMedia`: is no keyword"),
             ('{"$schema": "http://json-schema.org/draft-07/schema#"}', "`$schema`: is https"),
             ('{"properties": {"a": {"maxLenght": 3}}}', "`properties.a.maxLenght`: is no keyword"),
             ('{"definitions": {}}', "is no keyword"),
@@ -162,3 +180,99 @@ class TestLoading:
         )
         [fault] = faults('{"type": "object"}')
         assert "pip install 'guardrail-cedar[jsonschema]'" in fault.message
+
+
+class Counted(http.server.BaseHTTPRequestHandler):
+    """Counts what is fetched."""
+
+    asked = 0
+
+    def do_GET(self):
+        type(self).asked += 1
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"true")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    Counted.asked = 0
+    with http.server.HTTPServer(("127.0.0.1", 0), Counted) as held:
+        thread = threading.Thread(target=held.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{held.server_port}"
+        held.shutdown()
+        thread.join()
+
+
+class TestNames:
+    def test_an_id_fetches_nothing(self, server, tmp_path):
+        (tmp_path / "other.json").write_text("true")
+        for address in (f"{server}/visit.json", (tmp_path / "visit.json").as_uri()):
+            schema = {
+                "$id": address,
+                "$vocabulary": {f"{server}/vocabulary": True},
+                "properties": {"age": {"$id": "age", "$ref": "#/$defs/age",
+                                       "$defs": {"age": {"type": "integer"}}}},
+                "not": {"contentSchema": {"$id": f"{server}/inner"}, "required": ["no"]},
+            }  # fmt: skip
+            spec = read(json.dumps(schema))
+            spec.check(take_view({"age": 1}, name="visit", bounds=Bounds()))
+            assert refusal(spec, {"age": "x"}).path == "visit.age"
+            for there in ("other.json", f"{server}/other.json", (tmp_path / "other.json").as_uri()):
+                faults(json.dumps({**schema, "items": {"$ref": there}}))
+        assert Counted.asked == 0
+
+    @pytest.mark.parametrize(
+        "reference",
+        ["#/$defs/bed", "https://a.example/visit#/$defs/bed", "visit#/$defs/bed", "bed", "#here",
+         "https://a.example/bed"],
+    )  # fmt: skip
+    def test_a_reference_may_go_by_the_names_in_the_file(self, reference):
+        if "/$defs" in reference or reference == "#here":
+            bed = {"$anchor": "here", "type": "integer"}
+        else:
+            bed = {"$id": "bed", "type": "integer"}
+        schema = {
+            "$id": "https://a.example/visit", "$defs": {"bed": bed}, "items": {"$ref": reference},
+        }  # fmt: skip
+        spec = read(json.dumps(schema))
+        spec.check(take_view([1], name="visit", bounds=Bounds()))
+        assert refusal(spec, ["x"]).path == "visit[0]"
+
+
+class TestRemarks:
+    def test_content_keywords_demand_nothing(self):
+        schema = {
+            "type": "string", "contentMediaType": "application/json", "contentEncoding": "base64",
+            "contentSchema": {"type": "object"},
+        }  # fmt: skip
+        spec = read(json.dumps(schema))
+        spec.check(take_view("no base64 at all", name="visit", bounds=Bounds()))
+        assert refusal(spec, [SECRET]).path == "visit"
+
+    def test_a_schema_that_is_a_boolean_loads(self):
+        read("true").check(take_view({"a": 1}, name="visit", bounds=Bounds()))
+        for value in ({}, [], ""):
+            assert refusal(read("false"), value).path == "visit"
+
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("true", True),
+            ("{}", True),
+            ('{"$id": "https://a.example/", "title": "Visit", "$defs": {"a": false}}', True),
+            ('{"contentSchema": {"type": "object"}}', True),
+            ("false", False),
+            ('{"type": "object"}', False),
+            ('{"not": {}}', False),
+        ],
+    )
+    def test_one_that_demands_nothing_is_a_finding(self, make_bundle, text, found):
+        folder = read_folder(make_bundle(GRANT, **{"inputs/visit.json": text}))
+        told = findings(load_bundle(folder, clock=SystemClock()), folder)
+        at = [str(each.place) for each in told if each.place.file == "inputs/visit.json"]
+        assert [each.code for each in told if str(each.place) in at] == ["GR507"] * found

@@ -5,10 +5,13 @@ import json
 import threading
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from guardrail.documents import read_toml
 from guardrail.errors import ConfigurationError, Place
+from guardrail.facts import Bounds
+from guardrail.facts.tables import read_table
 from guardrail.obligations.quota import _REMEMBERED, Quota, encode, open_storage
 from guardrail.ports import Admission, Unmet
 from guardrail.testing import FrozenClock
@@ -356,6 +359,8 @@ VIEWS = {
     "list": view_of("list", [{"role": "user", "content": "\u00fcber"}] * 3, nbytes=90),
     "record": view_of("record", {"note": ["abc", {"more": "de"}], "age": 3}, nbytes=60),
     "text": view_of("text", "seven c", nbytes=11),
+    "keys": view_of("record", {"x" * 9_999: [{"y": 1}]}, nbytes=99),
+    "table": read_table(pa.table({"note": ["abc", "def", None]}), "given", Bounds()),
     "object": view_of("record", object(), nbytes=9, data={"note": "four"}),
 }
 
@@ -370,8 +375,9 @@ def weighed(limit, view):
     [
         ("rows", "tensor", 7), ("rows", "empty", 0), ("rows", "list", 3), ("rows", "record", 1),
         ("rows", "text", 1), ("bytes", "tensor", 168), ("bytes", "record", 60),
-        ("bytes", "text", 11), ("chars", "text", 7), ("chars", "list", 3 * (4 + 4)),
-        ("chars", "record", 5), ("chars", "object", 4),
+        ("bytes", "text", 11), ("chars", "text", 7), ("chars", "list", 3 * (4 + 4 + 4 + 7)),
+        ("chars", "record", 5 + len("notemoreage")), ("chars", "object", 4 + len("note")),
+        ("chars", "keys", 10_000), ("chars", "table", 6 + len("note")),
     ],
 )  # fmt: skip
 def test_a_call_takes_as_much_as_its_input_is(quota, unit, kind, amount):

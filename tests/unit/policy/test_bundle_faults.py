@@ -2,12 +2,14 @@
 """Every fault of a bundle is a load error that names the place and says what to do."""
 
 import json
+import pathlib
 import pickle
 import re
 
 import pytest
 
 from guardrail import ConfigurationError, Guard
+from guardrail.policy import read_folder
 
 FORBID = '@id("f") {} forbid (principal, action, resource);'
 PERMIT = '@id("g") permit (principal, action, resource)'
@@ -54,6 +56,12 @@ def faults(make_bundle, *args, **kwargs):
         ),
         (PERMIT, "GR100", "policies.cedar:1:46", "end of input"),
         (PERMIT + "\n when { 1 + };", "GR100", "policies.cedar:2:13", "`}`"),
+        (PREDICT + '\nwhen { duration("1d","") == duration("1d") };', "GR100", "policies.cedar:2:8", "expects 1 argument"),
+        (PREDICT + '\nwhen { ip("::1", "x").isIpv4() };', "GR100", "policies.cedar:2:8", "expects 1 argument"),
+        (PREDICT + '\nwhen { ip(a,b).isIpv4() };', "GR100", "policies.cedar:2:11", "variable: a"),
+        (PREDICT + '\nwhen { decimal("1.0").lessThan() };', "GR100", "policies.cedar:2:23", "expects 2 argument"),
+        (PREDICT + '\nwhen { decimal("1.0").lessThan(decimal("1.0"), 1) };', "GR100", "policies.cedar:2:23", "expects 2"),
+        (PREDICT + '\nwhen { datetime() < datetime("2024-01-01") };', "GR100", "policies.cedar:2:8", "expects 1"),
         (PERMIT + " when { foo(1) };", "GR100", "policies.cedar:1:54", "foo"),
         (PERMIT + '\n when { context.app.count == "unclosed };', "GR100", "policies.cedar:2:30", ""),
         (PERMIT + "\n when { context.input.rowz > 1 };", "GR108", "policies.cedar:2:23", "rowz"),
@@ -274,3 +282,170 @@ def test_a_fact_that_no_source_provides_is_named(make_bundle, clause, names):
     found = faults(make_bundle, text, **files)
     assert found[0][:2] == ("GR110", "policies.cedar:2:16")
     assert names in found[0][2]
+
+
+STOP = '@id("stop") forbid (principal, action, resource);'
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("stop.CEDAR", "policy"),
+        ("stop.Cedar", "policy"),
+        ("stop.ceder", "policy"),
+        ("stop.cedr", "policy"),
+        ("stop.cedar.txt", "policy"),
+        ("stop.cedar~", "policy"),
+        ("stop.cedar.orig", "policy"),
+        ("#stop.cedar#", "policy"),
+        ("stop.\N{FULLWIDTH LATIN SMALL LETTER C}edar", "policy"),
+        ("stop.\N{CYRILLIC SMALL LETTER ES}edar", "policy"),
+        ("stop.cedar ", "policy"),
+        ("stop.cedar/x.txt", "Nothing reads"),
+        ("README.ceder", "policy"),
+        ("schema.cedarschema.bak", "policy"),
+        (".stop.cedar", "hidden"),
+        (".cedar", "hidden"),
+        (".stop.CEDAR", "hidden"),
+        (".stop.cedar.bak", "hidden"),
+        (".stop.ceder", "hidden"),
+        ("._stop.cedar", "hidden"),
+        (".#stop.cedar", "hidden"),
+        ("sub/.stop.cedar", "hidden"),
+        ("tests/.stop.cedar", "hidden"),
+        ("tests/stop.cedar", "policy"),
+        ("__pycache__.cedar/x.cedar", "policy"),
+        ("__pycache___more/x.cedar", "policy"),
+        ("sub/stop.cedar", "policy"),
+        ("inputs/stop.cedar", "policy"),
+        ("tests/x_test.yml", "tests/NAME_test.yaml"),
+        ("tests/x.yaml", "tests/NAME_test.yaml"),
+        ("tests/X_TEST.YAML", "tests/NAME_test.yaml"),
+        ("tests/sub/x_test.yaml", "tests/NAME_test.yaml"),
+        ("tests/data.json", "tests/NAME_test.yaml"),
+        ("Tests/x_test.yaml", "Nothing reads"),
+        ("inputs/sub/x.yaml", "inputs/NAME.yaml"),
+        ("inputs/x.YAML", "inputs/NAME.yaml"),
+        ("outputs/sub/x.json", "outputs/NAME.yaml"),
+        ("Inputs/x.yaml", "Nothing reads"),
+        ("Links.yaml", "links.yaml"),
+        ("link.yaml", "links.yaml"),
+        ("links.json", "links.yaml"),
+        ("sub/links.yaml", "links.yaml"),
+        ("Guardrail.toml", "guardrail.toml"),
+        ("guardrail.TOML", "guardrail.toml"),
+        ("guardrails.toml", "guardrail.toml"),
+        ("Entities.json", "entities.json"),
+        ("entity.json", "entities.json"),
+        ("keys.json", "Nothing reads"),
+        ("notes.md", "Nothing reads"),
+        ("__pycache__", "Nothing reads"),
+        ("README/notes.md", "Nothing reads"),
+    ],
+)
+def test_a_file_that_nothing_reads_is_refused_and_named(make_bundle, name, says):
+    found = faults(make_bundle, **{name: STOP})
+    assert [(code, place) for code, place, _ in found] == [("GR001", name)]
+    assert says in found[0][2]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README", "README.md", "readme.txt", "LICENSE", "LICENSE-MIT.txt", "tests/README.md",
+        "inputs/README.md", "keys/LICENSE", ".schemas/tests.json", ".git/x.cedar", "..data/x.cedar",
+        ".gitignore", ".editorconfig", ".DS_Store", ".stop.cedar.swp", ".stop.cedar.un~",
+        "tests/a_test.yaml", "tests/.a_test.yaml.swp", "__pycache__/x.pyc",
+        "keys/hospital.pem", ".links.yaml",
+    ],
+)  # fmt: skip
+def test_a_file_that_is_known_or_hidden_is_none_of_these(make_bundle, name, tmp_path):
+    settings = '[bundle]\nname = "small"\nversion = "1"\n[audit]\njournal = "/var/j"\n'
+    settings += 'key_file = "{}"\n'
+    named = tmp_path / "bundle" / "keys" / "hospital.pem"
+    guard = Guard.from_dir(
+        make_bundle(**{"guardrail.toml": settings.format(named), name: ""}), journal=None
+    )
+    assert guard.policies == ("grant",)
+
+
+def test_a_link_to_nowhere_that_an_editor_leaves_is_none_of_these(make_bundle):
+    folder = make_bundle()
+    (folder / ".#stop.cedar").symlink_to("ann@host.4711:1796098350")
+    assert Guard.from_dir(folder).policies == ("grant",)
+
+
+def test_settings_that_do_not_parse_are_told_before_what_they_may_name(make_bundle):
+    found = faults(make_bundle, **{"guardrail.toml": "[bundle\n", "keys/a.pem": ""})
+    assert [code for code, _, _ in found] == ["GR002"]
+
+
+def test_a_bundle_as_kubernetes_mounts_it_loads(make_bundle):
+    """Every file is a link into a hidden folder, which is a link itself."""
+    folder = make_bundle(**{"tests/a_test.yaml": "tests: []\n"})
+    real = folder / "..2026_12_01"
+    real.mkdir()
+    for name in ("policies.cedar", "guardrail.toml", "inputs", "tests"):
+        (folder / name).rename(real / name)
+        (folder / name).symlink_to(f"..data/{name}")
+    (folder / "..data").symlink_to("..2026_12_01")
+    assert Guard.from_dir(folder).policies == ("grant",)
+    (real / "tests" / "b_test.yml").write_text(STOP)
+    with pytest.raises(ConfigurationError, match=r"tests/b_test\.yml GR001"):
+        Guard.from_dir(folder)
+
+
+@pytest.mark.parametrize("bundle", ["clinical_scoring", "support_replies"])
+def test_the_bundles_of_the_project_have_no_file_that_nothing_reads(bundle):
+    root = pathlib.Path(__file__).parents[3]
+    assert read_folder(root / "policies" / bundle).files
+
+
+LIVE = '@id("live") permit (principal, action, resource);'
+
+
+@pytest.mark.parametrize("name", ["policies.cedar", "schema.cedarschema", "more.cedar"])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("// a remark\r{}", ":1:12"),
+        ("\n\n// a remark\r\r\n{}", ":3:12"),
+        ("{}\r ", ":1:"),
+        ("// a\r\n// b\r{}", ":2:5"),
+        ("// a remark\u2028{}", ":1:12"),
+        ("// a remark\u2029{}", ":1:12"),
+        ("// a remark\x85{}", ":1:12"),
+        ("// a remark\x0b{}", ":1:12"),
+        ("// a remark\x0c{}", ":1:12"),
+        ("// a remark\x1c{}", ":1:12"),
+    ],
+)
+def test_a_line_that_ends_for_some_readers_alone_is_refused(make_bundle, name, text, place):
+    live = "entity Other;" if name.endswith("schema") else LIVE
+    folder = make_bundle()
+    before = (folder / name).read_text() if (folder / name).exists() else ""
+    (folder / name).write_bytes((text.format(live) + "\n" + before).encode())
+    with pytest.raises(ConfigurationError) as caught:
+        Guard.from_dir(folder)
+    found = [(fault.code, str(fault.place)) for fault in caught.value.faults]
+    assert ("GR005", name + place) in [(code, at[: len(name + place)]) for code, at in found]
+
+
+@pytest.mark.parametrize("name", ["links.yaml", "inputs/patients.yaml", "guardrail.toml"])
+@pytest.mark.parametrize("end", ["\r", "\u2028", "\u2029", "\x85"])
+def test_a_comment_that_ends_for_some_readers_alone_is_refused_in_data(make_bundle, name, end):
+    folder = make_bundle()
+    before = (folder / name).read_bytes() if (folder / name).exists() else b"[]\n"
+    (folder / name).write_bytes(f"# a remark{end}# more\n".encode() + before)
+    with pytest.raises(ConfigurationError, match="ends a line for some readers") as caught:
+        Guard.from_dir(folder)
+    assert [fault.code for fault in caught.value.faults] == ["GR005"]
+
+
+def test_lines_that_end_as_windows_has_them_load(make_bundle):
+    folder = make_bundle()
+    for name in ("policies.cedar", "schema.cedarschema", "inputs/patients.yaml", "guardrail.toml"):
+        text = "# x\n" if name.endswith(("yaml", "toml")) else "// x\n"
+        text += (folder / name).read_text()
+        (folder / name).write_bytes(text.replace("\n", "\r\n").encode())
+    assert Guard.from_dir(folder).policies == ("grant",)

@@ -1,14 +1,17 @@
 # ruff: noqa: E501  (a policy per line)
 """What Cedar lets through, guardrail denies: errors, absent entities, values it can't hold."""
 
+import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from ipaddress import ip_address
 
+import numpy as np
 import pytest
-from bundles import GRANT, principal
+from bundles import GRANT, SCHEMA, principal
 
-from guardrail import Entity, Principal, Resource
+from guardrail import Entity, NotAuthorized, Principal, Resource
+from guardrail.integrations.problems import problem_of
 
 TUMOUR = Resource("Model", "tumour")
 
@@ -362,3 +365,68 @@ def test_decide_has_no_side_effects(make_guard, recorder):
     guard = make_guard(GRANT + '@id("q") @quota("1/minute") forbid (principal, action, resource);')
     assert all(decide(guard).allowed for _ in range(5))
     assert recorder.records == []
+
+
+LACKING = '@id("lacking") permit (principal, action == Action::"predict", resource) when { context.app.purpose == "care" };'
+OVERFLOWS = (
+    '@id("overflows") permit (principal, action == Action::"predict", resource) '
+    "when { 9223372036854775807 + context.input.rows > 0 };"
+)
+
+
+@pytest.mark.parametrize(
+    ("policies", "errors", "path", "says"),
+    [
+        (LACKING, ("lacking",), "context.app.purpose", "context.app.purpose is missing"),
+        (OVERFLOWS, ("overflows",), "", "a value it reads is missing or overflows"),
+        (LACKING + OVERFLOWS, ("lacking", "overflows"), "context.app.purpose", "lacking, which"),
+        (
+            OVERFLOWS + '@id("q") @quota("1/day") forbid (principal, action, resource);',
+            ("overflows",),
+            "",
+            "overflows, which could",
+        ),
+    ],
+)
+def test_a_denial_for_want_of_a_grant_names_the_one_that_erred(
+    make_guard, recorder, policies, errors, path, says
+):
+    loose = SCHEMA.replace("purpose?: String, score", "purpose: String, score")
+    guard = make_guard(policies, **{"schema.cedarschema": loose})
+    on = {"action": "predict", "resource": 'Model::"tumour"', "principal": principal()}
+    predict = guard.protect(**on)(lambda rows: rows)
+    for _ in range(2):  # the second time from the cache
+        with pytest.raises(NotAuthorized) as caught:
+            predict(np.ones((2, 3)))
+        denial = caught.value
+        assert (denial.code, denial.policies, denial.errors) == ("no_grant", (), errors)
+        assert denial.path == path
+        assert says in denial.message
+        assert recorder.records[-1].errors == errors
+        problem = problem_of(denial, realm="x", challenged=True)
+        assert problem.status == 403
+        for word in (b"purpose", b"lacking", b"overflows", b"evaluated"):
+            assert word not in problem.body
+        assert pickle.loads(pickle.dumps(denial)).errors == errors  # noqa: S301
+
+
+def test_a_grant_that_errs_beside_one_that_grants_is_no_matter(make_guard):
+    guard = make_guard(OVERFLOWS + GRANT)
+    on = {"action": "predict", "resource": 'Model::"tumour"', "principal": principal()}
+    guard.protect(**on)(lambda rows: rows)(np.ones((2, 3)))
+
+
+def test_a_forbid_that_errs_is_named_in_the_errors_too(make_guard):
+    guard = make_guard(GRANT + OVERFLOWS.replace("permit", "forbid"))
+    on = {"action": "predict", "resource": 'Model::"tumour"', "principal": principal()}
+    with pytest.raises(NotAuthorized) as caught:
+        guard.protect(**on)(lambda rows: rows)(np.ones((2, 3)))
+    assert (caught.value.code, caught.value.errors) == ("evaluation_error", ("overflows",))
+
+
+def test_a_call_without_any_grant_has_no_errors(make_guard):
+    guard = make_guard(GRANT.replace("principal,", 'principal == User::"carl",'))
+    on = {"action": "predict", "resource": 'Model::"tumour"', "principal": principal()}
+    with pytest.raises(NotAuthorized) as caught:
+        guard.protect(**on)(lambda rows: rows)(np.ones((2, 3)))
+    assert (caught.value.errors, "Ask for a grant" in caught.value.message) == ((), True)

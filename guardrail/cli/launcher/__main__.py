@@ -1,0 +1,5 @@
+"""``python -m guardrail_cedar``: the command line."""
+
+from . import main
+
+main()

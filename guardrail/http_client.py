@@ -1,0 +1,403 @@
+"""One HTTP request under one deadline: for published keys, collectors and checkpoints.
+
+The timeouts of HTTP libraries are for each operation: whoever sends a byte now and then never meets
+them. Here one `Deadline` is over all of a request: the look-up of the name, the connection, the
+proxy's answer to CONNECT, the TLS handshake, the request, the head and the body of the answer. It
+can be cancelled from another thread or from a signal handler. The parsing is `http.client`'s.
+
+An answer is bounded in size, is never decompressed, and a redirect is an answer like any other. A
+request to this machine never goes through a proxy. No message holds a part of an answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import ipaddress
+import math
+import queue
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+T = TypeVar("T")
+
+#: A wait looks at the deadline so often, in seconds: a cancelled request ends as soon.
+_SLICE_S: Final = 0.1
+_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+
+
+class RequestFailed(Exception):
+    """A request got no answer; the message says why."""
+
+
+class DeadlineExceeded(RequestFailed):
+    """A request was not over at its deadline."""
+
+
+class RequestCancelled(RequestFailed):
+    """A request was given up by whoever made it."""
+
+
+class Deadline:
+    """When a request must be over; several requests may share one.
+
+    Arguments:
+        timeout_s: seconds from now; NaN, 0 and less are over at once.
+        elapsed: the monotonic clock, in seconds.
+    """
+
+    __slots__ = ("_elapsed", "_ends_at", "_is_cancelled", "_timeout_s")
+
+    def __init__(self, timeout_s: float, *, elapsed: Callable[[], float] = time.monotonic) -> None:
+        self._timeout_s = timeout_s
+        self._elapsed = elapsed
+        self._ends_at = elapsed() + timeout_s
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        """Have the request raise `RequestCancelled` soon; a signal handler may call this."""
+        self._is_cancelled = True
+
+    def remaining_s(self) -> float:
+        """Return how many seconds are left, more than 0.
+
+        Raises:
+            RequestCancelled: where it was cancelled.
+            DeadlineExceeded: where none are left.
+        """
+        if self._is_cancelled:
+            raise RequestCancelled("the request was cancelled")
+        left_s = self._ends_at - self._elapsed()
+        if not left_s > 0:
+            raise DeadlineExceeded(f"the request took over {self._timeout_s:g} seconds")
+        return left_s
+
+    def wait(self, ready: Callable[[float], T | None], limit_s: float = math.inf) -> T:
+        """Return what ``ready`` finds; it is asked with a number of seconds to wait, repeatedly.
+
+        Arguments:
+            ready: waits so long at most, and returns ``None`` where nothing came.
+            limit_s: seconds after which this wait alone ends, by `TimeoutError`.
+
+        Raises:
+            RequestCancelled, DeadlineExceeded: see `remaining_s`.
+            TimeoutError: see ``limit_s``.
+        """
+        until = self._elapsed() + limit_s
+        while True:
+            left_s = min(self.remaining_s(), until - self._elapsed())
+            if not left_s > 0:
+                raise TimeoutError
+            found = ready(min(left_s, _SLICE_S))
+            if found is not None:
+                return found
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered.
+
+    Attributes:
+        status: its status; 3xx too: no redirect is followed.
+        headers: the names in lower case; of a header that comes twice the last.
+        body: as it was sent, so much of it as the limit lets through.
+        is_whole: whether that is all of it; false where there was more, or it was cut short.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    is_whole: bool
+
+
+def trusting(ca: bytes | None) -> ssl.SSLContext:
+    """Return what checks a server's certificate.
+
+    Arguments:
+        ca: the certificates to trust, in PEM, and no others; ``None``: the machine's.
+
+    Raises:
+        RequestFailed: where they are none.
+    """
+    context = None
+    if ca is None or b"-----BEGIN CERTIFICATE-----" in ca:  # what is empty means the machine's
+        with suppress(ssl.SSLError, ValueError):
+            context = ssl.create_default_context(cadata=None if ca is None else ca.decode("ascii"))
+    if context is None:
+        raise RequestFailed("holds no certificates in PEM")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _TlsSocket
+    return context
+
+
+def send(
+    url: str,
+    *,
+    deadline: Deadline,
+    limit_bytes: int,
+    context: ssl.SSLContext | None,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> Answer:
+    """Send a request, and return the answer whatever its status.
+
+    Goes through the proxy that the environment names (``https_proxy``, ``http_proxy``,
+    ``no_proxy``), except to a host of `is_loopback`.
+
+    Arguments:
+        url: the address.
+        deadline: over all of it. Only a look-up of a name may go on after it, on a thread of
+            its own, until the system's resolver gives up.
+        limit_bytes: of the answer's body, so many are read.
+        context: of `trusting`, for https; ``None`` for http, and for nothing else.
+        method: the method.
+        headers: sent with it.
+        body: sent with it.
+
+    Raises:
+        DeadlineExceeded: where the answer was not there in time.
+        RequestCancelled: where the deadline was cancelled.
+        RequestFailed: for all else: an address that is none, a connection that failed, an
+            answer that is no HTTP.
+    """
+    parts = _parts(url, "http" if context is None else "https")
+    if context is not None and context.sslsocket_class is not _TlsSocket:
+        raise ValueError("the context must come from `trusting`")
+    connection, target, added = _connection(parts, context, deadline)
+    sent = {**(headers or {}), **added, "Connection": "close"}
+    try:
+        connection.request(method, target, body=body, headers=sent)
+        with connection.getresponse() as response:
+            read = response.read(limit_bytes + 1)
+            is_whole = len(read) <= limit_bytes and not response.length
+            told = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, told, read[:limit_bytes], is_whole)
+    except ssl.SSLError as error:
+        complaint = f"TLS failed ({error.reason or 'no reason given'})"
+    except (OSError, HTTPException, ValueError) as error:
+        complaint = f"the connection failed ({type(error).__name__})"
+    finally:
+        connection.close()
+    # Raised here, not above: an error that is being handled would become the context.
+    raise RequestFailed(complaint)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name: ``localhost``, 127.0.0.0/8 or ``::1``.
+
+    Arguments:
+        host: a name or an address, without brackets, in any of the forms that resolvers take.
+    """
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
+        return True
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.IPv4Address(socket.inet_aton(name))  # 127.1, 0x7f000001
+        except (OSError, ValueError):
+            return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback
+
+
+def _parts(url: str, scheme: str) -> SplitResult:
+    """Return the parts of an address, or raise `RequestFailed`."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        is_plain = parts.username is None and parts.password is None and parts.port != 0
+        if parts.scheme == scheme and parts.hostname and is_plain and url.isascii():
+            return parts
+    raise RequestFailed(f"the address is not one of {scheme}, or holds a user")
+
+
+def _connection(
+    parts: SplitResult, context: ssl.SSLContext | None, deadline: Deadline
+) -> tuple[_Connection, str, dict[str, str]]:
+    """Return what connects to a host or to its proxy, what to ask it for, and headers to add."""
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    tls = None if context is None else _Tls(context, host)
+    proxy = _proxy(parts.scheme, host, port)
+    if proxy is None:
+        return _Connection(host, port, tls, deadline), target, {}
+    connection = _Connection(proxy.hostname or "", proxy.port or 80, tls, deadline)
+    if tls is None:  # a proxy takes plain http whole: RFC 9112 §3.2.2
+        whole = parts._replace(path=parts.path or "/", fragment="").geturl()
+        return connection, whole, _credentials(proxy)
+    connection.set_tunnel(host, port, headers=_credentials(proxy))
+    return connection, target, {}
+
+
+def _proxy(scheme: str, host: str, port: int) -> SplitResult | None:
+    """Return the address of the proxy that the environment names for a host, if any."""
+    if is_loopback(host) or proxy_bypass(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"):
+        return None
+    named = getproxies().get(scheme, "")
+    if not named:
+        return None
+    with suppress(ValueError):
+        proxy = urlsplit(named if "://" in named else f"http://{named}")
+        if proxy.scheme == "http" and proxy.hostname and proxy.port != 0:
+            return proxy
+    raise RequestFailed("the proxy that the environment names is not of http")
+
+
+def _credentials(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode('ascii')}"}
+
+
+class _Tls(NamedTuple):
+    """How a server is checked: by which context, and as which host, beyond a proxy as well."""
+
+    context: ssl.SSLContext
+    host: str
+
+
+class _Connection(HTTPConnection):
+    """A connection all of whose steps are under one deadline."""
+
+    def __init__(self, host: str, port: int, tls: _Tls | None, deadline: Deadline) -> None:
+        super().__init__(host, port)
+        self._tls = tls
+        self._deadline = deadline
+        # The base calls it with an address, a timeout and a source.
+        self._create_connection = lambda address, *_: _connect(address[0], address[1], deadline)
+
+    def connect(self) -> None:
+        """Connect, ask the proxy for a tunnel where there is one, and check who answers."""
+        super().connect()
+        if self._tls is None:
+            return
+        wrapped = self._tls.context.wrap_socket(
+            self.sock, server_hostname=self._tls.host, do_handshake_on_connect=False
+        )
+        self.sock = wrapped
+        if isinstance(wrapped, _TlsSocket):
+            wrapped.deadline = self._deadline
+        wrapped.do_handshake()
+
+
+class _Bounded(socket.socket):
+    """A socket whose operations each end with the deadline of the request, or soon when cancelled.
+
+    A timeout of a TLS socket leaves the state of its connection whole, so that the same operation
+    can be taken up again.
+    """
+
+    deadline: Deadline
+
+    def recv_into(self, buffer: Buffer, nbytes: int | None = None, flags: int = 0) -> int:
+        """Read, as `socket.socket` does."""
+        return self._in_slices(
+            super().recv_into, buffer, nbytes or memoryview(buffer).nbytes, flags
+        )
+
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        """Write a part, as `socket.socket` does."""
+        return self._in_slices(super().send, data, flags)
+
+    def sendall(self, data: Buffer, flags: int = 0) -> None:
+        """Write all, as `socket.socket` does."""
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[self.send(rest, flags) :]
+
+    def _in_slices(self, operation: Callable[..., T], *arguments: Any) -> T:
+        while True:
+            self.settimeout(min(self.deadline.remaining_s(), _SLICE_S))
+            with suppress(TimeoutError):
+                return operation(*arguments)
+
+
+class _TlsSocket(_Bounded, ssl.SSLSocket):
+    """A TLS socket under a deadline."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands, as `ssl.SSLSocket` does."""
+        self._in_slices(super().do_handshake, block)
+
+
+def _connect(host: str, port: int, deadline: Deadline) -> _Bounded:
+    """Return a socket that is connected to the first address of a host that answers.
+
+    Each address gets an equal part of the time that is left: one that swallows packets leaves
+    enough for the others.
+    """
+    complaint: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
+    addresses = _addresses(host, port, deadline)
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        limit_s = deadline.remaining_s() / (len(addresses) - number)
+        try:
+            connecting = _Bounded(family, kind, protocol)
+            connecting.deadline = deadline
+            return _reach(connecting, address, limit_s)
+        except OSError as error:
+            complaint = error
+    raise complaint
+
+
+def _reach(connecting: _Bounded, address: Any, limit_s: float) -> _Bounded:
+    """Return the socket, connected to one address; raise `OSError` where that fails."""
+    is_connected = False
+    try:
+        connecting.setblocking(False)
+        begun = connecting.connect_ex(address)
+        if begun not in (0, errno.EINPROGRESS):
+            raise OSError(begun, "connect")
+        poll = select.poll()
+        poll.register(connecting, select.POLLOUT)
+        connecting.deadline.wait(
+            lambda wait_s: poll.poll(math.ceil(wait_s * 1000)) or None, limit_s
+        )
+        if failed := connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(failed, "connect")
+        is_connected = True
+        return connecting
+    finally:
+        if not is_connected:
+            connecting.close()
+
+
+def _addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
+    """Return a host's addresses. The system's resolver takes no timeout, so a thread asks it."""
+    with suppress(socket.gaierror):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    found: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        addresses: list[Any] = []
+        with suppress(OSError, UnicodeError):
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found.put(addresses)
+
+    def ready(wait_s: float) -> list[Any] | None:
+        with suppress(queue.Empty):
+            return found.get(timeout=wait_s)
+        return None
+
+    try:
+        threading.Thread(target=look_up, name="guardrail-names", daemon=True).start()
+    except RuntimeError:  # the process is ending, or has no thread left
+        raise OSError("no thread") from None
+    return deadline.wait(ready)

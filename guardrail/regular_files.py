@@ -1,0 +1,60 @@
+"""Files that a configuration names, read by kind and size: a regular file of so many bytes.
+
+A path may name a pipe, which has a reader wait for ever, or a device, which never ends. So the kind
+is asked before the file is opened and once more of what was opened, nothing here waits for a
+writer, and no more is read than the limit.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, Final
+
+#: A pipe that takes the file's place before it is opened does not block, a terminal does not
+#: become ours. For a regular file they change nothing.
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Return a regular file, or a link to one, open for reading.
+
+    Raises:
+        OSError: where it can't be opened, or is none: a pipe, a device, a socket, a folder.
+    """
+    _check_kind(path.stat())
+    file = open(os.open(path, _FLAGS), "rb")  # noqa: PTH123, SIM115  a handle is no path
+    is_regular = False
+    try:
+        _check_kind(os.fstat(file.fileno()))
+        is_regular = True
+        return file
+    finally:
+        if not is_regular:
+            file.close()
+
+
+def read_regular(path: Path, *, limit_bytes: int) -> bytes:
+    """Return the contents of a regular file.
+
+    Arguments:
+        path: the file, or a link to it.
+        limit_bytes: a file that holds more is refused; nothing beyond that is read.
+
+    Raises:
+        OSError: as `open_regular`, and with ``EFBIG`` where the file is larger.
+        ValueError: where the path can name no file (it holds a NUL).
+    """
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size <= limit_bytes:
+            raw = file.read(limit_bytes + 1)  # what it says of its size may change
+            if len(raw) <= limit_bytes:
+                return raw
+    raise OSError(errno.EFBIG, f"the file is over {limit_bytes} bytes")
+
+
+def _check_kind(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "this is no regular file")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
 
 #: The way to a text within its message: ``("content",)``, ``("content", 2, "text")``.
 Steps: TypeAlias = tuple[str | int, ...]
@@ -196,13 +196,14 @@ class _Reader:
                 steps, "a part of text, an image, or a tool's call or result", "another"
             )
         keys, read = known
-        self._know(part, keys, steps, "of a part")
-        read(self, part, steps)
-        if "cache_control" in part:
-            self._data(part["cache_control"], (*steps, "cache_control"))
+        said = cast("dict[str, Any]", part)
+        self._know(said, keys, steps, "of a part")
+        read(self, said, steps)
+        if "cache_control" in said:
+            self._data(said["cache_control"], (*steps, "cache_control"))
         for key in ("id", "signature", "index"):
-            if type(part.get(key)) is str:
-                self._text(part[key], (*steps, key))
+            if type(said.get(key)) is str:
+                self._text(said[key], (*steps, key))
 
     def _said(self, part: dict[str, Any], steps: Steps) -> None:
         """Read a part that is a text."""

@@ -187,7 +187,7 @@ def _explain_record(
         asked.principal, asked.action, asked.resource, asked.facts
     )
     now = outcome_of(found.decision, found.obligations)
-    is_same = was == now and not was.otherwise(now)
+    is_same = not isinstance(was, str) and was == now and not was.otherwise(now)
     if is_json:
         told = {"recorded": then, "same": is_same, "not_known": list(recalled.unseen)}
         say_json({**found.as_json(), **told})

@@ -416,7 +416,13 @@ class Callers:
         if is_own and not passed and self._inherits:
             return scope
         is_here = scope._is_here()
-        if not is_own and is_here and scope._state == _OPEN and not task.done():
+        if (
+            task is not None
+            and not is_own
+            and is_here
+            and scope._state == _OPEN
+            and not task.done()
+        ):
             return None  # of a task that shares this context, and goes on
         if passed and task is not here:
             raise _uncertain()

@@ -92,6 +92,8 @@ def write(directory: Path, *, name: str) -> None:
     schemas.mkdir(parents=True, exist_ok=True)
     for kind in Files:
         _write(schemas / f"{kind}.json", schema_text(kind))
+    if not (directory / "policies" / "schema.cedarschema").exists():
+        return
     whole = directory / "policies" / WHOLE_SCHEMA
     _write(whole, whole_schema(read_folder(directory / "policies")))
     editor = directory / ".vscode"

@@ -168,6 +168,8 @@ def test_init_writes_files_that_parse_and_leaves_no_placeholder(tmp_path):
         "policies/schema.cedarschema",
         "policies/tests/prices_test.yaml",
         *(f"policies/.schemas/{kind}.json" for kind in Files),
+        "policies/.schemas/whole.cedarschema",
+        ".vscode/settings.json",
     }
     readers = {".yaml": read_yaml, ".json": read_json, ".toml": read_toml}
     for path, raw in written.items():

@@ -367,9 +367,8 @@ def test_neither_a_bundle_nor_a_kind_or_both_exit_2(arguments):
 def test_init_writes_the_schemas_and_every_file_names_its_own(tmp_path):
     assert CliRunner().invoke(app, ["init", str(tmp_path / "hello")]).exit_code == 0
     bundle = tmp_path / "hello" / "policies"
-    assert {file.name for file in (bundle / ".schemas").iterdir()} == {
-        f"{kind}.json" for kind in Files
-    }
+    written = {file.name for file in (bundle / ".schemas").iterdir()}
+    assert written == {"whole.cedarschema", *(f"{kind}.json" for kind in Files)}
     for file, kind in (
         ("guardrail.toml", Files.settings),
         ("inputs/house.yaml", Files.inputs),

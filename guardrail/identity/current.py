@@ -158,7 +158,6 @@ class ActingAs:
         self._state = _OPEN
         self._era = _process.forks
         self._serial = next(_serials)
-        self._outer = _innermost()
         self._mark = _here.set(None)
         self._within = _process.on_the_stack()
         if owner is not None and not owner.is_suspended:
@@ -169,6 +168,7 @@ class ActingAs:
             self._is_direct = owner.is_direct
             self._is_certain = owner.is_direct and owner.is_iterated
             _process.take(self, owner.frame)
+        self._outer = _innermost()
         _acting.set(self)
 
     def _end(self) -> None:
@@ -183,14 +183,15 @@ class ActingAs:
         top = _scope()
         if self._is_here():
             self._unlink(top)
-        else:
-            # Left in another context than it was entered in (a generator closed elsewhere). What
-            # stands there can't be restored from here: the empty scope denies.
-            if top is self:
-                _acting.set(None)  # a copy of the context: forget it there
-            if self._is_owned:
-                return  # the context it was entered in passes over it, and must know where it is
-        self._mark = self._task = None
+        elif top is self:
+            _acting.set(None)  # a copy of the context: forget it there
+        self._task = None
+        if self._is_owned:
+            # Left in another context than it was entered in (a generator closed elsewhere), or by
+            # the collector while another scope was being entered: it is still linked, and is
+            # passed over in its own context.
+            return
+        self._mark = None
         outer = self._outer
         while outer is not None and outer._group is self._group and not outer._is_nobody:
             outer = outer._outer  # all that it hid, it goes on to hide

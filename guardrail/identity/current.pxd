@@ -27,6 +27,14 @@ cdef class ActingAs:
     cdef object _task
     cdef tuple _within
 
+    cpdef _begin(self)
+    @cython.locals(top=ActingAs, outer=ActingAs)
+    cdef _end(self)
+    @cython.locals(above=ActingAs, is_apart=bint)
+    cdef _unlink(self, ActingAs top)
+    cdef bint _is_here(self)
+    cdef _check(self, Identity identity, now)
+
 
 cdef class _Process:
     cdef readonly long forks

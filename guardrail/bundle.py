@@ -47,6 +47,7 @@ from guardrail.identity import (
     read_providers,
     settled,
 )
+from guardrail.nearest import did_you_mean
 from guardrail.obligations import StorageHandle
 from guardrail.policy import (
     BundleSettings,
@@ -327,7 +328,8 @@ def load_bundle(
     faults = _Faults()
     for table in settings.data:
         if table not in _TABLES:
-            message = f"[{table}] is no table of this version. There are: {', '.join(_TABLES)}."
+            hint = did_you_mean(table, _TABLES, f"There are: {', '.join(_TABLES)}.")
+            message = f"[{table}] is no table of this version. {hint}"
             faults.found.append(Fault("GR003", settings.at(table), message))
     if "bundle" not in settings.data:
         message = "[bundle] is required. Add it, with name and version."

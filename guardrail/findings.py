@@ -25,6 +25,7 @@ from guardrail.obligations.weaknesses import (
 from guardrail.policy import CheckSettings, Folder, read_uid
 from guardrail.policy.lint import lint
 from guardrail.policy.lint.callers import Named, named_entities
+from guardrail.policy.overview import WHOLE_SCHEMA, whole_schema
 from guardrail.values import Entity
 
 _SETTINGS: Final = "guardrail.toml"
@@ -108,6 +109,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     settings = read_toml(_SETTINGS, folder.files[_SETTINGS])
     default = settings.at("bundle")
     yield from lint(bundle.snapshot, folder, settings)
+    yield from _stale_schema(folder)
     if bundle.shadow is not None:  # what is weak in a policy that only looks on, were it enforced
         policies = [policy for policy in bundle.shadow.policies if policy.is_shadow]
         ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
@@ -130,6 +132,24 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     yield from _output_weaknesses(bundle)
     yield from spec_weaknesses(folder.files)
     yield from audit_weaknesses(_table(settings, "audit"), default)
+
+
+def _stale_schema(folder: Folder) -> Iterator[Finding]:
+    """Yield the finding of a schema, written for other tools, that is not the bundle's any more."""
+    file = folder.path / WHOLE_SCHEMA
+    try:
+        if not file.is_file():
+            return
+        with file.open("rb") as stream:
+            raw = stream.read(limit_of(WHOLE_SCHEMA) + 1)
+    except OSError:
+        raw = b""
+    if raw != whole_schema(folder).encode():
+        message = (
+            "This is not the schema of the bundle as it is, so that Cedar's own tools complain of "
+            "what is right. Write it again: guardrail schema DIR --write."
+        )
+        yield Finding("GR550", Place(WHOLE_SCHEMA), message)
 
 
 def _output_weaknesses(bundle: Bundle) -> Iterator[Finding]:

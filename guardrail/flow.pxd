@@ -12,6 +12,8 @@ cdef int _ARRAY, _LATER, _VALUE
 cpdef _begin(Call call)
 cpdef _identify(Call call)
 cpdef _bound(Call call)
+@cython.locals(facing=Facing)
+cpdef _gather(Call call, Identity identity, Asking question, dict facts)
 cpdef _refusal(Decision decision, Asking asked, Facing facing)
 cpdef tuple _look_aside(Call call, Asking asked, Facing facing, dict facts)
 @cython.locals(identity=Identity, facing=Facing, decision=Decision, facts=dict, question=Asking,

@@ -172,14 +172,7 @@ def _decide(call: Call) -> Wait | None:
     call.resource = resource
     question = call.snapshot.ask(identity.principal, target.action, resource)
     facts: dict[str, Mapping[str, FactValue]] = {}
-    facing: Facing | None = None
-    if question.refusal is None and question.wants:
-        facing = facing_of(call, identity)
-        call.stage = "facts"
-        for source, names in question.wants:
-            # Without names, the place is read whole: all that was passed.
-            facts[source.place] = source.compute(names or frozenset(facing.app), facing)
-        call.stage = "decide"
+    facing = _gather(call, identity, question, facts)
     answer = question.decide(facts)
     decision = answer.decision
     call.decision = decision
@@ -201,6 +194,21 @@ def _decide(call: Call) -> Wait | None:
                     _refuse_stream(held)
             call.outlet = open_outlet(call.duties.releases, call.admission)
     return None
+
+
+def _gather(
+    call: Call, identity: Identity, question: Asking, facts: dict[str, Mapping[str, FactValue]]
+) -> Facing | None:
+    """Compute into ``facts`` what a question wants; return what the sources looked at, if any."""
+    if question.refusal is not None or not question.wants:
+        return None
+    facing = facing_of(call, identity)
+    call.stage = "facts"
+    for source, names in question.wants:
+        # Without names, the place is read whole: all that was passed.
+        facts[source.place] = source.compute(names or frozenset(facing.app), facing)
+    call.stage = "decide"
+    return facing
 
 
 def _refusal(decision: Decision, asked: Asking, facing: Facing | None) -> NotAuthorized:
@@ -377,7 +385,7 @@ def check_again(call: Call) -> None:
         call.stage = "model"
         return
     except Exception as fault:
-        error = denial_of(call, fault)
+        error = _refused(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
@@ -424,22 +432,11 @@ def _decide_again(call: Call, identity: Identity, measured: View) -> None:
     call.stage = "decide"
     question = call.snapshot.ask(identity.principal, target.action, resource)
     facts: dict[str, Mapping[str, FactValue]] = {}
-    if question.refusal is None and question.wants:
-        facing = facing_of(call, identity)
-        call.stage = "facts"
-        for source, names in question.wants:
-            facts[source.place] = source.compute(names or frozenset(facing.app), facing)
-        call.stage = "decide"
+    facing = _gather(call, identity, question, facts)
     answer = question.decide(facts)
     decision = answer.decision
     if not decision.allowed:
-        raise NotAuthorized(
-            decision.message,
-            code=decision.code,
-            policies=decision.policies,
-            path=decision.path,
-            reason=decision.reason,
-        )
+        raise _refusal(decision, question, facing)
     if call.decision is None or decision.obligations != call.decision.obligations:
         raise _changed(target.input_name or "facts=")
     call.facts = facts

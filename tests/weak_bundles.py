@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from guardrail.policy.schema import standard_facts
+
 HEAD = '[bundle]\nname = "small"\nversion = "1.0.0"\n'
 SCHEMA = """\
 entity Role in [Role];
@@ -249,5 +251,10 @@ WEAK = {
         "guardrail.toml:6:1",
         files=settings(JOURNAL + '[audit.checkpoints]\nkey_file = "checkpoints.pem"\n'),
         sound_files=settings(JOURNAL + CHECKPOINTS),
+    ),
+    "GR550": Weak(
+        ".schemas/whole.cedarschema",
+        files={".schemas/whole.cedarschema": "entity User;\n"},
+        sound_files={".schemas/whole.cedarschema": standard_facts() + SCHEMA},
     ),
 }

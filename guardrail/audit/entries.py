@@ -236,7 +236,7 @@ _TYPES: Final[Mapping[str, type[Any]]] = {
         ),
         int,
     ),
-    **dict.fromkeys(("policies", "obligations", "errors", "trace"), list),
+    **dict.fromkeys(("policies", "obligations", "errors", "demands", "trace"), list),
     **dict.fromkeys(("facts", "counts"), dict),
     "cached": bool,
 }  # fmt: skip

@@ -499,6 +499,8 @@ class Journal:
         A segment that was removed or changed from outside stays without an end, and the next one
         names it: `verify` tells that it is gone, or not what it was.
         """
+        if self._keeper is not None and not self._is_damaged:
+            self._keeper.settle()
         self._take()
         try:
             self._drain()

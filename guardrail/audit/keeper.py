@@ -121,6 +121,15 @@ class Keeper:
         self.is_asleep = False
         self._alarm.set()
 
+    def settle(self) -> None:
+        """Do what the first round would have done, where the process ends before it came.
+
+        Called while the journal can still be written: so that a process that lives for a moment
+        ends what a dead one has left, too.
+        """
+        if self._kept_at is None:
+            self._work()
+
     def close(self) -> None:
         """Do what is left to do, on the calling thread, and end the thread."""
         self._is_over = True

@@ -311,7 +311,7 @@ def _impossible(
 ) -> str:
     """Say what a demand names, or needs, that no output can have; ``""`` for nothing."""
     fields = _fields(kind, demand)
-    if not fields:
+    if not fields or not (isinstance(kind, OutputFilter) and kind.is_narrow(demand)):
         return ""
     found = find(fields)
     missing = [field for field in fields if field not in found.fields]

@@ -100,6 +100,10 @@ class Redact(OutputFilter):
         """Return the fields that a demand names."""
         return {rule.column for rule in demand if rule.column}
 
+    def is_narrow(self, demand: Demand) -> bool:
+        """Return whether a demand asks for nothing outside the fields that it names."""
+        return all(rule.column for rule in demand)
+
     def release(self, demand: Demand, output: Any, admission: Admission) -> Any:
         """Return a copy of ``output`` without what the demand names.
 

@@ -230,6 +230,8 @@ class Names:
             ids = [each.id for each in self._known() if each.type == entity.type]
             near = nearest(entity.id, ids)
         where = "The schema lists" if schema.is_enum_type(entity.type) else "entities.json has"
+        if not len(store) and not schema.is_enum_type(entity.type):
+            where = "entities.json is missing or empty, and so has"
         hint = f"Did you mean {Entity(entity.type, near)}?" if near else "Correct it, or add it."
         return f"{where} no {entity}. {hint}"
 

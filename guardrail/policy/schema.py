@@ -107,6 +107,12 @@ class Schema:
         self._members: dict[Entity, bool] = {}
         self._enums: dict[str, bool] = {}
 
+    def names(self) -> list[str]:
+        """Return the words of the schema's text, each once: all names, and more."""
+        source = Source("schema.cedarschema", str(self.handle))
+        words = (token.text.strip('"') for token in source.tokens())
+        return list(dict.fromkeys(word for word in words if word and word.isprintable()))
+
     def errors(self, text: str) -> list[tuple[str, str]]:
         """Return what the validator says of a text of policies: their names, and what is wrong.
 

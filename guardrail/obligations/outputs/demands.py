@@ -40,6 +40,10 @@ class OutputFilter(ABC):
         """Return the field paths that a demand names."""
         return ()
 
+    def is_narrow(self, demand: Any) -> bool:  # noqa: ARG002
+        """Return whether a demand asks for nothing outside the fields that it names."""
+        return True
+
 
 def read_fields(clause: Clause, text: str) -> tuple[str, ...]:
     """Return the field paths of a clause; raise `ConfigurationError` at its place."""
@@ -99,6 +103,10 @@ class NumberFilter(OutputFilter):
     def fields(self, demand: Demand) -> Collection[str]:
         """Return the fields that a demand names."""
         return {field for rule in self.rules(demand) for field in rule.fields}
+
+    def is_narrow(self, demand: Demand) -> bool:
+        """Return whether a demand asks for nothing outside the fields that it names."""
+        return all(rule.fields for rule in self.rules(demand))
 
     def read(self, clause: Clause, *, least: int, most: int, what: str) -> Demand:
         """Return the demand of a clause; raise `ConfigurationError` at its place."""

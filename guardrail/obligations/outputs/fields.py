@@ -19,6 +19,8 @@ from typing import Final, NamedTuple
 #: Characters of one name, and steps of one path.
 LIMIT_NAME: Final = 200
 LIMIT_STEPS: Final = 32
+#: Places of one demand that are kept: as many as there are sets of its paths could come up.
+LIMIT_PLACES: Final = 4096
 
 _NAME: Final = r'[^\s,;.\[\]"](?:[^,;.\[\]]*[^\s,;.\[\]])?'
 _QUOTED: Final = r'"(?:[^",;\\]|\\.)*"'
@@ -204,8 +206,18 @@ class Paths:
             whole = _joined(steps)
             if whole is not None:
                 self._bare.setdefault(whole, []).append((number, len(steps) > 1))
+        self.root = self._make_root()
+
+    def _make_root(self) -> Place:
         live = frozenset((number, 0) for number in range(len(self._steps)))
-        self.root = self.place(Standing(frozenset(), live))
+        return self.place(Standing(frozenset(), live))
+
+    def start(self) -> Place:
+        """Return the place of a whole output; forget the others where there are too many."""
+        if len(self._places) > LIMIT_PLACES:
+            self._places = {}
+            self.root = self._make_root()
+        return self.root
 
     def place(self, standing: Standing) -> Place:
         """Return the one place of which this is true."""

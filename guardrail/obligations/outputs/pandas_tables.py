@@ -118,6 +118,62 @@ class PandasColumn:
         return self
 
 
+class ArrowBackedColumn:
+    """A column of pandas that Arrow holds: what Arrow's own columns do, wrapped for pandas."""
+
+    __slots__ = ("_column", "is_nested", "name", "numbers", "sample", "values")
+
+    def __init__(self, name: str, column: Any) -> None:
+        self._column = column
+        self.name = name
+        self.is_nested: bool = column.is_nested
+        self.numbers = column.numbers
+        self.values = column.values
+        self.sample = column.sample
+
+    def all_values(self) -> list[Any]:
+        """Return the cells."""
+        values: list[Any] = self._column.all_values()
+        return values
+
+    def null(self) -> Any:
+        """Return a column of nulls, of the same type."""
+        return _backed_by(self._column.null())
+
+    def copy(self) -> Any:
+        """Return a copy, with nothing below its nulls."""
+        return _backed_by(self._column.copy())
+
+    def of_numbers(self, values: Any, nulls: Any) -> Any:
+        """Return such a column."""
+        return _backed_by(self._column.of_numbers(values, nulls))
+
+    def of_values(self, values: list[Any]) -> Any:
+        """Return such a column."""
+        return _backed_by(self._column.of_values(values))
+
+    def pruned(self, place: Place, leaves: Leaves) -> Column:
+        """Return the column, with those fields of its type of which something may leave."""
+        return ArrowBackedColumn(self.name, self._column.pruned(place, leaves))
+
+
+def _backed_by(array: Any) -> Any:
+    return pd.arrays.ArrowExtensionArray(array)
+
+
+def column_of(name: str, series: Any, leaves: Leaves) -> Column:
+    """Return a column of a frame, or the values of a series."""
+    if not isinstance(series.dtype, pd.ArrowDtype):
+        return PandasColumn(name, series, leaves)
+    import pyarrow as pa
+
+    from guardrail.obligations.outputs.arrow_tables import ArrowColumn
+
+    array = series.array.__arrow_array__()
+    chunked = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    return ArrowBackedColumn(name, ArrowColumn(name, chunked, leaves))
+
+
 _SAMPLE_TIME: Final = pd.Timestamp(0)
 
 
@@ -145,8 +201,7 @@ class PandasTable:
             leaves.refuse(frame, "with two columns of one name")
         self._names = names
         self.columns = [
-            PandasColumn(str(name), frame.iloc[:, index], leaves)
-            for index, name in enumerate(names)
+            column_of(str(name), frame.iloc[:, index], leaves) for index, name in enumerate(names)
         ]
 
     def make(self, results: list[Any], dropped: Any, place: Place) -> Any:
@@ -183,7 +238,7 @@ class PandasSeries:
             if type(series.index) not in _INDEXES or not series.index.is_unique:
                 leaves.refuse(series, "with two values of one name")
             self.labels = [str.__str__(label) for label in labels]
-        self.column = PandasColumn(self.name or "", series, leaves)
+        self.column = column_of(self.name or "", series, leaves)
 
     def make(self, column: Any, place: Place, labels: list[str] | None = None) -> Any:
         """Return a series of this column."""

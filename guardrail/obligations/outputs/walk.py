@@ -54,7 +54,7 @@ def walk(output: Any, leaves: Leaves) -> Any:
     Raises `Unmet` (``output_blocked``) for what is not known, for what nests deeper than
     `LIMIT_DEPTH` or holds itself, and where ``leaves`` refuses.
     """
-    result = _Walk(leaves).value(output, leaves.paths.root, 0)
+    result = _Walk(leaves).value(output, leaves.paths.start(), 0)
     leaves.finish(output, result)
     return result
 
@@ -113,6 +113,12 @@ class _Walk:
             return self._record(record, value, place, depth)
         if isinstance(value, _LISTS):
             return self._sequence(value, place, depth)
+        return self._unknown(value, place)
+
+    def _unknown(self, value: Any, place: Place) -> Any:
+        """What is not known is refused; where it would not leave anyhow, it is left out."""
+        if not self._leaves.keeps(place.settled()):
+            return DROPPED
         return self._leaves.refuse(value)
 
     def _leaf(self, value: Any, place: Place) -> Any:
@@ -260,14 +266,14 @@ class _Walk:
         kind = value.dtype.kind
         if not is_array(value):
             if type(value) is not value.dtype.type or kind not in _NUMERIC:
-                leaves.refuse(value)
+                return self._unknown(value, place)
             return leaves.leaf(value, place) if leaves.keeps(place) else DROPPED
         if not is_plain_array(value):
-            leaves.refuse(value)
+            return self._unknown(value, place)
         if kind in _NUMERIC:
             return leaves.array(value, place)
         if kind not in "US":
-            leaves.refuse(value)
+            return self._unknown(value, place)
         if not leaves.keeps(place):
             return DROPPED
         if kind == "S":

@@ -7,6 +7,7 @@ load: a snapshot is what it starts from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from guardrail.documents import Document, decode
 from guardrail.errors import Finding
@@ -23,6 +24,7 @@ from guardrail.policy.text import Source
 from guardrail.ports import ranges_of
 
 _SCHEMA = "schema.cedarschema"
+_ENTITIES = "entities.json"
 
 
 def lint(snapshot: Snapshot, folder: Folder, settings: Document) -> tuple[Finding, ...]:
@@ -51,7 +53,10 @@ def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Fi
         for name, ends in ranges_of(source).items()
     }
     reach = Reach(scopes, schema, store, allow_unknown=allow_unknown)
-    dead = tuple(reach.find(policies, never))
+    dead = tuple(
+        _without_file(finding) if _ENTITIES not in folder.files else finding
+        for finding in reach.find(policies, never)
+    )
     yield from dead
     for policy in _written(policies):
         yield from arithmetic.find(policy)
@@ -70,6 +75,14 @@ def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Fi
             "group, so that what forbids by group does not see it. Remove `unknown`."
         )
         yield Finding("GR511", settings.at("resources", "unknown"), message)
+
+
+def _without_file(finding: Finding) -> Finding:
+    """Return a finding that says that the file is missing, not that it lacks an entry."""
+    message = finding.message.replace(
+        f"{_ENTITIES} has no ", f"{_ENTITIES} is missing, and with it "
+    )
+    return replace(finding, message=message)
 
 
 def _can_err(policy: Policy) -> bool:

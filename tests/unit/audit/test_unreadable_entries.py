@@ -18,7 +18,7 @@ from guardrail.audit.alike import Calls
 from guardrail.audit.entries import NO_TRACE, Definitions, opening, outcome
 from guardrail.audit.frames import LIMIT_BODY, MAGIC, Kind
 from guardrail.audit.journal_keys import Keys
-from guardrail.audit.keeper import compress
+from guardrail.audit.keeper import Keeper, compress
 from guardrail.audit.names import Names
 from guardrail.audit.reading import Tail, read_calls
 from guardrail.audit.verify import verify
@@ -472,6 +472,17 @@ def test_it_is_removed_at_the_next_start(tmp_path, compresses):
     journal.close()
     assert not first.exists()
     assert first.with_name(first.name + ".gz").exists()
+    assert verify(tmp_path).flaws == []
+    assert sorted(ids(read_calls(tmp_path))) == [0, 1, 2]
+
+
+def test_a_process_that_lives_for_a_moment_removes_it_too(tmp_path):
+    first, _ = two(tmp_path)
+    killed_between_the_steps(first)
+    journal = journal_in(tmp_path, keeper=KeptBy(Keeper))
+    call(journal, 2)
+    journal.close()
+    assert not first.exists()
     assert verify(tmp_path).flaws == []
     assert sorted(ids(read_calls(tmp_path))) == [0, 1, 2]
 

@@ -201,7 +201,9 @@ def test_obligations_that_have_changed_deny(make_guard):
 # Quotas.
 
 
-def test_a_quota_is_spent_once_and_what_grew_meanwhile_is_denied(make_guard, recorder):
+def test_a_quota_is_spent_once_and_given_back_where_what_grew_meanwhile_is_denied(
+    make_guard, recorder
+):
     guard = make_guard(
         GRANT
         + '@id("q") @quota("10 rows/hour per principal") '
@@ -220,7 +222,7 @@ def test_a_quota_is_spent_once_and_what_grew_meanwhile_is_denied(make_guard, rec
             rows.append("c")
             with pytest.raises(InputRejected):
                 await made
-            assert await score(["a"] * 6) == 6
+            assert await score(["a"] * 8) == 8
             with pytest.raises(QuotaExceeded):
                 await score(["a"])
 

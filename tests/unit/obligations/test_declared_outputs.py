@@ -101,6 +101,13 @@ def test_a_field_that_no_output_has_is_refused_at_decoration(make_guard, conditi
     assert " of c:" in str(caught.value)
 
 
+@pytest.mark.parametrize("condition", [
+    '@redact("contacts as label; iban as hash on note")', '@round("2")', "@label_only",
+])  # fmt: skip
+def test_a_demand_that_is_met_without_the_field_is_no_fault(make_guard, condition):
+    decorate(make_guard, condition, str)
+
+
 def test_the_type_is_found_on_every_kind_of_function(make_guard):
     policies = f'{GRANT}\n@id("c") @mask("x") forbid (principal, action, resource);'
     guard = make_guard(policies)

@@ -23,6 +23,7 @@ from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.label_only import LabelOnly
 from guardrail.obligations.mask import Mask
 from guardrail.obligations.only import Only
+from guardrail.obligations.outputs.fields import LIMIT_PLACES, paths_of
 from guardrail.obligations.redact import STYLES, Redact
 from guardrail.obligations.rounding import Round
 from guardrail.obligations.top_k import TopK
@@ -143,6 +144,8 @@ def tables(cells, name="ssn"):
     yield pd.DataFrame({name: cells, "age": range(len(cells))})
     yield pd.DataFrame({name: pd.Categorical(cells), "age": range(len(cells))})
     yield pd.DataFrame({name: pd.Series(cells, dtype=object), "age": 1.5})
+    arrow = pa.table({name: cells, "age": [1] * len(cells), "x": [{"y": 0.5}] * len(cells)})
+    yield arrow.to_pandas(types_mapper=pd.ArrowDtype)
     yield pl.DataFrame({name: cells, "age": [1] * len(cells)})
     yield pl.DataFrame({name: pl.Series(cells, dtype=pl.Categorical)})
     yield pl.DataFrame({name: pl.Series(cells, dtype=pl.Enum(sorted(set(cells))))})
@@ -273,6 +276,25 @@ def test_what_is_no_field_path_is_a_fault_at_its_place(name, clause, path):
     with pytest.raises(ConfigurationError) as caught:
         parse(name, clause.format(path))
     assert [fault.code for fault in caught.value.faults] == ["GR109"]
+
+
+def test_places_are_not_kept_without_end():
+    names = [f"n{number}" for number in range(14)]
+    paths = paths_of(tuple(names))
+
+    def nested(choice):
+        output = {"x": 0.5}
+        for number, name in enumerate(names):
+            output = {name: output} if choice >> number & 1 else output
+        return output
+
+    demand = TYPES["round"].parse(
+        Clause("p", "round", f"1 on {', '.join(names)}", Place("c", 1, 1))
+    )
+    for choice in range(1, 6000):
+        TYPES["round"].release(demand, nested(choice), admission())
+    assert len(paths_of(demand[0].fields)._places) < LIMIT_PLACES + 100
+    assert paths.start() is paths.root
 
 
 # What tables and arrays carry beside their cells.
@@ -615,6 +637,14 @@ def test_tables_keep_their_types_and_cells():
             assert release(name, argument, empty).shape == empty.shape
 
 
+def test_frames_that_arrow_holds_keep_their_types_and_cells():
+    frame = ARROW.drop_columns(["dec", "half"]).to_pandas(types_mapper=pd.ArrowDtype)
+    for name, argument in (("mask", "ssn"), ("redact", "email"), ("round", "9"), ("top_k", "3")):
+        pd.testing.assert_frame_equal(release(name, argument, frame), frame)
+    cut = release("top_k", "1 on f, i", frame)
+    assert (cut["f"].isna().tolist(), cut["i"].isna().tolist()) == ([False, True], [True, True])
+
+
 def test_lists_in_a_column_of_objects_stay_lists():
     for cells in ([[0.126, 0.5], [0.25, 0.75]], [[0.126], []], [(0.126, 1), None]):
         frame = pd.DataFrame({"p": pd.Series(cells, dtype=object), "ssn": "x"})
@@ -803,6 +833,7 @@ def test_rows_of_classes_are_cut_whatever_their_number():
     ("score", {SECRET: {"score": 1}, "score": 2}, {"score": 2}),
     ("1", [[0.1, 0.9], [0.5]], [[None, 0.9], None]),
     ('"a.b"', {"a.b": 1, "a": {"b": 2}}, {"a.b": 1}),
+    ("score", {"score": 1, "x": {SECRET}, "y": object(), "z": np.array([object()])}, {"score": 1}),
 ])  # fmt: skip
 def test_only_what_is_named_leaves(fields, output, expected):
     released = release("only", fields, output)
@@ -818,7 +849,7 @@ def test_only_what_is_named_leaves(fields, output, expected):
     {"label": "x"}, [{"label": "x"}], "x", 3, None, [0.5], np.ones(3), {"x": {}, "y": [1]},
     pd.DataFrame({"label": [1]}), pl.DataFrame({"label": [1]}), pa.table({"label": [1]}),
     Graded(1.5, "x").__class__, {"score.a": 1}, pd.Series([1], name="label"),
-    {"a": {"b": 1}, "a.b": 2}, Joined(),
+    {"a": {"b": 1}, "a.b": 2}, Joined(), {"scores": {1}}, {"scores": object()}, {1, 2},
 ])  # fmt: skip
 def test_an_allow_list_that_leaves_nothing_or_is_unclear_blocks(output):
     blocked("only", "scores, a.b", output)

@@ -172,7 +172,7 @@ class World:
             self.ask(here)
 
     def inside(self, here, name):
-        return Here(name, here.in_generator, copies=not here.in_generator)
+        return Here(name, here.in_generator)
 
     def block(self, here, depth):
         name = self.name()
@@ -219,7 +219,7 @@ class World:
         name = self.name()
         with ExitStack() as stack:
             self._fill(stack, name)
-            self.act(self.inside(here, name), depth)
+            self.act(Here(name, here.in_generator, copies=not here.in_generator), depth)
 
     def stack_in_generator(self, here, depth):
         name = self.name()
@@ -228,14 +228,14 @@ class World:
             with ExitStack() as stack:
                 self._fill(stack, name)
                 for _ in range(2):
-                    self.act(Here(name, in_generator=True, copies=False), depth)
+                    self.act(Here(name, in_generator=True, copies=False), 0)
                     yield
 
         for _ in working():
             self.ask(Here(NOBODY))
 
     def by_hand(self, here, depth):
-        generator = self.items(self.name(), depth, 1)
+        generator = self.items(self.name(), 0, 1)
         next(generator)
         self.ask(Here(NOBODY))
         name = self.name()

@@ -17,6 +17,7 @@ cdef class ActingAs:
     cdef bint _is_direct
     cdef bint _is_nobody
     cdef bint _is_owned
+    cdef object _frame
     cdef object _group
     cdef ActingAs _outer
     cdef object _mark
@@ -25,6 +26,14 @@ cdef class ActingAs:
     cdef object _pending
     cdef object _task
     cdef tuple _within
+
+    cpdef _begin(self)
+    @cython.locals(top=ActingAs, outer=ActingAs)
+    cdef _end(self)
+    @cython.locals(above=ActingAs, is_apart=bint)
+    cdef _unlink(self, ActingAs top)
+    cdef bint _is_here(self)
+    cdef _check(self, Identity identity, now)
 
 
 cdef class _Process:
@@ -49,7 +58,7 @@ cdef class Callers:
     cdef bint _concerns(self, ActingAs scope)
     @cython.locals(scope=ActingAs, direct=ActingAs, holds=ActingAs, at=cython.int)
     cdef ActingAs _find(self)
-    @cython.locals(is_here=bint, is_own=bint)
+    @cython.locals(is_here=bint, outer=ActingAs)
     cdef ActingAs _of_task(self, ActingAs scope, bint passed)
     @cython.locals(place=cython.int)
     cdef ActingAs _of_generator(self, ActingAs scope, tuple near, ActingAs direct, int at)

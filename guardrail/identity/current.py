@@ -62,9 +62,9 @@ class ActingAs:
     """
 
     __slots__ = (
-        "_epoch", "_era", "_group", "_identity", "_is_certain", "_is_direct", "_is_nobody",
-        "_is_owned", "_mark", "_outer", "_owner", "_pending", "_revocations", "_serial", "_since",
-        "_state", "_task", "_within",
+        "_epoch", "_era", "_frame", "_group", "_identity", "_is_certain", "_is_direct",
+        "_is_nobody", "_is_owned", "_mark", "_outer", "_owner", "_pending", "_revocations",
+        "_serial", "_since", "_state", "_task", "_within",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +86,7 @@ class ActingAs:
         self._era = 0
         self._serial = 0
         self._outer: ActingAs | None = None
+        self._frame: FrameType | None = None
         self._owner: FrameType | None = None
         self._is_owned = False
         self._is_direct = False
@@ -157,38 +158,40 @@ class ActingAs:
         self._state = _OPEN
         self._era = _process.forks
         self._serial = next(_serials)
-        self._outer = _innermost()
         self._mark = _here.set(None)
-        if owner is not None:
+        self._within = _process.on_the_stack()
+        if owner is not None and not owner.is_suspended:
+            self._frame = owner.frame
+        elif owner is not None:
             self._is_owned = True
             self._owner = owner.frame
-            self._within = _process.on_the_stack()
             self._is_direct = owner.is_direct
             self._is_certain = owner.is_direct and owner.is_iterated
             _process.take(self, owner.frame)
+        self._outer = _innermost()
         _acting.set(self)
 
     def _end(self) -> None:
         was_open = self._state == _OPEN
         self._state = _ENDED
-        self._identity = None
+        self._identity = self._frame = None
         if not was_open:
             return
         if self._owner is not None:
             _process.drop(self, self._owner)
-            self._owner = None  # its frame keeps others alive
-            self._within = ()
+        self._owner, self._within = None, ()  # frames keep others alive
         top = _scope()
         if self._is_here():
             self._unlink(top)
-        else:
-            # Left in another context than it was entered in (a generator closed elsewhere). What
-            # stands there can't be restored from here: the empty scope denies.
-            if top is self:
-                _acting.set(None)  # a copy of the context: forget it there
-            if self._is_owned:
-                return  # the context it was entered in passes over it, and must know where it is
-        self._mark = self._task = None
+        elif top is self:
+            _acting.set(None)  # a copy of the context: forget it there
+        self._task = None
+        if self._is_owned:
+            # Left in another context than it was entered in (a generator closed elsewhere), or by
+            # the collector while another scope was being entered: it is still linked, and is
+            # passed over in its own context.
+            return
+        self._mark = None
         outer = self._outer
         while outer is not None and outer._group is self._group and not outer._is_nobody:
             outer = outer._outer  # all that it hid, it goes on to hide
@@ -278,6 +281,16 @@ class _Process:
                 near.append(frame)
             frame = frame.f_back
         return tuple(near)
+
+
+def _is_nearer(frame: FrameType | None, other: FrameType | None) -> bool:
+    """Whether a frame is on this stack, and nearer than another one."""
+    at: FrameType | None = sys._getframe(0)
+    while frame is not None and at is not None and at is not other:
+        if at is frame:
+            return True
+        at = at.f_back
+    return False
 
 
 def _innermost() -> ActingAs | None:
@@ -393,7 +406,7 @@ class Callers:
                 if scope._is_owned:
                     holds = self._of_generator(scope, near, direct, at)
                 elif direct is not None:
-                    return direct
+                    return scope if _is_nearer(scope._frame, direct._owner) else direct
                 else:
                     holds = self._of_task(scope, passed)
                     passed = True
@@ -412,13 +425,10 @@ class Callers:
             passed: whether another task's was passed over.
         """
         task, here = scope._task, _task_here()
-        is_own = task is None or task is here
-        if is_own and not passed and self._inherits:
-            return scope
         is_here = scope._is_here()
         if (
             task is not None
-            and not is_own
+            and task is not here
             and is_here
             and scope._state == _OPEN
             and not task.done()
@@ -426,8 +436,22 @@ class Callers:
             return None  # of a task that shares this context, and goes on
         if passed and task is not here:
             raise _uncertain()
-        if not self._inherits and not is_here:
+        if is_here:
+            return scope
+        if not self._inherits:
             raise _elsewhere()
+        # A copy of the context. A generator that was set up around the block, and then resumed
+        # inside it, may have made it: the copy tells no more than the block.
+        outer = scope._outer
+        while outer is not None:
+            if (
+                outer._owner is not None
+                and not outer._is_certain
+                and outer._owner not in scope._within
+                and self._concerns(outer)
+            ):
+                raise _uncertain()
+            outer = outer._outer
         return scope
 
     def _of_generator(

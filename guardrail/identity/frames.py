@@ -58,7 +58,7 @@ _LOOK_BACK: Final = 4
 
 
 class Owner(NamedTuple):
-    """The generator in which a scope is entered.
+    """The generator in which a scope is entered, or the function whose ``with`` enters it.
 
     Attributes:
         frame: its frame.
@@ -68,15 +68,20 @@ class Owner(NamedTuple):
         is_iterated: whether a loop drives it. Then it is over when the loop is, and what runs
             between two items is the loop's own. ``next(...)`` written by hand is no loop: a
             set-up step is driven so, too.
+        is_suspended: whether it can be: it is a generator, and no function.
     """
 
     frame: FrameType
     is_direct: bool
     is_iterated: bool
+    is_suspended: bool = True
 
 
 def owner_here(*, in_task: bool) -> Owner | None:
-    """Return the generator in which a scope is being entered, ``None`` for none.
+    """Return what a scope that is being entered belongs to; ``None`` where it is nothing here.
+
+    A function whose own ``with`` enters it is found at once: it ends the scope before it returns.
+    What a helper enters may be held by anybody, and is looked for on the whole stack.
 
     Arguments:
         in_task: whether a task of asyncio runs here, whose coroutines own nothing.
@@ -89,6 +94,8 @@ def owner_here(*, in_task: bool) -> Owner | None:
     while frame is not None:
         if not frame.f_code.co_flags & kinds:
             if is_direct and _module(frame) != "contextlib":
+                if _writes_with(frame):
+                    return Owner(frame, is_direct=True, is_iterated=False, is_suspended=False)
                 is_direct = False
             frame = frame.f_back
             continue
@@ -98,9 +105,11 @@ def owner_here(*, in_task: bool) -> Owner | None:
         name = _module(driver)
         if name == "contextlib":
             frame = driver
-        elif _drives_fixtures(driver, name) or (
-            frame.f_code.co_flags & CO_COROUTINE and _is_scheduled(frame)
-        ):
+        elif _drives_fixtures(driver, name):
+            frame, is_direct = frame.f_back, False
+        elif frame.f_code.co_flags & CO_COROUTINE and _is_scheduled(frame):
+            if is_direct and _writes_with(frame):
+                return Owner(frame, is_direct=True, is_iterated=False, is_suspended=False)
             frame, is_direct = frame.f_back, False
         else:
             return Owner(frame, is_direct and _writes_with(frame), _iterates(driver))

@@ -531,6 +531,51 @@ def test_tasks_and_threads_started_inside_a_generator_are_refused():
     assert asyncio.run(main()) == [None, None, "agent"]
 
 
+def test_a_copy_made_by_a_generator_that_is_resumed_inside_anothers_block_is_refused():
+    def working():
+        with acting("agent"):
+            while True:
+                yield contextvars.copy_context()
+
+    generator = working()
+    next(generator)
+    with acting("main"):
+        assert next(generator).run(who) is None  # its copy looks as one of main's does
+        assert contextvars.copy_context().run(who) is None
+        assert who() == "main"
+    generator.close()
+    with acting("main"):
+        assert contextvars.copy_context().run(who) == "main"
+
+
+def test_tasks_started_in_a_block_that_a_loop_or_a_generator_enters_are_its_own():
+    async def child():
+        return who()
+
+    async def working():
+        async with acting("agent"), acting("inner"):
+            yield None
+
+    async def helper():
+        async with acting("helper"):
+            return await asyncio.create_task(child())
+
+    async def outer():
+        async with acting("agent"):
+            yield await helper()
+
+    async def main():
+        for _ in batches("agent"):
+            async with acting("loop"):
+                assert await asyncio.create_task(child()) == "loop"
+        async for found in outer():
+            assert found == "helper"
+        async for _ in working():
+            assert await asyncio.create_task(child()) is None
+
+    asyncio.run(main())
+
+
 def test_a_task_that_enters_for_itself_is_its_own_wherever_it_was_started(outer):
     async def child():
         async with acting("child"):

@@ -8,6 +8,7 @@ every fault that can be found is reported together.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,19 +34,20 @@ from guardrail.facts import Bounds, Viewer
 from guardrail.flow import in_order
 from guardrail.identity import (
     ActingAs,
+    Callers,
     Challenges,
     KeysNeeded,
     Machines,
     Providers,
     Revocations,
     Sources,
-    current,
     evidence_opener,
     peer_of,
     read_machines,
     read_providers,
     settled,
 )
+from guardrail.nearest import did_you_mean
 from guardrail.obligations import StorageHandle
 from guardrail.policy import (
     BundleSettings,
@@ -110,7 +112,7 @@ class Bundle:
 class Furnished(Rooms):
     """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
 
-    __slots__ = ("bundle", "refusals", "revocations")
+    __slots__ = ("bundle", "group", "refusals", "revocations")
 
     read_uid = staticmethod(read_uid)
 
@@ -122,21 +124,24 @@ class Furnished(Rooms):
         clock: Clock,
         new_id: Callable[[], str],
         revocations: Revocations,
+        group: object,
         refusals: Refusals,
         journal: Journal | None = None,
     ) -> None:
         super().__init__(
             snapshot=bundle.snapshot,
-            identify=current,
+            identify=Callers(group, inherits=bundle.providers.inherits).current,
             take_view=Viewer(bundle.bounds, bundle.keys).take,
             sink=sink,
             clock=clock,
             new_id=new_id,
             backend=_core.BACKEND,
+            digest_of=facts.digest_of,
             naming=None if journal is None else _names(bundle, journal),
             shadow=None if bundle.shadow is None else Shadow(bundle.shadow, bundle.snapshot),
         )
         self.bundle = bundle
+        self.group = group
         self.revocations = revocations
         self.refusals = refusals
 
@@ -155,7 +160,7 @@ class Furnished(Rooms):
         """
         tell = partial(self._identify, token, tuple(certificate), peer, attestation)
         note = partial(self.note, where_from(peer, certificate))
-        return ActingAs(settled(tell, note), self.revocations, since=self.now())
+        return ActingAs(settled(tell, note), self.revocations, since=self.now(), group=self.group)
 
     def note(self, peer: str, denial: Denied) -> None:
         """Keep a failed authentication: `Refusals.note`."""
@@ -204,14 +209,16 @@ class Furnished(Rooms):
         self, principal: Principal, peer: Peer | None, attestation: str | bytes | None
     ) -> ActingAs:
         """Return the scope of somebody whom the application vouches for."""
+        vouched = vouched_for(principal, peer=peer)
+        since = -math.inf if vouched.expires_at is None else self.now()
         if attestation is None:
-            return ActingAs(vouched_for(principal, peer=peer))
+            return ActingAs(vouched, group=self.group, since=since)
 
         def tell() -> Identity:
-            evidence = self._evidence(attestation, self.now())
-            return replace(vouched_for(principal, peer=peer), evidence=evidence)
+            return replace(vouched, evidence=self._evidence(attestation, self.now()))
 
-        return ActingAs(settled(tell, partial(self.note, where_from(peer))))
+        note = partial(self.note, where_from(peer))
+        return ActingAs(settled(tell, note), group=self.group, since=since)
 
 
 def where_from(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
@@ -321,7 +328,8 @@ def load_bundle(
     faults = _Faults()
     for table in settings.data:
         if table not in _TABLES:
-            message = f"[{table}] is no table of this version. There are: {', '.join(_TABLES)}."
+            hint = did_you_mean(table, _TABLES, f"There are: {', '.join(_TABLES)}.")
+            message = f"[{table}] is no table of this version. {hint}"
             faults.found.append(Fault("GR003", settings.at(table), message))
     if "bundle" not in settings.data:
         message = "[bundle] is required. Add it, with name and version."
@@ -350,10 +358,12 @@ def load_bundle(
     )
     opened = faults.gather(lambda: obligations.open_storage(of("quota"), clock))
     store = storage or opened  # in this version all are of one kind, which holds the counters
+    specs = _read_specs(folder, "inputs", faults)
+    facts.load_libraries(for_tables=_takes_tables(folder, specs))
     types = faults.gather(
         lambda: (
             *obligations.standard(
-                specs_documents=_read_specs(folder, "inputs", faults),
+                specs_documents=specs,
                 output_documents=_read_specs(folder, "outputs", faults),
                 take_view=Viewer(bounds or Bounds()).take,
                 limit_findings=(bounds or Bounds()).findings,
@@ -447,6 +457,15 @@ def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
         if known is not None and name not in known:
             missing.append(path if place == "principal" else f"context.{path}")
     return missing
+
+
+def _takes_tables(folder: Folder, specs: Mapping[str, Document]) -> bool:
+    """Whether any action's input may be a table, by the schema and the specs."""
+    if b"TableInput" in folder.files.get("schema.cedarschema", b""):
+        return True
+    return any(
+        isinstance(spec.data, dict) and spec.data.get("kind") == "table" for spec in specs.values()
+    )
 
 
 def _parse(document: Document | None, model: type[S]) -> S:

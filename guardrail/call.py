@@ -47,7 +47,7 @@ class Call:
         "decision_id", "differences", "duties", "error_type", "facts", "framed", "handle",
         "identity", "input_digest", "met", "named", "now", "outlet", "output_bytes",
         "output_digest", "output_rows", "parent", "recorded", "resource", "returned_at", "rooms",
-        "running", "snapshot", "stage", "started_at", "target", "value", "view", "waiting",
+        "running", "seen", "snapshot", "stage", "started_at", "target", "value", "view", "waiting",
     )  # fmt: skip
 
     def __init__(self, target: Target, value: Any, arguments: Any) -> None:
@@ -77,6 +77,7 @@ class Call:
         self.outlet: Outlet | None = None
         self.facts: Mapping[str, Mapping[str, FactValue]] = NO_FACTS
         self.input_digest = ""
+        self.seen: str | None = None  # the input's digest, where an obligation waited
         self.named: tuple[str, str, tuple[tuple[str, FactValue], ...]] | None = None
         self.output_digest = ""
         self.output_rows = 0
@@ -139,14 +140,18 @@ def _unavailable(call: Call, fault: Exception) -> GuardUnavailable:
 
 
 def denied(call: Call, outcome: Outcome, error: Denied) -> Denied:
-    """Record a denial and return it for raising. It carries no other exception along."""
+    """Record a denial and return it for raising.
+
+    It carries no other exception along, and no frame in which it was raised before: their
+    locals are what a step of ours was looking at.
+    """
     error.decision_id = call.decision_id
-    error.__cause__ = error.__context__ = None
+    error.__cause__ = error.__context__ = error.__traceback__ = None
     error.__suppress_context__ = True
     try:
         conclude(call, outcome, error)
     except Denied as unrecorded:
-        unrecorded.__cause__ = unrecorded.__context__ = None
+        unrecorded.__cause__ = unrecorded.__context__ = unrecorded.__traceback__ = None
         return unrecorded
     return error
 
@@ -251,6 +256,7 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
         call.output_bytes,
         call.input_digest,
         call.output_digest,
+        call.duties.demands,
     )
     record: Record = as_record(Record, fields)
     return record

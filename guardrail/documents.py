@@ -18,12 +18,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, ClassVar, Final, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.hints import Hint
+from guardrail.nearest import nearest
 
 Key: TypeAlias = str | int
 M = TypeVar("M", bound=BaseModel)
@@ -107,10 +108,11 @@ class Document:
         try:
             return model.model_validate(self.data)
         except ValidationError as error:
-            faults = [self._fault(code, dict(item)) for item in error.errors(include_input=False)]
+            found = error.errors(include_input=False)
+            faults = [self._fault(code, dict(item), model) for item in found]
         raise ConfigurationError(faults=tuple(faults))
 
-    def _fault(self, code: str, item: dict[str, Any]) -> Fault:
+    def _fault(self, code: str, item: dict[str, Any], model: type[BaseModel]) -> Fault:
         path: list[Key] = []
         data = self.data
         for key in item["loc"]:  # pydantic adds names of union branches, which are no keys
@@ -123,13 +125,37 @@ class Document:
             path.append(key)
         name = ".".join(str(key) for key in (*self.root, *path)) or "the file"
         if item["type"] == "extra_forbidden":
-            text = f"`{name}` is not a key of this version. Remove it, or correct its name."
+            near = nearest(str(item["loc"][-1]), _keys_at(model, item["loc"][:-1]))
+            hint = f"Did you mean {near}?" if near else "Remove it, or correct its name."
+            text = f"`{name}` is not a key of this version. {hint}"
         elif item["type"] == "missing":
             text = f"`{name}` is required. Add it."
         else:
             message = item["msg"].removeprefix("Value error, ")
             text = f"`{name}`: {message[:1].lower()}{message[1:].rstrip('.')}."
         return Fault(code, self.at(*path), text)
+
+
+def _keys_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    """Return the keys that a model has at a path; names of union branches are none of its keys."""
+    models = [model]
+    for key in path:
+        below = [
+            inner
+            for each in models
+            for name, its in each.model_fields.items()
+            if key in (name, its.alias)
+            for inner in _models_in(its.annotation)
+        ]
+        models = below or models
+    return [its.alias or name for each in models for name, its in each.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that a type names, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
 
 
 def limit_of(file: str) -> int:

@@ -16,6 +16,7 @@ from guardrail.errors import Denied, OutputBlocked
 from guardrail.flow import (
     advance,
     block,
+    check_again,
     enter,
     finish,
     interrupt,
@@ -47,6 +48,7 @@ def sit_out(call: Call, wait: Wait | None) -> None:
     """Go on with an admission that must block, on this very thread, until it is done."""
     while wait is not None:
         wait = resume(call, wait, *settle(wait))
+    check_again(call)
 
 
 def let_out(call: Call) -> None:
@@ -100,6 +102,7 @@ async def _run_coroutine(call: Call, wait: Wait | None, denied: Denied | None, m
         raise denied
     if wait is not None:
         await _go_on(call, wait)
+    check_again(call)
     enter(call)
     try:
         output = await make()
@@ -108,9 +111,13 @@ async def _run_coroutine(call: Call, wait: Wait | None, denied: Denied | None, m
         interrupt(call, error)
         raise
     leave(call)
-    output = release(call, output)
-    if call.waiting is not None:
-        await _let_out(call)
+    try:
+        output = release(call, output)
+        if call.waiting is not None:
+            await _let_out(call)
+    except BaseException:
+        output = None  # a traceback's frames hold nothing that may not leave
+        raise
     return output
 
 
@@ -132,6 +139,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
     thrown: BaseException | None = None
     is_begun = is_over = False
     value: Any = None
+    check_again(call)
     while True:
         enter(call)
         try:
@@ -150,6 +158,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
         try:
             pieces = run_out(call, value) if is_over else pass_on(call, item)
         except Denied:
+            item = value = None
             source.close()
             raise
         for piece in pieces:
@@ -196,6 +205,7 @@ async def _run_async_generator(
     step = argument = _later()
     thrown: BaseException | None = None
     is_begun = is_over = False
+    check_again(call)
     while True:
         enter(call)
         try:
@@ -214,6 +224,7 @@ async def _run_async_generator(
         try:
             pieces = run_out(call, None) if is_over else pass_on(call, item)
         except Denied:
+            item = None
             await source.aclose()
             raise
         for piece in pieces:
@@ -279,7 +290,10 @@ class Enforcement:
 
     async def __aenter__(self) -> Enforcement:
         call = self._start()
-        await _go_on(call, advance(call))
+        wait = advance(call)
+        if wait is not None:
+            await _go_on(call, wait)
+            check_again(call)
         enter(call)
         self._is_inside = True
         return self
@@ -292,8 +306,12 @@ class Enforcement:
         if self._is_released:
             raise OutputBlocked("one output per block: this one has released its output already")
         self._is_released = True
-        output = release(call, output)
-        let_out(call)
+        try:
+            output = release(call, output)
+            let_out(call)
+        except BaseException:
+            output = None
+            raise
         return output
 
     def __exit__(

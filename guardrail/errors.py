@@ -17,8 +17,8 @@ from typing import Any, Final
 FINDINGS: Final = frozenset(
     (
         "GR501", "GR502", "GR503", "GR504", "GR505", "GR506", "GR507", "GR508", "GR509", "GR510",
-        "GR511", "GR520", "GR521", "GR530", "GR531", "GR532", "GR533", "GR534", "GR535", "GR536",
-        "GR540", "GR541",
+        "GR511", "GR512", "GR513", "GR514", "GR515", "GR516", "GR517", "GR520", "GR521", "GR522",
+        "GR530", "GR531", "GR532", "GR533", "GR534", "GR535", "GR536", "GR540", "GR541", "GR550",
     )
 )  # fmt: skip
 
@@ -107,6 +107,22 @@ class ConfigurationError(GuardrailError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_configuration_error, (self.message, self.faults))
+
+
+class JournalDamaged(GuardrailError):
+    """A part of a journal can't be read. Raised when all else of it was.
+
+    Attributes:
+        flaws: what could not be read, each a sentence with its segment and place; the first ones.
+        count: how many there are.
+    """
+
+    code = "journal_damaged"
+
+    def __init__(self, message: str, *, flaws: tuple[str, ...] = (), count: int = 0) -> None:
+        super().__init__(message)
+        self.flaws = flaws
+        self.count = count
 
 
 def _configuration_error(message: str, faults: tuple[Fault, ...]) -> ConfigurationError:

@@ -1,7 +1,8 @@
 """The one place that knows the order of a guarded call.
 
     identify -> bounds -> slice -> facts -> decide -> quota -> input -> intent -> the model
-             -> release (mask, label_only, top_k, round, noise, redact, sign) -> record
+             -> release (only, output, mask, label_only, top_k, round, noise, dp, own, redact, sign)
+             -> record
 
 Owns the steps that carry a call (`guardrail.call`) from its start to its one record. It does no
 I/O of its own: a step that must block hands back a `Wait`, and whoever drives the call
@@ -14,7 +15,10 @@ Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Py
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import sys
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -30,7 +34,13 @@ from guardrail.call import (
     mark_return,
     record_of,
 )
-from guardrail.errors import Denied, GuardUnavailable, NotAuthenticated, NotAuthorized
+from guardrail.errors import (
+    Denied,
+    GuardUnavailable,
+    InputRejected,
+    NotAuthenticated,
+    NotAuthorized,
+)
 from guardrail.ports import (
     Admission,
     Asking,
@@ -45,10 +55,13 @@ from guardrail.values import (
     Decision,
     Entity,
     FactValue,
+    Identity,
     Notes,
     Obligation,
     Outcome,
+    Path,
     Principal,
+    View,
     vouched_for,
 )
 
@@ -58,7 +71,7 @@ _reset_running: Final = RUNNING.reset
 #: The order in which obligations are met. Those of a user's own come after ours on the way
 #: in, and before ``redact`` and ``sign`` on the way out.
 _ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
-_RELEASE: Final = ("output", "mask", "label_only", "top_k", "round", "noise")
+_RELEASE: Final = ("only", "output", "mask", "label_only", "top_k", "round", "noise", "dp")
 _LAST: Final = ("redact", "sign")
 
 #: The least and the greatest time, in seconds: what a clock gives beyond is no number.
@@ -67,6 +80,16 @@ _LATEST: Final = sys.float_info.max
 
 #: Libraries whose arrays and tables tell their size.
 _ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
+
+#: Stands for the digest of an input that nobody can change.
+_SAME: Final = "same"
+#: Types whose values nobody can change.
+_FIXED: Final = frozenset(
+    (
+        str, bytes, int, float, complex, bool, type(None), decimal.Decimal, datetime.date,
+        datetime.datetime, datetime.time, datetime.timedelta, uuid.UUID,
+    )
+)  # fmt: skip
 
 #: What an output is, by its type: a value; values that come later, as awaitables and iterators
 #: bring them; an array or a table.
@@ -240,6 +263,8 @@ def _meet(call: Call) -> Wait | None:
         except Unmet as unmet:
             raise unmet.denial(held.policies) from None
         if wait is not None:
+            if not _spends(kind):
+                call.seen = _digest(call, call.view)
             return wait
     return None
 
@@ -332,6 +357,184 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
     raise denied(call, "denied", error)
 
 
+def check_again(call: Call) -> None:
+    """Check once more what the model is about to get, where it starts later than the check.
+
+    Between the two somebody may have changed it: a list that a coroutine was given, an array
+    while a step waited on another thread. Identity, time and decision stay those of the call.
+    What policies read of the arguments must allow the call still, and demand the same of it. An
+    obligation that spends is not met twice: what it was measured by must be the same. Costs a
+    look where no argument can change. Raises `Denied`.
+    """
+    target, rooms = call.target, call.rooms
+    changes = bool(target.input_name) and not is_fixed(call.value)
+    if not changes and (not target.asks_arguments or _are_fixed(call.arguments)):
+        return
+    if not rooms.checks_again:
+        return
+    try:
+        _look_again(call, changes)
+        call.stage = "model"
+        return
+    except Exception as fault:
+        error = denial_of(call, fault)
+    except BaseException as interruption:
+        conclude_quietly(call, "cancelled", type(interruption).__name__)
+        raise
+    raise denied(call, "denied", error)
+
+
+def _look_again(call: Call, changes: bool) -> None:
+    """Take the steps of `advance` anew that read arguments, and hold them to what was found."""
+    target, identity, measured = call.target, call.identity, call.view
+    if identity is None:
+        raise GuardUnavailable("The call has no identity.")
+    if callable(target.principal):
+        call.stage = "identify"
+        positional, named = call.arguments
+        principal = target.principal(*positional, **named)
+        if not isinstance(principal, Principal) or not _is_same(principal, identity.principal):
+            raise _changed("principal=")
+    if callable(target.resource):
+        call.stage = "decide"
+        positional, named = call.arguments
+        resource = target.resource(*positional, **named)
+        if not isinstance(resource, Entity) or resource != call.resource:
+            raise _changed("resource=")
+    if changes:
+        call.stage = "bounds"
+        call.view = call.rooms.take_view(call.value, target.input_name)
+    try:
+        _decide_again(call, identity, measured)
+        naming = call.rooms.naming
+        if call.named is not None and naming is not None:
+            call.stage = "audit"
+            if naming.input(call.view) != call.input_digest:
+                raise _changed(target.input_name)  # the intent names what was there before
+    finally:
+        if changes and call.view.buffer is not None:
+            call.view.buffer.release()
+
+
+def _decide_again(call: Call, identity: Identity, measured: View) -> None:
+    """Ask the policies of what the arguments are now; they must allow it, and demand the same."""
+    target, resource, before = call.target, call.resource, call.admission
+    if resource is None:
+        raise GuardUnavailable("The call has no resource.")
+    call.stage = "decide"
+    question = call.snapshot.ask(identity.principal, target.action, resource)
+    facts: dict[str, Mapping[str, FactValue]] = {}
+    if question.refusal is None and question.wants:
+        facing = facing_of(call, identity)
+        call.stage = "facts"
+        for source, names in question.wants:
+            facts[source.place] = source.compute(names or frozenset(facing.app), facing)
+        call.stage = "decide"
+    answer = question.decide(facts)
+    decision = answer.decision
+    if not decision.allowed:
+        raise NotAuthorized(
+            decision.message,
+            code=decision.code,
+            policies=decision.policies,
+            path=decision.path,
+            reason=decision.reason,
+        )
+    if call.decision is None or decision.obligations != call.decision.obligations:
+        raise _changed(target.input_name or "facts=")
+    call.facts = facts
+    if before is not None:
+        call.admission = Admission(
+            identity, call.view, target.action_id, resource, call.now, answer.value_of, before.notes
+        )
+        _meet_again(call, before, measured)
+        if call.outlet is not None:
+            call.outlet = open_outlet(call.duties.releases, call.admission)
+
+
+def _meet_again(call: Call, before: Admission, measured: View) -> None:
+    """Meet the obligations again that spend nothing; hold the others to what they measured."""
+    admission = call.admission
+    if admission is None:
+        return
+    view, name = admission.view, call.target.input_name or "facts="
+    size = (measured.kind, measured.shape, measured.nbytes)
+    for kind, held in call.duties.admits:
+        call.stage = held.name
+        if call.seen is None and not _spends(kind):
+            try:
+                wait = kind.admit(held.demand, admission)
+            except Unmet as unmet:
+                raise unmet.denial(held.policies) from None
+            if wait is None:
+                continue
+            raise _changed(name)  # it did not wait before
+        if (
+            any(not _reads_same(path, before, admission) for path in kind.reads(held.demand))
+            or (view.kind, view.shape, view.nbytes) != size
+            or (call.seen is not None and not (call.seen and _digest(call, view) == call.seen))
+        ):
+            raise _changed(name)
+
+
+def _reads_same(path: Path, before: Admission, now: Admission) -> bool:
+    """Whether a path that an annotation reads has the value that it had."""
+    try:
+        one = before.value_of(path)
+    except LookupError:
+        one = None
+    try:
+        other = now.value_of(path)
+    except LookupError:
+        other = None
+    return type(one) is type(other) and bool(one == other)
+
+
+def _spends(kind: ObligationType) -> bool:
+    """Whether meeting an obligation takes something that another call then lacks."""
+    return bool(getattr(kind, "spends", False))
+
+
+def _digest(call: Call, view: View) -> str:
+    """Return what tells whether an input has changed while a step waited."""
+    if not call.target.input_name or is_fixed(call.value):
+        return _SAME
+    digest_of = call.rooms.digest_of
+    return "" if digest_of is None else str(digest_of(view))
+
+
+def _is_same(one: Principal, other: Principal) -> bool:
+    return (
+        one.type == other.type
+        and one.id == other.id
+        and one.parents == other.parents
+        and one.attrs == other.attrs
+        and one.authentication == other.authentication
+    )
+
+
+def _changed(name: str) -> InputRejected:
+    return InputRejected(
+        f"{name}: it was changed after the call was checked and before the model started. Pass a "
+        "copy, or change it when the call is over.",
+        code="input_rejected",
+        path=name,
+    )
+
+
+def is_fixed(value: Any) -> bool:
+    """Whether nobody can change a value: text, bytes, numbers, and tuples of these."""
+    kind: Any = type(value)
+    if kind in _FIXED:
+        return True
+    return (kind is tuple or kind is frozenset) and all(is_fixed(each) for each in value)
+
+
+def _are_fixed(arguments: Any) -> bool:
+    positional, named = arguments
+    return is_fixed(positional) and all(is_fixed(each) for each in named.values())
+
+
 def enter(call: Call) -> None:
     """The model is about to run in this context; `leave` must follow."""
     try:
@@ -392,11 +595,11 @@ def release(call: Call, output: Any) -> Any:
                 nature = _nature(kind)
             call.output_rows, call.output_bytes = size_of(output, nature == _ARRAY)
             call.output_digest = naming.output(output)
-    except Exception as fault:
-        error = denial_of(call, fault)
-    else:
         conclude(call, "released")
         return output
+    except Exception as fault:
+        error = denial_of(call, fault)
+    output = None  # what a debugger or an error report finds in this frame
     raise denied(call, "blocked", error)
 
 
@@ -437,6 +640,7 @@ def pass_on(call: Call, item: Any) -> Sequence[Any]:
     except Exception as fault:
         mark_return(call)
         error = denial_of(call, fault)
+    item = outlet = call.outlet = None  # which hold text that may not leave
     raise denied(call, "blocked", error)
 
 
@@ -460,6 +664,7 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
         return outlet.finish()
     except Exception as fault:
         error = denial_of(call, fault)
+    value = outlet = call.outlet = None
     raise denied(call, "blocked", error)
 
 

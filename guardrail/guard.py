@@ -7,6 +7,7 @@ knows of a bundle hangs on one reference, which a reload swaps.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -45,7 +46,8 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 class Guard:
     """Enforces one bundle around functions of this process.
 
-    Made by `from_dir`. Safe to share between threads and event loops.
+    Made by `from_dir`. Safe to share between threads and event loops. A context manager: the end
+    of the block is `close`.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Guard:
         new_id: Callable[[], str] | None = None,
         origin: Origin | None = None,
         journal: Path | Auto | None = AUTO,
+        identity_group: str | None = None,
     ) -> None:
         from guardrail.audit import Meters, Refusals
         from guardrail.bundle import open_trail
@@ -71,6 +74,7 @@ class Guard:
             clock=self._clock,
             journal=journal,
         )
+        self._tracer_provider = tracer_provider
         self._trail: Trail
         self._journal: Journal | None
         self._trail, self._journal = self._open_trail(bundle)
@@ -80,6 +84,8 @@ class Guard:
         self._origin = origin
         self._reloading = threading.Lock()
         self._revocations = Revocations()
+        # The very object is compared: one of our own is nobody else's.
+        self._group: object = object() if identity_group is None else sys.intern(identity_group)
         self._serving: Serving[Furnished] = Serving(self._furnish(bundle))
 
     def _furnish(self, bundle: Bundle) -> Furnished:
@@ -95,6 +101,7 @@ class Guard:
             clock=self._clock,
             new_id=self._new_id,
             revocations=self._revocations,
+            group=self._group,
             refusals=self._refusals,
             journal=self._journal,
         )
@@ -115,6 +122,7 @@ class Guard:
         models: Mapping[str, type[BaseModel]] | None = None,
         journal: str | Path | Auto | None = AUTO,
         shadow: str | Path | None = None,
+        identity_group: str | None = None,
     ) -> Guard:
         """Load the bundle in a folder and return its guard.
 
@@ -132,6 +140,9 @@ class Guard:
                 ``None`` for none, whatever is named there: for tests.
             shadow: the folder of a second bundle, whose policies are asked beside: nothing that
                 they say is enforced, and in what they differ is recorded.
+            identity_group: a name that several guards of this process share: then what one of
+                them has verified holds for all of them. By default the identities of a guard
+                are its own, and another guard sees nobody.
 
         Raises:
             ConfigurationError: with every fault of the bundle, each with file and line.
@@ -150,6 +161,7 @@ class Guard:
             tracer_provider=tracer_provider,
             origin=origin,
             journal=Path(journal) if isinstance(journal, str) else journal,
+            identity_group=identity_group,
         )
 
     @property
@@ -251,10 +263,18 @@ class Guard:
         if before is not None:
             before.close()  # a call that began on it begins another segment of it for its end
 
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End what the guard has open: its journal's file is closed, and the spans are made.
 
-        The end of the process does so, too. A call that comes later is recorded as ever.
+        So does the end of a ``with`` block, ``with Guard.from_dir(...) as guard:``, and the end of
+        the process. A guard that is collected has its journal's file closed, too. A call that
+        comes later is recorded as ever, in another file.
         """
         self.flush()
         if self._journal is not None:
@@ -274,6 +294,24 @@ class Guard:
         """
         self._refusals.tell(self._serving.rooms)
         return self._trail.flush(timeout_s)
+
+    def force_flush(self, timeout_s: float = 10.0) -> bool:
+        """Wait until all calls that have ended are in the sinks, and their spans are exported.
+
+        That is `flush`, and ``force_flush()`` of the tracer provider. Call it with `close` before
+        a process ends that no ``atexit`` handler sees: a server that a signal stops, a worker
+        that is recycled, a function of a cloud. `IdentityMiddleware` does it for ASGI servers.
+
+        Arguments:
+            timeout_s: seconds to wait at most for each of the two.
+
+        Returns:
+            Whether that was long enough.
+        """
+        from guardrail.audit import force_flush
+
+        is_done = self.flush(timeout_s)
+        return force_flush(self._tracer_provider, timeout_s) and is_done
 
     def protect(
         self,
@@ -302,21 +340,26 @@ class Guard:
         Raises:
             ConfigurationError: at decoration, for what can't be wrapped, for an action that
                 the schema does not declare, and where its policies demand of an output what
-                the output that they declare can't meet.
+                the output can't meet that they declare, or that the function's return type
+                declares: a masked field that it can't have, for one.
         """
-        from guardrail.obligations import unfit
+        from guardrail.obligations import unfit, unfit_for
 
         deed = self._action(action)
         snapshot = self._snapshot
         if deed not in snapshot.schema.actions:
             known = ", ".join(sorted(str(known) for known in snapshot.plans))
             raise ConfigurationError(f"The schema declares no {deed}; it has {known}.")
-        complaint = unfit(snapshot.demands_on(deed), snapshot.obligations)
+        demands, types = snapshot.demands_on(deed), snapshot.obligations
+        complaint = unfit(demands, types)
         if complaint:
             raise ConfigurationError(complaint)
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
 
         def make_target(function: Callable[..., Any], streams: bool) -> Target:
+            complaint = "" if streams else unfit_for(function, demands, types)
+            if complaint:
+                raise ConfigurationError(complaint)
             return Target(
                 serving=self._serving,
                 function=_qualified(function),

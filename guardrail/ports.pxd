@@ -27,14 +27,15 @@ cdef class Duties:
     cdef readonly tuple releases
     cdef readonly tuple names
     cdef readonly tuple errors
+    cdef readonly tuple demands
 
 
 cdef class Answering:
     cdef readonly Decision decision
     cdef readonly Duties duties
     cdef readonly bint cached
-
-    cpdef value_of(self, path)
+    # `value_of` is a method of Python alone. Taken as a value, as the flow hands it on, a method of
+    # C is bound without a look at the subclass: tests/parity/test_overrides_are_called.py.
 
 
 cdef class Asking:
@@ -46,6 +47,8 @@ cdef class Asking:
 
 cdef class Rooms:
     cdef public object backend
+    cdef public bint checks_again
+    cdef readonly object digest_of
     cdef public object elapsed
     cdef readonly bint frames
     cdef readonly object guard

@@ -80,12 +80,24 @@ class Facing:
         return f"Facing(identity={self.identity!r}, view={self.view!r}, action={self.action!r})"
 
 
+#: The least and the most of a whole number that counts something, or is an age: no less than none.
+COUNTED: Final = (0, 2**63 - 1)
+
+
+def ranges_of(source: FactSource) -> Mapping[str, tuple[int, int]]:
+    """Return the least and the most that whole numbers of a source can be, where it says so."""
+    ranges: Mapping[str, tuple[int, int]] = getattr(source, "ranges", {})
+    return ranges
+
+
 class FactSource(Protocol):
     """Says which facts it provides, and computes them from a call.
 
     A user's own is made like ours: an object with these, passed to the guard. One that needs
     something made ready has ``prepare(names)`` too, called at load with the names that the
-    policies of an action read.
+    policies of an action read. One that knows the least and the most that a whole number among
+    its facts can be says so in ``ranges``, by name: tests then try no impossible value, and
+    `guardrail check` finds comparisons that no value meets.
     """
 
     @property
@@ -187,6 +199,10 @@ class ObligationType(Protocol):
     The contract (see ``tests/contracts``): `merge` is commutative, associative and
     idempotent, and its result is never looser than either side. `admit` and `release`
     raise `Unmet` where the call does not meet the demand, and nothing else.
+
+    `admit` is called again where the model starts later than the call, as coroutines and
+    generators do, and an argument may have changed meanwhile. One whose `admit` takes something
+    that another call then lacks, as a quota does, has ``spends = True``, and is called once.
     """
 
     @property
@@ -318,14 +334,15 @@ class Duties:
     """What a decision demands of a call, made ready: found once, for all calls so decided.
 
     ``admits`` is met before the model, ``releases`` on its output, in this order; each pair
-    is an obligation and its type. ``names`` are those of all, and ``errors`` the policies
-    that erred, as the record has them.
+    is an obligation and its type. ``names`` are those of all, ``demands`` a short digest of what
+    each of them demands, and ``errors`` the policies that erred, as the record has them.
     """
 
     admits: tuple[tuple[ObligationType, Obligation], ...] = ()
     releases: tuple[tuple[ObligationType, Obligation], ...] = ()
     names: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    demands: tuple[str, ...] = ()
 
 
 NO_DUTIES: Final = Duties()
@@ -400,11 +417,13 @@ class Rooms:
     ``identify`` returns the current identity at a time or raises `NotAuthenticated`;
     ``take_view`` looks at an input once or raises `Unmet`; ``now`` and ``elapsed`` are the
     clock's. ``naming`` is ``None`` where no sink keeps names, ``shadow`` where nothing looks on.
+    ``digest_of`` tells whether an input has changed; ``checks_again`` is false where nothing stops
+    a call.
     """
 
     __slots__ = (
-        "backend", "elapsed", "frames", "guard", "identify", "intents", "naming", "new_id", "now",
-        "revision", "shadow", "sink", "snapshot", "take_view", "version",
+        "backend", "checks_again", "digest_of", "elapsed", "frames", "guard", "identify", "intents",
+        "naming", "new_id", "now", "revision", "shadow", "sink", "snapshot", "take_view", "version",
     )  # fmt: skip
 
     def __init__(
@@ -417,6 +436,7 @@ class Rooms:
         clock: Clock,
         new_id: Callable[[], str],
         backend: str,
+        digest_of: Callable[[View], str] | None = None,
         naming: Naming | None = None,
         shadow: Shadowing | None = None,
     ) -> None:
@@ -435,6 +455,8 @@ class Rooms:
         self.new_id = new_id
         self.backend = backend
         self.naming = naming
+        self.digest_of = digest_of
+        self.checks_again = True
 
 
 R = TypeVar("R", bound=Rooms)

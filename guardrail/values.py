@@ -451,7 +451,9 @@ class Record(NamedTuple):
     ``input_digest`` and ``output_digest`` keyed digests. ``counts`` says how much of something
     was used or found, by a name that only policies choose: ``quota/fair-use/calls``,
     ``redact/email``. Before these stands in what a shadow decided otherwise:
-    ``shadow/denies/prohibited/at-night-only``, see `guardrail.policy.Shadow`.
+    ``shadow/denies/prohibited/at-night-only``, see `guardrail.policy.Shadow`. ``demands`` has a
+    short digest of what each of the ``obligations`` demanded, in their order: who decides the call
+    again sees by it that a demand is another one.
     """
 
     decision_id: str
@@ -487,6 +489,7 @@ class Record(NamedTuple):
     output_bytes: int = 0
     input_digest: str = ""
     output_digest: str = ""
+    demands: tuple[str, ...] = ()
 
 
 class Notes:

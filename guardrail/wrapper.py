@@ -4,7 +4,8 @@ Owns signatures: the wrapper has exactly the function's own, so that a wrong cal
 `TypeError` before any guard work, and a right one binds at the interpreter's speed (0.1 µs
 where ``Signature.bind`` costs 2.5). Name, docs, annotations and globals are the function's,
 so that type hints resolve; ``__wrapped__`` is not set: it would be a way round the guard.
-Refuses at decoration what it can't wrap.
+Refuses at decoration what it can't wrap. The wrapper of a
+coroutine or generator function is a function, too, and is taken for what it stands for.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType, FunctionType, MethodType
-from typing import Any, Final, ParamSpec, Protocol, TypeVar, overload
+from types import FunctionType, MethodType
+from typing import Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from guardrail.call import Call
 from guardrail.drivers import (
@@ -30,6 +31,8 @@ from guardrail.ports import Target
 from guardrail.values import Auto
 
 _PREFIX: Final = "_guardrail_"
+_TARGET: Final = f"{_PREFIX}target"
+_FUNCTION: Final = f"{_PREFIX}function"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,9 +50,13 @@ _VALUE_BODY: Final = """
             {p}interrupt({p}call, {p}error)
             raise
         {p}leave({p}call)
-        {p}output = {p}release({p}call, {p}output)
-        if {p}call.waiting is not None:
-            {p}let_out({p}call)
+        try:
+            {p}output = {p}release({p}call, {p}output)
+            if {p}call.waiting is not None:
+                {p}let_out({p}call)
+        except {p}BaseException:
+            {p}output = None
+            raise
         return {p}output
 """
 _DEFERRED_BODY: Final = """
@@ -66,47 +73,6 @@ class Protect(Protocol):
     def __call__(self, function: classmethod[Any, P, R]) -> classmethod[Any, P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]: ...
-
-
-class Deferred:
-    """A protected coroutine or generator function: decides at the call, runs later.
-
-    A plain function could not be told from a synchronous one by frameworks, and an
-    ``async def`` would decide only when awaited, perhaps under another identity. So this
-    is a callable with all attributes of a function, which `inspect` takes for one by its
-    documented duck typing (as it does for functions compiled by Cython).
-    """
-
-    def __init__(self, start: FunctionType, code: CodeType) -> None:
-        self._start = start
-        self.__code__ = code
-        self.__globals__ = start.__globals__
-        self.__defaults__ = start.__defaults__
-        self.__kwdefaults__ = start.__kwdefaults__
-        self.__annotations__ = start.__annotations__
-        self.__name__ = start.__name__
-        self.__qualname__ = start.__qualname__
-        self.__module__ = start.__module__
-        self.__doc__ = start.__doc__
-        signature = inspect.signature(start)
-        if inspect.signature(self) != signature:  # a partial's, a bound method's
-            self.__signature__ = signature
-        self.__dict__.update(
-            (name, value) for name, value in vars(start).items() if name not in self.__dict__
-        )
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Decide, and return the coroutine or generator."""
-        return self._start(*args, **kwargs)
-
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(self, instance)
-
-    def __repr__(self) -> str:
-        return f"<protected function {self.__qualname__}>"
-
-    def __reduce__(self) -> str:
-        return self.__qualname__  # found by its name again, as functions are
 
 
 def guarded_parameter(function: Callable[..., Any], wanted: str | Auto | None) -> str:
@@ -149,14 +115,46 @@ def wrap(function: Any, make_target: Callable[[Callable[..., Any], bool], Target
             f"protect works on functions and callables, not on {_name(function)}. "
             "Protect the method that predicts."
         )
-    plain = _plain(function)
-    run, streams = _driver(plain)
-    target = make_target(function, streams)
-    start = _generate(function, plain, target, run)
-    code = getattr(plain, "__code__", None)
-    if run is None or not isinstance(code, CodeType):
-        return start
-    return Deferred(start, code)
+    target = make_target(function, _driver(_plain(function)).streams)
+    return _generate(_without(function, target), target)
+
+
+def _without(function: Any, target: Target) -> Any:
+    """Return a function without the layer that the same guard has put around it for this action.
+
+    A notebook's cell is run again, a module is reloaded: then the new layer replaces the old one,
+    or each call would be decided, counted and recorded twice. Other layers stay.
+    """
+    if isinstance(function, functools.partial):
+        bare = _without(function.func, target)
+        if bare is function.func:
+            return function
+        return functools.partial(bare, *function.args, **function.keywords)
+    if inspect.ismethod(function):
+        bare = _without(function.__func__, target)
+        return function if bare is function.__func__ else MethodType(bare, function.__self__)
+    if not inspect.isfunction(function):
+        call: Any = getattr(type(function), "__call__", None)  # noqa: B004
+        bare = _without(call, target) if inspect.isfunction(call) else call
+        return function if bare is call else MethodType(bare, function)
+    layer = _layer(function)
+    if layer is None:
+        return function
+    inner, below = layer
+    bare = _without(below, target)
+    if inner.serving is target.serving and inner.action == target.action:
+        return bare
+    return function if bare is below else _generate(bare, inner)
+
+
+def _layer(function: FunctionType) -> tuple[Target, Any] | None:
+    """Return the target of a wrapper of ours and the function below it."""
+    names = function.__code__.co_freevars
+    if _TARGET not in names or function.__closure__ is None:
+        return None
+    cells = dict(zip(names, function.__closure__, strict=True))
+    target = cells[_TARGET].cell_contents
+    return (target, cells[_FUNCTION].cell_contents) if isinstance(target, Target) else None
 
 
 def _plain(function: Any) -> Any:
@@ -166,7 +164,7 @@ def _plain(function: Any) -> Any:
             function = function.func
         elif inspect.ismethod(function):
             function = function.__func__
-        elif inspect.isfunction(function) or isinstance(function, Deferred):
+        elif inspect.isfunction(function):
             return function
         elif inspect.isfunction(getattr(type(function), "__call__", None)):  # noqa: B004
             return type(function).__call__
@@ -174,15 +172,29 @@ def _plain(function: Any) -> Any:
             return function
 
 
-def _driver(plain: Any) -> tuple[Any, bool]:
-    """Return the driver for what a function returns, and whether its items stream."""
+class _Driver(NamedTuple):
+    """What runs a function that is not over when it returns.
+
+    Attributes:
+        run: the driver; ``None`` for any other function.
+        flag: what makes Python, and so every framework, take the wrapper for what it is.
+        streams: whether its items leave one by one.
+    """
+
+    run: Any
+    flag: int
+    streams: bool
+
+
+def _driver(plain: Any) -> _Driver:
+    """Return the driver for what a function returns."""
     if inspect.isasyncgenfunction(plain):
-        return run_async_generator, True
+        return _Driver(run_async_generator, inspect.CO_ASYNC_GENERATOR, streams=True)
     if inspect.iscoroutinefunction(plain):
-        return run_coroutine, False
+        return _Driver(run_coroutine, inspect.CO_COROUTINE, streams=False)
     if inspect.isgeneratorfunction(plain):
-        return run_generator, True
-    return None, False
+        return _Driver(run_generator, inspect.CO_GENERATOR, streams=True)
+    return _Driver(None, 0, streams=False)
 
 
 def _signature(function: Any) -> inspect.Signature:
@@ -194,7 +206,16 @@ def _signature(function: Any) -> inspect.Signature:
     )
 
 
-def _generate(function: Any, plain: Any, target: Target, run: Any) -> FunctionType:
+def _generate(function: Any, target: Target) -> FunctionType:
+    """Return the wrapper: a function whose body takes the steps of a call.
+
+    That of a coroutine or a generator function decides at the call and returns what runs later.
+    It says of itself what it returns: `inspect` and all that build on it read a code's flags, and
+    the interpreter does not (since 3.11 an instruction makes the coroutine). An ``async def``
+    would decide only when awaited, perhaps under another identity.
+    """
+    plain = _plain(function)
+    run, flag, _ = _driver(plain)
     signature = _signature(function)
     names = {
         "Call": Call, "advance": advance, "sit_out": sit_out, "enter": enter, "leave": leave,
@@ -221,7 +242,9 @@ def _generate(function: Any, plain: Any, target: Target, run: Any) -> FunctionTy
     name = getattr(function, "__name__", getattr(plain, "__name__", "protected"))
     qualname = getattr(function, "__qualname__", getattr(plain, "__qualname__", name))
     wrapper = FunctionType(
-        made.__code__.replace(co_name=name, co_qualname=qualname),
+        made.__code__.replace(
+            co_name=name, co_qualname=qualname, co_flags=made.__code__.co_flags | flag
+        ),
         getattr(home, "__globals__", {}),
         name,
         _defaults(signature),

@@ -38,6 +38,9 @@ MARK = "canary-4711"
 IMAGE = hashlib.sha256(b"image").hexdigest()
 LAUNCH = hashlib.sha384(b"launch").hexdigest()
 ENCLAVE = hashlib.sha256(b"enclave").hexdigest()
+PLATFORMS = {
+    "confidential_space": "intel_tdx", "azure_maa": "amd_sev_snp", "trust_authority": "intel_tdx",
+}  # fmt: skip
 MEASUREMENTS = {"confidential_space": IMAGE, "azure_maa": LAUNCH, "trust_authority": LAUNCH}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from guardrail.policy.schema import standard_facts
+
 HEAD = '[bundle]\nname = "small"\nversion = "1.0.0"\n'
 SCHEMA = """\
 entity Role in [Role];
@@ -36,6 +38,21 @@ CONDITIONS = (
     '@id("counted") @quota("60/minute per principal") forbid (principal, action, resource);\n'
 )
 SOUND = GRANT + CONDITIONS
+REPORT = (
+    '@id("report") @output("report") forbid (principal, action, resource);\n'
+    '@id("hidden") {} forbid (principal, action, resource);\n'
+)
+REPORT_SPEC = "kind: record\nfields: {ssn: {type: string}, score: {type: float}}\n"
+#: Another model, which is retired, and a policy that retires it.
+OLD = ENTITIES.replace(
+    '  {"uid": {"type": "Model", "id": "tumour"}',
+    '  {"uid": {"type": "Model", "id": "old"}, "attrs": {"purpose": "retired"}, "parents": []},\n'
+    '  {"uid": {"type": "Model", "id": "tumour"}',
+)
+RETIRED = (
+    '@id("no-retired") forbid (principal, action, resource)'
+    ' when { resource.purpose == "retired" };\n' + SOUND
+)
 PROVIDER = """
 [identity.x]
 type = "jwt"
@@ -136,8 +153,49 @@ WEAK = {
         sound=when('context.app.score.greaterThan(decimal("0.9990"))'),
     ),
     "GR511": Weak("guardrail.toml:5:1", files=settings('[resources]\nunknown = "allow"\n')),
+    "GR512": Weak(
+        "policies.cedar:1:1",
+        '@id("it")\nforbid (principal, action, resource);\n' + SOUND,
+        sound='@id("it")\nforbid (principal, action, resource) when { resource.purpose == "x" };\n'
+        + SOUND,
+    ),
+    "GR513": Weak(
+        "policies.cedar:1:1",
+        when("context.input.bytes > 10 && context.input.bytes < 5"),
+        sound=when("context.input.bytes > 10 && context.input.bytes < 15"),
+    ),
+    "GR514": Weak(
+        "policies.cedar:3:21",
+        when("context.time.hour > 24"),
+        sound=when("context.time.hour > 22"),
+    ),
+    "GR515": Weak(
+        "policies.cedar:1:1",
+        '@id("it")\npermit (principal in Role::"clinician",'
+        f' {PREDICT}, resource == Model::"tumour");\n' + SOUND,
+        sound=f'@id("it")\npermit (principal, {PREDICT}, resource == Model::"tumour");\n' + SOUND,
+    ),
+    "GR516": Weak(
+        "policies.cedar:1:1",
+        f'@id("it")\npermit (principal, {PREDICT}, resource == Model::"old");\n{RETIRED}',
+        files={"entities.json": OLD},
+        sound=f'@id("it")\npermit (principal, {PREDICT}, resource == Model::"tumour");\n{RETIRED}',
+        sound_files={"entities.json": OLD},
+    ),
+    "GR517": Weak(
+        "policies.cedar:3:20",
+        when('context.app.note like "???*"'),
+        sound=when('context.app.note like "*?*"'),
+    ),
     "GR520": Weak("guardrail.toml:1:1", sound=GRANT),
     "GR521": Weak("policies.cedar:4:16", SOUND.replace("60/minute", "60/day")),
+    "GR522": Weak(
+        "policies.cedar:6:15",
+        SOUND + REPORT.format('@mask("snn")'),
+        files={"outputs/report.yaml": REPORT_SPEC},
+        sound=SOUND + REPORT.format('@mask("ssn")'),
+        sound_files={"outputs/report.yaml": REPORT_SPEC},
+    ),
     "GR530": Weak(
         "guardrail.toml:9:1",
         files=settings(
@@ -193,5 +251,10 @@ WEAK = {
         "guardrail.toml:6:1",
         files=settings(JOURNAL + '[audit.checkpoints]\nkey_file = "checkpoints.pem"\n'),
         sound_files=settings(JOURNAL + CHECKPOINTS),
+    ),
+    "GR550": Weak(
+        ".schemas/whole.cedarschema",
+        files={".schemas/whole.cedarschema": "entity User;\n"},
+        sound_files={".schemas/whole.cedarschema": standard_facts() + SCHEMA},
     ),
 }

@@ -10,14 +10,13 @@ cdef enum:
 
 
 cdef class Tape:
-    cdef Py_buffer _view
-    cdef bint _is_held
+    cdef int _handle
+    cdef readonly Py_ssize_t size
     cdef readonly Py_ssize_t end
     cdef readonly long long sequence
-    cdef uint32_t _check
+    cdef readonly uint32_t check
     cdef object _hash
     cdef Py_ssize_t _waiting
-    cdef Py_ssize_t _warm
     cdef unsigned char _unhashed[HASHED]
 
     cdef int _put(self, const unsigned char* data, Py_ssize_t size) except -1

@@ -1,26 +1,19 @@
-"""Frames appended to a buffer, chained and hashed. Compiled; the twin is ``_tape_py``.
+"""Frames appended to a file, chained and hashed. Compiled; the twin is ``_tape_py``.
 
 What is appended is hashed a few frames at a time, for a call of the hash costs as much as a short
-frame's bytes, from a copy of its own: the buffer is a file's, which another process may change.
-Never as many bytes at once as would make `hashlib` let another thread go first (2,048).
+frame's bytes, from a copy of its own: another process may change the file. Never as many bytes at
+once as would make `hashlib` let another thread go first (2,048). Nor does a write: a thread that
+gave the interpreter away at each record would wait a switch interval for it every time.
 """
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from libc.errno cimport EINTR, EIO, errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
+from posix.unistd cimport pwrite
 
 import hashlib
-import mmap
-
-cdef extern from "<sys/mman.h>" nogil:
-    """
-    #ifndef MADV_POPULATE_WRITE
-    #define MADV_POPULATE_WRITE 23
-    #endif
-    """
-    int MADV_POPULATE_WRITE
-    int madvise(void* start, size_t size, int advice)
 
 cdef extern from "_crc.h":
     void guardrail_crc_begin() noexcept nogil
@@ -28,85 +21,55 @@ cdef extern from "_crc.h":
         uint32_t check, const unsigned char* data, size_t size, int is_portable
     ) noexcept nogil
 
-cdef size_t PAGE = mmap.PAGESIZE
-
 guardrail_crc_begin()
 
 
 cdef class Tape:
-    """Frames, one behind the other, in a buffer. The definition is `_tape_py.Tape`."""
+    """Frames, one behind the other, in a file. The definition is `_tape_py.Tape`."""
 
-    def __cinit__(self, buffer, bytes magic not None):
-        PyObject_GetBuffer(buffer, &self._view, PyBUF_WRITABLE)
-        self._is_held = True
+    def __cinit__(self, handle, Py_ssize_t size, bytes magic not None):
+        if type(handle) is not int:
+            raise TypeError("expected the descriptor of a file")
+        self._handle = handle
         self._hash = hashlib.sha256()
-        if PyBytes_GET_SIZE(magic) > self._view.len:
-            raise ValueError("the buffer is too short to begin with")
+        self.size = size
+        if PyBytes_GET_SIZE(magic) > size:
+            raise ValueError("the file is too short to begin with")
         self._put(<const unsigned char*>PyBytes_AS_STRING(magic), PyBytes_GET_SIZE(magic))
 
-    def __dealloc__(self):
-        self.release()
-
     def release(self):
-        """Let go of the buffer: nothing can be appended any more."""
-        if self._is_held:
-            self._is_held = False
-            PyBuffer_Release(&self._view)
-
-    @property
-    def size(self):
-        """Bytes of the buffer."""
-        return self._view.len if self._is_held else 0
+        """Let go of the file: nothing can be appended any more."""
+        self._handle = -1
+        self.size = 0
 
     cpdef append(self, int kind, bytes body):
         """Append a frame. See the twin."""
         cdef unsigned char framed[HASHED]
-        cdef unsigned char foot[CHECK]
+        cdef unsigned char* data = framed
         cdef uint64_t number = self.sequence
         cdef Py_ssize_t at, size
         cdef uint32_t check
-        cdef const unsigned char* data
+        cdef bytes long_one = None
         if body is None or not 0 <= kind <= 255:
             raise TypeError("expected a kind of one byte and a body of bytes")
         size = PyBytes_GET_SIZE(body)
-        data = <const unsigned char*>PyBytes_AS_STRING(body)
-        if not self._is_held or size > self._view.len - self.end - HEAD - CHECK:
+        if size > self.size - self.end - HEAD - CHECK:
             raise ValueError("the frame does not fit")
+        if size > HASHED - HEAD - CHECK:
+            long_one = PyBytes_FromStringAndSize(NULL, HEAD + size + CHECK)
+            data = <unsigned char*>PyBytes_AS_STRING(long_one)
         for at in range(4):
-            framed[at] = <uint64_t>size >> (8 * at) & 255
+            data[at] = <uint64_t>size >> (8 * at) & 255
         for at in range(8):
-            framed[4 + at] = number >> (8 * at) & 255
-        framed[12] = kind
-        if size <= HASHED - HEAD - CHECK:  # in one piece
-            memcpy(&framed[HEAD], data, size)
-            check = guardrail_crc32(self._check, framed, HEAD + size, False)
-            for at in range(CHECK):
-                framed[HEAD + size + at] = check >> (8 * at) & 255
-            self._put(framed, HEAD + size + CHECK)
-        else:
-            check = guardrail_crc32(self._check, framed, HEAD, False)
-            check = guardrail_crc32(check, data, size, False)
-            for at in range(CHECK):
-                foot[at] = check >> (8 * at) & 255
-            self._put(framed, HEAD)
-            self._put(data, size)
-            self._put(foot, CHECK)
-        self._check = check
+            data[4 + at] = number >> (8 * at) & 255
+        data[12] = kind
+        memcpy(&data[HEAD], PyBytes_AS_STRING(body), size)
+        check = guardrail_crc32(self.check, data, HEAD + size, False)
+        for at in range(CHECK):
+            data[HEAD + size + at] = check >> (8 * at) & 255
+        self._put(data, HEAD + size + CHECK)
+        self.check = check
         self.sequence += 1
-
-    def warm(self, Py_ssize_t upto):
-        """Have the bytes up to a place at hand before they are written. See the twin."""
-        cdef size_t start, stop
-        if not self._is_held or upto <= self._warm:
-            return
-        start = <size_t>self._view.buf + max(self._warm, self.end)
-        stop = <size_t>self._view.buf + min(upto, self._view.len)
-        start = (start + PAGE - 1) // PAGE * PAGE
-        stop = stop // PAGE * PAGE
-        self._warm = upto
-        if start < stop:
-            with nogil:  # a machine that cannot (Linux before 5.14) maps each at its first use
-                madvise(<void*>start, stop - start, MADV_POPULATE_WRITE)
 
     def head(self):
         """Return the SHA-256 of all bytes so far, as 64 hexadecimal digits."""
@@ -114,8 +77,17 @@ cdef class Tape:
         return self._hash.copy().hexdigest()
 
     cdef int _put(self, const unsigned char* data, Py_ssize_t size) except -1:
-        cdef Py_ssize_t part
-        memcpy(<char*>self._view.buf + self.end, data, size)
+        cdef Py_ssize_t part, count, done = 0
+        while done < size:
+            count = pwrite(self._handle, data + done, size - done, self.end + done)
+            if count < 0:
+                if errno != EINTR:
+                    PyErr_SetFromErrno(OSError)
+                PyErr_CheckSignals()
+            elif count == 0:
+                raise OSError(EIO, "the file took nothing")
+            else:
+                done += count
         self.end += size
         while size:
             if self._waiting == HASHED:

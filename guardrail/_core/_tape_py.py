@@ -1,8 +1,10 @@
-"""Frames appended to a buffer, in plain Python: the definition that the compiled one is held to."""
+"""Frames appended to a file, in plain Python: the definition that the compiled one is held to."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import zlib
 from typing import Any, Final
 
@@ -13,73 +15,67 @@ _HASHED: Final = 2000
 
 
 class Tape:
-    """Frames, one behind the other, in a buffer: each with a check that the one before began.
+    """Frames, one behind the other, in a file: each with a check that the one before began.
+
+    Every frame is one `pwrite` at its own place. The file is never mapped: whoever cuts a mapped
+    file ends the process that writes to the mapping (SIGBUS).
 
     Arguments:
-        buffer: writable bytes, held until `release`.
-        magic: what it begins with.
+        handle: the descriptor of a file that is open for writing; it stays its owner's.
+        size: bytes of the file that may be written.
+        magic: what the file begins with.
 
     Raises:
+        OSError: where the file does not take the magic.
         ValueError: where that does not fit.
 
     Attributes:
+        check: the check of the last frame; 0 before the first.
         end: bytes written so far.
         sequence: the number of the next frame.
-        size: bytes of the buffer; 0 once it is released.
+        size: bytes that may be written; 0 once the tape is released.
     """
 
-    __slots__ = ("_check", "_hash", "_unhashed", "_view", "end", "sequence")
+    __slots__ = ("_handle", "_hash", "_unhashed", "check", "end", "sequence", "size")
 
-    def __init__(self, buffer: Any, magic: bytes) -> None:
-        self._view = memoryview(buffer)
+    def __init__(self, handle: int, size: int, magic: bytes) -> None:
+        self._handle = _descriptor(handle)
         self._hash: Any = hashlib.sha256()
         self._unhashed: list[bytes] = []
-        self._check = 0
+        self.check = 0
         self.end = 0
         self.sequence = 0
-        if len(magic) > len(self._view):
-            self._view.release()
-            raise ValueError("the buffer is too short to begin with")
+        self.size = size
+        if len(magic) > size:
+            raise ValueError("the file is too short to begin with")
         self._put(magic)
 
     def release(self) -> None:
-        """Let go of the buffer: nothing can be appended any more."""
-        self._view.release()
-        self._view = memoryview(b"")
-
-    @property
-    def size(self) -> int:
-        """Bytes of the buffer."""
-        return len(self._view)
+        """Let go of the file: nothing can be appended any more."""
+        self._handle = -1
+        self.size = 0
 
     def append(self, kind: int, body: bytes) -> None:
-        """Append a frame; it is there when this returns.
+        """Append a frame; the file has it when this returns.
 
         Arguments:
             kind: one byte.
             body: any bytes.
 
         Raises:
+            OSError: where the file does not take it; a part of it may stand there, and nothing
+                may follow that.
             TypeError: for another kind or body.
-            ValueError: where it does not fit, or the buffer is released.
+            ValueError: where it does not fit, or the tape is released.
         """
         if type(body) is not bytes or not 0 <= kind <= 255:
             raise TypeError("expected a kind of one byte and a body of bytes")
-        if len(body) + FRAME_HEAD.size + FRAME_CHECK.size > len(self._view) - self.end:
+        if len(body) + FRAME_HEAD.size + FRAME_CHECK.size > self.size - self.end:
             raise ValueError("the frame does not fit")
-        data, self._check = frame(self.sequence, kind, body, self._check)
+        data, check = frame(self.sequence, kind, body, self.check)
         self._put(data)
+        self.check = check
         self.sequence += 1
-
-    def warm(self, upto: int) -> None:
-        """Have the bytes up to a place at hand before they are written, as far as that can be.
-
-        The first write to a page of a mapped file stops for the kernel, which costs as much as
-        some appends. The compiled one has that done beforehand; here nothing is.
-
-        Arguments:
-            upto: bytes from the beginning.
-        """
 
     def head(self) -> str:
         """Return the SHA-256 of all bytes so far, as 64 hexadecimal digits."""
@@ -88,9 +84,13 @@ class Tape:
         return digest
 
     def _put(self, data: bytes) -> None:
-        end = self.end + len(data)
-        self._view[self.end : end] = data
-        self.end = end
+        view, at = memoryview(data), self.end
+        while view:
+            count = os.pwrite(self._handle, view, at)
+            if not count:
+                raise OSError(errno.EIO, "the file took nothing")
+            view, at = view[count:], at + count
+        self.end = at
         self._unhashed.append(data)
         if sum(map(len, self._unhashed)) > _HASHED:
             self._catch_up()
@@ -100,6 +100,12 @@ class Tape:
         for at in range(0, len(data), _HASHED):
             self._hash.update(data[at : at + _HASHED])
         self._unhashed.clear()
+
+
+def _descriptor(handle: int) -> int:
+    if type(handle) is not int:
+        raise TypeError("expected the descriptor of a file")
+    return handle
 
 
 def frame(sequence: int, kind: int, body: bytes, check: int) -> tuple[bytes, int]:

@@ -14,6 +14,7 @@ from guardrail.audit.deferred import DeferredSpans
 from guardrail.audit.journal import Journal
 from guardrail.audit.meters import Meters
 from guardrail.audit.names import Names
+from guardrail.audit.provider import force_flush
 from guardrail.audit.refusals import Refusals
 from guardrail.audit.settings import AuditSettings, open_journal, open_sinks, read_audit
 from guardrail.audit.spans import Spans
@@ -29,6 +30,7 @@ __all__ = [
     "Spans",
     "Trail",
     "attributes",
+    "force_flush",
     "open_journal",
     "open_sinks",
     "read_audit",

@@ -25,6 +25,7 @@ cdef class Calls:
     cdef object _until
     cdef public long alone
     cdef public list damage
+    cdef public list notes
 
     @cython.locals(
         size=long, at=long, sequence=long, kind=long, plain=long, end=long, check=long, found=long
@@ -37,7 +38,9 @@ cdef class Calls:
     cdef _take(self, opener, name, bytes data, long at, long end, long sequence, long kind)
     cdef _take_other(self, opener, name, frame)
     cdef _look(self, opener, name, frame)
-    cdef _end(self, bytes data, long start, long stop)
+    @cython.locals(start=long, stop=long)
+    cdef _end(self, name, bytes data, long at, long end, long sequence)
+    cdef bint _is_readable(self, bytes body) except -1
     cdef _leave(self, bytes key)
     cdef _group(self, record)
     cdef _count(self, Alike group, long ns)

@@ -4,7 +4,7 @@ Owns which calls are alike: those that differ in ids, sizes, durations, counts a
 of a million is looked at in full for each difference; of all others a few places in their bytes
 are, which stand where `entries` writes them. What does not stand so is read in full: the layout
 makes reading fast, and never right. Refuses to pass over damage: a segment that does not go on as
-it was written is named, and so is an entry that can't be read.
+it was written is named, and so is an entry that can't be read; so each one is parsed.
 
 Of an admitted call the intent says all that was decided, so its outcome is only counted off. The
 outcome of a call whose intent is not there says too little, and stands alone.
@@ -23,7 +23,9 @@ from pydantic_core import from_json
 
 from guardrail._core import crc_of
 from guardrail._core.terms import FRAME_HEAD
-from guardrail.audit.entries import joined
+from guardrail.audit.bodies import Opener, parsed
+from guardrail.audit.entries import check
+from guardrail.audit.flaws import Flaw
 from guardrail.audit.frames import (
     ENCRYPTED,
     LIMIT_BODY,
@@ -32,13 +34,11 @@ from guardrail.audit.frames import (
     Frame,
     Kind,
     Stop,
-    begins_segment,
     walk,
 )
 from guardrail.audit.heads import stem
 from guardrail.audit.journal_keys import Keys
-from guardrail.audit.reading import Opener, read_files
-from guardrail.audit.segment import LIVE
+from guardrail.audit.reading import Seen, read_files
 from guardrail.audit.verify import is_interrupted
 from guardrail.values import Record
 
@@ -102,11 +102,12 @@ class Calls:
     Attributes:
         alone: outcomes without an intent.
         damage: what of the journal could not be read, and why.
+        notes: what is good to know of it, and no damage.
     """
 
     __slots__ = (
         "_defined", "_going", "_groups", "_is_timed", "_known", "_since", "_slot_of", "_spans",
-        "_until", "alone", "damage",
+        "_until", "alone", "damage", "notes",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +128,7 @@ class Calls:
         self._going: set[bytes] = set()
         self.alone = 0
         self.damage: list[str] = []
+        self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[Alike]:
         return iter(self._groups.values())
@@ -154,21 +156,23 @@ class Calls:
             progress: is told how many bytes of the files were read, and how many there are.
 
         Raises:
-            ConfigurationError: where there is no journal, or its key is missing.
+            ConfigurationError: where there is no journal, or its key is missing or another one.
         """
         opener = Opener(keys)
-        for path, data, _ in read_files(journal, progress):
+        seen = Seen(opener, self.tell)
+        for path, data, _ in read_files(journal, self.tell, progress):
             name = stem(path)
-            if isinstance(data, OSError):
-                self.damage.append(f"{name}: {data.strerror or type(data).__name__}")
-            elif begins_segment(data):
-                self._known = {}  # a segment has the definitions that it refers to
+            self._known = {}  # a segment has the definitions that it refers to
+            first = next(walk(data[_FIRST:], base=_FIRST))
+            if isinstance(first, Stop) or seen.begin(name, first):
                 stop = self._read(opener, name, data)
                 if stop.fault and not is_interrupted(path, data, stop):
                     self.damage.append(f"{name}, byte {stop.at}: {stop.fault}")
-            elif data.strip(b"\0") or (data and not path.name.endswith(LIVE)):
-                self.damage.append(f"{name}: does not begin as a segment does")
             opener.forget(name)
+
+    def tell(self, flaw: Flaw) -> None:
+        """Take what can't be read: for whoever reads the calls in another way, too."""
+        (self.notes if flaw.is_harmless else self.damage).append(str(flaw))
 
     def _read(self, opener: Opener, name: str, data: bytes) -> Stop:
         """Read the frames of a segment, as `walk` does; return where they end."""
@@ -187,7 +191,7 @@ class Calls:
             if found != _whole(data, end - 4):
                 break
             if kind == _OUTCOME:
-                self._end(data, at + _HEAD, end - 4)
+                self._end(name, data, at, end, sequence)
             elif kind == _INTENT or kind == _WHOLE:  # noqa: PLR1714, SIM109  in C two comparisons
                 self._take(opener, name, data, at, end, sequence, kind)
             else:
@@ -203,7 +207,7 @@ class Calls:
                 return item
         raise RuntimeError("`walk` always ends with a stop")
 
-    def _take(  # noqa: PLR0917
+    def _take(  # noqa: PLR0912, PLR0917
         self, opener: Opener, name: str, data: bytes, at: int, end: int, sequence: int, kind: int
     ) -> None:
         """Take an intent, or a whole call."""
@@ -231,6 +235,8 @@ class Calls:
                 known = self._known.get(number)
                 if known is not None:
                     group = known.get(text)
+        if group is not None and not self._is_readable(data[start : end - 4]):
+            group = None  # which the full look says
         if group is None:
             body = data[start : end - 4]
             frame = Frame(at, end, sequence, kind, False, body, 0)
@@ -248,8 +254,7 @@ class Calls:
     def _look(self, opener: Opener, name: str, frame: Frame) -> tuple[Alike | None, int, bytes]:
         """Read an entry in full; return its group, its time and the call's id."""
         try:
-            said = opener.body(name, frame)
-            record, _ = joined(said, None)
+            said, (record, _) = opener.call(name, frame)
             ns = said.get("at_ns", 0)
             return self._group(record), ns, json.dumps(record.decision_id)[1:-1].encode()
         except (TypeError, ValueError):  # not what was written
@@ -259,13 +264,11 @@ class Calls:
     def _take_other(self, opener: Opener, name: str, frame: Frame) -> None:
         """Take any other entry, and those that are encrypted."""
         try:
-            if frame.kind == Kind.OPENED:
-                opener.header(name, frame.body)
-            elif frame.kind == Kind.DEFINED:
+            if frame.kind == Kind.DEFINED:
                 opener.body(name, frame)
                 self._define(frame)
             elif frame.kind == Kind.OUTCOME:
-                said = opener.body(name, frame)
+                said, _ = opener.call(name, frame)
                 self._leave(json.dumps(said.get("id", ""))[1:-1].encode())
             elif frame.kind in (Kind.INTENT, Kind.WHOLE):
                 group, ns, key = self._look(opener, name, frame)
@@ -273,6 +276,8 @@ class Calls:
                     if frame.kind == Kind.INTENT:
                         self._going.add(key)
                     self._count(group, ns)
+            else:
+                opener.check(name, frame)
         except (TypeError, ValueError):
             self.damage.append(f"{name}, entry {frame.sequence}: cannot be read")
 
@@ -284,9 +289,22 @@ class Calls:
                 self._defined = {}
             self._known[number] = self._defined.setdefault(frame.body, {})
 
-    def _end(self, data: bytes, start: int, stop: int) -> None:
+    def _end(self, name: str, data: bytes, at: int, end: int, sequence: int) -> None:
         """Count off the outcome of a call."""
+        start, stop = at + _HEAD, end - 4
+        if not self._is_readable(data[start:stop]):
+            self.damage.append(f"{name}, entry {sequence}: cannot be read")
         self._leave(data[start + 7 : _find(data, _QUOTE, start + 7, stop)])
+
+    def _is_readable(self, body: bytes) -> bool:
+        """Tell whether the body of an entry of a call is one that `bodies` would read."""
+        try:
+            said = parsed(body)
+            check(said)
+        except ValueError:
+            return False
+        number = said.get("as")
+        return number is None or number in self._known
 
     def _leave(self, key: bytes) -> None:
         if key in self._going:

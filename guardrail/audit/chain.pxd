@@ -18,4 +18,3 @@ cdef class Chain:
     cdef object _name
     cdef long _number
     cdef Segment _spare
-    cdef long _warmed

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from guardrail.audit.attributes import utf8
 from guardrail.audit.frames import Kind
 from guardrail.audit.heads import segments, stem
 from guardrail.audit.journal_keys import Cipher, Keys, own_keys
@@ -25,8 +26,8 @@ from guardrail.audit.segment import LIVE, SPARE, Segment
 from guardrail.ports import Clock
 
 _SALT_BYTES: Final = 16
-#: Bytes that are mapped at least before they are written.
-_AHEAD: Final = 1 << 20
+#: Segments that a header names: the last ones, which name those before them. An entry has a limit.
+_BESIDE: Final = 500
 
 
 class Chain:
@@ -50,7 +51,7 @@ class Chain:
 
     __slots__ = (
         "_clock", "_durability", "_encrypts", "_guard", "_keys", "_left", "_name", "_number",
-        "_spare", "_warmed", "cipher", "defined", "folder", "segment", "size",
+        "_spare", "cipher", "defined", "folder", "segment", "size",
     )  # fmt: skip
 
     def __init__(
@@ -81,7 +82,6 @@ class Chain:
         self._left: dict[str, object] | None = None
         self._name = ""
         self._number = 0
-        self._warmed = 0
 
     def keys(self) -> Keys:
         """Return the journal's keys, which are made where it has none.
@@ -109,20 +109,24 @@ class Chain:
         number = self._number + 1
         name = f"{self._name}.{number:06d}"
         header: dict[str, Any] = {
-            "guard": self._guard,
+            "guard": utf8(self._guard),
             "chain": self._name,
             "number": number,
             "pid": os.getpid(),
-            "host": socket.gethostname(),
+            "host": utf8(socket.gethostname()),
             "at_ns": int(self._clock.now() * 1e9),
             "durability": self._durability,
-            "beside": [stem(path) for path in segments(self.folder)],
+            "beside": [stem(path) for path in segments(self.folder)[-_BESIDE:]],
         }
         cipher: Cipher | None = None
         if self._encrypts:
             salt = secrets.token_bytes(_SALT_BYTES)
             cipher = Cipher(keys, salt)
-            header |= {"key": keys.active, "salt": salt.hex()}
+            header |= {
+                "key": keys.active,
+                "fingerprint": keys.fingerprint(),
+                "salt": salt.hex(),
+            }
         spare, self._spare = self._spare, None
         fresh = spare or Segment(self._spare_path(), self.size)
         is_begun = False
@@ -135,16 +139,37 @@ class Chain:
             if not is_begun:
                 fresh.discard()
         old = self.segment
+        if old is not None and not self._end(old, {"next": name}):
+            old = None
         if old is not None:
-            old.append(int(Kind.ENDED), to_json({"next": name}))
             header["previous"] = _head(old)
         elif self._left is not None:
             header["previous"] = self._left
-        fresh.append(int(Kind.OPENED), to_json(header))
+        self._number = number
+        self.segment = None
+        is_opened = False
+        try:
+            fresh.append(int(Kind.OPENED), to_json(header))
+            is_opened = True
+        finally:
+            if not is_opened:  # the one before has its end, and names this one, which stays
+                fresh.abandon()
+                if old is not None:
+                    self._left = _head(old)
+                    old.abandon()
         self.segment, self.cipher = fresh, cipher
         self.defined = set()
-        self._number, self._left = number, None
+        self._left = None
         return old
+
+    def _end(self, segment: Segment, body: Mapping[str, object]) -> bool:
+        """Append the end to a segment; say whether the file took it. Else the segment is left."""
+        try:
+            segment.append(int(Kind.ENDED), to_json(body))
+        except OSError:
+            self.leave(segment)
+            return False
+        return True
 
     def _spare_path(self) -> Path:
         return self.folder / f"{self._name}-{secrets.token_hex(3)}{SPARE}"
@@ -169,24 +194,19 @@ class Chain:
             self.cipher = None
             segment.abandon()
 
-    def warm(self) -> None:
-        """Have mapped what is about to be written: twice as much as since the last time."""
-        segment, spare = self.segment, self._spare
-        if segment is not None:
-            now = self._number * self.size + segment.end
-            upto = segment.end + max(_AHEAD, 2 * (now - self._warmed))
-            self._warmed = now
-            segment.warm(upto)
-            if spare is not None and upto > self.size:
-                spare.warm(upto - self.size)
-
     def end(self) -> Segment | None:
-        """End the chain; return its last segment. What follows begins another chain."""
+        """End the chain; return its last segment. What follows begins another chain.
+
+        That chain names the segment that this one has left without an end, if there is one: else
+        nothing would tell that it was there.
+        """
         old = self.segment
         self.discard()
+        if old is not None and not self._end(old, {"reason": "closed"}):
+            old = None
+        left = self._left
         self._begin_anew()
-        if old is not None:
-            old.append(int(Kind.ENDED), b'{"reason":"closed"}')
+        self._left = left
         return old
 
     def discard(self) -> None:

@@ -9,11 +9,11 @@ the next. A journal whose checkpoints stay on one machine shows changes, not a t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import subprocess
-import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 from guardrail.audit.heads import Head, Heads
 from guardrail.audit.log import log_trouble
 from guardrail.errors import ConfigurationError
+from guardrail.http_client import Deadline, RequestFailed, send, trusting
 from guardrail.regular_files import read_regular
 
 #: Takes a checkpoint, as one line without its end; raises where it did not.
@@ -30,7 +31,9 @@ Deliver: TypeAlias = Callable[[str], None]
 #: The name of the copy beside the journal.
 FILE: Final = "checkpoints.jws"
 TYPE: Final = "guardrail-checkpoint"
-_TIMEOUT_S: Final = 10.0
+#: Seconds that the delivery of one checkpoint may take in all: to an endpoint, and by a command.
+TIMEOUT_S: Final = 5.0
+_COMMAND_S: Final = 10.0
 _LIMIT_WAITING: Final = 1000
 _LIMIT_KEY_BYTES: Final = 64 * 1024
 
@@ -57,31 +60,32 @@ def to_command(command: list[str]) -> Deliver:
 
     def deliver(line: str) -> None:
         subprocess.run(  # noqa: S603  the bundle's author chose it
-            command, input=f"{line}\n".encode("ascii"), check=True, timeout=_TIMEOUT_S,
+            command, input=f"{line}\n".encode("ascii"), check=True, timeout=_COMMAND_S,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     return deliver
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_args: Any, **_more: Any) -> None:
-        return None
-
-
 def to_url(url: str) -> Deliver:
-    """Return what posts each checkpoint to an endpoint, as ``application/jose``."""
-    opener = urllib.request.build_opener(_NoRedirect)
+    """Return what posts each checkpoint to an endpoint, as ``application/jose``.
+
+    The whole of it, from the look-up of the name to the answer, has `TIMEOUT_S`: an endpoint that
+    answers byte by byte holds up nothing.
+    """
+    context = trusting(None) if url.lower().startswith("https:") else None
 
     def deliver(line: str) -> None:
-        request = urllib.request.Request(  # noqa: S310  https, or loopback: see `settings`
-            url,
-            data=line.encode("ascii"),
-            headers={"Content-Type": "application/jose"},
-            method="POST",
-        )
-        with opener.open(request, timeout=_TIMEOUT_S) as response:
-            response.read(1024)
+        try:
+            answer = send(
+                url, method="POST", headers={"Content-Type": "application/jose"},
+                body=line.encode("ascii"), deadline=Deadline(TIMEOUT_S), limit_bytes=1024,
+                context=context,
+            )  # fmt: skip
+        except RequestFailed as error:
+            raise OSError(errno.EPROTO, str(error)) from error
+        if not 200 <= answer.status <= 299:
+            raise OSError(errno.EPROTO, f"the endpoint answered {answer.status}")
 
     return deliver
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -30,6 +31,11 @@ LIMIT_OUTCOME: Final = 4096
 _LIMIT_ENDING: Final = LIMIT_OUTCOME
 #: Characters of all facts of a call that are kept.
 _LIMIT_FACTS: Final = 4096
+#: The longest body of an intent, in bytes; ids that would make it longer are cut.
+_LIMIT_BEGINNING: Final = 64 * 1024
+#: How deep a fact is kept, and its integers: of 64 bits, as Cedar's are.
+_LIMIT_DEPTH: Final = 16
+_LIMIT_INTEGER: Final = 1 << 63
 #: Characters of a path or a type's name that are kept.
 _LIMIT_TEXT: Final = 200
 #: Definitions that are remembered at once.
@@ -101,41 +107,42 @@ class Definitions:
 
     def __init__(self) -> None:
         self._known: dict[Any, tuple[int, bytes]] = {}
-        self._opened: tuple[Run, tuple[int, bytes]] | None = None
-        self._ended: tuple[Run, tuple[int, bytes]] | None = None
+        self._opened: tuple[Run, tuple[int, bytes], tuple[str, ...]] | None = None
+        self._ended: tuple[Run, tuple[int, bytes], tuple[str, ...]] | None = None
         self._numbers = itertools.count(1)
 
     def of_opening(self, record: Record) -> tuple[int, bytes]:
         """Return the number of what a record has in common, and the body of its definition."""
         last = self._opened
         if last is not None:
-            run, found = last
-            if run.is_in(record):  # the very objects of the call before, as mostly
+            run, found, demands = last
+            # the very objects of the call before, as mostly
+            if demands is record.demands and run.is_in(record):
                 return found
-        last = self._opened = self._find(record)
+        last = self._opened = (*self._find(record), record.demands)
         return last[1]
 
     def of_ending(self, record: Record) -> tuple[int, bytes]:
         """Return the same of a record whose call has ended."""
         last = self._ended
         if last is not None:
-            run, found = last
-            if run.is_in(record):
+            run, found, demands = last
+            if demands is record.demands and run.is_in(record):
                 return found
-        last = self._ended = self._find(record)
+        last = self._ended = (*self._find(record), record.demands)
         return last[1]
 
     def _find(self, record: Record) -> tuple[Run, tuple[int, bytes]]:
         run = Run(record, _FROM, _TO)
-        values = run.values
+        values = (*run.values, record.demands)
         found = self._known.get(values)
         if found is None:
             if len(self._known) >= _LIMIT_DEFINED:
                 self._known = {}
             number = next(self._numbers)  # this caller's alone, whoever else is in here
             shown = {
-                name: utf8(value[:_LIMIT_TEXT]) if isinstance(value, str) else value
-                for name, value in zip(_NAMES, values, strict=True)
+                name: readable(value[:_LIMIT_TEXT] if isinstance(value, str) else value)
+                for name, value in zip((*_NAMES, "demands"), values, strict=True)
                 if value
             }
             body = json.dumps({"as": number, **shown}, separators=(",", ":")).encode()
@@ -149,12 +156,44 @@ def opening(record: Record, trace: Trace, definitions: Definitions) -> Entry:
     facts, left_out, ids = b"", None, b""
     kept = record.facts
     if kept:
-        facts = json.dumps(dict(kept)).encode()
+        facts = json.dumps({utf8(path): readable(value) for path, value in kept}).encode()
         if len(facts) > _LIMIT_FACTS:
             facts, left_out = b"", True
     if trace is not NO_TRACE and trace[0]:
         ids = b'["%b","%b","%b"]' % (trace[0].encode(), trace[1].encode(), trace[2].encode())
-    return number, definition, _OPENING.write(record, (number, facts, left_out, ids))
+    body = _OPENING.write(record, (number, facts, left_out, ids))
+    if len(body) > _LIMIT_BEGINNING:  # callers choose some of these texts
+        less = record._replace(
+            decision_id=record.decision_id[:_LIMIT_TEXT],
+            parent_decision_id=record.parent_decision_id[:_LIMIT_TEXT],
+            principal=record.principal[:_LIMIT_TEXT],
+            resource=record.resource[:_LIMIT_TEXT],
+            counts=(),
+        )
+        body = _OPENING.write(less, (number, facts, left_out, ids))
+    return number, definition, body
+
+
+def readable(value: Any, deep: int = 0) -> Any:
+    """Return a value in a form that every reader of JSON takes.
+
+    Lone surrogates of a text become question marks. What has no such form is told by its type: a
+    float that is no number, an integer beyond 64 bits, what is nested too deep.
+    """
+    if isinstance(value, str):
+        return utf8(value)
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, int) and -_LIMIT_INTEGER <= value < _LIMIT_INTEGER:
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if deep < _LIMIT_DEPTH:
+        if isinstance(value, list | tuple):
+            return [readable(item, deep + 1) for item in value]
+        if isinstance(value, Mapping):
+            return {utf8(str(key)): readable(item, deep + 1) for key, item in value.items()}
+    return type(value).__name__
 
 
 def outcome(
@@ -170,8 +209,8 @@ def outcome(
     told = counts is known or counts == known
     body = _ENDING.write(record, (number, () if told else counts))
     if len(body) + len(definition) > _LIMIT_ENDING:
-        if counts or record.policies or record.obligations or record.errors:
-            less = record._replace(policies=(), obligations=(), errors=(), counts=())
+        if counts or record.policies or record.obligations or record.errors or record.demands:
+            less = record._replace(policies=(), obligations=(), errors=(), counts=(), demands=())
             return outcome(less, definitions, ())
         raise ValueError("the outcome of a call is too long to be kept")
     return number, definition, body
@@ -180,13 +219,73 @@ def outcome(
 # Back.
 
 
+#: What each field is in JSON.
+_TYPES: Final[Mapping[str, type[Any]]] = {
+    **dict.fromkeys(
+        (
+            "id", "parent", "guard", "version", "revision", "backend", "function", "action",
+            "principal_type", "resource_type", "outcome", "code", "stage", "path", "error_type",
+            "principal", "resource", "input_digest", "output_digest",
+        ),
+        str,
+    ),
+    **dict.fromkeys(
+        (
+            "rows", "input_bytes", "at_ns", "ended_ns", "admit_ns", "model_ns", "release_ns",
+            "output_rows", "output_bytes",
+        ),
+        int,
+    ),
+    **dict.fromkeys(("policies", "obligations", "errors", "demands", "trace"), list),
+    **dict.fromkeys(("facts", "counts"), dict),
+    "cached": bool,
+}  # fmt: skip
+#: Nanoseconds, and other numbers of a record: of 64 bits.
+_LIMIT_NUMBER: Final = 1 << 64
+
+
+def check(said: Mapping[str, Any]) -> None:
+    """Check that what an entry says has the form of a record.
+
+    Raises:
+        ValueError: where it has not.
+    """
+    kinds = _TYPES
+    for name, value in said.items():
+        kind = kinds.get(name)
+        if kind is None or kind is str is type(value):
+            continue
+        if kind is int is type(value) and 0 <= value < _LIMIT_NUMBER:
+            continue
+        if type(value) is not kind or not _fits(name, value):
+            raise ValueError(f"the field {name} of an entry is not of its form")
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Tell whether what is in a value of the right type is right, too."""
+    if type(value) is int:
+        return -_LIMIT_NUMBER < value < _LIMIT_NUMBER
+    if type(value) is list:
+        is_whole = name != "trace" or len(value) == len(NO_TRACE)
+        return is_whole and all(type(item) is str for item in value)
+    if name == "counts":
+        return all(type(amount) is int for amount in value.values())
+    return True
+
+
 def joined(opening: Mapping[str, Any], ending: Mapping[str, Any] | None) -> tuple[Record, Trace]:
     """Return the record of a call, and the ids of its trace.
 
     Arguments:
         opening: the JSON of its intent, or of the whole call.
         ending: the JSON of its outcome; ``None`` where there is none.
+
+    Raises:
+        ValueError: where a field is not of its form.
     """
+    check(opening)
+    if ending is not None:
+        check(ending)
     found = {**opening, **(ending or {})}
     if ending is not None and not opening:  # its intent is elsewhere; so much is known of its start
         took_ns = found.get("model_ns", 0) + found.get("release_ns", 0)
@@ -229,6 +328,7 @@ def joined(opening: Mapping[str, Any], ending: Mapping[str, Any] | None) -> tupl
         get("output_bytes", 0),
         get("input_digest", ""),
         get("output_digest", ""),
+        tuple(get("demands", ())),
     )
     trace = get("trace")
     return record, (trace[0], trace[1], trace[2]) if trace else NO_TRACE

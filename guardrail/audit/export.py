@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from guardrail.audit.attributes import attributes, error_type, span_ids, utf8
+from guardrail.audit.flaws import Tell
 from guardrail.audit.reading import Kept, Tail
 from guardrail.errors import ConfigurationError
 from guardrail.http_client import Answer, Deadline, RequestFailed, send, trusting
@@ -279,6 +280,7 @@ class Follower:
         keys: the journal's keys, where it is encrypted.
         batch: calls in one request.
         told: is told how many calls have been acknowledged.
+        unread: is told of what can't be read, and so is not sent.
         complain: is told, in a sentence, of what a collector did not take: once, when it changes,
             and at intervals.
         elapsed: the monotonic clock, in seconds.
@@ -297,10 +299,11 @@ class Follower:
         keys: Any = None,
         batch: int = 500,
         told: Callable[[int], None] | None = None,
+        unread: Tell | None = None,
         complain: Callable[[str], None] | None = None,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tail = Tail(journal, keys=keys, state=read_cursor(cursor))
+        self._tail = Tail(journal, keys=keys, state=read_cursor(cursor), tell=unread)
         self._send = send
         self._cursor = cursor
         self._batch = batch

@@ -226,7 +226,8 @@ def frame_at(data: bytes | memoryview, at: int) -> Frame:
     length, number, kind = FRAME_HEAD.unpack_from(data, at)
     end = at + OVERHEAD + length
     body = bytes(data[at + FRAME_HEAD.size : end - FRAME_CHECK.size])
-    return Frame(at, end, number, kind, False, body, FRAME_CHECK.unpack_from(data, end - 4)[0])
+    check = FRAME_CHECK.unpack_from(data, end - FRAME_CHECK.size)[0]
+    return Frame(at, end, number, kind & ~ENCRYPTED, bool(kind & ENCRYPTED), body, check)
 
 
 def resume(before: bytes, data: bytes | memoryview) -> tuple[int, int]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from guardrail.audit.flaws import Flaw
 from guardrail.audit.frames import MAGIC, Stop, begins_segment, walk
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE
+from guardrail.errors import ConfigurationError
 
 #: What `keeper` begins a compressed segment with (RFC 1952): no name, no time.
 GZIP_HEAD: Final = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
@@ -60,19 +62,87 @@ class Head:
 
 def stem(path: Path) -> str:
     """Return the name of a segment, without what says how far it is."""
+    return stem_and_suffix(path)[0]
+
+
+def stem_and_suffix(path: Path) -> tuple[str, str]:
+    """Return the name of a segment, and what says how far it is; empty where nothing does."""
     for suffix in (LIVE, COMPRESSED, CLOSED):
         if path.name.endswith(suffix):
-            return path.name.removesuffix(suffix)
-    return path.name
+            return path.name.removesuffix(suffix), suffix
+    return path.name, ""
 
 
 def segments(folder: Path) -> list[Path]:
-    """Return the files of a journal's segments, in the order in which they were begun."""
-    return sorted(
+    """Return the files of a journal's segments, in the order in which they were begun.
+
+    Each segment once: a process that was killed while it compressed one has left two files of it
+    (see `twins`).
+    """
+    found: dict[str, Path] = {}
+    for path in _files(folder):
+        found.setdefault(stem(path), path)
+    return [found[name] for name in sorted(found)]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return all files of segments: those that are still being written first, compressed last."""
+    paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return [
         path
-        for path in folder.iterdir()
-        if path.name.endswith((LIVE, CLOSED, COMPRESSED)) and not path.name.startswith(".")
-    )
+        for suffix in (LIVE, CLOSED, COMPRESSED)
+        for path in paths
+        if path.name.endswith(suffix)
+    ]
+
+
+def twins(folder: Path, known: Container[str] = ()) -> Iterator[Flaw]:
+    """Yield what is to be said of segments of which a folder has more than one file.
+
+    Of those that are ``known``, by their names, nothing is said.
+
+    Where a closed segment stands beside its compressed self, with the same bytes, a process was
+    killed between the two steps of compressing it: nothing is lost by that. Anything else is none
+    of our doing.
+    """
+    files: dict[str, list[Path]] = {}
+    for path in _files(folder):
+        files.setdefault(stem(path), []).append(path)
+    for name, paths in sorted(files.items()):
+        if len(paths) > 1 and name not in known:
+            flaw = _twins(name, paths)
+            if flaw is not None:
+                yield flaw
+
+
+def _twins(name: str, paths: list[Path]) -> Flaw | None:
+    datas: list[bytes] = []
+    for path in paths:
+        try:
+            datas.append(read_file(path))
+        except FileNotFoundError:  # renamed, or compressed, while the folder was read
+            return None
+        except OSError:
+            datas.append(b"")
+    shown = " and ".join(path.name for path in paths)
+    is_cut_short = [stem_and_suffix(path)[1] for path in paths] == [CLOSED, COMPRESSED]
+    if is_cut_short and datas[0] == datas[1]:
+        message = f"{shown} are the same; the next process that keeps the journal removes one"
+        return Flaw(name, 0, -1, message, is_harmless=True)
+    return Flaw(name, 0, -1, f"{shown} have one name, and are not one segment; the first is read")
+
+
+def read_file(path: Path, at: int = 0) -> bytes:
+    """Return the bytes of one file of a segment, uncompressed. See `read_segment`.
+
+    Raises:
+        OSError: where there is none, or it can't be read.
+    """
+    if path.name.endswith(COMPRESSED):
+        return _unzipped(path.read_bytes())[at:]
+    with path.open("rb", buffering=0) as file:
+        file.seek(at)
+        return _read_written(file) if path.name.endswith(LIVE) else file.readall()
 
 
 def read_segment(path: Path, at: int = 0) -> bytes:
@@ -87,17 +157,28 @@ def read_segment(path: Path, at: int = 0) -> bytes:
     Raises:
         OSError: where there is none, or it can't be read.
     """
-    for suffix in (path.name.removeprefix(stem(path)), LIVE, CLOSED, COMPRESSED):
-        found = path.with_name(stem(path) + suffix)
+    name, own = stem_and_suffix(path)
+    for suffix in (own, LIVE, CLOSED, COMPRESSED):
         try:
-            if suffix == COMPRESSED:
-                return _unzipped(found.read_bytes())[at:]
-            with found.open("rb", buffering=0) as file:
-                file.seek(at)
-                return _read_written(file) if suffix == LIVE else file.readall()
+            return read_file(path.with_name(name + suffix), at)
         except FileNotFoundError:
             continue
     raise FileNotFoundError(f"the segment {path.name} is gone")
+
+
+def files_of(journal: Path) -> list[Path]:
+    """Return the segments of a journal's folder, or the one segment that is named.
+
+    Raises:
+        ConfigurationError: where there is no journal.
+    """
+    try:
+        found = segments(journal) if journal.is_dir() else [journal]
+    except OSError as error:
+        raise ConfigurationError(f"{journal} can't be read: {error.strerror}.") from None
+    if not journal.exists():
+        raise ConfigurationError(f"There is no journal at {journal}.")
+    return found
 
 
 def _unzipped(data: bytes) -> bytes:

@@ -8,7 +8,8 @@ from guardrail.audit.entries cimport Definitions, opening, outcome
 from guardrail.audit.segment cimport Segment
 
 
-cdef long _BESIDE, _DEFINED, _INTENT, _KEPT, _LIMIT_INTENT, _OUTCOME, _WHOLE
+cdef long _BESIDE, _DEFINED, _INTENT, _KEPT, _LIMIT_INTENT, _LOOKED, _OUTCOME, _WHOLE
+cdef double _LOOK_S
 
 
 cdef class Pending:
@@ -24,14 +25,17 @@ cdef class Journal:
     cdef double _failed_at
     cdef object _failed_with
     cdef long _going
+    cdef bint _is_damaged
     cdef object _keeper
     cdef list _late
+    cdef double _looked_at
     cdef GateKernel _gate
     cdef object _make_keeper
     cdef long _missed
     cdef long _reserve
     cdef object _syncing
     cdef bint _rings
+    cdef long _unlooked
     cdef bint _waits
     cdef readonly object clock
     cdef readonly object durability
@@ -49,6 +53,9 @@ cdef class Journal:
     cdef _drain(self)
     @cython.locals(size=long, segment=Segment, body=bytes, definition=bytes)
     cdef _write(self, long kind, tuple entry)
+    cdef bint _is_look_due(self) except -1
+    @cython.locals(segment=Segment)
+    cdef _look(self)
     cdef _put(self, Segment segment, long kind, bytes body)
     @cython.locals(kept=long)
     cdef long _room(self, Segment segment)

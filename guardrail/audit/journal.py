@@ -4,8 +4,9 @@ Owns the sink that writes it: an intent before a model runs, an outcome before i
 denial in one piece; the segment that is written now, and when the next one follows. Refuses a call
 that it could not keep: `begin` raises where there is no room for another one, before anything is
 spent. Each admitted call has room kept for its outcome, and denials have some of their own, so that
-a full disk takes both. In the flow it is one sink of the trail; what can be done later is done by
-`keeper`.
+a full disk takes both. Looks, every so many entries and so much time, whether the file that it
+writes is still the one in the folder: while it is not, every call is refused. In the flow it is one
+sink of the trail; what can be done later is done by `keeper`.
 
 One process writes one chain of segments; a forked child begins its own. Appends come from one
 thread at a time, under a lock; a call that ends in a finalizer, in the midst of an append of the
@@ -41,8 +42,8 @@ from guardrail.audit.entries import (
 from guardrail.audit.frames import ENCRYPTED, OVERHEAD, Kind
 from guardrail.audit.journal_keys import Keys
 from guardrail.audit.keeper import Keeper
-from guardrail.audit.log import log_trouble
-from guardrail.audit.segment import Segment
+from guardrail.audit.log import log_damage, log_trouble
+from guardrail.audit.segment import Segment, closed_path
 from guardrail.errors import GuardUnavailable
 from guardrail.ports import Clock, Wait
 from guardrail.values import Record
@@ -62,6 +63,10 @@ _LIMIT_INTENT: Final = 8192
 _RESERVED: Final = 16
 #: Seconds after which a full disk is tried again.
 RETRY_S: Final = 0.05
+#: Entries, and seconds, after which the file is looked at again: sooner than after 100 calls, or
+#: one second, whichever comes first.
+_LOOKED: Final = 64
+_LOOK_S: Final = 0.5
 
 
 class Pending:
@@ -99,8 +104,8 @@ class Journal:
 
     __slots__ = (
         "__weakref__", "_chain", "_definitions", "_failed_at", "_failed_with", "_gate", "_going",
-        "_keeper", "_late", "_make_keeper", "_missed", "_reserve", "_rings", "_syncing", "_waits",
-        "clock", "durability", "folder", "written",
+        "_is_damaged", "_keeper", "_late", "_looked_at", "_make_keeper", "_missed", "_reserve",
+        "_rings", "_syncing", "_unlooked", "_waits", "clock", "durability", "folder", "written",
     )  # fmt: skip
 
     #: Nothing is to be done around the model.
@@ -143,6 +148,7 @@ class Journal:
         ref: weakref.ref[Journal] = weakref.ref(self)
         os.register_at_fork(after_in_child=partial(_forget, ref))
         atexit.register(_end, ref)
+        weakref.finalize(self, _release, self._chain).atexit = False  # `_end` does it then
 
     def _renew(self) -> None:
         self._gate = Gate()
@@ -153,16 +159,24 @@ class Journal:
         self._missed = 0
         self._failed_at = -1.0
         self._failed_with = 0
+        self._is_damaged = False
+        self._looked_at = self.clock.elapsed()
+        self._unlooked = 0
         self.written = 0
 
     # What the trail calls.
 
     def begin(self, guard: str, action: str, function: str) -> Pending:  # noqa: ARG002
-        """Make sure that there is room for another call.
+        """Make sure that there is room for another call, in a file that is still there.
 
         Raises:
             OSError: where there is none.
         """
+        if self._is_look_due() and self._gate.enter():
+            try:
+                self._look()
+            finally:
+                self._give()
         segment = self._chain.segment
         if segment is None or self._room(segment) < _LIMIT_INTENT:
             self._make_room()
@@ -261,6 +275,9 @@ class Journal:
 
     def _write(self, kind: int, entry: Entry) -> None:
         number, definition, body = entry
+        self._unlooked += 1
+        if self._is_look_due():
+            self._look()
         segment = self._chain.segment or self._next()
         size = len(body) + len(definition) + 2 * _BESIDE
         if kind == _OUTCOME:
@@ -285,7 +302,8 @@ class Journal:
 
     def _put(self, segment: Segment, kind: int, body: bytes) -> None:
         cipher = self._chain.cipher
-        if cipher is not None:
+        if cipher is not None and (kind <= _WHOLE or kind == _DEFINED):
+            # What the journal says of its own files stays readable: `verify` has no key.
             body = cipher.encrypt(segment.sequence, kind, body)
             kind |= ENCRYPTED
         is_whole = False
@@ -313,6 +331,31 @@ class Journal:
                 raise
             return segment
 
+    # Damage.
+
+    def _is_look_due(self) -> bool:
+        return (
+            self._is_damaged
+            or self._unlooked >= _LOOKED
+            or not 0 <= self.clock.elapsed() - self._looked_at < _LOOK_S
+        )
+
+    def _look(self) -> None:
+        """Look whether the file is still what this journal has written. The gate must be ours.
+
+        Raises:
+            OSError: where it is not. It is not written any more, unless it comes back.
+        """
+        self._unlooked = 0
+        self._looked_at = self.clock.elapsed()
+        segment = self._chain.segment
+        damage = segment.damage() if segment is not None else ""
+        if damage and not self._is_damaged:
+            log_damage(damage)
+        self._is_damaged = bool(damage)
+        if damage:
+            raise OSError(errno.ESTALE, "the journal's file was changed by another process")
+
     # Segments.
 
     def keys(self) -> Keys:
@@ -338,6 +381,7 @@ class Journal:
         if self._failed_at >= 0 and now - self._failed_at < RETRY_S:
             raise OSError(self._failed_with, "the journal had no room a moment ago")
         chain = self._chain
+        self._look()  # a file that is gone has no end, and nothing may follow it
         try:
             old = chain.follow()
         except OSError as error:
@@ -358,7 +402,7 @@ class Journal:
         return fresh
 
     def provide(self) -> None:
-        """Make the next segment before it is needed, and have its first bytes mapped.
+        """Make the next segment before it is needed.
 
         Called by the keeper.
 
@@ -366,7 +410,6 @@ class Journal:
             OSError: where it can't be made; then the writer will see.
         """
         self._chain.provide()
-        self._chain.warm()
 
     def say(self, kind: int, body: Mapping[str, object]) -> None:
         """Append an entry about the journal itself. Called by the keeper.
@@ -451,10 +494,22 @@ class Journal:
             segment.close(path)
 
     def close(self) -> None:
-        """End the segment, and do what there is left to do. A later call begins another one."""
+        """End the segment, and do what there is left to do. A later call begins another one.
+
+        A segment that was removed or changed from outside stays without an end, and the next one
+        names it: `verify` tells that it is gone, or not what it was.
+        """
+        if self._keeper is not None and not self._is_damaged:
+            self._keeper.settle()
         self._take()
         try:
             self._drain()
+            with suppress(OSError):
+                self._look()
+            segment = self._chain.segment
+            if self._is_damaged and segment is not None:
+                self._chain.leave(segment)
+            self._is_damaged = False
             old = self._chain.end()
             keeper, self._keeper = self._keeper, None
         finally:
@@ -486,6 +541,22 @@ def _end(ref: weakref.ref[Journal]) -> None:
     journal = ref()
     if journal is not None:
         journal.close()
+
+
+def _release(chain: Chain) -> None:
+    """End and close what a journal was writing that nobody has closed, and that is collected now.
+
+    In a forked child the chain is its own by then: what the parent writes is not touched.
+    """
+    try:
+        segment = chain.segment
+        if segment is not None and segment.damage():
+            chain.leave(segment)
+        old = chain.end()
+        if old is not None:
+            old.close(closed_path(old.path))
+    except OSError as error:
+        log_trouble("closing a segment of the journal", error)
 
 
 def _forget(ref: weakref.ref[Journal]) -> None:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import hmac
 import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+import string
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +31,10 @@ OWN_KEY_FILE: Final = "journal.key"
 _LINE: Final = re.compile(r"([a-z0-9]{1,16}) ([A-Za-z0-9+/]{43}=)")
 _LIMIT_BYTES: Final = 64 * 1024
 _NONCE_BYTES: Final = 12
+#: Of what the id of a key is made, at random. An id never comes twice: what was written with a key
+#: that was taken out of the file since would else be read with another one.
+_LETTERS: Final = string.ascii_lowercase + string.digits
+_ID: Final = 8
 
 
 class Keys:
@@ -54,6 +60,14 @@ class Keys:
             LookupError: where the file has no key of this id.
         """
         return hmac.digest(self._keys[key or self.active], purpose + b"\x01", "sha256")
+
+    def fingerprint(self, key: str = "") -> str:
+        """Return what tells a key from any other, and is no secret: 16 hexadecimal digits.
+
+        Raises:
+            LookupError: where the file has no key of this id.
+        """
+        return self.derive(b"guardrail journal key fingerprint", key).hex()[:16]
 
 
 class Cipher:
@@ -150,19 +164,32 @@ def add_key(path: Path) -> str:
         ConfigurationError: as `read_keys`.
         OSError: where it can't be written.
     """
-    lines: list[str] = []
-    names: set[str] = set()
-    if path.exists():
-        read_keys(path)
-        lines = path.read_text("ascii").splitlines()
-        names = {line.split(" ", 1)[0] for line in lines}
-    number = 1
-    while f"k{number}" in names:
-        number += 1
-    lines.insert(0, key_line(f"k{number}", secrets.token_bytes(32)))
-    made = _write_beside(path, "\n".join(lines) + "\n")
-    made.rename(path)
-    return f"k{number}"
+    with _locked(path.parent):
+        lines: list[str] = []
+        if path.exists():
+            read_keys(path)
+            lines = path.read_text("ascii").splitlines()
+        name = _new_id()
+        lines.insert(0, key_line(name, secrets.token_bytes(32)))
+        made = _write_beside(path, "\n".join(lines) + "\n")
+        made.replace(path)
+    return name
+
+
+def _new_id() -> str:
+    return "k" + "".join(secrets.choice(_LETTERS) for _ in range(_ID))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder: of two new keys at once one would be lost."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def own_keys(folder: Path) -> Keys:
@@ -174,7 +201,7 @@ def own_keys(folder: Path) -> Keys:
     """
     path = folder / OWN_KEY_FILE
     if not path.exists():
-        made = _write_beside(path, key_line("k1", secrets.token_bytes(32)) + "\n")
+        made = _write_beside(path, key_line(_new_id(), secrets.token_bytes(32)) + "\n")
         try:
             os.link(made, path)  # never over one that another process has made meanwhile
         except FileExistsError:

@@ -10,6 +10,7 @@ has no place.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
 import hashlib
@@ -25,11 +26,11 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from guardrail.audit.checkpoints import Checkpoints
 from guardrail.audit.frames import Kind
-from guardrail.audit.heads import read_segment, segments, stem
+from guardrail.audit.heads import read_file, read_segment, segments, stem
 from guardrail.audit.log import log_trouble
 from guardrail.audit.recovery import recover
-from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, Segment
-from guardrail.errors import ConfigurationError
+from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, Segment, closed_path
+from guardrail.errors import GuardrailError
 
 if TYPE_CHECKING:
     from guardrail.audit.journal import Journal
@@ -41,6 +42,13 @@ _LOOK_S: Final = 0.5
 _PATIENCE: Final = 25
 #: Seconds between two rounds of recovery and retention.
 HOUSEKEEPING_S: Final = 30.0
+#: Seconds for which `close` waits for what the thread is in the midst of.
+CLOSE_S: Final = 15.0
+#: What a part of the work may raise, and the thread lives: its files, and whatever answers it.
+_FAILURES: Final = (
+    ArithmeticError, AttributeError, EOFError, GuardrailError, LookupError, OSError, RuntimeError,
+    TypeError, ValueError,
+)  # fmt: skip
 #: Who holds this file's lock does what concerns all processes.
 LOCK_FILE: Final = "keeper.lock"
 
@@ -113,6 +121,15 @@ class Keeper:
         self.is_asleep = False
         self._alarm.set()
 
+    def settle(self) -> None:
+        """Do what the first round would have done, where the process ends before it came.
+
+        Called while the journal can still be written: so that a process that lives for a moment
+        ends what a dead one has left, too.
+        """
+        if self._kept_at is None:
+            self._work()
+
     def close(self) -> None:
         """Do what is left to do, on the calling thread, and end the thread."""
         self._is_over = True
@@ -147,9 +164,14 @@ class Keeper:
     def _work(self, *, is_last: bool = False) -> bool:
         """Do what there is to do; say whether there is still a journal."""
         journal = self._journal()
-        if journal is None:
+        if journal is None:  # collected; what it has handed over is closed all the same
+            self._try("closing a segment of the journal", self._close_ended)
             return False
-        with self._working:
+        if not self._working.acquire(timeout=CLOSE_S):
+            # The thread hangs, in a disk or an endpoint. What has ended is closed all the same.
+            self._try("closing a segment of the journal", self._close_ended)
+            return True
+        try:
             self._try("closing a segment of the journal", self._close_ended)
             if not is_last:
                 self._try("making a segment of the journal", journal.provide)
@@ -163,12 +185,14 @@ class Keeper:
                     self._try("keeping the journal's segments", self._keep)
             if self._make_checkpoints is not None and self._is_first():
                 self._try("making a checkpoint", lambda: self._check(is_last=is_last))
+        finally:
+            self._working.release()
         return True
 
     def _try(self, what: str, work: Callable[[], None]) -> None:
         try:
             work()
-        except (OSError, ConfigurationError) as error:
+        except _FAILURES as error:
             if what not in self._failed:
                 self._failed |= {what}
                 log_trouble(what, error)
@@ -192,11 +216,16 @@ class Keeper:
 
     def _close_ended(self) -> None:
         journal = self._journal()
-        while self._ended and journal is not None:
-            segment = self._ended[0]
-            path = segment.path.with_name(stem(segment.path) + CLOSED)
-            del self._ended[0]
-            journal.close_segment(segment, path)
+        while self._ended:
+            try:
+                segment = self._ended.pop(0)
+            except IndexError:  # taken by `close`, while the thread hangs
+                return
+            path = closed_path(segment.path)
+            if journal is None:
+                segment.close(path)
+            else:
+                journal.close_segment(segment, path)
             if self._compresses:
                 self._closed.append(path)
 
@@ -223,11 +252,9 @@ class Keeper:
         if journal is None:
             return
         recover(journal.folder, partial(journal.say, int(Kind.RECOVERED)))
-        closed = [path for path in segments(journal.folder) if not path.name.endswith(LIVE)]
-        if self._compresses:
-            for path in closed:
-                if path.name.endswith(CLOSED):
-                    compress(path)
+        for path in sorted(journal.folder.glob(f"*{CLOSED}")):
+            if self._compresses or _compressed(path).exists():
+                compress(path)
         if self._keep_s is not None:
             self._retire(journal, self._keep_s)
 
@@ -241,7 +268,8 @@ class Keeper:
         for path in old:
             said = {"segment": stem(path), "sha256": _digest(path)}
             journal.say(int(Kind.RETIRED), said)
-            path.unlink()
+            for suffix in (CLOSED, COMPRESSED):
+                path.with_name(stem(path) + suffix).unlink(missing_ok=True)
 
     def _check(self, *, is_last: bool) -> None:
         journal = self._journal()
@@ -258,6 +286,9 @@ class Keeper:
 def compress(path: Path) -> None:
     """Compress a closed segment; its old file goes when the new one is on the disk.
 
+    Where a process was killed between these two steps, the old file goes now. A compressed file
+    that holds anything else is none of our doing: then both stay, for `verify` to show.
+
     Raises:
         OSError: where that fails; then the old file stays.
     """
@@ -266,8 +297,17 @@ def compress(path: Path) -> None:
             fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return  # another process compresses it just now
-        if path.exists():  # else one has just done so
+        if not path.exists():
+            return  # one has just done so
+        if not _compressed(path).exists():
             _compress(path, source)
+        elif read_file(_compressed(path)) != source.read():
+            raise OSError(errno.EEXIST, "a segment and its compressed file are not the same")
+        path.unlink()
+
+
+def _compressed(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(CLOSED) + COMPRESSED)
 
 
 def _compress(path: Path, source: BinaryIO) -> None:
@@ -280,8 +320,12 @@ def _compress(path: Path, source: BinaryIO) -> None:
         file.flush()
         os.fsync(file.fileno())
     shutil.copystat(path, made)
-    made.rename(path.with_name(path.name.removesuffix(CLOSED) + COMPRESSED))
-    path.unlink()
+    made.rename(_compressed(path))
+    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)  # the new name is on the disk before the old one goes
+    finally:
+        os.close(handle)
 
 
 def _digest(path: Path) -> str:

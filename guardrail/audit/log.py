@@ -54,6 +54,15 @@ def log_trouble(what: str, error: Exception) -> None:
     )
 
 
+def log_damage(what: str) -> None:
+    """Log that the file which a journal writes was changed from outside, and what that means."""
+    _log.error(
+        "the journal's file was changed by another process: %s. Calls are denied until the file is "
+        "back as it was, or the guard is closed or its process started anew.",
+        what,
+    )
+
+
 def kind_of(error: BaseException) -> str:
     """Return the type of an error, with the name of its number where the system gave one.
 

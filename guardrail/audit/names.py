@@ -33,6 +33,9 @@ _DIGITS: Final = 32
 #: Items of a set that are kept.
 LIMIT_ITEMS: Final = 100
 
+#: How deep a set is kept.
+_LIMIT_DEPTH: Final = 8
+
 #: The path of the groups that a caller brings, and what the paths of all that it brings begin with.
 GROUPS: Final = "principal.in"
 _CALLER: Final = "principal."
@@ -215,7 +218,7 @@ class Names:
             return self.pseudonym("digest", digest) if digest else ""
         return ""
 
-    def _shown(self, value: FactValue, is_plain: bool) -> FactValue:
+    def _shown(self, value: FactValue, is_plain: bool, deep: int = 0) -> FactValue:
         scalar = read_scalar(value)
         value = value if scalar is None else scalar
         if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
@@ -228,10 +231,10 @@ class Names:
             return f"{value.type}::{self.resource(value)}"
         if isinstance(value, str):
             return value if is_plain else self.pseudonym("fact", value)
-        if isinstance(value, tuple | list | set | frozenset):
-            items = [self._shown(item, is_plain) for item in value]
+        if isinstance(value, tuple | list | set | frozenset) and deep < _LIMIT_DEPTH:
+            items = [self._shown(item, is_plain, deep + 1) for item in value]
             return sorted(items, key=str)[:LIMIT_ITEMS]
-        return type(value).__name__  # a record: its shape is nobody's business here
+        return type(value).__name__  # a record, whose shape is nobody's business here; too deep
 
 
 def is_of_caller(path: str) -> bool:

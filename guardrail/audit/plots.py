@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
+from html import escape as escape_html
 from math import ceil, floor, log10
 from typing import Final
 
 from guardrail.audit.durations import Durations
 from guardrail.audit.timeline import WIDTHS_MS
 from guardrail.audit.totals import OUTCOMES
+from guardrail.texts import printable
 
 _WIDE: Final = 1200
 _HIGH: Final = 240
@@ -40,6 +41,11 @@ _TICKS_MS: Final = (
 )
 #: Percentiles that are shown, and the class of their marks.
 PERCENTILES: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+
+
+def escape(text: str) -> str:
+    """Return a text for a page: what would steer whoever shows it is written as an escape."""
+    return escape_html(printable(text))
 
 
 # Words for numbers.

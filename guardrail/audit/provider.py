@@ -1,9 +1,11 @@
-"""Which OpenTelemetry provider this process has: what `guardrail doctor` tells.
+"""The OpenTelemetry provider of this process: which it is, and that it exports what it holds.
 
-Owns the one question. Refuses to configure anything: providers are the application's.
+Refuses to configure anything: providers are the application's.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 def provider_name() -> str:
@@ -17,3 +19,18 @@ def provider_name() -> str:
     if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         return ""
     return f"{type(provider).__module__}.{type(provider).__qualname__}"
+
+
+def force_flush(provider: Any, timeout_s: float) -> bool:
+    """Have a tracer provider export the spans that it holds; return whether it did in time.
+
+    Arguments:
+        provider: the provider; the global one where ``None``.
+        timeout_s: how long to wait at most, in seconds.
+    """
+    if provider is None:
+        from opentelemetry import trace
+
+        provider = trace.get_tracer_provider()
+    flush = getattr(provider, "force_flush", None)
+    return flush is None or bool(flush(int(1000 * timeout_s)))

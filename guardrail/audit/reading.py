@@ -1,28 +1,33 @@
 """The calls of a journal, read back: from its beginning, or as they come.
 
-Owns how the entries of many processes and segments become one record per call again. Refuses to
-judge: bytes that do not fit end a segment here, and `verify` says what is wrong. Reads journals
-that are being written, compressed segments, and encrypted ones with their keys.
+Owns how the entries of many processes and segments become one record per call again. Leaves nothing
+out in silence: an entry that can't be read, bytes that do not fit, a file that is not the segment
+that it is called are told, and so is a key that does not fit. Reads journals that are being
+written, compressed segments, and encrypted ones with their keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pydantic_core import from_json
-
+from guardrail.audit.bodies import OF_CALLS, Opener
 from guardrail.audit.entries import NO_TRACE, Trace, joined
+from guardrail.audit.flaws import Flaw, Tell
 from guardrail.audit.frames import MAGIC, Frame, Kind, Stop, begins_segment, resume, walk
-from guardrail.audit.heads import read_segment, segments, stem
-from guardrail.audit.journal_keys import Cipher, Keys
+from guardrail.audit.heads import files_of, read_segment, stem, twins
+from guardrail.audit.journal_keys import Keys
 from guardrail.audit.segment import LIVE
-from guardrail.errors import ConfigurationError
+from guardrail.audit.verify import is_interrupted
+from guardrail.errors import JournalDamaged
 from guardrail.values import Record
 
 #: Where a segment's first frame begins.
 _FIRST: Final = len(MAGIC)
+#: Flaws that an error names.
+_NAMED: Final = 20
 
 
 class Kept(NamedTuple):
@@ -57,17 +62,19 @@ class _Calls:
     def __init__(self) -> None:
         self.going: dict[str, _Opened] = {}
 
-    def take(self, segment: str, item: Frame, body: Mapping[str, Any]) -> Kept | None:
-        """Take an entry; return the call that ended with it."""
+    def take(
+        self, segment: str, item: Frame, body: Mapping[str, Any], alone: tuple[Record, Trace]
+    ) -> Kept | None:
+        """Take an entry, and the record that it makes alone; return the call that ended with it."""
         if item.kind == Kind.INTENT:
             opened = _Opened(body, segment, item.sequence, item.at)
             self.going[body.get("id", "")] = opened
             return None
         if item.kind == Kind.WHOLE:
-            return Kept(*joined(body, None), segment, item.sequence)
+            return Kept(*alone, segment, item.sequence)
         before = self.going.pop(body.get("id", ""), None)
         if before is None:  # a call that went on in a forked child has its intent elsewhere
-            return Kept(*joined({}, body), segment, item.sequence)
+            return Kept(*alone, segment, item.sequence)
         return Kept(*joined(before.body, body), before.segment, before.sequence)
 
     def unfinished(self, chains: frozenset[str] | None = None) -> Iterator[Kept]:
@@ -79,119 +86,78 @@ class _Calls:
                 yield Kept(record, trace, opened.segment, opened.sequence)
 
 
-class Opener:
-    """Turns the entries of segments into JSON, decrypted where need be.
-
-    Arguments:
-        keys: the journal's keys; ``None`` where none were given.
-    """
-
-    def __init__(self, keys: Keys | None) -> None:
-        self._keys = keys
-        self._ciphers: dict[str, Cipher | None] = {}
-        self._defined: dict[str, dict[int, dict[str, Any]]] = {}
-
-    def header(self, segment: str, body: bytes) -> dict[str, Any]:
-        """Read the header of a segment, which its other entries need."""
-        said = _object(body)
-        if "key" in said and self._keys is not None:
-            try:
-                salt = bytes.fromhex(said.get("salt", ""))
-                self._ciphers[segment] = Cipher(self._keys, salt, str(said["key"]))
-            except (LookupError, ValueError, TypeError):
-                self._ciphers[segment] = None
-        return said
-
-    def body(self, segment: str, item: Frame) -> dict[str, Any]:
-        """Return what an entry says.
-
-        Raises:
-            ConfigurationError: where it is encrypted, and the key for it was not given.
-            ValueError: where it does not decrypt, or is no JSON.
-        """
-        said = self._plain(segment, item)
-        number = said.pop("as", None)
-        if number is None:
-            return said
-        if item.kind == Kind.DEFINED:
-            self._defined.setdefault(segment, {})[number] = said
-            return said
-        return {**self._defined.get(segment, _NOTHING).get(number, _NOTHING), **said}
-
-    def forget(self, segment: str) -> None:
-        """Let go of what only this segment's entries need: all of them were read."""
-        self._ciphers.pop(segment, None)
-        self._defined.pop(segment, None)
-
-    def _plain(self, segment: str, item: Frame) -> dict[str, Any]:
-        if not item.is_encrypted:
-            return _object(item.body)
-        cipher = self._ciphers.get(segment)
-        if cipher is None:
-            raise ConfigurationError(
-                f"The segment {segment} is encrypted. Give the key file that has its key."
-            )
-        return _object(cipher.decrypt(item.sequence, item.kind, item.body))
-
-
-_NOTHING: Final[Mapping[Any, Any]] = {}
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    said = from_json(body)
-    if not isinstance(said, dict):
-        raise ValueError("an entry is no JSON object")  # noqa: TRY004  its bytes are wrong
-    return said
-
-
 def _chain(segment: str) -> str:
     return segment.rpartition(".")[0]
 
 
-_OF_CALLS: Final = frozenset((Kind.INTENT, Kind.OUTCOME, Kind.WHOLE))
-
-
-def files_of(journal: Path) -> list[Path]:
-    """Return the segments of a journal's folder, or the one segment that is named.
-
-    Raises:
-        ConfigurationError: where there is no journal.
-    """
-    try:
-        found = segments(journal) if journal.is_dir() else [journal]
-    except OSError as error:
-        raise ConfigurationError(f"{journal} can't be read: {error.strerror}.") from None
-    if not journal.exists():
-        raise ConfigurationError(f"There is no journal at {journal}.")
-    return found
-
-
 def read_files(
-    journal: Path, progress: Callable[[int, int], None] | None = None
-) -> Iterator[tuple[Path, bytes | OSError, tuple[int, int, int]]]:
-    """Yield the segments of a journal, each with its bytes, or with why they can't be read.
+    journal: Path, tell: Tell, progress: Callable[[int, int], None] | None = None
+) -> Iterator[tuple[Path, bytes, tuple[int, int, int]]]:
+    """Yield the segments of a journal, each with its bytes, and tell of those that can't be read.
 
-    One that was retired meanwhile is empty. With them stand how many bytes of files were read
-    before, how many this one has, and all together.
+    One that was retired meanwhile, and one that was not yet written to, is left out. With the bytes
+    stand how many bytes of files were read before, how many this one has, and all together.
 
     Raises:
         ConfigurationError: where there is no journal.
     """
     files = files_of(journal)
+    if journal.is_dir():
+        for flaw in twins(journal):
+            tell(flaw)
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
     done, whole = 0, sum(sizes)
     for path, size in zip(files, sizes, strict=True):
-        data: bytes | OSError
+        data = b""
         try:
             data = read_segment(path)
         except FileNotFoundError:  # retired meanwhile
-            data = b""
+            pass
         except OSError as error:
-            data = error
-        yield path, data, (done, size, whole)
+            tell(Flaw(stem(path), 0, -1, f"can't be read: {error.strerror or error}"))
+        else:
+            if begins_segment(data):
+                yield path, data, (done, size, whole)
+            elif data.strip(b"\0") or not path.name.endswith(LIVE):
+                tell(Flaw(stem(path), 0, -1, "does not begin as a segment does"))
         done += size
         if progress is not None:
             progress(done, whole)
+
+
+@dataclass(slots=True)
+class Seen:
+    """Which segments were read, so that none is read twice, under whichever name.
+
+    Attributes:
+        opener: reads the entries.
+        tell: is told of a file that is not the segment that it is called.
+        names: the name of the file that each segment was read from, by what its header says.
+    """
+
+    opener: Opener
+    tell: Tell
+    names: dict[str, str] = field(default_factory=dict)
+
+    def begin(self, name: str, item: Frame) -> bool:
+        """Take the first entry of a file; say whether its entries are to be read.
+
+        Raises:
+            ConfigurationError: where the key that was given is another one.
+        """
+        if item.kind != Kind.OPENED or item.sequence:
+            self.tell(Flaw(name, _FIRST, 0, "the first entry is no header"))
+            return True
+        try:
+            own = self.opener.header(name, item.body)
+        except ValueError as error:
+            self.tell(Flaw(name, item.at, item.sequence, f"can't be read: {_why(error)}"))
+            return True
+        before = self.names.setdefault(own, name)
+        if own != name:
+            once = "; its calls are not counted again" if before != name else ""
+            self.tell(Flaw(name, item.at, item.sequence, f"is a file of the segment {own}{once}"))
+        return before == name
 
 
 def read_calls(
@@ -199,6 +165,7 @@ def read_calls(
     *,
     keys: Keys | None = None,
     progress: Callable[[int, int], None] | None = None,
+    tell: Tell | None = None,
 ) -> Iterator[Kept]:
     """Yield all calls of a journal, segment by segment; last those without an outcome.
 
@@ -206,44 +173,66 @@ def read_calls(
         journal: its folder, or one segment of it.
         keys: its keys, where it is encrypted.
         progress: is told how many bytes of the files were read, and how many there are.
+        tell: is told of what can't be read, as soon as it is met. Without it the end raises.
 
     Raises:
-        ConfigurationError: where there is no journal, or its key is missing.
+        ConfigurationError: where there is no journal, or its key is missing or another one.
+        JournalDamaged: at the end, where something could not be read and nobody was told.
     """
+    flaws: list[Flaw] = []
+    told = flaws.append if tell is None else tell
     opener, calls = Opener(keys), _Calls()
-    for path, data, (done, size, whole) in read_files(journal, progress):
+    seen = Seen(opener, told)
+    for path, data, (done, size, whole) in read_files(journal, told, progress):
         name = stem(path)
-        if isinstance(data, OSError):
-            raise data
-        if begins_segment(data):
-            view = memoryview(data)[_FIRST:]
-            for item in walk(view, base=_FIRST):
-                kept = _take(calls, opener, name, item)
-                if kept is not None:
-                    yield kept
-                    if (
-                        progress is not None
-                        and not kept.sequence & 0xFFF
-                        and not isinstance(item, Stop)
-                    ):
-                        progress(done + min(item.end, size), whole)
+        for item in _items(seen, path, data):
+            kept = _take(calls, opener, name, item, told)
+            if kept is not None:
+                yield kept
+                if progress is not None and not kept.sequence & 0xFFF:
+                    progress(done + min(item.end, size), whole)
         opener.forget(name)
     yield from calls.unfinished()
+    flaws = [flaw for flaw in flaws if not flaw.is_harmless]
+    if flaws:
+        named = tuple(map(str, flaws[:_NAMED]))
+        raise JournalDamaged(
+            f"The journal {journal} can't be read whole: {named[0]}. `guardrail journal verify` "
+            "tells what is wrong.",
+            flaws=named,
+            count=len(flaws),
+        )
 
 
-def _take(calls: _Calls, opener: Opener, segment: str, item: Frame | Stop) -> Kept | None:
-    if isinstance(item, Stop):
-        return None
+def _items(seen: Seen, path: Path, data: bytes) -> Iterator[Frame]:
+    """Yield the entries of a segment that are to be read, but for its header."""
+    name = stem(path)
+    for item in walk(memoryview(data)[_FIRST:], base=_FIRST):
+        if isinstance(item, Stop):
+            if item.fault and not is_interrupted(path, data, item):
+                seen.tell(Flaw(name, item.at, item.sequence, f"can't be read on: {item.fault}"))
+        elif item.at == _FIRST:
+            if not seen.begin(name, item):
+                return
+            if item.kind != Kind.OPENED:
+                yield item
+        else:
+            yield item
+
+
+def _take(calls: _Calls, opener: Opener, segment: str, item: Frame, tell: Tell) -> Kept | None:
     try:
-        if item.kind == Kind.OPENED:
-            opener.header(segment, item.body)
-        elif item.kind == Kind.DEFINED:
-            opener.body(segment, item)
-        elif item.kind in _OF_CALLS:
-            return calls.take(segment, item, opener.body(segment, item))
-    except (TypeError, ValueError):  # not what was written: `verify` says so
-        pass
+        if item.kind in OF_CALLS:
+            return calls.take(segment, item, *opener.call(segment, item))
+        opener.check(segment, item)
+    except ValueError as error:
+        tell(Flaw(segment, item.at, item.sequence, f"can't be read: {_why(error)}"))
     return None
+
+
+def _why(error: ValueError) -> str:
+    """Return why an entry can't be read; what a parser says may hold a part of the entry."""
+    return str(error) if type(error) is ValueError and not hasattr(error, "errors") else "no JSON"
 
 
 class Tail:
@@ -253,6 +242,7 @@ class Tail:
         journal: its folder.
         keys: its keys, where it is encrypted.
         state: where to go on, from the `state` of an earlier one.
+        tell: is told of what can't be read, once.
     """
 
     def __init__(
@@ -261,10 +251,18 @@ class Tail:
         *,
         keys: Keys | None = None,
         state: Mapping[str, int] | None = None,
+        tell: Tell | None = None,
     ) -> None:
         files_of(journal)
         self._journal = journal
+        #: What could not be read, where nobody is told.
+        self.flaws: list[Flaw] = []
+        self._told: set[Flaw] = set()
+        self._tell_other = tell
         self._opener = Opener(keys)
+        self._seen = Seen(self._opener, self._tell)
+        self._passed: set[str] = set()
+        self._doubled: set[str] = set()
         self._calls = _Calls()
         self._at: dict[str, int] = {}
         self._begun = dict(state or {})
@@ -292,11 +290,19 @@ class Tail:
             ConfigurationError: where the key of an encrypted segment is missing.
         """
         files = files_of(self._journal)
+        for flaw in twins(self._journal, self._doubled):
+            self._doubled.add(flaw.segment)
+            self._tell(flaw)
         alive = frozenset(_chain(stem(path)) for path in files if path.name.endswith(LIVE))
         for path in files:
             name = stem(path)
             if name not in self._closed:
-                yield from self._read(path, name)
+                try:
+                    yield from self._read(path, name)
+                except FileNotFoundError:  # retired meanwhile
+                    continue
+                except OSError as error:
+                    self._tell(Flaw(name, 0, -1, f"can't be read: {error.strerror or error}"))
                 if not path.name.endswith(LIVE):
                     self._closed.add(name)
                     self._opener.forget(name)
@@ -308,40 +314,65 @@ class Tail:
             self._closed.discard(name)
         self._begun = {name: at for name, at in self._begun.items() if name in here}
 
+    def _tell(self, flaw: Flaw) -> None:
+        if flaw not in self._told:
+            self._told.add(flaw)
+            if self._tell_other is not None:
+                self._tell_other(flaw)
+            elif not flaw.is_harmless:
+                self.flaws.append(flaw)
+
     def _read(self, path: Path, name: str) -> Iterator[Kept]:
         at = self._at.get(name)
-        data = b""
-        try:
-            if at is None:
-                at = self._open(path, name)
-            if at:
-                data = read_segment(path, at - 4)
-        except FileNotFoundError:
-            return
+        if at is None:
+            at = self._open(path, name)
+        data = read_segment(path, at - 4) if at and name not in self._passed else b""
         if len(data) <= 4:
             return
         rest = memoryview(data)[4:]
         sequence, check = resume(data[:4], rest) if at > _FIRST else (0, 0)
         for item in walk(rest, base=at, sequence=sequence, check=check):
-            kept = _take(self._calls, self._opener, name, item)
-            self._at[name] = item.at if isinstance(item, Stop) else item.end
-            if kept is not None:
-                yield kept
+            if isinstance(item, Stop):
+                self._at[name] = item.at
+                if item.fault and not self._is_interrupted(path, item):
+                    message = f"can't be read on: {item.fault}"
+                    self._tell(Flaw(name, item.at, item.sequence, message))
+            elif item.kind != Kind.OPENED:
+                kept = _take(self._calls, self._opener, name, item, self._tell)
+                self._at[name] = item.end
+                if kept is not None:
+                    yield kept
+
+    @staticmethod
+    def _is_interrupted(path: Path, stop: Stop) -> bool:
+        """Tell whether what does not fit is an entry that is just being written."""
+        if not path.name.endswith(LIVE):
+            return False
+        try:
+            return is_interrupted(path, read_segment(path), stop)
+        except FileNotFoundError:
+            return True
 
     def _open(self, path: Path, name: str) -> int:
         """Read a segment's header; return where to begin in it, 0 where nothing is there yet."""
         data = read_segment(path)
         if not begins_segment(data):
+            if data.strip(b"\0") or not path.name.endswith(LIVE):
+                self._tell(Flaw(name, 0, -1, "does not begin as a segment does"))
             return 0
         begun = max(self._begun.get(name, _FIRST), _FIRST)
         for item in walk(memoryview(data)[_FIRST:], base=_FIRST):
-            if isinstance(item, Stop) or item.at >= begun:
+            if isinstance(item, Stop):
                 break
-            if item.kind == Kind.OPENED:
-                self._opener.header(name, item.body)
+            if item.at == _FIRST:
+                if not self._seen.begin(name, item):
+                    self._passed.add(name)
+                    break
+            elif item.at >= begun:
+                break
             elif item.kind == Kind.DEFINED:
-                self._opener.body(name, item)
+                _take(self._calls, self._opener, name, item, self._tell)
         return begun
 
 
-__all__ = ["NO_TRACE", "Kept", "Opener", "Tail", "files_of", "read_calls"]
+__all__ = ["NO_TRACE", "Kept", "Seen", "Tail", "files_of", "read_calls", "read_files"]

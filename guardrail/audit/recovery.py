@@ -26,7 +26,8 @@ from guardrail.audit.frames import (
     follows,
     walk,
 )
-from guardrail.audit.segment import CLOSED, LIVE, SPARE
+from guardrail.audit.heads import stem
+from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, SPARE, closed_path
 
 #: The most that one interrupted append leaves behind, in bytes.
 _LIMIT_TORN: Final = LIMIT_BODY + OVERHEAD
@@ -87,6 +88,8 @@ def _recover(path: Path, say: Say) -> None:
     if handle is None:
         return
     try:
+        if any(path.with_name(stem(path) + suffix).exists() for suffix in (CLOSED, COMPRESSED)):
+            return  # somebody's copy of one that was closed, which it must not replace
         size = os.fstat(handle).st_size
         data = _read(handle, size)
         if not begins_segment(data):  # it died before it had written anything
@@ -94,13 +97,13 @@ def _recover(path: Path, say: Say) -> None:
                 path.unlink()
                 return
             say(_damaged(path, 0, size))
-            path.rename(_closed(path))
+            path.rename(closed_path(path))
             return
         stop, is_ended = _stop(data)
         torn = len(data.rstrip(b"\0")) - stop.at if stop.fault else 0
         if stop.fault and (torn > _LIMIT_TORN or follows(data, stop)):
             say(_damaged(path, stop.at, torn))  # its bytes stay as they are
-            path.rename(_closed(path))
+            path.rename(closed_path(path))
             return
         if not is_ended:  # else it died between its last entry and the cut
             say(
@@ -114,13 +117,9 @@ def _recover(path: Path, say: Say) -> None:
             )
         os.ftruncate(handle, stop.at)
         os.fsync(handle)
-        path.rename(_closed(path))
+        path.rename(closed_path(path))
     finally:
         os.close(handle)
-
-
-def _closed(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(LIVE) + CLOSED)
 
 
 def _damaged(path: Path, at: int, damaged: int) -> dict[str, object]:

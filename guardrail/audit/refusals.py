@@ -50,7 +50,7 @@ class Refusals:
         self._meters = meters
         self._secret = secrets.token_bytes(32)
         self._renew()
-        ref = weakref.ref(self)
+        ref: weakref.ref[Refusals] = weakref.ref(self)
         os.register_at_fork(after_in_child=partial(_forget, ref))
 
     def _renew(self) -> None:

@@ -1,8 +1,8 @@
 """The report of a journal: one HTML file that needs nothing else.
 
 Owns the page: what it shows, and in which order. Refuses scripts, fonts, pictures and addresses:
-the page's own policy forbids them, too. Every text of a record is escaped. `style` has its looks,
-`plots` its plots.
+the page's own policy forbids them, too. Every text of a record is escaped, and its control
+characters are shown. `style` has its looks, `plots` its plots.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from typing import Final
 
 from guardrail.audit.attributes import shown
 from guardrail.audit.durations import ERROR
 from guardrail.audit.plots import (
     PERCENTILES,
+    escape,
     flat,
     full_moment,
     number,

@@ -10,8 +10,9 @@ cdef class Segment:
     cdef public object path
     cdef public long size
     cdef public long synced
+    cdef object _check
     cdef int _fd
-    cdef object _map
+    cdef long _first
     cdef TapeKernel _tape
     cdef long _unsealed
 

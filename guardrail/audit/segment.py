@@ -1,23 +1,26 @@
-"""One segment of a journal, as its process writes it: allocated, mapped, appended to.
+"""One segment of a journal, as its process writes it: allocated, appended to, closed.
 
-Owns the file: made with all its space (a hole would kill the process on a full disk), mapped into
-memory, locked for as long as its process lives, cut to its length at the end. An append is a check,
-a hash and a copy (`Tape`), without a system call; what was appended outlives the process. Refuses
-an append that does not fit, and does not lock: `journal` appends from one thread at a time.
+Owns the file: made with all its space, so that a full disk refuses a call and not its outcome;
+locked for as long as its process lives; cut to its length at the end. An append is a check, a hash
+and one write (`Tape`); what was appended outlives the process. The file is never mapped: whoever
+cuts a mapped file ends the process that writes to it. `damage` tells whether the file is still
+there, under its name, with its size, its first and its last bytes. Refuses an append that does not
+fit, and does not lock: `journal` appends from one thread at a time.
 
 Compiled as it stands, with ``segment.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import mmap
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from guardrail._core import Tape
+from guardrail._core.terms import FRAME_CHECK
 from guardrail.audit.frames import MAGIC, OVERHEAD, Kind
 
 #: Entries between two seals.
@@ -36,6 +39,11 @@ _ENDED: Final = int(Kind.ENDED)
 _SEALED: Final = SEALED
 
 
+def closed_path(path: Path) -> Path:
+    """Return what a segment that is being written is called once it is closed."""
+    return path.with_name(path.name.removesuffix(LIVE) + CLOSED)
+
+
 class Segment:
     """A segment that this process writes.
 
@@ -51,20 +59,21 @@ class Segment:
         synced: bytes that are on the disk for certain.
     """
 
-    __slots__ = ("_fd", "_map", "_tape", "_unsealed", "path", "size", "synced")
+    __slots__ = ("_check", "_fd", "_first", "_tape", "_unsealed", "path", "size", "synced")
 
     def __init__(self, path: Path, size: int) -> None:
         self.path = path
         self.size = size
         self.synced = 0
         self._unsealed = 0
+        self._first = 0
+        self._check = 0
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         is_made = False
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.posix_fallocate(self._fd, 0, size)
-            self._map: Any = mmap.mmap(self._fd, size)
-            self._tape = Tape(self._map, MAGIC)
+            self._tape = Tape(self._fd, size, MAGIC)
             is_made = True
         finally:
             if not is_made:
@@ -83,9 +92,44 @@ class Segment:
         return self._tape.sequence
 
     def begin(self, path: Path) -> None:
-        """Rename the file to what it is called while it is written."""
+        """Rename the file to what it is called while it is written.
+
+        Raises:
+            OSError: where it is not as it was made, or can't be renamed.
+        """
         self.path.rename(path)
         self.path = path
+        if self.damage():
+            raise OSError(errno.ESTALE, "the segment was changed by another process")
+
+    def damage(self) -> str:
+        """Return what was done to the file from outside; empty where nothing was, as far as shows.
+
+        Its name, its size, and the checks of its first and its last entry are looked at. Bytes
+        that were changed elsewhere are found by `verify`, and by whoever signs checkpoints.
+        """
+        try:
+            own, named = os.fstat(self._fd), os.lstat(self.path)
+            if (own.st_dev, own.st_ino) != (named.st_dev, named.st_ino):
+                return "another file stands in its place"
+            if own.st_size != self.size:
+                return "its size was changed"
+            first, last = self._first, self._tape.end
+            is_kept = (
+                os.pread(self._fd, len(MAGIC), 0) == MAGIC
+                and (not first or self._check_at(first) == self._check)
+                and (last == len(MAGIC) or self._check_at(last) == self._tape.check)
+            )
+        except FileNotFoundError:
+            return "it was removed, or its folder was removed or renamed"
+        except OSError as error:
+            return f"it can't be looked at ({errno.errorcode.get(error.errno or 0, 'OSError')})"
+        return "" if is_kept else "its bytes were changed"
+
+    def _check_at(self, end: int) -> int:
+        """Return the check of the entry that ends at a place, as it stands in the file."""
+        raw = os.pread(self._fd, FRAME_CHECK.size, end - FRAME_CHECK.size)
+        return int.from_bytes(raw, "little")
 
     def free(self) -> int:
         """Return how many bytes are left for entries."""
@@ -99,9 +143,12 @@ class Segment:
             body: at most as long as fits: see `free`.
 
         Raises:
+            OSError: where the file does not take it; then nothing may follow.
             ValueError: where it does not fit.
         """
         self._tape.append(kind, body)
+        if not self._first:
+            self._first, self._check = self._tape.end, self._tape.check
         self._unsealed += 1
         if self._unsealed >= _SEALED and kind != _ENDED:  # nothing follows an end
             self.seal()
@@ -116,10 +163,6 @@ class Segment:
         body = b'{"sha256":"%b"}' % self.head().encode()
         if len(body) + OVERHEAD <= self.size - self._tape.end:
             self._tape.append(_SEAL, body)
-
-    def warm(self, upto: int) -> None:
-        """Have the file's bytes up to a place mapped before they are written. Any thread may."""
-        self._tape.warm(upto)
 
     def sync(self) -> int:
         """Wait until all bytes appended so far are on the disk; return how many these are.
@@ -139,13 +182,17 @@ class Segment:
         """Cut the file to its length, have it on the disk under its last name, and let go of it.
 
         Raises:
-            OSError: where that fails; then the file is still there under its name before.
+            OSError: where that fails; then the file is still there under its name before, unless
+                another process has removed it.
         """
         try:
-            self._unmap()
+            damage = self.damage()
+            self._tape.release()
             os.ftruncate(self._fd, self.end)
             os.fsync(self._fd)
             self.synced = self.end
+            if damage:
+                raise OSError(errno.ESTALE, "the segment was changed by another process")
             self.path.rename(path)
             self.path = path
         finally:
@@ -154,14 +201,10 @@ class Segment:
 
     def abandon(self) -> None:
         """Let go of the file as it is: in a forked child, whose parent goes on with it."""
-        self._unmap()
+        self._tape.release()
         handle, self._fd = self._fd, -1
         with suppress(OSError):  # another thread of the parent may have been about to
             os.close(handle)
-
-    def _unmap(self) -> None:
-        self._tape.release()
-        self._map.close()
 
     def discard(self) -> None:
         """Remove a segment that was never begun."""

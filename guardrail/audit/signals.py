@@ -18,7 +18,8 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from opentelemetry import metrics, trace
+from opentelemetry import _logs, metrics, trace
+from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 from opentelemetry.context import Context
 
 from guardrail.audit.attributes import attributes, outcome, shadow_of, span_ids, utf8
@@ -111,8 +112,6 @@ class Signals:
 
     def _look(self) -> None:
         """Look who is there. A provider, once set, stays; asking for it costs as much as a span."""
-        from opentelemetry import _logs
-
         self._look_at = monotonic() + _LOOK_S
         meters: Any = self._meter_provider or metrics.get_meter_provider()
         self._counts = not type(meters).__module__.startswith("opentelemetry.metrics")
@@ -176,8 +175,6 @@ class Signals:
                 instruments.redactions.add(amount, kind)
 
     def _emit(self, record: Record, trace_ids: tuple[str, str, str]) -> None:
-        from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
-
         if self._logger is None:
             self._logger = get_logger("guardrail", logger_provider=self._logger_provider)
         trace_id, span_id, _ = span_ids(record, trace_ids)

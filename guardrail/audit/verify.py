@@ -1,15 +1,17 @@
 """Whether a journal is what was written: every byte, every segment, every checkpoint.
 
 Owns the examination and its findings: what is wrong, in which segment, at which byte and entry.
-Refuses to repair. A byte that was changed, an entry that was removed, moved or put in, a segment
-that is gone or was replaced is found by the journal alone, unless whoever did it has rewritten
-every hash that follows; then, as for an end that was cut off, only a checkpoint shows it.
+Parses every entry, as a reader does. Refuses to repair. A byte that was changed, an entry that was
+removed, moved or put in, a segment that is gone, was replaced, or has another one's name is found
+by the journal alone, unless whoever did it has rewritten every hash that follows; then, as for an
+end that was cut off, only a checkpoint shows it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+from guardrail.audit.bodies import Opener
+from guardrail.audit.flaws import Flaw
 from guardrail.audit.frames import (
     MAGIC,
     Frame,
@@ -29,37 +33,14 @@ from guardrail.audit.frames import (
     resume,
     walk,
 )
-from guardrail.audit.heads import read_segment, stem
-from guardrail.audit.reading import files_of
+from guardrail.audit.heads import files_of, read_segment, stem, twins
+from guardrail.audit.journal_keys import Keys
 from guardrail.audit.segment import LIVE
 
 _MARKS: Final = frozenset(
     map(int, (Kind.OPENED, Kind.SEAL, Kind.ENDED, Kind.RECOVERED, Kind.RETIRED, Kind.GAP))
 )
 _FIRST: Final = len(MAGIC)
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """Something in a journal that was not written so.
-
-    Attributes:
-        segment: the segment's name; empty where it is about the checkpoints.
-        at: the byte in it, from its start.
-        sequence: the number of the entry; -1 where it is about none.
-        message: what is wrong.
-    """
-
-    segment: str
-    at: int
-    sequence: int
-    message: str
-
-    def __str__(self) -> str:
-        if not self.segment:
-            return self.message
-        entry = f", entry {self.sequence}" if self.sequence >= 0 else ""
-        return f"{self.segment}, byte {self.at}{entry}: {self.message}"
 
 
 @dataclass(slots=True)
@@ -73,6 +54,7 @@ class Verdict:
         flaws: what is wrong.
         notes: what is not wrong, and good to know: processes that died, records that were lost.
         checkpoints: how many were held against the journal.
+        unparsed: how many entries are encrypted, and were not parsed for want of a key.
     """
 
     segments: int = 0
@@ -81,6 +63,7 @@ class Verdict:
     flaws: list[Flaw] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     checkpoints: int = 0
+    unparsed: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -119,6 +102,7 @@ def verify(
     journal: Path,
     *,
     checkpoints: Iterable[Mapping[str, Any]] = (),
+    keys: Keys | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Examine a journal.
@@ -126,12 +110,14 @@ def verify(
     Arguments:
         journal: its folder, or one segment of it.
         checkpoints: what the checkpoints say, from `guardrail.audit.checkpoints`.
+        keys: its keys: without them encrypted entries are held to their hashes alone.
         progress: is told how many bytes of the files were read, and how many there are.
 
     Raises:
-        ConfigurationError: where there is no journal.
+        ConfigurationError: where there is no journal, or a key is not the one that wrote it.
     """
     verdict = Verdict()
+    opener = Opener(keys)
     files = files_of(journal)
     signed = list(checkpoints)
     wanted = _wanted(signed)
@@ -139,13 +125,18 @@ def verify(
     seen: dict[str, _Seen] = {}
     done = 0
     for path, size in zip(files, sizes, strict=True):
-        found = _read(path, verdict, wanted.get(stem(path), frozenset()))
+        found = _read(path, verdict, wanted.get(stem(path), frozenset()), opener, keys)
         if found is not None:
             seen[found.name] = found
         done += size
         if progress is not None:
             progress(done, sum(sizes))
     if journal.is_dir():
+        for flaw in twins(journal):
+            if flaw.is_harmless:
+                verdict.notes.append(f"{flaw.segment}: {flaw.message}")
+            else:
+                verdict.flaws.append(flaw)
         now = {stem(path): path for path in files_of(journal)}
         retired = _retired(seen)
         if not seen.keys() >= {stem(path) for path in files}:  # one went while others were read
@@ -166,7 +157,13 @@ def _wanted(checkpoints: list[Mapping[str, Any]]) -> dict[str, frozenset[int]]:
     return {name: frozenset(places) for name, places in wanted.items()}
 
 
-def _read(path: Path, verdict: Verdict, wanted: frozenset[int]) -> _Seen | None:
+def _read(
+    path: Path,
+    verdict: Verdict,
+    wanted: frozenset[int],
+    opener: Opener | None = None,
+    keys: Keys | None = None,
+) -> _Seen | None:
     """Read one segment, and check all that can be without the others."""
     name = stem(path)
     is_live = path.name.endswith(LIVE) and _is_locked(path)
@@ -197,7 +194,34 @@ def _read(path: Path, verdict: Verdict, wanted: frozenset[int]) -> _Seen | None:
     for frame in marks:
         if frame.kind == Kind.ENDED and frame.sequence != stop.sequence - 1:
             verdict.flaws.append(Flaw(name, frame.end, frame.sequence + 1, "entries after the end"))
+    if opener is not None:
+        _parse(data, seen, verdict, opener, has_keys=keys is not None)
+        opener.forget(name)
     return seen
+
+
+def _parse(data: bytes, seen: _Seen, verdict: Verdict, opener: Opener, *, has_keys: bool) -> None:
+    """Parse every entry of a segment, as whoever reads its calls does."""
+    name, at = seen.name, _FIRST
+    while at < seen.stop.at:
+        frame = frame_at(data, at)
+        at = frame.end
+        try:
+            if frame.kind == Kind.OPENED:
+                own = opener.header(name, frame.body)
+                if own != name:
+                    message = f"is a file of the segment {own}, by its header"
+                    verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
+            elif frame.is_encrypted and not has_keys:
+                verdict.unparsed += 1
+            elif frame.is_encrypted and frame.kind in _MARKS:  # as earlier versions wrote them
+                body = json.dumps(opener.body(name, frame)).encode()
+                seen.marks.append(frame._replace(body=body))
+            else:
+                opener.check(name, frame)
+        except ValueError:
+            message = "can't be parsed: it is not in the form in which entries are written"
+            verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
 
 
 def is_interrupted(path: Path, data: bytes, stop: Stop) -> bool:

@@ -71,8 +71,9 @@ def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> N
     """Say all that is wrong with a bundle, and what is weak in one that loads, and where.
 
     A finding is a line: file:line:column, a stable code, and what to do about it. What is
-    weak can be accepted in guardrail.toml, by code: [check] allow = ["GR540"]. What is wrong
-    can't.
+    weak can be accepted by code: for the bundle in guardrail.toml, [check] allow = ["GR540"];
+    for one policy beside it, with a reason: @x_allow("GR508: nightly jobs have no quota"). What
+    is wrong can't.
 
     Exit code 0: nothing, or nothing but what is accepted. 1: at least one finding. 2: there
     is no such folder.
@@ -80,18 +81,22 @@ def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> N
     Example: guardrail check policies/clinical_scoring
     """
     from guardrail import ConfigurationError
-    from guardrail.findings import accepted as codes_of
+    from guardrail.findings import Acceptance
     from guardrail.findings import findings as find
 
     try:
         bundle, folder = read(directory)
-        found, codes = find(bundle, folder), codes_of(folder)
+        found, acceptance = find(bundle, folder), Acceptance(bundle, folder)
     except ConfigurationError as error:
         _tell_faults(findings(error), format)
         raise typer.Exit(1) from None
-    left = [finding for finding in found if finding.code not in codes]
+    left = [finding for finding in found if not acceptance.accepts(finding)]
     if format is Format.json:
-        told = [_as_json(finding, is_accepted=finding.code in codes) for finding in found]
+        told = [
+            _as_json(finding, is_accepted=acceptance.accepts(finding))
+            | ({"reason": why} if (why := acceptance.reason(finding)) else {})
+            for finding in found
+        ]
         snapshot = bundle.snapshot
         say_json({"bundle": snapshot.name, "revision": snapshot.revision, "findings": told})
     else:
@@ -107,7 +112,8 @@ def _tell(bundle: Bundle, left: list[Finding], *, accepted: int) -> None:
         return
     for finding in left:
         say(str(finding).lstrip())
-    complain(f"{_count(left)}{aside}. Mend them, or accept a code in guardrail.toml, [check] allow")
+    how = "accept a code in guardrail.toml, [check] allow, or beside its policy, @x_allow"
+    complain(f"{_count(left)}{aside}. Mend them, or {how}")
 
 
 def _tell_faults(faults: tuple[Fault, ...], format: Format) -> None:

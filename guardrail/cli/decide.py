@@ -20,7 +20,9 @@ from guardrail.cli.request import (
     PrincipalOption,
     RequestOption,
     ResourceOption,
+    action_of,
     document_of,
+    hold_to,
     one_way,
 )
 from guardrail.cli.terminal import Format, FormatOption, say, say_json, stop_at
@@ -95,6 +97,7 @@ def decide(
             decisions = list(exchange.answer(partial(_ask, guard)))
         else:
             asked = question(document, parse=guard.parse_uid)
+            hold_to(bundle.snapshot, asked, action_of(asked.action), document)
             decisions = [_ask(guard, asked)]
             beside = _beside(bundle, asked, decisions[0])
     except ConfigurationError as error:

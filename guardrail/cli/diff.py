@@ -6,6 +6,7 @@ group in full.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -72,36 +73,48 @@ def diff(
     a guard, as far as the records tell it to both. What widens comes first. That no
     difference is found proves nothing: it was not found on what was tried.
 
-    Exit code 0: no difference was found. 1: one was, or a bundle does not load.
-    2: there is no such folder.
+    Exit code 0: no difference was found. 1: one was, or a bundle does not load,
+    or a part of the journal could not be read. 2: there is no such folder, or
+    the journal's key was not given.
 
     Example: guardrail diff policies/clinical_scoring policies/clinical_scoring.new
     """
     from guardrail import ConfigurationError
-    from guardrail.testing.change import KINDS, compare
+    from guardrail.testing.change import KINDS, Comparison
 
     keys = keys_of(key_file)
     try:
         (before, tests), (after, other_tests) = load(old), load(new)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    recorded = _recorded(before, after, journal, keys) if journal is not None else ()
-    found = sorted(
-        compare(before, after, (tests, other_tests), recorded),
-        key=lambda each: KINDS.index(each.kind),
-    )
+    recorded: list[tuple[Request, Request]] = []
+    is_damaged = False
+    if journal is not None:
+        recorded, is_damaged = _recorded(before, after, journal, keys)
+    comparison = Comparison(before, after, (tests, other_tests), recorded)
+    found = sorted(comparison.changes(), key=lambda each: KINDS.index(each.kind))
     if format is Format.json:
         say_json([change.as_json() for change in found])
+        tell = remark
     else:
         _tell(found)
-    if found:
+        tell = partial(say, color="yellow")
+    if not found and format is Format.text:
+        if comparison.untried:
+            say(f"no difference found in {comparison.asked:,} requests", color="yellow")
+        else:
+            say("no difference found", color="green")
+    if comparison.untried:
+        untried = sorted(comparison.untried)
+        tell(f"{len(untried)} not tried, on which they may differ: {', '.join(untried)}")
+    if found or is_damaged:
         raise typer.Exit(1)
 
 
 def _recorded(
     old: Bundle, new: Bundle, journal: Path, keys: Keys | None
-) -> list[tuple[Request, Request]]:
-    """Return the requests of a journal that both bundles can decide."""
+) -> tuple[list[tuple[Request, Request]], bool]:
+    """Return the requests of a journal that both bundles can decide, and whether it is damaged."""
     from guardrail import ConfigurationError
     from guardrail.testing.recall_report import Slots, requests_of
 
@@ -110,15 +123,17 @@ def _recorded(
         calls = read_calls(journal, keys, slots)
     except ConfigurationError as error:
         raise stop(error.message) from None
+    for note in calls.notes:
+        remark(note)
     for damage in calls.damage:
         complain(f"damaged: {damage}")
     found = list(requests_of(old, new, calls, slots))
     remark(f"{len(found):,} recorded requests are known to both")
-    return found
+    return found, bool(calls.damage)
 
 
 def _tell(found: Sequence[Change]) -> None:
-    from guardrail.testing.change import facts_of
+    from guardrail.testing.change import attrs_of, facts_of
 
     groups: dict[tuple[str, str], list[Change]] = {}
     for change in found:
@@ -127,12 +142,13 @@ def _tell(found: Sequence[Change]) -> None:
         first = changes[0]
         times = f"{len(changes)} requests" if len(changes) > 1 else "1 request"
         say(f"{whom} {_TITLES[kind]} ({times})", color="red" if kind in _WIDENS else "yellow")
-        facts = ", ".join(f"{name}={value}" for name, value in facts_of(first.request).items())
+        given = {**facts_of(first.request), **attrs_of(first.request)}
+        facts = ", ".join(f"{name}={value}" for name, value in given.items())
         say(f"  with {facts or 'no facts'}")
+        if first.request.supposed is not None:
+            say(f"  if {first.request.supposed} in entities.json")
         say(f"  - {_line(first.before)}")
         say(f"  + {_line(first.after)}")
-    if not found:
-        say("no difference found", color="green")
 
 
 def _line(told: Mapping[str, object]) -> str:

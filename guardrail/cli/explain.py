@@ -24,6 +24,8 @@ from guardrail.cli.request import (
     PrincipalOption,
     RequestOption,
     ResourceOption,
+    action_of,
+    hold_to,
     one_way,
     question_of,
 )
@@ -88,11 +90,9 @@ def explain(
       guardrail explain policies/x --test tests/x_test.yaml:12
     """
     from guardrail import ConfigurationError
-    from guardrail.errors import Place
     from guardrail.policy.explain import Explainer
     from guardrail.testing.notation import uid_at
     from guardrail.testing.runner import Runner
-    from guardrail.values import Entity
 
     options: dict[str, Any] = {
         "principal": principal,
@@ -124,11 +124,11 @@ def explain(
         found = explainer.explain(case.principal, case.action, case.resource, given)
     else:
         try:
-            asked = question_of(request, options, uid_at)
+            asked, document = question_of(request, options, uid_at)
+            does = action_of(asked.action)
+            hold_to(bundle.snapshot, asked, does, document)
         except ConfigurationError as error:
             raise stop_at(error, code=2) from None
-        name = asked.action
-        does = uid_at(name, Place("action")) if "::" in name else Entity("Action", name)
         found = explainer.explain(asked.principal, does, asked.resource, {"app": {}, **asked.facts})
     if format is Format.json:
         say_json(found.as_json())
@@ -156,14 +156,15 @@ def _explain_record(
     """Explain what a bundle decides on a recorded call, and say what is not known of it."""
     from guardrail import ConfigurationError
     from guardrail.audit.reading import read_calls
-    from guardrail.cli.journal import progress
+    from guardrail.cli.journal import Unread, progress
     from guardrail.cli.journal_show import line
     from guardrail.policy.explain import Explainer
     from guardrail.testing.recall import Recaller, Unknown, outcome_of, recorded
 
+    unread = Unread()
     try:
         with progress("Reading") as show:
-            calls = read_calls(journal, keys=keys, progress=show)
+            calls = read_calls(journal, keys=keys, progress=show, tell=unread)
             records = [kept.record for kept in calls if kept.record.decision_id.startswith(id)]
     except ConfigurationError as error:
         raise stop(error.message) from None
@@ -185,10 +186,12 @@ def _explain_record(
     found = Explainer(bundle.snapshot).explain(
         asked.principal, asked.action, asked.resource, asked.facts
     )
-    is_same = was == outcome_of(found.decision)
+    now = outcome_of(found.decision, found.obligations)
+    is_same = was == now and not was.otherwise(now)
     if is_json:
         told = {"recorded": then, "same": is_same, "not_known": list(recalled.unseen)}
         say_json({**found.as_json(), **told})
+        unread.end()
         return
     say("  ".join(line(record)))
     if isinstance(was, str):
@@ -199,3 +202,4 @@ def _explain_record(
     for path in recalled.unseen:
         say(f"not recorded, so what is shown of it means nothing: {path}", color="yellow")
     tell(found)
+    unread.end()

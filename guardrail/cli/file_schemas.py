@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
@@ -63,9 +63,12 @@ class _Identity(Section):
     Attributes:
         revoked_file: a JSON file outside the bundle that says what is revoked, by its absolute
             path; it is read anew when it changes.
+        inherit: whether an identity holds in tasks and threads that are started inside its
+            ``acting_as`` block: ``tasks``; or only in the one that entered it: ``none``.
     """
 
     revoked_file: Annotated[str, Field(pattern="^/")] = ""
+    inherit: Literal["tasks", "none"] = "tasks"
 
 
 class _Settings(Section):

@@ -7,6 +7,7 @@ overwritten.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from importlib.resources import files
@@ -76,9 +77,12 @@ def write(directory: Path, *, name: str) -> None:
 
     Makes the folder where it is missing; raises `FileExistsError` rather than overwrite a
     file, and any other `OSError` as it comes. Into a hidden folder, which is no part of the
-    bundle, it puts the schemas by which editors complete its files.
+    bundle, it puts the schemas by which editors complete its files, and the whole Cedar schema,
+    which it names to Cedar's extension for editors.
     """
     from guardrail.cli.file_schemas import schema_text
+    from guardrail.policy import read_folder
+    from guardrail.policy.overview import WHOLE_SCHEMA, whole_schema
 
     for file, text in template(name).items():
         target = directory / file
@@ -88,6 +92,12 @@ def write(directory: Path, *, name: str) -> None:
     schemas.mkdir(parents=True, exist_ok=True)
     for kind in Files:
         _write(schemas / f"{kind}.json", schema_text(kind))
+    whole = directory / "policies" / WHOLE_SCHEMA
+    _write(whole, whole_schema(read_folder(directory / "policies")))
+    editor = directory / ".vscode"
+    editor.mkdir()
+    named = whole.relative_to(directory).as_posix()
+    _write(editor / "settings.json", json.dumps({"cedar.schemaFile": named}, indent=2) + "\n")
 
 
 def _write(file: Path, text: str) -> None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -26,6 +26,7 @@ from guardrail.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from guardrail.audit.flaws import Flaw
     from guardrail.audit.journal_keys import Keys
 
 journals = typer.Typer(
@@ -86,6 +87,40 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, whole: bar.update(task, completed=done, total=whole)
 
 
+#: Complaints of one reading that are written; the others are counted.
+_LIMIT_TOLD: Final = 20
+
+
+class Unread:
+    """What a command could not read of a journal: said at once, and at the end by exit code 1."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, flaw: Flaw) -> None:
+        """Say what can't be read; what is harmless is said, too, and not counted."""
+        if flaw.is_harmless:
+            remark(str(flaw))
+            return
+        self.count += 1
+        if self.count <= _LIMIT_TOLD:
+            complain(f"not read: {flaw}")
+
+    def end(self) -> None:
+        """Exit with 1 where something was not read.
+
+        Raises:
+            typer.Exit: then.
+        """
+        if self.count:
+            more = f" ({self.count - _LIMIT_TOLD:,} more)" if self.count > _LIMIT_TOLD else ""
+            complain(
+                f"Not all of the journal could be read{more}. `guardrail journal verify` tells "
+                "what is wrong."
+            )
+            raise typer.Exit(1)
+
+
 def verify(
     path: JournalArgument,
     *,
@@ -106,13 +141,16 @@ def verify(
             help="The checkpoints, one a line, kept elsewhere. Default: the copy in the journal.",
         ),
     ] = None,
+    key_file: KeyFileOption = None,
     format: FormatOption = Format.text,
 ) -> None:
     """Examine a journal: find every byte that is not as it was written, and say where.
 
-    Needs no other key: hashes are over what stands in the files, encrypted or not.
+    Parses every entry. Encrypted ones are held to their hashes alone, unless
+    --key-file names their keys.
 
-    Exit code 0: it is whole. 1: it is not. 2: there is no journal, or no such key.
+    Exit code 0: it is whole. 1: it is not. 2: there is no journal, no such key,
+    or no checkpoint in the file that --checkpoints names.
 
     Example: guardrail journal verify var/guardrail --key checkpoints.pub
     """
@@ -122,7 +160,7 @@ def verify(
     try:
         said = _read_checkpoints(path, key, checkpoints)
         with progress("Examining") as tell:
-            verdict = examine(path, checkpoints=said, progress=tell)
+            verdict = examine(path, checkpoints=said, keys=keys_of(key_file), progress=tell)
     except ConfigurationError as error:
         raise stop(error.message) from None
     except OSError as error:
@@ -135,6 +173,7 @@ def verify(
                 "entries": verdict.entries,
                 "bytes": verdict.size,
                 "checkpoints": verdict.checkpoints,
+                "unparsed": verdict.unparsed,
                 "flaws": [
                     {
                         "segment": flaw.segment,
@@ -160,6 +199,8 @@ def verify(
             say(f"whole: {counted}{signed}", color="green")
         else:
             say(f"not whole: {len(verdict.flaws)} flaws; {counted}{signed}", color="red")
+        if verdict.unparsed:
+            remark(f"{verdict.unparsed:,} entries are encrypted: not parsed (--key-file).")
         if not verdict.checkpoints:
             remark("No checkpoint was looked at: an end that was cut off would not show (--key).")
     raise typer.Exit(0 if verdict.is_whole else 1)
@@ -183,9 +224,15 @@ def _read_checkpoints(path: Path, key: Path | None, file: Path | None) -> list[d
         raise ConfigurationError(f"{key} holds no Ed25519 public key in PEM.")
     source = file or (path if path.is_dir() else path.parent) / FILE
     try:
-        lines = source.read_text("ascii").splitlines()
+        lines = source.read_text("ascii").split("\n")
     except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(f"There are no checkpoints in {source}.") from None
+        lines = []
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise ConfigurationError(
+            f"There are no checkpoints in {source}. Name the file that has them: --checkpoints."
+        )
     return read_checkpoints(lines, public)
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from guardrail.cli.journal import JournalArgument, KeyFileOption, keys_of
+from guardrail.cli.journal import JournalArgument, KeyFileOption, Unread, keys_of
 from guardrail.cli.terminal import complain, say, stop
 from guardrail.http_client import is_loopback
 
@@ -68,8 +68,9 @@ def export(
     A cursor keeps how far the collector has acknowledged; the next time goes on from there.
     Needs the extra `otlp`: pip install 'guardrail-cedar[otlp]'.
 
-    Exit code 0: all was acknowledged, or it was ended while it followed. 1: not all in time, or
-    the collector rejected some; why is told. 2: there is no journal, or no such address.
+    Exit code 0: all was acknowledged, or it was ended while it followed. 1: not all in time, the
+    collector rejected some, or a part of the journal could not be read; why is told. 2: there is no
+    journal, no such address, or the key is another one.
 
     Example: guardrail journal export var/guardrail --endpoint https://collector:4318 --follow
     """
@@ -80,12 +81,13 @@ def export(
     headers = dict(_header(text) for text in header or ())
     place = hashlib.sha256(f"{signal} {endpoint}".encode()).hexdigest()[:12]
     kept = cursor or path / f"export-{place}.cursor"
+    unread = Unread()
     try:
         send = open_otlp(endpoint, signal=signal.value, headers=headers, ca_file=ca)
         with _progress() as told:
             follower = Follower(
                 path, send, kept, keys=keys_of(key_file), batch=batch, told=told,
-                complain=complain,
+                complain=complain, unread=unread,
             )  # fmt: skip
             for number in (signals.SIGINT, signals.SIGTERM):
                 signals.signal(number, lambda *_: follower.stop())
@@ -102,6 +104,7 @@ def export(
         complain("Not all calls were taken. The rest are sent the next time.")
     if not is_whole:
         raise typer.Exit(1)
+    unread.end()
 
 
 def _check(endpoint: str, *, unsafe_http: bool) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from guardrail.cli.journal import JournalArgument, KeyFileOption, keys_of, progress
+from guardrail.cli.journal import JournalArgument, KeyFileOption, Unread, keys_of, progress
 from guardrail.cli.journal_show import moment
 from guardrail.cli.terminal import say, say_json, stop
 
@@ -55,7 +55,8 @@ def report(
     The file needs nothing else: no script, no address. One pass over the journal, in bounded
     memory. Prints the file's path.
 
-    Exit code 0: written. 2: there is no journal, or it is encrypted with a key that was not given.
+    Exit code 0: written. 1: written, of what could be read: a part of the journal could not be,
+    which is said. 2: there is no journal, or the key that it is encrypted with was not given.
 
     Example: guardrail journal report var/guardrail --since 7d -o report.html
     """
@@ -70,10 +71,10 @@ def report(
         guard=guard, since=moment(since, "--since", now), until=moment(until, "--until", now)
     )
     keys = keys_of(key_file)
-    totals = Totals()
+    totals, unread = Totals(), Unread()
     try:
         with progress("Reading") as tell:
-            for kept in read_calls(path, keys=keys, progress=tell):
+            for kept in read_calls(path, keys=keys, progress=tell, tell=unread):
                 if wanted.takes(kept.record):
                     totals.add(kept.record)
         if format is ReportFormat.html:
@@ -89,6 +90,7 @@ def report(
         say_json(as_json(totals))
     else:
         _tell(totals)
+    unread.end()
 
 
 def as_json(totals: Totals) -> dict[str, Any]:

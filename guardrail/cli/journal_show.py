@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from guardrail.cli.journal import JournalArgument, KeyFileOption, keys_of, progress
-from guardrail.cli.terminal import Format, FormatOption, printable, stop
+from guardrail.cli.journal import JournalArgument, KeyFileOption, Unread, keys_of, progress
+from guardrail.cli.terminal import Format, FormatOption, stop
+from guardrail.texts import printable, quoted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -32,8 +33,8 @@ _COLORS: Final = {
 }  # fmt: skip
 _UNITS_S: Final = {"min": 60, "s": 1, "h": 3600, "d": 86_400}
 _LIMIT_DIGITS: Final = 9
-#: Characters of a caller's name on a line.
-_NAME: Final = 16
+#: Characters of a caller's name on a line: the id of a key, and the first ones of the pseudonym.
+_NAME: Final = 20
 
 
 def moment(text: str | None, option: str, now: float) -> float | None:
@@ -88,7 +89,8 @@ def show(
 
     With --format json, one JSON object a line, with all that is kept of a call.
 
-    Exit code 0: shown. 2: there is no journal, or it is encrypted with a key that was not given.
+    Exit code 0: shown. 1: a part of the journal could not be read, which is said. 2: there is no
+    journal, or the key that it is encrypted with was not given.
 
     Example: guardrail journal show var/guardrail --outcome denied --since 1h
     """
@@ -109,13 +111,14 @@ def show(
     )  # fmt: skip
     keys = keys_of(key_file)
     is_json = format is Format.json
+    unread = Unread()
     try:
-        tail = Tail(path, keys=keys) if follow else None
+        tail = Tail(path, keys=keys, tell=unread) if follow else None
         if tail is not None:
             chosen = list(_chosen(tail.arrivals(), wanted, last))
         else:
             with progress("Reading") as tell:
-                calls = read_calls(path, keys=keys, progress=tell)
+                calls = read_calls(path, keys=keys, progress=tell, tell=unread)
                 chosen = list(_chosen(calls, wanted, last))
         for kept in chosen:
             _write(kept, is_json=is_json)
@@ -125,6 +128,8 @@ def show(
         raise stop(error.message) from None
     except BrokenPipeError:  # `| head` has seen enough
         sys.stderr.close()
+        return
+    unread.end()
 
 
 def _chosen(found: Iterable[Kept], wanted: Selection, last: int | None) -> Iterator[Kept]:
@@ -170,19 +175,16 @@ def line(record: Record) -> tuple[str, str, str]:
     from guardrail.audit.attributes import shadow_of, shown
 
     whole_ms = (record.admit_s + record.model_s + record.release_s) * 1000
-    who = record.principal_type
-    if record.principal:
-        cut = "…" if len(record.principal) > _NAME else ""
-        who += f" {record.principal[:_NAME]}{cut}"
     peer = str(dict(record.facts).get("peer", "")) if not record.action else ""
-    if peer:
-        peer = f"from {peer[:_NAME]}{'…' if len(peer) > _NAME else ''}"
+    who = _named(record.principal_type, record.principal, _NAME)
+    if peer and not who:
+        who = f"from {quoted(peer[:_NAME])}{'…' if len(peer) > _NAME else ''}"
     told = [
         record.decision_id[:8],
         record.guard,
         record.action or record.function,
-        who or peer,
-        record.resource or record.resource_type,
+        who,
+        _named(record.resource_type, record.resource),
         f"{whole_ms:.2f} ms",
     ]
     if record.code not in ("", "allow"):
@@ -200,6 +202,14 @@ def line(record: Record) -> tuple[str, str, str]:
         told.append("in shadow " + ", ".join(map(shown, differences)))
     rest = printable("  ".join(part for part in told if part))
     return _time(record.started_at), printable(f"{record.outcome:<9}"), rest
+
+
+def _named(kind: str, id: str, limit: int | None = None) -> str:
+    """Return the type and the id of a caller or a thing; the ellipsis of a cut one is outside."""
+    if not kind and not id:
+        return ""
+    cut = "…" if limit is not None and len(id) > limit else ""
+    return f"{kind} {quoted(id[:limit])}{cut}".lstrip()
 
 
 def _time(at: float) -> str:

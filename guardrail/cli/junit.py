@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from junitparser import Attr, Error, Failure, IntAttr, JUnitXml, TestCase, TestSuite
 
-from guardrail.cli.terminal import printable
 from guardrail.testing.report import Result
+from guardrail.texts import printable
 
 
 class _Case(TestCase):

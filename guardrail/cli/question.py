@@ -101,9 +101,9 @@ def from_options(
 ) -> Document:
     """Return the document that a request file with the same content would make.
 
-    ``attrs`` are ``NAME=VALUE`` and ``facts`` ``PLACE.NAME=VALUE``; a value is JSON, or
-    else text. Places name the option. Raises `ConfigurationError` where one has no ``=``,
-    or stands twice.
+    ``attrs`` are ``NAME=VALUE`` and ``facts`` ``PLACE.NAME=VALUE``; a value is JSON, or begins with
+    a tag (``!entity``, ``!duration``, ``!ip``), or else is text. Places name the option. Raises
+    `ConfigurationError` where one has no ``=``, or stands twice.
     """
     data: dict[str, Any] = {"as": known, "action": action, "resource": resource}
     data = {name: value for name, value in data.items() if value is not None}
@@ -147,6 +147,13 @@ def _tree(option: str, pairs: Iterable[str], *, depth: int) -> dict[str, Any]:
 
 
 def _value(option: str, text: str) -> Any:
+    tag, _, rest = text.partition(" ")
+    if tag in VALUE_TAGS:
+        try:
+            return VALUE_TAGS[tag](rest.strip())
+        except ValueError as error:
+            message = f"{tag}: {str(error).rstrip('.')}."
+        raise ConfigurationError.at(Place(option), CODE, message)
     try:
         return read_json(option, text.encode("utf-8", "surrogateescape")).data
     except ConfigurationError:

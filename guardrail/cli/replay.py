@@ -17,7 +17,16 @@ from guardrail.cli.check import BundleArgument
 from guardrail.cli.explain import tell as tell_explanation
 from guardrail.cli.journal import JournalArgument, KeyFileOption, keys_of, progress
 from guardrail.cli.journal_show import line, moment
-from guardrail.cli.terminal import Format, FormatOption, complain, say, say_json, stop, stop_at
+from guardrail.cli.terminal import (
+    Format,
+    FormatOption,
+    complain,
+    remark,
+    say,
+    say_json,
+    stop,
+    stop_at,
+)
 from guardrail.cli.test import load
 
 if TYPE_CHECKING:
@@ -86,6 +95,8 @@ def replay(
         say_json(told)
     else:
         _tell(found, examples)
+    for note in calls.notes:
+        remark(note)
     for damage in found.damage:
         complain(f"damaged: {damage}")
     if not found.holds:
@@ -113,7 +124,8 @@ def read_calls(
         if last is None:
             calls.read(journal, keys=keys, progress=show)
             return calls
-        every = (kept.record for kept in read_all(journal, keys=keys, progress=show))
+        read = read_all(journal, keys=keys, progress=show, tell=calls.tell)
+        every = (kept.record for kept in read)
         wanted = (record for record in every if calls.takes(record))
         for record in heapq.nlargest(last, wanted, key=lambda each: each.started_at):
             calls.add(record)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from guardrail.cli.terminal import stop
+from guardrail.cli.terminal import complain, stop
 
 if TYPE_CHECKING:
     from guardrail.cli.question import Question
     from guardrail.documents import Document
+    from guardrail.policy import Snapshot
     from guardrail.testing.notation import Parse
+    from guardrail.values import Entity
 
 RequestOption: TypeAlias = Annotated[
     str | None,
@@ -32,7 +34,11 @@ ParentsOption: TypeAlias = Annotated[
 ]
 AttrsOption: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--attr", metavar="NAME=VALUE", help="An attribute of the caller. Repeatable."),
+    typer.Option(
+        "--attr",
+        metavar="NAME=VALUE",
+        help="An attribute of the caller: level=3, or team='!entity Team::\"x\"'. Repeatable.",
+    ),
 ]
 KnownOption: TypeAlias = Annotated[
     str | None, typer.Option("--as", metavar="UID", help="Instead: a caller of entities.json.")
@@ -57,8 +63,10 @@ def one_way(request: str | None, options: dict[str, Any]) -> None:
         raise stop("give the request as a file or as options, not both.")
 
 
-def question_of(request: str | None, options: dict[str, Any], parse: Parse) -> Question:
-    """Return what is asked.
+def question_of(
+    request: str | None, options: dict[str, Any], parse: Parse
+) -> tuple[Question, Document]:
+    """Return what is asked, and as it is written.
 
     Raises:
         ConfigurationError: where it is no request, with every place that can be named.
@@ -68,12 +76,12 @@ def question_of(request: str | None, options: dict[str, Any], parse: Parse) -> Q
 
     document = document_of(request, options)
     if not authzen.is_authzen(document):
-        return question.question(document, parse=parse)
+        return question.question(document, parse=parse), document
     asked, *more = authzen.read(document, parse=parse).questions
     if more:
         message = f"The request asks {len(more) + 1} things. Ask one."
         raise ConfigurationError.at(document.at("evaluations"), question.CODE, message)
-    return asked
+    return asked, document
 
 
 def document_of(request: str | None, options: dict[str, Any]) -> Document:
@@ -103,3 +111,39 @@ def _from_file(file: str) -> Document:
     else:
         return read(STDIN if file == "-" else file, raw)
     raise stop(f"{file} cannot be read: {reason}")
+
+
+def action_of(name: str) -> Entity:
+    """Return the action that a request names: by its whole uid, or by its id."""
+    from guardrail.errors import Place
+    from guardrail.testing.notation import uid_at
+    from guardrail.values import Entity
+
+    return uid_at(name, Place("action")) if "::" in name else Entity("Action", name)
+
+
+def hold_to(snapshot: Snapshot, asked: Question, action: Entity, document: Document) -> None:
+    """Hold the names of a request to a bundle.
+
+    A fact or an attribute that the schema does not have would be ignored in silence, or deny for
+    another reason than the one that is asked about: it is refused. Other names that the bundle
+    does not have are denied by their own codes; the nearest name is told beside the decision.
+
+    Raises:
+        ConfigurationError: with each fact and attribute that the schema does not have.
+    """
+    from guardrail.errors import ConfigurationError, Fault
+    from guardrail.policy.named import Names
+
+    names = Names(snapshot)
+    found = list(names.misnamed(asked.principal, action, asked.resource))
+    if action in snapshot.plans:
+        found += names.facts([action], asked.facts)
+    ignored = [each for each in found if each.where[:2] == ("principal", "attrs")]
+    ignored += [each for each in found if each.where[0] == "facts"]
+    if ignored:
+        raise ConfigurationError(
+            faults=tuple(Fault("GR003", document.at(*each.where), each.message) for each in ignored)
+        )
+    for each in found:
+        complain(each.message)

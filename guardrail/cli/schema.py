@@ -13,7 +13,7 @@ import typer
 
 from guardrail.cli.check import files_of
 from guardrail.cli.files import Files
-from guardrail.cli.terminal import stop, stop_at
+from guardrail.cli.terminal import say, stop, stop_at
 
 
 def schema(
@@ -34,24 +34,37 @@ def schema(
             "--for", show_default=False, help="Instead: the JSON Schema of files of this kind."
         ),
     ] = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Write it to .schemas/whole.cedarschema of the bundle instead."
+        ),
+    ] = False,
 ) -> None:
     """Print the Cedar schema of a bundle, or the JSON Schema of a kind of its files.
 
     Of a bundle: its schema with the standard facts before it, for other
-    Cedar tools. With --for: what a kind of files may hold, for editors, the
-    same for every bundle: guardrail.toml (settings), inputs/*.yaml,
-    outputs/*.yaml, links.yaml, tests/*_test.yaml, a request of decide.
+    Cedar tools, which read no two files as one. With --write it goes to a file
+    of its own, which no load reads: point those tools there, such as
+    "cedar.schemaFile" of Cedar's extension for editors.
 
-    Exit code 0: it was printed. 1: the bundle's schema is none. 2: there is
-    no such folder; or neither a folder nor a kind is named, or both are.
+    With --for: what a kind of files may hold, for editors, the same for every
+    bundle: guardrail.toml (settings), inputs/*.yaml, outputs/*.yaml,
+    links.yaml, tests/*_test.yaml, a request of decide.
+
+    Exit code 0: it was printed, or written. 1: the bundle's schema is none.
+    2: there is no such folder, or it can't be written; or neither a folder nor
+    a kind is named, or both are.
 
     Example: guardrail schema policies/clinical_scoring > whole.cedarschema
 
     Example: guardrail schema --for tests > policies/.schemas/tests.json
     """
     from guardrail import ConfigurationError
-    from guardrail.policy.overview import whole_schema
+    from guardrail.policy.overview import WHOLE_SCHEMA, whole_schema
 
+    if write and directory is None:
+        raise stop("--write needs a bundle.")
     if kind is not None and directory is None:
         from guardrail.cli.file_schemas import schema_text
 
@@ -61,6 +74,21 @@ def schema(
             text = whole_schema(files_of(directory))
         except ConfigurationError as error:
             raise stop_at(error, code=1) from None
+        if write:
+            _write(directory / WHOLE_SCHEMA, text)
+            return
     else:
         raise stop("name a bundle, or a kind of files with --for.")
     typer.echo(text, nl=not text.endswith("\n"))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, "utf-8", newline="\n")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    else:
+        say(f"{file} written")
+        return
+    raise stop(f"{file} cannot be written: {reason}")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from guardrail.texts import printable
+
 if TYPE_CHECKING:
     from guardrail.errors import ConfigurationError, Fault
 
@@ -73,14 +75,3 @@ def findings(error: ConfigurationError) -> tuple[Fault, ...]:
     from guardrail.errors import Fault, Place
 
     return error.faults or (Fault(error.code, Place(""), error.message),)
-
-
-def printable(text: str) -> str:
-    r"""Return ``text`` on one line, its control characters as escapes.
-
-    >>> print(printable("red\x1b[31m"))
-    red\x1b[31m
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

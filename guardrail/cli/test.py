@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
@@ -55,6 +55,7 @@ class _Asked:
     jobs: int | None
     examples: int
     format: RunFormat
+    shadow: bool = False
 
 
 def run(
@@ -98,6 +99,13 @@ def run(
             help="Try mutants in so many processes. By default one per core, where that pays.",
         ),
     ] = None,
+    shadow: Annotated[
+        bool,
+        typer.Option(
+            "--shadow",
+            help='Run them as if policies with @mode("shadow") were enforced.',
+        ),
+    ] = False,
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Run again whenever a file of the bundle changes."),
@@ -121,17 +129,20 @@ def run(
     Each test asks the policies one question, or makes calls beside all that
     serves; each property asks many: what must never, or always, be decided. For
     a test that fails, the policies that decide are shown, and of a denial that
-    nobody grants the grant that comes nearest.
+    nobody grants the grant that comes nearest. With --shadow the tests run as if
+    the policies in shadow were enforced, before they are.
 
     Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
     bundle does not load. 1 as well where there was no test to run: that must
     not look like tests that passed; where the coverage is under the limit; and
     where a mutant survives. 2: there is no such folder, or --format junit lacks
-    its library, the extra `junit`. With --watch, Ctrl-C ends it with 0.
+    its library, the extra `junit`, or nothing is in shadow. With --watch, Ctrl-C ends it with 0.
 
     Example: guardrail test policies/clinical_scoring
     """
-    asked = _Asked(directory, only, coverage, html, fail_under, mutants, jobs, examples, format)
+    asked = _Asked(
+        directory, only, coverage, html, fail_under, mutants, jobs, examples, format, shadow
+    )
     if jobs is not None and not mutants:
         raise stop("--jobs says in how many processes mutants are tried: give --mutants, too.")
     if not watch:
@@ -144,7 +155,7 @@ def run(
     rerun(directory, lambda: _run(asked))
 
 
-def _run(asked: _Asked) -> None:
+def _run(asked: _Asked) -> None:  # noqa: PLR0912 - a branch per option
     """Run the tests once, tell how they ended, and exit with 1 where that is not well."""
     from guardrail import ConfigurationError
     from guardrail.testing.coverage import Coverage
@@ -156,6 +167,8 @@ def _run(asked: _Asked) -> None:
         bundle, suite = load(asked.directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
+    if asked.shadow:
+        bundle = _enforced(bundle, asked.directory)
     suite = select(suite, asked.only)
     limit = asked.fail_under
     is_asked = asked.coverage or asked.html is not None or limit is not None
@@ -191,6 +204,13 @@ def _run(asked: _Asked) -> None:
         raise typer.Exit(1)
 
 
+def _enforced(bundle: Bundle, directory: Path) -> Bundle:
+    """Return the bundle with the policies in shadow enforced; stop where it has none."""
+    if bundle.shadow is None:
+        raise stop(f'{directory} has no policy with @mode("shadow"). Leave --shadow out.')
+    return replace(bundle, snapshot=bundle.shadow, shadow=None)
+
+
 def _require_junit() -> None:
     try:
         import guardrail.cli.junit  # noqa: F401
@@ -214,7 +234,8 @@ def _mutate(asked: _Asked, bundle: Bundle, suite: Suite) -> Mutation:
     from guardrail.testing.mutants import collect, count, mutate
     from guardrail.testing.mutants_at_once import jobs_for, mutate_at_once
 
-    jobs = asked.jobs or jobs_for(bundle, suite)
+    # Other processes load the bundle themselves, and as it is served.
+    jobs = 1 if asked.shadow else asked.jobs or jobs_for(bundle, suite)
     if jobs == 1:
         ended = mutate(bundle, suite)
     else:
@@ -234,7 +255,12 @@ def _tell_mutants(mutation: Mutation) -> None:
         say("  a test that would notice:")
         for line in each.test.splitlines():
             say(f"  {line}")
-    say(mutation.summary, color="yellow" if mutation.survivors else "green")
+    for unsure in mutation.untried:
+        edit = unsure.edit
+        say(f"not tried in full {edit.place} {edit.name}: {edit.what}", color="yellow")
+        say(f"  its policy reads {', '.join(unsure.untried)}")
+    is_open = mutation.survivors or mutation.untried
+    say(mutation.summary, color="yellow" if is_open else "green")
 
 
 def _write(file: Path, coverage: Coverage) -> None:

@@ -13,6 +13,7 @@ from guardrail.facts.attestation import CurrentEvidence, HostFacts, PeerAttestat
 from guardrail.facts.findings import Findings
 from guardrail.facts.identity import IdentityFacts
 from guardrail.facts.input import InputFacts, digest_of
+from guardrail.facts.nested import load_libraries
 from guardrail.facts.peer import PeerFacts
 from guardrail.facts.time import TimeFacts
 from guardrail.facts.view import Bounds, Viewer, take_view
@@ -31,6 +32,7 @@ __all__ = [
     "TimeFacts",
     "Viewer",
     "digest_of",
+    "load_libraries",
     "standard",
     "take_view",
 ]

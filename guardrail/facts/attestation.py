@@ -12,11 +12,12 @@ import math
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from guardrail.ports import Facing
+from guardrail.ports import COUNTED, Facing
 from guardrail.values import Evidence, FactValue
 
 #: By so much the clock of whoever issued evidence may be ahead of ours: the most of `leeway_s`.
 _LEEWAY_S: Final = 120.0
+_RANGES: Final = {"age_s": COUNTED}
 _FACTS: Final = frozenset(("verified", "platform", "measurement", "debug", "age_s"))
 
 
@@ -38,6 +39,7 @@ class PeerAttestationFacts:
 
     place = "peer_attestation"
     facts = _FACTS
+    ranges = _RANGES
 
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
         """Return the facts named, without those that the evidence leaves out."""
@@ -57,6 +59,7 @@ class HostFacts:
 
     place = "host"
     facts = _FACTS
+    ranges = _RANGES
 
     def __init__(self, host: CurrentEvidence | None = None) -> None:
         self._host = host

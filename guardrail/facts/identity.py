@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from guardrail.ports import Facing
+from guardrail.ports import COUNTED, Facing
 from guardrail.values import FactValue, Identity
 
 _Reader: TypeAlias = Callable[[Identity, float], FactValue]
@@ -42,6 +42,7 @@ class IdentityFacts:
     #: Those whose texts are never a caller's.
     plain = frozenset(("provider", "method"))
     facts = frozenset((*_FIELDS, *_READ))
+    ranges = dict.fromkeys(_READ, COUNTED)
 
     def __init__(self) -> None:
         self._readers: dict[frozenset[str], tuple[tuple[str, _Reader | None], ...]] = {}

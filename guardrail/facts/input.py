@@ -19,7 +19,7 @@ from guardrail._core import is_swapped
 from guardrail.facts.nested import tables
 from guardrail.messages import KEYS, Message, Misfit, read_messages
 from guardrail.paths import path_of
-from guardrail.ports import Facing
+from guardrail.ports import COUNTED, Facing
 from guardrail.values import FactValue, View
 
 _Reader: TypeAlias = Callable[[View], FactValue]
@@ -79,6 +79,21 @@ class InputFacts:
             "tokens", "findings", "messages", "roles", "tools", "tool_calls", "images",
         )
     )  # fmt: skip
+    ranges = dict.fromkeys(
+        (
+            "rows",
+            "features",
+            "bytes",
+            "nulls",
+            "chars",
+            "tokens",
+            "messages",
+            "max_output_tokens",
+            "tool_calls",
+            "images",
+        ),
+        COUNTED,
+    )
 
     def __init__(
         self, *, tokens: CountTokens = count_bytes, findings: FindKinds | None = None

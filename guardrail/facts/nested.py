@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 from collections.abc import Callable
+from contextlib import suppress
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final, TypeAlias
 
@@ -220,5 +222,21 @@ def _has_names(item: dict[Any, Any]) -> bool:
 
 
 def tables() -> Any:
-    """Return the module of tables, imported when the first one arrives."""
+    """Return the module of tables."""
     return importlib.import_module("guardrail.facts.tables")
+
+
+def load_libraries(*, for_tables: bool) -> None:
+    """Import what looks at inputs, so that no call does.
+
+    A child that is forked while another thread imports a module waits for it for ever: the lock
+    is held by a thread that the child does not have.
+
+    Arguments:
+        for_tables: whether a bundle takes tables. Frames of polars hand out their buffers with
+            pyarrow, which takes a tenth of a second to import.
+    """
+    tables()
+    if for_tables and importlib.util.find_spec("polars") is not None:
+        with suppress(ImportError):  # then such frames are refused, with what to install
+            importlib.import_module("pyarrow")

@@ -42,6 +42,7 @@ class TimeFacts:
     #: Those whose texts are never a caller's.
     plain = frozenset(("date",))
     facts = frozenset(_READ)
+    ranges: Final = {"hour": (0, 23), "weekday": (1, 7)}
 
     def __init__(self, *, timezone: str) -> None:
         try:

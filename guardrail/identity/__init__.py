@@ -10,7 +10,7 @@ is the first step, and what it answers is taken once per call.
 from guardrail.identity.certificates import peer_of
 from guardrail.identity.challenges import Challenges
 from guardrail.identity.claims import Knows
-from guardrail.identity.current import ActingAs, current
+from guardrail.identity.current import ActingAs, Callers, current
 from guardrail.identity.evidence_tables import Machines, read_machines
 from guardrail.identity.providers import Pending, Providers, settled
 from guardrail.identity.revocation import Revocations
@@ -19,6 +19,7 @@ from guardrail.identity.tokens import KeysNeeded
 
 __all__ = [
     "ActingAs",
+    "Callers",
     "Challenges",
     "KeysNeeded",
     "Knows",

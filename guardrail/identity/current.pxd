@@ -1,4 +1,4 @@
-# C declarations for current.py, which compiles as it stands: the cell is read without a lookup.
+# C declarations for current.py, which compiles as it stands: a scope is read without a lookup.
 
 cimport cython
 
@@ -10,10 +10,53 @@ cdef class ActingAs:
     cdef readonly Identity _identity
     cdef readonly Revocations _revocations
     cdef long _epoch
+    cdef long _era
+    cdef long _serial
+    cdef int _state
+    cdef bint _is_certain
+    cdef bint _is_direct
+    cdef bint _is_nobody
+    cdef bint _is_owned
+    cdef object _group
+    cdef ActingAs _outer
+    cdef object _mark
+    cdef object _owner
     cdef double _since
     cdef object _pending
-    cdef object _token
+    cdef object _task
+    cdef tuple _within
 
 
-@cython.locals(scope=ActingAs, identity=Identity, held=Revocations)
+cdef class _Process:
+    cdef readonly long forks
+    cdef readonly dict owned
+
+    cpdef begin_anew(self)
+    cpdef take(self, ActingAs scope, owner)
+    cpdef drop(self, ActingAs scope, owner)
+    cpdef tuple on_the_stack(self)
+
+
+cdef int _NEW, _OPEN, _ENDED
+
+
+cdef class Callers:
+    cdef object _group
+    cdef bint _inherits
+
+    @cython.locals(scope=ActingAs, identity=Identity, held=Revocations, process=_Process)
+    cpdef current(self, now)
+    cdef bint _concerns(self, ActingAs scope)
+    @cython.locals(scope=ActingAs, direct=ActingAs, holds=ActingAs, at=cython.int)
+    cdef ActingAs _find(self)
+    @cython.locals(is_here=bint, is_own=bint)
+    cdef ActingAs _of_task(self, ActingAs scope, bint passed)
+    @cython.locals(place=cython.int)
+    cdef ActingAs _of_generator(self, ActingAs scope, tuple near, ActingAs direct, int at)
+    @cython.locals(scope=ActingAs, place=cython.int)
+    cdef tuple _nearest(self, tuple near)
+
+
+@cython.locals(first=ActingAs, scope=ActingAs)
+cdef ActingAs _innermost()
 cpdef current(now)

@@ -139,6 +139,7 @@ class Providers:
         makers: for an entity type of principals, how each provider of such names them. A type is
             not here where its entities can be called otherwise, too: as parents.
         revoked_file: the file of what is revoked, where one is configured.
+        inherits: whether an identity holds in tasks and threads that are started in its scope.
     """
 
     tokens: Mapping[str, TokenProvider] = field(default_factory=Frozen[str, TokenProvider])
@@ -149,6 +150,7 @@ class Providers:
         default_factory=Frozen[str, tuple[IdPrefix, ...]]
     )
     revoked_file: str = ""
+    inherits: bool = True
     _verified: FIFOCache[bytes, _Remembered] = field(
         default_factory=lambda: FIFOCache(CACHE_SIZE), repr=False, compare=False
     )

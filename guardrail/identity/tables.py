@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,8 +51,17 @@ KINDS: Final[Mapping[str, type[Section]]] = {
     "api_key": ApiKeySettings,
     "mtls": MtlsSettings,
 }
+#: What verifies tokens and chains, beside what reading their keys has imported.
+_VERIFYING: Final = (
+    "cryptography.hazmat.primitives.hashes",
+    "cryptography.x509.verification",
+    "encodings.ascii",
+    "guardrail.identity.pinned",
+)
 #: Keys of ``[identity]`` itself; all else are tables of providers.
-_OWN: Final = frozenset(("anonymous", "revoked_file"))
+_OWN: Final = frozenset(("anonymous", "inherit", "revoked_file"))
+#: What ``inherit`` may be: who has an identity beside the task or thread that entered it.
+INHERIT: Final = ("tasks", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +211,10 @@ def read_providers(
     revoked_file = document.data.get("revoked_file", "")
     if "revoked_file" in document.data:
         faults += _unreadable(revoked_file, document.at("revoked_file"))
+    if tokens or "certificates" in others:
+        _load_verifying()
+    inherit = document.data.get("inherit", INHERIT[0])
+    faults += _unknown_inherit(inherit, document.at("inherit"))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     named_by = {kind: tuple(each) for kind, each in makers.items() if kind not in parents}
@@ -209,8 +223,22 @@ def read_providers(
         entity_types=Frozen(types),
         makers=Frozen(named_by),
         revoked_file=revoked_file,
+        inherits=inherit == INHERIT[0],
         **others,
     )
+
+
+def _load_verifying() -> None:
+    """Import what verifies callers, so that no first call does."""
+    for module in _VERIFYING:
+        import_module(module)
+
+
+def _unknown_inherit(inherit: object, place: Place) -> list[Fault]:
+    if inherit in INHERIT:
+        return []
+    message = f"`inherit` must be one of {', '.join(map(repr, INHERIT))}."
+    return [Fault("GR003", place, message)]
 
 
 def _unreadable(file: object, place: Place) -> list[Fault]:

@@ -1,10 +1,10 @@
 """Any ASGI 3 application, with an identity around each request: `IdentityMiddleware`.
 
-Owns the scope of a request's identity, which holds for its stream and its background work
-too, and the answers to denials. Refuses to decide anything, to fall back to nobody where a
-credential does not hold, and to let a request act under what another one brought: servers
-reuse tasks and contexts. In the flow it stands before it, where ``guard.acting_as`` is
-entered.
+Owns the scope of a request's identity, which holds for its stream and its background work too,
+the answers to denials, and the guard's end when the server stops. Refuses to decide anything, to
+fall back to nobody where a credential does not hold, and to let a request act under what another
+one brought: servers reuse tasks and contexts. In the flow it stands before it, where
+``guard.acting_as`` is entered.
 
 Written against ASGI 3.0 and its TLS and WebSocket Denial Response extensions.
 """
@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from guardrail.errors import ConfigurationError, Denied, NotAuthenticated
 from guardrail.identity.nobody import Nobody
-from guardrail.integrations.credentials import Brought, Reader, Scope
+from guardrail.integrations.credentials import Brought, Reader, Scope, headers_of
 from guardrail.integrations.problems import Problem, problem_of
 from guardrail.values import Peer
 
@@ -41,6 +43,8 @@ _CLOSE_BASE: Final = 4000
 _ENDINGS: Final = frozenset(
     ("http.response.start", "websocket.close", "websocket.http.response.start")
 )
+#: What an application sends when it has stopped.
+_STOPPED: Final = frozenset(("lifespan.shutdown.complete", "lifespan.shutdown.failed"))
 _LOGGED_CHARS: Final = 200
 
 
@@ -64,7 +68,8 @@ class IdentityMiddleware:
 
     A credential is a token or an API key (``Authorization: Bearer ...``), a client certificate
     that the server hands on, or both; then the token names the principal. What does not hold is
-    refused, never ignored. ``lifespan`` passes through.
+    refused, never ignored. When the server stops, after the application's own ``lifespan``, the
+    guard is closed and its spans are exported.
 
     Arguments:
         app: the application.
@@ -121,10 +126,14 @@ class IdentityMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application for one scope, under the identity that it brings."""
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
         if scope["type"] not in _REQUESTS:
-            async with nullcontext() if scope["type"] == "lifespan" else Nobody():
+            async with Nobody():
                 await self._app(scope, receive, send)
             return
+        headers_of(scope)  # before anybody reads them
         exchange = _Exchange(scope, receive, send)
         challenged, entered = True, False
         try:
@@ -138,11 +147,26 @@ class IdentityMiddleware:
             if exchange.is_over or (entered and not self._problems):
                 raise
             refused = denial
+        except BaseExceptionGroup as group:
+            first = _first_denial(group)
+            if first is None or exchange.is_over or not self._problems:
+                raise
+            refused = first
         else:
             return
         problem = problem_of(refused, realm=self._realm, challenged=challenged)
         _log(problem, refused, scope)
         await exchange.answer(problem)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application's lifespan; when the server stops, close the guard after it."""
+        if not hasattr(self._guard, "close"):
+            await self._app(scope, receive, send)
+            return
+        async with _Lifespan(self._guard, receive, send) as lifespan:
+            await self._app(scope, lifespan.receive, lifespan.send)
+        if not lifespan.is_known:
+            await lifespan.run()
 
     def _is_public(self, scope: Scope) -> bool:
         # A coroutine function's coroutine would be true as well.
@@ -176,6 +200,84 @@ class IdentityMiddleware:
         record = getattr(self._guard, "record_refusal", None)  # a `Guard` has it
         if record is not None:
             record(denial, peer=peer)
+
+
+class _Lifespan:
+    """The messages of a server's start and end, and what the guard does at the end.
+
+    A server that stops kills the process with the very signal that it got, and no handler of
+    ``atexit`` runs: what spans and records are still held would be lost.
+    """
+
+    __slots__ = ("_guard", "_receive", "_send", "is_known")
+
+    def __init__(self, guard: Any, receive: Receive, send: Send) -> None:
+        self._guard = guard
+        self._receive = receive
+        self._send = send
+        self.is_known = False
+
+    async def __aenter__(self) -> _Lifespan:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        """Take over where the application raised at the sight of the scope: it knows none."""
+        return kind is not None and issubclass(kind, Exception) and not self.is_known
+
+    async def receive(self) -> Message:
+        self.is_known = True
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        self.is_known = True
+        if message["type"] in _STOPPED:
+            try:
+                await self._close()
+            finally:
+                await self._send(message)
+        else:
+            await self._send(message)
+
+    async def run(self) -> None:
+        """Answer the server in the place of an application that knows no lifespan."""
+        for stage in ("startup", "shutdown"):
+            await self.receive()
+            await self.send({"type": f"lifespan.{stage}.complete"})
+
+    async def _close(self) -> None:
+        """Close the guard, and have the spans exported. Both may wait: beside the event loop."""
+        await _beside_the_loop(self._guard.close)
+        export = getattr(self._guard, "force_flush", None)
+        if export is not None:
+            await _beside_the_loop(export)
+
+
+async def _beside_the_loop(work: Callable[[], object]) -> None:
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:  # another library's loop
+        work()
+    else:
+        await asyncio.to_thread(work)
+
+
+def _first_denial(group: BaseExceptionGroup[BaseException]) -> Denied | None:
+    """Return the first of a group of denials; ``None`` where anything else is in it."""
+    first: Denied | None = None
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(reversed(error.exceptions))
+        elif not isinstance(error, Denied):
+            return None
+        else:
+            first = first or error
+    return first
 
 
 class _Exchange:

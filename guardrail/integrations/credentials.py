@@ -59,6 +59,19 @@ class Brought:
         return f"Brought(names_somebody={self.names_somebody})"
 
 
+def headers_of(scope: Scope) -> Sequence[Sequence[bytes]]:
+    """Return the headers of a scope, which are left for whoever reads them next.
+
+    ASGI lets a server give iterators, which can be read once: lists take their place.
+    """
+    headers = scope.get("headers") or ()
+    if not isinstance(headers, list | tuple) or not all(
+        isinstance(pair, list | tuple) for pair in headers
+    ):
+        headers = scope["headers"] = [tuple(pair) for pair in headers]
+    return headers
+
+
 class Reader:
     """Reads what scopes bring.
 
@@ -138,14 +151,14 @@ class Reader:
 
 def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
     headers: dict[bytes, list[bytes]] = {}
-    for name, value in scope.get("headers", ()):
+    for name, value in headers_of(scope):
         headers.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
     return headers
 
 
-def _tls(scope: Scope) -> Mapping[str, Any] | None:
+def _tls(scope: Scope) -> MutableMapping[str, Any] | None:
     """Return what the server says of TLS; ``None`` where it says nothing."""
-    tls: Mapping[str, Any] | None = (scope.get("extensions") or {}).get("tls")
+    tls: MutableMapping[str, Any] | None = (scope.get("extensions") or {}).get("tls")
     return tls
 
 
@@ -204,14 +217,17 @@ def _malformed(message: str) -> NoReturn:
     raise NotAuthenticated(message, code="malformed_token")
 
 
-def _chain(tls: Mapping[str, Any]) -> tuple[bytes, ...]:
+def _chain(tls: MutableMapping[str, Any]) -> tuple[bytes, ...]:
     """Return the client's certificates, as the server that ended the connection has them."""
     if tls.get("client_cert_error"):
         raise NotAuthenticated(
             "The server could not verify the client's certificate.", code="unverified_certificate"
         )
     chain: list[bytes] = []
-    for certificate in tls.get("client_cert_chain") or ():
+    certificates = tls.get("client_cert_chain") or ()
+    if not isinstance(certificates, list | tuple):
+        certificates = tls["client_cert_chain"] = list(certificates)
+    for certificate in certificates:
         if not isinstance(certificate, str) or len(chain) == LIMIT_CERTIFICATES:
             raise NotAuthenticated(
                 f"A chain of certificates is at most {LIMIT_CERTIFICATES} texts in PEM.",

@@ -17,7 +17,8 @@ from guardrail.obligations.audit import Audit
 from guardrail.obligations.input import Input
 from guardrail.obligations.label_only import LabelOnly
 from guardrail.obligations.mask import Mask
-from guardrail.obligations.output import Output, unfit
+from guardrail.obligations.only import Only
+from guardrail.obligations.output import Output, unfit, unfit_for
 from guardrail.obligations.output_spec import read_output_specs
 from guardrail.obligations.quota import Quota, QuotaSettings, StorageHandle, open_storage
 from guardrail.obligations.redact import Redact
@@ -36,6 +37,7 @@ __all__ = [
     "Input",
     "LabelOnly",
     "Mask",
+    "Only",
     "Output",
     "Quota",
     "QuotaSettings",
@@ -46,6 +48,7 @@ __all__ = [
     "open_storage",
     "standard",
     "unfit",
+    "unfit_for",
 ]
 
 #: Obligations that the language has and this version has not: a load error that says so.
@@ -83,6 +86,7 @@ def standard(
     return (
         Quota(bundle=bundle, storage=storage or open_storage(None, clock)),
         Input(read_specs(specs_documents, models or {})),
+        Only(),
         Output(outputs, take_view),
         Mask(),
         LabelOnly(classes),

@@ -1,10 +1,10 @@
 """The obligation `label_only`: of each row of scores only the likeliest class leaves.
 
-Owns what a label is: the name in a mapping of names to scores, the index in a row of numbers,
-or the name that an output spec has for it. Ties go to the lowest index; None and NaN are never
-the label, and a row without any other number has none (None, in arrays -1). Refuses outputs
-that are no rows of numbers. It leaves less than `top_k`, `round` and `noise` could, so where
-it is met these have nothing to do.
+A label is the name in a record or a table of scores, the index in a row of numbers, or the name
+that an output spec has for it. Ties go to the lowest index; None and NaN are never the label,
+and a row without any other number has none (None, in arrays -1). Whatever is no score does not
+leave beside labels. It leaves less than `top_k`, `round` and `noise` could, so where it is met
+these have nothing to do.
 """
 
 from __future__ import annotations
@@ -15,15 +15,24 @@ from typing import Any, ClassVar, Final
 
 from guardrail._core import label_rows
 from guardrail.errors import ConfigurationError
-from guardrail.obligations.outputs import blocked, is_number, numpy_kind
-from guardrail.ports import Admission, Unmet, Wait
-from guardrail.values import Clause, Path
+from guardrail.obligations.outputs import (
+    Collapsed,
+    Leaves,
+    Numbers,
+    OutputFilter,
+    Place,
+    are_scores_of_rows,
+    numpy_kind,
+    paths_of,
+    walk,
+)
+from guardrail.ports import Admission, Unmet
+from guardrail.values import Clause
 
 _SPEC: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_EXPECTED: Final = "rows of numbers, a mapping of names to numbers, or a numeric array with an axis"
 
 
-class LabelOnly:
+class LabelOnly(OutputFilter):
     """``@label_only``, or ``@label_only("NAME")`` for the classes of ``outputs/NAME.yaml``.
 
     Arguments:
@@ -33,10 +42,6 @@ class LabelOnly:
     __slots__ = ("_classes",)
 
     name = "label_only"
-    on_admit = False
-    on_release = True
-    #: Kinds of output on which it can be met.
-    outputs: ClassVar[frozenset[str]] = frozenset(("tensor", "record", "list"))
     #: Obligations that have nothing left to do where this one is met.
     subsumes: ClassVar[frozenset[str]] = frozenset(("top_k", "round", "noise"))
 
@@ -55,10 +60,6 @@ class LabelOnly:
             )  # fmt: skip
         return frozenset((argument,)) if argument else frozenset()
 
-    def reads(self, demand: frozenset[str]) -> tuple[Path, ...]:  # noqa: ARG002
-        """Return no path: a spec has the names."""
-        return ()
-
     def merge(self, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
         """Return the specs of both sides; two that differ in their classes block an output."""
         return one | other
@@ -67,29 +68,16 @@ class LabelOnly:
         """Return ``True``, or the sorted names of the specs."""
         return sorted(demand) or True
 
-    def admit(self, demand: frozenset[str], admission: Admission) -> Wait | None:  # noqa: ARG002
-        """Do nothing: the output is not there yet."""
-        return None
-
-    def release(self, demand: frozenset[str], output: Any, admission: Admission) -> Any:  # noqa: ARG002
+    def release(self, demand: frozenset[str], output: Any, admission: Admission) -> Any:
         """Return the label of each row.
 
-        Takes a mapping of names to numbers (its label is the name), a row of numbers, lists
-        and tuples of either, and numeric arrays of one axis or more, whose last axis is the
-        row: of these an array of int64 comes back, one axis less, or with classes nested lists
-        of names. Raises `Unmet` (``output_blocked``) for anything else.
+        A row is a record of numbers (its label is the name), a list of numbers, the last axis of
+        a numeric array (an array of int64 comes back, one axis less, or with classes nested
+        lists of names), or the row of a table of numbers (a series of names comes back). Lists
+        and records of rows keep their form. Raises `Unmet` (``output_blocked``) for anything
+        else, and for one score for each of several input rows, which has no classes.
         """
-        classes = self._names(demand)
-        kind = numpy_kind(output)
-        if kind in ("f", "i", "u") and output.ndim:
-            labels = label_array(output)
-            if classes is None:
-                return labels if labels.ndim else int(labels)
-            self._check(classes, output.shape[-1], output)
-            return _named(labels.tolist(), classes)
-        if kind:
-            raise blocked(self.name, _EXPECTED, output)
-        return self._label(output, classes, rows=True)
+        return walk(output, _Labels(self._names(demand), admission))
 
     def _names(self, demand: frozenset[str]) -> tuple[str, ...] | None:
         found = {self._classes[name] for name in demand}
@@ -100,31 +88,77 @@ class LabelOnly:
             )
         return found.pop() if found else None
 
-    def _label(self, output: Any, classes: tuple[str, ...] | None, *, rows: bool) -> Any:
-        if isinstance(output, Mapping) and all(type(key) is str for key in output):
-            names, scores = list(output), list(output.values())
-            self._check_row(scores, output)
-            index = _largest(scores)
-            return None if index is None else names[index]
-        if not isinstance(output, list | tuple):
-            raise blocked(self.name, _EXPECTED, output)
-        if rows and output and all(isinstance(row, list | tuple | Mapping) for row in output):
-            labels = [self._label(row, classes, rows=False) for row in output]
-            return tuple(labels) if isinstance(output, tuple) else labels
-        self._check_row(output, output)
-        if classes is None:
-            return _largest(output)
-        self._check(classes, len(output), output)
-        return _named(_largest(output), classes)
 
-    def _check_row(self, scores: Sequence[Any], output: Any) -> None:
-        if not all(score is None or is_number(score) for score in scores):
-            raise blocked(self.name, _EXPECTED, output, inside="with other values in a row")
+class _Labels(Leaves):
+    """Each row becomes its label; nothing else leaves."""
+
+    name = "label_only"
+    expected = "rows of numbers, a mapping of names to numbers, or a numeric array with an axis"
+    needs_names = False
+    reads_nested = False
+    reads_index = False
+
+    def __init__(self, classes: tuple[str, ...] | None, admission: Admission | None) -> None:
+        super().__init__(paths_of(()))
+        self._classes = classes
+        self._admission = admission
+
+    def leaf(self, value: Any, place: Place) -> Any:
+        if value is None and place.is_named and not place.lists:
+            return None
+        self.refuse(value)
+
+    def row(
+        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,
+        *, is_whole: bool = True, is_list: bool = True,
+    ) -> Collapsed:  # fmt: skip
+        if not is_whole:
+            self.refuse(values, "with other values in a row")
+        if (places[0].lists if places and names is None else place.lists) > 2:
+            self.refuse(values, "in lists of lists of lists")
+        if is_list:
+            self._check_rows(values, len(values), place)
+        index = _largest(values)
+        if names is not None:
+            return Collapsed(None if index is None else names[index])
+        if self._classes is None:
+            return Collapsed(index)
+        self._check(self._classes, len(values), values)
+        return Collapsed(_named(index, self._classes))
+
+    def array(self, values: Any, place: Place) -> Any:
+        if numpy_kind(values) not in ("f", "i", "u") or not values.ndim or place.lists:
+            self.refuse(values)
+        if values.ndim == 1:
+            self._check_rows(values, len(values), place)
+        labels = label_array(values)
+        if self._classes is None:
+            return labels if labels.ndim else int(labels)
+        self._check(self._classes, values.shape[-1], values)
+        return _named(labels.tolist(), self._classes)
+
+    def columns(
+        self, columns: list[Numbers], names: Sequence[str], place: Place, *, is_whole: bool  # noqa: ARG002
+    ) -> Collapsed:  # fmt: skip
+        if not is_whole:
+            self.refuse(columns, "with other columns")
+        labels = []
+        for row in range(len(columns[0].values) if columns else 0):
+            index = _largest(
+                [None if each.nulls is not None and each.nulls[row] else each.values[row].item()
+                 for each in columns]
+            )  # fmt: skip
+            labels.append(None if index is None else names[index])
+        return Collapsed(labels)
+
+    def _check_rows(self, values: Any, count: int, place: Place) -> None:
+        if not place.in_rows and are_scores_of_rows(count, self._admission) is not False:
+            self.refuse(values, "with one value for each of several rows, or another number")
 
     def _check(self, classes: tuple[str, ...], length: int, output: Any) -> None:
         if length != len(classes):
             inside = f"with rows of {length} where the spec has {len(classes)} classes"
-            raise blocked(self.name, _EXPECTED, output, inside=inside)
+            self.refuse(output, inside)
 
 
 def _largest(scores: Sequence[Any]) -> int | None:

@@ -1,30 +1,36 @@
 """The obligation `mask`: fields and columns leave without their values.
 
-Owns which outputs have fields by name, and what stands in place of a hidden value: None, in
-tables a null, in float arrays NaN. Refuses outputs in which a name can't be found because
-there are none. A field that an output lacks is hidden already. First of all that works on
-outputs, so that what is hidden is seen by nothing after it.
+What stands in place of a hidden value: None, in tables a null, in float arrays NaN. A field
+that an output lacks is hidden already. An output in which nothing has a name is refused, for
+the field could not be found in it. It is met before all that changes values, so that nothing
+after it sees what is hidden.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Final
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Any, Final
 
-from guardrail.errors import ConfigurationError
-from guardrail.obligations.frames import frame_kind, hide_columns
-from guardrail.obligations.outputs import blocked, is_number, numpy_kind
-from guardrail.obligations.plain import fields_of, with_fields
-from guardrail.ports import Admission, Wait
-from guardrail.values import Clause, Path
+from guardrail.obligations.outputs import (
+    Leaves,
+    Numbers,
+    OutputFilter,
+    Place,
+    own_array,
+    paths_of,
+    walk,
+)
+from guardrail.obligations.outputs.demands import read_fields
+from guardrail.ports import Admission
+from guardrail.values import Clause
 
-_NAME: Final = re.compile(r"[^\s,;][^,;]{0,198}[^\s,;]|[^\s,;]")
-_INDEX: Final = re.compile("0|[1-9][0-9]{0,8}")
-_EXPECTED: Final = "a record, a table, rows of them, or by number the columns of a float array"
+INDEX: Final = re.compile("0|[1-9][0-9]{0,8}")
 
 
-class Mask:
-    """``@mask("ssn, address")``: names of fields or columns; of an array, their numbers.
+class Mask(OutputFilter):
+    """``@mask("ssn, patient.ssn, rows[].ssn")``; of an array, columns by their numbers.
 
     Demands unite: what one side hides is hidden.
     """
@@ -32,81 +38,91 @@ class Mask:
     __slots__ = ()
 
     name = "mask"
-    on_admit = False
-    on_release = True
-    #: Kinds of output on which it can be met.
-    outputs: ClassVar[frozenset[str]] = frozenset(("tensor", "table", "record", "list"))
 
     def parse(self, clause: Clause) -> frozenset[str]:
-        """Return the names; raise `ConfigurationError` at the clause's place."""
-        names = clause.argument.split(", ")
-        if not all(_NAME.fullmatch(name) for name in names) or len(set(names)) != len(names):
-            raise ConfigurationError.at(
-                clause.place, "GR109",
-                '@mask: expected COLUMNS, each once, such as "ssn, address".',
-            )  # fmt: skip
-        return frozenset(names)
-
-    def reads(self, demand: frozenset[str]) -> tuple[Path, ...]:  # noqa: ARG002
-        """Return no path: the demand names columns."""
-        return ()
+        """Return the fields; raise `ConfigurationError` at the clause's place."""
+        return frozenset(read_fields(clause, clause.argument))
 
     def merge(self, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
         """Return all that either side hides."""
         return one | other
 
     def describe(self, demand: frozenset[str]) -> list[str]:
-        """Return the names, sorted."""
+        """Return the fields, sorted."""
         return sorted(demand)
 
-    def admit(self, demand: frozenset[str], admission: Admission) -> Wait | None:  # noqa: ARG002
-        """Do nothing: the output is not there yet."""
-        return None
+    def fields(self, demand: frozenset[str]) -> Collection[str]:
+        """Return the fields that a demand names."""
+        return demand
 
     def release(self, demand: frozenset[str], output: Any, admission: Admission) -> Any:  # noqa: ARG002
         """Return a copy of ``output`` without the values of the fields named.
 
-        Takes records (a mapping, a dataclass, a model of pydantic's), lists and tuples of
-        them, and tables of pandas, polars and pyarrow; and, where all names are numbers, float
-        arrays and lists of rows. Raises `Unmet` (``output_blocked``) for anything else.
+        Finds them at every depth of records, lists, tables, series and arrays. Raises `Unmet`
+        (``output_blocked``) where an output has no names, and for what is not known.
         """
-        if frame_kind(output):
-            return hide_columns(output, demand, name=self.name)
-        if numpy_kind(output):
-            return self._hide_in_array(demand, output)
-        return self._hide(demand, output, rows=True)
+        return walk(output, _Hidden(demand))
 
-    def _hide(self, demand: frozenset[str], output: Any, *, rows: bool) -> Any:
-        fields = fields_of(output)
-        if fields is not None:
-            hidden = dict.fromkeys((name for name in fields if name in demand), None)
-            return with_fields(output, {**fields, **hidden})
-        if rows and isinstance(output, list | tuple):
-            if output and all(entry is None or is_number(entry) for entry in output):
-                return self._hide_in_row(demand, output)
-            if output and all(isinstance(row, list | tuple) for row in output):
-                return _like(output, [self._hide_in_row(demand, row) for row in output])
-            if all(fields_of(row) is not None for row in output):
-                return _like(output, [self._hide(demand, row, rows=False) for row in output])
-        raise blocked(self.name, _EXPECTED, output)
 
-    def _hide_in_row(self, demand: frozenset[str], row: Any) -> Any:
-        hidden = self._numbers(demand, row)
-        return _like(row, [None if i in hidden else value for i, value in enumerate(row)])
+class _Hidden(Leaves):
+    """What is named is hidden; all else leaves."""
 
-    def _hide_in_array(self, demand: frozenset[str], output: Any) -> Any:
-        if numpy_kind(output) != "f" or not output.ndim:
-            raise blocked(self.name, _EXPECTED, output)
-        hidden = [number for number in self._numbers(demand, output) if number < output.shape[-1]]
-        copy = output.copy()
+    name = "mask"
+    expected = "a record, a table, rows of them, or by number the columns of a float array"
+
+    def __init__(self, fields: frozenset[str]) -> None:
+        super().__init__(paths_of(fields))
+        self._numbers = numbers_in(fields)
+
+    def hides(self, place: Place) -> bool:
+        return bool(place.hits)
+
+    def leaf(self, value: Any, place: Place) -> Any:
+        if not place.is_named:
+            self.refuse(value)
+        return value
+
+    def row(
+        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,
+        *, is_whole: bool = True, is_list: bool = True,  # noqa: ARG002
+    ) -> list[Any]:  # fmt: skip
+        if names is not None or not values:
+            return values
+        self._check_numbers(values, place)
+        if places[0].settled().hits:
+            return [None] * len(values)
+        hidden = {index for index in self._numbers if place.field(str(index)).hits}
+        return [None if index in hidden else value for index, value in enumerate(values)]
+
+    def array(self, values: Any, place: Place) -> Any:
+        self._check_numbers(values, place)
+        is_float = values.dtype.kind == "f" and values.ndim > 0
+        if not place.is_named and not is_float:
+            self.refuse(values)
+        count = values.shape[-1] if values.ndim else 0
+        hidden = [
+            index for index in self._numbers if index < count and place.field(str(index)).hits
+        ]
+        if not hidden:
+            return own_array(values)
+        if not is_float:
+            self.refuse(values)
+        copy = own_array(values).copy()
         copy[..., hidden] = float("nan")
         return copy
 
-    def _numbers(self, demand: frozenset[str], output: Any) -> frozenset[int]:
-        if not all(_INDEX.fullmatch(name) for name in demand):
-            raise blocked(self.name, _EXPECTED, output, inside="whose columns have no names")
-        return frozenset(map(int, demand))
+    def columns(
+        self, columns: list[Numbers], names: Sequence[str], place: Place, *, is_whole: bool  # noqa: ARG002
+    ) -> list[Numbers]:  # fmt: skip
+        return columns
+
+    def _check_numbers(self, output: Any, place: Place) -> None:
+        if not place.is_named and len(self._numbers) != len(self.paths.texts):
+            self.refuse(output, "whose columns have no names")
 
 
-def _like(output: Any, entries: list[Any]) -> Any:
-    return tuple(entries) if isinstance(output, tuple) else entries
+@lru_cache(maxsize=256)
+def numbers_in(fields: Collection[str]) -> tuple[int, ...]:
+    """Return those fields that are the numbers of columns, at the end of a path too."""
+    ends = {field.rpartition(".")[2] for field in fields}
+    return tuple(sorted(int(end) for end in ends if INDEX.fullmatch(end)))

@@ -1,20 +1,29 @@
 """The obligation `output`: what the model returns must meet the specs that are named.
 
-Owns which specs an annotation names, and the refusal of an output that is not what its spec
-says. Refuses to change anything: an output meets its specs or does not leave. First of all that
-works on outputs, so that specs describe what models return and not what policies leave of it.
+An output meets its specs or does not leave. What it carries beside its data (attributes of a
+table, the memory below an array) is in no spec and stays behind. Met before all that changes
+values, so that specs describe what models return and not what policies leave of it; `only`
+alone comes before. A stream is checked as it passes, as one text.
 
-A stream is checked as it passes, as one text.
+`unfit` and `unfit_for` say at decoration which demands can never be met.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.output_spec import OutputSpec
+from guardrail.obligations.outputs import Leaves, OutputFilter, paths_of, walk
+from guardrail.obligations.outputs.declared import (
+    Possible,
+    parts_of_hint,
+    parts_of_spec,
+    possible,
+    returned_by,
+)
 from guardrail.obligations.text_spec import TextSpec
 from guardrail.ports import Admission, ObligationType, Unmet, Wait
 from guardrail.streams import Carrier, TextFilter
@@ -24,6 +33,8 @@ from guardrail.values import Clause, Path, View
 _OUTPUT: Final = "output"
 #: The advice of input specs, which is none for an output.
 _INPUT_ADVICE: Final = re.compile(r" Correct the input and call again\.$")
+#: A column by its number.
+_NUMBER: Final = re.compile("[0-9]+")
 #: How far the numbers of a row may sum up to other than 1, in steps of their type each.
 _STEPS: Final = 8
 
@@ -71,6 +82,10 @@ class Output:
         names = sorted(demand)
         return names[0] if len(names) == 1 else names
 
+    def specs(self, demand: frozenset[str]) -> tuple[OutputSpec, ...]:
+        """Return the specs demanded, in the order of their names."""
+        return tuple(self._specs[name] for name in sorted(demand))
+
     def kinds(self, demand: frozenset[str]) -> dict[str, str]:
         """Return the kind of output that each spec demanded describes, where it says one."""
         return {name: self._specs[name].kind for name in demand if self._specs[name].kind}
@@ -83,7 +98,7 @@ class Output:
         """Return the output as it is, or raise `Unmet` (``output_blocked``) with the path."""
         for name in sorted(demand):
             self._check(self._specs[name], output)
-        return output
+        return output if type(output) is str else walk(output, _Checked(paths_of(())))
 
     def carrier(self, demand: frozenset[str]) -> Carrier | None:
         """Return where the items of a stream have their text; ``None``: they are texts."""
@@ -118,6 +133,12 @@ class Output:
         else:
             return
         raise refusal
+
+
+class _Checked(Leaves):
+    """What meets its specs leaves, and nothing that hangs on it."""
+
+    needs_names = False
 
 
 class _TextCheck:
@@ -187,27 +208,118 @@ def _misfit(name: str, message: str, path: str) -> Unmet:
     )
 
 
-def unfit(demands: Iterable[tuple[str, str, Any]], types: Mapping[str, ObligationType]) -> str:
+#: What the policies of one action can demand: policy, obligation and demand.
+Demands: TypeAlias = Iterable[tuple[str, str, Any]]
+
+
+def unfit(demands: Demands, types: Mapping[str, ObligationType]) -> str:
     """Say which demand can't be met on the output that another one declares; ``""`` for none.
 
     Arguments:
-        demands: what the policies of one action can demand: policy, obligation and demand.
+        demands: what the policies of one action can demand.
         types: the obligations by name. One that has ``outputs`` can be met on these kinds only.
     """
     demands = list(demands)
-    declared = {
-        spec: kind
-        for _, name, demand in demands
-        if isinstance(types[name], Output)
-        for spec, kind in types[name].kinds(demand).items()  # type: ignore[attr-defined]
-    }
-    for policy, name, _ in demands:
+    specs = _specs(demands, types)
+    advice = "Remove one of the two, or give them to actions of their own."
+    for policy, name, demand in demands:
         fitting = getattr(types[name], "outputs", None)
-        for spec, kind in sorted(declared.items()):
-            if fitting is not None and kind not in fitting:
+        for spec in specs:
+            if fitting is not None and spec.kind and spec.kind not in fitting:
                 return (
-                    f"@{name} of {policy} can never be met: outputs/{spec}.yaml says that the "
-                    f"output is a {kind}. Remove one of the two, or give them to actions of "
-                    "their own."
+                    f"@{name} of {policy} can never be met: outputs/{spec.name}.yaml says that "
+                    f"the output is a {spec.kind}. {advice}"
                 )
+            if name == "label_only" and spec.is_one_score_a_row:
+                return (
+                    f"@label_only of {policy} can never be met: outputs/{spec.name}.yaml says "
+                    f"that the output is one number a row, which has no classes. {advice}"
+                )
+        complaint = _impossible(
+            types[name], demand, lambda fields: _possible_by_specs(specs, fields)
+        )
+        if specs and complaint:
+            named = " and ".join(f"outputs/{spec.name}.yaml" for spec in specs)
+            return f"@{name} of {policy}: {complaint} as {named} has it. {advice}"
+    return ""
+
+
+def unfit_for(function: Any, demands: Demands, types: Mapping[str, ObligationType]) -> str:
+    """Say which demand no output of a function's return type can meet; ``""`` for none."""
+    declared = returned_by(function)
+    for policy, name, demand in demands:
+        complaint = _impossible(
+            types[name], demand, lambda fields: possible(declared, fields, parts_of_hint)
+        )
+        if complaint:
+            return (
+                f"@{name} of {policy}: {complaint} of the type that the function returns. Correct "
+                "the policy or the annotation, or give the function an action of its own."
+            )
+    return ""
+
+
+def undescribed(demands: Demands, types: Mapping[str, ObligationType]) -> Iterator[Undescribed]:
+    """Yield the fields of demands that no output has that meets the output specs of an action."""
+    demands = list(demands)
+    specs = _specs(demands, types)
+    for policy, name, demand in demands if specs else ():
+        fields = _fields(types[name], demand)
+        found = _possible_by_specs(specs, fields)
+        if not found.is_open:
+            missing = tuple(sorted(set(fields) - found.fields))
+            if missing:
+                yield Undescribed(policy, name, missing, tuple(spec.name for spec in specs))
+
+
+class Undescribed(NamedTuple):
+    """Fields that a policy names and no output can have, and the specs that show it."""
+
+    policy: str
+    obligation: str
+    fields: tuple[str, ...]
+    specs: tuple[str, ...]
+
+
+def _specs(demands: Demands, types: Mapping[str, ObligationType]) -> list[OutputSpec]:
+    found = {
+        spec.name: spec
+        for _, name, demand in demands
+        for spec in getattr(types[name], "specs", lambda _: ())(demand)
+        if isinstance(types[name], Output)
+    }
+    return [found[name] for name in sorted(found)]
+
+
+def _fields(kind: ObligationType, demand: Any) -> tuple[str, ...]:
+    """Return the fields that a demand names; columns by number are in every row."""
+    fields = kind.fields(demand) if isinstance(kind, OutputFilter) else ()
+    return tuple(sorted(f for f in fields if not _NUMBER.fullmatch(f.rpartition(".")[2])))
+
+
+def _possible_by_specs(specs: Sequence[OutputSpec], fields: Iterable[str]) -> Possible:
+    found = [possible(spec.described, fields, parts_of_spec) for spec in specs]
+    return Possible(
+        frozenset[str]().union(*[each.fields for each in found]),
+        any(each.has_numbers for each in found),
+        any(each.is_open for each in found) or not found,
+    )
+
+
+def _impossible(
+    kind: ObligationType, demand: Any, find: Callable[[Sequence[str]], Possible]
+) -> str:
+    """Say what a demand names, or needs, that no output can have; ``""`` for nothing."""
+    fields = _fields(kind, demand)
+    if not fields or not (isinstance(kind, OutputFilter) and kind.is_narrow(demand)):
+        return ""
+    found = find(fields)
+    missing = [field for field in fields if field not in found.fields]
+    if found.is_open:
+        return ""
+    # Of a mask each field counts: one that is misspelt hides nothing.
+    if missing and (kind.name == "mask" or len(missing) == len(fields)):
+        return f"there is no field {', '.join(missing)} in any output"
+    if not found.has_numbers and kind.name in ("round", "top_k"):
+        return f"there is no number in {', '.join(fields)} in any output"
     return ""

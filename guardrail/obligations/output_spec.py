@@ -99,6 +99,7 @@ class OutputSpec:
         is_probability: whether each row must be numbers of 0 to 1 that sum up to 1.
         classes: the names of the classes; ``()`` for none.
         chunk: the carrier of a stream's text, where items are more than their text.
+        described: the file, where it says which fields an output can have; else ``None``.
     """
 
     name: str
@@ -107,6 +108,16 @@ class OutputSpec:
     is_probability: bool = False
     classes: tuple[str, ...] = ()
     chunk: Chunk | None = None
+    described: Mapping[str, Any] | None = None
+
+    @property
+    def is_one_score_a_row(self) -> bool:
+        """Whether the output is one number for each row: a tensor with one axis, no classes."""
+        shape = self.described.get("shape") if self.described is not None else None
+        return (
+            self.kind == "tensor" and isinstance(shape, list) and len(shape) == 1
+            and not self.classes and not self.is_probability and type(shape[0]) is not int
+        )  # fmt: skip
 
 
 class Chunk:
@@ -217,4 +228,5 @@ def _read(name: str, document: Document) -> OutputSpec:
         section.meaning is not None,
         tuple(section.classes or ()),
         Chunk(section.chunk) if section.chunk is not None else None,
+        rest,
     )

@@ -130,6 +130,7 @@ class Quota:
     name = "quota"
     on_admit = True
     on_release = False
+    spends = True
 
     def __init__(self, *, bundle: str, storage: StorageHandle) -> None:
         self._bundle = bundle

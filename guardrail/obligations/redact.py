@@ -1,8 +1,8 @@
 """The obligation `redact`: personal data, secrets and tricks are cut out of what leaves.
 
-Owns the annotation, how two demands join, and where in an output texts stand. What a kind is
-and where it begins and ends is `guardrail.detectors`'. Refuses outputs in which a text could
-hide from it. Numbers pass: a number is no text, whatever its digits are. Comes last but for
+What a kind is and where it begins and ends is `guardrail.detectors`'. A name (a key, a column's,
+an index's) can't be cut: an output with a finding in one is refused, and so is one in which a
+text could hide. Numbers pass: a number is no text, whatever its digits are. Comes last but for
 `sign`, so that nothing after it brings a text back.
 
 Streams are filtered as they pass: a piece leaves when nothing that may follow could make it
@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from guardrail.detectors import (
@@ -27,10 +26,11 @@ from guardrail.detectors import (
     expand,
 )
 from guardrail.errors import ConfigurationError
-from guardrail.obligations.plain import map_plain
-from guardrail.ports import Admission, Unmet, Wait
+from guardrail.obligations.outputs import Leaves, OutputFilter, Place, paths_of, walk
+from guardrail.obligations.outputs.demands import read_fields
+from guardrail.ports import Admission, Unmet
 from guardrail.streams import TextFilter
-from guardrail.values import Clause, Notes, Path
+from guardrail.values import Clause, Notes
 
 #: What becomes of a match, from what tells least to what tells most.
 STYLES: Final = ("block", "drop", "label", "hash")
@@ -38,11 +38,10 @@ STYLES: Final = ("block", "drop", "label", "hash")
 _CLAUSE: Final = re.compile(
     r"(?P<kinds>[a-z0-9_]+(?:, [a-z0-9_]+)*)(?: as (?P<style>[a-z]+))?(?: on (?P<columns>.+))?"
 )
-_COLUMN: Final = re.compile(r"[^\s,;][^,;]{0,198}[^\s,;]|[^\s,;]")
 
 
 class Rule(NamedTuple):
-    """One kind, in one field or column (``""``: everywhere), and what becomes of it."""
+    """One kind, at one field path and below (``""``: everywhere), and what becomes of it."""
 
     kind: str
     column: str
@@ -52,7 +51,7 @@ class Rule(NamedTuple):
 Demand = tuple[Rule, ...]
 
 
-class Redact:
+class Redact(OutputFilter):
     """``@redact("email, phone as label; secrets as block on reply")``.
 
     Demands unite: each kind is cut wherever either side cuts it, in the way that tells less.
@@ -66,26 +65,21 @@ class Redact:
     __slots__ = ("_key", "_limit", "_ready")
 
     name = "redact"
-    on_admit = False
-    on_release = True
+    outputs = OutputFilter.outputs | {"text", "messages"}
 
     def __init__(self, key: bytes | None = None, *, limit: int = LIMIT_FINDINGS) -> None:
         self._limit = limit
         self._key = key if key is not None else os.urandom(32)
-        self._ready: dict[tuple[Demand, str], tuple[_Stage, ...]] = {}
+        self._ready: dict[tuple[Demand, frozenset[str]], tuple[_Stage, ...]] = {}
 
     def parse(self, clause: Clause) -> Demand:
         """Return the rules; raise `ConfigurationError` at the clause's place."""
         rules: Demand = ()
         for text in clause.argument.split("; "):
             rules = self.merge(rules, _rules(clause, text))
-        for column in {rule.column for rule in rules}:
-            self._stages(rules, column)  # made at load, so that no call has to
+        for column in {rule.column for rule in rules}:  # made at load, so that no call has to
+            self._stages(rules, frozenset((column,)) if column else _NOWHERE)
         return rules
-
-    def reads(self, demand: Demand) -> tuple[Path, ...]:  # noqa: ARG002
-        """Return no path: the demand names kinds and columns."""
-        return ()
 
     def merge(self, one: Demand, other: Demand) -> Demand:
         """Return the rules of both sides; of two for one kind and column, what tells less."""
@@ -102,31 +96,38 @@ class Redact:
             for kind, column, style in demand
         ]
 
-    def admit(self, demand: Demand, admission: Admission) -> Wait | None:  # noqa: ARG002
-        """Do nothing: the output is not there yet."""
-        return None
+    def fields(self, demand: Demand) -> Collection[str]:
+        """Return the fields that a demand names."""
+        return {rule.column for rule in demand if rule.column}
+
+    def is_narrow(self, demand: Demand) -> bool:
+        """Return whether a demand asks for nothing outside the fields that it names."""
+        return all(rule.column for rule in demand)
 
     def release(self, demand: Demand, output: Any, admission: Admission) -> Any:
         """Return a copy of ``output`` without what the demand names.
 
-        Takes texts, numbers, records (mappings, dataclasses, models of pydantic's), lists and
-        tuples of these, numeric arrays and arrays of fixed strings, and tables of pandas,
-        polars and pyarrow. Raises `Unmet` (``output_blocked``) for anything else, and where a
-        kind is found that is to be blocked.
+        Takes texts, numbers, records (mappings, dataclasses, named tuples, models of
+        pydantic's), lists and tuples of these, numeric arrays and arrays of fixed strings, and
+        tables and series of pandas, polars and pyarrow. Raises `Unmet` (``output_blocked``)
+        for anything else, where a name would have to be cut, and where a kind is found that is
+        to be blocked.
         """
-        change = partial(self._change, demand, admission.notes)
-        return map_plain(output, change, name=self.name)
+        if type(output) is str:
+            return self.cut(demand, _NOWHERE, output, admission.notes)
+        return walk(output, _Cuts(self, demand, admission.notes))
 
     def stream(self, demand: Demand, admission: Admission) -> TextFilter | None:
         """Return a filter for one call's text. Columns play no part: a stream is one text."""
         everywhere = self.merge((), tuple(rule._replace(column="") for rule in demand))
-        stages = self._stages(everywhere, "")
+        stages = self._stages(everywhere, _NOWHERE)
         streams = [stage.stream() for stage in stages]
         return _Filter(streams, admission.notes) if streams else None
 
-    def _change(self, demand: Demand, notes: Notes | None, text: str, column: str) -> str:
+    def cut(self, demand: Demand, named: frozenset[str], text: str, notes: Notes | None) -> str:
+        """Return a text that stands in the fields ``named``, without what the demand names."""
         try:
-            for stage in self._stages(demand, column):
+            for stage in self._stages(demand, named):
                 text = stage.cut(text, notes)
         except TooManyFindings as error:
             limit = error.limit
@@ -134,14 +135,13 @@ class Redact:
             return text
         raise _too_many(limit)
 
-    def _stages(self, demand: Demand, column: str) -> tuple[_Stage, ...]:
-        """Return what is done to the texts of a column: found once per demand and column."""
-        named = column if any(rule.column == column for rule in demand) else ""
+    def _stages(self, demand: Demand, named: frozenset[str]) -> tuple[_Stage, ...]:
+        """Return what is done to the texts in some fields: found once per demand and fields."""
         stages = self._ready.get((demand, named))
         if stages is None:
             styles: dict[str, str] = {}
             for kind, where, style in demand:
-                if where in ("", named):
+                if not where or where in named:
                     styles[kind] = _stricter(styles.get(kind, style), style)
             by_style = {
                 style: tuple(sorted(kind for kind, own in styles.items() if own == style))
@@ -158,8 +158,51 @@ class Redact:
         return stages
 
 
+#: The fields around a text that stands in none.
+_NOWHERE: Final[frozenset[str]] = frozenset()
 #: Demands and columns of which it is remembered what they come to.
 _LIMIT_READY: Final = 512
+
+
+class _Cuts(Leaves):
+    """Texts are cut, names are looked at, numbers pass."""
+
+    name = "redact"
+    expected = "text, records, lists or tables of texts and numbers"
+    reads_nested = False
+    reads_index = False
+
+    def __init__(self, redact: Redact, demand: Demand, notes: Notes | None) -> None:
+        fields = tuple(sorted(redact.fields(demand)))
+        super().__init__(paths_of(fields))
+        self._redact = redact
+        self._demand = demand
+        self._notes = notes
+        self._labels: set[tuple[str, frozenset[str]]] = set()
+
+    def _named(self, place: Place) -> frozenset[str]:
+        texts = self.paths.texts
+        return frozenset([texts[hit] for hit in place.hits]) if place.hits else _NOWHERE
+
+    def label(self, text: str, place: Place) -> None:
+        named = self._named(place)
+        if (text, named) not in self._labels:
+            if self._redact.cut(self._demand, named, text, None) != text:
+                self.refuse(text, "with such data in a name")
+            self._labels.add((text, named))
+
+    def leaf(self, value: Any, place: Place) -> Any:
+        if type(value) is str:
+            return self._redact.cut(self._demand, self._named(place), value, self._notes)
+        if type(value) is bytes or type(value).__name__ == "bytes_":
+            self.refuse(value)
+        return value
+
+    def row(
+        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,  # noqa: ARG002
+        *, is_whole: bool = True, is_list: bool = True,  # noqa: ARG002
+    ) -> list[Any]:  # fmt: skip
+        return values
 
 
 class _Stage:
@@ -279,13 +322,11 @@ def _stricter(one: str, other: str) -> str:
 def _rules(clause: Clause, text: str) -> Demand:
     found = _CLAUSE.fullmatch(text)
     if found is None:
-        raise _fault(clause, "expected KINDS [as STYLE] [on COLUMNS], with single spaces")
+        raise _fault(clause, "expected KINDS [as STYLE] [on FIELDS], with single spaces")
     style = found["style"] or "label"
     if style not in STYLES:
         raise _fault(clause, f"expected a style of {', '.join(sorted(STYLES))}")
-    columns = found["columns"].split(", ") if found["columns"] else [""]
-    if any(column and not _COLUMN.fullmatch(column) for column in columns):
-        raise _fault(clause, "expected COLUMNS as names, with a comma and a space between them")
+    columns = read_fields(clause, found["columns"]) if found["columns"] else ("",)
     try:
         kinds = expand(found["kinds"].split(", "))
     except ValueError as error:

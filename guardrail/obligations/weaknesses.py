@@ -1,19 +1,22 @@
-"""What is weak in the quotas and the specs of a bundle that loads.
+"""What is weak in the obligations of a bundle that loads.
 
-Owns the findings about where quotas are counted, and about specs that demand nothing. Refuses
-nothing: what a store can't do is a fault, found when the annotation is read. Only `check` asks.
+Findings about where quotas are counted, about specs that demand nothing, and about fields that no
+output can have. What a store
+can't do is a fault, found when the annotation is read. Only `check` asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.documents import Document, read_json
 from guardrail.errors import Finding, Place
 from guardrail.obligations.json_schema_spec import lets_all_through
+from guardrail.obligations.output import Demands, undescribed
 from guardrail.obligations.quota import QuotaSettings
 from guardrail.obligations.quota_grammar import Demand
+from guardrail.ports import ObligationType
 
 #: A longer window on a store that dies with the process is forgotten too often to count on.
 _WINDOW_S: Final = 3600
@@ -60,3 +63,25 @@ def quota_weaknesses(
                 "the process does. Shorten the window, or use it where processes live longer."
             )
             yield Finding("GR521", stands, message, policy)
+
+
+def output_weaknesses(
+    actions: Iterable[Demands],
+    types: Mapping[str, ObligationType],
+    place_of: Callable[[str, str], Place],
+) -> Iterator[Finding]:
+    """Yield the fields that policies name and that no output has which meets its specs.
+
+    Arguments:
+        actions: what the policies of each action can demand.
+        types: the obligations by name.
+        place_of: returns where an annotation stands, by the ids of its policy and its name.
+    """
+    for demands in actions:
+        for policy, name, fields, specs in undescribed(demands, types):
+            named = " and ".join(f"outputs/{spec}.yaml" for spec in specs)
+            message = (
+                f"{policy}: @{name} names {', '.join(fields)}, and no output has that which meets "
+                f"{named}. Correct the name, or the spec."
+            )
+            yield Finding("GR522", place_of(policy, name), message, policy)

@@ -20,6 +20,7 @@ lint        what is weak in a bundle that loads; only `guardrail check` asks
 overview    what a bundle reads and declares, told to people
 clauses     policies taken apart: what each truth of a clause comes to
 edits       small changes of a policy's text, for mutants
+named       names that a request uses, and the bundle does not have
 needs       what must be known of a request that is told in part
 explain     why a request is decided as it is
 bare        the policies without a guard, for Cedar's own tools

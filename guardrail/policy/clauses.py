@@ -16,11 +16,12 @@ import cedarpy
 from cedarpy import pst
 
 from guardrail.errors import Denied, Place
+from guardrail.policy.attributes import members_of, types_of
 from guardrail.policy.decide import evaluate
 from guardrail.policy.language import Policy, as_one_set
 from guardrail.policy.lint.sites import clause_of, everything_in
 from guardrail.policy.lint.vocabulary import impossible
-from guardrail.policy.reads import entity_of
+from guardrail.policy.reads import applies_to, entity_of
 from guardrail.policy.schema import Schema
 from guardrail.policy.slices import Case
 from guardrail.policy.snapshot import Snapshot
@@ -280,6 +281,57 @@ def unmissable(policies: Sequence[Policy], schema: Schema) -> frozenset[str]:
         )  # fmt: skip
         turned.append(replace(policy, node=node))
     return frozenset([policy.key for policy in impossible(turned, schema)])
+
+
+def inescapable(policies: Sequence[Policy], snapshot: Snapshot) -> frozenset[str]:
+    """Return the keys of the policies whose scope matches every request that the bundle knows.
+
+    Of the schema's requests many can't be made: nothing is an entity but what ``entities.json``
+    has and what enums list. A bundle of one model has no request on another one.
+    """
+    schema, store = snapshot.schema, snapshot.store
+    types = types_of(schema)
+    things = [*store, *members_of(schema)]
+    if snapshot._allow_unknown_resources:
+        things += [Entity(name, "") for name in types if not schema.is_enum_type(name)]
+    asked = [
+        (action, who, thing)
+        for action in snapshot.plans
+        for who in types
+        for thing in things
+        if schema.fits(who, action, thing.type)
+    ]
+    return frozenset(
+        policy.key
+        for policy in policies
+        if asked and not any(_can_miss(policy, snapshot, *each) for each in asked)
+    )
+
+
+def _can_miss(policy: Policy, snapshot: Snapshot, action: Entity, who: str, thing: Entity) -> bool:
+    """Tell whether a policy's scope misses a thing, an action, or some caller of a type."""
+    if not applies_to(policy, action, snapshot.schema.actions.get(action, frozenset())):
+        return True
+    if not _is_met(policy.node.resource, thing, snapshot):
+        return True
+    scope = policy.node.principal
+    if snapshot.schema.is_enum_type(who):
+        callers = [each for each in members_of(snapshot.schema) if each.type == who]
+        return any(not _is_met(scope, each, snapshot) for each in callers)
+    if isinstance(scope, pst.ScopeIs):
+        return str(scope.entity_type) != who
+    return not isinstance(scope, pst.ScopeAny)
+
+
+def _is_met(scope: pst.PrincipalOrResourceConstraint, entity: Entity, snapshot: Snapshot) -> bool:
+    if isinstance(scope, pst.ScopeIs | pst.ScopeIsIn) and str(scope.entity_type) != entity.type:
+        return False
+    if isinstance(scope, pst.ScopeEq):
+        return entity_of(scope.entity) == entity
+    if isinstance(scope, pst.ScopeIn | pst.ScopeIsIn):
+        group = entity_of(scope.entity)
+        return entity == group or group in snapshot.store.ancestors(entity)
+    return True
 
 
 def settled(parts: Sequence[Part], schema: Schema) -> frozenset[tuple[int, Value]]:

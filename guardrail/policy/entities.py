@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from guardrail.documents import decode, item_places, read_json
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.nearest import did_you_mean
 from guardrail.policy.recent import Recent
 from guardrail.policy.schema import Schema
 from guardrail.values import Entity
@@ -28,6 +29,15 @@ _REMEMBERED: Final = 10_000
 #: More entities than this are refused, and more faults than this are not told.
 LIMIT_ENTITIES: Final = 1_000_000
 LIMIT_FAULTS: Final = 100
+#: Names that an entity is tried with, and a value of each type, to find what it lacks.
+_LIMIT_TRIED: Final = 100
+#: Entities of which it is found out what is wrong; of further ones only that they do not fit.
+_LIMIT_TOLD: Final = 10
+_EXAMPLES: Final[tuple[Any, ...]] = (
+    "x", 1, True, [], {"__extn": {"fn": "decimal", "arg": "1.0"}},
+    {"__extn": {"fn": "datetime", "arg": "2026-01-01"}},
+    {"__extn": {"fn": "duration", "arg": "1s"}}, {"__extn": {"fn": "ip", "arg": "::1"}},
+)  # fmt: skip
 #: How many entities are tried together where some are wrong.
 _BLOCK: Final = 512
 
@@ -171,7 +181,13 @@ def _entity_faults(raw: bytes, schema: Schema) -> list[Fault]:
             key = json.dumps(entry.get("uid"), sort_keys=True)
             first = seen.setdefault(key, number)
             if not is_sound and not _fits([entry], schema):
-                faults.append(Fault("GR201", places[number], _unfit(entry)))
+                faults.append(
+                    Fault(
+                        "GR201",
+                        places[number],
+                        _unfit(entry, schema, is_brief=len(faults) >= _LIMIT_TOLD),
+                    )
+                )
             elif first != number:
                 message = f"The same uid stands at {places[first]}."
                 faults.append(Fault("GR201", places[number], message))
@@ -186,10 +202,62 @@ def _fits(data: list[Any], schema: Schema) -> bool:
     return True
 
 
-def _unfit(entry: Mapping[str, Any]) -> str:
+def _unfit(entry: Mapping[str, Any], schema: Schema, *, is_brief: bool) -> str:
+    """Say what of an entity does not fit: what it fits without, or with."""
     uid = entry.get("uid")
-    name = f"{uid.get('type')}" if isinstance(uid, dict) else "an entry"
+    kind = uid.get("type") if isinstance(uid, dict) else None
+    if not isinstance(kind, str):
+        return 'This entity has no uid of the form {"type": ..., "id": ...}. Correct it.'
+    if not schema.declares(kind):
+        known = [name for name in schema.names() if schema.declares(name)]
+        hint = did_you_mean(kind, known, "Correct it, or declare it.")
+        return f"The schema has no entity type {kind}. {hint}"
+    attrs, parents = entry.get("attrs", {}), entry.get("parents", [])
+    if parents and _fits([{**entry, "parents": []}], schema):
+        return (
+            f"This entity ({kind}) has a parent that the schema does not let it have: of another "
+            "type, or an id that an enum does not list. Correct the parent, or the schema."
+        )
+    if isinstance(attrs, dict) and not is_brief:
+        for name in attrs:
+            if _fits_with(entry, name, schema):
+                return (
+                    f"The attribute {name} of this entity ({kind}) is of another type than the "
+                    "schema has. Correct its value."
+                )
+        for name in attrs:
+            rest = {other: value for other, value in attrs.items() if other != name}
+            if _is_worse(entry, {**entry, "attrs": rest}, schema):
+                known = [each for each in schema.names() if each not in attrs]
+                hint = did_you_mean(name, known, "Correct its name, or its value.")
+                return (
+                    f"This entity ({kind}) has an attribute {name} that the schema does not have, "
+                    f"or has with another type. {hint}"
+                )
+        for name in schema.names()[:_LIMIT_TRIED]:
+            if name not in attrs and _fits_with(entry, name, schema):
+                return f"This entity ({kind}) lacks the attribute {name}, which the schema demands."
     return (
-        f"This entity ({name}) does not fit the schema: check its uid, the names and "
+        f"This entity ({kind}) does not fit the schema: check its uid, the names and "
         "types of its attributes, and the types of its parents."
     )
+
+
+def _fits_with(entry: Mapping[str, Any], name: str, schema: Schema) -> bool:
+    """Tell whether an entity fits with some other value of an attribute."""
+    attrs = entry.get("attrs", {})
+    return any(_fits([{**entry, "attrs": {**attrs, name: value}}], schema) for value in _EXAMPLES)
+
+
+def _is_worse(entry: Mapping[str, Any], without: Mapping[str, Any], schema: Schema) -> bool:
+    """Tell whether an entity is wrong in a way that it is not without something."""
+    rest = _wrong(without, schema)
+    return rest == "" or rest != _wrong(entry, schema)
+
+
+def _wrong(entry: Mapping[str, Any], schema: Schema) -> str:
+    try:
+        cedarpy.Entities.from_json_str(json.dumps([entry]), schema.handle)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -20,6 +20,7 @@ from cedarpy import pst
 
 from guardrail.documents import decode
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.policy.advice import on_syntax
 from guardrail.policy.depth import too_deep
 from guardrail.policy.text import Chunk, Source, brief, split
 from guardrail.ports import ObligationType
@@ -201,7 +202,10 @@ def _parse(chunk: Chunk) -> pst.Template:
         place = chunk.culprit(_complaint)
         if place == chunk.source.place(chunk.tokens[-1].start) and named:
             place = chunk.mention(*named)  # a complaint of a later pass names its token only
-        raise ConfigurationError.at(place, "GR100", f"Not Cedar: {brief(complaint)}.")
+        advice = on_syntax(chunk.tokens, chunk.source.offset(place), complaint)
+        raise ConfigurationError.at(
+            place, "GR100", f"Not Cedar: {brief(complaint)}. {advice}".rstrip()
+        )
     tree, complaint = None, ""
     try:
         tree = cedarpy.PolicySet.from_str(chunk.text).to_pst()

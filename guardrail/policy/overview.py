@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from guardrail.documents import decode
 from guardrail.errors import ConfigurationError, Place
@@ -105,6 +106,10 @@ def _leaves(shape: Shape, above: _Names = ()) -> Iterator[tuple[_Names, CedarTyp
 
 def _written(kind: CedarType) -> str:
     return kind if isinstance(kind, str) else f"Set<{_written(kind[1])}>"
+
+
+#: Where a bundle keeps its whole schema, for Cedar's own tools. A load reads nothing hidden.
+WHOLE_SCHEMA: Final = ".schemas/whole.cedarschema"
 
 
 def whole_schema(folder: Folder) -> str:

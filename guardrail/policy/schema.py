@@ -103,9 +103,15 @@ class Schema:
             action: groups for action, groups in _actions(handle).items() if self._applies(action)
         }
         self._fits: dict[tuple[str, Entity, str], bool] = {}
-        self._types: dict[tuple[Entity, Path], CedarType | None] = {}
+        self._types: dict[tuple[Entity, Path, str], CedarType | None] = {}
         self._members: dict[Entity, bool] = {}
         self._enums: dict[str, bool] = {}
+
+    def names(self) -> list[str]:
+        """Return the words of the schema's text, each once: all names, and more."""
+        source = Source("schema.cedarschema", str(self.handle))
+        words = (token.text.strip('"') for token in source.tokens())
+        return list(dict.fromkeys(word for word in words if word and word.isprintable()))
 
     def errors(self, text: str) -> list[tuple[str, str]]:
         """Return what the validator says of a text of policies: their names, and what is wrong.
@@ -208,11 +214,11 @@ class Schema:
             found.append(fitting)
         return found
 
-    def type_at(self, action: Entity, path: Path) -> CedarType | None:
+    def type_at(self, action: Entity, path: Path, *, principal: str = "") -> CedarType | None:
         """Return the type at one path, remembered; for records that are read whole."""
-        key = (action, path)
+        key = (action, path, principal)
         if key not in self._types:
-            (found,) = self.types([key])
+            (found,) = self.types([(action, path)], principal=principal)
             if len(self._types) >= 10_000:  # names come from the application: few, but bounded
                 return found
             self._types[key] = found

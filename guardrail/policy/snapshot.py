@@ -10,8 +10,10 @@ Compiled as it stands, with ``snapshot.pxd`` beside it; the file is its own plai
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final
 
 from guardrail.errors import Denied
@@ -354,6 +356,7 @@ class Snapshot:
             ),
             names=tuple([each.name for _, each in held]),
             errors=tuple([error.policy for error in decision.errors]),
+            demands=tuple([digest_of(kind.describe(each.demand)) for kind, each in held]),
         )
 
     def _check_entities(
@@ -458,6 +461,15 @@ class Snapshot:
             "decision_id": decision.decision_id,
             "revision": decision.revision,
         }
+
+
+def digest_of(demand: Any) -> str:
+    """Return a short digest of a demand as it is described: records tell by it what was demanded.
+
+    It serves to see that two demands differ, and not to prove that they are the same.
+    """
+    text = json.dumps(demand, sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()[:12]
 
 
 def _plain_context(

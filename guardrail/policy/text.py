@@ -78,6 +78,12 @@ class Source:
         line = bisect_right(lines, offset)
         return Place(self.file, line, offset - lines[line - 1] + 1)
 
+    def offset(self, place: Place) -> int:
+        """Return the offset of a line and column: what `place` was asked with."""
+        if not self._lines:
+            self.place(0)
+        return self._lines[place.line - 1] + place.column - 1
+
     def tokens(self, start: int = 0, end: int | None = None) -> Iterator[Token]:
         """Yield the tokens between two offsets, without white space and comments."""
         for found in _TOKEN.finditer(self.text, start, len(self.text) if end is None else end):

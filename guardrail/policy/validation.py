@@ -15,7 +15,9 @@ import cedarpy
 from cedarpy import pst
 
 from guardrail.errors import Fault, Place
+from guardrail.policy.advice import NO_ACTION, on_types
 from guardrail.policy.language import Policy
+from guardrail.policy.reads import applies_to
 from guardrail.policy.schema import Schema
 from guardrail.policy.text import brief
 
@@ -27,14 +29,20 @@ def validate(policies: Sequence[Policy], schema: Schema) -> list[Fault]:
     """
     text = "\n".join(policy.chunk.text for policy in policies)
     faults = []
-    for key, message in schema.errors(text) if policies else ():
+    errors = schema.errors(text) if policies else []
+    named = {key for key, message in errors if NO_ACTION not in message}
+    for key, message in errors:
+        if NO_ACTION in message and key in named:
+            continue  # it follows from what is said of the same policy already
         policy = policies[_number(key)]
         said = _said(key, message)
         names = [part for quoted in re.findall(r"`([^`]+)`", said) for part in _parts(quoted)]
         place = policy.chunk.mention(*names)
         if place == policy.chunk.place:
             place = _wrong_clause(policy, schema)
-        faults.append(Fault("GR108", place, f"{policy.id}: {said}."))
+        actions = [a for a, groups in schema.actions.items() if applies_to(policy, a, groups)]
+        told, advice = on_types(said, schema, actions or list(schema.actions))
+        faults.append(Fault("GR108", place, f"{policy.id}: {told}. {advice}".rstrip()))
     return faults
 
 

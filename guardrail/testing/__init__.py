@@ -29,6 +29,7 @@ For an application and its plugins:
 
 clock       a clock that stands still
 recorded    records, kept
+denial      the assertion that a call is denied, by its code
 override    its guard under other policies; observe: with nothing enforced
 contracts   what a plugin must hold; jws: tokens to try a provider with
 trial       a new bundle, tried in a process of its own before it is served
@@ -37,6 +38,7 @@ trial       a new bundle, tried in a process of its own before it is served
 from typing import TYPE_CHECKING, Any
 
 from guardrail.testing.clock import FrozenClock
+from guardrail.testing.denial import denied
 from guardrail.testing.observe import LetThrough
 from guardrail.testing.override import overriding
 from guardrail.testing.properties.check import always, never
@@ -56,6 +58,7 @@ __all__ = [
     "Request",
     "Result",
     "always",
+    "denied",
     "never",
     "overriding",
     "requests",

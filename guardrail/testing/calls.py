@@ -222,7 +222,7 @@ class _ToldAnswer(Answering):
             if case.input is not None or kind.name not in _OF_INPUT
         )
         releases = duties.releases if case.output is not None else ()
-        kept = Duties(admits, releases, duties.names, duties.errors)
+        kept = Duties(admits, releases, duties.names, duties.errors, duties.demands)
         super().__init__(answer.decision, kept, answer.cached)
         self._answer = answer
 

@@ -8,7 +8,6 @@ a fact or a policy exists, the runner asks.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from guardrail.documents import Document, Key, limit_of, read_yaml, too_large
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.nearest import did_you_mean
 from guardrail.regular_files import read_regular
 from guardrail.testing.format import Asked, Expect, Expected, Given, Head, Situation, Step
 from guardrail.testing.matrix import cells_of
@@ -47,12 +47,33 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class Spots:
+    """Where a test says who does what on what; ``caller`` holds the places of a caller's parts."""
+
+    caller: Document
+    caller_at: tuple[Key, ...]
+    action: Place
+    resource: Place
+
+    def at(self, where: tuple[Key, ...], written: Document) -> Place:
+        """Return where a name of the request stands, by its path in the request."""
+        if where[0] == "action":
+            return self.action
+        if where[0] == "resource":
+            return self.resource
+        if where[0] == "principal":
+            return self.caller.at(*self.caller_at, *where[1:])
+        return written.at(*where)
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One test, ready to be asked. ``facts`` are merged, and hold `MISSING` where it says so.
 
-    ``written`` is the test as it stands, for the places in it, and ``expect_at`` where in it the
-    expectation stands. One with ``input`` or ``output`` is a whole call; one with ``steps``, which
-    are cases, too, is all their calls, and itself says what the first of them says.
+    ``written`` is the test as it stands, for the places in it, ``spots`` are those of who, what and
+    on what, and ``expect_at`` is where in it the expectation stands. One with ``input`` or
+    ``output`` is a whole call; one with ``steps``, which are cases, too, is all their calls, and
+    itself says what the first of them says.
     """
 
     name: str
@@ -64,6 +85,7 @@ class Case:
     facts: Mapping[str, Any]
     expected: Expected
     written: Document
+    spots: Spots
     expect_at: tuple[Key, ...] = _EXPECT
     input: Parameter | None = None
     output: Product | None = None
@@ -243,7 +265,13 @@ class _Reader:
                 }
             )
             case = self._case([(one, document)], one, who_at=cell.row)
-            cases.append(replace(case, place=document.at(*cell.path), expect_at=cell.path))
+            spots = replace(
+                case.spots,
+                action=_column(document, "actions", cell.action) or case.spots.action,
+                resource=_column(document, "resources", cell.resource) or case.spots.resource,
+            )
+            place = document.at(*cell.path)
+            cases.append(replace(case, place=place, spots=spots, expect_at=cell.path))
         return cases
 
     def _case(
@@ -259,6 +287,9 @@ class _Reader:
         wanted = expect or asked.expect
         now = asked.now or self._given.now
         value, product = _input(written), _product(written)
+        principal, caller, caller_at = self._caller(written, who_at)
+        action, action_at = self._text("action", written)
+        resource, resource_at = self._text("resource", written)
         facts: Any = self._given.facts
         if value is not None:  # then the facts of the input are those that it has
             facts = {place: below for place, below in facts.items() if place != "input"}
@@ -267,20 +298,17 @@ class _Reader:
         return Case(
             name=asked.name,
             place=written[0][1].at(),
-            principal=self._caller(written, who_at),
-            action=self._action(written),
-            resource=uid_at(*self._text("resource", written)),
+            principal=principal,
+            action=uid_at(action, action_at) if "::" in action else Entity("Action", action),
+            resource=uid_at(resource, resource_at),
             now=None if now is None else now.timestamp(),
             facts=facts,
             expected=wanted if isinstance(wanted, Expected) else Expected(decision=wanted),
             written=written[0][1],
+            spots=Spots(caller, caller_at, action_at, resource_at),
             input=value,
             output=product,
         )
-
-    def _action(self, written: Sequence[tuple[Situation, Document]]) -> Entity:
-        action, place = self._text("action", written)
-        return uid_at(action, place) if "::" in action else Entity("Action", action)
 
     def _text(self, key: str, written: Sequence[tuple[Situation, Document]]) -> tuple[str, Place]:
         for situation, document in written:
@@ -295,15 +323,20 @@ class _Reader:
 
     def _caller(
         self, written: Sequence[tuple[Situation, Document]], who_at: tuple[Key, ...]
-    ) -> Principal | Entity:
+    ) -> tuple[Principal | Entity, Document, tuple[Key, ...]]:
+        """Return who calls, and where that is written: a document, and a path in it."""
         for situation, document in written:
             if situation.known is not None and situation.principal is not None:
                 message = "The test names both `as` and `principal`. Keep one."
                 raise ConfigurationError.at(document.at(), "GR003", message)
             if situation.principal is not None:
-                return principal_of(situation.principal, document.below("principal"))
+                below = document.below("principal")
+                return principal_of(situation.principal, below), document, ("principal",)
             if situation.known is not None:
-                return self._known(situation.known, document.at(*who_at))
+                found = self._known(situation.known, document.at(*who_at))
+                if situation.known in self._principals:
+                    return found, self._common, ("principals", situation.known)
+                return found, document, who_at
         raise ConfigurationError.at(
             written[-1][1].at(), "GR003", "The test names no caller. Add `as`."
         )
@@ -314,11 +347,17 @@ class _Reader:
             return known
         if "::" in name:
             return uid_at(name, place)
-        near = difflib.get_close_matches(name, self._principals, n=1)
         there_are = ", ".join(sorted(self._principals)) or "none"
-        hint = f"Did you mean {near[0]}?" if near else f"There are: {there_are}."
+        hint = did_you_mean(name, self._principals, f"There are: {there_are}.")
         message = f"`as` is no name under given.principals, and no uid. {hint}"
         raise ConfigurationError.at(place, "GR601", message)
+
+
+def _column(document: Document, key: str, name: str) -> Place | None:
+    """Return where a matrix names an action or a resource; ``None`` where it names none."""
+    if not name:
+        return None
+    return document.at("matrix", key, document.data["matrix"][key].index(name))
 
 
 def _input(written: Sequence[tuple[Situation, Document]]) -> Parameter | None:

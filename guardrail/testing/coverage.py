@@ -2,8 +2,9 @@
 
 Owns what counts as tried: of each policy its scope, matched and missed; of each truth in a clause
 both of its values, as far as Cedar looked at it; of each condition its obligations, in a decision
-that demands them. Refuses to count what can't be: where the validator knows that a scope matches
-all there is, or that an expression is never false, nobody must test it. Says nothing of whether
+that demands them. Impossible outcomes are not counted: where the validator knows that a scope
+matches all there is, or that an expression is never false, and where the entities of the bundle are
+such that no request can miss a scope. Says nothing of whether
 the tests expect the right thing: mutants do.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from guardrail.policy import Snapshot
-from guardrail.policy.clauses import Anatomy, Part, Trace, Tracer, settled, unmissable
+from guardrail.policy.clauses import Anatomy, Part, Trace, Tracer, inescapable, settled, unmissable
 from guardrail.policy.language import Policy
 from guardrail.values import Decision
 
@@ -56,7 +57,8 @@ class PolicySeen:
 
     Attributes:
         policy: the policy.
-        can_miss: whether a request can miss its scope, as far as Cedar's validator knows.
+        can_miss: whether a request can miss its scope: what the validator and the entities rule out
+            is none.
         matched, missed: how many requests its scope matched, and missed.
         applied: how many decisions demanded its obligations.
         parts: the truths of its clauses.
@@ -98,7 +100,7 @@ class Coverage:
         policies, schema = self.snapshot.policies, self.snapshot.schema
         self.tracer = Tracer(self.snapshot)
         whole = self.tracer.anatomy(policies)
-        always = unmissable(policies, schema)
+        always = unmissable(policies, schema) | inescapable(policies, self.snapshot)
         never = settled(whole.parts, schema)
         parts: dict[str, list[PartSeen]] = {policy.key: [] for policy in policies}
         for number, part in enumerate(whole.parts):

@@ -2,40 +2,51 @@
 
 Owns which values a fact or an attribute is tried with: the constants that stand in the policies
 and their neighbours, both truths, each text that is named and one that is not. The simplest come
-first. Refuses what no call can have: an hour is one of a day's, and what is counted is not
-negative.
+first. No value is tried that no call can have: the source of a fact says what its numbers can be.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any, Final
 
+from guardrail.facts import (
+    HostFacts,
+    IdentityFacts,
+    InputFacts,
+    PeerAttestationFacts,
+    TimeFacts,
+)
 from guardrail.policy import Snapshot
 from guardrail.policy.attributes import members_of
 from guardrail.policy.clauses import literals_of
+from guardrail.policy.language import Policy
 from guardrail.policy.schema import CedarType
+from guardrail.ports import ranges_of
 from guardrail.values import Entity, Path
 
 #: What a number can be: 64 bits.
 LEAST: Final = -(2**63)
 MOST: Final = 2**63 - 1
-#: Facts that are within bounds, by their path below the context.
-_BOUNDS: Final[Mapping[tuple[str, ...], tuple[int, int]]] = {
-    ("time", "hour"): (0, 23),
-    ("time", "weekday"): (1, 7),
-}
-#: Places whose numbers are counts, sizes and ages.
-_COUNTED: Final = frozenset(("input", "identity", "peer", "artifact", "attestation"))
+#: Sources whose facts every schema may declare, whether or not a policy reads them.
+_STANDARD: Final[tuple[Any, ...]] = (
+    InputFacts,
+    IdentityFacts,
+    PeerAttestationFacts,
+    HostFacts,
+    TimeFacts,
+)
 
 _SMALLEST: Final = Decimal("0.0001")
 _MOMENT: Final = timedelta(milliseconds=1)
+_NOW: Final = Path("context", ("time", "now"))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOON: Final = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DURATION: Final = re.compile(
@@ -48,13 +59,17 @@ _LIMIT_ENTITIES: Final = 20
 class Edges:
     """The edges of one bundle's policies.
 
+    Arguments:
+        snapshot: the bundle.
+        policies: whose edges, where not those of all its policies.
+
     Attributes:
         entities: those that the policies name, in the order of their text.
         known: all entities that there are: those of the bundle, and what enums list.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        found = literals_of(snapshot.policies)
+    def __init__(self, snapshot: Snapshot, policies: Sequence[Policy] | None = None) -> None:
+        found = literals_of(snapshot.policies if policies is None else policies)
         self._schema = snapshot.schema
         self._numbers = found.numbers
         self._texts = sorted(found.texts)
@@ -62,6 +77,12 @@ class Edges:
         self.known: tuple[Entity, ...] = tuple(
             dict.fromkeys([*sorted(snapshot.store), *members_of(snapshot.schema)])
         )
+        own = [source for plan in snapshot.plans.values() for source, _ in plan.wants]
+        self._ranges: Mapping[tuple[str, ...], tuple[int, int]] = {
+            ("context", source.place, name): ends
+            for source in (*_STANDARD, *own)
+            for name, ends in ranges_of(source).items()
+        }
         self._accepted: dict[tuple[Entity, Path, str, bool, str], bool] = {}
 
     def values(
@@ -79,8 +100,14 @@ class Edges:
             return self._words(path)
         if kind == "Entity":
             return self._fitting(action, path, principal, in_set=False)
+        if path == _NOW:  # no clock shows a time before the epoch
+            return [moment for moment in self.datetimes if moment >= _EPOCH]
         make = self._makers.get(str(kind))
         return make() if make is not None else []
+
+    def range_of(self, path: Path) -> tuple[int, int]:
+        """Return between which whole numbers a value can be: its source says so, or 64 bits."""
+        return self._ranges.get((path.root, *path.attrs), (LEAST, MOST))
 
     @property
     def _makers(self) -> dict[str, Callable[[], list[Any]]]:
@@ -99,11 +126,12 @@ class Edges:
             single = self._fitting(action, path, principal, in_set=True)
         else:
             single = self.values(action, path, of)
-        pair = [single[:2]] if len(single) > 1 else []
-        return [[], *([value] for value in single), *pair]
+        several = [single[:2]] if len(single) > 1 else []
+        several += [single] if len(single) > 2 else []  # for what must hold all of some values
+        return [[], *([value] for value in single), *several]
 
     def _longs(self, path: Path) -> list[int]:
-        least, most = bounds_of(path)
+        least, most = self.range_of(path)
         near = {0, 1, *(number + step for number in self._numbers for step in (-1, 0, 1))}
         if (least, most) != (LEAST, MOST):
             near |= {least, most} - {MOST}
@@ -169,19 +197,12 @@ class Edges:
             if "." in text or ":" in text:
                 with suppress(ValueError):
                     network = ipaddress.ip_network(text, strict=False)
-                    found |= dict.fromkeys((network.network_address, network.broadcast_address))
+                    for step, end in ((-1, network[0]), (1, network[-1])):
+                        found[end] = None
+                        with suppress(ValueError):  # the first or last of all addresses
+                            found[end + step] = None
         found[ipaddress.ip_address("203.0.113.7")] = None
         return list(found)
-
-
-def bounds_of(path: Path) -> tuple[int, int]:
-    """Return between which numbers a value can be."""
-    if path.root != "context" or not path.attrs:
-        return LEAST, MOST
-    known = _BOUNDS.get(path.attrs[:2])
-    if known is not None:
-        return known
-    return (0 if path.attrs[0] in _COUNTED else LEAST), MOST
 
 
 def _plainness(number: int) -> tuple[int, bool]:
@@ -221,13 +242,15 @@ def duration_of(text: str) -> timedelta | None:
 
 def moments_of(edges: Edges) -> Iterator[datetime]:
     """Yield moments of every hour and of every day of a week, and those at the edges."""
-    yield from edges.datetimes
+    yield from (moment for moment in edges.datetimes if moment >= _EPOCH)
     for day in range(7):
         for hour in range(24):
             yield _NOON.replace(hour=(12 + hour) % 24) + timedelta(days=day)
     for text in edges.values(_NOBODY, Path("context", ("time", "date")), "String"):
         with suppress(ValueError):
-            yield datetime.fromisoformat(text).replace(hour=12, tzinfo=UTC)
+            moment = datetime.fromisoformat(text).replace(hour=12, tzinfo=UTC)
+            if moment >= _EPOCH:
+                yield moment
 
 
 _NOBODY: Final = Entity("Action", "")

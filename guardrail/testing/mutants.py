@@ -2,8 +2,8 @@
 
 Owns what becomes of a mutant: a test of the suite fails (it is noticed), or none does and a request
 is found on which the two decide otherwise (it survives, and that request is the test that lacks),
-or none is found (taken for equivalent). Refuses a suite that does not hold on the policies as they
-are: it would notice everything.
+or none is found: then the two decide alike, or not all that they read could be tried. Refuses a
+suite that does not hold on the policies as they are: it would notice everything.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from guardrail.bundle import Bundle
 from guardrail.policy import Snapshot
 from guardrail.policy.edits import Edit, changed, edits_of
+from guardrail.testing.around import Around, Pairing, callers_in
 from guardrail.testing.cases import Case, Suite
 from guardrail.testing.runner import Runner
 from guardrail.testing.search import Request, decided, requests
@@ -26,9 +27,23 @@ _TOLD = ("decision", *EXPECTED)
 #: A request on which two snapshots decide otherwise, and what either decides.
 Apart: TypeAlias = tuple[Request, Mapping[str, Any], Mapping[str, Any]]
 
-#: What becomes of a mutant: Cedar does not read it, a test notices it, nothing tells it apart, or
-#: what does.
-Fate: TypeAlias = Literal["unread", "noticed", "alike"] | Apart
+#: What becomes of a mutant: Cedar does not read it, a test notices it, nothing tells it apart (with
+#: what was not tried), or what does. It goes from process to process.
+Fate: TypeAlias = Literal["unread", "noticed"] | frozenset[str] | Apart
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A mutant for which no request was found on which it decides otherwise.
+
+    Attributes:
+        edit: the change.
+        untried: what its policy reads and no request varied; where there is any, nobody knows
+            whether they decide alike.
+    """
+
+    edit: Edit
+    untried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +85,31 @@ class Mutation:
 
     Attributes:
         noticed: how many a test notices.
-        equivalent: those for which no request was found on which they decide otherwise.
+        equivalent: those that decide alike on all that their policies read.
+        untried: those of which no difference was found, and not all was tried.
         survivors: those that a test should notice, and none does.
     """
 
     noticed: int
     equivalent: tuple[Edit, ...]
+    untried: tuple[Alike, ...]
     survivors: tuple[Survivor, ...]
 
     @property
     def summary(self) -> str:
         """The whole in one line."""
         told = f"mutants {self.noticed} noticed, {len(self.survivors)} survive"
-        return f"{told}, {len(self.equivalent)} decide alike" if self.equivalent else told
+        told += f", {len(self.equivalent)} decide alike" if self.equivalent else ""
+        return told + (f", {len(self.untried)} not tried in full" if self.untried else "")
 
     def as_json(self) -> dict[str, Any]:
         """Return what became of the mutants as plain JSON data."""
         return {
             "noticed": self.noticed,
             "equivalent": [_told(edit) for edit in self.equivalent],
+            "untried": [
+                {**_told(each.edit), "untried": list(each.untried)} for each in self.untried
+            ],
             "survivors": [
                 {
                     **_told(each.edit),
@@ -111,7 +132,7 @@ class Mutants:
         edits: the changes, in the order of the policies.
     """
 
-    __slots__ = ("_bundle", "_cases", "_tried", "edits")
+    __slots__ = ("_bundle", "_cases", "_known", "_tried", "edits")
 
     def __init__(self, bundle: Bundle, suite: Suite) -> None:
         self._bundle = bundle
@@ -122,7 +143,8 @@ class Mutants:
             if isinstance(case, Case) and runner.run(case).outcome == "passed"
         ]
         known = [request for case in self._cases for request in runner.requests(case)]
-        self._tried = _Tried(bundle.snapshot, list(requests(bundle.snapshot, known)))
+        self._known = [*known, *callers_in(bundle.snapshot)]
+        self._tried = _Tried(bundle.snapshot, list(requests(bundle.snapshot, self._known)))
         self.edits = edits_in(bundle)
 
     def become(self, number: int) -> Fate:
@@ -133,11 +155,28 @@ class Mutants:
         mutant = Runner(replace(self._bundle, snapshot=other))
         if any(mutant.run(case).outcome == "failed" for case in self._cases):
             return "noticed"
-        return self._tried.tell_apart(other) or "alike"
+        return self._tried.tell_apart(other) or self._around(self.edits[number], other)
+
+    def _around(self, edit: Edit, other: Snapshot) -> frozenset[str] | Apart:
+        """Try all that the changed policy reads, before it is said that the two decide alike."""
+        snapshot = self._bundle.snapshot
+        around = Around((snapshot, other), self._known)
+        policies = {
+            policy.id: policy
+            for each in (snapshot, other)
+            for policy in each.policies
+            if policy is edit.policy or policy.text_id == edit.policy.text_id
+        }
+        both = Pairing(snapshot, other)
+        for request in around.requests(list(policies.values())):
+            before, after = both.decided(request)
+            if _part(before) != _part(after):
+                return request, before, after
+        return frozenset(around.untried)
 
 
-def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Edit | None]:
-    """Yield what becomes of each mutant: a survivor, an equivalent, or ``None`` if noticed.
+def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Alike | None]:
+    """Yield what becomes of each mutant: a survivor, one not told apart, ``None`` if noticed.
 
     The tests must hold on the bundle as it is; those that do not are left out.
     """
@@ -147,13 +186,13 @@ def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Edit | None]:
 
 def told(
     bundle: Bundle, edits: Sequence[Edit], fates: Iterable[Fate]
-) -> Iterator[Survivor | Edit | None]:
+) -> Iterator[Survivor | Alike | None]:
     """Yield what became of each change, as `mutate` does; nothing of what Cedar does not read."""
     for edit, fate in zip(edits, fates, strict=True):
         if fate == "noticed":
             yield None
-        elif fate == "alike":
-            yield edit
+        elif isinstance(fate, frozenset):
+            yield Alike(edit, tuple(sorted(fate)))
         elif not isinstance(fate, str):
             yield Survivor(edit, *fate, bundle.snapshot)
 
@@ -168,12 +207,15 @@ def count(bundle: Bundle) -> int:
     return len(edits_in(bundle))
 
 
-def collect(ended: Iterator[Survivor | Edit | None] | Sequence[Survivor | Edit | None]) -> Mutation:
+def collect(
+    ended: Iterator[Survivor | Alike | None] | Sequence[Survivor | Alike | None],
+) -> Mutation:
     """Return all that `mutate` yields as one."""
     found = list(ended)
     return Mutation(
         sum(each is None for each in found),
-        tuple(each for each in found if isinstance(each, Edit)),
+        tuple(each.edit for each in found if isinstance(each, Alike) and not each.untried),
+        tuple(each for each in found if isinstance(each, Alike) and each.untried),
         tuple(each for each in found if isinstance(each, Survivor)),
     )
 

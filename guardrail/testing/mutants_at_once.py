@@ -20,10 +20,9 @@ from typing import Final
 from guardrail.bundle import Bundle, load_bundle
 from guardrail.errors import ConfigurationError
 from guardrail.policy import Folder, read_folder
-from guardrail.policy.edits import Edit
 from guardrail.testing.cases import Suite
 from guardrail.testing.clock import FrozenClock
-from guardrail.testing.mutants import Fate, Mutants, Survivor, count, edits_in, told
+from guardrail.testing.mutants import Alike, Fate, Mutants, Survivor, count, edits_in, told
 
 #: Tests to be run, over all mutants, from which on a second process is faster than none. A process
 #: takes about two seconds to be ready, and a test a tenth of a millisecond.
@@ -45,7 +44,7 @@ def jobs_for(bundle: Bundle, suite: Suite) -> int:
 
 def mutate_at_once(
     path: Path, bundle: Bundle, suite: Suite, *, jobs: int
-) -> Iterator[Survivor | Edit | None]:
+) -> Iterator[Survivor | Alike | None]:
     """Yield what `guardrail.testing.mutants.mutate` does, in the same order.
 
     The processes are started anew, and import the program's main module: it must not run by being

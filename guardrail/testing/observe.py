@@ -285,7 +285,9 @@ def _observed(duties: Duties, call: _Watched) -> Duties:
     ) -> tuple[tuple[ObligationType, Obligation], ...]:
         return tuple((_Duty(kind, held.policies, call), held) for kind, held in pairs)
 
-    return Duties(tried(duties.admits), tried(duties.releases), duties.names, duties.errors)
+    return Duties(
+        tried(duties.admits), tried(duties.releases), duties.names, duties.errors, duties.demands
+    )
 
 
 class _Duty:

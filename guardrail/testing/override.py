@@ -52,6 +52,7 @@ class _Overridden(Furnished):
             clock=parts.clock,
             new_id=guard._new_id,
             revocations=guard._revocations,
+            group=guard._group,
             refusals=guard._refusals,
             journal=parts.journal,
         )
@@ -62,6 +63,7 @@ class _Overridden(Furnished):
             self.snapshot = observed.snapshot(self.snapshot)
             self.identify = observed.identify(self.identify)
             self.take_view = observed.take_view(self.take_view)
+            self.checks_again = False
 
 
 @contextmanager
@@ -86,7 +88,8 @@ def overriding(
     the code of the denial. What is no decision still stops a call: a callable of
     ``protect`` that raises, a record that can't be written, a coroutine that a plain function
     returns, and what a generator returns beside its items, under obligations. The text of a
-    stream is not looked at.
+    stream is not looked at, and what a coroutine or generator gets is not checked again when it
+    starts.
 
     Arguments:
         guard: the application's guard.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -26,6 +26,7 @@ from guardrail.policy import Question, read_uid
 from guardrail.policy.needs import Needs
 from guardrail.policy.reads import Access, Reads
 from guardrail.policy.schema import CedarType
+from guardrail.policy.snapshot import digest_of
 from guardrail.ports import Facing, FactSource
 from guardrail.testing.notation import leaves
 from guardrail.testing.search import Request
@@ -66,11 +67,26 @@ class Outcome:
         allowed: whether they let it in, whatever became of it then.
         code: ``allow``, or the code of the denial.
         obligations: the names of what had to be met, sorted.
+        demands: what each of them demanded, by its name: as a digest in a record.
     """
 
     allowed: bool
     code: str
     obligations: tuple[str, ...] = ()
+    demands: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def otherwise(self, other: Outcome) -> tuple[str, ...]:
+        """Return the obligations that both have and that demand something else.
+
+        Of a record that an earlier version kept nobody knows what they demanded.
+        """
+        return tuple(
+            name
+            for name in self.obligations
+            if name in self.demands
+            and name in other.demands
+            and self.demands[name] != other.demands[name]
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON data."""
@@ -121,10 +137,15 @@ class Recalled:
         return self.question.decide(self.at(now).facts).decision
 
 
-def outcome_of(decision: Decision) -> Outcome:
-    """Return what of a decision a record tells, too."""
+def outcome_of(decision: Decision, described: Mapping[str, Any] | None = None) -> Outcome:
+    """Return what of a decision a record tells, too.
+
+    ``described`` are its obligations as `Snapshot.describe` tells them; without them nobody looks
+    at what they demand.
+    """
     names = tuple(sorted(held.name for held in decision.obligations))
-    return Outcome(decision.allowed, decision.code, names)
+    demands = {name: digest_of(demand) for name, demand in (described or {}).items()}
+    return Outcome(decision.allowed, decision.code, names, demands)
 
 
 def recorded(record: Record) -> Outcome | str:
@@ -137,7 +158,10 @@ def recorded(record: Record) -> Outcome | str:
         if record.code in _DENIES:
             return Outcome(False, record.code)
         return f"it ended while the policies were asked ({record.code})"
-    return Outcome(True, "allow", tuple(sorted(record.obligations)))
+    demands = {}
+    if len(record.demands) == len(record.obligations):
+        demands = dict(zip(record.obligations, record.demands, strict=True))
+    return Outcome(True, "allow", tuple(sorted(record.obligations)), demands)
 
 
 class _Missing(Exception):

@@ -9,7 +9,7 @@ record stands by itself: that is no change of a policy, but a record that lacks 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -99,6 +99,7 @@ class Flip:
         record: one of them.
         request: which request that was.
         unseen: paths of which the record says nothing, and at which no policy that can match looks.
+        demands: what is demanded now, by obligation, in words.
     """
 
     was: Outcome
@@ -109,6 +110,12 @@ class Flip:
     record: Record
     request: Request
     unseen: tuple[str, ...]
+    demands: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def otherwise(self) -> tuple[str, ...]:
+        """The obligations that demand something else than they did."""
+        return self.was.otherwise(self.now)
 
     @property
     def what(self) -> str:
@@ -120,6 +127,9 @@ class Flip:
             return f"now denied{by}" if by else f"now denied: {self.now.code}"
         if not self.now.allowed:
             return f"now denied with {self.now.code}{by}, before with {self.was.code}"
+        if self.was.obligations == self.now.obligations:
+            names = ", ".join(f"{name} {self.demands[name]}" for name in self.otherwise)
+            return f"now to meet {names}, before another {', '.join(self.otherwise)}"
         then = ", ".join(self.was.obligations) or "nothing"
         return f"now to meet {', '.join(self.now.obligations) or 'nothing'}, before {then}"
 
@@ -173,6 +183,7 @@ class Replay:
                     "count": flip.count,
                     "was": flip.was.as_json(),
                     "now": {**flip.now.as_json(), "policies": list(flip.policies)},
+                    "demands_changed": list(flip.otherwise),
                     "own_revision": flip.is_own,
                     "example": flip.record.decision_id,
                     "not_recorded": list(flip.unseen),
@@ -202,16 +213,23 @@ def replay(bundle: Bundle, calls: Calls, slots: Slots) -> Replay:
     for alike, was, recalled in _recalled(Recaller(bundle), calls, found.unknown):
         is_own = alike.record.revision == revision
         for request, decision, count in _decided(alike, recalled, slots, found.unknown):
-            now = outcome_of(decision)
-            if now == was:
+            described = bundle.snapshot.describe(decision)["obligations"]
+            now = outcome_of(decision, described)
+            if now == was and not was.otherwise(now):
                 found.same += count
                 continue
+            demands = {name: _told(demand) for name, demand in described.items()}
             flip = Flip(
-                was, now, decision.policies, is_own, 0, alike.record, request, recalled.unseen
-            )
+                was, now, decision.policies, is_own, 0, alike.record, request, recalled.unseen,
+                demands,
+            )  # fmt: skip
             flips.setdefault((flip.what, is_own), flip).count += count
     found.flips = sorted(flips.values(), key=lambda flip: -flip.count)
     return found
+
+
+def _told(demand: Any) -> str:
+    return "; ".join(map(str, demand)) if isinstance(demand, list) else str(demand)
 
 
 def requests_of(

@@ -15,11 +15,13 @@ from typing import Any, Final
 from guardrail.bundle import Bundle
 from guardrail.errors import Fault
 from guardrail.policy import Question
+from guardrail.policy.named import Names
 from guardrail.testing.calls import Called, Caller
 from guardrail.testing.cases import Case
 from guardrail.testing.clock import FrozenClock
 from guardrail.testing.coverage import Coverage
 from guardrail.testing.payloads import differences, plain
+from guardrail.testing.properties.conditions import UNFIT
 from guardrail.testing.report import Outcome, Result
 from guardrail.testing.said import Unsaid, identity_of, said_all, undeclared, without_marks
 from guardrail.testing.search import Request
@@ -42,6 +44,7 @@ class Runner:
         self._snapshot = bundle.snapshot
         self._coverage = coverage
         self._unsaid = Unsaid(bundle.snapshot)
+        self._names = Names(bundle.snapshot)
         clock = bundle.clock
         self._caller = Caller(bundle, clock) if isinstance(clock, FrozenClock) else None
 
@@ -52,9 +55,28 @@ class Runner:
             actions = {step.action for step in each.calls} or {each.action}
             if actions <= self._snapshot.plans.keys():
                 faults += undeclared(each.written, self._snapshot, actions)
+        for each in case.calls or (case,):
+            faults += self._misnamed(each)
         if faults:
-            return Result(case.name, case.place, "error", tuple(faults))
+            return Result(case.name, case.place, "error", tuple(dict.fromkeys(faults)))
         return self._call(case) if case.calls else self._ask(case)
+
+    def _misnamed(self, case: Case) -> Iterator[Fault]:
+        """Yield a fault for each name that the bundle lacks, unless the test expects just that.
+
+        A call that names what there is not is denied, whatever the policies say: a test that
+        expects a denial would pass by its own misspelling.
+        """
+        names = self._names
+        for each in (
+            *names.misnamed(case.principal, case.action, case.resource),
+            *names.entities(case.facts, case.principal),
+        ):
+            if case.expected.code not in each.codes:
+                place = case.spots.at(each.where, case.written)
+                codes = " or ".join(sorted(each.codes))
+                meant = f"A test that means it expects `code: {codes}`."
+                yield Fault("GR601", place, f"{each.message} {meant}")
 
     def facts(self, case: Case) -> dict[str, Any]:
         """Return the facts of a test as its decision gets them; of several calls the first's."""
@@ -87,7 +109,10 @@ class Runner:
         facts = without_marks(facts)
         decision = question.decide(facts).decision
         self._count(case, question, facts, decision)
-        failures = tuple(_failures(case, self._snapshot.describe(decision)))
+        told = self._snapshot.describe(decision)
+        failures = tuple(_failures(case, told))
+        if not failures and (unfit := _unfit(case, told)):
+            return Result(case.name, case.place, "error", unfit, decision)
         outcome: Outcome = "failed" if failures else "passed"
         request = Request(case.principal, case.action, case.resource, facts)
         return Result(case.name, case.place, outcome, failures, decision, request)
@@ -116,6 +141,8 @@ class Runner:
                 failures = tuple(_failures(step, called.told, called, which))
                 if failures:
                     return Result(case.name, case.place, "failed", failures, decision, request)
+                if unfit := _unfit(step, called.told):
+                    return Result(case.name, case.place, "error", unfit, decision, request)
         return Result(case.name, case.place, "passed", (), decision, request)
 
     def given(self, case: Case) -> dict[str, Any]:
@@ -140,6 +167,18 @@ class Runner:
         trace = coverage.tracer.trace(case.principal, case.action, case.resource, asked)
         if trace is not None:
             coverage.add(trace, decision)
+
+
+def _unfit(case: Case, told: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """Return the fault of a test whose request is denied for what it is, and does not say so."""
+    code, expected = told.get("code"), case.expected
+    if code not in UNFIT or expected.code is not None:
+        return ()
+    message = (
+        f"The request is denied with {code} before a policy is asked: {told['message']} "
+        f"Correct it; a test that means it expects `code: {code}`."
+    )
+    return (Fault("GR601", case.written.at(), message),)
 
 
 def _failures(

@@ -7,14 +7,14 @@ takes its absence, and say so nowhere. Refuses facts that the schema does not ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from guardrail.documents import Document
 from guardrail.errors import Fault
 from guardrail.facts import InputFacts, TimeFacts
 from guardrail.policy import Question, Snapshot
-from guardrail.policy.schema import RECORD, CedarType
+from guardrail.policy.named import Names
 from guardrail.ports import Facing, FactSource
 from guardrail.testing.cases import Case
 from guardrail.testing.notation import MISSING, leaves
@@ -22,9 +22,6 @@ from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal, View
 
 #: Stands where a tree of facts has nothing, which is another thing than `MISSING`.
 _NOTHING: Final = object()
-
-#: Says which types the schema gives a path in context, under any of some actions.
-Kinds: TypeAlias = Callable[[tuple[str, ...]], set[CedarType]]
 
 
 def identity_of(principal: Principal | Entity) -> Identity:
@@ -128,28 +125,7 @@ def undeclared(
     document: Document, snapshot: Snapshot, actions: Iterable[Entity]
 ) -> tuple[Fault, ...]:
     """Return a fault for each fact of a section that the schema gives none of some actions."""
-    asked = tuple(actions)
-
-    def kinds(path: tuple[str, ...]) -> set[CedarType]:
-        found = {snapshot.schema.type_at(action, Path("context", path)) for action in asked}
-        return {kind for kind in found if kind is not None}
-
     return tuple(
-        Fault(
-            "GR601",
-            document.at("facts", *path),
-            f"The schema has no context.{'.'.join(path)} here. Correct the name, or declare it.",
-        )
-        for path in _highest_undeclared(document.data.get("facts", {}), (), kinds)
+        Fault("GR601", document.at(*each.where), each.message)
+        for each in Names(snapshot).facts(actions, document.data.get("facts", {}))
     )
-
-
-def _highest_undeclared(
-    data: Any, path: tuple[str, ...], kinds: Kinds
-) -> Iterator[tuple[str, ...]]:
-    found = kinds(path) if path else {RECORD}
-    if not found:
-        yield path
-    elif isinstance(data, Mapping) and RECORD in found:
-        for name, below in data.items():
-            yield from _highest_undeclared(below, (*path, name), kinds)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from guardrail.policy import Snapshot
 from guardrail.policy.plan import Shape
+from guardrail.policy.supposed import ABSENT, Supposed
 from guardrail.testing.edges import Edges
 from guardrail.values import Entity, Path, Principal
 
@@ -22,17 +23,20 @@ from guardrail.values import Entity, Path, Principal
 _MIXED: Final = 40
 #: Callers and resources that are tried, at most.
 _LIMIT: Final = 40
-_ABSENT: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who does what on what, with which facts."""
+    """Who does what on what, with which facts.
+
+    ``supposed`` is what the bundle's entities would have to be; ``None``: as they are.
+    """
 
     principal: Principal | Entity
     action: Entity
     resource: Entity
     facts: Mapping[str, Mapping[str, Any]]
+    supposed: Supposed | None = None
 
 
 def decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:
@@ -54,16 +58,16 @@ def requests(
     """
     yield from known
     edges = edges or Edges(snapshot)
-    callers = list({_key(each): each for each in _callers(known, edges.entities)}.values())
+    callers = list({key_of(each): each for each in callers_of(known, edges.entities)}.values())
     things = list(
         dict.fromkeys([*(request.resource for request in known), *sorted(snapshot.store)])
     )
     chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
     for action, plan in snapshot.plans.items():
-        usual = _usual(known, action)
+        usual = usual_facts(known, action)
         leaves = [
-            (path, [*edges.values(action, Path("context", path), kind), _ABSENT])
-            for path, kind in _leaves(plan.shape)
+            (path, [*edges.values(action, Path("context", path), kind), ABSENT])
+            for path, kind in leaves_of(plan.shape)
         ]
         for caller, thing in itertools.product(callers[:_LIMIT], things[:_LIMIT]):
             if not snapshot.schema.fits(caller.type, action, thing.type):
@@ -72,10 +76,11 @@ def requests(
                 yield Request(caller, action, thing, facts)
 
 
-def _callers(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Principal | Entity]:
+def callers_of(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Principal | Entity]:
     """Yield those who call in tests, and then others like them.
 
-    In no group, in another one, and in one more: an exemption often is for whoever has two.
+    In no group, in another one, and in one more: an exemption often is for whoever has two. And
+    those whom policies name.
     """
     callers = [request.principal for request in known]
     yield from callers
@@ -89,6 +94,10 @@ def _callers(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Prin
     for one in like.values():
         for parents in ((), *((group,) for group in dict.fromkeys((*groups, *named)))):
             yield Principal(one.type, "somebody", parents=parents, attrs=one.attrs)
+        for entity in named:  # whom policies name
+            if entity.type == one.type:
+                for parents in ((), one.parents):
+                    yield Principal(one.type, entity.id, parents=parents, attrs=one.attrs)
     for caller in callers:
         if isinstance(caller, Principal):
             for group in groups | dict.fromkeys(named):
@@ -97,13 +106,23 @@ def _callers(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Prin
                     yield Principal(caller.type, "somebody", parents=parents, attrs=caller.attrs)
 
 
-def _key(principal: Principal | Entity) -> Any:
+def key_of(principal: Principal | Entity) -> tuple[Any, ...]:
+    """Return all that a caller says, to compare by: frozen values do not show what they hold."""
     if isinstance(principal, Entity):
         return principal.type, principal.id
-    return principal.type, principal.id, principal.parents, repr(sorted(principal.attrs.items()))
+    attrs = repr(sorted(_plain(principal.attrs).items()))
+    return principal.type, principal.id, principal.parents, attrs
 
 
-def _usual(known: Sequence[Request], action: Entity) -> dict[tuple[str, ...], Any]:
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(below) for name, below in sorted(value.items())}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def usual_facts(known: Sequence[Request], action: Entity) -> dict[tuple[str, ...], Any]:
     """Return a value for each fact that some test gives, best of all to this action."""
     found: dict[tuple[str, ...], Any] = {}
     for request in sorted(known, key=lambda each: each.action != action):
@@ -113,10 +132,11 @@ def _usual(known: Sequence[Request], action: Entity) -> dict[tuple[str, ...], An
     return found
 
 
-def _leaves(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves_of(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the paths of the values that are read of the facts, each with its type."""
     for name, kind in shape.items():
         if isinstance(kind, dict):
-            yield from _leaves(kind, (*path, name))
+            yield from leaves_of(kind, (*path, name))
         else:
             yield (*path, name), kind
 
@@ -127,22 +147,23 @@ def _varied(
     chance: random.Random,
 ) -> Iterator[dict[str, dict[str, Any]]]:
     """Yield facts: the usual ones, each of them varied by itself, and some of them together."""
-    base = {path: usual.get(path[:2], values[0] if values else _ABSENT) for path, values in leaves}
-    yield _tree(base)
+    base = {path: usual.get(path[:2], values[0] if values else ABSENT) for path, values in leaves}
+    yield tree_of(base)
     for path, values in leaves:
         for value in values:
-            yield _tree({**base, path: value})
+            yield tree_of({**base, path: value})
     if len(leaves) > 1:
         for _ in range(_MIXED):
             mixed = {path: chance.choice(values) for path, values in leaves if values}
-            yield _tree({**base, **mixed})
+            yield tree_of({**base, **mixed})
 
 
-def _tree(flat: Mapping[tuple[str, ...], Any]) -> dict[str, dict[str, Any]]:
+def tree_of(flat: Mapping[tuple[str, ...], Any]) -> dict[str, dict[str, Any]]:
+    """Return values by their paths as facts by place."""
     tree: dict[str, dict[str, Any]] = {}
     for path, value in flat.items():
         branch: dict[str, Any] = tree.setdefault(path[0], {})
-        if value is _ABSENT or len(path) < 2:
+        if value is ABSENT or len(path) < 2:
             continue
         for name in path[1:-1]:
             below = branch.setdefault(name, {})

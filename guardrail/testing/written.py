@@ -51,8 +51,10 @@ def as_test(
     facts = {
         place: below for place, below in _said(snapshot, request).items() if below not in ({}, None)
     }
+    only_if = [] if request.supposed is None else [f"# if {request.supposed} in entities.json"]
     return "\n".join(
         [
+            *only_if,
             f"- name: {_text(name)}",
             f"  {_caller(request.principal)}",
             f"  action: {_text(_action(request.action))}",

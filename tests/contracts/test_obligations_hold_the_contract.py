@@ -9,6 +9,7 @@ from guardrail.facts import Bounds, Viewer, take_view
 from guardrail.obligations import (
     Input,
     Mask,
+    Only,
     Output,
     Quota,
     Redact,
@@ -42,22 +43,75 @@ rows = st.one_of(
 )
 
 
+#: Records with these fields, at several depths; each has numbers.
+NAMES = ("a", "b", "a.b", "x", "rows")
+records = st.recursive(
+    st.fixed_dictionaries({"a": numbers, "b": st.floats(0, 1)}, optional={"x": st.text("xy")}),
+    lambda inner: st.one_of(
+        st.dictionaries(st.sampled_from(NAMES), inner, min_size=1, max_size=3),
+        st.lists(inner, min_size=1, max_size=2),
+        st.fixed_dictionaries({"b": st.lists(st.floats(0, 1), max_size=3), "rows": inner}),
+    ),
+    max_leaves=5,
+)
+fields = st.lists(
+    st.sampled_from(("a", "b", "a.b", "rows[].a", "rows", "b[]", '"a.b"', "[].a", "x.b")),
+    min_size=1, max_size=3, unique=True,
+).map(", ".join)  # fmt: skip
+
+
 class TestRound(ObligationContract):
-    arguments = st.integers(0, 15).map(str)
-    malformed = ("", "16", "-1", "2 on amount")
+    arguments = st.one_of(
+        st.integers(0, 15).map(str), st.builds("{} on {}".format, st.integers(0, 3), fields)
+    )
+    malformed = ("", "16", "-1", "2 on a,b")
     outputs = st.one_of(rows, st.floats(), st.integers())
 
     def make(self):
         return Round()
 
 
+class TestRoundOfRecords(TestRound):
+    outputs = records
+
+
 class TestTopK(ObligationContract):
-    arguments = st.integers(1, 5).map(str)
-    malformed = ("", "0", "1.5", "2 on amount")
+    arguments = st.one_of(
+        st.integers(1, 5).map(str), st.builds("{} on {}".format, st.integers(1, 3), fields)
+    )
+    malformed = ("", "0", "1.5", "2 on a,b")
     outputs = rows
 
     def make(self):
         return TopK()
+
+
+class TestTopKOfRecords(TestTopK):
+    outputs = records
+
+
+class TestMaskOfRecords(ObligationContract):
+    arguments = fields
+    malformed = ("", "a,b", "a, a", "a..b")
+    outputs = records.filter(lambda output: isinstance(output, dict))
+
+    def make(self):
+        return Mask()
+
+
+class TestOnly(ObligationContract):
+    """Beside what its lists name, each output has something that all of them do."""
+
+    arguments = fields.map(lambda text: f"{text}, kept")
+    malformed = ("", "a,b", "a, a", "a..b")
+    outputs = st.fixed_dictionaries(
+        {"kept": st.integers(), "q": st.text(), "p": st.fixed_dictionaries({"q": st.text()})},
+        optional={"b": st.floats(0, 1), "x": st.fixed_dictionaries({"b": st.integers(),
+                                                                    "c": st.text()})},
+    )  # fmt: skip
+
+    def make(self):
+        return Only()
 
 
 class TestMask(ObligationContract):
@@ -74,10 +128,21 @@ class TestRedact(ObligationContract):
         "{} as {}{}".format,
         st.sampled_from(("email", "contacts", "email, iban")),
         st.sampled_from(("label", "drop", "hash")),
-        st.sampled_from(("", " on note")),
+        st.sampled_from(("", " on note", " on a", " on a.b, x")),
     )
     malformed = ("", "emial", "email as star", "email,phone")
-    outputs = st.sampled_from(("", "ann@clinic.example", "call +49 30 901820", "none"))
+    _texts = st.sampled_from(("", "ann@clinic.example", "call +49 30 901820", "none"))
+    outputs = st.one_of(
+        _texts,
+        st.recursive(
+            _texts,
+            lambda inner: st.one_of(
+                st.lists(inner, max_size=2),
+                st.dictionaries(st.sampled_from(("a", "b", "x", "note")), inner, max_size=3),
+            ),
+            max_leaves=4,
+        ),
+    )
 
     def make(self):
         return Redact(key=b"k" * 32)

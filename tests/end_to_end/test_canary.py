@@ -250,7 +250,16 @@ CASES: dict[str, Callable[[Hunt], Case]] = {
         h, "obligation_failed", COUNTS, facts={"purpose": h.text("fact")}
     ),
     "an output that can't be cut": lambda h: Case(
-        h, "output_blocked", f'@id("coarse") @round("2") forbid {PREDICT};'
+        h, "output_blocked", f'@id("coarse") @round("2") forbid {PREDICT};',
+        model=lambda: [h.real("output"), h.text("output")],
+    ),
+    "an output in which a field is as text": lambda h: Case(
+        h, "output_blocked", f'@id("coarse") @round("2 on score") forbid {PREDICT};',
+        model=lambda: {"score": h.text("output")},
+    ),
+    "an output of which nothing may leave": lambda h: Case(
+        h, "output_blocked", f'@id("few") @only("score") forbid {PREDICT};',
+        model=lambda: {h.text("output"): h.text("output")},
     ),
     "an output with a text key": lambda h: Case(
         h, "output_blocked", f'@id("top") @top_k("1") forbid {PREDICT};',

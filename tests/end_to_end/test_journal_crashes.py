@@ -1,12 +1,15 @@
 """Processes that are killed in the midst of calls: nothing acknowledged is lost."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+#: Rounds of the long run: `KILL_ROUNDS=150` takes some minutes.
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "10"))
 CRASHES = Path(__file__).parents[1] / "crashes.py"
 
 
@@ -22,6 +25,7 @@ def crash(folder, rounds, seed):
 def holds(told, rounds):
     assert told["lost"] == []
     assert told["without_intent"] == []
+    assert told["doubled"] == 0
     assert told["flaws"] == []
     # Enough for the rounds to mean something, on a machine that others use, too.
     assert told["died"] >= rounds / 2
@@ -33,6 +37,14 @@ def test_20_rounds_of_killed_workers_lose_nothing(tmp_path):
     told = crash(tmp_path, 20, 1)
     holds(told, 20)
     assert {"admitted", "denied", "raised", "released"} <= set(told["outcomes"])
+
+
+@pytest.mark.long
+def test_workers_of_each_durability_that_are_killed_as_they_compress_lose_nothing(tmp_path):
+    """And count nothing twice."""
+    told = crash(tmp_path, ROUNDS, 7)
+    holds(told, ROUNDS)
+    assert told["compressing"] >= ROUNDS // 4
 
 
 @pytest.mark.long

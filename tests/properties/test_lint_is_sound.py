@@ -11,7 +11,7 @@ from random_bundles import SCHEMA, bundles, load, load_text, requests
 from guardrail import Entity, Principal, Resource
 from guardrail.documents import Document
 from guardrail.policy import Folder
-from guardrail.policy.lint import arithmetic, lint
+from guardrail.policy.lint import arithmetic, lint, sense
 
 SETTINGS = Document("guardrail.toml", {"bundle": {}})
 #: What a 64-bit number can be at its ends, and around what the clauses below compare with.
@@ -87,3 +87,39 @@ def test_arithmetic_without_a_finding_never_overflows(written, values):
     for rows, size in values:
         facts = {"input": {"rows": rows, "bytes": size}}
         assert question.decide(facts).decision.errors == ()
+
+
+@given(bundles(), requests)
+def test_a_grant_that_is_covered_or_overridden_can_be_removed(bundle, asked):
+    """All grants with such a finding, one by one: no decision is another one without it."""
+    snapshot = load(bundle)
+    files = {"schema.cedarschema": SCHEMA.encode()}
+    found = lint(snapshot, Folder(Path(), files, "random"), SETTINGS)
+    idle = {each.policy: each.code for each in found if each.code in ("GR515", "GR516")}
+    event("some are idle" if idle else "all count")
+    decisions = []
+    for request in asked:
+        question = snapshot.ask(
+            request.principal, Entity("Action", request.action), request.resource
+        )
+        decisions.append(question.decide(request.facts).decision)
+    for name, code in idle.items():
+        for decision in decisions:
+            if decision.allowed and name in decision.policies:
+                assert code == "GR515"
+                assert len(decision.policies) > 1  # the wider one grants it, too
+
+
+@given(clauses(), st.lists(st.tuples(*[st.sampled_from(EDGES)] * 2), min_size=8, max_size=8))
+def test_a_policy_whose_bounds_contradict_each_other_never_matches(written, values):
+    text = f'@id("a") permit (principal, action == Action::"predict", resource is Model) {written};'
+    snapshot = load_text(text)
+    (policy,) = snapshot.policies
+    ranges = {("input", name): (0, 2**63 - 1) for name in ("rows", "bytes")}
+    codes = {finding.code for finding in sense.find(policy, ranges)}
+    event(", ".join(sorted(codes)) or "nothing is found")
+    question = snapshot.ask(CLARA, PREDICT, Resource("Model", "tumour"))
+    for rows, size in values:
+        decision = question.decide({"input": {"rows": rows, "bytes": size}}).decision
+        if "GR513" in codes:
+            assert not decision.allowed

@@ -4,6 +4,8 @@ reach       policies that nothing reaches, entities that nobody knows
 arithmetic  numbers that overflow, thresholds too fine
 letters     look-alike letters, characters that don't show
 cover       no grant, inputs unchecked, calls uncounted
+sense       comparisons that no value meets
+overlap     policies that others make pointless
 placement   clauses that belong in the scope
 callers     the entities that policies and entities.json name
 vocabulary  what the schema declares, asked of the validator

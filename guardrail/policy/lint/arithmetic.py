@@ -175,7 +175,7 @@ class _Reader:
         if expr.op == "datetime":
             return _LITERAL_DATE
         if expr.op == "duration" and isinstance(expr.arg, pst.StringLit):
-            return _duration(expr.arg.value)
+            return duration_range(expr.arg.value)
         return _FULL
 
 
@@ -199,7 +199,8 @@ def _clocked(expr: pst.Expr) -> Range:
     return _FULL
 
 
-def _duration(text: str) -> Range:
+def duration_range(text: str) -> Range:
+    """Return a literal duration in milliseconds, twice; the full range where it is none."""
     found = _DURATION.fullmatch(text)
     if found is None:
         return _FULL

@@ -85,7 +85,7 @@ class Cover:
             quotas = _demanding(policies, "quota")
             for grant in policies:
                 if grant.kind == "grant" and not any(
-                    self._covers(quota, grant, action) for quota in quotas
+                    self.covers(quota, grant, action) for quota in quotas
                 ):
                     grants[grant.id] = grant
                     open_to.setdefault(grant.id, []).append(action)
@@ -97,7 +97,28 @@ class Cover:
             )
             yield Finding("GR508", grants[name].place, message, name)
 
-    def _covers(self, condition: Policy, grant: Policy, action: Entity) -> bool:
+    def callers(self, action: Entity) -> frozenset[str]:
+        """Return the types of those who can call an action."""
+        return self._scopes[action].principals
+
+    def covers_caller(self, outer: Policy, inner: Policy, action: Entity) -> bool:
+        """Tell whether a scope includes every caller whom another one does."""
+        types = self._scopes[action].principals
+        return self._includes(outer.node.principal, inner.node.principal, types)
+
+    def matches(self, scope: pst.PrincipalOrResourceConstraint, entity: Entity) -> bool:
+        """Tell whether a scope is met by an entity of the bundle."""
+        if isinstance(scope, pst.ScopeIs | pst.ScopeIsIn) and str(scope.entity_type) != entity.type:
+            return False
+        if isinstance(scope, pst.ScopeEq):
+            return entity_of(scope.entity) == entity
+        if isinstance(scope, pst.ScopeIn | pst.ScopeIsIn):
+            group = entity_of(scope.entity)
+            return entity == group or group in self._store.ancestors(entity)
+        return True
+
+    def covers(self, condition: Policy, grant: Policy, action: Entity) -> bool:
+        """Tell whether a scope includes all of another one, under an action of both."""
         scope = self._scopes[action]
         return self._includes(
             condition.node.principal, grant.node.principal, scope.principals

@@ -7,20 +7,24 @@ load: a snapshot is what it starts from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from guardrail.documents import Document, decode
 from guardrail.errors import Finding
 from guardrail.policy.folder import Folder
 from guardrail.policy.language import Policy
-from guardrail.policy.lint import arithmetic, letters, placement
+from guardrail.policy.lint import arithmetic, letters, placement, sense
 from guardrail.policy.lint.cover import Cover
 from guardrail.policy.lint.reach import Reach
+from guardrail.policy.lint.sense import Ranges
 from guardrail.policy.lint.vocabulary import impossible, scopes_of
 from guardrail.policy.reads import access_of
 from guardrail.policy.snapshot import Snapshot
 from guardrail.policy.text import Source
+from guardrail.ports import ranges_of
 
 _SCHEMA = "schema.cedarschema"
+_ENTITIES = "entities.json"
 
 
 def lint(snapshot: Snapshot, folder: Folder, settings: Document) -> tuple[Finding, ...]:
@@ -35,28 +39,50 @@ def lint(snapshot: Snapshot, folder: Folder, settings: Document) -> tuple[Findin
 
 
 def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Finding]:
+    from guardrail.policy.lint.overlap import Overlap  # takes policies apart, by `lint.sites`
+
     policies, schema, store = snapshot.policies, snapshot.schema, snapshot.store
     allow_unknown = settings.data.get("resources", {}).get("unknown") == "allow"
     scopes = scopes_of(schema)
     # What the validator rules out can still err before it comes to that: not of no effect.
     never = [each for each in impossible(policies, schema) if not _can_err(each)]
+    ranges: Ranges = {
+        (source.place, name): ends
+        for plan in snapshot.plans.values()
+        for source, _ in plan.wants
+        for name, ends in ranges_of(source).items()
+    }
     reach = Reach(scopes, schema, store, allow_unknown=allow_unknown)
-    dead = tuple(reach.find(policies, never))
+    dead = tuple(
+        _without_file(finding) if _ENTITIES not in folder.files else finding
+        for finding in reach.find(policies, never)
+    )
     yield from dead
     for policy in _written(policies):
         yield from arithmetic.find(policy)
         yield from placement.find(policy)
+        yield from sense.find(policy, ranges)
     yield from letters.find(folder.files, policies, store)
     unreached = {finding.policy for finding in dead if finding.code == "GR501"}
     live = [policy for policy in policies if policy.id not in unreached]
     source = Source(_SCHEMA, decode(_SCHEMA, folder.files[_SCHEMA]))
-    yield from Cover(live, scopes, schema, source, store).find(settings.at("bundle"))
+    cover = Cover(live, scopes, schema, source, store)
+    yield from cover.find(settings.at("bundle"))
+    yield from Overlap(snapshot, live, cover).find()
     if allow_unknown:
         message = (
             "Calls may name resources that the bundle does not have: a misspelt one is in no "
             "group, so that what forbids by group does not see it. Remove `unknown`."
         )
         yield Finding("GR511", settings.at("resources", "unknown"), message)
+
+
+def _without_file(finding: Finding) -> Finding:
+    """Return a finding that says that the file is missing, not that it lacks an entry."""
+    message = finding.message.replace(
+        f"{_ENTITIES} has no ", f"{_ENTITIES} is missing, and with it "
+    )
+    return replace(finding, message=message)
 
 
 def _can_err(policy: Policy) -> bool:

@@ -45,10 +45,16 @@ class _Reader:
 
     def read(self, claim: Claim) -> Condition:
         """Return its condition."""
+        schema = self._snapshot.schema
         principal = self._side("principal", claim.principal, self._is_group)
         resource = self._side("resource", claim.resource, self._is_group)
         for uid in resource.uids:
             self._check("resource", self._is_resource(uid), f"no entity {uid}")
+        for uid in principal.uids:  # who it is, a token says; of which type, the schema
+            is_caller = schema.declares(uid.type) and (
+                not schema.is_enum_type(uid.type) or self._snapshot.store.knows(uid)
+            )
+            self._check("principal", is_caller, f"no caller {uid}")
         actions = frozenset(self._actions(claim.action))
         facts = tuple(self._tests(("facts",), claim.facts, Path("context")))
         outcome = self._outcome(claim)

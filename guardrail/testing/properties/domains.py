@@ -19,7 +19,7 @@ from guardrail.policy.attributes import are_required, attributes_of, types_of
 from guardrail.policy.plan import Plan, Shape
 from guardrail.policy.schema import RECORD, CedarType
 from guardrail.ports import Facing
-from guardrail.testing.edges import LEAST, MOST, Edges, bounds_of, moments_of, unique
+from guardrail.testing.edges import LEAST, MOST, Edges, moments_of, unique
 from guardrail.testing.search import Request
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal
 
@@ -311,7 +311,7 @@ class World:
             values = unique(self.edges.values(action, path, kind, principal=principal))
         is_place = path.root == "context" and len(path.attrs) == 1
         can_lack = not is_place and path.root == "context" and self._missing
-        least, most = bounds_of(path)
+        least, most = self.edges.range_of(path)
         return Slot(
             path=path,
             kind=kind,

@@ -190,4 +190,4 @@ def test_what_a_process_was_writing_when_it_died_is_no_damage(tmp_path):
 
 def test_what_is_no_segment_is_damage(tmp_path):
     (tmp_path / "a.1.seg").write_bytes(b"nothing of a journal")
-    assert read(tmp_path).damage == ["a.1: does not begin as a segment does"]
+    assert read(tmp_path).damage == ["a.1, byte 0: does not begin as a segment does"]

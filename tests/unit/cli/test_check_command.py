@@ -118,3 +118,48 @@ def test_an_id_cannot_steer_the_terminal(bundle):
 
 def test_a_folder_that_is_not_there_exits_2():
     assert check("no/such/folder").exit_code == 2
+
+
+# Accepted beside the policy.
+
+
+def test_a_finding_is_accepted_beside_its_policy_with_a_reason(bundle):
+    weak = WEAK["GR508"]
+    rest = [code for code in WEAK if code != "GR508"]
+    folder = bundle(weak.policies, codes=rest, **weak.files)
+    named = json.loads(check(folder, "--format", "json").stdout)["findings"]
+    (owner,) = {each["policy"] for each in named if each["code"] == "GR508"}
+    mark = f'@id("{owner}") @x_allow("GR508: nobody counts a nightly job; GR509: it is fine")'
+    accepting = weak.policies.replace(f'@id("{owner}")', mark)
+    done = check(bundle(accepting, codes=rest, **weak.files))
+    assert (done.exit_code, done.stderr) == (0, "")
+    told = json.loads(check(folder, "--format", "json").stdout)["findings"]
+    (finding,) = [each for each in told if each["code"] == "GR508"]
+    assert finding["accepted"] is True
+    assert finding["reason"] == "nobody counts a nightly job"
+
+
+def test_what_one_policy_accepts_no_other_does(bundle):
+    weak = WEAK["GR508"]
+    rest = [code for code in WEAK if code != "GR508"]
+    more = (
+        '@id("another") @x_allow("GR508: it is") '
+        'forbid (principal, action, resource) when { resource.purpose == "never" };\n'
+    )
+    done = check(bundle(weak.policies + more, codes=rest, **weak.files))
+    assert done.exit_code == 1
+    assert " GR508 " in done.stdout
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["GR508", "GR508:", "GR508: ", "GR103: an error", "GR999: none", "", "GR508: a;GR509", "all"],
+)
+def test_an_acceptance_without_a_reason_or_of_no_finding_is_an_error(bundle, argument):
+    policies = SOUND.replace('@id("', f'@x_allow("{argument}") @id("', 1)
+    done = check(bundle(policies, codes=list(ALWAYS)))
+    if argument == "GR508: a;GR509":  # all of it is the reason
+        assert done.exit_code == 0
+        return
+    assert done.exit_code == 1
+    assert re.match(r"policies\.cedar:1:\d+ GR109 @x_allow ", done.stdout)

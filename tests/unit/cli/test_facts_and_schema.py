@@ -9,7 +9,9 @@ import cedarpy
 import pytest
 from typer.testing import CliRunner
 
+from guardrail.bundle import load_bundle
 from guardrail.cli import app
+from guardrail.testing import FrozenClock
 
 ROOT = Path(__file__).parents[3]
 POLICIES = """\
@@ -111,3 +113,53 @@ def test_what_is_no_schema_exits_1(make_bundle, files, code):
 @pytest.mark.parametrize("command", ["facts", "schema"])
 def test_a_folder_that_is_not_there_exits_2(command):
     assert run(command, "no/such/folder").exit_code == 2
+
+
+# The whole schema, beside the bundle.
+
+
+def test_the_whole_schema_stands_where_no_load_reads_it(make_bundle):
+    folder = make_bundle()
+    before = load_bundle(folder, clock=FrozenClock()).snapshot.revision
+    told = CliRunner().invoke(app, ["schema", str(folder), "--write"])
+    assert told.exit_code == 0
+    file = folder / ".schemas" / "whole.cedarschema"
+    assert told.stdout.split() == [str(file), "written"]
+    printed = CliRunner().invoke(app, ["schema", str(folder)]).stdout
+    assert file.read_text() == printed
+    assert load_bundle(folder, clock=FrozenClock()).snapshot.revision == before
+    schema = cedarpy.Schema.from_str(file.read_text())  # whole: no other file is needed
+    policies = (folder / "policies.cedar").read_text()
+    assert cedarpy.validate_policies(policies, schema).validation_passed
+
+
+def test_check_says_that_the_whole_schema_is_stale(make_bundle):
+    folder = make_bundle()
+    CliRunner().invoke(app, ["schema", str(folder), "--write"])
+    check = ["check", str(folder)]
+    assert "GR550" not in CliRunner().invoke(app, check).stdout
+    with (folder / "schema.cedarschema").open("a") as file:
+        file.write("entity Ward;\n")
+    told = CliRunner().invoke(app, check)
+    assert ".schemas/whole.cedarschema GR550 " in told.stdout
+    assert "guardrail schema DIR --write" in told.stdout
+    CliRunner().invoke(app, ["schema", str(folder), "--write"])
+    assert "GR550" not in CliRunner().invoke(app, check).stdout
+
+
+def test_what_cannot_be_written_is_told(make_bundle):
+    folder = make_bundle()
+    (folder / ".schemas").write_text("no folder")
+    told = CliRunner().invoke(app, ["schema", str(folder), "--write"])
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "cannot be written" in told.stderr
+    assert CliRunner().invoke(app, ["schema", "--write"]).exit_code == 2
+
+
+def test_init_writes_the_whole_schema_and_names_it_to_the_editor(tmp_path):
+    CliRunner().invoke(app, ["init", str(tmp_path / "prices")])
+    settings = json.loads((tmp_path / "prices/.vscode/settings.json").read_text())
+    file = tmp_path / "prices" / settings["cedar.schemaFile"]
+    printed = CliRunner().invoke(app, ["schema", str(tmp_path / "prices/policies")]).stdout
+    assert file.read_text() == printed
+    assert CliRunner().invoke(app, ["check", str(tmp_path / "prices/policies")]).exit_code == 0

@@ -166,9 +166,9 @@ def test_a_line_steers_no_terminal():
 def test_a_line_names_a_caller_as_the_filter_takes_it():
     made = record(principal="k1:" + "ab" * 16)
     *_, rest = line(made)
-    name = next(word for word in rest.split() if word.startswith("k1:"))
-    assert name == "k1:ababababababa…"
-    assert Selection(principal=name).takes(made)
+    name = next(word for word in rest.split() if word.startswith('"k1:'))
+    assert name == '"k1:ababababababababa"…'
+    assert Selection(principal=name.replace('"', "")).takes(made)
 
 
 @pytest.mark.parametrize("at", [0.0, -1e13, 1e300, float("nan")])
@@ -257,7 +257,7 @@ def test_an_encrypted_journal_needs_its_key(tmp_path):
 
 def test_keys_rotate_and_both_are_read(tmp_path):
     key_file = tmp_path / "keys"
-    assert "k1 is the key" in run("key", key_file).stdout
+    assert "is the key from now on" in run("key", key_file).stdout
     folder = tmp_path / "journal"
     for number in range(2):
         made = journal_in(folder, keys=read_keys(key_file), encrypt=True)
@@ -266,7 +266,9 @@ def test_keys_rotate_and_both_are_read(tmp_path):
         run("key", key_file)
     shown = run("show", folder, "--key-file", key_file)
     assert len(shown.stdout.splitlines()) == 2
-    key_file.write_text("".join(key_file.read_text().splitlines(keepends=True)[:-1]))  # k1 is gone
+    key_file.write_text(
+        "".join(key_file.read_text().splitlines(keepends=True)[:-1])
+    )  # the first is gone
     assert run("show", folder, "--key-file", key_file).exit_code == 2
 
 
@@ -307,3 +309,55 @@ def test_report_where_nothing_can_be_written_exits_2(journal, tmp_path):
     done = run("report", journal, "-o", tmp_path / "none" / "report.html")
     assert done.exit_code == 2
     assert "report.html" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \n\n", "\r\n"])
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+def test_verify_without_one_checkpoint_to_look_at_exits_2(
+    journal, public, tmp_path, text, is_elsewhere
+):
+    file = tmp_path / "elsewhere.jws" if is_elsewhere else journal / "checkpoints.jws"
+    file.write_text(text)
+    options = ("--checkpoints", file) if is_elsewhere else ()
+    done = run("verify", journal, "--key", public, *options)
+    assert done.exit_code == 2
+    assert "There are no checkpoints in" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("id", "shown"),
+    [
+        ("", '""'), (" ", '" "'), ("a b", '"a b"'), ('a"b', '"a\\"b"'), ("\x1b[2J", '"\\x1b[2J"'),
+        ("\x00", '"\\x00"'), ("\x07", '"\\x07"'), ("\u202eabc", '"\\u202eabc"'),
+        ("\u2066", '"\\u2066"'), ("a\u00a0", '"a\\xa0"'), ("\u200b", '"\\u200b"'),
+        ("\x9b1m", '"\\x9b1m"'), ("\n", '"\\n"'), ("\x7f", '"\\x7f"'), ("Ünal", '"Ünal"'),
+    ],
+)  # fmt: skip
+def test_ids_are_quoted_on_a_line(id, shown):
+    *_, rest = line(record(principal=id, resource=id))
+    assert f"User {shown}  Model {shown}  " in rest
+
+
+def test_hostile_texts_reach_no_output_of_a_journal(tmp_path):
+    """Through the files, and every command: no control character, and no turned line."""
+    bad = "a\x1b[2Jb\x00\x07\u202ec"
+    folder = tmp_path / "journal"
+    made = journal_in(folder)
+    for number, outcome in enumerate(("released", "denied", "raised", "admitted")):
+        one = record(
+            decision_id=f"{bad}{number}", guard=bad, version=bad, revision=bad, action=bad,
+            principal_type=bad, principal=bad, resource_type=bad, resource=bad, outcome=outcome,
+            code=bad, policies=(bad,), obligations=(bad,), errors=(bad,), error_type=bad, path=bad,
+            counts=((f"quota/{bad}/{bad}", 1), (f"redact/{bad}", 1)),
+        )  # fmt: skip
+        made.end(None, one)
+    made.close()
+    page = tmp_path / "page.html"
+    outputs = [run("show", folder), run("report", folder, "-o", page), run("verify", folder)]
+    outputs += [run("show", folder, "--format", "json"), run("report", folder, "--format", "text")]
+    outputs += [run("report", folder, "--format", "json")]
+    assert [done.exit_code for done in outputs] == [0] * len(outputs)
+    texts = [page.read_text("utf-8"), *(done.output for done in outputs)]
+    for text in texts:
+        assert not [char for char in text if not char.isprintable() and char != "\n"]
+    assert "\\x1b[2Jb\\x00\\x07\\u202ec" in texts[0]

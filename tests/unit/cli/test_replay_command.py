@@ -4,11 +4,12 @@ import json
 import shutil
 
 import pytest
-from bundles import ENTITIES
+from bundles import ENTITIES, principal
 from journals import journal_in
 from records import record
 from typer.testing import CliRunner
 
+from guardrail import Guard
 from guardrail.audit.journal_keys import add_key, read_keys
 from guardrail.bundle import load_bundle
 from guardrail.cli import app
@@ -221,3 +222,76 @@ def test_the_own_revision_of_a_record_is_told_apart(bundle, tmp_path):
     assert result.stdout.splitlines()[-1] == (
         "1 records: 0 same, 1 otherwise than this very revision decided"
     )
+
+
+# What was demanded.
+
+
+def demanded(folder, condition, make_bundle):
+    """Serve a call under a condition; return the bundle, and the journal that keeps the call."""
+    things = [each for each in ENTITIES if each["uid"]["type"] != "User"]
+    files = {"guardrail.toml": KEEPS.format(folder), "entities.json": json.dumps(things)}
+    bundle = make_bundle(GRANT + condition, **files)
+    guard = Guard.from_dir(bundle, clock=FrozenClock(NINE))
+    output = "some text" if "redact" in condition else 0.123456
+    function = guard.protect(action="predict", resource='Model::"tumour"')(lambda: output)
+    with guard.acting_as(principal()):
+        function()
+    guard.close()
+    return bundle
+
+
+GRANT = '@id("grant") permit (principal in Role::"clinician", action, resource);\n'
+KEEPS = """\
+[bundle]
+name = "small"
+version = "1.0.0"
+[audit]
+journal = "{}"
+facts = ["principal.in"]
+"""
+CONDITION = '@id("c") {} forbid (principal, action, resource);\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        ('@round("2")', '@round("1")', "1 now to meet round 1, before another round"),
+        ('@round("1")', '@round("2")', "1 now to meet round 2, before another round"),
+        (
+            '@quota("9/minute per principal")', '@quota("8/minute per principal")',
+            "1 now to meet quota 8/minute per principal, before another quota",
+        ),
+        ('@quota("9/minute")', '@quota("9/hour")', "1 now to meet quota 9/hour, before another"),
+        (
+            '@round("2") @quota("9/minute")', '@round("3") @quota("8/minute")',
+            "1 now to meet quota 8/minute, round 3, before another quota, round",
+        ),
+        ('@redact("email")', '@redact("email, phone")', "before another redact"),
+    ],
+)  # fmt: skip
+def test_a_demand_that_is_another_one_flips(tmp_path, make_bundle, before, after, what):
+    journal = tmp_path / "journal"
+    bundle = demanded(journal, CONDITION.format(before), make_bundle)
+    same = run("replay", bundle, journal)
+    assert (same.exit_code, same.stdout) == (0, "1 records: 1 same\n")
+    (bundle / "policies.cedar").write_text(GRANT + CONDITION.format(after))
+    result = run("replay", bundle, journal)
+    assert result.exit_code == 1
+    assert what in result.stdout
+    told = json.loads(run("replay", bundle, journal, "--format", "json").stdout)
+    assert told["flips"][0]["demands_changed"] != []
+
+
+def test_another_spelling_of_the_same_demand_is_the_same(tmp_path, make_bundle):
+    journal = tmp_path / "journal"
+    bundle = demanded(journal, CONDITION.format('@redact("email, phone")'), make_bundle)
+    (bundle / "policies.cedar").write_text(GRANT + CONDITION.format('@redact("phone, email")'))
+    assert run("replay", bundle, journal).stdout == "1 records: 1 same\n"
+
+
+def test_a_record_of_an_earlier_version_is_compared_by_names(other, journal):
+    """Its records have no demands."""
+    result = run("replay", other('@round("2")', '@round("1")'), journal)
+    assert result.exit_code == 0
+    assert "2 same" in result.stdout

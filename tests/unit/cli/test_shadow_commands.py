@@ -116,3 +116,45 @@ def test_tests_and_coverage_know_nothing_of_policies_in_shadow(make_bundle):
     data = json.loads(told.stdout)
     assert (data["passed"], data["untested_policies"]) == (1, [])
     assert "late" not in json.dumps(data["coverage"])
+
+
+SHADOWED = """\
+given: {action: predict, resource: 'Model::"tumour"'}
+tests:
+  - name: nobody calls late
+    principal: {uid: 'User::"clara"', attrs: {department: care}}
+    facts: {time: {hour: 22}}
+    expect: {code: prohibited, policies: [late], reason: Closed.}
+  - name: by day all may
+    principal: {uid: 'User::"clara"', attrs: {department: care}}
+    facts: {time: {hour: 12}}
+    expect: allow
+  - name: a call of the night
+    principal: {uid: 'User::"clara"', attrs: {department: care}}
+    facts: {time: {hour: 22}}
+    steps: [{expect: {code: prohibited}}]
+"""
+
+
+def test_policies_in_shadow_are_tested_before_they_are_enforced(make_bundle):
+    folder = make_bundle(GRANT + LATE, **{"tests/late_test.yaml": SHADOWED})
+    live = run("test", folder)
+    assert (live.exit_code, live.stdout.splitlines()[-1]) == (1, "2 failed, 1 passed")
+    told = run("test", folder, "--shadow", "--coverage", "--format", "json")
+    assert told.exit_code == 0, told.stdout
+    data = json.loads(told.stdout)
+    assert (data["passed"], data["failed"]) == (3, 0)
+    assert "late" in json.dumps(data["coverage"])
+
+
+def test_mutants_of_policies_in_shadow(make_bundle):
+    folder = make_bundle(GRANT + LATE, **{"tests/late_test.yaml": SHADOWED})
+    told = run("test", folder, "--shadow", "--mutants")
+    assert told.exit_code == 1
+    assert "survives policies.cedar:4:" in told.stdout
+
+
+def test_where_nothing_is_in_shadow_there_is_nothing_to_test(make_bundle):
+    told = run("test", make_bundle(GRANT, **{"tests/late_test.yaml": SHADOWED}), "--shadow")
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "no policy with @mode" in told.stderr

@@ -283,13 +283,6 @@ WARDS_TESTS = TESTS.replace(
                 "  rounded must be met (round): policies.cedar:7:1",
             ],
         ),
-        (
-            "resource: 'Model::\"none\"', expect: allow",
-            [
-                "  tests/a_test.yaml:11:66 GR602 decision: expected allow; got deny",
-                "  decided: deny unknown_entity: The resource is no entity of the bundle.",
-            ],
-        ),
     ],
 )
 def test_a_failure_shows_what_decides_and_no_more(run, test, lines):
@@ -300,6 +293,18 @@ def test_a_failure_shows_what_decides_and_no_more(run, test, lines):
     assert told[0] == "failed tests/a_test.yaml:11:5: this one fails"
     assert told[1 : 1 + len(lines)] == lines
     assert told[1 + len(lines)] == "1 failed, 1 passed"
+
+
+def test_a_name_that_there_is_not_is_an_error_of_the_test(run):
+    text = (
+        f"{WARDS_TESTS}  - {{name: wrong, as: clara, resource: 'Model::\"none\"', expect: deny}}\n"
+    )
+    told = run(text, **{"policies.cedar": WARDS}).stdout.splitlines()
+    assert told[:2] == [
+        "error tests/a_test.yaml:11:5: wrong",
+        '  tests/a_test.yaml:11:30 GR601 entities.json has no Model::"none". Correct it, or add '
+        "it. A test that means it expects `code: unknown_entity`.",
+    ]
 
 
 def test_many_failures_are_not_all_explained(run, monkeypatch):

@@ -437,9 +437,12 @@ class TestTables:
         assert read(frame, Bounds()) == "the view"
         assert asked[0][0] is frame
 
-    @pytest.mark.parametrize("value", [{"a": np.zeros(2), "b": 1}, {"a": 1, "b": np.zeros(2)}])
-    def test_a_dict_of_other_things_as_well_is_none(self, asked, value):
-        assert refusal(value).path in ("visit.a", "visit.b")
+    @pytest.mark.parametrize(
+        ("value", "path"),
+        [({"a": np.zeros(2), "b": 1}, "visit.a"), ({"a": 1, "b": np.zeros(2)}, "visit.b")],
+    )
+    def test_a_dict_of_other_things_as_well_is_none(self, asked, value, path):
+        assert refusal(value).path == path
         assert asked == []
 
     def test_too_many_columns_are_too_many_before_any_is_read(self, asked):

@@ -166,6 +166,17 @@ def test_whoever_the_application_vouches_for_has_no_time(make, clock):
         assert predict() == "scored"
 
 
+def test_what_the_application_says_of_a_sign_in_lasts_no_longer(make, clock):
+    guard, predict = make()
+    who = Principal("User", "clara", expires_at=NOW + 60)
+    with guard.acting_as(who):
+        assert predict() == "scored"
+        clock.at -= HOUR
+        assert code(predict) == "token_not_yet_valid"
+        clock.at = NOW + 60
+        assert code(predict) == "token_expired"
+
+
 @pytest.mark.parametrize("brings", ["token", "principal"])
 @pytest.mark.parametrize("back", [HOUR, 5.0])
 def test_evidence_in_an_open_scope_no_longer_holds(make, clock, service, brings, back):

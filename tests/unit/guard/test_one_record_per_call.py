@@ -396,7 +396,8 @@ def test_a_call_that_cannot_be_recorded_is_denied(make_bundle, caplog, step):
     assert bool(ran) is (step == "end")
     assert "secret" not in caplog.text
     # What no sink took stands in the log, the last resort.
-    assert bool(sink.records) or caught.value.decision_id in caplog.text
+    is_logged = caught.value.decision_id in caplog.text
+    assert (len(sink.records), is_logged) == ((1, False) if step == "enter" else (0, True))
 
 
 def test_one_sink_that_fails_keeps_no_other_from_the_record(make_bundle):
@@ -736,7 +737,7 @@ def test_a_clock_that_fails_denies(make_bundle, after):
     predict = guard.protect(**ON)(lambda patients: 1)
     with guard.acting_as(principal()), pytest.raises(GuardUnavailable) as caught:
         predict(ROWS)
-    assert caught.value.code in ("internal_error", "audit_unavailable")
+    assert caught.value.code == "audit_unavailable"
     assert "secret" not in str(caught.value)
     assert caught.value.__context__ is None
 

@@ -306,6 +306,133 @@ def test_one_shot_wrapper_attributes_are_copied(guard):
     assert guard.protect(**ON)(predict).tag == "x"
 
 
+# The wrapper of a coroutine or generator function is a function.
+
+
+@pytest.mark.parametrize("function", [coroutine, generator, async_generator])
+def test_every_wrapper_is_a_function(guard, function):
+    wrapper = guard.protect(**ON, input="rows")(function)
+    assert type(wrapper) is types.FunctionType
+    assert inspect.isfunction(wrapper)
+    assert inspect.isroutine(wrapper)
+    kinds = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+    assert wrapper.__code__.co_flags & kinds == function.__code__.co_flags & kinds
+    assert wrapper.__code__.co_varnames[:1] == ("rows",)
+    method = types.MethodType(wrapper, object())
+    assert inspect.iscoroutinefunction(method) is inspect.iscoroutinefunction(function)
+    assert inspect.isgeneratorfunction(
+        functools.partial(wrapper, 1)
+    ) is inspect.isgeneratorfunction(function)
+
+
+# Decorated twice: a notebook's cell that is run again.
+
+
+def again(protect, function, times=3):
+    for _ in range(times):
+        function = protect(function)
+    return function
+
+
+@pytest.fixture
+def counting(make_guard):
+    return make_guard(
+        GRANT
+        + '@id("q") @quota("3 calls/hour per principal") forbid (principal, action, resource);'
+    )
+
+
+def runs(made):
+    if inspect.iscoroutine(made):
+        asyncio.run(_result(made))
+    elif inspect.isgenerator(made):
+        list(made)
+    elif inspect.isasyncgen(made):
+        asyncio.run(_items(made))
+
+
+async def _result(made):
+    await made
+
+
+async def _items(made):
+    async for _ in made:
+        pass
+
+
+class Twice:
+    def method(self, rows):
+        return self
+
+    def __call__(self, rows):
+        return self
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda protect: again(protect, lambda rows: rows),
+        lambda protect: again(protect, coroutine),
+        lambda protect: again(protect, generator),
+        lambda protect: again(protect, async_generator),
+        lambda protect: protect(functools.partial(protect(coroutine), top=1)),
+        lambda protect: again(protect, staticmethod(generator)).__func__,
+        lambda protect: protect(type("A", (Twice,), {"method": protect(Twice.method)})().method),
+        lambda protect: protect(type("A", (Twice,), {"__call__": protect(Twice.__call__)})()),
+    ],
+)
+def test_the_same_guard_and_action_hold_once(counting, recorder, make):
+    function = make(counting.protect(**ON, input="rows"))
+    with counting.acting_as(principal()):
+        for _ in range(3):
+            runs(function(ROWS))
+    assert [record.outcome for record in recorder.records] == ["released"] * 3
+
+
+def test_the_newest_options_hold(make_guard):
+    guard = make_guard()
+    old = guard.protect(**ON, principal=principal(name="old"))(lambda rows: 1)
+    new = guard.protect(action="predict", resource='Model::"none"', principal=principal())(old)
+    with pytest.raises(NotAuthorized) as caught:
+        new(ROWS)
+    assert caught.value.code == "unknown_entity"
+    assert old(ROWS) == 1
+
+
+def test_another_action_and_another_guard_hold_both(make_guard, recorder):
+    guard, other = make_guard(), make_guard()
+    options = {"resource": 'Model::"tumour"', "input": "rows", "principal": principal()}
+
+    def actions(function):
+        recorder.records.clear()
+        assert function(ROWS) == 1
+        return [record.action for record in recorder.records]
+
+    predict, explain = (guard.protect(action=name, **options) for name in ("predict", "explain"))
+    both = explain(predict(lambda rows: 1))
+    assert actions(both) == ["predict", "explain"]
+    for _ in range(2):
+        both = explain(predict(both))
+    assert actions(both) == ["predict", "explain"]
+    assert actions(other.protect(action="explain", **options)(both)) == [
+        "predict", "explain", "explain",
+    ]  # fmt: skip
+
+
+def test_a_decorator_between_two_layers_stays(make_guard, recorder):
+    guard = make_guard()
+    protect = guard.protect(**ON, input="rows", principal=principal())
+    inner = protect(lambda rows: len(recorder.records))
+
+    @functools.wraps(inner)
+    def twice(rows):
+        inner(rows)
+        return inner(rows)
+
+    protect(twice)(ROWS)
+    assert len(recorder.records) == 3
+
+
 # Identity belongs to the call.
 
 

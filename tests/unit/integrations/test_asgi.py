@@ -595,3 +595,210 @@ def test_one_task_serves_one_caller_after_another(guard):
 def test_every_denial_is_caught_by_its_base():
     answer = ask(IdentityMiddleware(raising(Denied("x")), FakeGuard()), http(BEARER))
     assert (answer.status, answer.problem["code"]) == (403, "denied")
+
+
+# Groups of denials, as a TaskGroup raises them
+
+
+def refusal(code="no_grant"):
+    return NotAuthorized("No.", code=code)
+
+
+@pytest.mark.parametrize(
+    ("group", "code"),
+    [
+        (ExceptionGroup("g", [refusal("prohibited")]), "prohibited"),
+        (ExceptionGroup("g", [refusal("prohibited"), refusal()]), "prohibited"),
+        (
+            ExceptionGroup("g", [ExceptionGroup("h", [refusal(), refusal("prohibited")])]),
+            "no_grant",
+        ),
+        (
+            ExceptionGroup(
+                "g", [ExceptionGroup("h", [refusal("bad_fact")]), refusal("prohibited")]
+            ),
+            "bad_fact",
+        ),
+    ],
+)
+def test_a_group_of_denials_alone_is_answered_as_its_first(group, code):
+    answer = ask(IdentityMiddleware(raising(group), FakeGuard()), http(BEARER))
+    assert (answer.status, answer.problem["code"]) == (403, code)
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        ExceptionGroup("g", [refusal(), ValueError("x")]),
+        ExceptionGroup("g", [ExceptionGroup("h", [ValueError("x")]), refusal()]),
+        BaseExceptionGroup("g", [refusal(), KeyboardInterrupt()]),
+    ],
+)
+def test_a_group_with_anything_else_passes_through_whole(group):
+    with pytest.raises(BaseExceptionGroup) as caught:
+        ask(IdentityMiddleware(raising(group), FakeGuard()), http(BEARER))
+    assert caught.value is group
+
+
+def test_a_group_goes_to_the_server_where_denials_do():
+    group = ExceptionGroup("g", [refusal()])
+    for app in (
+        IdentityMiddleware(raising(group), FakeGuard(), problems=False),
+        IdentityMiddleware(raising(group, OK), FakeGuard()),
+    ):
+        with pytest.raises(ExceptionGroup) as caught:
+            ask(app, http(BEARER))
+        assert caught.value is group
+
+
+def test_a_denial_out_of_a_task_group(guard):
+    @guard.protect(action="predict", resource='Model::"none"')
+    async def predict(patients):
+        return patients
+
+    async def app(scope, receive, send):
+        async with asyncio.TaskGroup() as outer, asyncio.TaskGroup() as inner:
+            outer.create_task(predict("x"))
+            inner.create_task(predict("y"))
+
+    outer = IdentityMiddleware(app, FakeGuard(), anonymous="pass")
+    assert ask(outer, http()).status == 401
+
+
+# Headers that can be read once
+
+
+@pytest.mark.parametrize("public", [None, lambda scope: False, lambda scope: True])
+@pytest.mark.parametrize("pairs", [iter, tuple, list, lambda pairs: (iter(p) for p in pairs)])
+def test_headers_are_read_without_using_them_up(public, pairs):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.extend(tuple(pair) for pair in scope["headers"])
+        await answering()(scope, receive, send)
+
+    def looking(scope):
+        assert len([tuple(pair) for pair in scope["headers"]]) == 2
+        return public(scope)
+
+    scope = http(BEARER, ("x-other", "1"))
+    expected = scope["headers"]
+    scope["headers"] = pairs(expected)
+    app = IdentityMiddleware(app, FakeGuard(), public=None if public is None else looking)
+    assert ask(app, scope).status == 200
+    assert seen == expected
+
+
+def test_a_chain_of_certificates_is_read_without_using_it_up():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.extend(scope["extensions"]["tls"]["client_cert_chain"])
+        await answering()(scope, receive, send)
+
+    tls = {"client_cert_chain": iter([PEM, PEM])}
+    guard = FakeGuard()
+    ask(IdentityMiddleware(app, guard), http(extensions={"tls": tls}))
+    assert seen == [PEM, PEM]
+    assert len(guard.asked[0]["certificate"]) == 2
+
+
+# The end of a server
+
+
+class Closing(FakeGuard):
+    def close(self):
+        self.events.append("closed")
+
+    def force_flush(self):
+        self.events.append("exported")
+
+
+def living(app, guard):
+    """Run a server's lifespan; return what the application sent and what the guard did."""
+    answer = ask(
+        IdentityMiddleware(app, guard),
+        {"type": "lifespan"},
+        {"type": "lifespan.startup"},
+        {"type": "lifespan.shutdown"},
+    )
+    return [message["type"] for message in answer.messages]
+
+
+BOTH = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_the_guard_is_closed_when_the_application_has_stopped():
+    guard = Closing()
+
+    async def app(scope, receive, send):
+        for stage in ("startup", "shutdown"):
+            assert (await receive())["type"] == f"lifespan.{stage}"
+            assert guard.events == []
+            await send({"type": f"lifespan.{stage}.complete"})
+
+    assert living(app, guard) == BOTH
+    assert guard.events == ["closed", "exported"]
+
+
+def test_an_application_that_knows_no_lifespan_is_answered_for():
+    async def raises(scope, receive, send):
+        raise ValueError(scope["type"])
+
+    async def returns(scope, receive, send):
+        return
+
+    for app in (raises, returns):
+        guard = Closing()
+        assert living(app, guard) == BOTH
+        assert guard.events == ["closed", "exported"]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt()])
+def test_an_application_that_fails_to_start_fails(error):
+    async def app(scope, receive, send):
+        await receive()
+        raise error
+
+    guard = Closing()
+    with pytest.raises(type(error)) as caught:
+        living(app, guard)
+    assert caught.value is error
+    assert guard.events == []
+
+
+def test_a_failed_start_and_a_failed_end_are_told_as_they_are():
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no"})
+
+    guard = Closing()
+    assert living(app, guard) == ["lifespan.startup.failed"]
+    assert guard.events == []
+
+    async def ends(scope, receive, send):
+        await send({"type": "lifespan.shutdown.failed", "message": "no"})
+
+    assert living(ends, guard) == ["lifespan.shutdown.failed"]
+    assert guard.events == ["closed", "exported"]
+
+
+def test_a_guard_that_cannot_be_closed_does_not_keep_the_server():
+    class Broken(Closing):
+        def close(self):
+            raise KeyError("x")
+
+    async def app(scope, receive, send):
+        await send({"type": "lifespan.shutdown.complete"})
+
+    answer = []
+
+    async def run():
+        async def send(message):
+            answer.append(message["type"])
+
+        await IdentityMiddleware(app, Broken())({"type": "lifespan"}, None, send)
+
+    with pytest.raises(KeyError, match="x"):
+        asyncio.run(run())
+    assert answer == ["lifespan.shutdown.complete"]

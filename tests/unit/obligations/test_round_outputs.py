@@ -38,12 +38,15 @@ def test_malformed_digits_are_a_fault_at_their_place(argument):
     assert (fault.code, fault.place) == ("GR109", PLACE)
 
 
-def test_columns_are_not_built_yet():
-    with pytest.raises(ConfigurationError) as caught:
-        parse("2 on amount, age")
-    (fault,) = caught.value.faults
-    assert (fault.code, fault.place) == ("GR004", PLACE)
-    assert "not built yet" in fault.message
+def test_fields_narrow_the_demand():
+    demand = parse("2 on amount, age")
+    assert ROUND.describe(demand) == "2 on age, amount"
+    both = ROUND.merge(ROUND.merge(demand, parse("1 on age, x")), parse("3"))
+    assert ROUND.describe(both) == ["1 on age, x", "2 on amount", "3"]
+    assert ROUND.merge(both, demand) == both
+    assert ROUND.release(both, {"age": 0.126, "amount": 0.126, "y": 0.12345}, CALL) == {
+        "age": 0.1, "amount": 0.13, "y": 0.123,
+    }  # fmt: skip
 
 
 def test_digits_are_the_demand_and_the_coarser_wins():
@@ -67,13 +70,11 @@ def test_digits_are_the_demand_and_the_coarser_wins():
         (x for x in [0.123456]),
         {0.123456},
         {"a": "0.123456"},
-        {"a": [0.123456]},
         {1: 0.123456},
         [0.123456, "x"],
         [0.123456, True],
         [[[0.123456]]],
         [0.5, [0.123456]],
-        [{"a": 0.123456}],
         [np.array([0.123456])],
         [np.array(0.123456)],
         [np.bool_(True)],

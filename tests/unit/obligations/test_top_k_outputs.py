@@ -27,7 +27,8 @@ def released(output, kept=1):
 
 
 @pytest.mark.parametrize(
-    "argument", ["", "0", "-1", "01", "1.0", " 1", "1 ", "k", "1 on a", "²", str(10**9 + 1)]
+    "argument",
+    ["", "0", "-1", "01", "1.0", " 1", "1 ", "k", "1 on ", "1 on a,b", "²", str(10**9 + 1)],
 )
 def test_malformed_number_is_a_fault_at_its_place(argument):
     with pytest.raises(ConfigurationError) as caught:
@@ -42,6 +43,15 @@ def test_number_is_the_demand_and_the_smaller_wins():
     assert TOP_K.describe(3) == 3
     assert TOP_K.reads(3) == ()
     assert TOP_K.admit(3, CALL) is None
+
+
+def test_rules_on_the_same_fields_join_and_others_stay_beside_each_other():
+    one, other = parse("1 on a, b"), parse("2 on b, a")
+    assert TOP_K.merge(one, other) == one
+    both = TOP_K.merge(parse("2 on a, b, c"), parse("1 on c"))
+    assert TOP_K.describe(both) == ["1 on c", "2 on a, b, c"]
+    output = {"a": 0.1, "b": 0.2, "c": 0.3}
+    assert TOP_K.release(both, output, CALL) == {"a": None, "b": 0.2, "c": 0.3}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +71,6 @@ def test_number_is_the_demand_and_the_smaller_wins():
         [[[0.5]]],
         [0.5, [0.5]],
         {"a": "benign"},
-        {"a": [0.5]},
         {1: 0.5},
         [np.array([0.5])],
         np.float64(0.5),

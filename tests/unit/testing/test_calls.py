@@ -299,11 +299,11 @@ def test_what_does_not_hold_fails_with_its_place(run, test, says):
         ),
         (
             "{name: a, as: ana, facts: {inputs: {rows: 1}}, output: 1, expect: {released: 1}}",
-            "11: The schema has no context.inputs here. Correct the name, or declare it.",
+            "11: The schema has no context.inputs here. Did you mean input?",
         ),
         (
             "{name: a, as: ana, steps: [{facts: {inputs: {rows: 1}}, expect: allow}]}",
-            "11: The schema has no context.inputs here. Correct the name, or declare it.",
+            "11: The schema has no context.inputs here. Did you mean input?",
         ),
     ],
 )  # fmt: skip
@@ -400,9 +400,9 @@ def test_a_matrix_is_a_test_for_each_of_its_cells(folder):
       actions: [predict, chat]
       resources: ['Model::"tumour"', 'Model::"none"']
       table:
-        clara: {predict: [allow, deny], chat: [allow, unknown_entity]}
-        ana: {predict: [allow, deny], chat: [no_grant, deny]}
-        nora: deny""",
+        clara: {predict: [allow, unknown_entity], chat: [allow, unknown_entity]}
+        ana: {predict: [allow, deny], chat: [no_grant, unknown_entity]}
+        nora: {predict: [deny, unknown_entity], chat: [deny, unknown_entity]}""",
         "{name: alone, matrix: {table: {clara: allow, nora: [allow]}}}",
     )
     results = run_tests(path).results
@@ -412,7 +412,7 @@ def test_a_matrix_is_a_test_for_each_of_its_cells(folder):
         ('who may what: clara chat Model::"tumour"', "passed"),
         ('who may what: clara chat Model::"none"', "passed"),
         ('who may what: ana predict Model::"tumour"', "passed"),
-        ('who may what: ana predict Model::"none"', "passed"),
+        ('who may what: ana predict Model::"none"', "error"),
         ('who may what: ana chat Model::"tumour"', "passed"),
         ('who may what: ana chat Model::"none"', "passed"),
         ('who may what: nora predict Model::"tumour"', "passed"),
@@ -422,5 +422,10 @@ def test_a_matrix_is_a_test_for_each_of_its_cells(folder):
         ("alone: clara", "passed"),
         ("alone: nora", "failed"),
     ]
+    (fault,) = results[5].faults
+    assert str(fault) == (
+        'tests/a_test.yaml:14:38 GR601 entities.json has no Model::"none". Correct it, or add it. '
+        "A test that means it expects `code: unknown_entity`."
+    )
     (fault,) = results[-1].faults
     assert str(fault) == ("tests/a_test.yaml:19:57 GR602 decision: expected allow; got deny")

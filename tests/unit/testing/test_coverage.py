@@ -110,7 +110,9 @@ def test_an_error_is_neither_true_nor_false(cover):
 
 
 def test_who_or_what_the_bundle_lacks_has_met_no_policy(cover):
-    unknown = "  - {name: t, as: clara, resource: 'Model::\"no\"', expect: deny}\n"
+    unknown = (
+        "  - {name: t, as: clara, resource: 'Model::\"no\"', expect: {code: unknown_entity}}\n"
+    )
     coverage = cover(WARDS, unknown)
     assert [(seen.matched, seen.missed) for seen in coverage.policies] == [(0, 0)]
 
@@ -148,3 +150,77 @@ def test_the_shipped_bundles_are_tried_through_and_through(folder):
     assert report.holds
     assert lacks(report.coverage) == []
     assert report.coverage.percent == 100
+
+
+# What can't be missed in this bundle.
+
+ONE = """
+entity Role enum ["clinician"];
+entity User in [Role];
+entity Family;
+entity Model in [Family];
+action predict appliesTo { principal: [User], resource: [Model] };
+"""
+IN_FAMILY = '"parents": [{"type": "Family", "id": "f"}]'
+ENTITIES = (
+    '[{"uid": {"type": "Family", "id": "f"}, "attrs": {}, "parents": []},'
+    ' {"uid": {"type": "Model", "id": "tumour"}, "attrs": {}, ' + IN_FAMILY + "}{}]"
+)
+OTHER = ', {"uid": {"type": "Model", "id": "other"}, "attrs": {}, "parents": []}'
+ASKED = """\
+tests:
+  - name: t
+    principal: {uid: 'User::"u"'}
+    action: predict
+    resource: Model::"tumour"
+    expect: allow
+"""
+
+
+@pytest.mark.parametrize(
+    ("scope", "entities", "schema", "toml", "can_miss"),
+    [
+        ('principal, action == Action::"predict", resource == Model::"tumour"', "", "", "", False),
+        ('principal is User, action, resource in Family::"f"', "", "", "", False),
+        ("principal, action, resource is Model", "", "", "", False),
+        ('principal, action, resource == Model::"tumour"', OTHER, "", "", True),
+        ('principal, action, resource in Family::"f"', OTHER, "", "", True),
+        ('principal in Role::"clinician", action, resource', "", "", "", True),
+        ('principal == User::"u", action, resource', "", "", "", True),
+        (
+            'principal, action == Action::"predict", resource', "",
+            "action explain appliesTo { principal: [User], resource: [Model] };", "", True,
+        ),
+        (
+            'principal, action == Action::"predict", resource', "",
+            "action explain appliesTo { principal: [User], resource: [Other] }; entity Other;",
+            "", False,
+        ),
+        (
+            'principal, action, resource == Model::"tumour"', "", "",
+            '[resources]\nunknown = "allow"\n', True,
+        ),
+        (
+            "principal is User, action, resource", "",
+            'entity Bot; action beep appliesTo { principal: [Bot], resource: [Model] };', "", True,
+        ),
+    ],
+)  # fmt: skip
+def test_a_scope_that_no_request_of_the_bundle_misses_need_not_be_missed(
+    make_bundle, scope, entities, schema, toml, can_miss
+):
+    folder = make_bundle(
+        f'@id("one") permit ({scope});',
+        **{
+            "schema.cedarschema": ONE + schema,
+            "entities.json": ENTITIES.replace("{}]", f"{entities}]"),
+            "guardrail.toml": f'[bundle]\nname = "small"\nversion = "1.0.0"\n{toml}',
+            "tests/a_test.yaml": ASKED.replace("{uid: 'User::\"u\"'}", CALLER),
+        },
+    )
+    coverage = run_tests(folder, coverage=True).coverage
+    assert lacks(coverage) == (["one: its scope was never missed"] if can_miss else [])
+    assert coverage.percent == (50.0 if can_miss else 100.0)
+
+
+CALLER = "{uid: 'User::\"u\"', in: ['Role::\"clinician\"']}"

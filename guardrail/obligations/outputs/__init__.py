@@ -1,0 +1,50 @@
+"""What the obligations on outputs share: one walk over an output, and field paths.
+
+fields     the paths by which policies name fields, and whether one means a place
+leaves     what an obligation says of the parts of an output
+walk       the walk: knows what outputs are made of, and builds them anew
+records    mappings, dataclasses, named tuples and models
+arrays     arrays and scalars of numpy
+tables     what tables have in common; ``pandas_tables``, ``polars_tables``, ``arrow_tables``
+rows       whether several numbers are scores of several rows, or the classes of one
+demands    demands of a number, with or without fields
+declared   which fields a function's return type, or an output spec, can have
+
+An obligation says what happens to a leaf; it does not traverse the output. What the walk does
+not know does not leave: ``output_blocked``.
+"""
+
+from guardrail.obligations.outputs.arrays import (
+    copied,
+    is_number,
+    is_plain_array,
+    numpy_kind,
+    own_array,
+)
+from guardrail.obligations.outputs.demands import NumberFilter, NumberRule, OutputFilter
+from guardrail.obligations.outputs.fields import Place, fields_of, paths_of
+from guardrail.obligations.outputs.leaves import DROPPED, Collapsed, Leaves, Numbers
+from guardrail.obligations.outputs.refusal import blocked
+from guardrail.obligations.outputs.rows import are_scores_of_rows
+from guardrail.obligations.outputs.walk import walk
+
+__all__ = [
+    "DROPPED",
+    "Collapsed",
+    "Leaves",
+    "NumberFilter",
+    "NumberRule",
+    "Numbers",
+    "OutputFilter",
+    "Place",
+    "are_scores_of_rows",
+    "blocked",
+    "copied",
+    "fields_of",
+    "is_number",
+    "is_plain_array",
+    "numpy_kind",
+    "own_array",
+    "paths_of",
+    "walk",
+]

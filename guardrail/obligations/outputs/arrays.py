@@ -1,0 +1,70 @@
+"""Numpy's arrays and scalars as outputs: which are known, and copies that carry nothing.
+
+numpy is never imported here: an output can be an array only where the model has imported it.
+An array's memory may be a view of other memory, its type may have metadata and titles: a copy
+of ours has neither.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def numpy_kind(output: Any) -> str:
+    """Return numpy's letter for the type of a plain array or scalar of numpy, else ``""``.
+
+    Plain are ``numpy.ndarray`` itself, in any shape, and the scalars; ``?`` is returned
+    for the subclasses (masked arrays, matrices, memory maps), whose meaning is their own,
+    and for floats of over 64 bits.
+    """
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None:
+        return ""
+    if type(output) is not numpy.ndarray:
+        if isinstance(output, numpy.ndarray):
+            return "?"
+        if not isinstance(output, numpy.generic):
+            return ""
+        if type(output) is not output.dtype.type:  # a subclass, with attributes of its own
+            return "?"
+    dtype = output.dtype
+    kind: str = dtype.kind
+    return "?" if kind == "f" and dtype.itemsize > 8 else kind
+
+
+def is_array(output: Any) -> bool:
+    """Return whether an output is an array of numpy's, of a subclass too."""
+    numpy: Any = sys.modules.get("numpy")
+    return numpy is not None and isinstance(output, numpy.ndarray)
+
+
+def is_plain_array(output: Any) -> bool:
+    """Return whether an output is a ``numpy.ndarray`` itself, and of no subclass."""
+    numpy: Any = sys.modules.get("numpy")
+    return numpy is not None and type(output) is numpy.ndarray
+
+
+def is_number(value: Any) -> bool:
+    """Return whether ``value`` is an int or a float, Python's own or numpy's; a bool is not."""
+    return type(value) in (int, float) or (
+        numpy_kind(value) in ("f", "i", "u") and not is_array(value)
+    )
+
+
+def own_array(values: Any) -> Any:
+    """Return an array that holds its own elements and nothing else: itself, or a copy."""
+    if values.base is None and values.dtype.metadata is None:
+        return values
+    return copied(values)
+
+
+def copied(values: Any) -> Any:
+    """Return a copy of an array of plain elements, without its base and without metadata."""
+    import numpy as np
+
+    if values.dtype.metadata is None:
+        return np.array(values, copy=True, order="K", subok=False)
+    made = np.empty_like(values, dtype=np.dtype(values.dtype.str), subok=False)
+    made[...] = values  # a copy as such would keep the type, with what it says beside
+    return made

@@ -1,0 +1,303 @@
+"""Field paths: how a policy names the fields and columns of an output, and where they stand.
+
+Read at load (`fields_of`), matched at a call (`Paths`, `Place`). A bare name such as ``ssn``
+means that field or column wherever it stands. A path such as ``patient.ssn`` or ``rows[].ssn``
+means that place, counted from the whole output, and a field that is literally so named. Lists
+on the way need not be written: ``rows.ssn`` and ``rows[].ssn`` both find the field in each row.
+A name with dots, brackets or a quote at its start stands in double quotes, as in JSON:
+``"a.b"``; it then means that one name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+#: Characters of one name, and steps of one path.
+LIMIT_NAME: Final = 200
+LIMIT_STEPS: Final = 32
+#: Places of one demand that are kept: as many as there are sets of its paths could come up.
+LIMIT_PLACES: Final = 4096
+
+_NAME: Final = r'[^\s,;.\[\]"](?:[^,;.\[\]]*[^\s,;.\[\]])?'
+_QUOTED: Final = r'"(?:[^",;\\]|\\.)*"'
+_STEP: Final = re.compile(rf"(?P<quoted>{_QUOTED})|(?P<name>{_NAME})|(?P<item>\[\])")
+_PATH: Final = re.compile(
+    rf"(?:\[\]\.)?(?:{_QUOTED}|{_NAME})(?:\[\])*(?:\.(?:{_QUOTED}|{_NAME})(?:\[\])*)*"
+)
+_PLAIN_NAME: Final = re.compile(_NAME)
+
+#: The step into the items of a list.
+_ITEM: Final = "[]"
+
+
+class Step(NamedTuple):
+    """One step of a path: a name, or ``[]``. A quoted name is never read as several steps."""
+
+    text: str
+    is_quoted: bool = False
+    is_item: bool = False
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> tuple[Step, ...]:
+    """Return the steps of a path; raise `ValueError` for any other text."""
+    steps: list[Step] = []
+    if _PATH.fullmatch(text):
+        for found in _STEP.finditer(text):
+            if found["item"]:
+                steps.append(Step(_ITEM, is_item=True))
+            elif found["quoted"]:
+                name = json.loads(found["quoted"])
+                steps.append(Step(name, is_quoted=_PLAIN_NAME.fullmatch(name) is None))
+            else:
+                steps.append(Step(found["name"]))
+    if not 0 < len(steps) <= LIMIT_STEPS or any(len(step.text) > LIMIT_NAME for step in steps):
+        raise ValueError("no field path")
+    return tuple(steps)
+
+
+def _write(steps: Iterable[Step]) -> str:
+    """Return the one text of a path: a name is quoted only where it must be."""
+    text = ""
+    for step in steps:
+        if step.is_item:
+            text += _ITEM
+            continue
+        name = step.text
+        if step.is_quoted:
+            name = json.dumps(name, ensure_ascii=False)
+            name = name.replace(",", "\\u002c").replace(";", "\\u003b")
+        text += f".{name}" if text else name
+    return text
+
+
+def fields_of(text: str) -> tuple[str, ...]:
+    """Return the field paths of a list such as ``ssn, rows[].ssn``, each in its one spelling.
+
+    Raises:
+        ValueError: where the text is no such list, or names a field twice.
+    """
+    fields = tuple(_write(_read(path)) for path in text.split(", "))
+    if len(set(fields)) != len(fields):
+        raise ValueError("a field is named twice")
+    return fields
+
+
+class Standing(NamedTuple):
+    """What the paths of one demand say about a value.
+
+    Attributes:
+        hits: the numbers of the paths that mean this value, or one around it.
+        live: the paths that have begun, each with the step that comes next.
+        forms: for each path that is met here, whether it was met by a name that is written
+            like the path (``a.b``), and not step by step.
+        is_here: whether a path means this very field, and not only one around it.
+        is_named: whether it stands in a field or column.
+        lists: how many lists stand directly around it.
+        in_rows: whether it stands in a list or a table, and so is one of several.
+    """
+
+    hits: frozenset[int]
+    live: frozenset[tuple[int, int]]
+    forms: frozenset[tuple[int, bool]] = frozenset()
+    is_here: bool = False
+    is_named: bool = False
+    lists: int = 0
+    in_rows: bool = False
+
+
+class Place:
+    """Where a value stands in an output, as far as the paths of one demand care.
+
+    Places are shared: two values about which the paths say the same have the same place.
+    Its attributes are those of `Standing`, and ``may_follow``: whether a path that has begun
+    can still be met below.
+    """
+
+    __slots__ = (
+        "_children", "_item", "_other", "_paths", "_settled", "forms", "hits", "in_rows",
+        "is_here", "is_named", "lists", "may_follow", "standing",
+    )  # fmt: skip
+
+    def __init__(self, paths: Paths, standing: Standing) -> None:
+        self._paths = paths
+        self._children: dict[str, Place] = {}
+        self._item: Place | None = None
+        self._other: Place | None = None
+        self._settled: Place | None = None
+        self.standing = standing
+        self.hits = standing.hits
+        self.forms = standing.forms
+        self.is_here = standing.is_here
+        self.is_named = standing.is_named
+        self.lists = standing.lists
+        self.in_rows = standing.in_rows
+        self.may_follow = bool(standing.live)
+
+    def field(self, name: str, *others: str) -> Place:
+        """Return the place of a field or column; ``others`` are its further names (aliases)."""
+        if name in self._paths.vocabulary:
+            child = self._children.get(name)
+            if child is None:
+                child = self._children[name] = self._paths.step(self.standing, name)
+        else:
+            child = self._other  # all names that no path has are alike
+            if child is None:
+                child = self._other = self._paths.step(self.standing, name)
+        return child if not others else child.joined([self.field(other) for other in others])
+
+    def joined(self, others: Iterable[Place]) -> Place:
+        """Return the place of a value that stands at all of these."""
+        own = self.standing
+        for other in others:
+            own = own._replace(
+                live=own.live | other.standing.live,
+                hits=own.hits | other.hits,
+                forms=own.forms | other.forms,
+                is_here=own.is_here or other.is_here,
+            )
+        return self._paths.place(own)
+
+    def item(self) -> Place:
+        """Return the place of the items of a list that stands here."""
+        if self._item is None:
+            self._item = self._paths.enter(self.standing)
+        return self._item
+
+    def row(self) -> Place:
+        """Return this place as that of one row among several: a cell of a table's column."""
+        return self._paths.place(self.standing._replace(in_rows=True))
+
+    def settled(self) -> Place:
+        """Return the place of a value that is no list, where a path ends with ``[]``: met too."""
+        if self._settled is None:
+            self._settled = self._paths.settle(self.standing)
+        return self._settled
+
+
+class Paths:
+    """Field paths of one demand, made ready for matching.
+
+    Arguments:
+        paths: each as `fields_of` returns it; the number of a path is its place among them.
+    """
+
+    __slots__ = ("_bare", "_places", "_steps", "root", "texts", "vocabulary")
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.texts = tuple(paths)
+        self._steps = tuple(_read(text) for text in self.texts)
+        self._places: dict[Standing, Place] = {}
+        #: Names that mean a field wherever it stands: the path's number, and whether the path
+        #: has other forms than this one.
+        self._bare: dict[str, list[tuple[int, bool]]] = {}
+        #: Every name that is a step of any path: all others are alike.
+        self.vocabulary: set[str] = set()
+        for number, steps in enumerate(self._steps):
+            for start in range(len(steps)):
+                for stop in range(start + 1, len(steps) + 1):
+                    joined = _joined(steps[start:stop])
+                    if joined is not None:
+                        self.vocabulary.add(joined)
+            whole = _joined(steps)
+            if whole is not None:
+                self._bare.setdefault(whole, []).append((number, len(steps) > 1))
+        self.root = self._make_root()
+
+    def _make_root(self) -> Place:
+        live = frozenset((number, 0) for number in range(len(self._steps)))
+        return self.place(Standing(frozenset(), live))
+
+    def start(self) -> Place:
+        """Return the place of a whole output; forget the others where there are too many."""
+        if len(self._places) > LIMIT_PLACES:
+            self._places = {}
+            self.root = self._make_root()
+        return self.root
+
+    def place(self, standing: Standing) -> Place:
+        """Return the one place of which this is true."""
+        place = self._places.get(standing)
+        if place is None:
+            place = self._places.setdefault(standing, Place(self, standing))
+        return place
+
+    def step(self, above: Standing, name: str) -> Place:
+        """Return the place of a field below another place."""
+        live: set[tuple[int, int]] = set()
+        met = {(number, is_flat) for number, is_flat in self._bare.get(name, ())}
+        for number, start in above.live:
+            steps = self._steps[number]
+            for at in _skipping_items(steps, start):
+                for stop in range(at + 1, len(steps) + 1):
+                    if _joined(steps[at:stop]) != name:
+                        continue
+                    if stop == len(steps):
+                        met.add((number, stop > at + 1))
+                    else:
+                        live.add((number, stop))
+        hits = above.hits | {number for number, _ in met}
+        return self.place(
+            Standing(
+                hits, frozenset(live), frozenset(met), bool(met), is_named=True,
+                in_rows=above.in_rows,
+            )
+        )  # fmt: skip
+
+    def enter(self, around: Standing) -> Place:
+        """Return the place of the items of a list."""
+        hits, live = set(around.hits), set(around.live)
+        is_here = around.is_here
+        for number, start in around.live:
+            steps = self._steps[number]
+            if steps[start].is_item:
+                if start + 1 == len(steps):
+                    hits.add(number)
+                    is_here = True
+                else:
+                    live.add((number, start + 1))
+        return self.place(
+            around._replace(
+                hits=frozenset(hits), live=frozenset(live), is_here=is_here,
+                lists=min(around.lists + 1, 3), in_rows=True,
+            )
+        )  # fmt: skip
+
+    def settle(self, standing: Standing) -> Place:
+        """Return the place of a value that is no list."""
+        ended = {
+            number
+            for number, start in standing.live
+            if start and all(step.is_item for step in self._steps[number][start:])
+        }
+        if not ended:
+            return self.place(standing)
+        return self.place(standing._replace(hits=standing.hits | ended, is_here=True))
+
+
+def _skipping_items(steps: tuple[Step, ...], at: int) -> Iterable[int]:
+    """Return where a field's name can be matched from a step on: lists need not be written."""
+    yield at
+    while at < len(steps) and steps[at].is_item:
+        at += 1
+        if at < len(steps):
+            yield at
+
+
+def _joined(steps: tuple[Step, ...]) -> str | None:
+    """Return the one name that reads like several steps; ``None`` where a part is quoted."""
+    if len(steps) == 1:
+        return steps[0].text if not steps[0].is_item else None
+    if steps[0].is_item or any(step.is_quoted for step in steps):
+        return None
+    return _write(steps)
+
+
+@lru_cache(maxsize=256)
+def paths_of(fields: Collection[str]) -> Paths:
+    """Return the paths of a demand, ready: made once per demand."""
+    return Paths(fields)

@@ -1,0 +1,25 @@
+"""How an obligation refuses an output: with the type that arrived, and never with a value."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from guardrail.ports import Unmet
+
+
+def blocked(name: str, expected: str, output: Any, *, inside: str = "") -> Unmet:
+    """Return the refusal of an output with which the obligation ``name`` can't be met."""
+    arrived = type(output).__name__
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is not None and isinstance(output, numpy.ndarray | numpy.generic):
+        dtype = output.dtype
+        if str(dtype) != arrived:
+            # The names of a structured type's fields are the model's business.
+            arrived += " of " + ("a structured type" if dtype.names else str(dtype))
+    got = f"{arrived} {inside}".strip()
+    return Unmet(
+        f"@{name} expected {expected}; got {got}. Return one of these from the model, "
+        "or exempt the caller from the condition.",
+        code="output_blocked",
+    )

@@ -377,7 +377,7 @@ def check_again(call: Call) -> None:
         call.stage = "model"
         return
     except Exception as fault:
-        error = denial_of(call, fault)
+        error = _refused(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
@@ -424,6 +424,7 @@ def _decide_again(call: Call, identity: Identity, measured: View) -> None:
     call.stage = "decide"
     question = call.snapshot.ask(identity.principal, target.action, resource)
     facts: dict[str, Mapping[str, FactValue]] = {}
+    facing: Facing | None = None
     if question.refusal is None and question.wants:
         facing = facing_of(call, identity)
         call.stage = "facts"
@@ -433,13 +434,7 @@ def _decide_again(call: Call, identity: Identity, measured: View) -> None:
     answer = question.decide(facts)
     decision = answer.decision
     if not decision.allowed:
-        raise NotAuthorized(
-            decision.message,
-            code=decision.code,
-            policies=decision.policies,
-            path=decision.path,
-            reason=decision.reason,
-        )
+        raise _refusal(decision, question, facing)
     if call.decision is None or decision.obligations != call.decision.obligations:
         raise _changed(target.input_name or "facts=")
     call.facts = facts

@@ -68,7 +68,10 @@ def read_bound(value: Any) -> Any:
 #: A bound as it stands in the spec: what it must be follows from the type.
 AnyBound: TypeAlias = Annotated[
     int | float | date | datetime | None,
-    BeforeValidator(read_bound, json_schema_input_type=float | str | None),
+    BeforeValidator(
+        read_bound,
+        json_schema_input_type=float | Annotated[str, Field(pattern=r"^[0-9]{4}-?[0-9W]")] | None,
+    ),
 ]
 
 

@@ -1,5 +1,6 @@
 """A call that is refused before its model gives back what it has not used, and never more."""
 
+import asyncio
 import threading
 
 import numpy as np
@@ -84,6 +85,26 @@ def test_what_a_model_that_raises_has_used_stays_spent(protect):
         predict(GOOD)
     with pytest.raises(QuotaExceeded):
         predict(GOOD)
+
+
+def test_an_input_that_changes_before_a_coroutine_begins_has_it_given_back(protect):
+    async def reply(rows):
+        return rows
+
+    predict, _ = protect(limited(), function=reply)
+
+    async def call(rows, *, changes):
+        task = predict(rows)
+        if changes:
+            rows[0, 0] = 99.0
+        return await task
+
+    for _ in range(3):
+        with pytest.raises(Denied):
+            asyncio.run(call(GOOD.copy(), changes=True))
+    assert asyncio.run(call(GOOD, changes=False)) is GOOD
+    with pytest.raises(QuotaExceeded):
+        asyncio.run(call(GOOD, changes=False))
 
 
 class Own:

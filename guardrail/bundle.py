@@ -81,6 +81,7 @@ T = TypeVar("T")
 
 _TABLES: Final = (
     "bundle", "identity", "evidence", "bounds", "quota", "audit", "resources", "check",
+    "detectors",
 )  # fmt: skip
 
 
@@ -343,6 +344,7 @@ def load_bundle(
     resources = faults.gather(lambda: _parse(of("resources"), ResourceSettings))
     faults.gather(lambda: _parse(of("check"), CheckSettings))
     bounds = faults.gather(lambda: _parse(of("bounds"), Bounds))
+    detectors = faults.gather(lambda: facts.read_detectors(of("detectors"))) or ()
     audit = faults.gather(lambda: read_audit(of("audit")))
     environment = os.environ if environ is None else environ
     providers = faults.gather(
@@ -367,6 +369,7 @@ def load_bundle(
                 output_documents=_read_specs(folder, "outputs", faults),
                 take_view=Viewer(bounds or Bounds()).take,
                 limit_findings=(bounds or Bounds()).findings,
+                detectors=detectors,
                 bundle=bundle.name if bundle is not None else "",
                 clock=clock,
                 storage=store,
@@ -386,6 +389,7 @@ def load_bundle(
                 timezone=zone,
                 bounds=bounds or Bounds(),
                 host=None if machines is None else machines.host,
+                detectors=detectors,
             ),
             *own_facts,
         ),

@@ -18,7 +18,7 @@ from guardrail.cli.file_schemas import schema_of
 from guardrail.cli.files import Files
 from guardrail.documents import Document, read_yaml
 from guardrail.errors import ConfigurationError
-from guardrail.facts import Bounds
+from guardrail.facts import Bounds, read_detectors
 from guardrail.identity.evidence_formats import FORMATS
 from guardrail.identity.evidence_settings import read_evidence
 from guardrail.identity.tables import read_tables
@@ -281,6 +281,19 @@ BASES: list[tuple[Files, Any]] = [
             ],
         },
     ),
+    (
+        Files.settings,
+        {
+            "bundle": BUNDLE,
+            "detectors": {
+                "employee_id": {
+                    "pattern": r"EMP-\d{6}", "near": ["staff"], "examples": ["EMP-123456"],
+                    "not": ["TEMP-123456"],
+                },
+                "room": {"pattern": "R[0-9]{3}"},
+            },
+        },
+    ),
 ]  # fmt: skip
 
 
@@ -324,6 +337,7 @@ def _settings(data: Any) -> None:
 
     if not data.keys() <= {
         "bundle", "identity", "evidence", "bounds", "quota", "audit", "resources", "check",
+        "detectors",
     } or "bundle" not in data:  # fmt: skip
         raise ConfigurationError("tables")
     for name, model in (
@@ -335,6 +349,7 @@ def _settings(data: Any) -> None:
         if (table := of(name)) is not None:
             table.parse(model)
     read_audit(of("audit"))
+    read_detectors(of("detectors"))
     open_storage(of("quota"), FrozenClock())
     if (table := of("identity")) is not None:
         read_tables(table)

@@ -19,8 +19,11 @@ from pydantic.json_schema import GenerateJsonSchema
 from guardrail.audit.settings import AuditSettings
 from guardrail.cli import authzen, question
 from guardrail.cli.files import Files
+from guardrail.detectors import GROUPS, KINDS
+from guardrail.detectors.own import NAME
 from guardrail.documents import Section
-from guardrail.facts import Bounds
+from guardrail.facts import Bounds, DetectorSettings
+from guardrail.facts.own_detectors import LIMIT_DETECTORS
 from guardrail.identity.evidence_formats import FORMATS
 from guardrail.identity.evidence_settings import TokenEvidenceSettings
 from guardrail.identity.tables import KINDS as PROVIDERS
@@ -83,6 +86,7 @@ class _Settings(Section):
         audit: how calls are recorded.
         identity: what proves who calls: a table per provider, ``[identity.NAME]``.
         evidence: what proves on which machine a call runs: a table each, ``[evidence.NAME]``.
+        detectors: kinds of findings of the bundle's own: a table each, ``[detectors.NAME]``.
     """
 
     bundle: BundleSettings
@@ -93,6 +97,7 @@ class _Settings(Section):
     audit: AuditSettings = Field(default=AuditSettings())
     identity: _Identity = Field(default=_Identity())
     evidence: dict[str, TokenEvidenceSettings] = Field(default={})
+    detectors: Annotated[dict[str, DetectorSettings], Field(max_length=LIMIT_DETECTORS, default={})]
 
 
 class _Generator(GenerateJsonSchema):
@@ -204,6 +209,9 @@ def _settings() -> _Schema:
         whole["definitions"]["_Identity"]["additionalProperties"] = {"oneOf": tables["oneOf"]}
         evidence = whole["definitions"]["TokenEvidenceSettings"]["properties"]
         evidence["format"]["enum"] = [form.name for form in FORMATS]
+        whole["properties"]["detectors"]["propertyNames"] = {
+            "pattern": f"^{NAME.pattern}$", "not": {"enum": [*KINDS, *GROUPS]},
+        }  # fmt: skip
 
     return _made("The settings of a guardrail bundle: guardrail.toml", _Settings, change)
 

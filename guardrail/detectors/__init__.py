@@ -18,14 +18,16 @@ from guardrail.detectors.kinds import (
     KINDS,
     LIMIT_FINDINGS,
     Finding,
+    MatchTooLong,
     TooManyFindings,
     expand,
 )
 from guardrail.detectors.marks import Style
+from guardrail.detectors.own import Detector
 from guardrail.detectors.redactor import Redactor, StreamRedactor
 from guardrail.detectors.scanner import Scanner
 
 __all__ = [
-    "ENGINE", "GROUPS", "KINDS", "LIMIT_FINDINGS", "Finding", "Redactor", "Scanner",
-    "StreamRedactor", "Style", "TooManyFindings", "expand",
+    "ENGINE", "GROUPS", "KINDS", "LIMIT_FINDINGS", "Detector", "Finding", "MatchTooLong",
+    "Redactor", "Scanner", "StreamRedactor", "Style", "TooManyFindings", "expand",
 ]  # fmt: skip

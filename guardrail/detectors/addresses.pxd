@@ -27,7 +27,7 @@ cdef class Addresses(Sheet):
     )
     cdef Py_ssize_t _ipv6(self, Py_ssize_t at) except -1
 
-    cdef bint _apart(self, int char) noexcept
+    cdef bint _apart(self, int char, int bracket) noexcept
 
     @cython.locals(d="const unsigned char *", start=Py_ssize_t)
     cdef bint _is_group(self, Py_ssize_t at, int most) noexcept
@@ -39,25 +39,31 @@ cdef class Addresses(Sheet):
         d="const unsigned char *", spot=Py_ssize_t, place=Py_ssize_t, size=Py_ssize_t, number=int,
         value=int,
     )
-    cdef Py_ssize_t _quad(self, Py_ssize_t at) noexcept
+    cdef Py_ssize_t _quad(self, Py_ssize_t at) except -1
 
     @cython.locals(
         d="const unsigned char *", spot=Py_ssize_t, size=Py_ssize_t, sign=int, width=int,
-        least=int, most=int, groups=int,
+        least=int, most=int, groups=int, end=Py_ssize_t,
     )
     cdef Py_ssize_t _mac(self, Py_ssize_t at) except -1
 
-    @cython.locals(sign=int)
+    @cython.locals(d="const unsigned char *", end=Py_ssize_t, is_account=bint)
+    cdef bint _is_more(self, Py_ssize_t at) noexcept
+
+    @cython.locals(d="const unsigned char *", before=int)
     cdef bint _joined(self, Py_ssize_t at) noexcept
 
     @cython.locals(d="const unsigned char *", spot=Py_ssize_t, high=Py_ssize_t, char=int)
     cdef bint _linked(self, Py_ssize_t at) noexcept
 
-    cdef bint _blocks(self, Py_ssize_t at) noexcept
+    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, end=Py_ssize_t)
+    cdef Py_ssize_t _between(self, Py_ssize_t at) noexcept
+
+    cdef bint _blocks(self, Py_ssize_t at) except -1
 
     @cython.locals(
         d="const unsigned char *", country=int, bban=bytes, start=Py_ssize_t, size=Py_ssize_t, spot=Py_ssize_t,
-        place=Py_ssize_t, char=int, sign=int, low=bint, rest=long, head=long,
+        place=Py_ssize_t, char=int, rest=long, head=long,
     )
     cdef Py_ssize_t _iban(self, Py_ssize_t at) except -1
 

@@ -97,7 +97,7 @@ class Addresses(Sheet):
             return 0
         spot, groups, gap, digits = start, 0, False, False
         if start == at:
-            if d[at + 1] != ord(":") or not self._apart(d[at - 1]):
+            if d[at + 1] != ord(":") or not self._apart(d[at - 1], ord("]")):
                 return 0
             gap = True
             spot += 2
@@ -135,16 +135,17 @@ class Addresses(Sheet):
             return 0
         if self._word[d[spot]] or groups == 0 or not (digits or groups > 2):
             return 0
-        if d[spot - 1] == ord(":") and not self._apart(d[spot]):
+        if d[spot - 1] == ord(":") and not self._apart(d[spot], ord("[")):
             return 0
         return self._accept(_IPV6, start, self._zone(spot))
 
-    def _apart(self, char: int) -> bool:
+    def _apart(self, char: int, bracket: int) -> bool:
         """Tell whether a colon of an address may stand beside a character.
 
-        Nothing may that can stand where something was cut: it would be another sign before.
+        Nothing may that can stand where something was cut: it would be another sign before. So the
+        bracket may not that a mark begins or ends with on that side.
         """
-        beside = char in (ord(":"), ord("["), ord("]"), 1)
+        beside = char in (ord(":"), bracket, 1)
         return not (beside or self._word[char] or char > 127)
 
     def _is_group(self, at: int, most: int) -> bool:
@@ -213,14 +214,33 @@ class Addresses(Sheet):
                 spot += 1
                 break
             spot += 1
-        if groups < least:
+        end = at + groups * (width + 1) - 1
+        if groups < least or (sign == ord(".") and d[end] == sign and self._is_more(end + 1)):
             return 0
-        return self._accept(_MAC, at, at + groups * (width + 1) - 1)
+        return self._accept(_MAC, at, end)
+
+    def _is_more(self, at: int) -> bool:
+        """Tell whether a further group of four stands at a place, which is no bank account."""
+        d = self._d
+        end = at
+        while end - at <= 4 and self._hexa[d[end]]:
+            end += 1
+        is_account = self._wanted[_IBAN] and self._countries[d[at] << 8 | d[at + 1]]
+        return 0 < end - at <= 4 and not self._word[d[end]] and not is_account
 
     def _joined(self, at: int) -> bool:
-        """Tell whether a dash or a point joins the digits at a place to a chain before it."""
-        sign = self._d[at - 1]
-        return (sign == ord("-") or sign == ord(".")) and self._linked(at)
+        """Tell whether a dash or a point joins the digits at a place to what is before it.
+
+        A point does behind any digit, for it makes a fraction of them; and behind the end of what
+        was cut or is a mark for it, since that may have been a digit.
+        """
+        d = self._d
+        if d[at - 1] == ord("."):
+            before = d[at - 2]
+            return bool(self._digit[d[at]]) and (
+                self._digit[before] != 0 or before in (1, ord("]"), 0x81)
+            )
+        return d[at - 1] == ord("-") and self._linked(at)
 
     def _linked(self, at: int) -> bool:
         """Tell whether a sign links the digits at a place to a chain before it.
@@ -249,7 +269,27 @@ class Addresses(Sheet):
         """Tell whether what a sign joins at a place forbids that a number ends before it."""
         return self._joined(at)
 
-    def _iban(self, at: int) -> int:  # noqa: PLR0912 (one pass over the number)
+    def _between(self, at: int) -> int:
+        """Return where the next group of a number begins: behind one sign, spaces, a line's end.
+
+        Where none of these stands, it is the place itself.
+        """
+        d = self._d
+        spot = at
+        while spot - at < 2 and d[spot] == ord(" "):
+            spot += 1
+        if d[spot] == ord("\r") and d[spot + 1] == ord("\n"):
+            spot += 1
+        if d[spot] == ord("\n"):
+            end = spot + 9
+            spot += 1
+            while spot < end and d[spot] == ord(" "):
+                spot += 1
+        elif spot == at and (self._sign[d[at]] or d[at] == ord("_")):
+            spot += 1
+        return spot
+
+    def _iban(self, at: int) -> int:
         """Judge the account number whose check digits start at a place (ISO 13616)."""
         d = self._d
         start = at - 2
@@ -258,18 +298,12 @@ class Addresses(Sheet):
             return 0
         bban = self.setup.bbans[country]
         size = len(bban) + 4
-        spot, place, sign, low = start, 0, 0, False
+        spot, place = start, 0
         rest, head = 0, 0
         while place < size:
+            if place > 0 and place % 4 == 0:
+                spot = self._between(spot)
             char = d[spot]
-            if place > 0 and place % 4 == 0 and char in (ord(" "), ord("-")):
-                if place > 4 and char != sign:
-                    return 0
-                sign = char
-                spot += 1
-                char = d[spot]
-            elif place > 4 and place % 4 == 0 and sign:
-                return 0
             if not self._alnum[char]:
                 return 0
             if place > 3 and not self._digit[char]:
@@ -278,7 +312,6 @@ class Addresses(Sheet):
             elif place > 3 and bban[place - 4] == ord("a"):
                 return 0
             if char >= ord("a"):
-                low = True
                 char -= 32
             if place < 4:
                 head = _remainder(head, char)
@@ -286,7 +319,7 @@ class Addresses(Sheet):
                 rest = _remainder(rest, char)
             spot += 1
             place += 1
-        if self._word[d[spot]] or (sign and low):
+        if self._digit[d[spot]]:  # a letter may be of the bank's code (BIC) behind it
             return 0
         # the country and the check digits go last: two letters are four digits, so six in all
         return self._accept(_IBAN, start, spot) if (rest * 1000000 + head) % 97 == 1 else 0

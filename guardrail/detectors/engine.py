@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 #: The library that serves patterns. Its time is linear in the text, whatever the text.
 ENGINE: Final = "re2"
@@ -136,14 +136,27 @@ def matches(kind: str, plain: bytes, begin: int = 0) -> Iterator[tuple[int, int]
             begin = end
 
 
-def compiled(pattern: str) -> Any:
-    """Return a pattern compiled for bytes, of which each is a character."""
+def compiled(pattern: str, *, is_folding_case: bool = True, has_groups: bool = False) -> Any:
+    """Return a pattern compiled for bytes, of which each is a character.
+
+    Arguments:
+        pattern: in RE2's syntax.
+        is_folding_case: capitals and small letters are alike.
+        has_groups: its groups are told; else only the whole match is.
+    """
     import re2
 
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
-    options.case_sensitive = False
-    options.never_capture = True
+    options.case_sensitive = not is_folding_case
+    options.never_capture = not has_groups
     options.log_errors = False
     options.max_mem = 64 << 20
     return re2.compile(pattern.encode(), options)
+
+
+def error() -> type[Exception]:
+    """Return what RE2 raises for a pattern that it does not take."""
+    import re2
+
+    return cast("type[Exception]", re2.error)

@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from guardrail.detectors.phones import FORMS
+
 #: Every kind, with what it means.
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -25,6 +27,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "private_key": "a private key in PEM armour",
         "jwt": "a JSON Web Token",
         "api_key": "a key in the public format of a known service",
+        "credential": "a password or token that stands behind its name, or in an address",
         "bidi": "controls that reorder text for the eye",
         "tag": "tag characters, which nobody sees",
         "zero_width": "characters without a width, where no script needs them",
@@ -44,7 +47,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "personal": (
             "email", "phone", "card", "iban", "ssn", "national_id", "ipv4", "ipv6", "mac",
         ),
-        "secrets": ("private_key", "jwt", "api_key"),
+        "secrets": ("private_key", "jwt", "api_key", "credential"),
         "tricks": ("bidi", "tag", "zero_width", "look_alike", "mixed_script"),
         "injection": ("override", "hidden_text", "encoded", "role_marker"),
     }
@@ -63,11 +66,35 @@ class TooManyFindings(Exception):
 
     Arguments:
         limit: how many it may have.
+
+    Attributes:
+        limit: how many it may have.
+        reason: what the text has too much of, to follow on "it has".
+        cure: what to do about it, in small letters.
     """
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"more than {limit} places in the text are, or may be, findings")
         self.limit = limit
+        self.reason = f"over {limit} places that are, or may be, findings"
+        self.cure = "raise `findings` in [bounds]"
+
+
+class MatchTooLong(TooManyFindings):
+    """What may be a match of a pattern without a greatest length goes on for too long.
+
+    The text is refused: whether it has a match can't be told from as much of it as is held back.
+
+    Arguments:
+        kind: whose pattern it is.
+        limit: how many characters of it are held back.
+    """
+
+    def __init__(self, kind: str, limit: int) -> None:
+        super().__init__(limit)
+        self.args = (f"what may be a match of {kind} goes on for over {limit} characters",)
+        self.reason = f"what may be a match of {kind}, over {limit} characters of it"
+        self.cure = f"bound the repeats in the pattern of [detectors.{kind}], as in {{1,40}}"
 
 
 class Finding(NamedTuple):
@@ -78,29 +105,64 @@ class Finding(NamedTuple):
     end: int
 
 
-def expand(names: Iterable[str]) -> tuple[str, ...]:
+def expand(names: Iterable[str], own: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the kinds that names of kinds and groups stand for, each once, in order of `KINDS`.
 
-    Raises `ValueError` for a name that is neither, and for a single text in place of several
+    Arguments:
+        names: kinds, groups, and ``phone(ES, PL)``: `phone` with the national forms of countries
+            (`guardrail.detectors.phones.FORMS`), by their ISO 3166 codes.
+        own: names of other kinds that there are; they go last.
+
+    Raises `ValueError` for a name that is none of these, and for a single text in place of several
     names. No names give no kinds.
 
     >>> expand(["contacts", "jwt"])
     ('email', 'phone', 'jwt')
+    >>> expand(["contacts", "phone(PL, ES)"])
+    ('email', 'phone(ES, PL)')
     """
     if isinstance(names, str):
         raise ValueError("expected several names of kinds, got one text")  # noqa: TRY004 (the one error)
+    known = (*KINDS, *own)
     wanted: set[str] = set()
+    countries: set[str] = set()
     for name in names:
-        if name in GROUPS:
+        if name.startswith("phone(") and name.endswith(")"):
+            countries.update(_countries(name))
+            wanted.add("phone")
+        elif name in GROUPS:
             wanted.update(GROUPS[name])
-        elif name in KINDS:
+        elif name in known:
             wanted.add(name)
         else:
-            raise ValueError(_unknown(name))
-    return tuple(kind for kind in KINDS if kind in wanted)
+            raise ValueError(_unknown(name, known))
+    phone = f"phone({', '.join(sorted(countries))})" if countries else "phone"
+    return tuple(phone if kind == "phone" else kind for kind in known if kind in wanted)
 
 
-def _unknown(name: str) -> str:
-    near = get_close_matches(name, (*GROUPS, *KINDS), n=1)
+def bare(names: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return expanded kinds without countries, and the countries that they named.
+
+    >>> bare(["email", "phone(ES, PL)"])[0]
+    ('email', 'phone')
+    """
+    names = tuple(names)
+    countries = {code for name in names if "(" in name for code in _countries(name)}
+    return tuple(name.partition("(")[0] for name in names), frozenset(countries)
+
+
+def _countries(name: str) -> list[str]:
+    """Return the countries in brackets behind ``phone``."""
+    codes = [code.strip() for code in name[len("phone(") : -1].split(",")]
+    for code in codes:
+        if code not in FORMS:
+            raise ValueError(
+                f"phone(...) takes countries whose national forms are known: {', '.join(FORMS)}"
+            )
+    return codes
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, (*GROUPS, *known), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"no detector is named {name!r}{hint} (`guardrail.detectors.KINDS` lists them)"
+    return f"no detector is named {name!r}{hint} (`guardrail.detectors.KINDS` lists ours)"

@@ -17,6 +17,7 @@ from guardrail.detectors import engine, tricks
 from guardrail.detectors.folding import LIMIT_DROPPED, PAD, Folding, extends, fold_char, prepends
 from guardrail.detectors.kinds import NAMES, TooManyFindings
 from guardrail.detectors.marks import Digest, Marks
+from guardrail.detectors.own import Search, Sought
 from guardrail.detectors.sheet import Setup
 from guardrail.detectors.spots import Spots
 from guardrail.detectors.tokens import BACK
@@ -294,6 +295,31 @@ class SpotLook:
     def ending(self, view: View, closer: int, at: int, final: bool) -> int:
         """Return where what is open ends, or -1."""
         return Spots(self._setup, view.data, final, False).ending(closer, at)
+
+
+class PatternLook:
+    """Looks for one kind by its own pattern: see `own.Search`. For one text.
+
+    Arguments:
+        sought: what to look for.
+        limit: how many findings the text may have.
+    """
+
+    __slots__ = ("_kind", "_search")
+
+    def __init__(self, sought: Sought, limit: int) -> None:
+        self._kind = sought.name
+        self._search = Search(sought, limit)
+
+    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:  # noqa: ARG002
+        """Look from a cursor on; all before it is decided."""
+        spans, at = self._search.look(bytes(view.data[PAD:-PAD]), cursor - PAD, final=final)
+        found = [(self._kind, start + PAD, end + PAD) for start, end in spans]
+        return Looked(found, at + PAD, at + PAD)
+
+    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
+        """Return -1: nothing is open, for what may go on is held back whole."""
+        return -1
 
 
 class PhraseLook:

@@ -55,9 +55,10 @@ class National(Tokens):
         self._shape = 0
 
     def _named(self, at: int, names: tuple[bytes, ...]) -> bool:
-        """Tell whether one of some names stands just before a place."""
+        """Tell whether one of some names stands just before a place, and nothing cut in between."""
         first = max(self.floor, at - _LIMIT_NAME)
         before = bytes(self.data[first:at]).lower()
+        before = before[max(before.rfind(b"]"), before.rfind(b"\x81")) + 1 :]
         return any(name in before for name in names)
 
     def _is_date(self, day: int, month: int) -> bool:

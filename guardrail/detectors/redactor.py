@@ -1,14 +1,15 @@
 """What cuts findings out of texts: `Redactor` for whole ones, `StreamRedactor` for what comes.
 
-Owns the order of the layers, which is the same for both: first what nobody sees, for it may
-split all else; then what has a format; then phrases; then payloads; then words. Each layer
-reads what the one before it left, and none can make one before it find anything new: so a
-text that was redacted stays as it is. Refuses to give a character away before it is decided.
+Owns the order of the layers, which is the same for both: first what nobody sees, for it may split
+all else; then kinds of a bundle's own, and what its name tells; then what has a format; then
+phrases; then payloads; then words. Each layer reads what the one before it left, and none can make
+one before it find anything new: so a text that was redacted stays as it is. Refuses to give a
+character away before it is decided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from guardrail.detectors.engine import LIMIT_MATCH
 from guardrail.detectors.kinds import LIMIT_FINDINGS
@@ -16,11 +17,13 @@ from guardrail.detectors.layers import (
     Folded,
     FoldedLayer,
     Layer,
+    PatternLook,
     PhraseLook,
     SpotLook,
     UnseenLayer,
 )
 from guardrail.detectors.marks import Marks, Style
+from guardrail.detectors.own import Detector
 from guardrail.detectors.payloads import LONG
 from guardrail.detectors.runs import LIMIT_JOINED, PayloadRuns, RunLook, WordRuns
 from guardrail.detectors.scanner import PHRASES, SPOTTED, UNSEEN, WORDS, Scanner
@@ -40,6 +43,7 @@ class Redactor:
             forms nothing new. Characters that nobody sees leave no mark in any style.
         key: for ``hash``: 16 to 64 secret bytes.
         limit: how many places of a text may be looked at closely: see `Scanner`.
+        own: kinds of your own, which ``kinds`` may name.
 
     Raises `ValueError` for an unknown kind or style, or a key that does not fit.
 
@@ -56,8 +60,9 @@ class Redactor:
         key: bytes = b"",
         *,
         limit: int = LIMIT_FINDINGS,
+        own: Sequence[Detector] = (),
     ) -> None:
-        self._scanner = Scanner(kinds, limit=limit)
+        self._scanner = Scanner(kinds, limit=limit, own=own)
         self._marks = Marks(style, key)
         self.kinds = self._scanner.kinds
         self._wanted = frozenset(self.kinds)
@@ -88,6 +93,9 @@ class Redactor:
         layers: list[Layer] = []
         if wanted & UNSEEN:
             layers.append(UnseenLayer(wanted & UNSEEN, scanner.signs, limit))
+        for sought in scanner.sought:
+            delay = sought.delay_chars
+            layers.append(FoldedLayer(folding, marks, PatternLook(sought, limit), delay, limit))
         if wanted & SPOTTED:
             look = SpotLook(scanner.setup)
             layers.append(FoldedLayer(folding, marks, look, _LIMIT_SPOT, limit))

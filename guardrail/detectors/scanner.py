@@ -7,21 +7,24 @@ was looked through.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Final
 
-from guardrail.detectors import engine, formats, payloads, tricks
+from guardrail.detectors import engine, formats, payloads, phones, tricks
+from guardrail.detectors.credentials import Credentials
 from guardrail.detectors.folding import PAD, Folding
 from guardrail.detectors.kinds import (
     LIMIT_FINDINGS,
     NAMES,
     Finding,
     TooManyFindings,
+    bare,
     expand,
 )
 from guardrail.detectors.layers import View
+from guardrail.detectors.own import Detector, Search
 from guardrail.detectors.runs import PayloadRuns, WordRuns
 from guardrail.detectors.sheet import Setup
 from guardrail.detectors.spots import Spots
@@ -43,6 +46,7 @@ class Scanner:
         limit: how many places of one text are looked at closely, in each of the ways to look
             (formats, each sort of phrase, payloads, words, what nobody sees). A text with more
             of them is refused with `TooManyFindings`, since each costs more than a character.
+        own: kinds of your own, which ``kinds`` may name.
 
     Raises `ValueError` for an unknown name. Without kinds it finds nothing.
 
@@ -52,24 +56,38 @@ class Scanner:
 
     __slots__ = (
         "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "folding",
-        "kinds", "limit", "setup", "signs",
+        "kinds", "limit", "setup", "signs", "sought",
     )  # fmt: skip
 
-    def __init__(self, kinds: Iterable[str], *, limit: int = LIMIT_FINDINGS) -> None:
+    def __init__(
+        self,
+        kinds: Iterable[str],
+        *,
+        limit: int = LIMIT_FINDINGS,
+        own: Sequence[Detector] = (),
+    ) -> None:
         self.limit = limit
         self.signs = tricks.Signs()
-        self.kinds = expand(kinds)
+        names = expand(kinds, [detector.name for detector in own])
+        self.kinds, countries = bare(names)
         wanted = frozenset(self.kinds)
         self.folding = Folding()
         self._spots = bool(wanted & SPOTTED)
         self.setup = Setup(
             wanted,
             formats.triggers(wanted),
-            formats.entries() if "api_key" in wanted else {},
+            formats.entries(wanted),
             formats.tails(),
             formats.ibans() if "iban" in wanted else {},
+            phones.shapes(countries),
             limit=limit,
         )
+        #: Kinds with a pattern of their own: a bundle's, then ours.
+        self.sought: list[Detector | Credentials] = [
+            detector for detector in own if detector.name in wanted
+        ]
+        if "credential" in wanted:
+            self.sought.append(Credentials(self.setup, [detector.name for detector in own]))
         self._patterns = [kind for kind in PHRASES if kind in wanted]
         for kind in self._patterns:
             engine.pattern(kind)  # compiled now, and not on the first text
@@ -77,7 +95,7 @@ class Scanner:
         self._words = WordRuns(wanted & WORDS, self.signs, limit) if wanted & WORDS else None
         self._unseen = wanted & UNSEEN
         #: Of an ASCII text, one scan tells all.
-        self._is_spotting = not self._patterns and self._payloads is None
+        self._is_spotting = not (self._patterns or self.sought or self._payloads is not None)
 
     def find(self, text: str) -> list[Finding]:
         """Return what is found in a text, by start, then end. Findings may overlap.
@@ -109,14 +127,17 @@ class Scanner:
     def _look(self, view: View) -> list[tuple[str, int, int]]:
         """Return all that is found in a plain view."""
         found = [(NAMES[kind], start, end) for kind, start, end in self._spot(view.data)]
-        if self._patterns:
+        if self._patterns or self.sought:
             plain = bytes(view.data[PAD:-PAD])
+            for sought in self.sought:
+                spans = Search(sought, self.limit).whole(plain)
+                found += [(sought.name, start + PAD, end + PAD) for start, end in spans]
             for kind in self._patterns:
                 matches = islice(engine.matches(kind, plain), self.limit + 1)
-                spans = [(kind, start + PAD, end + PAD) for start, end in matches]
-                if len(spans) > self.limit:
+                phrases = [(kind, start + PAD, end + PAD) for start, end in matches]
+                if len(phrases) > self.limit:
                     raise TooManyFindings(self.limit)
-                found += spans
+                found += phrases
         if self._payloads is not None:
             found += [("encoded", *span) for span in self._find_payloads(self._payloads, view)]
         if self._words is not None and not view.is_ascii:

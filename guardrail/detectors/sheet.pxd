@@ -18,6 +18,7 @@ cdef class Setup:
     cdef readonly bytes sign
     cdef readonly bytes glue
     cdef readonly dict keys
+    cdef readonly tuple phones
     cdef readonly tuple tails
     cdef readonly tuple bbans
     cdef readonly bytes countries

@@ -14,6 +14,7 @@ from typing import Final
 
 from guardrail.detectors.formats import Entry
 from guardrail.detectors.kinds import NAMES, TooManyFindings
+from guardrail.detectors.phones import Phone
 
 
 def _table(chars: str) -> bytes:
@@ -28,16 +29,17 @@ class Setup:
 
     __slots__ = (
         "alnum", "bbans", "countries", "digit", "glue", "hexa", "keys", "limit", "local", "pairs",
-        "sign", "space", "tails", "token", "triggers", "wanted", "word",
+        "phones", "sign", "space", "tails", "token", "triggers", "wanted", "word",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 (what a scan looks for, in one place)
         self,
         wanted: frozenset[str],
         triggers: bytes,
         keys: Mapping[int, tuple[Entry, ...]],
         tails: tuple[bytes, ...],
         ibans: Mapping[bytes, bytes],
+        phones: tuple[Phone, ...] = (),
         *,
         limit: int,
     ) -> None:
@@ -45,6 +47,8 @@ class Setup:
         self.wanted = bytes(name in wanted for name in NAMES)
         self.triggers = triggers
         self.keys = dict(keys)
+        #: National forms of phone numbers of the countries that are named.
+        self.phones = phones
         self.tails = tails
         #: Account numbers, and which one a country has, by its two letters in any case; 0: none.
         self.bbans = (b"", *ibans.values())
@@ -59,7 +63,9 @@ class Setup:
         self.pairs = bytes(pairs)
         self.digit = _table(string.digits)
         self.alnum = _table(_ALNUM)
-        self.word = _table(_ALNUM + "_")
+        #: Letters and digits: what a number may not be glued to. A low line may stand beside one:
+        #: it is a mark of emphasis, or parts the names in one.
+        self.word = _table(_ALNUM)
         self.hexa = _table(string.hexdigits)
         self.token = _table(_ALNUM + "_-")
         self.local = _table(_ALNUM + "._%+'-")

@@ -26,12 +26,12 @@ cdef class Spots(Numbers):
 
     @cython.locals(
         d="const unsigned char *", size=Py_ssize_t, first=Py_ssize_t, last=Py_ssize_t,
-        place=Py_ssize_t,
+        place=Py_ssize_t, spot=Py_ssize_t, what=int,
     )
     cpdef Py_ssize_t hold(self, Py_ssize_t least) except -1
 
-    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, first=Py_ssize_t, capitals=bint)
-    cdef bint _goes_on(self, Py_ssize_t at) noexcept
+    @cython.locals(d="const unsigned char *", spot=Py_ssize_t, first=Py_ssize_t)
+    cdef int _goes_on(self, Py_ssize_t at) except -1
 
     @cython.locals(d="const unsigned char *", first=Py_ssize_t)
     cpdef Py_ssize_t begin(self, Py_ssize_t least, Py_ssize_t at) except -1

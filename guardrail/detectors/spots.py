@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from guardrail.detectors.numbers import Numbers
+from guardrail.detectors.numbers import EXTENSIONS, Numbers
 from guardrail.detectors.sheet import Setup
 
 _EMAIL: Final = 0
@@ -32,6 +32,8 @@ _LIMIT_TOKEN: Final = 1200
 _LIMIT_SPACED: Final = 120
 #: How far before its stop a finding may begin, all within one word.
 _LIMIT_BEFORE: Final = 66
+#: What else may stand between two groups of a number, or before an extension.
+_BESIDE: Final = b"(),;:=#_"
 
 
 class Spots(Numbers):
@@ -116,35 +118,49 @@ class Spots(Numbers):
         while at > first and not self._space[d[at - 1]]:
             at -= 1
         last = max(least, size - _LIMIT_SPACED)
-        while at > last and self._goes_on(at):
-            at -= 1
-            while at > last and not self._space[d[at - 1]]:
-                at -= 1
+        spot = at
+        while spot > last:
+            what = self._goes_on(spot)
+            if what == 0:
+                break
+            spot -= 1
+            while spot > last and self._space[d[spot - 1]]:
+                spot -= 1
+            while spot > last and not self._space[d[spot - 1]]:
+                spot -= 1
+            if what == 2:
+                at = spot
         if self._wanted[_PRIVATE_KEY]:
             place = self.data.find(b"-----BEGIN ", max(least, size - 64), size)
             if 0 <= place < at:
                 at = place
         return max(at, least)
 
-    def _goes_on(self, at: int) -> bool:
-        """Tell whether a number may go on over the space before a place."""
+    def _goes_on(self, at: int) -> int:
+        """Tell whether a number may go on over the space, or the line's end, before a place.
+
+        0: it does not; 2: it may, for the word before has digits; 1: it may if a word before that
+        one has: this one is a group of letters, or what stands before an extension.
+        """
         d = self._d
-        if d[at - 1] != ord(" "):
-            return False
-        spot = at - 2
-        while at - spot <= 3 and (self._sign[d[spot]] or d[spot] in (ord("("), ord(")"))):
+        spot = at - 1
+        if not self._space[d[spot]]:
+            return 0
+        while at - spot <= 14 and (
+            self._space[d[spot]] or self._sign[d[spot]] or d[spot] in _BESIDE
+        ):
             spot -= 1
         if not self._alnum[d[spot]]:
-            return False
+            return 0
         first = spot
-        capitals = True
         while first - spot < 24 and not self._space[d[spot]] and d[spot]:
             if self._digit[d[spot]]:
-                return True
-            if d[spot] >= ord("a"):
-                capitals = False
+                return 2
             spot -= 1
-        return capitals and first - spot <= 4 and bool(self._wanted[_IBAN])
+        if first - spot <= 4 and self._wanted[_IBAN]:
+            return 1
+        word = bytes(self.data[spot + 1 : first + 1]).lower()
+        return 1 if self._wanted[_PHONE] and word in EXTENSIONS else 0
 
     def begin(self, least: int, at: int) -> int:
         """Return where a finding that is told by a stop at a place, or later, may begin."""
@@ -152,4 +168,7 @@ class Spots(Numbers):
         first = max(least, at - _LIMIT_BEFORE)
         while at > first and not self._space[d[at - 1]]:
             at -= 1
+        # the 1 of North America may stand before a bracket, with a space
+        if d[at] == ord("(") and at - 2 >= least and d[at - 2] == ord("1"):
+            return at - 2
         return at

@@ -14,20 +14,34 @@ from guardrail.detectors.addresses import Addresses
 _PRIVATE_KEY: Final = 9
 _JWT: Final = 10
 _API_KEY: Final = 11
-_HIDDEN_TEXT: Final = 18
+_HIDDEN_TEXT: Final = 19
 
 #: What ends an open finding. A number above these is 16 more than a format's place.
 _BY_ARMOUR: Final = 1
 _BY_COMMENT: Final = 2
 _BY_TOKEN: Final = 3
+_BY_MAC: Final = 4
 _BY_CHARS: Final = 16
 
 _LIMIT_HEADER: Final = 1024
 _LIMIT_LABEL: Final = 40
 _LIMIT_BOT: Final = 64
 
+#: The most hexadecimal digits of the code that ends a PuTTY key.
+_LIMIT_MAC: Final = 64
+#: So many characters of a key are looked at to tell whether it is one of words.
+_LIMIT_MIXED: Final = 32
+#: So many characters of an address are read before a webhook's host: a scheme, and subdomains.
+_LIMIT_HOST: Final = 24
+
 #: How far behind the end of a text each search for an end begins again when more has come.
-BACK: Final = {_BY_ARMOUR: 60, _BY_COMMENT: 3}
+BACK: Final = {_BY_ARMOUR: 60, _BY_COMMENT: 3, _BY_MAC: 96}
+
+#: What a format is: see `formats`.
+_EXACT: Final = 1
+_RANDOM: Final = 2
+_POINTS: Final = 4
+_ADDRESS: Final = 8
 
 
 class Tokens(Addresses):
@@ -40,16 +54,74 @@ class Tokens(Addresses):
         d = self._d
         if not self._pairs[d[at - 1] << 8 | d[at]]:
             return 0
-        for number, prefix, mark, chars, least, exact in self.setup.keys[d[at - 1] << 8 | d[at]]:
-            end = self._fits(at - mark, prefix, chars, least, exact)
-            if end and exact:
-                return self._accept(_API_KEY, at - mark, end)
-            if end:
-                return self._accept_open(_API_KEY, at - mark, end, _BY_CHARS + number)
+        for number, prefix, mark, chars, least, how, kind in self.setup.keys[
+            d[at - 1] << 8 | d[at]
+        ]:
+            start = at - mark
+            end = self._fits(start, prefix, chars, least, how)
+            if end == 0:
+                continue
+            if end < 0:
+                return 0  # no other format has this prefix
+            if how & _ADDRESS:
+                start = self._scheme(start)
+            if how & _EXACT:
+                return self._accept(kind, start, end)
+            return self._accept_open(
+                kind, start, end, _BY_TOKEN if how & _POINTS else _BY_CHARS + number
+            )
         return 0
 
-    def _fits(self, start: int, prefix: bytes, chars: bytes, least: int, exact: bool) -> int:
-        """Return where a key of a format ends that starts at a place, or 0."""
+    def _scheme(self, at: int) -> int:
+        """Return where a web address begins whose host, or a part of it, stands at a place."""
+        d = self._d
+        start = at
+        while (
+            at - start < _LIMIT_HOST
+            and start > self.floor
+            and (self._alnum[d[start - 1]] or d[start - 1] == ord(".") or d[start - 1] == ord("-"))
+        ):
+            start -= 1
+        if d[start - 1] != ord("/") or d[start - 2] != ord("/") or d[start - 3] != ord(":"):
+            return start if d[at - 1] == ord(".") else at
+        host = start
+        start -= 3
+        while host - start < 8 and start > self.floor and self._alnum[d[start - 1]]:
+            start -= 1
+        return host if self._word[d[start - 1]] else start
+
+    def _is_mixed(self, first: int, count: int) -> bool:
+        """Tell whether letters and digits are mixed as in no words, by how often they change.
+
+        Of 62 letters and digits in any order, the kind (capital, small, digit) changes from one to
+        the next at 6 of 10 places; in words that are written together at 2 or 3, and of them two
+        capitals seldom stand together, nor a digit beside a letter.
+        """
+        d = self._d
+        changes, digits, odd, last = 0, 0, 0, 0
+        for place in range(first, first + count):
+            char = d[place]
+            if self._digit[char]:
+                what = 1
+                digits += 1
+            elif self._alnum[char]:
+                what = 2 if char < ord("a") else 3
+            else:
+                continue
+            if last not in (what, 0):
+                changes += 1
+                if what == 1 or last == 1:
+                    odd += 1
+            elif what == 2 and last == 2:
+                odd += 1
+            last = what
+        return 20 * changes >= 7 * count or 6 * digits >= count or odd > 3
+
+    def _fits(self, start: int, prefix: bytes, chars: bytes, least: int, how: int) -> int:
+        """Return where a key of a format ends that starts at a place, or 0.
+
+        -1: its prefix is there, and no key follows.
+        """
         d = self._d
         size = len(prefix)
         p = prefix
@@ -64,8 +136,16 @@ class Tokens(Addresses):
             end += 1
         if end - first < least:
             return 0
-        if exact:
-            return 0 if self._word[d[end]] else end
+        if how & _RANDOM:
+            # all of it that a stream has for certain when the word that holds it has ended
+            while end - first < _LIMIT_MIXED and held[d[end]] and not how & _EXACT:
+                end += 1
+            if not self._is_mixed(first, end - first):
+                return -1
+        if how & _EXACT:
+            return 0 if self._word[d[end]] or d[end] == ord("_") else end
+        if how & _POINTS:
+            return self._tail(end)
         while held[d[end]]:
             end += 1
         return end
@@ -124,6 +204,8 @@ class Tokens(Addresses):
     def _armour(self, at: int) -> int:
         """Judge the block that begins at a place (RFC 7468); without an end it takes the rest."""
         d = self._d
+        if d[at + 1] == ord("U") and d[at - 1] == ord("Y"):
+            return self._putty(at - 5)
         if d[at + 5] != ord("B") or d[at - 1] == ord("-") or at < self.until_armour:
             return 0
         if self.data[at : at + 11] != b"-----BEGIN ":
@@ -137,6 +219,17 @@ class Tokens(Addresses):
         if b"PRIVATE KEY" not in self.data[label:stop]:
             return 0
         return self._block(_PRIVATE_KEY, at, stop + 5, _BY_ARMOUR)
+
+    def _putty(self, at: int) -> int:
+        """Judge the key file of PuTTY that begins at a place, to the code that ends it.
+
+        PuTTY's manual, appendix C. Without that code it takes the rest.
+        """
+        if at < self.until_armour or self._word[self._d[at - 1]]:
+            return 0
+        if self.data[at : at + 20] != b"PuTTY-User-Key-File-":
+            return 0
+        return self._block(_PRIVATE_KEY, at, at + 20, _BY_MAC)
 
     def _comment(self, at: int) -> int:
         """Judge the comment of a page that begins at a place; without an end it takes the rest."""
@@ -157,7 +250,7 @@ class Tokens(Addresses):
             self.inner = inner
             return self._accept_open(kind, start, end, closer)
         self.found.append((kind, start, end))
-        if closer == _BY_ARMOUR:
+        if closer != _BY_COMMENT:
             self.until_armour = end
         else:
             self.until_comment = end
@@ -175,6 +268,8 @@ class Tokens(Addresses):
         elif closer == _BY_COMMENT:
             place = self.data.find(b"-->", at)
             end = -1 if place < 0 else place + 3
+        elif closer == _BY_MAC:
+            end = self._mac_end(at)
         elif closer == _BY_TOKEN:
             end = self._tail(at)
         else:
@@ -193,6 +288,20 @@ class Tokens(Addresses):
                 end += 1
             if end - at <= _LIMIT_LABEL and self.data[end : end + 5] == b"-----":
                 return end + 5
+
+    def _mac_end(self, at: int) -> int:
+        """Return where the code that ends a PuTTY key ends, or -1."""
+        d = self._d
+        place = self.data.find(b"Private-MAC:", at)
+        if place < 0:
+            return -1
+        first = place + 12
+        while first - place < 14 and d[first] == ord(" "):
+            first += 1
+        end = first
+        while end - first < _LIMIT_MAC and self._hexa[d[end]]:
+            end += 1
+        return end
 
     def _chars_end(self, closer: int, at: int) -> int:
         """Return where the characters of a key's format end."""

@@ -8,21 +8,29 @@ of `guardrail.values.FactSource`, ours and a user's alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from guardrail.facts.app import AppFacts
 from guardrail.facts.attestation import CurrentEvidence, HostFacts, PeerAttestationFacts
 from guardrail.facts.findings import Findings
 from guardrail.facts.identity import IdentityFacts
 from guardrail.facts.input import InputFacts, digest_of
 from guardrail.facts.nested import load_libraries
+from guardrail.facts.own_detectors import DetectorSettings, read_detectors
 from guardrail.facts.peer import PeerFacts
 from guardrail.facts.time import TimeFacts
 from guardrail.facts.view import Bounds, Viewer, take_view
 from guardrail.ports import FactSource
 
+if TYPE_CHECKING:
+    from guardrail.detectors import Detector
+
 __all__ = [
     "AppFacts",
     "Bounds",
     "CurrentEvidence",
+    "DetectorSettings",
     "Findings",
     "HostFacts",
     "IdentityFacts",
@@ -33,13 +41,18 @@ __all__ = [
     "Viewer",
     "digest_of",
     "load_libraries",
+    "read_detectors",
     "standard",
     "take_view",
 ]
 
 
 def standard(
-    *, timezone: str, bounds: Bounds, host: CurrentEvidence | None = None
+    *,
+    timezone: str,
+    bounds: Bounds,
+    host: CurrentEvidence | None = None,
+    detectors: Sequence[Detector] = (),
 ) -> tuple[FactSource, ...]:
     """Return the fact sources of this version, for a bundle in this time zone.
 
@@ -47,11 +60,12 @@ def standard(
         timezone: a name of the IANA database.
         bounds: how large an input may be.
         host: whoever knows what this host can show for itself; ``None``: nobody does.
+        detectors: the bundle's own kinds of findings.
 
     Raises `ConfigurationError` where this machine knows no such time zone.
     """
     return (
-        InputFacts(findings=Findings(bounds.findings)),
+        InputFacts(findings=Findings(bounds.findings, detectors)),
         IdentityFacts(),
         PeerFacts(),
         PeerAttestationFacts(),

@@ -1,17 +1,19 @@
 """What is found in a text, as a fact: ``context.input.findings``.
 
-Owns one scanner for all kinds that `guardrail.detectors` knows, made when a policy turns out to
-read the fact, and not before: most bundles never pay for it. Refuses to keep or to show a text.
+One scanner looks for all kinds that `guardrail.detectors` knows and for those of the bundle. It
+is made when a policy turns out to read the fact, and not before: most bundles never pay for it. No
+text is kept or shown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from guardrail.ports import Unmet
 
 if TYPE_CHECKING:
-    from guardrail.detectors import Scanner
+    from guardrail.detectors import Detector, Scanner
 
 
 class Findings:
@@ -19,12 +21,14 @@ class Findings:
 
     Arguments:
         limit: how many places of a text are looked at closely; a text with more is refused.
+        own: the bundle's own kinds.
     """
 
-    __slots__ = ("_limit", "_scanner")
+    __slots__ = ("_limit", "_own", "_scanner")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, own: Sequence[Detector] = ()) -> None:
         self._limit = limit
+        self._own = own
         self._scanner: Scanner | None = None
 
     def prepare(self) -> Scanner:
@@ -33,7 +37,8 @@ class Findings:
 
         scanner = self._scanner
         if scanner is None:
-            scanner = self._scanner = Scanner(KINDS, limit=self._limit)
+            kinds = (*KINDS, *(detector.name for detector in self._own))
+            scanner = self._scanner = Scanner(kinds, limit=self._limit, own=self._own)
         return scanner
 
     def __call__(self, text: str) -> frozenset[str]:
@@ -43,10 +48,8 @@ class Findings:
         scanner = self._scanner or self.prepare()
         try:
             return scanner.kinds_in(text)
-        except TooManyFindings:
-            pass
+        except TooManyFindings as error:
+            reason, cure = error.reason, error.cure
         raise Unmet(
-            f"A text of the input has over {self._limit} places that are, or may be, findings. "
-            "Send a shorter one, or raise `findings` in [bounds].",
-            code="too_large",
+            f"A text of the input has {reason}. Send a shorter one, or {cure}.", code="too_large"
         )

@@ -8,10 +8,10 @@ each is met. Each obligation is an object with the interface of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.detectors import LIMIT_FINDINGS
+from guardrail.detectors import LIMIT_FINDINGS, Detector
 from guardrail.documents import Document
 from guardrail.obligations.audit import Audit
 from guardrail.obligations.input import Input
@@ -63,6 +63,7 @@ def standard(
     clock: Clock,
     take_view: Callable[[Any, str], View],
     limit_findings: int = LIMIT_FINDINGS,
+    detectors: Sequence[Detector] = (),
     storage: StorageHandle | None = None,
     models: Mapping[str, type[BaseModel]] | None = None,
 ) -> tuple[ObligationType, ...]:
@@ -75,6 +76,7 @@ def standard(
         clock: the injected clock.
         take_view: looks at an output as at an input, within the bundle's bounds.
         limit_findings: how many places of a text `Redact` looks at closely.
+        detectors: the bundle's own kinds, which `Redact` cuts as it does ours.
         storage: the quota store, from `open_storage`; keep it over reloads, for it holds
             the counters. ``None``: a new memory store.
         models: the application's pydantic models, by the name of their spec.
@@ -92,6 +94,6 @@ def standard(
         LabelOnly(classes),
         TopK(),
         Round(),
-        Redact(limit=limit_findings),
+        Redact(limit=limit_findings, own=detectors),
         Audit(),
     )

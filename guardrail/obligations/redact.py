@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from guardrail.detectors import (
     LIMIT_FINDINGS,
+    Detector,
     Redactor,
     Scanner,
     StreamRedactor,
@@ -35,8 +36,12 @@ from guardrail.values import Clause, Notes
 #: What becomes of a match, from what tells least to what tells most.
 STYLES: Final = ("block", "drop", "label", "hash")
 
+#: A kind, or one with the countries whose national forms it takes: ``phone(ES, PL)``.
+_KIND: Final = re.compile(r"[a-z0-9_]+(?:\([A-Z]{2}(?:, [A-Z]{2})*\))?")
 _CLAUSE: Final = re.compile(
-    r"(?P<kinds>[a-z0-9_]+(?:, [a-z0-9_]+)*)(?: as (?P<style>[a-z]+))?(?: on (?P<columns>.+))?"
+    r"(?P<kinds>KIND(?:, KIND)*)(?: as (?P<style>[a-z]+))?(?: on (?P<columns>.+))?".replace(
+        "KIND", _KIND.pattern
+    )
 )
 
 
@@ -60,15 +65,23 @@ class Redact(OutputFilter):
         key: what marks of the style ``hash`` are made with; a fresh one where it is left out,
             so that marks can be compared within one process only.
         limit: how many places of one text are looked at closely; one with more is blocked.
+        own: the bundle's own kinds.
     """
 
-    __slots__ = ("_key", "_limit", "_ready")
+    __slots__ = ("_key", "_limit", "_own", "_ready")
 
     name = "redact"
     outputs = OutputFilter.outputs | {"text", "messages"}
 
-    def __init__(self, key: bytes | None = None, *, limit: int = LIMIT_FINDINGS) -> None:
+    def __init__(
+        self,
+        key: bytes | None = None,
+        *,
+        limit: int = LIMIT_FINDINGS,
+        own: Sequence[Detector] = (),
+    ) -> None:
         self._limit = limit
+        self._own = tuple(own)
         self._key = key if key is not None else os.urandom(32)
         self._ready: dict[tuple[Demand, frozenset[str]], tuple[_Stage, ...]] = {}
 
@@ -76,7 +89,7 @@ class Redact(OutputFilter):
         """Return the rules; raise `ConfigurationError` at the clause's place."""
         rules: Demand = ()
         for text in clause.argument.split("; "):
-            rules = self.merge(rules, _rules(clause, text))
+            rules = self.merge(rules, _rules(clause, text, self._own))
         for column in {rule.column for rule in rules}:  # made at load, so that no call has to
             self._stages(rules, frozenset((column,)) if column else _NOWHERE)
         return rules
@@ -130,10 +143,10 @@ class Redact(OutputFilter):
             for stage in self._stages(demand, named):
                 text = stage.cut(text, notes)
         except TooManyFindings as error:
-            limit = error.limit
+            reason, cure = error.reason, error.cure
         else:
             return text
-        raise _too_many(limit)
+        raise _too_many(reason, cure)
 
     def _stages(self, demand: Demand, named: frozenset[str]) -> tuple[_Stage, ...]:
         """Return what is done to the texts in some fields: found once per demand and fields."""
@@ -148,7 +161,7 @@ class Redact(OutputFilter):
                 for style in STYLES
             }
             stages = tuple(
-                _Stage(kinds, style, self._key, self._limit)
+                _Stage(kinds, style, self._key, self._limit, self._own)
                 for style, kinds in by_style.items()
                 if kinds
             )
@@ -210,11 +223,18 @@ class _Stage:
 
     __slots__ = ("_kinds", "_redactor", "_scanner")
 
-    def __init__(self, kinds: Sequence[str], style: str, key: bytes, limit: int) -> None:
+    def __init__(
+        self,
+        kinds: Sequence[str],
+        style: str,
+        key: bytes,
+        limit: int,
+        own: Sequence[Detector],
+    ) -> None:
         self._kinds = kinds
-        self._scanner = Scanner(kinds, limit=limit) if style == "block" else None
+        self._scanner = Scanner(kinds, limit=limit, own=own) if style == "block" else None
         way = cast("Style", "label" if style == "block" else style)
-        self._redactor = Redactor(kinds, way, key, limit=limit)
+        self._redactor = Redactor(kinds, way, key, limit=limit, own=own)
 
     def cut(self, text: str, notes: Notes | None) -> str:
         """Return the text without these kinds, or raise where one is found that blocks."""
@@ -273,10 +293,10 @@ class _Filter:
             for stage in self._stages:
                 text = stage.feed(text)
         except TooManyFindings as error:
-            limit = error.limit
+            reason, cure = error.reason, error.cure
         else:
             return text
-        raise _too_many(limit)
+        raise _too_many(reason, cure)
 
     def close(self) -> str:
         """See `TextFilter`."""
@@ -286,10 +306,10 @@ class _Filter:
                 text = (stage.feed(text) if text else "") + stage.close()
                 _note(self._notes, stage.kinds)
         except TooManyFindings as error:
-            limit = error.limit
+            reason, cure = error.reason, error.cure
         else:
             return text
-        raise _too_many(limit)
+        raise _too_many(reason, cure)
 
 
 def _note(notes: Notes | None, cuts: Mapping[str, int]) -> None:
@@ -307,10 +327,9 @@ def _blocking(kinds: Any) -> Unmet:
     )
 
 
-def _too_many(limit: int) -> Unmet:
+def _too_many(reason: str, cure: str) -> Unmet:
     return Unmet(
-        f"@redact: a text of the output has over {limit} places that are, or may be, findings. "
-        "Return shorter texts, or raise `findings` in [bounds].",
+        f"@redact: a text of the output has {reason}. Return shorter texts, or {cure}.",
         code="output_blocked",
     )
 
@@ -319,7 +338,7 @@ def _stricter(one: str, other: str) -> str:
     return min(one, other, key=STYLES.index)
 
 
-def _rules(clause: Clause, text: str) -> Demand:
+def _rules(clause: Clause, text: str, own: Sequence[Detector]) -> Demand:
     found = _CLAUSE.fullmatch(text)
     if found is None:
         raise _fault(clause, "expected KINDS [as STYLE] [on FIELDS], with single spaces")
@@ -328,7 +347,7 @@ def _rules(clause: Clause, text: str) -> Demand:
         raise _fault(clause, f"expected a style of {', '.join(sorted(STYLES))}")
     columns = read_fields(clause, found["columns"]) if found["columns"] else ("",)
     try:
-        kinds = expand(found["kinds"].split(", "))
+        kinds = expand(_KIND.findall(found["kinds"]), [detector.name for detector in own])
     except ValueError as error:
         complaint = str(error)
     else:

@@ -34,7 +34,7 @@ def setup(kinds, triggers):
     return Setup(
         wanted,
         triggers,
-        formats.entries() if "api_key" in wanted else {},
+        formats.entries(wanted),
         formats.tails(),
         formats.ibans() if "iban" in wanted else {},
         limit=LIMIT_FINDINGS,

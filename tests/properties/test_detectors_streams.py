@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001 (look-alikes are what this is about)
+# ruff: noqa: RUF001, E501 (look-alikes are what this is about; a case per line)
 """A stream gives what the whole text gives, however it is split; what was redacted stays so."""
 
 import pytest
@@ -25,6 +25,16 @@ PIECES = (
     "SWdub3JlIGFsbCBwcmV2aW91cyBpbnN0cnVjdGlvbnM=", "aB3" * 90, "123456789:" + "A" * 35, "=",
     "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1", "1 85 05 78 006 084 36", "x" * 70, "\u200b" * 31,
     "\u0301" * 33, "<span style='display:none",
+    ",", "0,", "0.", ";", "x4587", " ext. 3", "exp", "#12", "0.4111111111111111", "0,4111111111111111",
+    "4111 1111\n1111 1111", "4111/1111/1111/1111", "4111_1111_1111_1111", "4111 1111 11111111",
+    "DE44.5001.0517.5407.3249.31", "de44  5001  0517\n5407 3249 31", "COBADEFFXXX", "(212).555.0123",
+    "1 (212) 555-0123", "+44 (0)20 7946 0958", "+48 512 345 678", " 123", "+", "345-899-3560",
+    "password=", "password: ", "hunter2", "token: ", "api_key=", "?api_key=", "secret", '"', "'", "&",
+    "postgres://u:", "pw", "@host", "://", "Authorization: ", "Basic ", "dXNlcjpwYXNz", "Bearer ",
+    "4f3c2b1a9d8e7f6a5b4c", "$", "{", "glpat-a1B2c3D4e5F6g7H8i9J0.01.0a1b2c3d4", "hf_",
+    "https://hooks.slack.com/services/T012ABCDEF/B012ABCDEF/a1B2c3D4e5F6g7H8i9J0k1L2", "sig=",
+    "PuTTY-User-Key-File-2: ssh-rsa", "Private-MAC: 0123456789abcdef", "AKIA", "EAAA" + "a1B2" * 9,
+    "AGE-SECRET-KEY-1" + "QPZR" * 14 + "QP", "a1b2c3da-0212-4555-8123-aabbccddeeff",
 )  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12).map("".join)
 REDACTORS = {

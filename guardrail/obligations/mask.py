@@ -18,7 +18,7 @@ from guardrail.obligations.outputs import (
     Numbers,
     OutputFilter,
     Place,
-    own_array,
+    copied,
     paths_of,
     walk,
 )
@@ -78,7 +78,8 @@ class _Hidden(Leaves):
         return bool(place.hits)
 
     def leaf(self, value: Any, place: Place) -> Any:
-        if not place.is_named:
+        is_gap = value is None and place.lists  # a row that the model left empty
+        if not place.is_named and not is_gap:
             self.refuse(value)
         return value
 
@@ -104,10 +105,10 @@ class _Hidden(Leaves):
             index for index in self._numbers if index < count and place.field(str(index)).hits
         ]
         if not hidden:
-            return own_array(values)
+            return copied(values)
         if not is_float:
             self.refuse(values)
-        copy = own_array(values).copy()
+        copy = copied(values)
         copy[..., hidden] = float("nan")
         return copy
 

@@ -17,7 +17,7 @@ from guardrail.obligations.outputs import (
     Numbers,
     OutputFilter,
     Place,
-    own_array,
+    copied,
     paths_of,
     walk,
 )
@@ -91,7 +91,10 @@ class _Allowed(Leaves):
             self._forms.add((number, is_flat))
             if (number, not is_flat) in self._forms:
                 self.refuse(None, "in which a path and a name that reads like it both stand")
-        if is_declared or place.may_follow or place.hits:
+        if is_declared or all(
+            not place.hits.isdisjoint(fields) or not place.following.isdisjoint(fields)
+            for fields in self._lists
+        ):
             return True
         # A bare name may stand below. The name of a field on the way leaves with it; one that
         # is no plain name may be data, and must be named.
@@ -118,13 +121,13 @@ class _Allowed(Leaves):
     def array(self, values: Any, place: Place) -> Any:
         if self.keeps(place):
             self._keeps_some = True
-            return own_array(values)
+            return copied(values)
         kept = self._kept(place, values.shape[-1] if values.ndim else 0)
         if not kept:
             return DROPPED
         if values.dtype.kind != "f":
             self.refuse(values, "which can't hold a null")
-        copy = own_array(values).copy()
+        copy = copied(values)
         copy[..., [index for index in range(values.shape[-1]) if index not in kept]] = float("nan")
         return copy
 

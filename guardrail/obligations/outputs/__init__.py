@@ -19,7 +19,6 @@ from guardrail.obligations.outputs.arrays import (
     is_number,
     is_plain_array,
     numpy_kind,
-    own_array,
 )
 from guardrail.obligations.outputs.demands import NumberFilter, NumberRule, OutputFilter
 from guardrail.obligations.outputs.fields import Place, fields_of, paths_of
@@ -44,7 +43,6 @@ __all__ = [
     "is_number",
     "is_plain_array",
     "numpy_kind",
-    "own_array",
     "paths_of",
     "walk",
 ]

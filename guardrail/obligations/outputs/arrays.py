@@ -52,15 +52,11 @@ def is_number(value: Any) -> bool:
     )
 
 
-def own_array(values: Any) -> Any:
-    """Return an array that holds its own elements and nothing else: itself, or a copy."""
-    if values.base is None and values.dtype.metadata is None:
-        return values
-    return copied(values)
-
-
 def copied(values: Any) -> Any:
-    """Return a copy of an array of plain elements, without its base and without metadata."""
+    """Return a copy of an array of plain elements, without its base and without metadata.
+
+    Of every array, for what it holds the model could change after it has left.
+    """
     import numpy as np
 
     if values.dtype.metadata is None:

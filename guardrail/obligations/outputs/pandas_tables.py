@@ -255,6 +255,21 @@ def _has_plain_zone(dtype: Any) -> bool:
     return isinstance(dtype, pd.DatetimeTZDtype) and is_plain_zone(dtype.tz)
 
 
+def _with_step(index: Any, step: Any) -> Any:
+    """Return an index of times with its step, made anew; not with one that its name can't give.
+
+    Holidays, and what a class of the application's holds, are such.
+    """
+    if step is not None:
+        try:
+            plain = pd.tseries.frequencies.to_offset(step.freqstr)
+        except ValueError:
+            return index
+        if type(plain) is type(step) and plain == step:
+            index.freq = plain
+    return index
+
+
 def _is_nested(cell: Any) -> bool:
     """Return whether a cell of a column of objects is more than one value."""
     return not (pd.api.types.is_scalar(cell) or isinstance(cell, str | enum.Enum))
@@ -314,7 +329,7 @@ def _level(index: Any, output: Any, place: Place, leaves: Leaves) -> Any:
             leaves.refuse(output, "with an index of such numbers")
         return pd.Index(values, name=name)
     if _has_plain_zone(dtype) or (isinstance(dtype, np.dtype) and dtype.kind in "bmM"):
-        return pd.Index(array.copy(), name=name)
+        return _with_step(pd.Index(array.copy(), name=name), getattr(index, "freq", None))
     if type(array).__name__ in _MASKED:
         column = PandasColumn("", pd.Series(array), leaves)
         return pd.Index(column.copy(), name=name)

@@ -21,7 +21,6 @@ from guardrail.obligations.outputs.arrays import (
     is_number,
     is_plain_array,
     numpy_kind,
-    own_array,
 )
 from guardrail.obligations.outputs.fields import Place
 from guardrail.obligations.outputs.leaves import DROPPED, Collapsed, Leaves, Numbers
@@ -145,13 +144,15 @@ class _Walk:
         leaves = self._leaves
         if leaves.is_allow_list:
             self._check_names(record, value)
+        if type(value) is not dict:
+            leaves.label(type(value).__name__, place, is_declared=True)
         results: list[Any] = []
         numbers: list[tuple[int, str, Any, Place]] = []
         others = 0
         for index, (names, part, declared) in enumerate(record.fields):
             name, kind = names[0], type(part)
-            if not declared:
-                leaves.label(name, place)
+            for each in names:
+                leaves.label(each, place, is_declared=declared)
             own = place.field(*names)
             is_scalar = kind in _SCALARS
             if is_scalar or not isinstance(part, _LISTS):
@@ -176,8 +177,7 @@ class _Walk:
         if results and all(result is DROPPED for result in results):
             return DROPPED
         made = record.make(results, DROPPED)
-        for names, read in record.computed:
-            self._check_computed(names, read, made, place, depth)
+        self._check_made(record, made, place, depth)
         return made
 
     def _row(
@@ -201,13 +201,29 @@ class _Walk:
         if any(names.count(name) > 1 for name in known.intersection(names)):
             self._leaves.refuse(value, "in which one name means two fields")
 
+    def _check_made(self, record: Record, made: Any, place: Place, depth: int) -> None:
+        """Refuse a record of which code of its class makes more than what leaves of its fields."""
+        for names, read in record.computed:
+            self._check_computed(names, read, made, place, depth)
+        for write in record.written:
+            try:
+                written = write(made)
+            except ValueError:  # which pydantic makes of what a serializer raises
+                written = DROPPED
+            if written is DROPPED or not _tells_all(self.value(written, place, depth), written):
+                self._leaves.refuse(made, "that is written by a serializer, and not as it is")
+
     def _check_computed(
         self, names: tuple[str, ...], read: Any, made: Any, place: Place, depth: int
     ) -> None:
         """Refuse a computed field that may not leave as it is computed from what leaves."""
         leaves, own = self._leaves, place.field(*names)
         computed = read(made)
-        is_hidden = leaves.hides(own.settled()) and computed is not None
+        for name in names:
+            leaves.label(name, place, is_declared=True)
+        if computed is None:
+            return
+        is_hidden = leaves.hides(own.settled())
         if not is_hidden and leaves.enters(names[0], own, is_declared=False):
             is_hidden = not _same(self.value(computed, own, depth), computed)
         elif leaves.is_allow_list:
@@ -225,8 +241,7 @@ class _Walk:
         if result is DROPPED:
             return DROPPED
         made = record.make([result], DROPPED)
-        for own, read in record.computed:
-            self._check_computed(own, read, made, place, depth)
+        self._check_made(record, made, place, depth)
         return made
 
     # Lists.
@@ -278,7 +293,7 @@ class _Walk:
             return DROPPED
         if kind == "S":
             leaves.leaf(b"", place)
-            return own_array(value)
+            return copied(value)
         return _text_array(value, [leaves.leaf(str(text), place) for text in value.flat])
 
     # Tables.
@@ -428,6 +443,21 @@ def _text_array(array: Any, texts: list[Any]) -> Any:
     if not texts:
         return copied(array)
     return np.array(texts, dtype=np.str_).reshape(array.shape)
+
+
+def _tells_all(result: Any, written: Any) -> bool:
+    """Return whether all of what is written may leave, but for names without a value."""
+    if written is None:
+        return True
+    if isinstance(written, dict):
+        return type(result) is dict and all(
+            _tells_all(result.get(name), each) for name, each in written.items()
+        )
+    if isinstance(written, list | tuple):
+        return type(result) is type(written) and len(result) == len(written) and all(
+            map(_tells_all, result, written)
+        )  # fmt: skip
+    return _same(result, written)
 
 
 def _same(one: Any, other: Any) -> bool:

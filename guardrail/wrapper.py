@@ -10,6 +10,7 @@ coroutine or generator function is a function, too, and is taken for what it sta
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
 from collections.abc import Callable
@@ -245,7 +246,8 @@ def _generate(function: Any, target: Target) -> FunctionType:
         made.__code__.replace(
             co_name=name, co_qualname=qualname, co_flags=made.__code__.co_flags | flag
         ),
-        getattr(home, "__globals__", {}),
+        # A function of C has none; what it calls may look for the builtins of whoever calls.
+        getattr(home, "__globals__", None) or {"__builtins__": builtins},
         name,
         _defaults(signature),
         made.__closure__,

@@ -220,9 +220,9 @@ class _Reader:
 
     def _rest(self, item: dict[str, Any], taken: Collection[str], steps: Steps) -> None:
         """Take the texts under the keys that have no meaning of their own."""
-        for key in item:
+        for key, held in item.items():
             if key not in taken:
-                self._data(item[key], (*steps, key))
+                self._data(held, (*steps, key))
 
     def _said(self, part: dict[str, Any], steps: Steps) -> tuple[str, ...]:
         """Read a part that is a text; return the keys that were read, as all of these do."""

@@ -13,10 +13,11 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-#: Types of Python's own that never change, and have no code of anybody else's but their zone.
-_OWN: Final = frozenset((Decimal, datetime, date, timedelta))
+#: Types of Python's own that never change, and have no code of anybody else's but their zone. By
+#: identity, as all here: the metaclass of a type may call it equal to any other.
+_OWN: Final = frozenset(map(id, (Decimal, datetime, date, timedelta)))
 #: Zones whose answers stay the same.
-_ZONES: Final = frozenset((timezone, ZoneInfo))
+_ZONES: Final = frozenset(map(id, (timezone, ZoneInfo)))
 #: Types of numpy whose ``item()`` is a bool, an int, a float or a str.
 _NUMPY: Final = frozenset(
     (
@@ -28,7 +29,7 @@ _NUMPY: Final = frozenset(
 
 def is_scalar(kind: type | None) -> bool:
     """Whether values of a type may be scalars, which `read_scalar` says."""
-    return kind is not None and (kind in _OWN or _is_numpy(kind))
+    return kind is not None and (id(kind) in _OWN or _is_numpy(kind))
 
 
 def _is_numpy(kind: type) -> bool:
@@ -46,10 +47,10 @@ def read_scalar(value: Any) -> Any:
     if _is_numpy(kind):
         return value.item()
     if kind is datetime:
-        return value if type(value.tzinfo) in _ZONES else None
+        return value if id(type(value.tzinfo)) in _ZONES else None
     if kind is Decimal:
         return value if value.is_finite() else None
-    return value if kind in _OWN else None
+    return value if id(kind) in _OWN else None
 
 
 def advice(kind: type) -> str:

@@ -72,8 +72,9 @@ def advice(kind: type) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """Return nested plain data with scalars as JSON has them: times as text, decimals as floats.
+    """Return nested plain data with times as JSON has them, as text, and durations in seconds.
 
+    Decimals stay: a float of one may lie on the other side of a bound.
     The data nests no deeper than a view's bounds allow.
     """
     kind = type(value)
@@ -81,8 +82,6 @@ def as_json(value: Any) -> Any:
         return {key: as_json(item) for key, item in value.items()}
     if kind is list or kind is tuple:
         return [as_json(item) for item in value]
-    if kind is Decimal:
-        return float(value)
     if kind is timedelta:
         return value.total_seconds()
     return value.isoformat() if kind is datetime or kind is date else value

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from importlib.util import find_spec
 from typing import Any, Final, NoReturn
 from urllib.parse import urldefrag, urljoin
@@ -135,10 +136,17 @@ def _keyword(schema_path: Any) -> str:
 
 def _is_json(value: Any) -> bool:
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(value, ensure_ascii=False, allow_nan=False, default=_exactly).encode()
     except ValueError:  # a number that is not finite, a text that is not Unicode
         return False
     return True
+
+
+def _exactly(value: Any) -> str:
+    """Return a decimal as a text, to be looked at: the validator takes it exactly."""
+    if type(value) is not Decimal:
+        raise ValueError("no JSON")
+    return str(value)
 
 
 def _retrieve(uri: str) -> NoReturn:

@@ -27,7 +27,7 @@ _MASKED: Final = frozenset(("IntegerArray", "FloatingArray", "BooleanArray"))
 
 
 def _is_known(index: Any) -> bool:
-    """Whether an index is of a type that is known, by identity: a type may claim to equal another."""
+    """Whether an index is of a known type, by identity: a type may claim to equal another."""
     return any(type(index) is known for known in _INDEXES)
 
 

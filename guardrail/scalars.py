@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+#: Integers of more digits are no decimals of a use, and would take long to write out.
+_LIMIT_DIGITS: Final = 300
 #: Types of Python's own that never change, and have no code of anybody else's but their zone. By
 #: identity, as all here: the metaclass of a type may call it equal to any other.
 _OWN: Final = frozenset(map(id, (Decimal, datetime, date, timedelta)))
@@ -74,7 +76,8 @@ def advice(kind: type) -> str:
 def as_json(value: Any) -> Any:
     """Return nested plain data with times as JSON has them, as text, and durations in seconds.
 
-    Decimals stay: a float of one may lie on the other side of a bound.
+    A decimal is the integer or the float that it is exactly. Of others it stays, and is no JSON: the
+    nearest float may lie on the other side of a bound.
     The data nests no deeper than a view's bounds allow.
     """
     kind = type(value)
@@ -82,6 +85,19 @@ def as_json(value: Any) -> Any:
         return {key: as_json(item) for key, item in value.items()}
     if kind is list or kind is tuple:
         return [as_json(item) for item in value]
+    if kind is Decimal:
+        return _number(value)
     if kind is timedelta:
         return value.total_seconds()
     return value.isoformat() if kind is datetime or kind is date else value
+
+
+def _number(value: Decimal) -> Any:
+    """Return a finite decimal as JSON has it, where that is exact; else as it is."""
+    if value.adjusted() > _LIMIT_DIGITS:
+        return value
+    whole = int(value)
+    if whole == value:
+        return whole
+    number = float(value)
+    return number if Decimal(repr(number)) == value else value

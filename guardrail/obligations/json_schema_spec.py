@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from importlib.util import find_spec
 from typing import Any, Final, NoReturn
 from urllib.parse import urldefrag, urljoin
@@ -107,13 +106,18 @@ class JsonSchemaSpec:
     def check(self, view: View) -> None:
         """Raise `Unmet` (``input_rejected``) with the place and the keyword that is not met.
 
-        NaN, infinities and lone surrogates never pass: JSON has none of them.
+        NaN, infinities, lone surrogates and decimals of more digits than a float has never pass:
+        JSON has none of them.
         """
         if view.kind not in _KINDS:
             refuse(view.name, "a record, a list or text", f"a {view.kind}")
         value = view.value if view.data is None else as_json(view.data)
         if not _is_json(value):
-            refuse(view.name, "finite numbers and text that is Unicode", "others")
+            refuse(
+                view.name,
+                "finite numbers that JSON holds exactly and text that is Unicode",
+                "others",
+            )
         steps: tuple[Any, ...] = ()
         keyword = ""
         try:
@@ -136,17 +140,10 @@ def _keyword(schema_path: Any) -> str:
 
 def _is_json(value: Any) -> bool:
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False, default=_exactly).encode()
-    except ValueError:  # a number that is not finite, a text that is not Unicode
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, TypeError):  # a number that JSON lacks, a text that is not Unicode
         return False
     return True
-
-
-def _exactly(value: Any) -> str:
-    """Return a decimal as a text, to be looked at: the validator takes it exactly."""
-    if type(value) is not Decimal:
-        raise ValueError("no JSON")
-    return str(value)
 
 
 def _retrieve(uri: str) -> NoReturn:

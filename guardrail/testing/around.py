@@ -18,7 +18,7 @@ from guardrail.policy.clauses import Tracer
 from guardrail.policy.language import Policy
 from guardrail.policy.reads import applies_to
 from guardrail.policy.supposed import ABSENT, Supposed, supposing, supposition
-from guardrail.policy.variables import Variable, Variables, variables_of
+from guardrail.policy.variables import Variable, Variables, compared_in, variables_of
 from guardrail.testing.edges import Edges
 from guardrail.testing.properties.domains import World
 from guardrail.testing.search import (
@@ -138,7 +138,7 @@ class Around:
             else:
                 own[path] = values
         if len(supposed) > _LIMIT_SUPPOSED:
-            self.untried.add(f"all values of {', '.join(_named(variables))}")
+            self.untried.add(f"all values of {', '.join(_supposable(variables))}")
         chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
         usual = usual_facts(self._known, action)
         plan = snapshot.plans.get(action)
@@ -153,9 +153,18 @@ class Around:
             self.untried.add(what)
         if prod(map(len, own.values())) > _LIMIT_COMBINED:
             self.untried.add(f"all combinations of {', '.join(map(str, own))}")
+        for one, other in compared_in(policy):
+            if {one, other} <= {*_supposable(variables)}:  # they are supposed one at a time
+                self.untried.add(f"{one} against {other}")
         worlds: list[Supposed | None] = [None, *supposed[:_LIMIT_SUPPOSED]]
+        within = combined
+        if len(worlds) * len(combined) * 2 * min(len(pairs), limit) > _LIMIT_REQUESTS:
+            within = list(_alone(own))
+            if len(worlds) > 1 and len(own) > 1:
+                both = [*map(str, own), *_supposable(variables)]
+                self.untried.add(f"all combinations of {', '.join(both)}")
         for world in worlds:
-            for chosen in combined if world is None else _alone(own):
+            for chosen in combined if world is None else within:
                 for drawn in (False, True):
                     base = {
                         path: chance.choice(values) if drawn else usual.get(path[:2], values[0])
@@ -215,7 +224,7 @@ def _suppositions(variable: Variable, values: Sequence[Any]) -> Iterator[Suppose
             yield found
 
 
-def _named(variables: Variables) -> list[str]:
+def _supposable(variables: Variables) -> list[str]:
     return [str(path) for path, variable in variables.found.items() if variable.of]
 
 

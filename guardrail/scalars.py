@@ -76,7 +76,7 @@ def advice(kind: type) -> str:
 def as_json(value: Any) -> Any:
     """Return nested plain data with times as JSON has them, as text, and durations in seconds.
 
-    A decimal is the integer or the float that it is exactly. Of others it stays, and is no JSON: the
+    A decimal is the integer or the float that it is exactly. Else it stays, and is no JSON: the
     nearest float may lie on the other side of a bound.
     The data nests no deeper than a view's bounds allow.
     """

@@ -153,16 +153,10 @@ class Around:
             self.untried.add(what)
         if prod(map(len, own.values())) > _LIMIT_COMBINED:
             self.untried.add(f"all combinations of {', '.join(map(str, own))}")
-        for one, other in compared_in(policy):
-            if {one, other} <= {*_supposable(variables)}:  # they are supposed one at a time
-                self.untried.add(f"{one} against {other}")
         worlds: list[Supposed | None] = [None, *supposed[:_LIMIT_SUPPOSED]]
-        within = combined
-        if len(worlds) * len(combined) * 2 * min(len(pairs), limit) > _LIMIT_REQUESTS:
-            within = list(_alone(own))
-            if len(worlds) > 1 and len(own) > 1:
-                both = [*map(str, own), *_supposable(variables)]
-                self.untried.add(f"all combinations of {', '.join(both)}")
+        requests = len(worlds) * len(combined) * 2 * min(len(pairs), limit)
+        within = combined if requests <= _LIMIT_REQUESTS else list(_alone(own))
+        self._say_what_is_apart(policy, variables, own, is_whole=within is combined)
         for world in worlds:
             for chosen in combined if world is None else within:
                 for drawn in (False, True):
@@ -174,6 +168,17 @@ class Around:
                     attrs = _of_root(chosen, "principal")
                     for caller, thing in pairs[:limit]:
                         yield Request(_with(caller, attrs), action, thing, tree_of(flat), world)
+
+    def _say_what_is_apart(
+        self, policy: Policy, variables: Variables, own: Mapping[Path, Any], *, is_whole: bool
+    ) -> None:
+        """List what is varied one by one, where a policy may hang on two of it."""
+        entities = _supposable(variables)
+        for one, other in compared_in(policy):
+            if {one, other} <= {*entities}:  # they are supposed one at a time
+                self.untried.add(f"{one} against {other}")
+        if not is_whole and entities and len(own) > 1:
+            self.untried.add(f"all combinations of {', '.join([*map(str, own), *entities])}")
 
 
 class Pairing:

@@ -122,20 +122,3 @@ def test_nothing_in_an_output_poses_as_a_scalar(target, make_guard):
 
     with guard.acting_as(principal()), pytest.raises(GuardrailError):
         predict(np.zeros((1, 1), "f4"))
-
-
-def test_a_class_named_as_pandas_null_is_none(make_guard):
-    from bundles import GRANT, principal
-
-    from guardrail import GuardrailError
-
-    rule = '@id("cut") @redact("email") forbid (principal, action, resource);'
-    guard = make_guard(GRANT + rule)
-    null = type("NAType", (), {"secret": "ann@clinic.example"})()
-
-    @guard.protect(action="predict", resource='Model::"tumour"')
-    def predict(x):
-        return pd.DataFrame({"a": pd.Series([null], dtype=object)})
-
-    with guard.acting_as(principal()), pytest.raises(GuardrailError):
-        predict(np.zeros((1, 1), "f4"))

@@ -83,11 +83,15 @@ _ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "ja
 
 #: Stands for the digest of an input that nobody can change.
 _SAME: Final = "same"
-#: Types whose values nobody can change.
+#: Types whose values nobody can change. By identity: the metaclass of a type may call it equal to
+#: any other.
 _FIXED: Final = frozenset(
-    (
-        str, bytes, int, float, complex, bool, type(None), decimal.Decimal, datetime.date,
-        datetime.datetime, datetime.time, datetime.timedelta, uuid.UUID,
+    map(
+        id,
+        (
+            str, bytes, int, float, complex, bool, type(None), decimal.Decimal, datetime.date,
+            datetime.datetime, datetime.time, datetime.timedelta, uuid.UUID,
+        ),
     )
 )  # fmt: skip
 
@@ -522,7 +526,7 @@ def _changed(name: str) -> InputRejected:
 def is_fixed(value: Any) -> bool:
     """Whether nobody can change a value: text, bytes, numbers, and tuples of these."""
     kind: Any = type(value)
-    if kind in _FIXED:
+    if id(kind) in _FIXED:
         return True
     return (kind is tuple or kind is frozenset) and all(is_fixed(each) for each in value)
 

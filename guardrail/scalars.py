@@ -13,10 +13,13 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-#: Types of Python's own that never change, and have no code of anybody else's but their zone.
-_OWN: Final = frozenset((Decimal, datetime, date, timedelta))
+#: Integers of more digits are no decimals of a use, and would take long to write out.
+_LIMIT_DIGITS: Final = 300
+#: Types of Python's own that never change, and have no code of anybody else's but their zone. By
+#: identity, as all here: the metaclass of a type may call it equal to any other.
+_OWN: Final = frozenset(map(id, (Decimal, datetime, date, timedelta)))
 #: Zones whose answers stay the same.
-_ZONES: Final = frozenset((timezone, ZoneInfo))
+_ZONES: Final = frozenset(map(id, (timezone, ZoneInfo)))
 #: Types of numpy whose ``item()`` is a bool, an int, a float or a str.
 _NUMPY: Final = frozenset(
     (
@@ -28,7 +31,7 @@ _NUMPY: Final = frozenset(
 
 def is_scalar(kind: type | None) -> bool:
     """Whether values of a type may be scalars, which `read_scalar` says."""
-    return kind is not None and (kind in _OWN or _is_numpy(kind))
+    return kind is not None and (id(kind) in _OWN or _is_numpy(kind))
 
 
 def _is_numpy(kind: type) -> bool:
@@ -46,10 +49,10 @@ def read_scalar(value: Any) -> Any:
     if _is_numpy(kind):
         return value.item()
     if kind is datetime:
-        return value if type(value.tzinfo) in _ZONES else None
+        return value if id(type(value.tzinfo)) in _ZONES else None
     if kind is Decimal:
         return value if value.is_finite() else None
-    return value if kind in _OWN else None
+    return value if id(kind) in _OWN else None
 
 
 def advice(kind: type) -> str:
@@ -71,8 +74,10 @@ def advice(kind: type) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """Return nested plain data with scalars as JSON has them: times as text, decimals as floats.
+    """Return nested plain data with times as JSON has them, as text, and durations in seconds.
 
+    A decimal is the integer or the float that it is exactly. Else it stays, and is no JSON: the
+    nearest float may lie on the other side of a bound.
     The data nests no deeper than a view's bounds allow.
     """
     kind = type(value)
@@ -81,7 +86,18 @@ def as_json(value: Any) -> Any:
     if kind is list or kind is tuple:
         return [as_json(item) for item in value]
     if kind is Decimal:
-        return float(value)
+        return _number(value)
     if kind is timedelta:
         return value.total_seconds()
     return value.isoformat() if kind is datetime or kind is date else value
+
+
+def _number(value: Decimal) -> Any:
+    """Return a finite decimal as JSON has it, where that is exact; else as it is."""
+    if value.adjusted() > _LIMIT_DIGITS:
+        return value
+    whole = int(value)
+    if whole == value:
+        return whole
+    number = float(value)
+    return number if Decimal(repr(number)) == value else value

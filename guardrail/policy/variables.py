@@ -167,6 +167,18 @@ def _computed(policy: Policy) -> Iterator[str]:
                         yield f"{_written(inner)} in a computation"
 
 
+def compared_in(policy: Policy) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of values that a policy compares with each other, as they are written."""
+    for clause in policy.node.clauses:
+        for node in everything_in(clause.expr):
+            if (
+                isinstance(node, pst.BinaryOp)
+                and isinstance(node.left, pst.GetAttr)
+                and isinstance(node.right, pst.GetAttr)
+            ):
+                yield _written(node.left), _written(node.right)
+
+
 def _written(expr: pst.Expr) -> str:
     if isinstance(expr, pst.GetAttr):
         return f"{_written(expr.base)}.{expr.attr}"

@@ -47,8 +47,11 @@ def is_plain_array(output: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Return whether ``value`` is an int or a float, Python's own or numpy's; a bool is not."""
-    return type(value) in (int, float) or (
-        numpy_kind(value) in ("f", "i", "u") and not is_array(value)
+    kind = type(value)  # by identity: a type may say that it equals another
+    return (
+        kind is int
+        or kind is float
+        or (numpy_kind(value) in ("f", "i", "u") and not is_array(value))
     )
 
 

@@ -26,6 +26,11 @@ _INDEXES: Final = (
 _MASKED: Final = frozenset(("IntegerArray", "FloatingArray", "BooleanArray"))
 
 
+def _is_known(index: Any) -> bool:
+    """Whether an index is of a known type, by identity: a type may claim to equal another."""
+    return any(type(index) is known for known in _INDEXES)
+
+
 class PandasColumn:
     """One column, or the values of a series."""
 
@@ -235,7 +240,7 @@ class PandasSeries:
         self.labels: list[str] | None = None
         labels = list(series.index) if not isinstance(series.index, pd.RangeIndex) else []
         if labels and all(isinstance(label, str) for label in labels):
-            if type(series.index) not in _INDEXES or not series.index.is_unique:
+            if not _is_known(series.index) or not series.index.is_unique:
                 leaves.refuse(series, "with two values of one name")
             self.labels = [str.__str__(label) for label in labels]
         self.column = column_of(self.name or "", series, leaves)
@@ -309,7 +314,7 @@ def _index_of(output: Any, place: Place, leaves: Leaves) -> Any:
 
 def _level(index: Any, output: Any, place: Place, leaves: Leaves) -> Any:
     """Return one level anew; ``None`` where nothing of it may leave."""
-    if type(index) not in _INDEXES:
+    if not _is_known(index):
         leaves.refuse(output, "with an index of another kind")
     name = _index_name(index.name, output, place, leaves)
     if type(index) is pd.RangeIndex:

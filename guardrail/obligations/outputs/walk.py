@@ -31,16 +31,19 @@ from guardrail.obligations.outputs.zones import plain_zone
 #: Outputs nested deeper are refused.
 LIMIT_DEPTH: Final = 64
 
-_SCALARS: Final = frozenset((bool, int, float, complex, str, bytes, type(None)))
-_NUMBERS: Final = frozenset((int, float))
-_PLAIN_CONTAINERS: Final = frozenset((dict, list, tuple))
+# By identity: the metaclass of a type may call it equal to any other.
+_SCALARS: Final = frozenset(map(id, (bool, int, float, complex, str, bytes, type(None))))
+_NUMBERS: Final = frozenset(map(id, (int, float)))
+_PLAIN_CONTAINERS: Final = frozenset(map(id, (dict, list, tuple)))
 _PLAIN: Final = _SCALARS | _PLAIN_CONTAINERS
 _LISTS: Final = (list, tuple)
 _TIMES: Final = frozenset(
-    (datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal)
+    map(
+        id,
+        (datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal),
+    )
 )
 _PANDAS_SCALARS: Final = frozenset(("Timestamp", "Timedelta", "NaTType", "NAType"))
-_NULLS: Final = frozenset(("NaTType", "NAType"))
 #: Numpy's letters for numbers, truths and times.
 _NUMERIC: Final = frozenset("fiubcmM")
 #: What every member of an enumeration has.
@@ -71,9 +74,9 @@ class _Walk:
     def value(self, value: Any, place: Place, depth: int) -> Any:
         """Return what leaves of a value."""
         kind: Any = type(value)
-        if kind in _SCALARS:
+        if id(kind) in _SCALARS:
             return self._leaf(value, place)
-        if kind not in _PLAIN_CONTAINERS:
+        if id(kind) not in _PLAIN_CONTAINERS:
             if isinstance(value, enum.Enum):
                 return self._member(value, place, depth)
             if isinstance(value, str):  # a subclass of its own, or numpy's: its text, no more
@@ -96,7 +99,7 @@ class _Walk:
         return result
 
     def _container(self, value: Any, place: Place, depth: int) -> Any:
-        if type(value) not in _PLAIN_CONTAINERS:
+        if id(type(value)) not in _PLAIN_CONTAINERS:
             table = open_table(value, self._leaves)
             if table is not None:
                 return self._table(table, value, place, depth)
@@ -154,14 +157,14 @@ class _Walk:
             for each in names:
                 leaves.label(each, place, is_declared=declared)
             own = place.field(*names)
-            is_scalar = kind in _SCALARS
+            is_scalar = id(kind) in _SCALARS
             if is_scalar or not isinstance(part, _LISTS):
                 own = own.settled()
             if leaves.hides(own):
                 results.append(None)
             elif not leaves.enters(name, own, is_declared=declared):
                 results.append(DROPPED)
-            elif kind in _NUMBERS or (kind not in _PLAIN and is_number(part)):
+            elif id(kind) in _NUMBERS or (id(kind) not in _PLAIN and is_number(part)):
                 if leaves.keeps(own):
                     numbers.append((index, name, part, own))
                 results.append(DROPPED)
@@ -251,8 +254,8 @@ class _Walk:
         entries = list(value)
         numeric = [
             entry is None
-            or type(entry) in _NUMBERS
-            or (type(entry) not in _PLAIN and is_number(entry))
+            or id(type(entry)) in _NUMBERS
+            or (id(type(entry)) not in _PLAIN and is_number(entry))
             for entry in entries
         ]
         results: Any
@@ -402,11 +405,11 @@ class _Walk:
         return column.pruned(place, self._leaves).of_values(cells)
 
     def _cell(self, entry: Any, column: Column, place: Place, depth: int) -> Any:
-        if entry is None or type(entry).__name__ in _NULLS:
+        if entry is None or _is_null(entry):
             return entry
         if type(entry) is float and entry != entry:  # noqa: PLR0124  a null of pandas'
             return entry
-        is_flat = type(entry) in _SCALARS or isinstance(entry, str)
+        is_flat = id(type(entry)) in _SCALARS or isinstance(entry, str)
         if not is_flat and not column.is_nested and not self._leaves.reads_nested:
             if numpy_kind(entry) or _plain_scalar(entry, type(entry)) is not None:
                 return self.value(entry, place, depth)
@@ -414,9 +417,15 @@ class _Walk:
         return self.value(entry, place, depth)
 
 
+def _is_null(entry: Any) -> bool:
+    """Whether it is one of pandas' own two; a class of the same name may hold anything."""
+    pandas: Any = sys.modules.get("pandas")
+    return pandas is not None and (entry is pandas.NA or entry is pandas.NaT)
+
+
 def _plain_scalar(value: Any, kind: Any) -> Any:
     """Return a time, a decimal or an id with nothing about it; ``None`` for anything else."""
-    if kind in _TIMES:
+    if id(kind) in _TIMES:
         zone = getattr(value, "tzinfo", None)
         if zone is None or zone is datetime.UTC:
             return value
@@ -470,7 +479,7 @@ def _same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, dict):
         return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    if type(one) in _SCALARS or type(one) in _TIMES:
+    if id(type(one)) in _SCALARS or id(type(one)) in _TIMES:
         return bool(one == other or (one != one and other != other))  # noqa: PLR0124  NaN
     if is_array(one):
         return bool(one.shape == other.shape and one.tobytes() == other.tobytes())

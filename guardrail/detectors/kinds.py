@@ -6,11 +6,11 @@ Owns the vocabulary. Refuses an unknown name, and says which known one is near.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from guardrail.detectors.phones import FORMS
+from guardrail.nearest import nearest
 
 #: Every kind, with what it means.
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -163,6 +163,6 @@ def _countries(name: str) -> list[str]:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, (*GROUPS, *known), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, (*GROUPS, *known))
+    hint = f"; did you mean {near!r}?" if near else ""
     return f"no detector is named {name!r}{hint} (`guardrail.detectors.KINDS` lists ours)"

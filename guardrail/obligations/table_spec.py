@@ -10,13 +10,11 @@ then names and types of all columns, and only then what stands in them.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, NoReturn, Protocol, TypeAlias
-from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -37,6 +35,7 @@ from guardrail.documents import Section
 from guardrail.hints import given, of, one_or_several, when
 from guardrail.obligations.interval import AnyBound, Range, check_order, exactly, is_aware
 from guardrail.ports import Unmet
+from guardrail.timezones import is_zone
 from guardrail.values import Frozen, View
 
 _FLOATS: Final = frozenset(("float16", "float32", "float64"))
@@ -52,7 +51,6 @@ TYPES: Final = _NUMBERS | _EXACT | _DATED | frozenset(("bool", "string", "time",
 #: Names of one zone.
 _UTC: Final = frozenset(("UTC", "Etc/UTC", "Z", "Zulu", "+00:00", "UTC+00:00"))
 _NO_ZONE: Final = "none"
-_ZONE: Final = re.compile(r"[A-Za-z0-9_+/-]{1,64}|[+-][0-9]{2}:[0-9]{2}")
 
 
 def _known_types(value: Any) -> Any:
@@ -158,23 +156,11 @@ def _check_bound(name: str, bound: Any, types: frozenset[str]) -> None:
 
 
 def _check_zone(zone: str, *bounds: Any) -> None:
-    if zone not in _UTC and zone != _NO_ZONE and not _is_zone(zone):
+    if zone not in _UTC and zone != _NO_ZONE and not is_zone(zone):
         raise ValueError("`zone` is no time zone. Name one, such as UTC or Europe/Berlin, or none")
     for bound in bounds:
         if isinstance(bound, datetime) and is_aware(bound) != (zone != _NO_ZONE):
             raise ValueError("a bound has a time zone where the column has none, or the other way")
-
-
-def _is_zone(zone: str) -> bool:
-    if _ZONE.fullmatch(zone) is None:
-        return False
-    if zone[0] in "+-":
-        return True
-    try:
-        ZoneInfo(zone)
-    except (ValueError, OSError, LookupError):  # ZoneInfoNotFoundError is a KeyError
-        return False
-    return True
 
 
 def _zone_of(zone: str) -> str:

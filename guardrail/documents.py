@@ -218,8 +218,8 @@ def _check_lines(file: str, text: str) -> None:
         raise ConfigurationError.at(
             _text_place(file, text, offset),
             "GR005",
-            f"The line holds a character that ends a line for some readers alone ({name}). End"
-            " lines with a line feed, and write such a character in a text as an escape.",
+            f"The line has a character ({name}) that only some programs read as the end of a line."
+            " End lines with a line feed, and write such a character in a text as an escape.",
         )
 
 

@@ -141,8 +141,8 @@ def _identify(call: Call) -> Wait | None:
     expires_at = identity.expires_at
     if expires_at is not None and not call.now < expires_at:
         raise NotAuthenticated(
-            "What the application says of the caller's sign-in has expired. Have them sign in "
-            "again.",
+            "The caller's sign-in has expired, by the `expires_at` of the application. Have the "
+            "caller sign in again.",
             code="token_expired",
         )
     call.identity = identity
@@ -513,7 +513,7 @@ def _is_same(one: Principal, other: Principal) -> bool:
 def _changed(name: str) -> InputRejected:
     return InputRejected(
         f"{name}: it was changed after the call was checked and before the model started. Pass a "
-        "copy, or change it when the call is over.",
+        "copy, or change it after the call.",
         code="input_rejected",
         path=name,
     )

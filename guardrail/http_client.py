@@ -225,7 +225,7 @@ def _parts(url: str, scheme: str) -> SplitResult:
         is_plain = parts.username is None and parts.password is None and parts.port != 0
         if parts.scheme == scheme and parts.hostname and is_plain and url.isascii():
             return parts
-    raise RequestFailed(f"the address is not one of {scheme}, or holds a user")
+    raise RequestFailed(f"the address is not an {scheme} address, or has a user name")
 
 
 def _connection(
@@ -257,7 +257,7 @@ def _proxy(scheme: str, host: str, port: int) -> SplitResult | None:
         proxy = urlsplit(named if "://" in named else f"http://{named}")
         if proxy.scheme == "http" and proxy.hostname and proxy.port != 0:
             return proxy
-    raise RequestFailed("the proxy that the environment names is not of http")
+    raise RequestFailed("the proxy that the environment names is not an http proxy")
 
 
 def _credentials(proxy: SplitResult) -> dict[str, str]:

@@ -131,7 +131,7 @@ class _Reader:
         self.is_langchain = "role" not in item
         role = self._role(item)
         if item.get("audio") is not None:
-            raise _NoMessage(("audio",), "no sound", "some")
+            raise _NoMessage(("audio",), "no audio", "some")
         for key in ("tool_calls", "function_call"):
             if item.get(key) is not None:
                 self._calls(item[key], (key,))
@@ -166,9 +166,9 @@ class _Reader:
         if others:
             named = next((key for key in others if key in KEYS), None)
             at = steps if named is None else (*steps, named)
-            known_ones = f"no keys but those {what} that are read here"
+            known_ones = f"only the known keys {what}"
             if what == "of a message":
-                known_ones = "no keys but role, content, name, tool_calls and their like"
+                known_ones = "only keys such as role, content, name and tool_calls"
             raise _NoMessage(at, known_ones, "others")
 
     def _text(self, text: Any, steps: Steps) -> None:

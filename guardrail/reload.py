@@ -297,10 +297,10 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
             if faults:
                 raise ConfigurationError(faults=faults)
             return
-        problem = f"ended {_how(returncode)}, and would have here"
+        problem = f"ended {_how(returncode)}; loading it here would have done the same"
         if len(said) > _LIMIT_SAID:
             problem = f"said over {_LIMIT_SAID >> 20} MiB. Correct the first faults of the bundle"
-    message = f"The trial of the new bundle in a process of its own {problem}."
+    message = f"The trial of the new bundle in a separate process {problem}."
     raise ConfigurationError.at(Place(str(folder.path)), "GR020", message)
 
 

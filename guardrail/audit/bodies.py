@@ -51,7 +51,7 @@ class Opener:
         said = parsed(body)
         chain, number = said.get("chain"), said.get("number")
         if not isinstance(chain, str) or type(number) is not int:
-            raise ValueError("the header does not say which segment it is of")
+            raise ValueError("the header does not name its segment")
         if "key" in said and self._keys is not None:
             self._ciphers[segment] = self._cipher(segment, said, self._keys)
             if "fingerprint" not in said:  # an earlier version's: what decrypts proves the key
@@ -153,7 +153,7 @@ class Opener:
 
 
 def _undefined() -> ValueError:
-    return ValueError("an entry that refers to a definition that is not there")
+    return ValueError("an entry refers to a definition that is missing")
 
 
 def _unfit(segment: str) -> ConfigurationError:

@@ -365,7 +365,7 @@ class Follower:
             is_last = timeout_s is not None and (
                 not done.may_retry or spent_s + wait_s >= timeout_s
             )
-            self._tell(f"Not taken by the collector: {done.problem}.", is_last=is_last)
+            self._tell(f"The collector did not accept the calls: {done.problem}.", is_last=is_last)
             if is_last:
                 return False
             self._ended.wait(wait_s)
@@ -380,7 +380,7 @@ class Follower:
         if done.rejected:
             self._tell(f"The collector rejected {done.rejected} of {len(calls)} calls{remark}")
         elif remark:
-            self._tell(f"The collector took all, with a warning{remark}")
+            self._tell(f"The collector accepted all calls, with a warning{remark}")
         if self._told is not None:
             self._told(self.acknowledged)
 

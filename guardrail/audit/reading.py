@@ -197,8 +197,8 @@ def read_calls(
     if flaws:
         named = tuple(map(str, flaws[:_NAMED]))
         raise JournalDamaged(
-            f"The journal {journal} can't be read whole: {named[0]}. `guardrail journal verify` "
-            "tells what is wrong.",
+            f"Parts of the journal {journal} can't be read, first {named[0]}. "
+            "`guardrail journal verify` tells what is wrong.",
             flaws=named,
             count=len(flaws),
         )
@@ -210,7 +210,9 @@ def _items(seen: Seen, path: Path, data: bytes) -> Iterator[Frame]:
     for item in walk(memoryview(data)[_FIRST:], base=_FIRST):
         if isinstance(item, Stop):
             if item.fault and not is_interrupted(path, data, item):
-                seen.tell(Flaw(name, item.at, item.sequence, f"can't be read on: {item.fault}"))
+                seen.tell(
+                    Flaw(name, item.at, item.sequence, f"can't be read from here on: {item.fault}")
+                )
         elif item.at == _FIRST:
             if not seen.begin(name, item):
                 return
@@ -335,7 +337,7 @@ class Tail:
             if isinstance(item, Stop):
                 self._at[name] = item.at
                 if item.fault and not self._is_interrupted(path, item):
-                    message = f"can't be read on: {item.fault}"
+                    message = f"can't be read from here on: {item.fault}"
                     self._tell(Flaw(name, item.at, item.sequence, message))
             elif item.kind != Kind.OPENED:
                 kept = _take(self._calls, self._opener, name, item, self._tell)

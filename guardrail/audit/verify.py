@@ -210,7 +210,7 @@ def _parse(data: bytes, seen: _Seen, verdict: Verdict, opener: Opener, *, has_ke
             if frame.kind == Kind.OPENED:
                 own = opener.header(name, frame.body)
                 if own != name:
-                    message = f"is a file of the segment {own}, by its header"
+                    message = f"is a file of the segment {own}, according to its header"
                     verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
             elif frame.is_encrypted and not has_keys:
                 verdict.unparsed += 1
@@ -220,7 +220,7 @@ def _parse(data: bytes, seen: _Seen, verdict: Verdict, opener: Opener, *, has_ke
             else:
                 opener.check(name, frame)
         except ValueError:
-            message = "can't be parsed: it is not in the form in which entries are written"
+            message = "can't be parsed: it does not have the form of an entry"
             verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
 
 

@@ -76,7 +76,7 @@ class TooManyFindings(Exception):
     def __init__(self, limit: int) -> None:
         super().__init__(f"more than {limit} places in the text are, or may be, findings")
         self.limit = limit
-        self.reason = f"over {limit} places that are, or may be, findings"
+        self.reason = f"over {limit} findings or possible findings"
         self.cure = "raise `findings` in [bounds]"
 
 
@@ -92,8 +92,8 @@ class MatchTooLong(TooManyFindings):
 
     def __init__(self, kind: str, limit: int) -> None:
         super().__init__(limit)
-        self.args = (f"what may be a match of {kind} goes on for over {limit} characters",)
-        self.reason = f"what may be a match of {kind}, over {limit} characters of it"
+        self.args = (f"a possible match of {kind} has over {limit} characters",)
+        self.reason = f"a possible match of {kind} with over {limit} characters"
         self.cure = f"bound the repeats in the pattern of [detectors.{kind}], as in {{1,40}}"
 
 

@@ -57,12 +57,12 @@ class Detector:
     def __init__(self, name: str, pattern: str, near: Sequence[str] = ()) -> None:
         if NAME.fullmatch(name) is None:
             raise ValueError(
-                "the name of a detector begins with a lower case letter, and has lower case "
+                "the name of a detector must begin with a lower case letter, and have lower case "
                 "letters, digits and _ only, at most 40"
             )
         if name in KINDS or name in GROUPS:
             what = "kind" if name in KINDS else "group of kinds"
-            raise ValueError(f"{name} is a {what} of guardrail's own; choose another name")
+            raise ValueError(f"{name} is a built-in {what}; choose another name")
         if _is_mark(name):
             raise ValueError(f"the mark [{name}] is itself a finding; choose another name")
         self.name = name
@@ -258,7 +258,7 @@ def _words(near: Sequence[str]) -> Any:
     for word in near:
         plain = _plain(word)
         if not word.strip() or len(plain) > LIMIT_WORD:
-            raise WordError(f"each word of `near` has 1 to {LIMIT_WORD} characters")
+            raise WordError(f"each word of `near` must have 1 to {LIMIT_WORD} characters")
         if max(plain, default=128) >= 128:
             raise WordError("a word of `near` has a character without an ASCII form")
         words.append("".join(f"\\x{{{code:x}}}" for code in plain))

@@ -54,12 +54,14 @@ def read_detectors(document: Document | None) -> tuple[Detector, ...]:
         return ()
     if not isinstance(document.data, dict):
         raise ConfigurationError.at(
-            document.at(), "GR003", "`detectors` is no table. Write [detectors.NAME]."
+            document.at(), "GR003", "`detectors` must be a table. Write [detectors.NAME]."
         )
     faults: list[Fault] = []
     found: list[Detector] = []
     if len(document.data) > LIMIT_DETECTORS:
-        message = f"There are over {LIMIT_DETECTORS} tables [detectors.NAME]. Join some patterns."
+        message = (
+            f"There are over {LIMIT_DETECTORS} tables [detectors.NAME]. Join some of the patterns."
+        )
         faults.append(Fault("GR003", document.at(), message))
     for name in list(document.data)[:LIMIT_DETECTORS]:
         try:
@@ -76,7 +78,7 @@ def _read(name: str, document: Document) -> Detector:
 
     if not isinstance(document.data[name], dict):
         raise ConfigurationError.at(
-            document.at(name), "GR003", "`detectors` has tables only. Write [detectors.NAME]."
+            document.at(name), "GR003", "`detectors` may hold tables only. Write [detectors.NAME]."
         )
     settings = document.below(name).parse(DetectorSettings)
     try:

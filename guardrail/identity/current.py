@@ -377,14 +377,15 @@ class Callers:
             scope._check(identity, now)
         if now < scope._since:
             raise NotAuthenticated(
-                "The clock was set back since the caller was verified. Act under the token anew.",
+                "The clock was set back after the caller was verified. Enter `acting_as` again.",
                 code="token_not_yet_valid",
             )
         expires_at = identity.expires_at
         if expires_at is None or -math.inf < now < expires_at:
             return identity
         raise NotAuthenticated(
-            "The caller's token has expired. Act under a fresh one.", code="token_expired"
+            "The caller's token has expired. Enter `acting_as` with a new one.",
+            code="token_expired",
         )
 
     def _concerns(self, scope: ActingAs) -> bool:
@@ -497,13 +498,13 @@ class Callers:
 
 
 def _used() -> ConfigurationError:
-    return ConfigurationError("A scope of `acting_as` is used once. Make a new one.")
+    return ConfigurationError("A scope of `acting_as` can be entered only once. Make a new one.")
 
 
 def _nobody() -> NotAuthenticated:
     return NotAuthenticated(
-        "Nobody is known to be calling. Call inside `with guard.acting_as(...)` of this guard, in "
-        "the task that entered it and before it ends."
+        "The caller is not known. Call inside `with guard.acting_as(...)` of this guard, in the "
+        "task that entered it and before it ends."
     )
 
 

@@ -138,8 +138,8 @@ class HostEvidence:
         except (OSError, ValueError):
             pass  # raised below, without what the system says of the path
         raise bad_evidence(
-            f"`token_file` can't be read, or is no regular file of {LIMIT_BYTES} bytes at most. "
-            "Does the platform put its token there?"
+            f"`token_file` can't be read, or is not a regular file of {LIMIT_BYTES} bytes at most. "
+            "Check that the platform writes its token there."
         )
 
     def _wait_for(self, wait: Wait) -> None:

@@ -129,13 +129,13 @@ class Revocations:
             raise ConfigurationError("A token is revoked by its id alone.")
         for name, text in (("token_id", token_id), ("subject", subject)):
             if text is not None and not _is_name(text):
-                raise ConfigurationError(f"{name}= takes a text that is not empty.")
+                raise ConfigurationError(f"{name}= takes a non-empty text.")
         at = now if issued_before is None else issued_before
         before = _time(at) if token_id is None else -math.inf
         if before is None:
             raise ConfigurationError(
-                "issued_before= takes a time in seconds since the epoch, up to the year 9999, and "
-                "so does the clock where it is left out."
+                "issued_before= takes a time in seconds since the epoch, up to the year 9999. "
+                "Without it, the time of the clock counts, and must be one as well."
             )
         with self._lock:
             own = self._own

@@ -145,7 +145,7 @@ def one_prefix(own: Section, principal: Section) -> None:
         ValueError: where both have.
     """
     if "id_prefix" in own.model_fields_set and "id_prefix" in principal.model_fields_set:
-        raise ValueError("`id_prefix` stands in the table and in `principal`. Keep one of them")
+        raise ValueError("`id_prefix` is in the table and in `principal`. Keep one of them")
 
 
 def _several(value: Any) -> Any:
@@ -227,7 +227,7 @@ class TokenSettings(Section):
         for name in claims:
             path = claim_path(name)
             if not all(path) or len(path) > _LIMIT_NESTED:
-                raise ValueError("expected the names of claims, a point going into an object")
+                raise ValueError("expected names of claims, in which a point leads into an object")
         return claims
 
     @model_validator(mode="after")

@@ -90,7 +90,7 @@ class _Allowed(Leaves):
         for number, is_flat in place.forms:
             self._forms.add((number, is_flat))
             if (number, not is_flat) in self._forms:
-                self.refuse(None, "in which a path and a name that reads like it both stand")
+                self.refuse(None, "with both a path and a field whose name is that path")
         if is_declared or place.may_follow or place.hits:
             return True
         # A bare name may stand below. The name of a field on the way leaves with it; one that
@@ -144,4 +144,4 @@ class _Allowed(Leaves):
 
     def finish(self, output: Any, result: Any) -> None:
         if result is DROPPED or (self._drops_some and not self._keeps_some):
-            self.refuse(output, "of which nothing may leave")
+            self.refuse(output, "with nothing that may leave")

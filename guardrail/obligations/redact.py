@@ -201,7 +201,7 @@ class _Cuts(Leaves):
         named = self._named(place)
         if (text, named) not in self._labels:
             if self._redact.cut(self._demand, named, text, None) != text:
-                self.refuse(text, "with such data in a name")
+                self.refuse(text, "with a finding in a name")
             self._labels.add((text, named))
 
     def leaf(self, value: Any, place: Place) -> Any:

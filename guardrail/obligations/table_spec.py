@@ -157,10 +157,12 @@ def _check_bound(name: str, bound: Any, types: frozenset[str]) -> None:
 
 def _check_zone(zone: str, *bounds: Any) -> None:
     if zone not in _UTC and zone != _NO_ZONE and not is_zone(zone):
-        raise ValueError("`zone` is no time zone. Name one, such as UTC or Europe/Berlin, or none")
+        raise ValueError(
+            "`zone` is not a time zone. Name one, such as UTC or Europe/Berlin, or write none"
+        )
     for bound in bounds:
         if isinstance(bound, datetime) and is_aware(bound) != (zone != _NO_ZONE):
-            raise ValueError("a bound has a time zone where the column has none, or the other way")
+            raise ValueError("a bound and `zone` must both have a time zone, or both have none")
 
 
 def _zone_of(zone: str) -> str:

@@ -229,14 +229,14 @@ def _unknown(name: str, *, knows_settings: bool) -> str:
     near = near or [each for each in _TOP if PurePosixPath(each).stem == stem]
     if near:
         return (
-            f"The file looks like {near[0]}, which is read at the top of the bundle alone. Rename"
+            f"The file looks like {near[0]}, which is read only at the top of the bundle. Rename"
             " or move the file, or remove it."
         )
     if not knows_settings:  # it may be one that they name
         return ""
     return (
-        "Nothing reads this file. Keep it outside the bundle, name it in guardrail.toml, or call it"
-        " README or LICENSE where people read it."
+        "Nothing reads this file. Move it out of the bundle, or name it in guardrail.toml. A text"
+        " for people may be called README or LICENSE."
     )
 
 

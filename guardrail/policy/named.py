@@ -30,12 +30,12 @@ _VALUES: Final[Mapping[str, tuple[tuple[type, ...], str, str]]] = {
     "Bool": ((bool,), "true or false", "Write it without quotes."),
     "decimal": ((Decimal, float), "a decimal", "Write it with a point: 3.0."),
     "datetime": ((datetime,), "a datetime", "Write it with its zone: 2026-11-23T10:00:00Z."),
-    "duration": ((timedelta,), "a duration", "Write it so: !duration 90s."),
+    "duration": ((timedelta,), "a duration", "Write it as !duration 90s."),
     "ipaddr": (
         (IPv4Address, IPv6Address, IPv4Network, IPv6Network), "an IP address",
-        "Write it so: !ip 10.0.0.1.",
+        "Write it as !ip 10.0.0.1.",
     ),
-    "Entity": ((Entity,), "an entity", "Write it so: !entity 'TYPE::\"ID\"'."),
+    "Entity": ((Entity,), "an entity", "Write it as !entity 'TYPE::\"ID\"'."),
     "Set": ((list, tuple, set, frozenset), "a set", "Write it as a list."),
     "Record": ((Mapping,), "a record", "Write it as a mapping."),
 }  # fmt: skip

@@ -75,7 +75,7 @@ class Runner:
             if case.expected.code not in each.codes:
                 place = case.spots.at(each.where, case.written)
                 codes = " or ".join(sorted(each.codes))
-                meant = f"A test that means it expects `code: {codes}`."
+                meant = f"If the test is about this denial, expect `code: {codes}`."
                 yield Fault("GR601", place, f"{each.message} {meant}")
 
     def facts(self, case: Case) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _unfit(case: Case, told: Mapping[str, Any]) -> tuple[Fault, ...]:
         return ()
     message = (
         f"The request is denied with {code} before a policy is asked: {told['message']} "
-        f"Correct it; a test that means it expects `code: {code}`."
+        f"Correct it, or expect `code: {code}` if the test is about this denial."
     )
     return (Fault("GR601", case.written.at(), message),)
 

@@ -108,7 +108,7 @@ def test_a_collector_that_is_down_is_told_and_nothing_is_lost(journal):
     port = free_port()
     code, out, err = export(journal, f"http://127.0.0.1:{port}", "--timeout", "1")
     assert (code, out) == (1, "0 calls acknowledged\n")
-    assert "Not taken by the collector: the connection failed" in err
+    assert "The collector did not accept the calls: the connection failed" in err
     collector = Collector(port)
     try:
         assert export(journal, collector.endpoint)[0] == 0

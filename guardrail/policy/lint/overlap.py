@@ -52,8 +52,8 @@ class Overlap:
         absolute = [ban for ban in self._bans if ban.key in always and not ban.node.clauses]
         for ban in absolute:
             message = (
-                f"{ban.id} forbids every call, whoever makes it: no grant can hold beside it. Add "
-                "a `when`, narrow its scope, or remove it."
+                f"{ban.id} forbids every call of everybody, so no grant has any effect. Add a "
+                "`when`, narrow its scope, or remove it."
             )
             yield Finding("GR512", ban.place, message, ban.id)
         self._bans = [ban for ban in self._bans if ban not in absolute]

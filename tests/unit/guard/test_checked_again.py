@@ -201,9 +201,7 @@ def test_obligations_that_have_changed_deny(make_guard):
 # Quotas.
 
 
-def test_a_quota_is_spent_once_and_what_grew_meanwhile_is_denied(
-    make_guard, recorder
-):
+def test_a_quota_is_spent_once_and_what_grew_meanwhile_is_denied(make_guard, recorder):
     guard = make_guard(
         GRANT
         + '@id("q") @quota("10 rows/hour per principal") '

@@ -1,8 +1,8 @@
-"""What the entries of segments say: decrypted, parsed, held to the form of what is written.
+"""The contents of a segment's entries: decrypted, parsed and checked against their form.
 
-Owns the one way from an entry's bytes to what it says, for every reader and for `verify`; the check
-that a segment has the name that its header gives it; and the check that a key is the one that wrote
-a segment. Refuses to guess: an entry of another form is unreadable, and its reader says so.
+Every reader and `verify` turn the bytes of an entry into its contents here. Here is also the check
+that a segment has the name in its header, and the check that a key is the one that wrote a segment.
+An entry of another form is unreadable, and its reader says so.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Opener:
         self._defined.setdefault(segment, {})[number] = said
 
     def forget(self, segment: str) -> None:
-        """Let go of what only this segment's entries need: all of them were read."""
+        """Forget what only this segment's entries need, after all of them were read."""
         self._ciphers.pop(segment, None)
         self._defined.pop(segment, None)
         self._unproven.discard(segment)

@@ -1,10 +1,10 @@
 """Whether a journal is what was written: every byte, every segment, every checkpoint.
 
 Owns the examination and its findings: what is wrong, in which segment, at which byte and entry.
-Parses every entry, as a reader does. Refuses to repair. A byte that was changed, an entry that was
-removed, moved or put in, a segment that is gone, was replaced, or has another one's name is found
-by the journal alone, unless whoever did it has rewritten every hash that follows; then, as for an
-end that was cut off, only a checkpoint shows it.
+Parses every entry, as a reader does, and repairs nothing. A byte that was changed, an entry that
+was removed, moved or put in, a segment that is gone, was replaced, or has another one's name is
+found by the journal alone, unless whoever did it has rewritten every hash that follows; then, as
+for an end that was cut off, only a checkpoint shows it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Patterns of google-re2, and for each the pattern of what may still become a match.
+"""Patterns of google-re2, and for each a second pattern that matches unfinished matches.
 
 `read_pattern` reads the syntax of a pattern and returns a `Pattern`: itself, how long its matches
 are, and a second pattern that matches every beginning of a match. A stream holds back what that
@@ -29,7 +29,7 @@ _ASSERTIONS: Final = "AbBz"
 
 
 class PatternError(ValueError):
-    """A pattern is not taken; the message says why, and quotes nothing of it.
+    """A pattern is not accepted; the message says why, and does not quote the pattern.
 
     Attributes:
         key: which key of ``[detectors.NAME]`` is meant.

@@ -237,11 +237,11 @@ class ActingAs:
 
 
 class _Process:
-    """What this process knows of all scopes together, as a context variable knows one.
+    """What this process knows about all open scopes; a context variable knows only one.
 
     Attributes:
-        forks: how many forks stand before it: a scope that was entered before the last one is
-            nobody's here.
+        forks: the number of forks before it: a scope that was entered before the last fork is
+            not valid here.
         owned: the open scopes that generators own, by their frames, in the order in which they
             were entered.
     """
@@ -253,7 +253,7 @@ class _Process:
         self.owned: dict[FrameType, list[ActingAs]] = {}
 
     def begin_anew(self) -> None:
-        """Begin as nobody, in a child that was just forked."""
+        """Start without an identity in a child that was just forked."""
         self.forks += 1
         self.owned.clear()
 

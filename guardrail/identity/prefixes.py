@@ -1,9 +1,9 @@
-"""The ids of principals, and the prefixes that keep those of several providers apart.
+"""The ids of principals, and the prefixes that keep the ids of several providers apart.
 
 A provider's principals are called ``PREFIX#VALUE``, or ``VALUE`` where its table has no
 ``id_prefix``. An id never depends on which other providers there are, so adding a provider renames
-nobody. Used where a provider makes an identity, and by `check`, which looks for ids that no
-provider makes.
+nobody. The providers use it when they make an identity, and `check` to find ids that no provider
+makes.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def prefix_in(table: object) -> str:
 
 
 def prefixes(tables: Mapping[str, Section]) -> dict[str, IdPrefix]:
-    """Return how each provider names its principals, by the name of its table."""
+    """Return how each provider names its principals, by the name of the provider's table."""
     given = {name: prefix_of(table) for name, table in tables.items()}
     return {
         name: IdPrefix.of(prefix, [each for other, each in given.items() if other != name])

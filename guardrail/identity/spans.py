@@ -1,12 +1,12 @@
-"""Spans of time: what was read, given out or verified at one time holds until another.
+"""Periods of validity: something that was read, given out or verified is valid for a time.
 
-All that this room remembers by the clock is held to such a span, its beginning included: a clock
-that was set back stands before it, so that what was remembered is looked at anew.
+Everything that this package remembers has such a period, with a start. A clock that was set back is
+before the start, so the remembered result is not used, and the check is made again.
 """
 
 from __future__ import annotations
 
 
 def within(now: float, since: float, until: float) -> bool:
-    """Whether a time is in a span, of which the end is no part; NaN and infinity are in none."""
+    """Whether a time is in a period, without its end; NaN and infinity are in none."""
     return since <= now < until

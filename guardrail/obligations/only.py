@@ -1,8 +1,8 @@
-"""The obligation `only`: of an output, the fields and columns named leave, and nothing else.
+"""The obligation `only`: only the named fields and columns of an output leave.
 
 An allow-list: a field that a model begins to return stays behind until a policy names it.
 Fields of a mapping and columns of a table are left out; a declared field of a class stays, as
-None. It is the first to be met, so that nothing after it sees more.
+None. It is met first, so that later obligations see nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from guardrail.values import Clause
 
 _LIMIT_NAME: Final = 64
 
-#: Lists of which each must allow what leaves.
+#: Lists of fields: a field leaves only if each list names it.
 Demand = frozenset[frozenset[str]]
 
 

@@ -1,6 +1,6 @@
 """The obligation `redact`: personal data, secrets and tricks are cut out of what leaves.
 
-What a kind is and where it begins and ends is `guardrail.detectors`'. A name (a key, a column's,
+`guardrail.detectors` defines the kinds and finds them. A name (a key, a column's,
 an index's) can't be cut: an output with a finding in one is refused, and so is one in which a
 text could hide. Numbers pass: a number is no text, whatever its digits are. Comes last but for
 `sign`, so that nothing after it brings a text back.

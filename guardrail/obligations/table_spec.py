@@ -77,10 +77,10 @@ class TableColumnSection(Section):
         min: the least that is accepted, inclusive: a number, of a duration in seconds, or a time.
         max: the most that is accepted, inclusive.
         finite: ``false`` lets NaN and infinities pass, in a column of floats.
-        zone: the time zone of timestamps, such as ``UTC``; ``none``: they must have none.
+        zone: the time zone of timestamps, such as ``UTC``; ``none``: without a time zone.
         max_chars: the most characters of a text.
         one_of: the texts that are accepted.
-        items: what each item of a list is.
+        items: the rule for each item of a list.
         max_items: the most items of a list.
     """
 

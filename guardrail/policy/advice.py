@@ -1,6 +1,6 @@
-"""What to do about a complaint of Cedar's: the nearest name, the right operator, the missing mark.
+"""Advice on error messages of Cedar: the nearest name, the right operator, the missing character.
 
-Cedar's own words stay as they are, but for the names of its internals; a sentence of ours follows.
+Cedar's own words stay as they are, without the names of its internals; a sentence of ours follows.
 Runs only where a bundle does not load.
 """
 
@@ -24,7 +24,7 @@ NO_ACTION: Final = "unable to find an applicable action given the policy scope c
 
 
 def on_syntax(tokens: Sequence[Token], at: int, complaint: str) -> str:
-    """Return what to do about a text that is not Cedar; empty where nobody knows.
+    """Return what to do about a text that is not Cedar; empty without advice.
 
     Arguments:
         tokens: of the policy.
@@ -74,7 +74,7 @@ def _has_quote(tokens: Sequence[Token]) -> bool:
 
 
 def on_types(said: str, schema: Schema, actions: Iterable[Entity]) -> tuple[str, str]:
-    """Return what the validator says, without internals, and what to do; empty: nobody knows.
+    """Return what the validator says, without internals, and what to do; empty without advice.
 
     Arguments:
         said: its words.

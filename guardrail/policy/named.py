@@ -1,7 +1,7 @@
-"""Names that a request uses, held to a bundle: what is misspelt, and what may have been meant.
+"""Checks the names in a request against a bundle, and suggests the nearest name.
 
-For tests and commands, where somebody wrote the request down: a misspelt name is denied, and a
-denial that comes of a misspelling proves nothing about the policies. Not part of a call.
+For tests and commands, whose requests are written by hand: a call with a misspelt name is denied,
+and such a denial proves nothing about the policies. Not part of a call.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Policies that others make pointless: grants that another one covers, or a prohibition voids.
 
-Cedar itself is asked whether a prohibition holds of a resource of the bundle; nothing is reported
-that hangs on who calls, or on a fact.
+Cedar itself decides whether a prohibition matches a resource of the bundle. Nothing is reported
+that depends on the caller or on a fact.
 """
 
 from __future__ import annotations

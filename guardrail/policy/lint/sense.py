@@ -1,7 +1,7 @@
 """Comparisons that no value meets: contradictory bounds, and values that a fact can't have.
 
-Each is decided by the constants alone, and by what the source of a fact says that its numbers can
-be. What hangs on anything else is never reported.
+Each is decided by the constants alone, and by the range that the source of a fact declares. Nothing
+is reported that depends on anything else.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from guardrail.errors import GuardrailError, NotAuthenticated
 from guardrail.identity.evidence import LIMIT_BYTES, EvidenceTable
 from guardrail.identity.evidence_claims import bad_evidence
-from guardrail.identity.spans import within
+from guardrail.identity.validity import within
 from guardrail.ports import Wait
 from guardrail.regular_files import read_regular
 from guardrail.values import Evidence

@@ -15,7 +15,7 @@ from typing import Any, Final
 from guardrail.bundle import Bundle
 from guardrail.errors import Fault
 from guardrail.policy import Question
-from guardrail.policy.named import Names
+from guardrail.policy.request_names import Names
 from guardrail.testing.calls import Called, Caller
 from guardrail.testing.cases import Case
 from guardrail.testing.clock import FrozenClock

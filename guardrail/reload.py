@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 60.0
 #: Faults that one line of the log names.
 _LOGGED: Final = 10
-#: Bytes that a trial may say: some ten thousand faults.
+#: The most bytes of a trial's output: some ten thousand faults.
 _LIMIT_SAID: Final = 4 * 2**20
 
 T = TypeVar("T")
@@ -305,7 +305,7 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
 
 
 def _run(command: Sequence[str], timeout_s: float) -> tuple[bytes, int]:
-    """Run a trial; return what it said on standard output, and how it ended.
+    """Run a trial; return its standard output and its exit code.
 
     It is killed where it says more than `_LIMIT_SAID` bytes; more than that, then, is returned.
 

@@ -238,7 +238,9 @@ class _Reader:
                 if self._text[end] == ")":
                     if self._peek() and self._peek() in "*+?{":
                         # RE2 repeats what stands before the flags
-                        raise PatternError("the pattern repeats flags, such as (?i)*")
+                        raise PatternError(
+                            "the pattern has a repeat directly after flags, such as (?i)*"
+                        )
                     return _EMPTY
         part = self._alternatives()
         self._at += 1

@@ -131,7 +131,7 @@ class ActingAs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Cease to act, everywhere. What was raised inside passes through."""
+        """End the identity, for all tasks. An exception from inside passes through."""
         self._end()
 
     def __exit__(
@@ -140,7 +140,7 @@ class ActingAs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Cease to act, everywhere. What was raised inside passes through."""
+        """End the identity, for all tasks. An exception from inside passes through."""
         self._end()
 
     def _start(self) -> Principal:

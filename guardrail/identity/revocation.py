@@ -1,10 +1,9 @@
-"""What no longer holds though it has not expired: tokens, subjects, all before a time.
+"""Revocation of credentials that have not expired: of tokens, of subjects, of all before a time.
 
-Owns `Revocations`: what the application revoked, and what a file lists that is looked at again
-every second, and when the clock was set back. Refuses to guess: while the file can't be read, every
-credential is refused, and a revocation that could match nothing is an error. Nothing that is said
-later takes one back. One object lives as long as its guard, reloads included; a scope that is open
-asks it at each call.
+`Revocations` holds what the application revoked, and what a file lists. The file is checked for
+changes every second, and when the clock was set back. While it can't be read, every credential is
+denied. A revocation that could match nothing is an error, and none can be taken back. One object
+lives as long as its guard, reloads included; an open scope asks it at each call.
 
 Compiled as it stands, with ``revocation.pxd`` beside it: that asking costs a comparison.
 """

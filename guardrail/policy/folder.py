@@ -1,8 +1,8 @@
 """The bundle's folder: which files it has, their bytes, and the digest that names them.
 
-Owns the walk over the folder, which a watch and a load have in common. Every visible file is
-known by its place and name, or refused, for a policy that is silently left out is a hole; of
-hidden ones those are refused that look like a policy. First step of a load.
+A watch and a load share this walk over the folder. Every visible file must have a known place and
+name, because a policy that is silently ignored would be a security hole. A hidden file that looks
+like a policy is an error as well. First step of a load.
 """
 
 from __future__ import annotations

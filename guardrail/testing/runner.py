@@ -64,8 +64,8 @@ class Runner:
     def _misnamed(self, case: Case) -> Iterator[Fault]:
         """Yield a fault for each name that the bundle lacks, unless the test expects just that.
 
-        A call that names what there is not is denied, whatever the policies say: a test that
-        expects a denial would pass by its own misspelling.
+        A call that uses a missing name is denied, whatever the policies say: a misspelt test that
+        expects a denial would pass.
         """
         names = self._names
         for each in (

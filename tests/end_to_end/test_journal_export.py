@@ -312,7 +312,7 @@ def test_calls_that_a_collector_rejects_are_told_and_not_sent_again(
     code, out, err = export_here(journal, collector.endpoint, "--signal", signal, "--batch", 100)
     assert (code, out) == (1, "291 calls acknowledged\n")
     assert "rejected 3 of 100 calls: attribute too long\\x1b[31m" in err
-    assert "9 calls rejected" in err
+    assert "The collector rejected 9 calls" in err
     collector.rejects = 0, ""
     assert export_here(journal, collector.endpoint, "--signal", signal)[:2] == (
         0, "0 calls acknowledged\n",

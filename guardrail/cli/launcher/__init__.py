@@ -1,8 +1,8 @@
 """The command's start, installed as ``guardrail_cedar``: a top-level package of its own.
 
 Other distributions ship a package ``guardrail`` too. Installed over ours, they replace its files,
-and removing them removes ours. This package lies outside, imports nothing of ``guardrail`` before
-it has to, and says what is wrong when that fails. `guardrail.cli.doctor` asks it the same.
+and removing them removes ours. This package is separate, imports ``guardrail`` as late as possible,
+and says what is wrong when that fails. `guardrail.cli.doctor` makes the same check.
 """
 
 from __future__ import annotations

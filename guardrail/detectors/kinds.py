@@ -81,7 +81,7 @@ class TooManyFindings(Exception):
 
 
 class MatchTooLong(TooManyFindings):
-    """What may be a match of a pattern without a greatest length goes on for too long.
+    """A possible match of a pattern without a maximum length is too long.
 
     The text is refused: whether it has a match can't be told from as much of it as is held back.
 

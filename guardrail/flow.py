@@ -145,8 +145,8 @@ def _identify(call: Call) -> Wait | None:
     expires_at = identity.expires_at
     if expires_at is not None and not call.now < expires_at:
         raise NotAuthenticated(
-            "What the application says of the caller's sign-in has expired. Have them sign in "
-            "again.",
+            "The caller's sign-in has expired, by the `expires_at` of the application. Have the "
+            "caller sign in again.",
             code="token_expired",
         )
     call.identity = identity
@@ -370,13 +370,13 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
 
 
 def check_again(call: Call) -> None:
-    """Check once more what the model is about to get, where it starts later than the check.
+    """Check the input again right before the model starts, if the model starts after the check.
 
-    Between the two somebody may have changed it: a list that a coroutine was given, an array
-    while a step waited on another thread. Identity, time and decision stay those of the call.
-    What policies read of the arguments must allow the call still, and demand the same of it. An
-    obligation that spends is not met twice: what it was measured by must be the same. Costs a
-    look where no argument can change. Raises `Denied`.
+    In between, the input may have been changed: a list that was passed to a coroutine, or an array
+    while a step waited on another thread. Identity, time and decision stay those of the call. With
+    the current arguments, the policies must still allow the call, and demand the same of it. An
+    obligation that spends is not met twice: the size that it measured must be the same. If no
+    argument can change, this costs one comparison. Raises `Denied`.
     """
     target, rooms = call.target, call.rooms
     changes = bool(target.input_name) and not is_fixed(call.value)
@@ -517,7 +517,7 @@ def _is_same(one: Principal, other: Principal) -> bool:
 def _changed(name: str) -> InputRejected:
     return InputRejected(
         f"{name}: it was changed after the call was checked and before the model started. Pass a "
-        "copy, or change it when the call is over.",
+        "copy, or change it after the call.",
         code="input_rejected",
         path=name,
     )

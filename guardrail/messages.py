@@ -2,8 +2,8 @@
 
 Owns `read_messages`, for facts and specs alike, so that both speak of the same texts, calls of
 tools and images. Knows the messages of OpenAI's chat, of Anthropic and of LangChain, as dicts or as
-the objects that these are. A list of which one item is no message is none, and a key or a part that
-is not known is refused with its place: it may hold a text that nobody would count or search.
+the objects of these libraries. If one item is not a message, the list has no messages. An unknown
+key or part is refused with its place, because it may hold a text that is not counted or searched.
 
 A message has ``role`` (or LangChain's ``type``) and ``content``: text, or a list of parts. Texts
 are those of all parts, of names and ids, of a tool's result, and of the arguments of its call,
@@ -100,7 +100,7 @@ class Misfit:
 
 
 class _NoMessage(Exception):
-    """What is no message, or no part of one."""
+    """A value is not a message, or not a part of one."""
 
     def __init__(self, steps: Steps, expected: str, arrived: str) -> None:
         super().__init__(expected)
@@ -125,7 +125,7 @@ def read_messages(items: Any) -> list[Message] | Misfit:
 
 
 class _Reader:
-    """Gathers what one message holds."""
+    """Collects the contents of one message."""
 
     __slots__ = ("images", "is_langchain", "texts", "tools")
 
@@ -143,7 +143,7 @@ class _Reader:
         self.is_langchain = "role" not in item
         role = self._role(item)
         if item.get("audio") is not None:
-            raise _NoMessage(("audio",), "no sound", "some")
+            raise _NoMessage(("audio",), "no audio", "some")
         for key in ("tool_calls", "function_call"):
             if item.get(key) is not None:
                 self._calls(item[key], (key,))
@@ -184,9 +184,9 @@ class _Reader:
         if others:
             named = next((key for key in others if key in KEYS), None)
             at = steps if named is None else (*steps, named)
-            known_ones = f"no keys but those {what} that are read here"
+            known_ones = f"only the known keys {what}"
             if what == "of a message":
-                known_ones = "no keys but role, content, name, tool_calls and their like"
+                known_ones = "only keys such as role, content, name and tool_calls"
             raise _NoMessage(at, known_ones, "others")
 
     def _text(self, text: Any, steps: Steps) -> None:

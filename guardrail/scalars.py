@@ -1,8 +1,8 @@
-"""Single values that are no JSON and are plain all the same: numpy's scalars, times, decimals.
+"""Single values that are not JSON but are accepted: numpy's scalars, times, decimals.
 
-Owns which of them are known, and how they are read: by exact type, without code of their own. A
-time of day of no zone, NaN and infinite decimals, and zones of unknown classes are no values here,
-for nothing could hold them to a bound. Facts, the view of an input and the audit ask it.
+They are recognised by their exact type and read without running their own code. A datetime without
+a zone, NaN and infinite decimals, and zones of unknown classes are not accepted, because they can't
+be compared with a bound. Facts, the view of an input and the audit use this.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-#: Integers of more digits are no decimals of a use, and would take long to write out.
+#: Integers with more digits are no useful decimals, and take long to write.
 _LIMIT_DIGITS: Final = 300
-#: Types of Python's own that never change, and have no code of anybody else's but their zone. By
-#: identity, as all here: the metaclass of a type may call it equal to any other.
+#: Immutable types of Python, which run no foreign code except that of their time zone. By identity,
+#: as all types here: the metaclass of a type may claim that it equals any other.
 _OWN: Final = frozenset(map(id, (Decimal, datetime, date, timedelta)))
-#: Zones whose answers stay the same.
+#: Types of time zones whose answers never change.
 _ZONES: Final = frozenset(map(id, (timezone, ZoneInfo)))
 #: Types of numpy whose ``item()`` is a bool, an int, a float or a str.
 _NUMPY: Final = frozenset(
@@ -30,7 +30,7 @@ _NUMPY: Final = frozenset(
 
 
 def is_scalar(kind: type | None) -> bool:
-    """Whether values of a type may be scalars, which `read_scalar` says."""
+    """Whether values of a type may be scalars; `read_scalar` decides on a value."""
     return kind is not None and (id(kind) in _OWN or _is_numpy(kind))
 
 
@@ -41,9 +41,9 @@ def _is_numpy(kind: type) -> bool:
 
 
 def read_scalar(value: Any) -> Any:
-    """Return a scalar as Python has it, exactly; ``None`` for a value that is none.
+    """Return the exact Python value of a scalar; ``None`` for any other value.
 
-    Of numpy's a bool, an int, a float or a str; decimals and times as they are.
+    A numpy scalar becomes a bool, an int, a float or a str; decimals and times stay as they are.
     """
     kind = type(value)
     if _is_numpy(kind):

@@ -111,7 +111,7 @@ class Resource(Entity):
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """What the application says of how it knows a `Principal`: see there."""
+    """The sign-in facts that the application gives with a `Principal`."""
 
     issuer: str = ""
     mfa: bool = False
@@ -140,9 +140,9 @@ class Principal:
             what was checked stays what is used.
         issuer: who signed the caller in.
         mfa: whether they proved more than one factor.
-        scopes: what they were granted (RFC 6749 §3.3): any number of names; ``None`` where nobody
-            says.
-        actor: who acts for them (RFC 8693 §4.1); empty where nobody does.
+        scopes: the scopes that they were granted (RFC 6749 §3.3): any number of names; ``None``
+            if unknown.
+        actor: who acts for them (RFC 8693 §4.1); empty if nobody does.
         authenticated_at: when they signed in, in seconds since the epoch.
         expires_at: until when all this holds, likewise; calls from then on are denied.
 
@@ -211,12 +211,12 @@ def _principal(
     return principal
 
 
-#: What is said of a sign-in where nothing is said.
+#: The sign-in facts of a `Principal` without any.
 _UNTOLD: Final = ("", False, None, "", None, None)
 
 
 def _authentication(told: tuple[object, ...]) -> Authentication:
-    """Return what an application says of a sign-in, checked; raise `ConfigurationError`."""
+    """Return the checked sign-in facts of an application; raise `ConfigurationError`."""
     issuer, mfa, scopes, actor, at, until = told
     for name, value in (("issuer", issuer), ("actor", actor)):
         if not isinstance(value, str):
@@ -329,7 +329,7 @@ class Identity:
 
 
 def vouched_for(principal: Principal, *, peer: Peer | None = None) -> Identity:
-    """Return the identity of somebody whom the application vouches for."""
+    """Return the identity of a principal that the application vouches for."""
     told = principal.authentication
     if told is None:
         return Identity(principal, peer=peer)

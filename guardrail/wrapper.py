@@ -123,8 +123,8 @@ def wrap(function: Any, make_target: Callable[[Callable[..., Any], bool], Target
 def _without(function: Any, target: Target) -> Any:
     """Return a function without the layer that the same guard has put around it for this action.
 
-    A notebook's cell is run again, a module is reloaded: then the new layer replaces the old one,
-    or each call would be decided, counted and recorded twice. Other layers stay.
+    When a notebook cell is run again or a module is reloaded, the new layer replaces the old one.
+    Otherwise each call would be decided, counted and recorded twice. Other layers stay.
     """
     if isinstance(function, functools.partial):
         bare = _without(function.func, target)

@@ -1,10 +1,10 @@
 """Whether a journal is what was written: every byte, every segment, every checkpoint.
 
 Owns the examination and its findings: what is wrong, in which segment, at which byte and entry.
-Parses every entry, as a reader does. Refuses to repair. A byte that was changed, an entry that was
-removed, moved or put in, a segment that is gone, was replaced, or has another one's name is found
-by the journal alone, unless whoever did it has rewritten every hash that follows; then, as for an
-end that was cut off, only a checkpoint shows it.
+Parses every entry, as a reader does, and repairs nothing. A byte that was changed, an entry that
+was removed, moved or put in, a segment that is gone, was replaced, or has another one's name is
+found by the journal alone, unless whoever did it has rewritten every hash that follows; then, as
+for an end that was cut off, only a checkpoint shows it.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def _parse(data: bytes, seen: _Seen, verdict: Verdict, opener: Opener, *, has_ke
             if frame.kind == Kind.OPENED:
                 own = opener.header(name, frame.body)
                 if own != name:
-                    message = f"is a file of the segment {own}, by its header"
+                    message = f"is a file of the segment {own}, according to its header"
                     verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
             elif frame.is_encrypted and not has_keys:
                 verdict.unparsed += 1
@@ -220,7 +220,7 @@ def _parse(data: bytes, seen: _Seen, verdict: Verdict, opener: Opener, *, has_ke
             else:
                 opener.check(name, frame)
         except ValueError:
-            message = "can't be parsed: it is not in the form in which entries are written"
+            message = "can't be parsed: it does not have the form of an entry"
             verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
 
 

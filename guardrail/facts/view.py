@@ -69,7 +69,7 @@ _TENSORS: Final = frozenset(
         ("jaxlib.xla_extension", "ArrayImpl"),
     )
 )
-_OWN_CODE: Final = "What its code shows the model need not be what was checked. "
+_OWN_CODE: Final = "Its own code could show the model other values than were checked. "
 
 #: How inputs of a type are looked at.
 _TENSOR: Final = 0
@@ -359,7 +359,9 @@ def _code_of_its_own(kind: Any) -> str:
     if ctypes is not None and len(mro) == 4 and mro[1] is ctypes.Array and not has_code(kind):
         return ""
     if any(base.__name__ == "MaskedArray" for base in mro):
-        return f"{_OWN_CODE}Pass x.filled(...) of it, or a table, whose columns have nulls."
+        return (
+            f"{_OWN_CODE}Pass what .filled(...) returns, or a table, whose columns may have nulls."
+        )
     numpy = sys.modules.get("numpy")
     if (numpy is not None and numpy.ndarray in mro) or hasattr(kind, "__dlpack__"):
         return f"{_OWN_CODE}Pass numpy.asarray(...) of it."
@@ -393,7 +395,7 @@ def _advice(kind: Any) -> str:
     if told:
         return told
     if callable(getattr(kind, "collect", None)):
-        return "Pass what its .collect() returns: a frame that is not read yet holds nothing."
+        return "Pass what its .collect() returns: a lazy frame holds no data yet."
     for method in ("to_numpy", "numpy"):
         if callable(getattr(kind, method, None)):
             return f"Pass what its .{method}() returns."

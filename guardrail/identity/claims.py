@@ -128,9 +128,9 @@ def _named(claims: Claims, source: ParentClaim) -> Sequence[str]:
 def _check_kept_apart(claims: Claims, path: ClaimPath, *, is_group: bool = False) -> None:
     """Deny where a claim is said to be kept elsewhere, so that what stands here is not all.
 
-    An issuer puts claims that are too large elsewhere (OpenID Connect Core §5.6.2): Azure does so
-    with groups, and marks it by ``_claim_names``, or by ``hasgroups``. Whoever is in very many
-    groups is then not in none.
+    An issuer keeps claims that are too large elsewhere (OpenID Connect Core §5.6.2). Azure does so
+    with groups, and marks it by ``_claim_names``, or by ``hasgroups``. A caller in very many groups
+    must not count as a caller without groups.
     """
     apart = claims.get("_claim_names")
     is_apart = apart is not None and (not isinstance(apart, dict) or path[0] in apart)
@@ -139,7 +139,7 @@ def _check_kept_apart(claims: Claims, path: ClaimPath, *, is_group: bool = False
             isinstance(apart, dict) and "groups" in apart
         )
     if is_apart:
-        raise _missing(path, "The issuer keeps it elsewhere, for it is too large. Map roles.")
+        raise _missing(path, "The issuer keeps it outside the token. Map application roles.")
 
 
 def _missing(path: ClaimPath, advice: str) -> NotAuthorized:

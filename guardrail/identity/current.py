@@ -131,7 +131,7 @@ class ActingAs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Cease to act, everywhere. What was raised inside passes through."""
+        """End the identity, for all tasks. An exception from inside passes through."""
         self._end()
 
     def __exit__(
@@ -140,7 +140,7 @@ class ActingAs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Cease to act, everywhere. What was raised inside passes through."""
+        """End the identity, for all tasks. An exception from inside passes through."""
         self._end()
 
     def _start(self) -> Principal:
@@ -237,11 +237,11 @@ class ActingAs:
 
 
 class _Process:
-    """What this process knows of all scopes together, as a context variable knows one.
+    """What this process knows about all open scopes; a context variable knows only one.
 
     Attributes:
-        forks: how many forks stand before it: a scope that was entered before the last one is
-            nobody's here.
+        forks: the number of forks before it: a scope that was entered before the last fork is
+            not valid here.
         owned: the open scopes that generators own, by their frames, in the order in which they
             were entered.
     """
@@ -253,7 +253,7 @@ class _Process:
         self.owned: dict[FrameType, list[ActingAs]] = {}
 
     def begin_anew(self) -> None:
-        """Begin as nobody, in a child that was just forked."""
+        """Start without an identity in a child that was just forked."""
         self.forks += 1
         self.owned.clear()
 
@@ -377,14 +377,15 @@ class Callers:
             scope._check(identity, now)
         if now < scope._since:
             raise NotAuthenticated(
-                "The clock was set back since the caller was verified. Act under the token anew.",
+                "The clock was set back after the caller was verified. Enter `acting_as` again.",
                 code="token_not_yet_valid",
             )
         expires_at = identity.expires_at
         if expires_at is None or -math.inf < now < expires_at:
             return identity
         raise NotAuthenticated(
-            "The caller's token has expired. Act under a fresh one.", code="token_expired"
+            "The caller's token has expired. Enter `acting_as` with a new one.",
+            code="token_expired",
         )
 
     def _concerns(self, scope: ActingAs) -> bool:
@@ -497,13 +498,13 @@ class Callers:
 
 
 def _used() -> ConfigurationError:
-    return ConfigurationError("A scope of `acting_as` is used once. Make a new one.")
+    return ConfigurationError("A scope of `acting_as` can be entered only once. Make a new one.")
 
 
 def _nobody() -> NotAuthenticated:
     return NotAuthenticated(
-        "Nobody is known to be calling. Call inside `with guard.acting_as(...)` of this guard, in "
-        "the task that entered it and before it ends."
+        "The caller is not known. Call inside `with guard.acting_as(...)` of this guard, in the "
+        "task that entered it and before it ends."
     )
 
 

@@ -1,9 +1,9 @@
-"""To which generator a scope of `acting_as` belongs, as the stack shows it where it is entered.
+"""Finds the generator in which a scope of `acting_as` is entered, by the frames on the stack.
 
-Python shares the context of a generator with whoever iterates it, so a context variable that is
-set inside a generator stays set while the generator is suspended. The frame does not: a generator
-that is suspended is not on the stack. `owner_here` therefore finds the generator in which a scope
-is entered, and says how sure that is. Called once per scope, never per call.
+A generator shares its context with the code that iterates it, so a context variable that is set
+inside a generator stays set while the generator is suspended. But the frame of a suspended
+generator is not on the stack. `owner_here` therefore finds the generator in which a scope is
+entered, and says how sure that is. Called once per scope, never per call.
 
 Three kinds of generators own nothing. One behind a context manager of `contextlib` is suspended
 for as long as the ``with`` block lasts that it stands for, so the scope belongs to whoever wrote

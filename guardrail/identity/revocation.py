@@ -1,10 +1,9 @@
-"""What no longer holds though it has not expired: tokens, subjects, all before a time.
+"""Revocation of credentials that have not expired: of tokens, of subjects, of all before a time.
 
-Owns `Revocations`: what the application revoked, and what a file lists that is looked at again
-every second, and when the clock was set back. Refuses to guess: while the file can't be read, every
-credential is refused, and a revocation that could match nothing is an error. Nothing that is said
-later takes one back. One object lives as long as its guard, reloads included; a scope that is open
-asks it at each call.
+`Revocations` holds what the application revoked, and what a file lists. The file is checked for
+changes every second, and when the clock was set back. While it can't be read, every credential is
+denied. A revocation that could match nothing is an error, and none can be taken back. One object
+lives as long as its guard, reloads included; an open scope asks it at each call.
 
 Compiled as it stands, with ``revocation.pxd`` beside it: that asking costs a comparison.
 """
@@ -129,13 +128,13 @@ class Revocations:
             raise ConfigurationError("A token is revoked by its id alone.")
         for name, text in (("token_id", token_id), ("subject", subject)):
             if text is not None and not _is_name(text):
-                raise ConfigurationError(f"{name}= takes a text that is not empty.")
+                raise ConfigurationError(f"{name}= takes a non-empty text.")
         at = now if issued_before is None else issued_before
         before = _time(at) if token_id is None else -math.inf
         if before is None:
             raise ConfigurationError(
-                "issued_before= takes a time in seconds since the epoch, up to the year 9999, and "
-                "so does the clock where it is left out."
+                "issued_before= takes a time in seconds since the epoch, up to the year 9999. "
+                "Without it, the time of the clock counts, and must be one as well."
             )
         with self._lock:
             own = self._own

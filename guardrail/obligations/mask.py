@@ -1,9 +1,9 @@
 """The obligation `mask`: fields and columns leave without their values.
 
-What stands in place of a hidden value: None, in tables a null, in float arrays NaN. A field
-that an output lacks is hidden already. An output in which nothing has a name is refused, for
-the field could not be found in it. It is met before all that changes values, so that nothing
-after it sees what is hidden.
+A hidden value is replaced by None, in tables by a null, in float arrays by NaN. A field that an
+output lacks is hidden already. An output in which nothing has a name is refused, because the field
+could not be found in it. `mask` is met before the obligations that change values, so that none of
+them sees a hidden value.
 """
 
 from __future__ import annotations

@@ -248,7 +248,7 @@ def unfit(demands: Demands, types: Mapping[str, ObligationType]) -> str:
         )
         if specs and complaint:
             named = " and ".join(f"outputs/{spec.name}.yaml" for spec in specs)
-            return f"@{name} of {policy}: {complaint} as {named} has it. {advice}"
+            return f"@{name} of {policy}: {complaint} that meets {named}. {advice}"
     return ""
 
 

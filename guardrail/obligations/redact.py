@@ -1,6 +1,6 @@
 """The obligation `redact`: personal data, secrets and tricks are cut out of what leaves.
 
-What a kind is and where it begins and ends is `guardrail.detectors`'. A name (a key, a column's,
+`guardrail.detectors` defines the kinds and finds them. A name (a key, a column's,
 an index's) can't be cut: an output with a finding in one is refused, and so is one in which a
 text could hide. Numbers pass: a number is no text, whatever its digits are. Comes last but for
 `sign`, so that nothing after it brings a text back.
@@ -215,7 +215,7 @@ class _Cuts(Leaves):
         known = self._declared if is_declared else self._labels
         if (text, named) not in known:
             if self._redact.cut(self._demand, named, text, None) != text:
-                self.refuse(text, "with such data in a name")
+                self.refuse(text, "with a finding in a name")
             known.add((text, named))
 
     def leaf(self, value: Any, place: Place) -> Any:

@@ -1,8 +1,8 @@
 """The bundle's folder: which files it has, their bytes, and the digest that names them.
 
-Owns the walk over the folder, which a watch and a load have in common. Every visible file is
-known by its place and name, or refused, for a policy that is silently left out is a hole; of
-hidden ones those are refused that look like a policy. First step of a load.
+A watch and a load share this walk over the folder. Every visible file must have a known place and
+name, because a policy that is silently ignored would be a security hole. A hidden file that looks
+like a policy is an error as well. First step of a load.
 """
 
 from __future__ import annotations
@@ -246,14 +246,14 @@ def _unknown(name: str, *, knows_settings: bool) -> str:
     near = near or [each for each in _TOP if PurePosixPath(each).stem == stem]
     if near:
         return (
-            f"The file looks like {near[0]}, which is read at the top of the bundle alone. Rename"
+            f"The file looks like {near[0]}, which is read only at the top of the bundle. Rename"
             " or move the file, or remove it."
         )
     if not knows_settings:  # it may be one that they name
         return ""
     return (
-        "Nothing reads this file. Keep it outside the bundle, name it in guardrail.toml, or call it"
-        " README or LICENSE where people read it."
+        "Nothing reads this file. Move it out of the bundle, or name it in guardrail.toml. A text"
+        " for people may be called README or LICENSE."
     )
 
 

@@ -1,8 +1,8 @@
 """Requests around policies that have changed: all that they read is varied, alone and together.
 
-What they read of the facts, of the caller, of the resource and of other entities is tried at the
-boundary values of what they compare it with. What is not tried so is listed: that two policies
-decide alike is said only where all of it was tried.
+The facts, and the attributes of the caller, the resource and other entities that the policies read,
+are tried at the boundary values of the constants in their comparisons. Values that were not tried
+are listed: two policies are said to decide alike only if everything was tried.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Around:
             yield from self._varied(policy, (snapshot, action), pairs, variables)
 
     def _pairs(self, policy: Policy, action: Entity) -> Iterator[_Pair]:
-        """Yield who and on what, as the policy's scope has it: of those that are alike one."""
+        """Yield pairs of a caller and a resource in the policy's scope, one of each kind."""
         seen: set[Any] = set()
         for caller, thing in itertools.product(self._callers, self._things):
             kind = _kind(caller), thing

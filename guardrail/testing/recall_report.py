@@ -129,7 +129,7 @@ class Flip:
             return f"now denied with {self.now.code}{by}, before with {self.was.code}"
         if self.was.obligations == self.now.obligations:
             names = ", ".join(f"{name} {self.demands[name]}" for name in self.otherwise)
-            return f"now to meet {names}, before another {', '.join(self.otherwise)}"
+            return f"now to meet {names}, before with another demand"
         then = ", ".join(self.was.obligations) or "nothing"
         return f"now to meet {', '.join(self.now.obligations) or 'nothing'}, before {then}"
 

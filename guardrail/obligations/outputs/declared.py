@@ -1,8 +1,8 @@
 """Which fields an output can have, as a function's return type or an output spec shows it.
 
-Asked at decoration and by `check`: a field that no output can have is a slip of the pen, and a
-demand on it protects nothing. Wherever a type says less than that (a mapping, a table, Any),
-anything can stand there, and nothing is said.
+Used at decoration and by `check`: a field that no output can have is a spelling mistake, and a
+demand on it protects nothing. A mapping, a table or Any may have any field, so nothing is reported
+there.
 """
 
 from __future__ import annotations

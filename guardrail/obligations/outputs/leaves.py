@@ -1,7 +1,7 @@
-"""What an obligation says of the parts of an output: the interface that the walk asks.
+"""`Leaves`: the interface by which an obligation tells the walk what to do with each part.
 
-`Leaves` lets everything through that the walk knows; each obligation is a subclass that says
-otherwise for its own leaves. No obligation traverses an output itself.
+`Leaves` itself lets every known part through; each obligation is a subclass that changes or refuses
+its own leaves. No obligation traverses an output itself.
 """
 
 # ruff: noqa: ARG002  (what a hook is told, and `Leaves` itself has no use for)

@@ -1,9 +1,8 @@
 """Records as outputs: mappings, dataclasses, named tuples and models of pydantic's.
 
-Each is read field by field, and built anew of what may leave: an object of the same class (of
-any mapping a dict) that has its fields and nothing else. A record that keeps something where
-this can't look (slots of another class, private attributes, the state of a built-in class
-below it) is refused.
+Each is read field by field. The result is a new object of the same class (for a mapping a dict)
+that has the fields that may leave, and nothing else. A record that holds data which can't be read
+here (slots of another class, private attributes, the state of a built-in base class) is refused.
 """
 
 from __future__ import annotations

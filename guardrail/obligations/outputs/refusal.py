@@ -1,4 +1,4 @@
-"""How an obligation refuses an output: with the type that arrived, and never with a value."""
+"""How an obligation refuses an output: the message has the type of the output, never a value."""
 
 from __future__ import annotations
 

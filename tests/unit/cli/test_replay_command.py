@@ -256,18 +256,18 @@ CONDITION = '@id("c") {} forbid (principal, action, resource);\n'
 @pytest.mark.parametrize(
     ("before", "after", "what"),
     [
-        ('@round("2")', '@round("1")', "1 now to meet round 1, before another round"),
-        ('@round("1")', '@round("2")', "1 now to meet round 2, before another round"),
+        ('@round("2")', '@round("1")', "1 now to meet round 1, before with another demand"),
+        ('@round("1")', '@round("2")', "1 now to meet round 2, before with another demand"),
         (
             '@quota("9/minute per principal")', '@quota("8/minute per principal")',
-            "1 now to meet quota 8/minute per principal, before another quota",
+            "1 now to meet quota 8/minute per principal, before with another demand",
         ),
-        ('@quota("9/minute")', '@quota("9/hour")', "1 now to meet quota 9/hour, before another"),
+        ('@quota("9/minute")', '@quota("9/hour")', "quota 9/hour, before with another demand"),
         (
             '@round("2") @quota("9/minute")', '@round("3") @quota("8/minute")',
-            "1 now to meet quota 8/minute, round 3, before another quota, round",
+            "1 now to meet quota 8/minute, round 3, before with another demand",
         ),
-        ('@redact("email")', '@redact("email, phone")', "before another redact"),
+        ('@redact("email")', '@redact("email, phone")', "before with another demand"),
     ],
 )  # fmt: skip
 def test_a_demand_that_is_another_one_flips(tmp_path, make_bundle, before, after, what):

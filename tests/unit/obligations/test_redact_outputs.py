@@ -44,7 +44,7 @@ class TestTooManyFindings:
         demand = self.few.parse(
             Clause("hide", "redact", f"email as {style}", Place("conditions.cedar", 3, 1))
         )
-        with pytest.raises(Unmet, match="over 3 places") as caught:
+        with pytest.raises(Unmet, match="over 3 findings") as caught:
             self.few.release(demand, {"reply": f"{MAIL} " * 4}, ADMISSION)
         assert caught.value.code == "output_blocked"
         assert MAIL not in str(caught.value)
@@ -55,7 +55,7 @@ class TestTooManyFindings:
             Clause("hide", "redact", f"email as {style}", Place("conditions.cedar", 3, 1))
         )
         stream = self.few.stream(demand, ADMISSION)
-        with pytest.raises(Unmet, match=r"over 3 places|may not leave") as caught:
+        with pytest.raises(Unmet, match=r"over 3 findings|may not leave") as caught:
             "".join([*map(stream.feed, [f"{MAIL} "] * 4), stream.close()])
         assert caught.value.code == "output_blocked"
 

@@ -445,7 +445,9 @@ def test_a_comment_that_ends_for_some_readers_alone_is_refused_in_data(make_bund
     folder = make_bundle()
     before = (folder / name).read_bytes() if (folder / name).exists() else b"[]\n"
     (folder / name).write_bytes(f"# a remark{end}# more\n".encode() + before)
-    with pytest.raises(ConfigurationError, match="ends a line for some readers") as caught:
+    with pytest.raises(
+        ConfigurationError, match="only some programs read as the end of a line"
+    ) as caught:
         Guard.from_dir(folder)
     assert [fault.code for fault in caught.value.faults] == ["GR005"]
 

@@ -83,8 +83,8 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
     if found is None:
         raise _fault(
             clause,
-            "expected AMOUNT [UNIT]/WINDOW [per KEY [and KEY]] [using fixed|moving|sliding], "
-            "with single spaces, and `; ` between clauses",
+            "expected AMOUNT [UNIT]/WINDOW [per KEY [and KEY]] [using fixed|moving|sliding], such as "
+            "200 rows/minute per principal, with single spaces, and `; ` between clauses",
         )
     amount = _amount(clause, found["amount"])
     unit = found["unit"] or "calls"
@@ -94,8 +94,8 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
         raise _fault(clause, f"expected the unit {', '.join(UNITS)}, or none for calls")
     if found["reserving"]:
         raise _fault(clause, "`reserving` is not built yet; remove it", code="GR004")
-    # A moving window costs time in what it counts: fine for calls, not for bytes.
-    strategy = _strategy(clause, found["strategy"] or ("moving" if unit == "calls" else "sliding"))
+    # Of every unit: a sliding window is an estimate, which lets nearly twice the amount through.
+    strategy = _strategy(clause, found["strategy"] or "moving")
     keys = _keys(clause, found["keys"] or "all")
     multiples, granularity = _window(clause, found["window"])
 

@@ -83,8 +83,8 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
     if found is None:
         raise _fault(
             clause,
-            "expected AMOUNT [UNIT]/WINDOW [per KEY [and KEY]] [using fixed|moving|sliding], such as "
-            "200 rows/minute per principal, with single spaces, and `; ` between clauses",
+            "expected AMOUNT [UNIT]/WINDOW [per KEY [and KEY]] [using fixed|moving|sliding], "
+            "such as 200 rows/minute per principal, with single spaces, and `; ` between clauses",
         )
     amount = _amount(clause, found["amount"])
     unit = found["unit"] or "calls"

@@ -149,8 +149,7 @@ class Principal:
     The repr shows the type only: ids are personal data.
 
     Raises:
-        ConfigurationError: where what is said of the sign-in is of another type, or a time is not
-            finite.
+        ConfigurationError: where any of it is of another type, or a time is not finite.
     """
 
     __slots__ = ("attrs", "authentication", "id", "parents", "type")
@@ -175,6 +174,13 @@ class Principal:
         authenticated_at: float | None = None,
         expires_at: float | None = None,
     ) -> None:
+        for name, text in (("type", type), ("id", id)):
+            if not isinstance(text, str):
+                raise _unlike(name, "text", text)
+        if isinstance(parents, Entity | str):
+            raise _unlike("parents", "a list of `Entity`", parents)
+        if attrs is not None and not isinstance(attrs, Mapping):
+            raise _unlike("attrs", "a dict of attributes by name", attrs)
         put = object.__setattr__
         put(self, "type", type)
         put(self, "id", id)
@@ -197,6 +203,12 @@ class Principal:
     def __reduce__(self) -> tuple[Any, ...]:
         told = self.authentication
         return (_principal, (self.type, self.id, self.parents, dict(self.attrs), told))
+
+
+def _unlike(name: str, wanted: str, got: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"A principal's `{name}` must be {wanted}, got {got.__class__.__name__}."
+    )
 
 
 def _principal(

@@ -16,11 +16,14 @@ from typing import Any, Final
 
 from guardrail.audit.flaws import Flaw
 from guardrail.audit.frames import MAGIC, Stop, begins_segment, walk
+from guardrail.audit.journal_keys import OWN_KEY_FILE
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE
 from guardrail.errors import ConfigurationError
 
 #: What `keeper` begins a compressed segment with (RFC 1952): no name, no time.
 GZIP_HEAD: Final = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
+#: Lies in the folder of each journal that has been begun: whoever holds its lock looks after it.
+LOCK_FILE: Final = "keeper.lock"
 _BLOCK: Final = 1 << 18
 
 
@@ -166,8 +169,13 @@ def read_segment(path: Path, at: int = 0) -> bytes:
     raise FileNotFoundError(f"the segment {path.name} is gone")
 
 
-def files_of(journal: Path) -> list[Path]:
+def files_of(journal: Path, *, may_be_new: bool = False) -> list[Path]:
     """Return the segments of a journal's folder, or the one segment that is named.
+
+    Arguments:
+        journal: the folder, or one segment of it.
+        may_be_new: whether a folder is taken in which no journal has been begun: for whoever
+            waits for one.
 
     Raises:
         ConfigurationError: where there is no journal.
@@ -178,6 +186,12 @@ def files_of(journal: Path) -> list[Path]:
         raise ConfigurationError(f"{journal} can't be read: {error.strerror}.") from None
     if not journal.exists():
         raise ConfigurationError(f"There is no journal at {journal}.")
+    begun = may_be_new or any((journal / name).exists() for name in (OWN_KEY_FILE, LOCK_FILE))
+    if not found and not begun:
+        raise ConfigurationError(
+            f"{journal} holds no journal: none of its files is one. Give the folder that "
+            "`[audit] journal` names."
+        )
     return found
 
 

@@ -255,7 +255,7 @@ class Tail:
         state: Mapping[str, int] | None = None,
         tell: Tell | None = None,
     ) -> None:
-        files_of(journal)
+        files_of(journal, may_be_new=True)
         self._journal = journal
         #: The flaws, where there is no ``tell``.
         self.flaws: list[Flaw] = []
@@ -291,7 +291,7 @@ class Tail:
         Raises:
             ConfigurationError: where the key of an encrypted segment is missing.
         """
-        files = files_of(self._journal)
+        files = files_of(self._journal, may_be_new=True)
         for flaw in twins(self._journal, self._doubled):
             self._doubled.add(flaw.segment)
             self._tell(flaw)

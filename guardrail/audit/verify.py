@@ -36,6 +36,7 @@ from guardrail.audit.frames import (
 from guardrail.audit.heads import files_of, read_segment, stem, twins
 from guardrail.audit.journal_keys import Keys
 from guardrail.audit.segment import LIVE
+from guardrail.errors import ConfigurationError
 
 _MARKS: Final = frozenset(
     map(int, (Kind.OPENED, Kind.SEAL, Kind.ENDED, Kind.RECOVERED, Kind.RETIRED, Kind.GAP))
@@ -119,6 +120,11 @@ def verify(
     verdict = Verdict()
     opener = Opener(keys)
     files = files_of(journal)
+    if not files:
+        raise ConfigurationError(
+            f"There is nothing to verify at {journal}: no segment. Nothing was recorded yet, or "
+            "all of it was removed."
+        )
     signed = list(checkpoints)
     wanted = _wanted(signed)
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]

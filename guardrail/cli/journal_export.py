@@ -75,6 +75,7 @@ def export(
     Example: guardrail journal export var/guardrail --endpoint https://collector:4318 --follow
     """
     from guardrail.audit.export import Follower, open_otlp
+    from guardrail.audit.heads import files_of
     from guardrail.errors import ConfigurationError
 
     _check(endpoint, unsafe_http=unsafe_http)
@@ -83,6 +84,7 @@ def export(
     kept = cursor or path / f"export-{place}.cursor"
     unread = Unread()
     try:
+        files_of(path, may_be_new=follow)
         send = open_otlp(endpoint, signal=signal.value, headers=headers, ca_file=ca)
         with _progress() as told:
             follower = Follower(

@@ -83,7 +83,8 @@ class Sources:
             raise ConfigurationError.at(
                 place,
                 "GR400",
-                f"`{key}` must name a file of the bundle, outside tests/, by its path within it.",
+                f"`{key}` names no file of the bundle. Put the file into the bundle, outside "
+                "tests/, or correct the name: the path within the bundle.",
             )
         return raw
 

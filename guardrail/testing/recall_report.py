@@ -157,8 +157,13 @@ class Replay:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing flips, and the journal could be read."""
-        return not self.flips and not self.damage
+        """Whether nothing flips, the journal could be read, and not all of it is unknown."""
+        return not self.flips and not self.damage and not self.is_blind
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether there are records, and none of them could be replayed: that shows nothing."""
+        return bool(self.unknown) and self.records == self.unknown.total()
 
     @property
     def summary(self) -> str:

@@ -295,3 +295,11 @@ def test_a_record_of_an_earlier_version_is_compared_by_names(other, journal):
     result = run("replay", other('@round("2")', '@round("1")'), journal)
     assert result.exit_code == 0
     assert "2 same" in result.stdout
+
+
+def test_a_journal_of_which_nothing_can_be_replayed_is_not_fine(make_bundle, journal):
+    policies = 'permit (principal, action == Action::"predict", resource)'
+    other = make_bundle(f'@id("x") {policies} when {{ context.input.bytes < 5 }};')
+    result = run("replay", other, journal)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "3 records: 0 same, 3 cannot be replayed"

@@ -177,7 +177,8 @@ class Principal:
         for name, text in (("type", type), ("id", id)):
             if not isinstance(text, str):
                 raise _unlike(name, "text", text)
-        if isinstance(parents, Entity | str):
+        given: Any = parents  # whatever it is declared to be
+        if isinstance(given, Entity | str):
             raise _unlike("parents", "a list of `Entity`", parents)
         if attrs is not None and not isinstance(attrs, Mapping):
             raise _unlike("attrs", "a dict of attributes by name", attrs)

@@ -94,8 +94,8 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
         raise _fault(clause, f"expected the unit {', '.join(UNITS)}, or none for calls")
     if found["reserving"]:
         raise _fault(clause, "`reserving` is not built yet; remove it", code="GR004")
-    # A moving window keeps a number for each call in it: few where calls are limited. Of rows, bytes
-    # and characters a limit may have room for millions of calls; a sliding window estimates these.
+    # A moving window keeps a number for each call in it: few where calls are limited. A limit of
+    # rows, bytes or characters may have room for millions of calls; a sliding one estimates them.
     strategy = _strategy(clause, found["strategy"] or ("moving" if unit == "calls" else "sliding"))
     keys = _keys(clause, found["keys"] or "all")
     multiples, granularity = _window(clause, found["window"])

@@ -19,6 +19,7 @@ import datetime
 import decimal
 import sys
 import uuid
+import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -90,10 +91,15 @@ _FIXED: Final = frozenset(
         id,
         (
             str, bytes, int, float, complex, bool, type(None), decimal.Decimal, datetime.date,
-            datetime.datetime, datetime.time, datetime.timedelta, uuid.UUID,
+            datetime.timedelta, uuid.UUID,
         ),
     )
 )  # fmt: skip
+#: Those of which it holds where their time zone is none, or of one of the types beside.
+_ZONED: Final = frozenset(map(id, (datetime.datetime, datetime.time)))
+_ZONES: Final = frozenset(map(id, (type(None), datetime.timezone, zoneinfo.ZoneInfo)))
+#: A tuple with more in it, at any depth, is checked again: that is bounded, and this would not be.
+_LIMIT_LOOKS: Final = 10_000
 
 #: What an output is, by its type: a value; values that come later, as awaitables and iterators
 #: bring them; an array or a table.
@@ -524,11 +530,31 @@ def _changed(name: str) -> InputRejected:
 
 
 def is_fixed(value: Any) -> bool:
-    """Whether nobody can change a value: text, bytes, numbers, and tuples of these."""
+    """Whether nobody can change a value: text, bytes, numbers, times, and tuples of these.
+
+    Of a value that is too large to look through, and of one that refers to what can change, no.
+    """
     kind: Any = type(value)
     if id(kind) in _FIXED:
         return True
-    return (kind is tuple or kind is frozenset) and all(is_fixed(each) for each in value)
+    if kind is not tuple and kind is not frozenset and id(kind) not in _ZONED:
+        return False
+    waiting: list[Any] = [value]
+    left = _LIMIT_LOOKS
+    while waiting:
+        each = waiting.pop()
+        kind = type(each)
+        if kind is tuple or kind is frozenset:
+            left -= len(each)
+            if left < 0:
+                return False
+            waiting.extend(each)
+        elif id(kind) in _ZONED:
+            if id(type(each.tzinfo)) not in _ZONES:
+                return False
+        elif id(kind) not in _FIXED:
+            return False
+    return True
 
 
 def _are_fixed(arguments: Any) -> bool:

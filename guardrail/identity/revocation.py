@@ -30,8 +30,13 @@ LIMIT_BYTES: Final = 16 * 1024 * 1024
 _KEYS: Final = frozenset(("tokens", "subjects", "issued_before"))
 #: The end of the year 9999: a larger time is a mistake (milliseconds).
 _LATEST: Final = 253_402_300_799
-#: A certificate's serial number as tools print it, with colons or spaces in it.
-_SERIAL: Final = re.compile(r"\s*(?:serial=)?(?:0x)?([0-9a-f][0-9a-f:\s]*)", re.IGNORECASE)
+#: A certificate's serial number as tools print it: with its name before it, with colons, dashes or
+#: spaces in it, or in brackets after the same number in decimal.
+_SERIAL: Final = re.compile(
+    r"\s*(?:serial\s*(?:number)?\s*[:=]\s*)?"
+    r"(?:[0-9]+\s*\(0x([0-9a-f]+)\)\s*|(?:0x)?([0-9a-f][0-9a-f:\s-]*))",
+    re.IGNORECASE,
+)
 
 
 class Revoked:
@@ -236,13 +241,14 @@ def read_revoked(raw: bytes) -> Revoked:
 def forms_of(text: str) -> frozenset[str]:
     """Return the ids that a text may mean: itself, and the serial number that it may be.
 
-    Tools print a serial number in either case, with colons, with ``serial=`` or ``0x`` before it,
-    with leading zeros or without; an identity has it as `chains.serial` does.
+    Tools print a serial number in either case, with colons or dashes, with ``serial=``, ``Serial
+    Number:`` or ``0x`` before it, with leading zeros or without, and a short one in decimal first:
+    ``2587 (0xa1b)``. An identity has it as `chains.serial` does.
     """
     found = _SERIAL.fullmatch(text)
     if found is None:
         return frozenset((text, text.strip()))
-    digits = "".join(found[1].replace(":", " ").split()).lstrip("0").upper() or "0"
+    digits = re.sub(r"[:\s-]", "", found[1] or found[2]).lstrip("0").upper() or "0"
     return frozenset((text, text.strip(), digits.zfill(len(digits) + len(digits) % 2)))
 
 

@@ -139,7 +139,7 @@ def test_a_slow_collector_gets_everything(journal, collector, tmp_path):
 
 
 def test_a_follower_that_is_killed_goes_on_where_the_collector_acknowledged(journal, collector):
-    collector.slow_s = 0.05
+    collector.slow_s = 0.2
     running = export(journal, collector.endpoint, "--follow", "--batch", 10, wait=False)
     deadline = time.monotonic() + 30
     while len(collector.logs) < 50 and time.monotonic() < deadline:

@@ -223,8 +223,8 @@ def _serializers(kind: Any, leaves: Leaves) -> tuple[Callable[[Any], Any], ...]:
     """
     if not hasattr(kind, "__pydantic_core_schema__") or not _has_serializers(kind):
         return ()
-    ways = [(mode, by_alias) for mode in ("python", "json")
-            for by_alias in ((False,) if leaves.is_allow_list else (False, True))]  # fmt: skip
+    forms = [False] if leaves.is_allow_list else [False, True]  # by the fields' names, by aliases
+    ways = [(mode, by_alias) for mode in ("python", "json") for by_alias in forms]
     return tuple(_writer(kind, mode, by_alias) for mode, by_alias in ways)
 
 

@@ -42,6 +42,7 @@ cdef class Snapshot:
     cdef Recent _answers
     cdef Recent _clean
     cdef Recent _entity_types
+    cdef Recent _digests
 
     @cython.locals(question=Question)
     cpdef ask(self, principal, action, resource)

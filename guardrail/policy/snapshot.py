@@ -203,6 +203,7 @@ class Snapshot:
         self._answers: Recent = Recent(_ANSWERS)
         self._clean: Recent = Recent(_REMEMBERED)
         self._entity_types: Recent = Recent(_REMEMBERED)
+        self._digests: Recent = Recent(_REMEMBERED)
 
     def _denial(self, code: str, message: str, *, path: str = "", **rest: Any) -> Decision:
         return Decision(False, code, message=message, path=path, revision=self.revision, **rest)
@@ -356,8 +357,17 @@ class Snapshot:
             ),
             names=tuple([each.name for _, each in held]),
             errors=tuple([error.policy for error in decision.errors]),
-            demands=tuple([digest_of(kind.describe(each.demand)) for kind, each in held]),
+            demands=tuple([self._digest(kind, each) for kind, each in held]),
         )
+
+    def _digest(self, kind: ObligationType, held: Obligation) -> str:
+        """Return the digest of a demand, which follows from the policies that make it."""
+        key = (held.name, held.policies)
+        found: str | None = self._digests.get(key)
+        if found is None:
+            found = digest_of(kind.describe(held.demand))
+            self._digests.put(key, found)
+        return found
 
     def _check_entities(
         self, plan: Plan, case: Case, context: Mapping[str, Any]

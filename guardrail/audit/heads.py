@@ -7,7 +7,9 @@ the checkpoints; `verify` reads everything.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import zlib
 from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field
@@ -18,10 +20,13 @@ from guardrail.audit.flaws import Flaw
 from guardrail.audit.frames import MAGIC, Stop, begins_segment, walk
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE
 from guardrail.errors import ConfigurationError
+from guardrail.regular_files import open_regular
 
 #: What `keeper` begins a compressed segment with (RFC 1952): no name, no time.
 GZIP_HEAD: Final = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
 _BLOCK: Final = 1 << 18
+#: Bytes that a segment has at the most (`settings`): what has more is none, and is not read.
+LIMIT_SEGMENT: Final = 1 << 30
 
 
 @dataclass(slots=True)
@@ -138,17 +143,20 @@ def read_file(path: Path, at: int = 0) -> bytes:
     Raises:
         OSError: where there is none, or it can't be read.
     """
-    if path.name.endswith(COMPRESSED):
-        return _unzipped(path.read_bytes())[at:]
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > LIMIT_SEGMENT:
+            raise OSError(errno.EFBIG, "the file is larger than any segment")
+        if path.name.endswith(COMPRESSED):
+            return _unzipped(file.read())[at:]
         file.seek(at)
-        return _read_written(file) if path.name.endswith(LIVE) else file.readall()
+        return _read_written(file) if at and path.name.endswith(LIVE) else file.read()
 
 
 def read_segment(path: Path, at: int = 0) -> bytes:
     """Return the bytes of a segment, under whichever name it has by now.
 
-    Of one that is being written, all up to where only zeros follow; some zeros may be among them.
+    Of one that is being written, all that it has room for; from a later place on, up to where only
+    zeros follow, and some zeros may be among them.
 
     Arguments:
         path: the segment's file.
@@ -166,8 +174,12 @@ def read_segment(path: Path, at: int = 0) -> bytes:
     raise FileNotFoundError(f"the segment {path.name} is gone")
 
 
-def files_of(journal: Path) -> list[Path]:
+def files_of(journal: Path, *, may_be_none: bool = False) -> list[Path]:
     """Return the segments of a journal's folder, or the one segment that is named.
+
+    Arguments:
+        journal: the folder, or the segment.
+        may_be_none: whether it may be a folder to which nothing was written yet.
 
     Raises:
         ConfigurationError: where there is no journal.
@@ -178,6 +190,12 @@ def files_of(journal: Path) -> list[Path]:
         raise ConfigurationError(f"{journal} can't be read: {error.strerror}.") from None
     if not journal.exists():
         raise ConfigurationError(f"There is no journal at {journal}.")
+    if not (found or may_be_none):
+        raise ConfigurationError(
+            f"There is no segment of a journal in {journal}: no file whose name ends in {LIVE}, "
+            f"{CLOSED} or {COMPRESSED}. Either nothing was recorded there, or its files were "
+            "removed or renamed."
+        )
     return found
 
 
@@ -185,7 +203,7 @@ def _unzipped(data: bytes) -> bytes:
     """Return what a compressed segment holds; `keeper` writes one stream, and nothing else."""
     stream = zlib.decompressobj(wbits=31)
     try:
-        plain = stream.decompress(data)
+        plain = stream.decompress(data, LIMIT_SEGMENT)
     except zlib.error:
         plain = b""
     if not stream.eof or stream.unused_data or data[:10] != GZIP_HEAD:

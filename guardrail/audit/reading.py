@@ -253,7 +253,7 @@ class Tail:
         state: Mapping[str, int] | None = None,
         tell: Tell | None = None,
     ) -> None:
-        files_of(journal)
+        files_of(journal, may_be_none=True)
         self._journal = journal
         #: What could not be read, where nobody is told.
         self.flaws: list[Flaw] = []
@@ -289,7 +289,7 @@ class Tail:
         Raises:
             ConfigurationError: where the key of an encrypted segment is missing.
         """
-        files = files_of(self._journal)
+        files = files_of(self._journal, may_be_none=True)
         for flaw in twins(self._journal, self._doubled):
             self._doubled.add(flaw.segment)
             self._tell(flaw)

@@ -36,6 +36,7 @@ from guardrail.audit.frames import (
 from guardrail.audit.heads import files_of, read_segment, stem, twins
 from guardrail.audit.journal_keys import Keys
 from guardrail.audit.segment import LIVE
+from guardrail.regular_files import open_regular
 
 _MARKS: Final = frozenset(
     map(int, (Kind.OPENED, Kind.SEAL, Kind.ENDED, Kind.RECOVERED, Kind.RETIRED, Kind.GAP))
@@ -118,8 +119,8 @@ def verify(
     """
     verdict = Verdict()
     opener = Opener(keys)
-    files = files_of(journal)
     signed = list(checkpoints)
+    files = files_of(journal, may_be_none=bool(signed))  # which say what is gone
     wanted = _wanted(signed)
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
     seen: dict[str, _Seen] = {}
@@ -137,7 +138,7 @@ def verify(
                 verdict.notes.append(f"{flaw.segment}: {flaw.message}")
             else:
                 verdict.flaws.append(flaw)
-        now = {stem(path): path for path in files_of(journal)}
+        now = {stem(path): path for path in files_of(journal, may_be_none=True)}
         retired = _retired(seen)
         if not seen.keys() >= {stem(path) for path in files}:  # one went while others were read
             again = [path for name, path in now.items() if name not in seen or seen[name].is_live]
@@ -252,7 +253,7 @@ def _is_changed(path: Path, data: bytes, stop: Stop) -> bool:
 def _is_locked(path: Path) -> bool:
     """Tell whether a process is writing a segment."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -1,5 +1,5 @@
 # Two commands need nothing first: `make demo` and `make test`.
-.PHONY: demo test test-long lint bench fuzz sanitize clean
+.PHONY: demo test test-long test-scale lint bench fuzz sanitize clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -25,6 +25,10 @@ $(VENV)/lint.stamp: $(VENV)/test.stamp
 	$(PIP) install --group lint
 	@touch $@
 
+$(VENV)/scale.stamp: $(VENV)/test.stamp
+	$(PIP) install --group frameworks
+	@touch $@
+
 $(VENV)/bench.stamp: $(VENV)/test.stamp
 	$(PIP) install --group bench
 	@touch $@
@@ -37,10 +41,13 @@ demo: $(VENV)/test.stamp
 	$(BIN)/guardrail demo
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'not long' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not long and not scale' -n 2 --dist loadfile
 
 test-long: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m long -n 2 --dist load
+	$(BIN)/python -m pytest -m 'long and not scale' -n 2 --dist load
+
+test-scale: $(VENV)/scale.stamp
+	$(BIN)/python -m pytest -m scale
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff format --check .

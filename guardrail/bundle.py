@@ -330,7 +330,7 @@ def load_bundle(
     for table in settings.data:
         if table not in _TABLES:
             hint = did_you_mean(table, _TABLES, f"There are: {', '.join(_TABLES)}.")
-            message = f"[{table}] is no table of this version. {hint}"
+            message = f"[{table}] is not a table that this version knows. {hint}"
             faults.found.append(Fault("GR003", settings.at(table), message))
     if "bundle" not in settings.data:
         message = "[bundle] is required. Add it, with name and version."

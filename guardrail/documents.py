@@ -192,11 +192,11 @@ def decode(file: str, raw: bytes) -> str:
 
 
 def _check_lines(file: str, text: str) -> None:
-    """Refuse a text of which a parser and whoever reads it may see other lines.
+    """Refuse a text in which a parser and a human reader may see different lines.
 
-    To Cedar and YAML a lone carriage return ends a comment, and what follows is live, while
-    editors and diffs may go on with the line. The others end a line to some editors, a comment
-    to some parsers. JSON has no comments.
+    For Cedar and YAML, a lone carriage return ends a comment, and the text after it is live, while
+    editors and diffs may continue the line. The other characters end a line for some editors, and a
+    comment for some parsers. JSON has no comments.
     """
     opening = _COMMENTS.get(PurePosixPath(file).suffix)
     if opening is None:
@@ -218,8 +218,8 @@ def _check_lines(file: str, text: str) -> None:
         raise ConfigurationError.at(
             _text_place(file, text, offset),
             "GR005",
-            f"The line holds a character that ends a line for some readers alone ({name}). End"
-            " lines with a line feed, and write such a character in a text as an escape.",
+            f"The line has a character ({name}) that only some programs read as the end of a line."
+            " End lines with a line feed, and write such a character in a text as an escape.",
         )
 
 

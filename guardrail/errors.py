@@ -110,7 +110,7 @@ class ConfigurationError(GuardrailError):
 
 
 class JournalDamaged(GuardrailError):
-    """A part of a journal can't be read. Raised when all else of it was.
+    """A part of a journal can't be read. Raised after everything else was read.
 
     Attributes:
         flaws: what could not be read, each a sentence with its segment and place; the first ones.
@@ -138,7 +138,7 @@ class Denied(GuardrailError):
             where no call was made (`Guard.acting_as` refusing a token).
         policies: ids of the policies that decided, in bundle order.
         errors: ids of the policies that could not be evaluated, in bundle order: a grant
-            that errs does not grant, and whatever could forbid and errs denies.
+            that errs does not grant; a prohibition or condition that errs denies.
         path: the place in the input or in the facts that was refused, such as
             ``patients[3, 7]`` or ``context.app.purpose``; empty where none applies.
         reason: the ``@reason`` of the first deciding policy that has one, else empty.

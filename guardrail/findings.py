@@ -146,8 +146,8 @@ def _stale_schema(folder: Folder) -> Iterator[Finding]:
         raw = b""
     if raw != whole_schema(folder).encode():
         message = (
-            "This is not the schema of the bundle as it is, so that Cedar's own tools complain of "
-            "what is right. Write it again: guardrail schema DIR --write."
+            "This schema is out of date: Cedar's own tools report errors in policies that are "
+            "correct. Write it again: guardrail schema DIR --write."
         )
         yield Finding("GR550", Place(WHOLE_SCHEMA), message)
 
@@ -172,8 +172,8 @@ def _unmade(entity: Entity, place: Place, policy: str) -> Finding:
     """Return the finding that an id is one which no identity provider gives to anybody."""
     subject = f"{policy}: no" if policy else "No"
     message = (
-        f"{subject} identity provider makes {entity}: the ids of its principals begin otherwise. "
-        "Write the provider's `id_prefix` and a `#` before the id, or correct them."
+        f"{subject} identity provider makes {entity}: ids of this type begin with another prefix. "
+        "Write the provider's `id_prefix` and a `#` before the id, or correct the prefix."
     )
     return Finding("GR536", place, message, policy)
 

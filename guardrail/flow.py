@@ -19,6 +19,7 @@ import datetime
 import decimal
 import sys
 import uuid
+import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -83,13 +84,22 @@ _ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "ja
 
 #: Stands for the digest of an input that nobody can change.
 _SAME: Final = "same"
-#: Types whose values nobody can change.
+#: Types whose values nobody can change. By identity: the metaclass of a type may call it equal to
+#: any other.
 _FIXED: Final = frozenset(
-    (
-        str, bytes, int, float, complex, bool, type(None), decimal.Decimal, datetime.date,
-        datetime.datetime, datetime.time, datetime.timedelta, uuid.UUID,
+    map(
+        id,
+        (
+            str, bytes, int, float, complex, bool, type(None), decimal.Decimal, datetime.date,
+            datetime.timedelta, uuid.UUID,
+        ),
     )
 )  # fmt: skip
+#: Those of which it holds where their time zone is none, or of one of the types beside.
+_ZONED: Final = frozenset(map(id, (datetime.datetime, datetime.time)))
+_ZONES: Final = frozenset(map(id, (type(None), datetime.timezone, zoneinfo.ZoneInfo)))
+#: A tuple with more in it, at any depth, is checked again: that is bounded, and this would not be.
+_LIMIT_LOOKS: Final = 10_000
 
 #: What an output is, by its type: a value; values that come later, as awaitables and iterators
 #: bring them; an array or a table.
@@ -141,8 +151,8 @@ def _identify(call: Call) -> Wait | None:
     expires_at = identity.expires_at
     if expires_at is not None and not call.now < expires_at:
         raise NotAuthenticated(
-            "What the application says of the caller's sign-in has expired. Have them sign in "
-            "again.",
+            "The caller's sign-in has expired, by the `expires_at` of the application. Have the "
+            "caller sign in again.",
             code="token_expired",
         )
     call.identity = identity
@@ -366,13 +376,13 @@ def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait
 
 
 def check_again(call: Call) -> None:
-    """Check once more what the model is about to get, where it starts later than the check.
+    """Check the input again right before the model starts, if the model starts after the check.
 
-    Between the two somebody may have changed it: a list that a coroutine was given, an array
-    while a step waited on another thread. Identity, time and decision stay those of the call.
-    What policies read of the arguments must allow the call still, and demand the same of it. An
-    obligation that spends is not met twice: what it was measured by must be the same. Costs a
-    look where no argument can change. Raises `Denied`.
+    In between, the input may have been changed: a list that was passed to a coroutine, or an array
+    while a step waited on another thread. Identity, time and decision stay those of the call. With
+    the current arguments, the policies must still allow the call, and demand the same of it. An
+    obligation that spends is not met twice: the size that it measured must be the same. If no
+    argument can change, this costs one comparison. Raises `Denied`.
     """
     target, rooms = call.target, call.rooms
     changes = bool(target.input_name) and not is_fixed(call.value)
@@ -513,18 +523,38 @@ def _is_same(one: Principal, other: Principal) -> bool:
 def _changed(name: str) -> InputRejected:
     return InputRejected(
         f"{name}: it was changed after the call was checked and before the model started. Pass a "
-        "copy, or change it when the call is over.",
+        "copy, or change it after the call.",
         code="input_rejected",
         path=name,
     )
 
 
 def is_fixed(value: Any) -> bool:
-    """Whether nobody can change a value: text, bytes, numbers, and tuples of these."""
+    """Whether nobody can change a value: text, bytes, numbers, times, and tuples of these.
+
+    Of a value that is too large to look through, and of one that refers to what can change, no.
+    """
     kind: Any = type(value)
-    if kind in _FIXED:
+    if id(kind) in _FIXED:
         return True
-    return (kind is tuple or kind is frozenset) and all(is_fixed(each) for each in value)
+    if kind is not tuple and kind is not frozenset and id(kind) not in _ZONED:
+        return False
+    waiting: list[Any] = [value]
+    left = _LIMIT_LOOKS
+    while waiting:
+        each = waiting.pop()
+        kind = type(each)
+        if kind is tuple or kind is frozenset:
+            left -= len(each)
+            if left < 0:
+                return False
+            waiting.extend(each)
+        elif id(kind) in _ZONED:
+            if id(type(each.tzinfo)) not in _ZONES:
+                return False
+        elif id(kind) not in _FIXED:
+            return False
+    return True
 
 
 def _are_fixed(arguments: Any) -> bool:

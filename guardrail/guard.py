@@ -140,9 +140,9 @@ class Guard:
                 ``None`` for none, whatever is named there: for tests.
             shadow: the folder of a second bundle, whose policies are asked beside: nothing that
                 they say is enforced, and in what they differ is recorded.
-            identity_group: a name that several guards of this process share: then what one of
-                them has verified holds for all of them. By default the identities of a guard
-                are its own, and another guard sees nobody.
+            identity_group: a name that several guards of this process share: an identity that
+                one of them has verified then holds for all of them. By default, another
+                guard does not see the identities of this one.
 
         Raises:
             ConfigurationError: with every fault of the bundle, each with file and line.
@@ -296,11 +296,11 @@ class Guard:
         return self._trail.flush(timeout_s)
 
     def force_flush(self, timeout_s: float = 10.0) -> bool:
-        """Wait until all calls that have ended are in the sinks, and their spans are exported.
+        """Wait until all ended calls are in the sinks, and their spans are exported.
 
         That is `flush`, and ``force_flush()`` of the tracer provider. Call it with `close` before
-        a process ends that no ``atexit`` handler sees: a server that a signal stops, a worker
-        that is recycled, a function of a cloud. `IdentityMiddleware` does it for ASGI servers.
+        a process ends without running ``atexit`` handlers: a server that a signal stops, a worker
+        that is recycled, a cloud function. `IdentityMiddleware` does it for ASGI servers.
 
         Arguments:
             timeout_s: seconds to wait at most for each of the two.
@@ -451,14 +451,14 @@ class Guard:
         return rooms.act_as(principal, peer, attestation)
 
     def record_refusal(self, denial: Denied, *, peer: Peer | None = None) -> None:
-        """Record that a caller was refused before `acting_as` could be asked.
+        """Record that a caller was refused before `acting_as` was entered.
 
-        For whoever reads credentials: a header that can't be read, a request without any. What
-        `acting_as` refuses is recorded already, and nothing is recorded twice. At most ten
-        refusals a second are recorded and warned of; the others are counted.
+        For code that reads credentials: a header that can't be read, or a request without one.
+        `acting_as` records its own refusals, and nothing is recorded twice. At most ten
+        refusals a second are recorded and logged; the others are counted.
 
         Arguments:
-            denial: what is answered.
+            denial: the denial that the caller gets.
             peer: what is known of the connection; its address is kept as a pseudonym.
         """
         from guardrail.bundle import where_from

@@ -1,9 +1,10 @@
 """One HTTP request under one deadline: for published keys, collectors and checkpoints.
 
-The timeouts of HTTP libraries are for each operation: whoever sends a byte now and then never meets
-them. Here one `Deadline` is over all of a request: the look-up of the name, the connection, the
-proxy's answer to CONNECT, the TLS handshake, the request, the head and the body of the answer. It
-can be cancelled from another thread or from a signal handler. The parsing is `http.client`'s.
+The timeouts of HTTP libraries apply to each operation: a server that sends a byte now and then
+never exceeds them. Here one `Deadline` applies to a whole request: the look-up of the name, the
+connection, the proxy's answer to CONNECT, the TLS handshake, the request, the head and the body of
+the answer. It can be cancelled from another thread or from a signal handler. The parsing is
+`http.client`'s.
 
 An answer is bounded in size, is never decompressed, and a redirect is an answer like any other. A
 request to this machine never goes through a proxy. No message holds a part of an answer.
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: A wait looks at the deadline so often, in seconds: a cancelled request ends as soon.
+#: Seconds between two looks at the deadline: a cancelled request ends within this time.
 _SLICE_S: Final = 0.1
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
@@ -48,7 +49,7 @@ class DeadlineExceeded(RequestFailed):
 
 
 class RequestCancelled(RequestFailed):
-    """A request was given up by whoever made it."""
+    """A request was cancelled by its caller."""
 
 
 class Deadline:
@@ -225,7 +226,7 @@ def _parts(url: str, scheme: str) -> SplitResult:
         is_plain = parts.username is None and parts.password is None and parts.port != 0
         if parts.scheme == scheme and parts.hostname and is_plain and url.isascii():
             return parts
-    raise RequestFailed(f"the address is not one of {scheme}, or holds a user")
+    raise RequestFailed(f"the address is not an {scheme} address, or has a user name")
 
 
 def _connection(
@@ -257,7 +258,7 @@ def _proxy(scheme: str, host: str, port: int) -> SplitResult | None:
         proxy = urlsplit(named if "://" in named else f"http://{named}")
         if proxy.scheme == "http" and proxy.hostname and proxy.port != 0:
             return proxy
-    raise RequestFailed("the proxy that the environment names is not of http")
+    raise RequestFailed("the proxy that the environment names is not an http proxy")
 
 
 def _credentials(proxy: SplitResult) -> dict[str, str]:

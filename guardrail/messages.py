@@ -2,19 +2,20 @@
 
 Owns `read_messages`, for facts and specs alike, so that both speak of the same texts, calls of
 tools and images. Knows the messages of OpenAI's chat, of Anthropic and of LangChain, as dicts or as
-the objects that these are. A list of which one item is no message is none, and a key or a part that
-is not known is refused with its place: it may hold a text that nobody would count or search.
+the objects of these libraries. If one item is not a message, the list has no messages. An unknown
+key or part is refused with its place, because it may hold a text that is not counted or searched.
 
 A message has ``role`` (or LangChain's ``type``) and ``content``: text, or a list of parts. Texts
 are those of all parts, of names and ids, of a tool's result, and of the arguments of its call,
-whose keys are texts too. Arguments that are written as JSON are read once more with their escapes
-undone, so that none hides what is searched for.
+whose keys are texts too; so is whatever stands under a known key and has no meaning of its own
+there. Only the usual names of roles and an image's own data are none. Arguments that are written
+as JSON are read once more with their escapes undone, so that none hides what is searched for.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
 
@@ -24,6 +25,8 @@ Steps: TypeAlias = tuple[str | int, ...]
 #: LangChain's names of those who speak, and what they are called elsewhere.
 _ROLES: Final = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool",
                  "function": "function"}  # fmt: skip
+#: The usual roles, which a policy need not search. Any other is a text as well.
+_USUAL_ROLES: Final = frozenset((*_ROLES.values(), "developer"))
 #: Keys whose value is a text, or nothing.
 _TEXTS: Final = frozenset(
     ("name", "tool_call_id", "refusal", "reasoning_content", "id", "status", "type")
@@ -32,14 +35,23 @@ _TEXTS: Final = frozenset(
 _ANY: Final = frozenset(
     (
         "additional_kwargs", "response_metadata", "usage_metadata", "artifact", "annotations",
-        "cache_control", "example", "invalid_tool_calls",
+        "cache_control", "example",
     )
 )  # fmt: skip
-_MESSAGE: Final = _TEXTS | _ANY | {"role", "content", "tool_calls", "function_call", "audio"}
+_MESSAGE: Final = _TEXTS | _ANY | {
+    "role", "content", "tool_calls", "function_call", "invalid_tool_calls", "audio",
+}  # fmt: skip
 _ESCAPE: Final = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _IMAGE: Final = re.compile(r"data:image/[A-Za-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]*+\Z")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/=_\s-]*+\Z")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/=_\r\n-]*+\Z")
+#: How images begin, in base64: PNG, JPEG, GIF, WebP, BMP, TIFF, and AVIF or HEIC.
+_IMAGES: Final = re.compile(
+    r"iVBORw0KGg|/9j/|_9j_|R0lGOD|UklGR.{6}XRUJQ|Qk[0-3]|SUkqA|TU0AK|AAAA.{2}Z0eX"
+)
+#: Where an image stands in its part, and in what it holds: in one place of these.
+_SOURCES: Final = ("image_url", "source", "url", "base64")
+_HELD: Final = ("url", "data", "base64")
 
 
 class Text(NamedTuple):
@@ -88,7 +100,7 @@ class Misfit:
 
 
 class _NoMessage(Exception):
-    """What is no message, or no part of one."""
+    """A value is not a message, or not a part of one."""
 
     def __init__(self, steps: Steps, expected: str, arrived: str) -> None:
         super().__init__(expected)
@@ -113,7 +125,7 @@ def read_messages(items: Any) -> list[Message] | Misfit:
 
 
 class _Reader:
-    """Gathers what one message holds."""
+    """Collects the contents of one message."""
 
     __slots__ = ("images", "is_langchain", "texts", "tools")
 
@@ -131,10 +143,11 @@ class _Reader:
         self.is_langchain = "role" not in item
         role = self._role(item)
         if item.get("audio") is not None:
-            raise _NoMessage(("audio",), "no sound", "some")
+            raise _NoMessage(("audio",), "no audio", "some")
         for key in ("tool_calls", "function_call"):
             if item.get(key) is not None:
                 self._calls(item[key], (key,))
+        self._unparsed(item.get("invalid_tool_calls"), ("invalid_tool_calls",))
         content = item.get("content")
         has_more = bool(self.tools) or type(item.get("refusal")) is str
         if content is not None or not has_more:  # who calls a tool need not say a word
@@ -145,7 +158,10 @@ class _Reader:
             if item[key] is not None or key == "tool_call_id":
                 self._text(item[key], (key,))
         for key in sorted(_ANY & item.keys()):
-            self._data(item[key], (key,))
+            if key == "additional_kwargs":
+                self._more(item[key], (key,))
+            else:
+                self._data(item[key], (key,))
         return Message(role, tuple(self.texts), tuple(self.tools), tuple(self.images))
 
     def _role(self, item: dict[str, Any]) -> str:
@@ -153,6 +169,8 @@ class _Reader:
             role = item["role"]
             if type(role) is not str:
                 _refuse(("role",), "text", role)
+            if role not in _USUAL_ROLES:  # a template writes it into the prompt as it is
+                self._text(role, ("role",))
             return role
         kind = item.get("type")
         if type(kind) is not str or kind not in _ROLES:
@@ -166,9 +184,9 @@ class _Reader:
         if others:
             named = next((key for key in others if key in KEYS), None)
             at = steps if named is None else (*steps, named)
-            known_ones = f"no keys but those {what} that are read here"
+            known_ones = f"only the known keys {what}"
             if what == "of a message":
-                known_ones = "no keys but role, content, name, tool_calls and their like"
+                known_ones = "only keys such as role, content, name and tool_calls"
             raise _NoMessage(at, known_ones, "others")
 
     def _text(self, text: Any, steps: Steps) -> None:
@@ -198,43 +216,48 @@ class _Reader:
         keys, read = known
         said = cast("dict[str, Any]", part)
         self._know(said, keys, steps, "of a part")
-        read(self, said, steps)
-        if "cache_control" in said:
-            self._data(said["cache_control"], (*steps, "cache_control"))
-        for key in ("id", "signature", "index"):
-            if type(said.get(key)) is str:
-                self._text(said[key], (*steps, key))
+        self._rest(said, {"type", *read(self, said, steps)}, steps)
 
-    def _said(self, part: dict[str, Any], steps: Steps) -> None:
-        """Read a part that is a text."""
+    def _rest(self, item: dict[str, Any], taken: Collection[str], steps: Steps) -> None:
+        """Take the texts under the keys that have no meaning of their own."""
+        for key, held in item.items():
+            if key not in taken:
+                self._data(held, (*steps, key))
+
+    def _said(self, part: dict[str, Any], steps: Steps) -> tuple[str, ...]:
+        """Read a part that is a text; return the keys that were read, as all of these do."""
         kind = part["type"]
         key = kind if kind in ("refusal", "thinking", "reasoning") else "text"
         self._text(part.get(key), (*steps, key))
-        self._data(part.get("annotations"), (*steps, "annotations"))
-        self._data(part.get("citations"), (*steps, "citations"))
+        return (key,)
 
-    def _image(self, part: dict[str, Any], steps: Steps) -> None:
+    def _image(self, part: dict[str, Any], steps: Steps) -> tuple[str, ...]:
         """Read an image: its address is a text, unless it is the image itself."""
         self.images.append(steps)
-        key = next((key for key in ("image_url", "source", "url", "base64") if key in part), "")
-        if not key:
-            raise _NoMessage(steps, "a part of an image: with its address or its data", "neither")
+        key = self._one_of(_SOURCES, part, steps)
         held = part[key]
         if key in ("image_url", "source") and type(held) is dict:
-            self._know(held, _IMAGE_KEYS, (*steps, key), "of an image")
-            for name in ("url", "data", "base64"):
-                if name in held:
-                    self._picture(held[name], (*steps, key, name), is_data=name != "url")
+            at = (*steps, key)
+            self._know(held, _IMAGE_KEYS, at, "of an image")
+            name = self._one_of(_HELD, held, at)
+            self._picture(held[name], (*at, name), is_data=name != "url")
             for name in ("detail", "media_type", "type"):
                 if name in held:
-                    self._text(held[name], (*steps, key, name))
+                    self._text(held[name], (*at, name))
         elif key in ("image_url", "source") and part["type"] != "input_image":
             _refuse((*steps, key), "a dict with the image", held)
         else:
             self._picture(held, (*steps, key), is_data=key == "base64")
-        for name in ("detail", "mime_type", "media_type", "source_type"):
-            if name in part:
-                self._text(part[name], (*steps, name))
+        return (key,)
+
+    @staticmethod
+    def _one_of(names: tuple[str, ...], held: dict[str, Any], steps: Steps) -> str:
+        """Return the one key of these that is there: of two, nobody knows which is looked at."""
+        found = [name for name in names if name in held]
+        if len(found) != 1:
+            arrived = "several" if found else "neither"
+            raise _NoMessage(steps, "a part of an image: with its address or its data", arrived)
+        return found[0]
 
     def _picture(self, held: Any, steps: Steps, *, is_data: bool) -> None:
         if type(held) is not str:
@@ -242,22 +265,65 @@ class _Reader:
         if is_data:
             if _BASE64.match(held) is None:
                 raise _NoMessage(steps, "an image in base64", "another text")
+            data = held
         elif _IMAGE.match(held) is None:
+            data = ""
+        else:
+            data = held.partition(",")[2]
+        if _IMAGES.match(data) is None:  # words may be written in the letters of base64
             self._text(held, steps)
 
-    def _use(self, part: dict[str, Any], steps: Steps) -> None:
+    def _use(self, part: dict[str, Any], steps: Steps) -> tuple[str, ...]:
         """Read Anthropic's call of a tool."""
         self._name(part.get("name"), (*steps, "name"))
-        self._data(part.get("input"), (*steps, "input"))
+        return ("name",)
 
-    def _result(self, part: dict[str, Any], steps: Steps) -> None:
+    def _result(self, part: dict[str, Any], steps: Steps) -> tuple[str, ...]:
         """Read Anthropic's result of a tool."""
         self._text(part.get("tool_use_id"), (*steps, "tool_use_id"))
         if part.get("content") is not None:
             self._content(part["content"], (*steps, "content"))
+        return "tool_use_id", "content"
+
+    def _more(self, held: Any, steps: Steps) -> None:
+        """Read LangChain's further arguments: it sends the calls of tools among them, too."""
+        if type(held) is not dict:
+            self._data(held, steps)
+            return
+        known = {call.name for call in self.tools}
+        before = list(self.tools)
+        for key in ("tool_calls", "function_call"):
+            if held.get(key) is not None:
+                self._calls(held[key], (*steps, key))
+        if before:  # those of the message itself come first: here they stand as they arrived
+            added = self.tools[len(before) :]
+            self.tools[:] = before + [call for call in added if call.name not in known]
+        if held.get("audio") is not None:
+            raise _NoMessage((*steps, "audio"), "no sound", "some")
+        self.texts.extend([Text(steps, key) for key in held])
+        self._rest(held, ("tool_calls", "function_call", "audio"), steps)
+
+    def _unparsed(self, calls: Any, steps: Steps) -> None:
+        """Read LangChain's calls whose arguments are no JSON: it sends them as calls."""
+        if type(calls) is not list and type(calls) is not tuple:
+            self._data(calls, steps)
+            return
+        for index, call in enumerate(calls):
+            at = (*steps, index)
+            if type(call) is not dict:
+                _refuse(at, "a call of a tool: a dict", call)
+            taken: set[str] = set()
+            if call.get("name") is not None:
+                self._name(call["name"], (*at, "name"))
+                taken.add("name")
+            if type(call.get("args")) is str:
+                self._arguments(call["args"], (*at, "args"))
+                taken.add("args")
+            self.texts.extend([Text(at, key) for key in call])
+            self._rest(call, taken, at)
 
     def _calls(self, calls: Any, steps: Steps) -> None:
-        if type(calls) is dict and steps == ("function_call",):
+        if type(calls) is dict and steps[-1] == "function_call":
             self._function(calls, steps)
             return
         if type(calls) is not list and type(calls) is not tuple:
@@ -270,7 +336,10 @@ class _Reader:
             for key in ("id", "type"):
                 if call.get(key) is not None:
                     self._text(call[key], (*at, key))
+            self._data(call.get("index"), (*at, "index"))
             if "function" in call:
+                if not _CALL_AS_ARGUMENTS.isdisjoint(call):
+                    raise _NoMessage(at, "a call with a function, or with name and args", "both")
                 if type(call["function"]) is not dict:
                     _refuse((*at, "function"), "a dict with name and arguments", call["function"])
                 self._function(call["function"], (*at, "function"))
@@ -284,10 +353,13 @@ class _Reader:
         arguments = function.get("arguments", "")
         if type(arguments) is not str:
             _refuse((*steps, "arguments"), "text", arguments)
-        at = (*steps, "arguments")
-        self._text(arguments, at)
+        self._arguments(arguments, (*steps, "arguments"))
+
+    def _arguments(self, arguments: str, steps: Steps) -> None:
+        """Take arguments that are written as JSON."""
+        self._text(arguments, steps)
         if "\\" in arguments:
-            self.texts.append(Text(at, _unescaped(arguments), is_decoded=True))
+            self.texts.append(Text(steps, _unescaped(arguments), is_decoded=True))
 
     def _name(self, name: Any, steps: Steps) -> None:
         self._text(name, steps)
@@ -308,7 +380,7 @@ class _Reader:
                 pending.extend([(item[i], (*at, i)) for i in range(len(item) - 1, -1, -1)])
 
 
-_Read: TypeAlias = Callable[[_Reader, dict[str, Any], Steps], None]
+_Read: TypeAlias = Callable[[_Reader, dict[str, Any], Steps], tuple[str, ...]]
 _TEXT_KEYS: Final = frozenset(
     ("type", "text", "annotations", "citations", "cache_control", "id", "index")
 )
@@ -320,6 +392,7 @@ _PICTURE_KEYS: Final = frozenset(
 )  # fmt: skip
 _IMAGE_KEYS: Final = frozenset(("url", "detail", "type", "media_type", "data", "base64"))
 _CALL_KEYS: Final = frozenset(("id", "type", "function", "name", "args", "index"))
+_CALL_AS_ARGUMENTS: Final = frozenset(("name", "args"))
 _FUNCTION_KEYS: Final = frozenset(("name", "arguments"))
 #: The parts that are known: their keys, and what reads them.
 _PARTS: Final[Mapping[str, tuple[frozenset[str], _Read]]] = {

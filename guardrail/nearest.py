@@ -1,16 +1,16 @@
-"""The name that somebody may have meant: for messages about a name that is not there."""
+"""The nearest known name to a misspelt one, for messages such as "Did you mean ...?"."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-#: Names that are compared with one that is not there, at most: a comparison is slow.
+#: The most known names that are compared: a comparison is slow.
 LIMIT: int = 5_000
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is nearest to one, in any case of letters; empty for none."""
+    """Return the known name nearest to ``name``, ignoring case; empty if none is near."""
     folded: dict[str, str] = {}
     for each in known:
         folded.setdefault(each.casefold(), each)
@@ -21,6 +21,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return the question after the nearest name, or ``otherwise`` where none is near."""
+    """Return "Did you mean NAME?" with the nearest name; ``otherwise`` if none is near."""
     found = nearest(name, known)
     return f"Did you mean {found}?" if found else otherwise

@@ -1,7 +1,7 @@
-"""Paths: how messages name a place in an input, and never what stands there.
+"""Paths: how messages name a place in an input, without the value at that place.
 
-Owns `path_of`. A key may be data: it is shown only where a spec of the bundle names it, and is
-``[...]`` anywhere else, whatever it looks like.
+A key may be data. So `path_of` shows a key only if a spec of the bundle names it, and ``[...]`` for
+any other key.
 """
 
 from __future__ import annotations

@@ -95,9 +95,9 @@ class FactSource(Protocol):
 
     A user's own is made like ours: an object with these, passed to the guard. One that needs
     something made ready has ``prepare(names)`` too, called at load with the names that the
-    policies of an action read. One that knows the least and the most that a whole number among
-    its facts can be says so in ``ranges``, by name: tests then try no impossible value, and
-    `guardrail check` finds comparisons that no value meets.
+    policies of an action read. A source that knows the least and the greatest value of a whole
+    number among its facts declares them in ``ranges``, by name: tests then try no impossible
+    value, and `guardrail check` finds comparisons that no value meets.
     """
 
     @property

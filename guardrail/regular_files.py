@@ -1,8 +1,8 @@
-"""Files that a configuration names, read by kind and size: a regular file of so many bytes.
+"""Reads files that a configuration names: regular files only, and no more bytes than a limit.
 
-A path may name a pipe, which has a reader wait for ever, or a device, which never ends. So the kind
-is asked before the file is opened and once more of what was opened, nothing here waits for a
-writer, and no more is read than the limit.
+A path may name a pipe, on which a reader waits for ever, or a device, which never ends. So the kind
+of the file is checked before it is opened and again on the open file. Nothing here waits for a
+writer.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, Final
 
-#: A pipe that takes the file's place before it is opened does not block, a terminal does not
-#: become ours. For a regular file they change nothing.
+#: With these flags, a pipe that replaces the file before it is opened does not block, and a
+#: terminal does not become the controlling one. For a regular file they change nothing.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -22,7 +22,7 @@ def open_regular(path: Path) -> BinaryIO:
     """Return a regular file, or a link to one, open for reading.
 
     Raises:
-        OSError: where it can't be opened, or is none: a pipe, a device, a socket, a folder.
+        OSError: where it can't be opened, or is not a regular file.
     """
     _check_kind(path.stat())
     file = open(os.open(path, _FLAGS), "rb")  # noqa: PTH123, SIM115  a handle is no path

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 60.0
 #: Faults that one line of the log names.
 _LOGGED: Final = 10
-#: Bytes that a trial may say: some ten thousand faults.
+#: The most bytes of a trial's output: some ten thousand faults.
 _LIMIT_SAID: Final = 4 * 2**20
 
 T = TypeVar("T")
@@ -297,15 +297,15 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
             if faults:
                 raise ConfigurationError(faults=faults)
             return
-        problem = f"ended {_how(returncode)}, and would have here"
+        problem = f"ended {_how(returncode)}; loading it here would have done the same"
         if len(said) > _LIMIT_SAID:
             problem = f"said over {_LIMIT_SAID >> 20} MiB. Correct the first faults of the bundle"
-    message = f"The trial of the new bundle in a process of its own {problem}."
+    message = f"The trial of the new bundle in a separate process {problem}."
     raise ConfigurationError.at(Place(str(folder.path)), "GR020", message)
 
 
 def _run(command: Sequence[str], timeout_s: float) -> tuple[bytes, int]:
-    """Run a trial; return what it said on standard output, and how it ended.
+    """Run a trial; return its standard output and its exit code.
 
     It is killed where it says more than `_LIMIT_SAID` bytes; more than that, then, is returned.
 

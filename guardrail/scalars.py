@@ -1,8 +1,8 @@
-"""Single values that are no JSON and are plain all the same: numpy's scalars, times, decimals.
+"""Single values that are not JSON but are accepted: numpy's scalars, times, decimals.
 
-Owns which of them are known, and how they are read: by exact type, without code of their own. A
-time of day of no zone, NaN and infinite decimals, and zones of unknown classes are no values here,
-for nothing could hold them to a bound. Facts, the view of an input and the audit ask it.
+They are recognised by their exact type and read without running their own code. A datetime without
+a zone, NaN and infinite decimals, and zones of unknown classes are not accepted, because they can't
+be compared with a bound. Facts, the view of an input and the audit use this.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-#: Types of Python's own that never change, and have no code of anybody else's but their zone.
-_OWN: Final = frozenset((Decimal, datetime, date, timedelta))
-#: Zones whose answers stay the same.
-_ZONES: Final = frozenset((timezone, ZoneInfo))
+#: Integers with more digits are no useful decimals, and take long to write.
+_LIMIT_DIGITS: Final = 300
+#: Immutable types of Python, which run no foreign code except that of their time zone. By identity,
+#: as all types here: the metaclass of a type may claim that it equals any other.
+_OWN: Final = frozenset(map(id, (Decimal, datetime, date, timedelta)))
+#: Types of time zones whose answers never change.
+_ZONES: Final = frozenset(map(id, (timezone, ZoneInfo)))
 #: Types of numpy whose ``item()`` is a bool, an int, a float or a str.
 _NUMPY: Final = frozenset(
     (
@@ -27,8 +30,8 @@ _NUMPY: Final = frozenset(
 
 
 def is_scalar(kind: type | None) -> bool:
-    """Whether values of a type may be scalars, which `read_scalar` says."""
-    return kind is not None and (kind in _OWN or _is_numpy(kind))
+    """Whether values of a type may be scalars; `read_scalar` decides on a value."""
+    return kind is not None and (id(kind) in _OWN or _is_numpy(kind))
 
 
 def _is_numpy(kind: type) -> bool:
@@ -38,18 +41,18 @@ def _is_numpy(kind: type) -> bool:
 
 
 def read_scalar(value: Any) -> Any:
-    """Return a scalar as Python has it, exactly; ``None`` for a value that is none.
+    """Return the exact Python value of a scalar; ``None`` for any other value.
 
-    Of numpy's a bool, an int, a float or a str; decimals and times as they are.
+    A numpy scalar becomes a bool, an int, a float or a str; decimals and times stay as they are.
     """
     kind = type(value)
     if _is_numpy(kind):
         return value.item()
     if kind is datetime:
-        return value if type(value.tzinfo) in _ZONES else None
+        return value if id(type(value.tzinfo)) in _ZONES else None
     if kind is Decimal:
         return value if value.is_finite() else None
-    return value if kind in _OWN else None
+    return value if id(kind) in _OWN else None
 
 
 def advice(kind: type) -> str:
@@ -71,8 +74,10 @@ def advice(kind: type) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """Return nested plain data with scalars as JSON has them: times as text, decimals as floats.
+    """Return nested plain data with times as JSON has them, as text, and durations in seconds.
 
+    A decimal is the integer or the float that it is exactly. Else it stays, and is no JSON: the
+    nearest float may lie on the other side of a bound.
     The data nests no deeper than a view's bounds allow.
     """
     kind = type(value)
@@ -81,7 +86,18 @@ def as_json(value: Any) -> Any:
     if kind is list or kind is tuple:
         return [as_json(item) for item in value]
     if kind is Decimal:
-        return float(value)
+        return _number(value)
     if kind is timedelta:
         return value.total_seconds()
     return value.isoformat() if kind is datetime or kind is date else value
+
+
+def _number(value: Decimal) -> Any:
+    """Return a finite decimal as JSON has it, where that is exact; else as it is."""
+    if value.adjusted() > _LIMIT_DIGITS:
+        return value
+    whole = int(value)
+    if whole == value:
+        return whole
+    number = float(value)
+    return number if Decimal(repr(number)) == value else value

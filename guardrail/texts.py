@@ -1,7 +1,7 @@
-"""How a text that somebody else chose is shown to people: it steers no terminal and no page.
+"""Shows untrusted text to people safely, so that it can't control a terminal or a page.
 
-Owns the one form in which control characters, and what turns the direction of a line, are written:
-as escapes. Pure; used by the commands and by the report of a journal.
+Control characters, and characters that change the direction of a line, are written as escapes. The
+commands and the report of a journal use this.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def printable(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""Return ``text`` in quotation marks: an empty one is seen, and where it ends.
+    r"""Return ``text`` in quotation marks, so that its end shows, even if it is empty.
 
     >>> print(quoted('a "b" '))
     "a \"b\" "

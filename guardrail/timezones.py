@@ -1,18 +1,20 @@
-"""Time zones by the names of the IANA database, the same on every machine.
+"""Time zones by their names in the IANA database, with the same rules on every machine.
 
-Their rules are those of the package `tzdata`. Nothing that a machine has of its own is asked:
-neither its ``localtime`` and ``posixrules``, nor the trees ``posix/`` and ``right/`` (which counts
-leap seconds), nor its own rules for a name: two machines would decide differently.
+`find_zone` reads the rules from the package `tzdata`. It ignores all time zone files of the machine
+(``localtime``, ``posixrules``, the folders ``posix/`` and ``right/``, other versions of the
+database): with them, two machines could decide differently.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, tzinfo
 from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo
 
-#: Names in the database that are no zone: ``Factory`` says that one has to be set.
+_OFFSET: Final = re.compile("[+-][0-9]{2}:?[0-9]{2}")
+#: Names in the database that are no time zone: ``Factory`` means that none is set.
 _NO_ZONES: Final = frozenset(("", "Factory"))
 
 
@@ -30,3 +32,17 @@ def find_zone(name: str) -> tzinfo:
         raise LookupError("no name of the database")
     with package.joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
+
+
+def is_zone(name: str) -> bool:
+    """Whether a text is the name of a time zone, or an offset such as ``+02:00``.
+
+    For zones that data carries: any zone that Python finds counts, and its rules are not used.
+    """
+    if _OFFSET.fullmatch(name):
+        return True
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):  # ZoneInfoNotFoundError is a KeyError
+        return False
+    return True

@@ -39,7 +39,8 @@ class Auto:
 AUTO: Final = Auto()
 
 
-_ATOMS: Final = frozenset((str, int, bool, float, type(None)))
+# By identity: the metaclass of a type may call it equal to any other.
+_ATOMS: Final = frozenset(map(id, (str, int, bool, float, type(None))))
 
 
 class Frozen(Mapping[K, V]):
@@ -85,7 +86,7 @@ class Frozen(Mapping[K, V]):
 
 def frozen(value: FactValue) -> FactValue:
     """Return a fact value that nobody can change: tuples for lists, `Frozen` for dicts."""
-    if type(value) in _ATOMS:
+    if id(type(value)) in _ATOMS:
         return value
     if isinstance(value, Mapping):
         made: Frozen[Any, Any] = Frozen.__new__(Frozen)  # its own copy is made right here
@@ -110,7 +111,7 @@ class Resource(Entity):
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """What the application says of how it knows a `Principal`: see there."""
+    """The sign-in facts that the application gives with a `Principal`."""
 
     issuer: str = ""
     mfa: bool = False
@@ -139,17 +140,16 @@ class Principal:
             what was checked stays what is used.
         issuer: who signed the caller in.
         mfa: whether they proved more than one factor.
-        scopes: what they were granted (RFC 6749 §3.3): any number of names; ``None`` where nobody
-            says.
-        actor: who acts for them (RFC 8693 §4.1); empty where nobody does.
+        scopes: the scopes that they were granted (RFC 6749 §3.3): any number of names; ``None``
+            if unknown.
+        actor: who acts for them (RFC 8693 §4.1); empty if nobody does.
         authenticated_at: when they signed in, in seconds since the epoch.
         expires_at: until when all this holds, likewise; calls from then on are denied.
 
     The repr shows the type only: ids are personal data.
 
     Raises:
-        ConfigurationError: where what is said of the sign-in is of another type, or a time is not
-            finite.
+        ConfigurationError: where any of it is of another type, or a time is not finite.
     """
 
     __slots__ = ("attrs", "authentication", "id", "parents", "type")
@@ -174,6 +174,14 @@ class Principal:
         authenticated_at: float | None = None,
         expires_at: float | None = None,
     ) -> None:
+        for name, text in (("type", type), ("id", id)):
+            if not isinstance(text, str):
+                raise _unlike(name, "text", text)
+        given: Any = parents  # whatever it is declared to be
+        if isinstance(given, Entity | str):
+            raise _unlike("parents", "a list of `Entity`", parents)
+        if attrs is not None and not isinstance(attrs, Mapping):
+            raise _unlike("attrs", "a dict of attributes by name", attrs)
         put = object.__setattr__
         put(self, "type", type)
         put(self, "id", id)
@@ -198,6 +206,12 @@ class Principal:
         return (_principal, (self.type, self.id, self.parents, dict(self.attrs), told))
 
 
+def _unlike(name: str, wanted: str, got: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"A principal's `{name}` must be {wanted}, got {got.__class__.__name__}."
+    )
+
+
 def _principal(
     type: str,
     id: str,
@@ -210,12 +224,12 @@ def _principal(
     return principal
 
 
-#: What is said of a sign-in where nothing is said.
+#: The sign-in facts of a `Principal` without any.
 _UNTOLD: Final = ("", False, None, "", None, None)
 
 
 def _authentication(told: tuple[object, ...]) -> Authentication:
-    """Return what an application says of a sign-in, checked; raise `ConfigurationError`."""
+    """Return the checked sign-in facts of an application; raise `ConfigurationError`."""
     issuer, mfa, scopes, actor, at, until = told
     for name, value in (("issuer", issuer), ("actor", actor)):
         if not isinstance(value, str):
@@ -328,7 +342,7 @@ class Identity:
 
 
 def vouched_for(principal: Principal, *, peer: Peer | None = None) -> Identity:
-    """Return the identity of somebody whom the application vouches for."""
+    """Return the identity of a principal that the application vouches for."""
     told = principal.authentication
     if told is None:
         return Identity(principal, peer=peer)

@@ -10,6 +10,7 @@ coroutine or generator function is a function, too, and is taken for what it sta
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
 from collections.abc import Callable
@@ -122,8 +123,8 @@ def wrap(function: Any, make_target: Callable[[Callable[..., Any], bool], Target
 def _without(function: Any, target: Target) -> Any:
     """Return a function without the layer that the same guard has put around it for this action.
 
-    A notebook's cell is run again, a module is reloaded: then the new layer replaces the old one,
-    or each call would be decided, counted and recorded twice. Other layers stay.
+    When a notebook cell is run again or a module is reloaded, the new layer replaces the old one.
+    Otherwise each call would be decided, counted and recorded twice. Other layers stay.
     """
     if isinstance(function, functools.partial):
         bare = _without(function.func, target)
@@ -245,7 +246,8 @@ def _generate(function: Any, target: Target) -> FunctionType:
         made.__code__.replace(
             co_name=name, co_qualname=qualname, co_flags=made.__code__.co_flags | flag
         ),
-        getattr(home, "__globals__", {}),
+        # A function of C has none; what it calls may look for the builtins of whoever calls.
+        getattr(home, "__globals__", None) or {"__builtins__": builtins},
         name,
         _defaults(signature),
         made.__closure__,

@@ -32,8 +32,9 @@ _Way: TypeAlias = tuple["_Way", Step] | None
 #: culprit, and its type: nothing else of it.
 Measured: TypeAlias = tuple[int, int, int, tuple[Step, ...], type | None]
 
-_CONTAINERS: Final = frozenset((dict, list, tuple))
-_LEAVES: Final = frozenset((str, int, float, bool, type(None)))
+# By identity: the metaclass of a type may call it equal to any other.
+_CONTAINERS: Final = frozenset(map(id, (dict, list, tuple)))
+_LEAVES: Final = frozenset(map(id, (str, int, float, bool, type(None))))
 
 
 def measure(value: Any, max_depth: int, max_bytes: int, max_nodes: int) -> Measured:
@@ -69,10 +70,10 @@ def measure(value: Any, max_depth: int, max_bytes: int, max_nodes: int) -> Measu
                     return NOT_A_NAME, nbytes, nodes, _steps(way), type(key)
                 nbytes += _text_bytes(key)
             kind = type(item)
-            if kind in _CONTAINERS:
+            if id(kind) in _CONTAINERS:
                 nbytes += 4
                 pending.append((item, depth + 1, (way, key)))
-            elif kind not in _LEAVES:
+            elif id(kind) not in _LEAVES:
                 return NOT_PLAIN, nbytes, nodes, _steps((way, key)), kind
             elif kind is int and item.bit_length() > LIMIT_INTEGER_BITS:
                 return HUGE_INTEGER, nbytes, nodes, (), None

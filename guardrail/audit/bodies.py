@@ -1,8 +1,8 @@
-"""What the entries of segments say: decrypted, parsed, held to the form of what is written.
+"""The contents of a segment's entries: decrypted, parsed and checked against their form.
 
-Owns the one way from an entry's bytes to what it says, for every reader and for `verify`; the check
-that a segment has the name that its header gives it; and the check that a key is the one that wrote
-a segment. Refuses to guess: an entry of another form is unreadable, and its reader says so.
+Every reader and `verify` turn the bytes of an entry into its contents here. Here is also the check
+that a segment has the name in its header, and the check that a key is the one that wrote a segment.
+An entry of another form is unreadable, and its reader says so.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Opener:
         said = parsed(body)
         chain, number = said.get("chain"), said.get("number")
         if not isinstance(chain, str) or type(number) is not int:
-            raise ValueError("the header does not say which segment it is of")
+            raise ValueError("the header does not name its segment")
         if "key" in said and self._keys is not None:
             self._ciphers[segment] = self._cipher(segment, said, self._keys)
             if "fingerprint" not in said:  # an earlier version's: what decrypts proves the key
@@ -112,7 +112,7 @@ class Opener:
         self._defined.setdefault(segment, {})[number] = said
 
     def forget(self, segment: str) -> None:
-        """Let go of what only this segment's entries need: all of them were read."""
+        """Forget what only this segment's entries need, after all of them were read."""
         self._ciphers.pop(segment, None)
         self._defined.pop(segment, None)
         self._unproven.discard(segment)
@@ -153,7 +153,7 @@ class Opener:
 
 
 def _undefined() -> ValueError:
-    return ValueError("an entry that refers to a definition that is not there")
+    return ValueError("an entry refers to a definition that is missing")
 
 
 def _unfit(segment: str) -> ConfigurationError:

@@ -41,7 +41,7 @@ _LIMIT_REMARK: Final = 300
 _LOOK_S: Final = 0.5
 
 
-#: Seconds between two words about a collector that goes on to refuse.
+#: Seconds between two messages about a collector that still does not accept calls.
 _TELL_S: Final = 30.0
 #: Bytes that an answer may have. What a collector says in it is a sentence.
 _LIMIT_ANSWER: Final = 64 * 1024
@@ -51,14 +51,14 @@ _RETRYABLE: Final = frozenset((429, 502, 503, 504))
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of one request.
+    """The result of one request.
 
     Attributes:
-        problem: why the calls were not taken, such as ``it answered 401``; empty where they were.
+        problem: why the calls were not accepted, such as ``it answered 401``; else empty.
         may_retry: whether the same request can come through later.
         retry_after_s: how long the collector asks to wait, in seconds; 0 where it does not.
-        rejected: how many of the calls it dropped for good; they are not to be sent again.
-        remark: what the collector says of those, or of others that it took.
+        rejected: how many calls the collector dropped; they are not sent again.
+        remark: the collector's message about those, or about calls that it accepted.
     """
 
     problem: str = ""
@@ -280,7 +280,7 @@ class Follower:
         keys: the journal's keys, where it is encrypted.
         batch: calls in one request.
         told: is told how many calls have been acknowledged.
-        unread: is told of what can't be read, and so is not sent.
+        unread: gets each flaw: what can't be read is not sent.
         complain: is told, in a sentence, of what a collector did not take: once, when it changes,
             and at intervals.
         elapsed: the monotonic clock, in seconds.
@@ -365,7 +365,7 @@ class Follower:
             is_last = timeout_s is not None and (
                 not done.may_retry or spent_s + wait_s >= timeout_s
             )
-            self._tell(f"Not taken by the collector: {done.problem}.", is_last=is_last)
+            self._tell(f"The collector did not accept the calls: {done.problem}.", is_last=is_last)
             if is_last:
                 return False
             self._ended.wait(wait_s)
@@ -380,7 +380,7 @@ class Follower:
         if done.rejected:
             self._tell(f"The collector rejected {done.rejected} of {len(calls)} calls{remark}")
         elif remark:
-            self._tell(f"The collector took all, with a warning{remark}")
+            self._tell(f"The collector accepted all calls, with a warning{remark}")
         if self._told is not None:
             self._told(self.acknowledged)
 

@@ -1,4 +1,4 @@
-"""What is wrong with a journal, and where: the one form in which every reader says it."""
+"""Flaws of a journal: what is wrong, and where. Every reader reports in this form."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Something in a journal that was not written so, or that can't be read.
+    """A part of a journal that was changed after it was written, or that can't be read.
 
     Attributes:
         segment: the segment's name; empty where it is about the checkpoints.
         at: the byte in it, from its start.
         sequence: the number of the entry; -1 where it is about none.
         message: what is wrong.
-        is_harmless: whether nothing is lost by it, or counted twice: a note, and no flaw.
+        is_harmless: whether nothing is lost or counted twice: it is a note only.
     """
 
     segment: str

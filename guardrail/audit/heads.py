@@ -18,12 +18,15 @@ from typing import Any, Final
 
 from guardrail.audit.flaws import Flaw
 from guardrail.audit.frames import MAGIC, Stop, begins_segment, walk
+from guardrail.audit.journal_keys import OWN_KEY_FILE
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE
 from guardrail.errors import ConfigurationError
 from guardrail.regular_files import open_regular
 
 #: What `keeper` begins a compressed segment with (RFC 1952): no name, no time.
 GZIP_HEAD: Final = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
+#: Lies in the folder of each journal that has been begun: whoever holds its lock looks after it.
+LOCK_FILE: Final = "keeper.lock"
 _BLOCK: Final = 1 << 18
 #: Bytes that a segment has at the most (`settings`): what has more is none, and is not read.
 LIMIT_SEGMENT: Final = 1 << 30
@@ -174,12 +177,13 @@ def read_segment(path: Path, at: int = 0) -> bytes:
     raise FileNotFoundError(f"the segment {path.name} is gone")
 
 
-def files_of(journal: Path, *, may_be_none: bool = False) -> list[Path]:
+def files_of(journal: Path, *, may_be_new: bool = False) -> list[Path]:
     """Return the segments of a journal's folder, or the one segment that is named.
 
     Arguments:
-        journal: the folder, or the segment.
-        may_be_none: whether it may be a folder to which nothing was written yet.
+        journal: the folder, or one segment of it.
+        may_be_new: whether a folder is taken in which no journal has been begun: for whoever
+            waits for one.
 
     Raises:
         ConfigurationError: where there is no journal.
@@ -190,11 +194,11 @@ def files_of(journal: Path, *, may_be_none: bool = False) -> list[Path]:
         raise ConfigurationError(f"{journal} can't be read: {error.strerror}.") from None
     if not journal.exists():
         raise ConfigurationError(f"There is no journal at {journal}.")
-    if not (found or may_be_none):
+    begun = may_be_new or any((journal / name).exists() for name in (OWN_KEY_FILE, LOCK_FILE))
+    if not found and not begun:
         raise ConfigurationError(
-            f"There is no segment of a journal in {journal}: no file whose name ends in {LIVE}, "
-            f"{CLOSED} or {COMPRESSED}. Either nothing was recorded there, or its files were "
-            "removed or renamed."
+            f"{journal} holds no journal: none of its files is one. Give the folder that "
+            "`[audit] journal` names."
         )
     return found
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from guardrail.audit.checkpoints import Checkpoints
 from guardrail.audit.frames import Kind
-from guardrail.audit.heads import read_file, read_segment, segments, stem
+from guardrail.audit.heads import LOCK_FILE, read_file, read_segment, segments, stem
 from guardrail.audit.log import log_trouble
 from guardrail.audit.recovery import recover
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, Segment, closed_path
@@ -51,7 +51,6 @@ _FAILURES: Final = (
     TypeError, ValueError,
 )  # fmt: skip
 #: Who holds this file's lock does what concerns all processes.
-LOCK_FILE: Final = "keeper.lock"
 
 
 class Keeper:

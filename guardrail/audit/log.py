@@ -36,7 +36,7 @@ def log_refused(record: Record, peer: str) -> None:
         "authentication failed: %s%s%s (guard %s, record %s)",
         record.code,
         f", from peer {peer}" if peer else "",
-        f", and {more} more that are not recorded one by one" if more else "",
+        f", and {more} more that are not recorded individually" if more else "",
         record.guard,
         record.decision_id,
     )
@@ -58,7 +58,7 @@ def log_damage(what: str) -> None:
     """Log that the file which a journal writes was changed from outside, and what that means."""
     _log.error(
         "the journal's file was changed by another process: %s. Calls are denied until the file is "
-        "back as it was, or the guard is closed or its process started anew.",
+        "restored, the guard is closed, or the process is restarted.",
         what,
     )
 

@@ -4,10 +4,10 @@ Owns the instruments and their names: decisions found in the cache and not found
 (``guardrail.decision.cache.hits`` and ``.misses``), how often a shadow was asked
 (``guardrail.shadow.evaluations``), reloads of a bundle by their outcome
 (``guardrail.policy.reloads``), and failed authentication by its code
-(``guardrail.authentication.failures``). Refuses to carry who called and which policies decided: a
-metric has the guard's name, and else nothing that varies. Uses the API only; without an SDK
-nothing is counted. In the flow it has no place: the cache counts for itself, and is asked
-when the metrics are collected.
+(``guardrail.authentication.failures``). No metric carries who called or which policies decided:
+beside these attributes it has only the guard's name. Uses the API only; without an SDK nothing is
+counted. In the flow it has no place: the cache counts for itself, and is asked when the metrics are
+collected.
 """
 
 from __future__ import annotations

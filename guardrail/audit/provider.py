@@ -1,6 +1,6 @@
-"""The OpenTelemetry provider of this process: which it is, and that it exports what it holds.
+"""Finds the OpenTelemetry provider of this process, and has it export the spans that it holds.
 
-Refuses to configure anything: providers are the application's.
+Configures nothing: providers belong to the application.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The calls of a journal, read back: from its beginning, or as they come.
 
-Owns how the entries of many processes and segments become one record per call again. Leaves nothing
-out in silence: an entry that can't be read, bytes that do not fit, a file that is not the segment
-that it is called are told, and so is a key that does not fit. Reads journals that are being
+Joins the entries of many processes and segments into one record per call. Nothing is left out
+silently: it reports an entry that can't be read, bytes that do not fit, a file that holds another
+segment than its name says, and a key that does not fit. Reads journals that are being
 written, compressed segments, and encrypted ones with their keys.
 """
 
@@ -131,7 +131,7 @@ class Seen:
 
     Attributes:
         opener: reads the entries.
-        tell: is told of a file that is not the segment that it is called.
+        tell: gets a flaw for a file that holds another segment than its name says.
         names: the name of the file that each segment was read from, by what its header says.
     """
 
@@ -173,7 +173,7 @@ def read_calls(
         journal: its folder, or one segment of it.
         keys: its keys, where it is encrypted.
         progress: is told how many bytes of the files were read, and how many there are.
-        tell: is told of what can't be read, as soon as it is met. Without it the end raises.
+        tell: gets each flaw as soon as it is found. Without it, the end raises.
 
     Raises:
         ConfigurationError: where there is no journal, or its key is missing or another one.
@@ -197,8 +197,8 @@ def read_calls(
     if flaws:
         named = tuple(map(str, flaws[:_NAMED]))
         raise JournalDamaged(
-            f"The journal {journal} can't be read whole: {named[0]}. `guardrail journal verify` "
-            "tells what is wrong.",
+            f"Parts of the journal {journal} can't be read, first {named[0]}. "
+            "`guardrail journal verify` tells what is wrong.",
             flaws=named,
             count=len(flaws),
         )
@@ -210,7 +210,9 @@ def _items(seen: Seen, path: Path, data: bytes) -> Iterator[Frame]:
     for item in walk(memoryview(data)[_FIRST:], base=_FIRST):
         if isinstance(item, Stop):
             if item.fault and not is_interrupted(path, data, item):
-                seen.tell(Flaw(name, item.at, item.sequence, f"can't be read on: {item.fault}"))
+                seen.tell(
+                    Flaw(name, item.at, item.sequence, f"can't be read from here on: {item.fault}")
+                )
         elif item.at == _FIRST:
             if not seen.begin(name, item):
                 return
@@ -242,7 +244,7 @@ class Tail:
         journal: its folder.
         keys: its keys, where it is encrypted.
         state: where to go on, from the `state` of an earlier one.
-        tell: is told of what can't be read, once.
+        tell: gets each flaw, once.
     """
 
     def __init__(
@@ -253,9 +255,9 @@ class Tail:
         state: Mapping[str, int] | None = None,
         tell: Tell | None = None,
     ) -> None:
-        files_of(journal, may_be_none=True)
+        files_of(journal, may_be_new=True)
         self._journal = journal
-        #: What could not be read, where nobody is told.
+        #: The flaws, where there is no ``tell``.
         self.flaws: list[Flaw] = []
         self._told: set[Flaw] = set()
         self._tell_other = tell
@@ -278,7 +280,7 @@ class Tail:
         return state
 
     def poll(self) -> list[Kept]:
-        """Return the calls of `arrivals`, all together."""
+        """Return all calls of `arrivals` as one list."""
         return list(self.arrivals())
 
     def arrivals(self) -> Iterator[Kept]:
@@ -289,7 +291,7 @@ class Tail:
         Raises:
             ConfigurationError: where the key of an encrypted segment is missing.
         """
-        files = files_of(self._journal, may_be_none=True)
+        files = files_of(self._journal, may_be_new=True)
         for flaw in twins(self._journal, self._doubled):
             self._doubled.add(flaw.segment)
             self._tell(flaw)
@@ -335,7 +337,7 @@ class Tail:
             if isinstance(item, Stop):
                 self._at[name] = item.at
                 if item.fault and not self._is_interrupted(path, item):
-                    message = f"can't be read on: {item.fault}"
+                    message = f"can't be read from here on: {item.fault}"
                     self._tell(Flaw(name, item.at, item.sequence, message))
             elif item.kind != Kind.OPENED:
                 kept = _take(self._calls, self._opener, name, item, self._tell)

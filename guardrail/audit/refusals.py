@@ -1,8 +1,8 @@
-"""Failed authentication on record: a record, a metric and a warning for each, at a bounded rate.
+"""Failed authentication: a record, a metric and a warning for each, at a bounded rate.
 
-A caller whose credential does not hold makes no call, and so has no record of one. Whoever guards
-a service must see such attempts all the same, and whoever makes very many of them must not fill
-the journal or the log. So each attempt is counted by its code, and at most `LIMIT_PER_S` a second
+A caller whose credential is not valid makes no call, and so has no record of a call. The operators
+of a service must see such attempts all the same, and a flood of them must not fill the journal or
+the log. So each attempt is counted by its code, and at most `LIMIT_PER_S` a second
 are recorded one by one. The last of those beyond that is recorded with the counts of the others,
 as ``unrecorded/CODE``: before the next attempt that is recorded, or when the guard is flushed or
 closed.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LIMIT_PER_S: Final = 10
 #: What a record of one calls its function: it has no action.
 FUNCTION: Final = "acting_as"
-#: What the names of counts begin with that tell how many more there were.
+#: The prefix of the names of counts that say how many more failures there were.
 UNRECORDED: Final = "unrecorded/"
 #: Hexadecimal digits of a pseudonym.
 _DIGITS: Final = 32
@@ -168,7 +168,7 @@ def _bare(denial: Denied) -> Denied:
 
 
 def _forget(ref: weakref.ref[Refusals]) -> None:
-    """Begin anew in a forked child: what its parent counted, its parent tells."""
+    """Start again in a forked child: the parent records what the parent counted."""
     refusals = ref()
     if refusals is not None:
         refusals._renew()

@@ -4,8 +4,8 @@ Owns the file: made with all its space, so that a full disk refuses a call and n
 locked for as long as its process lives; cut to its length at the end. An append is a check, a hash
 and one write (`Tape`); what was appended outlives the process. The file is never mapped: whoever
 cuts a mapped file ends the process that writes to it. `damage` tells whether the file is still
-there, under its name, with its size, its first and its last bytes. Refuses an append that does not
-fit, and does not lock: `journal` appends from one thread at a time.
+there, under its name, with its size, its first and its last bytes. An append that does not fit is
+an error. Nothing is locked here: `journal` appends from one thread at a time.
 
 Compiled as it stands, with ``segment.pxd`` beside it; the file is its own plain-Python twin.
 """

@@ -195,7 +195,7 @@ def _check_writable(folder: Path) -> None:
     there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     problem = ""
     if not there.is_dir():
-        problem = f"{there} is no folder"
+        problem = f"{there} is not a folder"
     elif os.statvfs(there).f_flag & os.ST_RDONLY:
         problem = f"{there} is on a file system that is mounted read-only"
     elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
@@ -203,7 +203,7 @@ def _check_writable(folder: Path) -> None:
     if problem:
         raise ConfigurationError(
             f"The journal {folder} can't be written: {problem}. Correct [audit] journal, or mount "
-            "a folder there that this process may write."
+            "a folder there in which this process may write."
         )
 
 

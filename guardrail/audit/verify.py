@@ -1,10 +1,10 @@
 """Whether a journal is what was written: every byte, every segment, every checkpoint.
 
 Owns the examination and its findings: what is wrong, in which segment, at which byte and entry.
-Parses every entry, as a reader does. Refuses to repair. A byte that was changed, an entry that was
-removed, moved or put in, a segment that is gone, was replaced, or has another one's name is found
-by the journal alone, unless whoever did it has rewritten every hash that follows; then, as for an
-end that was cut off, only a checkpoint shows it.
+Parses every entry, as a reader does, and repairs nothing. A byte that was changed, an entry that
+was removed, moved or put in, a segment that is gone, was replaced, or has another one's name is
+found by the journal alone, unless whoever did it has rewritten every hash that follows; then, as
+for an end that was cut off, only a checkpoint shows it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from guardrail.audit.frames import (
 from guardrail.audit.heads import files_of, read_segment, stem, twins
 from guardrail.audit.journal_keys import Keys
 from guardrail.audit.segment import LIVE
+from guardrail.errors import ConfigurationError
 from guardrail.regular_files import open_regular
 
 _MARKS: Final = frozenset(
@@ -119,8 +120,13 @@ def verify(
     """
     verdict = Verdict()
     opener = Opener(keys)
+    files = files_of(journal)
     signed = list(checkpoints)
-    files = files_of(journal, may_be_none=bool(signed))  # which say what is gone
+    if not (files or signed):  # which say what is gone
+        raise ConfigurationError(
+            f"There is nothing to verify at {journal}: no segment. Nothing was recorded yet, or "
+            "all of it was removed."
+        )
     wanted = _wanted(signed)
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
     seen: dict[str, _Seen] = {}
@@ -138,7 +144,7 @@ def verify(
                 verdict.notes.append(f"{flaw.segment}: {flaw.message}")
             else:
                 verdict.flaws.append(flaw)
-        now = {stem(path): path for path in files_of(journal, may_be_none=True)}
+        now = {stem(path): path for path in files_of(journal)}
         retired = _retired(seen)
         if not seen.keys() >= {stem(path) for path in files}:  # one went while others were read
             again = [path for name, path in now.items() if name not in seen or seen[name].is_live]
@@ -211,7 +217,7 @@ def _parse(data: bytes, seen: _Seen, verdict: Verdict, opener: Opener, *, has_ke
             if frame.kind == Kind.OPENED:
                 own = opener.header(name, frame.body)
                 if own != name:
-                    message = f"is a file of the segment {own}, by its header"
+                    message = f"is a file of the segment {own}, according to its header"
                     verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
             elif frame.is_encrypted and not has_keys:
                 verdict.unparsed += 1
@@ -221,7 +227,7 @@ def _parse(data: bytes, seen: _Seen, verdict: Verdict, opener: Opener, *, has_ke
             else:
                 opener.check(name, frame)
         except ValueError:
-            message = "can't be parsed: it is not in the form in which entries are written"
+            message = "can't be parsed: it does not have the form of an entry"
             verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
 
 

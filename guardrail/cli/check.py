@@ -71,9 +71,9 @@ def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> N
     """Say all that is wrong with a bundle, and what is weak in one that loads, and where.
 
     A finding is a line: file:line:column, a stable code, and what to do about it. What is
-    weak can be accepted by code: for the bundle in guardrail.toml, [check] allow = ["GR540"];
-    for one policy beside it, with a reason: @x_allow("GR508: nightly jobs have no quota"). What
-    is wrong can't.
+    weak can be accepted by its code: for the whole bundle in guardrail.toml,
+    [check] allow = ["GR540"]; for one policy by an annotation on it, with a reason:
+    @x_allow("GR508: nightly jobs have no quota"). Errors can't be accepted.
 
     Exit code 0: nothing, or nothing but what is accepted. 1: at least one finding. 2: there
     is no such folder.
@@ -113,7 +113,7 @@ def _tell(bundle: Bundle, left: list[Finding], *, accepted: int) -> None:
     for finding in left:
         say(str(finding).lstrip())
     how = "accept a code in guardrail.toml, [check] allow, or beside its policy, @x_allow"
-    complain(f"{_count(left)}{aside}. Mend them, or {how}")
+    complain(f"{_count(left)}{aside}. Correct them, or {how}")
 
 
 def _tell_faults(faults: tuple[Fault, ...], format: Format) -> None:

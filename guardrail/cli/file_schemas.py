@@ -66,8 +66,8 @@ class _Identity(Section):
     Attributes:
         revoked_file: a JSON file outside the bundle that says what is revoked, by its absolute
             path; it is read anew when it changes.
-        inherit: whether an identity holds in tasks and threads that are started inside its
-            ``acting_as`` block: ``tasks``; or only in the one that entered it: ``none``.
+        inherit: where an identity holds. ``tasks``: also in tasks and threads that are started
+            inside its ``acting_as`` block; ``none``: only in the one that entered the block.
     """
 
     revoked_file: Annotated[str, Field(pattern="^/")] = ""
@@ -86,7 +86,7 @@ class _Settings(Section):
         audit: how calls are recorded.
         identity: what proves who calls: a table per provider, ``[identity.NAME]``.
         evidence: what proves on which machine a call runs: a table each, ``[evidence.NAME]``.
-        detectors: kinds of findings of the bundle's own: a table each, ``[detectors.NAME]``.
+        detectors: custom kinds of findings: a table each, ``[detectors.NAME]``.
     """
 
     bundle: BundleSettings

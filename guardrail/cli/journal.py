@@ -92,13 +92,13 @@ _LIMIT_TOLD: Final = 20
 
 
 class Unread:
-    """What a command could not read of a journal: said at once, and at the end by exit code 1."""
+    """The parts of a journal that a command could not read: reported at once, with exit code 1."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def __call__(self, flaw: Flaw) -> None:
-        """Say what can't be read; what is harmless is said, too, and not counted."""
+        """Report a flaw; a harmless one is reported, too, and not counted."""
         if flaw.is_harmless:
             remark(str(flaw))
             return

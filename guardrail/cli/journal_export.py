@@ -68,13 +68,14 @@ def export(
     A cursor keeps how far the collector has acknowledged; the next time goes on from there.
     Needs the extra `otlp`: pip install 'guardrail-cedar[otlp]'.
 
-    Exit code 0: all was acknowledged, or it was ended while it followed. 1: not all in time, the
-    collector rejected some, or a part of the journal could not be read; why is told. 2: there is no
-    journal, no such address, or the key is another one.
+    Exit code 0: all was acknowledged, or it was ended while it followed. 1: not all was
+    acknowledged in time, the collector rejected some, or a part of the journal could not be read;
+    the reason is shown. 2: there is no journal, no such address, or the key does not fit.
 
     Example: guardrail journal export var/guardrail --endpoint https://collector:4318 --follow
     """
     from guardrail.audit.export import Follower, open_otlp
+    from guardrail.audit.heads import files_of
     from guardrail.errors import ConfigurationError
 
     _check(endpoint, unsafe_http=unsafe_http)
@@ -83,6 +84,7 @@ def export(
     kept = cursor or path / f"export-{place}.cursor"
     unread = Unread()
     try:
+        files_of(path, may_be_new=follow)
         send = open_otlp(endpoint, signal=signal.value, headers=headers, ca_file=ca)
         with _progress() as told:
             follower = Follower(
@@ -99,9 +101,9 @@ def export(
     is_whole = is_done and not follower.rejected
     say(f"{follower.acknowledged:,} calls acknowledged", color="green" if is_whole else None)
     if follower.rejected:
-        complain(f"{follower.rejected:,} calls rejected. The collector has not kept them.")
+        complain(f"The collector rejected {follower.rejected:,} calls, and has not kept them.")
     if not is_done:
-        complain("Not all calls were taken. The rest are sent the next time.")
+        complain("Not all calls were accepted. The next export sends the rest.")
     if not is_whole:
         raise typer.Exit(1)
     unread.end()

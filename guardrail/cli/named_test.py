@@ -114,5 +114,5 @@ def _why_none(file: str, cases: Sequence[Case | Unread]) -> str:
     files = list(dict.fromkeys(case.place.file for case in cases))
     if not any(_is_in(case, file) for case in cases):
         hint = did_you_mean(file, files, f"There are: {', '.join(files) or 'none'}.")
-        return f"no such file has tests, so FILE:LINE names none. {hint}"
+        return f"FILE:LINE names no file that has tests. {hint}"
     return "no test stands on this line. Give FILE:LINE of any line of a test, or its name."

@@ -57,8 +57,9 @@ def replay(
     and attributes list principal.in and principal.ATTR among the facts that the
     audit keeps. What cannot be replayed is counted, with the reason.
 
-    Exit code 0: nothing flips. 1: something does, or the bundle does not load, or
-    the journal is damaged. 2: there is no journal, or its key was not given.
+    Exit code 0: nothing flips. 1: something does, or not one of the calls can be
+    replayed, or the bundle does not load, or the journal is damaged. 2: there is
+    no journal, or its key was not given.
 
     Example: guardrail replay policies/clinical_scoring var/guardrail --since 7d
     """

@@ -44,15 +44,15 @@ def schema(
     """Print the Cedar schema of a bundle, or the JSON Schema of a kind of its files.
 
     Of a bundle: its schema with the standard facts before it, for other
-    Cedar tools, which read no two files as one. With --write it goes to a file
-    of its own, which no load reads: point those tools there, such as
+    Cedar tools, which can't combine two files. With --write it goes to a separate
+    file, which no load reads. Configure those tools to use it, for example with
     "cedar.schemaFile" of Cedar's extension for editors.
 
-    With --for: what a kind of files may hold, for editors, the same for every
+    With --for: the JSON Schema of one kind of file, for editors, the same for every
     bundle: guardrail.toml (settings), inputs/*.yaml, outputs/*.yaml,
     links.yaml, tests/*_test.yaml, a request of decide.
 
-    Exit code 0: it was printed, or written. 1: the bundle's schema is none.
+    Exit code 0: it was printed, or written. 1: the bundle's schema is not valid.
     2: there is no such folder, or it can't be written; or neither a folder nor
     a kind is named, or both are.
 

@@ -130,7 +130,7 @@ def run(
     serves; each property asks many: what must never, or always, be decided. For
     a test that fails, the policies that decide are shown, and of a denial that
     nobody grants the grant that comes nearest. With --shadow the tests run as if
-    the policies in shadow were enforced, before they are.
+    the policies in shadow were already enforced.
 
     Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
     bundle does not load. 1 as well where there was no test to run: that must
@@ -207,7 +207,7 @@ def _run(asked: _Asked) -> None:  # noqa: PLR0912 - a branch per option
 def _enforced(bundle: Bundle, directory: Path) -> Bundle:
     """Return the bundle with the policies in shadow enforced; stop where it has none."""
     if bundle.shadow is None:
-        raise stop(f'{directory} has no policy with @mode("shadow"). Leave --shadow out.')
+        raise stop(f'{directory} has no policy with @mode("shadow"). Remove --shadow.')
     return replace(bundle, snapshot=bundle.shadow, shadow=None)
 
 

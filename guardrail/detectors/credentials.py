@@ -1,9 +1,8 @@
-"""Passwords and tokens that have no format of their own: they are told by what stands before them.
+"""Passwords and tokens without a format of their own, recognised by the text before them.
 
-`Credentials` is the kind ``credential``, made as a kind of a bundle's own is: a pattern, and a
-judgement of each match. Only the value is the finding: the name, the user and the host stay. What
-a pattern can't tell (a placeholder, a name in code, a key that has a kind of its own) the judgement
-leaves out.
+`Credentials` is the kind ``credential``. Like a custom kind it has a pattern, and judges each
+match. Only the value is the finding: the name, the user and the host stay. The judgement leaves out
+what the pattern can't exclude: a placeholder, a name in code, a key of another kind.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ Owns the vocabulary. Refuses an unknown name, and says which known one is near.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from guardrail.detectors.phones import FORMS
+from guardrail.nearest import nearest
 
 #: Every kind, with what it means.
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -76,12 +76,12 @@ class TooManyFindings(Exception):
     def __init__(self, limit: int) -> None:
         super().__init__(f"more than {limit} places in the text are, or may be, findings")
         self.limit = limit
-        self.reason = f"over {limit} places that are, or may be, findings"
+        self.reason = f"over {limit} findings or possible findings"
         self.cure = "raise `findings` in [bounds]"
 
 
 class MatchTooLong(TooManyFindings):
-    """What may be a match of a pattern without a greatest length goes on for too long.
+    """A possible match of a pattern without a maximum length is too long.
 
     The text is refused: whether it has a match can't be told from as much of it as is held back.
 
@@ -92,8 +92,8 @@ class MatchTooLong(TooManyFindings):
 
     def __init__(self, kind: str, limit: int) -> None:
         super().__init__(limit)
-        self.args = (f"what may be a match of {kind} goes on for over {limit} characters",)
-        self.reason = f"what may be a match of {kind}, over {limit} characters of it"
+        self.args = (f"a possible match of {kind} has over {limit} characters",)
+        self.reason = f"a possible match of {kind} with over {limit} characters"
         self.cure = f"bound the repeats in the pattern of [detectors.{kind}], as in {{1,40}}"
 
 
@@ -163,6 +163,6 @@ def _countries(name: str) -> list[str]:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, (*GROUPS, *known), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, (*GROUPS, *known))
+    hint = f"; did you mean {near!r}?" if near else ""
     return f"no detector is named {name!r}{hint} (`guardrail.detectors.KINDS` lists ours)"

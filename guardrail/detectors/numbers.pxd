@@ -27,7 +27,8 @@ cdef class Numbers(National):
     @cython.locals(d="const unsigned char *")
     cdef bint _more_groups(self, Py_ssize_t at) noexcept
 
-    @cython.locals(d="const unsigned char *", first=Py_ssize_t, size=Py_ssize_t, before=int)
+    @cython.locals(d="const unsigned char *", first=Py_ssize_t, size=Py_ssize_t, before=int,
+                   has_letter=bint)
     cdef bint _is_identifier(self, Py_ssize_t at) noexcept
 
     @cython.locals(d="const unsigned char *", end=Py_ssize_t)

@@ -137,13 +137,13 @@ class Numbers(National):
                 and self._run(at + 10, 4) == 4
                 and (d[at + 14] != ord("-") or self._run(at + 15, 4) != 4)
             )
-        if not self._hexa[before] or self._digit[before]:
-            return False
+        has_letter = False
         first = at - 1
         while at - first <= 9 and self._hexa[d[first - 1]]:
             first -= 1
+            has_letter = has_letter or not self._digit[d[first]]
         size = at - 1 - first
-        return size in (4, 8) and not self._word[d[first - 1]]
+        return has_letter and size in (4, 8) and not self._word[d[first - 1]]
 
     def _chained(self, at: int) -> int:
         """Judge a chain at a place by its shape; no shape begins with two single digits."""

@@ -1,9 +1,9 @@
-"""Kinds of a bundle's own: a name, a pattern, and words that stand near.
+"""Custom kinds of a bundle: a name, a pattern, and words of which one must be near.
 
 `Detector` is one such kind; `Search` looks for it in one text, whole or in pieces. A search goes
-through a text in windows of a fixed size and gives what is decided: a match that begins where no
-beginning of another one goes on to the end. So it costs the same for each character, whatever the
-pattern is, and a whole text gives what its pieces give.
+through a text in windows of a fixed size and returns the matches that are decided: those before the
+first place from which more text could still make another match. So each character costs the same
+with every pattern, and a whole text has the same matches as its pieces.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from guardrail.detectors.folding import Folding
 from guardrail.detectors.kinds import GROUPS, KINDS, MatchTooLong, TooManyFindings
 from guardrail.detectors.patterns import Pattern, PatternError, read_pattern
 
-#: So many characters of what may become a match are held back; more of them are refused.
+#: The most characters of a possible match that are held back; a longer one is refused.
 LIMIT_HELD: Final = 1_024
 #: A word of ``near`` stands within so many characters before or behind a match.
 LIMIT_NEAR: Final = 48
@@ -57,12 +57,12 @@ class Detector:
     def __init__(self, name: str, pattern: str, near: Sequence[str] = ()) -> None:
         if NAME.fullmatch(name) is None:
             raise ValueError(
-                "the name of a detector begins with a lower case letter, and has lower case "
+                "the name of a detector must begin with a lower case letter, and have lower case "
                 "letters, digits and _ only, at most 40"
             )
         if name in KINDS or name in GROUPS:
             what = "kind" if name in KINDS else "group of kinds"
-            raise ValueError(f"{name} is a {what} of guardrail's own; choose another name")
+            raise ValueError(f"{name} is a built-in {what}; choose another name")
         if _is_mark(name):
             raise ValueError(f"the mark [{name}] is itself a finding; choose another name")
         self.name = name
@@ -80,7 +80,7 @@ class Detector:
         return self.held + (LIMIT_NEAR if self.near is not None else 0)
 
     def span(self, match: Any) -> tuple[int, int, int]:
-        """Return where a match stands, without the character beside it that was read."""
+        """Return where a match stands, without the neighbouring character that was read."""
         start, end = match.span(1)
         return start, start, end
 
@@ -258,7 +258,7 @@ def _words(near: Sequence[str]) -> Any:
     for word in near:
         plain = _plain(word)
         if not word.strip() or len(plain) > LIMIT_WORD:
-            raise WordError(f"each word of `near` has 1 to {LIMIT_WORD} characters")
+            raise WordError(f"each word of `near` must have 1 to {LIMIT_WORD} characters")
         if max(plain, default=128) >= 128:
             raise WordError("a word of `near` has a character without an ASCII form")
         words.append("".join(f"\\x{{{code:x}}}" for code in plain))

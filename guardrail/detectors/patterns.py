@@ -1,4 +1,4 @@
-"""Patterns of google-re2, and for each the pattern of what may still become a match.
+"""Patterns of google-re2, and for each a second pattern that matches unfinished matches.
 
 `read_pattern` reads the syntax of a pattern and returns a `Pattern`: itself, how long its matches
 are, and a second pattern that matches every beginning of a match. A stream holds back what that
@@ -29,7 +29,7 @@ _ASSERTIONS: Final = "AbBz"
 
 
 class PatternError(ValueError):
-    """A pattern is not taken; the message says why, and quotes nothing of it.
+    """A pattern is not accepted; the message says why, and does not quote the pattern.
 
     Attributes:
         key: which key of ``[detectors.NAME]`` is meant.
@@ -109,7 +109,7 @@ def _complaint(error: Exception) -> str:
     """Return RE2's complaint without the part of the pattern that it quotes."""
     said = error.args[0] if error.args else ""
     text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)
-    return text.partition(":")[0].strip() or "it is no regular expression"
+    return text.partition(":")[0].strip() or "it is not a regular expression"
 
 
 def _folded(text: str) -> str:
@@ -131,7 +131,7 @@ def _folded(text: str) -> str:
                 "ASCII form, so that no spelling hides a match; name such characters as [^ -~]"
             )
         if in_class and (len(plain) > 1 or _is_bound(text, at)):
-            raise PatternError("a class of the pattern has a letter that is more than one in ASCII")
+            raise PatternError("a class of the pattern has a letter with several letters in ASCII")
         folded = plain.decode()
         word = folded if folded.isalnum() else "\\" + folded
         parts.append(word if len(folded) == 1 else f"(?:{word})")
@@ -164,7 +164,7 @@ class _Reader:
     def read(self) -> _Part:
         part = self._alternatives()
         if self._at < len(self._text):
-            raise PatternError("a bracket of the pattern closes nothing")
+            raise PatternError("the pattern has a closing bracket without an opening one")
         return part
 
     def _alternatives(self) -> _Part:
@@ -238,7 +238,9 @@ class _Reader:
                 if self._text[end] == ")":
                     if self._peek() and self._peek() in "*+?{":
                         # RE2 repeats what stands before the flags
-                        raise PatternError("a repeat of the pattern stands behind flags")
+                        raise PatternError(
+                            "the pattern has a repeat directly after flags, such as (?i)*"
+                        )
                     return _EMPTY
         part = self._alternatives()
         self._at += 1
@@ -289,7 +291,7 @@ class _Reader:
                 raise PatternError("the pattern has a character without an ASCII form")
             return self._leaf(f"\\x{{{int(code, 8):x}}}")
         if char in _ALNUM and char not in _CLASSES + _CONTROLS:
-            raise PatternError("the pattern has an escape that is not known")
+            raise PatternError("the pattern has an unknown escape")
         return self._leaf("\\" + char)
 
     def _quantified(self, part: _Part) -> _Part:

@@ -1,8 +1,8 @@
-"""Columns of what is neither a plain number nor text: small floats, times, decimals, lists, nulls.
+"""Columns of other values than numbers and text: small floats, times, decimals, lists, nulls.
 
-Owns the ways in which libraries lay these out, one class for each, and numbers by their place in a
-dictionary. They are parts of the columns of `guardrail.facts.columns`, and nothing here has a row
-in its ``repr`` either. Bounds are compared exactly: in whole numbers of a column's own unit.
+There is one class for each memory layout of the libraries, and one for dictionary-encoded numbers.
+They are parts of the columns of `guardrail.facts.columns`; here too, no ``repr`` shows a row.
+Bounds are compared exactly: in whole numbers of a column's own unit.
 """
 
 from __future__ import annotations

@@ -244,15 +244,26 @@ def digest_plain(view: View) -> str:
     """Return the sha256 of a record or a list: 64 hexadecimal digits.
 
     Over its JSON, in ASCII, with sorted keys and without spaces; so the order of keys
-    does not count, and a tuple is a list.
+    does not count, and a tuple is a list. A time or a decimal is its type and its text; a second
+    JSON, with null in its place, tells it from a list of these.
     """
-    text = json.dumps(_plain(view), sort_keys=True, separators=(",", ":"), default=_spelt)
+    data = _plain(view)
+    try:
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    except TypeError:
+        # a list may spell what a time is spelt as: where they stand is a part of the digest
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=_spelt)
+        text += "\n" + json.dumps(data, sort_keys=True, separators=(",", ":"), default=_unspelt)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _spelt(value: Any) -> list[str]:
     """Return a time or a decimal by its type and its text: it is neither text nor number."""
     return [type(value).__name__, str(value)]
+
+
+def _unspelt(value: Any) -> None:
+    """Return nothing in place of a time or a decimal: null."""
 
 
 def digest_text(view: View) -> str:

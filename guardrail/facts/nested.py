@@ -23,7 +23,8 @@ from pydantic import BaseModel
 from guardrail._core.terms import OK, TOO_DEEP, TOO_MANY
 from guardrail.scalars import read_scalar
 
-_LEAVES: Final = frozenset((str, int, float, bool, type(None)))
+# By identity: the metaclass of a type may call it equal to any other.
+_LEAVES: Final = frozenset(map(id, (str, int, float, bool, type(None))))
 #: ``Py_TPFLAGS_HEAPTYPE``: the type was made at run time, by a class statement for instance.
 _HEAP_TYPE: Final = 1 << 9
 _ABSENT: Final[Any] = object()
@@ -183,11 +184,11 @@ def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> 
             tuples.append((into, key, copy))
         if type(copy) is dict:
             for at, below in copy.items():
-                if type(below) not in _LEAVES:
+                if id(type(below)) not in _LEAVES:
                     pending.append((below, copy, at, depth + 1))
         else:
             for at, below in enumerate(copy):
-                if type(below) not in _LEAVES:
+                if id(type(below)) not in _LEAVES:
                     pending.append((below, copy, at, depth + 1))
     for into, key, copy in reversed(tuples):  # the inner ones first: each is filled by then
         into[key] = tuple(copy)

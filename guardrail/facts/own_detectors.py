@@ -1,8 +1,8 @@
-"""The ``[detectors]`` table of ``guardrail.toml``: kinds of findings of a bundle's own.
+"""The ``[detectors]`` table of ``guardrail.toml``: custom kinds of findings.
 
-Each ``[detectors.NAME]`` is read and tried at load: the pattern must be found in each of its
-examples and in none of the texts that it must leave alone. What is read is handed to the fact
-``context.input.findings`` and to the obligation ``redact``.
+Each ``[detectors.NAME]`` is read and tested at load: the pattern must be found in each text of
+``examples`` and in none of ``not``. The fact ``context.input.findings`` and the obligation
+``redact`` use the result.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ _Text = Annotated[str, Field(min_length=1, max_length=1_000)]
 
 
 class DetectorSettings(Section):
-    """A kind of findings of the bundle's own.
+    """A custom kind of findings.
 
     Attributes:
-        pattern: what is found: an expression of google-re2, in whose matches no word goes on.
-        near: words of which one must stand within 48 characters before or behind a match.
-        examples: texts in which it must be found, whatever is near; the load tries each.
-        not_: texts in which it must not be found; the load tries each.
+        pattern: what to find: a regular expression of google-re2. A match begins and ends at a
+            word boundary.
+        near: words, one of which must stand within 48 characters before or after a match.
+        examples: texts in which the pattern must be found, with or without a word of ``near``;
+            tested at load.
+        not_: texts in which it must not be found; tested at load.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
@@ -46,7 +48,7 @@ class DetectorSettings(Section):
 
 
 def read_detectors(document: Document | None) -> tuple[Detector, ...]:
-    """Return the kinds of a ``[detectors]`` table; none where there is no table.
+    """Return the kinds of a ``[detectors]`` table; none without such a table.
 
     Raises `ConfigurationError` with every fault.
     """
@@ -54,12 +56,14 @@ def read_detectors(document: Document | None) -> tuple[Detector, ...]:
         return ()
     if not isinstance(document.data, dict):
         raise ConfigurationError.at(
-            document.at(), "GR003", "`detectors` is no table. Write [detectors.NAME]."
+            document.at(), "GR003", "`detectors` must be a table. Write [detectors.NAME]."
         )
     faults: list[Fault] = []
     found: list[Detector] = []
     if len(document.data) > LIMIT_DETECTORS:
-        message = f"There are over {LIMIT_DETECTORS} tables [detectors.NAME]. Join some patterns."
+        message = (
+            f"There are over {LIMIT_DETECTORS} tables [detectors.NAME]. Join some of the patterns."
+        )
         faults.append(Fault("GR003", document.at(), message))
     for name in list(document.data)[:LIMIT_DETECTORS]:
         try:
@@ -76,7 +80,7 @@ def _read(name: str, document: Document) -> Detector:
 
     if not isinstance(document.data[name], dict):
         raise ConfigurationError.at(
-            document.at(name), "GR003", "`detectors` has tables only. Write [detectors.NAME]."
+            document.at(name), "GR003", "`detectors` may hold tables only. Write [detectors.NAME]."
         )
     settings = document.below(name).parse(DetectorSettings)
     try:

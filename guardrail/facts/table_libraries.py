@@ -183,11 +183,11 @@ def _times(dtype: str, detail: str, values: Any, ticks: Fraction) -> Column:
 
 def read_pandas(frame: Any) -> Named:
     """Read the columns of a pandas frame, by the type of each one's array."""
-    readers, na = _pandas_readers(), sys.modules["pandas"].NA
+    na = sys.modules["pandas"].NA
 
     def read(series: Any) -> Column:
         values = series.array
-        reader = readers.get(type(values))
+        reader = _pandas_reader(type(values))
         if reader is None:
             kind = type(values).__name__
             raise Unreadable(kind, _DENSE.get(kind, "Convert it, or leave it out."))
@@ -196,8 +196,14 @@ def read_pandas(frame: Any) -> Named:
     return each_of(frame.items(), read)
 
 
+def _pandas_reader(kind: type) -> Callable[[Any, Any], Column] | None:
+    """Return what reads arrays of a type, by identity: a type may claim to equal another."""
+    known, reader = _pandas_readers().get(id(kind), (None, None))
+    return reader if known is kind else None
+
+
 @lru_cache(maxsize=1)
-def _pandas_readers() -> Mapping[type, Callable[[Any, Any], Column]]:
+def _pandas_readers() -> Mapping[int, tuple[type, Callable[[Any, Any], Column]]]:
     """Return what reads each of pandas' arrays, as far as this version of it has them."""
     arrays = sys.modules["pandas"].arrays
     readers: dict[str, Callable[[Any, Any], Column]] = {
@@ -212,8 +218,8 @@ def _pandas_readers() -> Mapping[type, Callable[[Any, Any], Column]]:
         "DatetimeArray": _read_datetimes,
         "TimedeltaArray": _read_timedeltas,
     }
-    found = {getattr(arrays, name, None): reader for name, reader in readers.items()}
-    return {kind: reader for kind, reader in found.items() if kind is not None}
+    found = [(getattr(arrays, name, None), reader) for name, reader in readers.items()]
+    return {id(kind): (kind, reader) for kind, reader in found if kind is not None}
 
 
 def _read_masked(values: Any, na: object) -> Column:
@@ -228,7 +234,7 @@ def _read_masked(values: Any, na: object) -> Column:
 
 def _read_categorical(values: Any, na: Any) -> Column:
     categories = values.categories.array
-    reader = _pandas_readers().get(type(categories))
+    reader = _pandas_reader(type(categories))
     if reader is None:
         raise Unreadable("categories of another kind", "Convert it to its categories' type.")
     column = reader(categories, na)

@@ -53,8 +53,8 @@ class TimeFacts:
             known = True
         if not known:
             raise ConfigurationError(
-                "`bundle.timezone` is no name of the IANA time zone database. Write one such as "
-                "Europe/Berlin, as it stands there, or update `tzdata`."
+                "`bundle.timezone` is not a name of the IANA time zone database. Write one such as "
+                "Europe/Berlin, exactly as in the database, or update `tzdata`."
             )
 
     def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:

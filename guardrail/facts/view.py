@@ -48,8 +48,9 @@ from guardrail.values import View
 
 #: Types of input of which it is remembered how they are looked at.
 _LIMIT_KNOWN: Final = 512
-#: A dict whose first value is one of these is no table.
-_PLAIN: Final = frozenset((str, int, float, bool, type(None), dict, list, tuple))
+#: A dict whose first value is one of these is no table. By identity: the metaclass of a type may
+#: call it equal to any other.
+_PLAIN: Final = frozenset(map(id, (str, int, float, bool, type(None), dict, list, tuple)))
 _UNSET: Final = "Give each field a value, or pass a dict of them."
 
 #: The machine's own memory, as DLPack numbers devices.
@@ -68,7 +69,7 @@ _TENSORS: Final = frozenset(
         ("jaxlib.xla_extension", "ArrayImpl"),
     )
 )
-_OWN_CODE: Final = "What its code shows the model need not be what was checked. "
+_OWN_CODE: Final = "Its own code could show the model other values than were checked. "
 
 #: How inputs of a type are looked at.
 _TENSOR: Final = 0
@@ -77,7 +78,6 @@ _LIST: Final = 2
 _OBJECT: Final = 3
 _TABLE: Final = 4
 _REFUSED: Final = 5
-_AS_TENSOR: Final[tuple[int, Any]] = (_TENSOR, None)
 
 
 class Bounds(Section):
@@ -119,7 +119,7 @@ class Viewer:
         self.input_nodes = bounds.input_nodes
         self._bounds = bounds
         self._keys = keys
-        self._known: dict[Any, tuple[int, Any]] = {}
+        self._known: dict[Any, tuple[int, Any, Any]] = {}
 
     def take(self, value: Any, name: str) -> View:
         """Return the view of one input: see `take_view`."""
@@ -127,11 +127,11 @@ class Viewer:
         if kind is dict:
             return self._take_dict(value, name)
         known = self._known.get(kind)
-        if known is None:
+        if known is None or known[2] is not kind:  # another, which says that it equals this one
             known = self._learn(kind)
-        if known is _AS_TENSOR:  # by identity: the way of most calls
-            return self._take_tensor(value, name)
         route = known[0]
+        if route == _TENSOR:
+            return self._take_tensor(value, name)
         if route == _TEXT:
             return self._take_text(value, name)
         if route == _LIST:
@@ -142,17 +142,19 @@ class Viewer:
             return self._read_table(value, name)
         raise _refusal(name, kind, known[1])
 
-    def _learn(self, kind: Any) -> tuple[int, Any]:
-        """Return how objects of a type are looked at, and remember it."""
+    def _learn(self, kind: Any) -> tuple[int, Any, Any]:
+        """Return how objects of a type are looked at, and remember it with the type itself."""
         if len(self._known) >= _LIMIT_KNOWN:
             self._known = {}
-        known = self._known[kind] = _route(kind)
+        known = self._known[kind] = (*_route(kind), kind)
         return known
 
     def _reader_for(self, kind: Any) -> Reader | str | None:
         """Return how objects of a type are read as records: see `reader_of`."""
-        route, detail = self._known.get(kind) or self._learn(kind)
-        return detail if route in (_OBJECT, _REFUSED) else None
+        known = self._known.get(kind)
+        if known is None or known[2] is not kind:
+            known = self._learn(kind)
+        return known[1] if known[0] in (_OBJECT, _REFUSED) else None
 
     def _take_tensor(self, value: Any, name: str) -> View:
         try:
@@ -193,7 +195,7 @@ class Viewer:
     def _holds_arrays(self, value: Any, name: str) -> bool:
         """Whether a dict is a table: all of its values are arrays of numpy's own type."""
         for item in value.values():
-            if type(item) in _PLAIN:
+            if id(type(item)) in _PLAIN:
                 return False
             break
         numpy = sys.modules.get("numpy")  # never imported for a look: without it, none is one
@@ -225,7 +227,7 @@ class Viewer:
         if code != OK:
             raise self._misfit(code, (), None, name)
         if (
-            data is value and type(value) not in _PLAIN
+            data is value and id(type(value)) not in _PLAIN
         ):  # the outermost object's own fields can't be read
             raise _refusal(name, type(value), _UNSET)
         code, nbytes, _, steps, kind = measure(
@@ -322,7 +324,7 @@ def _route(kind: Any) -> tuple[int, Any]:
     if tables().is_table(kind):
         return _TABLE, None
     objection = _code_of_its_own(kind)
-    return (_REFUSED, objection) if objection else _AS_TENSOR
+    return (_REFUSED, objection) if objection else (_TENSOR, None)
 
 
 def _objection(kind: Any) -> str:
@@ -357,7 +359,9 @@ def _code_of_its_own(kind: Any) -> str:
     if ctypes is not None and len(mro) == 4 and mro[1] is ctypes.Array and not has_code(kind):
         return ""
     if any(base.__name__ == "MaskedArray" for base in mro):
-        return f"{_OWN_CODE}Pass x.filled(...) of it, or a table, whose columns have nulls."
+        return (
+            f"{_OWN_CODE}Pass what .filled(...) returns, or a table, whose columns may have nulls."
+        )
     numpy = sys.modules.get("numpy")
     if (numpy is not None and numpy.ndarray in mro) or hasattr(kind, "__dlpack__"):
         return f"{_OWN_CODE}Pass numpy.asarray(...) of it."
@@ -391,7 +395,7 @@ def _advice(kind: Any) -> str:
     if told:
         return told
     if callable(getattr(kind, "collect", None)):
-        return "Pass what its .collect() returns: a frame that is not read yet holds nothing."
+        return "Pass what its .collect() returns: a lazy frame holds no data yet."
     for method in ("to_numpy", "numpy"):
         if callable(getattr(kind, method, None)):
             return f"Pass what its .{method}() returns."

@@ -46,8 +46,8 @@ class ApiKeySettings(Section):
         keys_file: the file of the bundle with the entries, which `guardrail key` writes.
         secret_env, secret_file: exactly one: the variable of the environment that holds the
             secret of the keyed hash, or the absolute path of a file, outside the bundle.
-        id_prefix: what the ids of its principals begin with, before a ``#``. Where there are
-            several providers, all but one have one.
+        id_prefix: the prefix of the ids of its principals, before a ``#``. If there are several
+            providers, all but one must have a prefix.
         unknown_parents: what becomes of parents that the bundle does not have: ``deny`` refuses
             the caller, ``drop`` leaves them out.
     """

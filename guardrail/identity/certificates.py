@@ -51,7 +51,7 @@ class Holder(Section):
 
     Attributes:
         type: the entity type of the holders.
-        id_prefix: what the ids of the holders begin with, before a ``#``. It can stand in the
+        id_prefix: the prefix of the ids of the holders, before a ``#``. It can be in the
             provider's own table instead.
         parents: ids per entity type; every holder is in all of them. Written ``in``.
     """
@@ -72,8 +72,8 @@ class MtlsSettings(Section):
         trust_domain: the one that SPIFFE IDs must be of; without it, any that the roots sign.
         id: what names the principal: its SPIFFE ID, the certificate's subject (RFC 4514), or
             the one DNS name or address of electronic mail among its alternative names.
-        id_prefix: what the ids of its principals begin with, before a ``#``. Where there are
-            several providers, all but one have one.
+        id_prefix: the prefix of the ids of its principals, before a ``#``. If there are several
+            providers, all but one must have a prefix.
         principal: the entity type, and parents that all holders have.
         unknown_parents: what becomes of parents that the bundle does not have: ``deny`` refuses
             the caller, ``drop`` leaves them out.

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from guardrail.identity.spans import within
+from guardrail.identity.validity import within
 
 #: A nonce cannot be guessed, nor come twice: 256 bits.
 NONCE_BYTES: Final = 32

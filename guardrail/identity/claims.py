@@ -108,29 +108,30 @@ def _named(claims: Claims, source: ParentClaim) -> Sequence[str]:
     """Return the names that one claim has; none where it is absent and may be."""
     path = source.claim
     value = find_optional(claims, path)
-    if value is MISSING or value == []:
-        _check_kept_apart(claims, path, is_group=True)
-    if value is MISSING:
-        if source.optional:
-            return ()
+    is_absent = value is MISSING
+    names: Sequence[str] = ()
+    if source.split is None:
+        names = () if is_absent else strings(claims, path)
+    elif not is_absent and value != "":
+        names = [
+            name.strip()
+            for text in strings(claims, path)
+            for name in text.split(source.split)
+            if name.strip()
+        ]
+    _check_kept_apart(claims, path, is_group=not names)
+    if is_absent and not source.optional:
         raise _missing(path, "Have the issuer include it, or map it as `optional`.")
-    _check_kept_apart(claims, path)
-    if source.split is None or value == "":
-        return () if source.split is not None else strings(claims, path)
-    return [
-        name.strip()
-        for text in strings(claims, path)
-        for name in text.split(source.split)
-        if name.strip()
-    ]
+    return names
 
 
 def _check_kept_apart(claims: Claims, path: ClaimPath, *, is_group: bool = False) -> None:
     """Deny where a claim is said to be kept elsewhere, so that what stands here is not all.
 
-    An issuer puts claims that are too large elsewhere (OpenID Connect Core §5.6.2): Azure does so
-    with groups, and marks it by ``_claim_names``, or by ``hasgroups``. Whoever is in very many
-    groups is then not in none.
+    An issuer keeps claims that are too large elsewhere (OpenID Connect Core §5.6.2). Azure does so
+    with groups, and marks it by ``_claim_names``, or by ``hasgroups``. A caller in very many groups
+    must not count as a caller without groups, in whatever way the claim here names none
+    (``is_group``).
     """
     apart = claims.get("_claim_names")
     is_apart = apart is not None and (not isinstance(apart, dict) or path[0] in apart)
@@ -139,7 +140,7 @@ def _check_kept_apart(claims: Claims, path: ClaimPath, *, is_group: bool = False
             isinstance(apart, dict) and "groups" in apart
         )
     if is_apart:
-        raise _missing(path, "The issuer keeps it elsewhere, for it is too large. Map roles.")
+        raise _missing(path, "The issuer keeps it outside the token. Map application roles.")
 
 
 def _missing(path: ClaimPath, advice: str) -> NotAuthorized:

@@ -1,11 +1,11 @@
-"""Constraints on names of URIs and directories, which `cryptography` does not evaluate.
+"""Name constraints on URIs and directory names, which `cryptography` does not evaluate.
 
-A CA may be bound to names (RFC 5280 §4.2.1.10), as SPIFFE binds one to a trust domain by its URIs.
-`cryptography` denies every path with such a CA, whether it permits the names or not. Here they
-are evaluated, and all else stays with the library: a path is issued once more, word for word but
-without these constraints, under keys that are made for it and forgotten; the library verifies
-that copy (see `chains`). Of the originals this module checks what a copy does not show: that
-each is signed by the one above, and with what.
+A CA may be restricted to names (RFC 5280 §4.2.1.10), as SPIFFE restricts one to the URIs of a trust
+domain. `cryptography` denies every path with such a CA, even if it permits the names. This module
+evaluates these constraints, and the library checks everything else: it verifies a copy of the path
+(see `chains`), which is identical but lacks these constraints and is signed with temporary keys.
+This module also checks on the originals what the copy can't show: that each certificate is signed
+by the one above, and with which algorithm.
 """
 
 from __future__ import annotations

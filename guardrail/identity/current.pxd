@@ -17,6 +17,7 @@ cdef class ActingAs:
     cdef bint _is_direct
     cdef bint _is_nobody
     cdef bint _is_owned
+    cdef bint _is_shared
     cdef object _frame
     cdef object _group
     cdef ActingAs _outer
@@ -27,11 +28,13 @@ cdef class ActingAs:
     cdef object _task
     cdef tuple _within
 
+    @cython.locals(outer=ActingAs)
     cpdef _begin(self)
     @cython.locals(top=ActingAs, outer=ActingAs)
     cdef _end(self)
     @cython.locals(above=ActingAs, is_apart=bint)
     cdef _unlink(self, ActingAs top)
+    cdef bint _shares_with(self, ActingAs outer)
     cdef bint _is_here(self)
     cdef _check(self, Identity identity, now)
 

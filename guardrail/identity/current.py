@@ -63,8 +63,8 @@ class ActingAs:
 
     __slots__ = (
         "_epoch", "_era", "_frame", "_group", "_identity", "_is_certain", "_is_direct",
-        "_is_nobody", "_is_owned", "_mark", "_outer", "_owner", "_pending", "_revocations",
-        "_serial", "_since", "_state", "_task", "_within",
+        "_is_nobody", "_is_owned", "_is_shared", "_mark", "_outer", "_owner", "_pending",
+        "_revocations", "_serial", "_since", "_state", "_task", "_within",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +91,7 @@ class ActingAs:
         self._is_owned = False
         self._is_direct = False
         self._is_certain = False
+        self._is_shared = False
         self._task: Any = None
         self._within: tuple[FrameType, ...] = ()
         self._mark: Token[None] | None = None
@@ -131,7 +132,7 @@ class ActingAs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Cease to act, everywhere. What was raised inside passes through."""
+        """End the identity, for all tasks. An exception from inside passes through."""
         self._end()
 
     def __exit__(
@@ -140,7 +141,7 @@ class ActingAs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Cease to act, everywhere. What was raised inside passes through."""
+        """End the identity, for all tasks. An exception from inside passes through."""
         self._end()
 
     def _start(self) -> Principal:
@@ -154,7 +155,7 @@ class ActingAs:
         if self._state != _NEW:
             raise _used()
         self._task = _task_here()
-        owner = owner_here(in_task=self._task is not None)
+        owner = owner_here(task=self._task)
         self._state = _OPEN
         self._era = _process.forks
         self._serial = next(_serials)
@@ -168,7 +169,8 @@ class ActingAs:
             self._is_direct = owner.is_direct
             self._is_certain = owner.is_direct and owner.is_iterated
             _process.take(self, owner.frame)
-        self._outer = _innermost()
+        self._outer = outer = _innermost()
+        self._is_shared = outer is not None and self._shares_with(outer)
         _acting.set(self)
 
     def _end(self) -> None:
@@ -211,6 +213,17 @@ class ActingAs:
         if above is not None and (self._is_owned or (is_apart and above._is_owned)):
             above._outer = self._outer
 
+    def _shares_with(self, outer: ActingAs) -> bool:
+        """Whether other tasks act in this very context, so that a copy of it is anybody's.
+
+        A copy has the scope that was entered last, whichever of these tasks it is made for.
+        """
+        if not outer._is_shared:
+            task = outer._task
+            if task is None or task is self._task or task.done():
+                return False
+        return outer._is_here()
+
     def _is_here(self) -> bool:
         """Whether this runs in the very context in which the scope was entered, and in no copy."""
         mark = self._mark
@@ -237,11 +250,11 @@ class ActingAs:
 
 
 class _Process:
-    """What this process knows of all scopes together, as a context variable knows one.
+    """What this process knows about all open scopes; a context variable knows only one.
 
     Attributes:
-        forks: how many forks stand before it: a scope that was entered before the last one is
-            nobody's here.
+        forks: the number of forks before it: a scope that was entered before the last fork is
+            not valid here.
         owned: the open scopes that generators own, by their frames, in the order in which they
             were entered.
     """
@@ -253,9 +266,12 @@ class _Process:
         self.owned: dict[FrameType, list[ActingAs]] = {}
 
     def begin_anew(self) -> None:
-        """Begin as nobody, in a child that was just forked."""
+        """Start without an identity in a child that was just forked.
+
+        Which generators have entered scopes is kept: the child may run them, and what holds around
+        them there is not what they entered.
+        """
         self.forks += 1
-        self.owned.clear()
 
     def take(self, scope: ActingAs, owner: FrameType) -> None:
         """Note that a generator has entered a scope."""
@@ -377,14 +393,15 @@ class Callers:
             scope._check(identity, now)
         if now < scope._since:
             raise NotAuthenticated(
-                "The clock was set back since the caller was verified. Act under the token anew.",
+                "The clock was set back after the caller was verified. Enter `acting_as` again.",
                 code="token_not_yet_valid",
             )
         expires_at = identity.expires_at
         if expires_at is None or -math.inf < now < expires_at:
             return identity
         raise NotAuthenticated(
-            "The caller's token has expired. Act under a fresh one.", code="token_expired"
+            "The caller's token has expired. Enter `acting_as` with a new one.",
+            code="token_expired",
         )
 
     def _concerns(self, scope: ActingAs) -> bool:
@@ -400,22 +417,24 @@ class Callers:
         if direct is not None and not self._inherits and not direct._is_here():
             raise _elsewhere()
         passed = False
+        holds: ActingAs | None = None
         while scope is not None and scope._era == _process.forks:
-            holds: ActingAs | None = None
             if self._concerns(scope):
                 if scope._is_owned:
                     holds = self._of_generator(scope, near, direct, at)
                 elif direct is not None:
-                    return scope if _is_nearer(scope._frame, direct._owner) else direct
+                    holds = scope if _is_nearer(scope._frame, direct._owner) else direct
                 else:
                     holds = self._of_task(scope, passed)
                     passed = True
             if holds is not None:
-                return holds
+                break
             scope = scope._outer
-        if direct is not None:
-            return direct
-        raise _nobody()
+        else:
+            holds = direct
+        if holds is None or holds._era != _process.forks:
+            raise _nobody()
+        return holds
 
     def _of_task(self, scope: ActingAs, passed: bool) -> ActingAs | None:
         """Return a scope that no generator owns; ``None`` where it is another task's alone.
@@ -440,6 +459,8 @@ class Callers:
             return scope
         if not self._inherits:
             raise _elsewhere()
+        if scope._is_shared:
+            raise _uncertain()
         # A copy of the context. A generator that was set up around the block, and then resumed
         # inside it, may have made it: the copy tells no more than the block.
         outer = scope._outer
@@ -488,30 +509,33 @@ class Callers:
         return None
 
     def _nearest(self, near: tuple[FrameType, ...]) -> tuple[ActingAs | None, int]:
-        """Return the last scope of the nearest generator that entered one in its own body."""
+        """Return the last scope of the nearest generator that entered one in its own body.
+
+        One that it entered before a fork is nobody's here, and hides what is around it still.
+        """
         for place, frame in enumerate(near):
             for scope in reversed(_process.owned.get(frame, ())):
-                if scope._is_direct and self._concerns(scope):
+                if (scope._is_direct or scope._era != _process.forks) and self._concerns(scope):
                     return scope, place
         return None, -1
 
 
 def _used() -> ConfigurationError:
-    return ConfigurationError("A scope of `acting_as` is used once. Make a new one.")
+    return ConfigurationError("A scope of `acting_as` can be entered only once. Make a new one.")
 
 
 def _nobody() -> NotAuthenticated:
     return NotAuthenticated(
-        "Nobody is known to be calling. Call inside `with guard.acting_as(...)` of this guard, in "
-        "the task that entered it and before it ends."
+        "The caller is not known. Call inside `with guard.acting_as(...)` of this guard, in the "
+        "task that entered it and before it ends."
     )
 
 
 def _uncertain() -> NotAuthenticated:
     return NotAuthenticated(
         "It is not certain who is calling: a generator entered `guard.acting_as(...)` and is "
-        "suspended, or this task or thread was started beside it. Enter `guard.acting_as(...)` in "
-        "the code that makes the call."
+        "suspended, or this task or thread was started beside it, or by one of several tasks that "
+        "share a context. Enter `guard.acting_as(...)` in the code that makes the call."
     )
 
 

@@ -1,17 +1,18 @@
-"""To which generator a scope of `acting_as` belongs, as the stack shows it where it is entered.
+"""Finds the generator in which a scope of `acting_as` is entered, by the frames on the stack.
 
-Python shares the context of a generator with whoever iterates it, so a context variable that is
-set inside a generator stays set while the generator is suspended. The frame does not: a generator
-that is suspended is not on the stack. `owner_here` therefore finds the generator in which a scope
-is entered, and says how sure that is. Called once per scope, never per call.
+A generator shares its context with the code that iterates it, so a context variable that is set
+inside a generator stays set while the generator is suspended. But the frame of a suspended
+generator is not on the stack. `owner_here` therefore finds the generator in which a scope is
+entered, and says how sure that is. Called once per scope, never per call.
 
 Three kinds of generators own nothing. One behind a context manager of `contextlib` is suspended
 for as long as the ``with`` block lasts that it stands for, so the scope belongs to whoever wrote
 that block. One behind a fixture is suspended while the test runs. One that another generator
 delegates to (``yield from``) is driven by whoever drives the other.
 
-Coroutines own nothing where an event loop runs each in a context of its own. One that is driven
-by hand shares its context, as generators do, and is treated as one.
+Coroutines own nothing where an event loop runs each in a context of its own: those that a task
+awaits. One that is driven by hand shares its context, in a task as anywhere else, as generators
+do, and is treated as one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from opcode import opmap
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 _SUSPENDED: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
 _ANY_KIND: Final = _SUSPENDED | CO_COROUTINE
@@ -29,6 +30,11 @@ _ANY_KIND: Final = _SUSPENDED | CO_COROUTINE
 _TEST_RUNNERS: Final = frozenset(
     ("_pytest", "pytest_asyncio", "pytest_trio", "pytest_twisted", "unittest")
 )
+#: What of these steps generators that are no fixtures.
+_NO_RUNNERS: Final = frozenset(("unittest.mock",))
+#: The functions of `contextlib` that step a generator for a ``with``. A callback of an `ExitStack`
+#: steps one as any code does.
+_MANAGING: Final = frozenset(("__enter__", "__exit__", "__aenter__", "__aexit__"))
 #: The same, where a package does other things as well: the function that drives fixtures.
 _FIXTURES: Final = frozenset(
     (f"anyio._backends.{name}", "_run_tests_and_fixtures") for name in ("_asyncio", "_trio")
@@ -46,6 +52,8 @@ _DRIVING: Final = "guardrail.drivers"
 _MISSING: Final = -1
 _CACHE: Final = opmap.get("CACHE", _MISSING)
 _SEND: Final = opmap.get("SEND", _MISSING)
+#: Where whoever awaits stands while an exception is thrown in below: a cancellation.
+_AWAITS: Final = frozenset((_SEND, opmap.get("YIELD_VALUE", _MISSING))) - {_MISSING}
 _WITH: Final = opmap.get("BEFORE_WITH", _MISSING)
 _ASYNC_WITH: Final = opmap.get("BEFORE_ASYNC_WITH", _MISSING)
 _NEXT_OF_ASYNC: Final = opmap.get("GET_ANEXT", _MISSING)
@@ -77,22 +85,22 @@ class Owner(NamedTuple):
     is_suspended: bool = True
 
 
-def owner_here(*, in_task: bool) -> Owner | None:
+def owner_here(*, task: Any = None) -> Owner | None:
     """Return what a scope that is being entered belongs to; ``None`` where it is nothing here.
 
     A function whose own ``with`` enters it is found at once: it ends the scope before it returns.
     What a helper enters may be held by anybody, and is looked for on the whole stack.
 
     Arguments:
-        in_task: whether a task of asyncio runs here, whose coroutines own nothing.
+        task: the task of asyncio that runs here, whose coroutines own nothing; ``None`` for none.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _module(frame) in _ENTERING:
         frame = frame.f_back
     is_direct = True
-    kinds = _SUSPENDED if in_task else _ANY_KIND
     while frame is not None:
-        if not frame.f_code.co_flags & kinds:
+        flags = frame.f_code.co_flags
+        if not flags & _ANY_KIND or (flags & CO_COROUTINE and _is_scheduled(frame, task)):
             if is_direct and _module(frame) != "contextlib":
                 if _writes_with(frame):
                     return Owner(frame, is_direct=True, is_iterated=False, is_suspended=False)
@@ -103,13 +111,9 @@ def owner_here(*, in_task: bool) -> Owner | None:
         if driver is None:
             return Owner(frame, is_direct and _writes_with(frame), is_iterated=False)
         name = _module(driver)
-        if name == "contextlib":
+        if name == "contextlib" and driver.f_code.co_name in _MANAGING:
             frame = driver
         elif _drives_fixtures(driver, name):
-            frame, is_direct = frame.f_back, False
-        elif frame.f_code.co_flags & CO_COROUTINE and _is_scheduled(frame):
-            if is_direct and _writes_with(frame):
-                return Owner(frame, is_direct=True, is_iterated=False, is_suspended=False)
             frame, is_direct = frame.f_back, False
         else:
             return Owner(frame, is_direct and _writes_with(frame), _iterates(driver))
@@ -125,7 +129,7 @@ def _driver(frame: FrameType) -> FrameType | None:
     """Return the frame that resumes a generator, beyond what only passes its items on."""
     driver = frame.f_back
     while driver is not None and driver.f_code.co_flags & _SUSPENDED:
-        delegates = driver.f_code.co_flags & CO_GENERATOR and _instruction(driver) == _SEND
+        delegates = driver.f_code.co_flags & CO_GENERATOR and _instruction(driver) in _AWAITS
         if not delegates and _module(driver) != _DRIVING:
             break
         driver = driver.f_back
@@ -133,15 +137,40 @@ def _driver(frame: FrameType) -> FrameType | None:
 
 
 def _drives_fixtures(frame: FrameType, name: str) -> bool:
-    return name.partition(".")[0] in _TEST_RUNNERS or (name, frame.f_code.co_name) in _FIXTURES
+    is_runner = name.partition(".")[0] in _TEST_RUNNERS and name not in _NO_RUNNERS
+    return is_runner or (name, frame.f_code.co_name) in _FIXTURES
 
 
-def _is_scheduled(frame: FrameType) -> bool:
-    """Whether a coroutine runs in a task of a scheduler that gives each its own context."""
-    below: FrameType | None = frame
-    while below is not None and below.f_code.co_flags & _ANY_KIND:
-        below = below.f_back
-    return below is not None and _module(below).partition(".")[0] in _SCHEDULERS
+def _is_scheduled(frame: FrameType, task: Any) -> bool:
+    """Whether a coroutine runs in a task of a scheduler that gives each its own context.
+
+    It does where the task's own coroutine awaits it, however deep. One that any of them drives
+    with ``send`` shares the context, and goes on sharing it while it is suspended.
+    """
+    root = None
+    if task is not None:
+        root = _frame_of(task.get_coro())
+        if root is None:
+            return True  # compiled, or a wrapper: it has no frame by which it could be known
+    at: FrameType | None = frame
+    while at is not None and at is not root:
+        below = at.f_back
+        if below is None:
+            return False
+        if _module(below).partition(".")[0] in _SCHEDULERS and _instruction(below) not in _AWAITS:
+            return True
+        if not below.f_code.co_flags & _ANY_KIND or _instruction(below) not in _AWAITS:
+            return False
+        at = below
+    return at is not None
+
+
+def _frame_of(coroutine: Any) -> FrameType | None:
+    for name in ("cr_frame", "gi_frame"):
+        frame = getattr(coroutine, name, None)
+        if isinstance(frame, FrameType):
+            return frame
+    return None
 
 
 def _instruction(frame: FrameType, before: int = 0) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from guardrail.errors import GuardrailError, NotAuthenticated
 from guardrail.identity.evidence import LIMIT_BYTES, EvidenceTable
 from guardrail.identity.evidence_claims import bad_evidence
-from guardrail.identity.spans import within
+from guardrail.identity.validity import within
 from guardrail.ports import Wait
 from guardrail.regular_files import read_regular
 from guardrail.values import Evidence
@@ -138,8 +138,8 @@ class HostEvidence:
         except (OSError, ValueError):
             pass  # raised below, without what the system says of the path
         raise bad_evidence(
-            f"`token_file` can't be read, or is no regular file of {LIMIT_BYTES} bytes at most. "
-            "Does the platform put its token there?"
+            f"`token_file` can't be read, or is not a regular file of {LIMIT_BYTES} bytes at most. "
+            "Check that the platform writes its token there."
         )
 
     def _wait_for(self, wait: Wait) -> None:

@@ -17,9 +17,9 @@ from typing import Final, NamedTuple
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.fetch import FetchFailed
 from guardrail.identity.keys import BadKey, Key, KeySet, read_published
-from guardrail.identity.spans import within
 from guardrail.identity.strict import read_object
 from guardrail.identity.tokens import KeysNeeded
+from guardrail.identity.validity import within
 
 #: Below an issuer's address (OpenID Connect Discovery §4).
 WELL_KNOWN: Final = "/.well-known/openid-configuration"

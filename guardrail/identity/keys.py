@@ -70,8 +70,9 @@ class Key:
 class KeySet:
     """Keys by their name and algorithm.
 
-    A key that stands twice is one. Where two keys have one name and one algorithm, the name means
-    neither under that algorithm (RFC 7517 §4.5); keys of other kinds may have the same name.
+    A key that is listed twice counts once. If two keys have one name and one algorithm, the name
+    selects neither under that algorithm (RFC 7517 §4.5); keys of other kinds may have the same
+    name.
 
     Arguments:
         keys: the keys.

@@ -1,9 +1,9 @@
-"""The ids of principals, and the prefixes that keep those of several providers apart.
+"""The ids of principals, and the prefixes that keep the ids of several providers apart.
 
 A provider's principals are called ``PREFIX#VALUE``, or ``VALUE`` where its table has no
 ``id_prefix``. An id never depends on which other providers there are, so adding a provider renames
-nobody. Used where a provider makes an identity, and by `check`, which looks for ids that no
-provider makes.
+nobody. The providers use it when they make an identity, and `check` to find ids that no provider
+makes.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class IdPrefix(NamedTuple):
         """
         if not self.can_name(value):
             raise NotAuthenticated(
-                "The id of the caller begins as the ids of another provider do. Give this "
-                "provider an `id_prefix` of its own.",
+                "The id of the caller begins with the `id_prefix` of another provider. Give this "
+                "provider its own `id_prefix`.",
                 code="malformed_token",
             )
         return self.own + value
@@ -76,7 +76,7 @@ def prefix_in(table: object) -> str:
 
 
 def prefixes(tables: Mapping[str, Section]) -> dict[str, IdPrefix]:
-    """Return how each provider names its principals, by the name of its table."""
+    """Return how each provider names its principals, by the name of the provider's table."""
     given = {name: prefix_of(table) for name, table in tables.items()}
     return {
         name: IdPrefix.of(prefix, [each for other, each in given.items() if other != name])
@@ -93,16 +93,16 @@ def clashes(document: Document, tables: Mapping[str, Section]) -> Iterator[Fault
     bare = [name for name, table in tables.items() if not prefix_of(table)]
     for name in bare[1:]:
         message = (
-            "Only one provider can be without `id_prefix`, or two of them could name one "
+            "Only one provider can be without `id_prefix`, or two could make the same "
             f"principal: [identity.{bare[0]}] has none either. Write "
-            f'`id_prefix = "{_plain(name)}"` here; nobody else is renamed.'
+            f'`id_prefix = "{_plain(name)}"` here; this renames nobody else.'
         )
         yield Fault("GR003", document.at(name), message)
     for one, other in combinations(tables, 2):
         first, second = prefix_of(tables[one]), prefix_of(tables[other])
         if first and second and (first.startswith(second) or second.startswith(first)):
             message = (
-                f"This `id_prefix` and that of [identity.{one}] begin alike: one begins the other. "
+                f"This `id_prefix` begins with that of [identity.{one}], or the other way round. "
                 "Choose another one."
             )
             yield Fault("GR003", _place(document, other, "id_prefix"), message)
@@ -111,11 +111,11 @@ def clashes(document: Document, tables: Mapping[str, Section]) -> Iterator[Fault
         for key, name in _names(other, tables[other]):
             by = [known for known, value in taken.items() if value == name]
             if by:
-                what = "the name of a table" if key == "" else f"`{key}`"
+                what = "the name of this table" if key == "" else f"this `{key}`"
                 that = "the name" if by[0] == "" else f"the `{by[0]}`"
                 message = (
-                    f"Here {what} is also {that} of [identity.{one}]. Tables, prefixes, issuers "
-                    "and trust domains share one namespace: choose another one."
+                    f"The same text is {what} and {that} of [identity.{one}]. Tables, prefixes, "
+                    "issuers and trust domains share one namespace: choose another one."
                 )
                 yield Fault("GR003", _place(document, other, key), message)
                 break

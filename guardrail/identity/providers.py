@@ -22,7 +22,6 @@ from guardrail.identity.claims import Knows, identify
 from guardrail.identity.key_text import PREFIX as API_KEY
 from guardrail.identity.prefixes import IdPrefix
 from guardrail.identity.settings import TokenSettings
-from guardrail.identity.spans import within
 from guardrail.identity.tokens import (
     LIMIT_CHARS,
     Claims,
@@ -32,6 +31,7 @@ from guardrail.identity.tokens import (
     find,
     issuer_of,
 )
+from guardrail.identity.validity import within
 from guardrail.values import Entity, Frozen, Identity
 
 #: Verified tokens kept per bundle.

@@ -1,10 +1,9 @@
-"""What no longer holds though it has not expired: tokens, subjects, all before a time.
+"""Revocation of credentials that have not expired: of tokens, of subjects, of all before a time.
 
-Owns `Revocations`: what the application revoked, and what a file lists that is looked at again
-every second, and when the clock was set back. Refuses to guess: while the file can't be read, every
-credential is refused, and a revocation that could match nothing is an error. Nothing that is said
-later takes one back. One object lives as long as its guard, reloads included; a scope that is open
-asks it at each call.
+`Revocations` holds what the application revoked, and what a file lists. The file is checked for
+changes every second, and when the clock was set back. While it can't be read, every credential is
+denied. A revocation that could match nothing is an error, and none can be taken back. One object
+lives as long as its guard, reloads included; an open scope asks it at each call.
 
 Compiled as it stands, with ``revocation.pxd`` beside it: that asking costs a comparison.
 """
@@ -31,8 +30,13 @@ LIMIT_BYTES: Final = 16 * 1024 * 1024
 _KEYS: Final = frozenset(("tokens", "subjects", "issued_before"))
 #: The end of the year 9999: a larger time is a mistake (milliseconds).
 _LATEST: Final = 253_402_300_799
-#: A certificate's serial number as tools print it, with colons or spaces in it.
-_SERIAL: Final = re.compile(r"\s*(?:serial=)?(?:0x)?([0-9a-f][0-9a-f:\s]*)", re.IGNORECASE)
+#: A certificate's serial number as tools print it: with its name before it, with colons, dashes or
+#: spaces in it, or in brackets after the same number in decimal.
+_SERIAL: Final = re.compile(
+    r"\s*(?:serial\s*(?:number)?\s*[:=]\s*)?"
+    r"(?:[0-9]+\s*\(0x([0-9a-f]+)\)\s*|(?:0x)?([0-9a-f][0-9a-f:\s-]*))",
+    re.IGNORECASE,
+)
 
 
 class Revoked:
@@ -129,13 +133,13 @@ class Revocations:
             raise ConfigurationError("A token is revoked by its id alone.")
         for name, text in (("token_id", token_id), ("subject", subject)):
             if text is not None and not _is_name(text):
-                raise ConfigurationError(f"{name}= takes a text that is not empty.")
+                raise ConfigurationError(f"{name}= takes a non-empty text.")
         at = now if issued_before is None else issued_before
         before = _time(at) if token_id is None else -math.inf
         if before is None:
             raise ConfigurationError(
-                "issued_before= takes a time in seconds since the epoch, up to the year 9999, and "
-                "so does the clock where it is left out."
+                "issued_before= takes a time in seconds since the epoch, up to the year 9999. "
+                "Without it, the time of the clock counts, and must be one as well."
             )
         with self._lock:
             own = self._own
@@ -237,13 +241,14 @@ def read_revoked(raw: bytes) -> Revoked:
 def forms_of(text: str) -> frozenset[str]:
     """Return the ids that a text may mean: itself, and the serial number that it may be.
 
-    Tools print a serial number in either case, with colons, with ``serial=`` or ``0x`` before it,
-    with leading zeros or without; an identity has it as `chains.serial` does.
+    Tools print a serial number in either case, with colons or dashes, with ``serial=``, ``Serial
+    Number:`` or ``0x`` before it, with leading zeros or without, and a short one in decimal first:
+    ``2587 (0xa1b)``. An identity has it as `chains.serial` does.
     """
     found = _SERIAL.fullmatch(text)
     if found is None:
         return frozenset((text, text.strip()))
-    digits = "".join(found[1].replace(":", " ").split()).lstrip("0").upper() or "0"
+    digits = re.sub(r"[:\s-]", "", found[1] or found[2]).lstrip("0").upper() or "0"
     return frozenset((text, text.strip(), digits.zfill(len(digits) + len(digits) % 2)))
 
 

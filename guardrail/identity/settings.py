@@ -74,10 +74,10 @@ class ParentClaim(Section):
 
     Attributes:
         claim: the claim, whose value is a text or a list of texts.
-        optional: whether it may be absent; then it names nobody. A token that lacks one which is
-            not optional is denied (``missing_claim``).
-        split: what stands between the names in one text, such as ``" "`` or ``","``; white space
-            around a name does not count. Without it, a text is one name.
+        optional: whether the claim may be absent; then it adds no parents. A token that lacks a
+            claim which is not optional is denied (``missing_claim``).
+        split: the separator of several names in one text, such as ``" "`` or ``","``; white
+            space around a name is ignored. Without it, a text is one name.
     """
 
     claim: _Claim
@@ -114,10 +114,10 @@ class PrincipalMap(Section):
     Attributes:
         type: the entity type of all principals of this provider.
         id: the claim that names the principal.
-        id_prefix: what the ids of its principals begin with, before a ``#``. It can stand in the
+        id_prefix: the prefix of the ids of its principals, before a ``#``. It can be in the
             provider's own table instead.
-        parents: for an entity type the claim that names entities of it: roles, groups. Where
-            several claims do, or one may be absent, a list of tables with ``claim``, ``optional``
+        parents: for each entity type the claim that names its entities: roles, groups. For
+            several claims, or an optional one, a list of tables with ``claim``, ``optional``
             and ``split``. Written ``in``.
         attrs: for an attribute the claim that holds it.
     """
@@ -145,7 +145,7 @@ def one_prefix(own: Section, principal: Section) -> None:
         ValueError: where both have.
     """
     if "id_prefix" in own.model_fields_set and "id_prefix" in principal.model_fields_set:
-        raise ValueError("`id_prefix` stands in the table and in `principal`. Keep one of them")
+        raise ValueError("`id_prefix` is in the table and in `principal`. Keep one of them")
 
 
 def _several(value: Any) -> Any:
@@ -177,11 +177,11 @@ class TokenSettings(Section):
         issuer: what ``iss`` must be, exactly.
         audience: what ``aud`` must hold, one of them where there are several.
         audience_claim: the claim that names the audience instead of ``aud``, for issuers that
-            leave that out; ``aud`` is then not looked at.
-        claims: for a claim the value that it must have, or a list of values of which it must have
-            one. A claim that is a list must hold one of them.
-        id_prefix: what the ids of its principals begin with, before a ``#``. Where there are
-            several providers, all but one have one.
+            leave ``aud`` out; ``aud`` is then ignored.
+        claims: the values that claims must have: for each claim one value, or a list of accepted
+            values. A claim that is a list must hold one of them.
+        id_prefix: the prefix of the ids of its principals, before a ``#``. If there are several
+            providers, all but one must have a prefix.
         algorithms: under which a token may be signed. Each key has its own: what its type,
             its curve and its ``alg`` allow of these.
         token_types: what ``typ`` may be, where a token has it (RFC 8725 §3.11).
@@ -227,7 +227,7 @@ class TokenSettings(Section):
         for name in claims:
             path = claim_path(name)
             if not all(path) or len(path) > _LIMIT_NESTED:
-                raise ValueError("expected the names of claims, a point going into an object")
+                raise ValueError("expected names of claims, in which a point leads into an object")
         return claims
 
     @model_validator(mode="after")

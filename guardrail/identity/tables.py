@@ -1,9 +1,9 @@
-"""The ``[identity]`` table as a whole: which providers it comes to.
+"""Reads the whole ``[identity]`` table, and makes its providers.
 
-Owns the reading of all its tables together: the keys of each, the prefixes that keep the ids of
-several providers apart, the file of what is revoked. Refuses what this version does not build,
-providers that could be taken for each other, and two of a kind that is told by no issuer. Every
-fault is found at load, with its place; no key is fetched.
+All its tables are read together: the keys of each, the prefixes that keep the ids of several
+providers apart, the file of revocations. It is an error if this version does not implement a
+provider, if two providers could be taken for each other, or if there are two of a kind that has no
+issuer. Every fault is found at load, with its place; no key is fetched.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Sources:
             raise ConfigurationError.at(
                 place,
                 "GR400",
-                f"`{key}` must name a file of the bundle, outside tests/, by its path within it.",
+                f"`{key}` names no file of the bundle. Put the file into the bundle, outside "
+                "tests/, or correct the name: the path within the bundle.",
             )
         return raw
 

@@ -220,7 +220,7 @@ def _hold(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, Any]]) 
         return
     name = ".".join(path)
     raise NotAuthenticated(
-        f"The claim `{name}` has another value than the provider's `claims` say.",
+        f"The claim `{name}` does not have a value that the provider's `claims` allow.",
         code="wrong_claim",
         path=f"token.{name}",
     )

@@ -1,10 +1,10 @@
 """Any ASGI 3 application, with an identity around each request: `IdentityMiddleware`.
 
-Owns the scope of a request's identity, which holds for its stream and its background work too,
-the answers to denials, and the guard's end when the server stops. Refuses to decide anything, to
-fall back to nobody where a credential does not hold, and to let a request act under what another
-one brought: servers reuse tasks and contexts. In the flow it stands before it, where
-``guard.acting_as`` is entered.
+The middleware enters the identity of a request, which also holds for its stream and its background
+work, answers denials, and closes the guard when the server stops. It decides nothing itself. An
+invalid credential is an error, never a request without an identity. No request gets the identity of
+another one, although servers reuse tasks and contexts. It runs before the guarded call, and enters
+``guard.acting_as``.
 
 Written against ASGI 3.0 and its TLS and WebSocket Denial Response extensions.
 """
@@ -226,7 +226,7 @@ class _Lifespan:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        """Take over where the application raised at the sight of the scope: it knows none."""
+        """Take over if the application raised on the lifespan scope: it does not support it."""
         return kind is not None and issubclass(kind, Exception) and not self.is_known
 
     async def receive(self) -> Message:
@@ -244,7 +244,7 @@ class _Lifespan:
             await self._send(message)
 
     async def run(self) -> None:
-        """Answer the server in the place of an application that knows no lifespan."""
+        """Answer the server in place of an application that does not support lifespan."""
         for stage in ("startup", "shutdown"):
             await self.receive()
             await self.send({"type": f"lifespan.{stage}.complete"})
@@ -266,7 +266,7 @@ async def _beside_the_loop(work: Callable[[], object]) -> None:
 
 
 def _first_denial(group: BaseExceptionGroup[BaseException]) -> Denied | None:
-    """Return the first of a group of denials; ``None`` where anything else is in it."""
+    """Return the first denial of an exception group; ``None`` if the group holds anything else."""
     first: Denied | None = None
     waiting: list[BaseException] = [group]
     while waiting:

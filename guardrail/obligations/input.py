@@ -10,12 +10,12 @@ Compiled as it stands, with ``input.pxd`` beside it; the file is its own plain-P
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from guardrail.errors import ConfigurationError
+from guardrail.nearest import did_you_mean
 from guardrail.obligations.specs import Spec
 from guardrail.ports import Admission, Unmet
 from guardrail.values import Clause, Frozen, Path, View
@@ -53,9 +53,8 @@ class Input:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             message = '@input names one spec, such as @input("patients") for inputs/patients.yaml.'
         else:
-            near = difflib.get_close_matches(name, self._specs, n=1)
             there_are = ", ".join(sorted(self._specs)) or "none"
-            hint = f"Did you mean {near[0]}?" if near else f"There are: {there_are}."
+            hint = did_you_mean(name, self._specs, f"There are: {there_are}.")
             message = f"@input names a spec that the bundle lacks: inputs/{name}.yaml. {hint}"
         raise ConfigurationError.at(clause.place, "GR301", message)
 

@@ -65,13 +65,12 @@ def read_bound(value: Any) -> Any:
     return finite(value)
 
 
+#: How a bound is written: a number, or a text that is a date or a time.
+_Written: TypeAlias = float | Annotated[str, Field(pattern=r"^[0-9]{4}-?[0-9W]")] | None
 #: A bound as it stands in the spec: what it must be follows from the type.
 AnyBound: TypeAlias = Annotated[
     int | float | date | datetime | None,
-    BeforeValidator(
-        read_bound,
-        json_schema_input_type=float | Annotated[str, Field(pattern=r"^[0-9]{4}-?[0-9W]")] | None,
-    ),
+    BeforeValidator(read_bound, json_schema_input_type=_Written),
 ]
 
 

@@ -106,13 +106,18 @@ class JsonSchemaSpec:
     def check(self, view: View) -> None:
         """Raise `Unmet` (``input_rejected``) with the place and the keyword that is not met.
 
-        NaN, infinities and lone surrogates never pass: JSON has none of them.
+        NaN, infinities, lone surrogates and decimals of more digits than a float has never pass:
+        JSON has none of them.
         """
         if view.kind not in _KINDS:
             refuse(view.name, "a record, a list or text", f"a {view.kind}")
         value = view.value if view.data is None else as_json(view.data)
         if not _is_json(value):
-            refuse(view.name, "finite numbers and text that is Unicode", "others")
+            refuse(
+                view.name,
+                "finite numbers that JSON holds exactly and text that is Unicode",
+                "others",
+            )
         steps: tuple[Any, ...] = ()
         keyword = ""
         try:
@@ -136,7 +141,7 @@ def _keyword(schema_path: Any) -> str:
 def _is_json(value: Any) -> bool:
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except ValueError:  # a number that is not finite, a text that is not Unicode
+    except (ValueError, TypeError):  # a number that JSON lacks, a text that is not Unicode
         return False
     return True
 

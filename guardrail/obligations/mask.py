@@ -1,9 +1,9 @@
 """The obligation `mask`: fields and columns leave without their values.
 
-What stands in place of a hidden value: None, in tables a null, in float arrays NaN. A field
-that an output lacks is hidden already. An output in which nothing has a name is refused, for
-the field could not be found in it. It is met before all that changes values, so that nothing
-after it sees what is hidden.
+A hidden value is replaced by None, in tables by a null, in float arrays by NaN. A field that an
+output lacks is hidden already. An output in which nothing has a name is refused, because the field
+could not be found in it. `mask` is met before the obligations that change values, so that none of
+them sees a hidden value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from guardrail.obligations.outputs import (
     Numbers,
     OutputFilter,
     Place,
-    own_array,
+    copied,
     paths_of,
     walk,
 )
@@ -78,7 +78,8 @@ class _Hidden(Leaves):
         return bool(place.hits)
 
     def leaf(self, value: Any, place: Place) -> Any:
-        if not place.is_named:
+        is_gap = value is None and place.lists  # a row that the model left empty
+        if not place.is_named and not is_gap:
             self.refuse(value)
         return value
 
@@ -104,10 +105,10 @@ class _Hidden(Leaves):
             index for index in self._numbers if index < count and place.field(str(index)).hits
         ]
         if not hidden:
-            return own_array(values)
+            return copied(values)
         if not is_float:
             self.refuse(values)
-        copy = own_array(values).copy()
+        copy = copied(values)
         copy[..., hidden] = float("nan")
         return copy
 

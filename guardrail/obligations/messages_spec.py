@@ -1,9 +1,9 @@
 """Input specs of ``kind: messages``: a list of who says what, as chat models take it.
 
 Owns `MessagesSection`, the file as it is written, and `MessagesSpec`, what it demands of a list.
-Refuses whatever `guardrail.messages` does not know, for a text that stood there would reach the
-model unread, and calls of tools and images unless the file says which and how many. Roles and names
-of tools are the caller's data, and stay out of messages.
+Parts that `guardrail.messages` does not know are refused, because their texts would reach the model
+unchecked. Calls of tools, and images, are refused unless the file allows them. Roles and names of
+tools are the caller's data, and do not appear in error messages.
 """
 
 from __future__ import annotations

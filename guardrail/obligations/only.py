@@ -1,8 +1,8 @@
-"""The obligation `only`: of an output, the fields and columns named leave, and nothing else.
+"""The obligation `only`: only the named fields and columns of an output leave.
 
 An allow-list: a field that a model begins to return stays behind until a policy names it.
 Fields of a mapping and columns of a table are left out; a declared field of a class stays, as
-None. It is the first to be met, so that nothing after it sees more.
+None. It is met first, so that later obligations see nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from guardrail.obligations.outputs import (
     Numbers,
     OutputFilter,
     Place,
-    own_array,
+    copied,
     paths_of,
     walk,
 )
@@ -27,7 +27,7 @@ from guardrail.values import Clause
 
 _LIMIT_NAME: Final = 64
 
-#: Lists of which each must allow what leaves.
+#: Lists of fields: a field leaves only if each list names it.
 Demand = frozenset[frozenset[str]]
 
 
@@ -90,8 +90,11 @@ class _Allowed(Leaves):
         for number, is_flat in place.forms:
             self._forms.add((number, is_flat))
             if (number, not is_flat) in self._forms:
-                self.refuse(None, "in which a path and a name that reads like it both stand")
-        if is_declared or place.may_follow or place.hits:
+                self.refuse(None, "with both a path and a field whose name is that path")
+        if is_declared or all(
+            not place.hits.isdisjoint(fields) or not place.following.isdisjoint(fields)
+            for fields in self._lists
+        ):
             return True
         # A bare name may stand below. The name of a field on the way leaves with it; one that
         # is no plain name may be data, and must be named.
@@ -118,13 +121,13 @@ class _Allowed(Leaves):
     def array(self, values: Any, place: Place) -> Any:
         if self.keeps(place):
             self._keeps_some = True
-            return own_array(values)
+            return copied(values)
         kept = self._kept(place, values.shape[-1] if values.ndim else 0)
         if not kept:
             return DROPPED
         if values.dtype.kind != "f":
             self.refuse(values, "which can't hold a null")
-        copy = own_array(values).copy()
+        copy = copied(values)
         copy[..., [index for index in range(values.shape[-1]) if index not in kept]] = float("nan")
         return copy
 
@@ -144,4 +147,4 @@ class _Allowed(Leaves):
 
     def finish(self, output: Any, result: Any) -> None:
         if result is DROPPED or (self._drops_some and not self._keeps_some):
-            self.refuse(output, "of which nothing may leave")
+            self.refuse(output, "with nothing that may leave")

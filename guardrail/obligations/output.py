@@ -95,10 +95,18 @@ class Output:
         return None
 
     def release(self, demand: frozenset[str], output: Any, admission: Admission) -> Any:  # noqa: ARG002
-        """Return the output as it is, or raise `Unmet` (``output_blocked``) with the path."""
+        """Return a copy of the output, or raise `Unmet` (``output_blocked``) with the path."""
+        refusal: Unmet | None = None
+        if type(output) is not str:
+            try:  # what is checked is what leaves: the model can change its own
+                output = walk(output, _Checked(paths_of(())))
+            except Unmet as unmet:
+                refusal = unmet
         for name in sorted(demand):
             self._check(self._specs[name], output)
-        return output if type(output) is str else walk(output, _Checked(paths_of(())))
+        if refusal is not None:  # it met the specs, which say more of what does not
+            raise refusal
+        return output
 
     def carrier(self, demand: frozenset[str]) -> Carrier | None:
         """Return where the items of a stream have their text; ``None``: they are texts."""
@@ -240,7 +248,7 @@ def unfit(demands: Demands, types: Mapping[str, ObligationType]) -> str:
         )
         if specs and complaint:
             named = " and ".join(f"outputs/{spec.name}.yaml" for spec in specs)
-            return f"@{name} of {policy}: {complaint} as {named} has it. {advice}"
+            return f"@{name} of {policy}: {complaint} that meets {named}. {advice}"
     return ""
 
 

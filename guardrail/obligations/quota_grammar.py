@@ -84,7 +84,7 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
         raise _fault(
             clause,
             "expected AMOUNT [UNIT]/WINDOW [per KEY [and KEY]] [using fixed|moving|sliding], "
-            "with single spaces, and `; ` between clauses",
+            "such as 200 rows/minute per principal, with single spaces, and `; ` between clauses",
         )
     amount = _amount(clause, found["amount"])
     unit = found["unit"] or "calls"
@@ -94,7 +94,8 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
         raise _fault(clause, f"expected the unit {', '.join(UNITS)}, or none for calls")
     if found["reserving"]:
         raise _fault(clause, "`reserving` is not built yet; remove it", code="GR004")
-    # A moving window costs time in what it counts: fine for calls, not for bytes.
+    # A moving window keeps a number for each call in it: few where calls are limited. A limit of
+    # rows, bytes or characters may have room for millions of calls; a sliding one estimates them.
     strategy = _strategy(clause, found["strategy"] or ("moving" if unit == "calls" else "sliding"))
     keys = _keys(clause, found["keys"] or "all")
     multiples, granularity = _window(clause, found["window"])

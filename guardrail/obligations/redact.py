@@ -1,6 +1,6 @@
 """The obligation `redact`: personal data, secrets and tricks are cut out of what leaves.
 
-What a kind is and where it begins and ends is `guardrail.detectors`'. A name (a key, a column's,
+`guardrail.detectors` defines the kinds and finds them. A name (a key, a column's,
 an index's) can't be cut: an output with a finding in one is refused, and so is one in which a
 text could hide. Numbers pass: a number is no text, whatever its digits are. Comes last but for
 `sign`, so that nothing after it brings a text back.
@@ -68,7 +68,7 @@ class Redact(OutputFilter):
         own: the bundle's own kinds.
     """
 
-    __slots__ = ("_key", "_limit", "_own", "_ready")
+    __slots__ = ("_declared", "_key", "_limit", "_own", "_ready")
 
     name = "redact"
     outputs = OutputFilter.outputs | {"text", "messages"}
@@ -84,6 +84,7 @@ class Redact(OutputFilter):
         self._own = tuple(own)
         self._key = key if key is not None else os.urandom(32)
         self._ready: dict[tuple[Demand, frozenset[str]], tuple[_Stage, ...]] = {}
+        self._declared: dict[Demand, set[tuple[str, frozenset[str]]]] = {}
 
     def parse(self, clause: Clause) -> Demand:
         """Return the rules; raise `ConfigurationError` at the clause's place."""
@@ -148,6 +149,15 @@ class Redact(OutputFilter):
             return text
         raise _too_many(reason, cure)
 
+    def declared(self, demand: Demand) -> set[tuple[str, frozenset[str]]]:
+        """Return the names of classes and their fields in which a demand finds nothing."""
+        known = self._declared.get(demand)
+        if known is None or len(known) >= _LIMIT_DECLARED:
+            if len(self._declared) >= _LIMIT_READY:
+                self._declared = {}
+            known = self._declared[demand] = set()
+        return known
+
     def _stages(self, demand: Demand, named: frozenset[str]) -> tuple[_Stage, ...]:
         """Return what is done to the texts in some fields: found once per demand and fields."""
         stages = self._ready.get((demand, named))
@@ -175,6 +185,8 @@ class Redact(OutputFilter):
 _NOWHERE: Final[frozenset[str]] = frozenset()
 #: Demands and columns of which it is remembered what they come to.
 _LIMIT_READY: Final = 512
+#: Names of classes and fields that are remembered for one demand.
+_LIMIT_DECLARED: Final = 2048
 
 
 class _Cuts(Leaves):
@@ -192,17 +204,19 @@ class _Cuts(Leaves):
         self._demand = demand
         self._notes = notes
         self._labels: set[tuple[str, frozenset[str]]] = set()
+        self._declared = redact.declared(demand)
 
     def _named(self, place: Place) -> frozenset[str]:
         texts = self.paths.texts
         return frozenset([texts[hit] for hit in place.hits]) if place.hits else _NOWHERE
 
-    def label(self, text: str, place: Place) -> None:
+    def label(self, text: str, place: Place, *, is_declared: bool = False) -> None:
         named = self._named(place)
-        if (text, named) not in self._labels:
+        known = self._declared if is_declared else self._labels
+        if (text, named) not in known:
             if self._redact.cut(self._demand, named, text, None) != text:
-                self.refuse(text, "with such data in a name")
-            self._labels.add((text, named))
+                self.refuse(text, "with a finding in a name")
+            known.add((text, named))
 
     def leaf(self, value: Any, place: Place) -> Any:
         if type(value) is str:

@@ -25,7 +25,6 @@ from guardrail.obligations.outputs import (
     copied,
     is_number,
     numpy_kind,
-    own_array,
     paths_of,
     walk,
 )
@@ -139,7 +138,7 @@ class _Rounding(Leaves):
         if is_number(value):
             self._finds_numbers = True
             return _rounded(value, digits)
-        if value is None and place.is_named:
+        if value is None and (place.is_named or place.lists):
             return value
         if self._is_exact(place) or is_finer(value, digits):
             self.refuse(value)
@@ -177,15 +176,15 @@ class _Rounding(Leaves):
     def array(self, values: Any, place: Place) -> Any:
         digits = self._digits(place)
         if digits is None:
-            return own_array(values)
+            return copied(values)
         kind = numpy_kind(values)
         if kind in ("b", "m", "M") and not self._is_exact(place):
             self._finds_others = True
-            return own_array(values)
+            return copied(values)
         if kind not in ("f", "i", "u") or place.lists:
             self.refuse(values)
         self._finds_numbers = True
-        return _rounded_floats(copied(values), digits) if kind == "f" else own_array(values)
+        return _rounded_floats(copied(values), digits) if kind == "f" else copied(values)
 
     def finish(self, output: Any, result: Any) -> None:  # noqa: ARG002
         if self._finds_others and not self._finds_numbers:

@@ -10,13 +10,11 @@ then names and types of all columns, and only then what stands in them.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, NoReturn, Protocol, TypeAlias
-from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -37,6 +35,7 @@ from guardrail.documents import Section
 from guardrail.hints import given, of, one_or_several, when
 from guardrail.obligations.interval import AnyBound, Range, check_order, exactly, is_aware
 from guardrail.ports import Unmet
+from guardrail.timezones import is_zone
 from guardrail.values import Frozen, View
 
 _FLOATS: Final = frozenset(("float16", "float32", "float64"))
@@ -52,7 +51,6 @@ TYPES: Final = _NUMBERS | _EXACT | _DATED | frozenset(("bool", "string", "time",
 #: Names of one zone.
 _UTC: Final = frozenset(("UTC", "Etc/UTC", "Z", "Zulu", "+00:00", "UTC+00:00"))
 _NO_ZONE: Final = "none"
-_ZONE: Final = re.compile(r"[A-Za-z0-9_+/-]{1,64}|[+-][0-9]{2}:[0-9]{2}")
 
 
 def _known_types(value: Any) -> Any:
@@ -79,10 +77,10 @@ class TableColumnSection(Section):
         min: the least that is accepted, inclusive: a number, of a duration in seconds, or a time.
         max: the most that is accepted, inclusive.
         finite: ``false`` lets NaN and infinities pass, in a column of floats.
-        zone: the time zone of timestamps, such as ``UTC``; ``none``: they must have none.
+        zone: the time zone of timestamps, such as ``UTC``; ``none``: without a time zone.
         max_chars: the most characters of a text.
         one_of: the texts that are accepted.
-        items: what each item of a list is.
+        items: the rule for each item of a list.
         max_items: the most items of a list.
     """
 
@@ -158,23 +156,13 @@ def _check_bound(name: str, bound: Any, types: frozenset[str]) -> None:
 
 
 def _check_zone(zone: str, *bounds: Any) -> None:
-    if zone not in _UTC and zone != _NO_ZONE and not _is_zone(zone):
-        raise ValueError("`zone` is no time zone. Name one, such as UTC or Europe/Berlin, or none")
+    if zone not in _UTC and zone != _NO_ZONE and not is_zone(zone):
+        raise ValueError(
+            "`zone` is not a time zone. Name one, such as UTC or Europe/Berlin, or write none"
+        )
     for bound in bounds:
         if isinstance(bound, datetime) and is_aware(bound) != (zone != _NO_ZONE):
-            raise ValueError("a bound has a time zone where the column has none, or the other way")
-
-
-def _is_zone(zone: str) -> bool:
-    if _ZONE.fullmatch(zone) is None:
-        return False
-    if zone[0] in "+-":
-        return True
-    try:
-        ZoneInfo(zone)
-    except (ValueError, OSError, LookupError):  # ZoneInfoNotFoundError is a KeyError
-        return False
-    return True
+            raise ValueError("a bound and `zone` must both have a time zone, or both have none")
 
 
 def _zone_of(zone: str) -> str:

@@ -24,7 +24,6 @@ from guardrail.obligations.outputs import (
     is_number,
     is_plain_array,
     numpy_kind,
-    own_array,
     paths_of,
     walk,
 )
@@ -106,7 +105,7 @@ class _Largest(Leaves):
     def leaf(self, value: Any, place: Place) -> Any:
         if not self._is_meant(place):
             return value
-        if value is None and place.is_named:
+        if value is None and (place.is_named or place.lists):
             return value
         if is_number(value) or self._is_exact(place) or is_finer(value, 0):
             self.refuse(value)
@@ -140,10 +139,10 @@ class _Largest(Leaves):
 
     def array(self, values: Any, place: Place) -> Any:
         if not self._is_meant(place):
-            return own_array(values)
+            return copied(values)
         if values.dtype.kind in "bmM" and not self._is_exact(place):
             self._finds_others = True
-            return own_array(values)
+            return copied(values)
         if numpy_kind(values) != "f" or not values.ndim or place.lists:
             self.refuse(values)
         self._finds_rows = True

@@ -29,8 +29,8 @@ def spec_weaknesses(files: Mapping[str, bytes]) -> Iterator[Finding]:
             document = read_json(name, raw)
             if lets_all_through(document):
                 message = (
-                    "The schema demands nothing, so that @input with it checks nothing. Say what "
-                    "must hold, `type` at least."
+                    "The schema accepts everything, so @input with it checks nothing. State what "
+                    "must hold, at least a `type`."
                 )
                 yield Finding("GR507", document.at(), message)
 
@@ -81,7 +81,7 @@ def output_weaknesses(
         for policy, name, fields, specs in undescribed(demands, types):
             named = " and ".join(f"outputs/{spec}.yaml" for spec in specs)
             message = (
-                f"{policy}: @{name} names {', '.join(fields)}, and no output has that which meets "
-                f"{named}. Correct the name, or the spec."
+                f"{policy}: @{name} names {', '.join(fields)}, which no output that meets {named} "
+                "has. Correct the name, or the spec."
             )
             yield Finding("GR522", place_of(policy, name), message, policy)

@@ -1,6 +1,6 @@
-"""What to do about a complaint of Cedar's: the nearest name, the right operator, the missing mark.
+"""Advice on error messages of Cedar: the nearest name, the right operator, the missing character.
 
-Cedar's own words stay as they are, but for the names of its internals; a sentence of ours follows.
+Cedar's own words stay as they are, without the names of its internals; a sentence of ours follows.
 Runs only where a bundle does not load.
 """
 
@@ -24,7 +24,7 @@ NO_ACTION: Final = "unable to find an applicable action given the policy scope c
 
 
 def on_syntax(tokens: Sequence[Token], at: int, complaint: str) -> str:
-    """Return what to do about a text that is not Cedar; empty where nobody knows.
+    """Return what to do about a text that is not Cedar; empty without advice.
 
     Arguments:
         tokens: of the policy.
@@ -40,7 +40,7 @@ def on_syntax(tokens: Sequence[Token], at: int, complaint: str) -> str:
         if word in _WORDS:
             return f"Write `{_WORDS[word]}`."
     if "'" in here or (tokens and "invalid token" in complaint and _has_quote(tokens)):
-        return "Texts stand in double quotes."
+        return "Put texts in double quotes."
     if here.isdigit() and before[-1:] == ["."] and before[0].isdigit():
         number = f"{before[0]}.{here}"
         return (
@@ -48,18 +48,20 @@ def on_syntax(tokens: Sequence[Token], at: int, complaint: str) -> str:
             f'`.greaterThan(decimal("{number}"))` and its like.'
         )
     if here in ("@", "permit", "forbid") and index:
-        return "Each policy ends with `;`. Put one behind the policy before."
+        return "Each policy ends with `;`. Put one after the policy before this one."
     if "unexpected end" in complaint:
-        return "Each policy ends with `;`, and each bracket is closed."
+        return "Each policy ends with `;`. Close each bracket, too."
     found = re.search(r"invalid variable: (\w+)|`(\w+)` has no fields", complaint)
     if found is not None:
         name = found[1] or found[2]
         if name in _VALUES:
             return f"Write `{_VALUES[name]}`."
         if name.casefold() in ("null", "none", "nil"):
-            return "Nothing is null: ask whether an attribute is there with `has`."
+            return "Cedar has no null. Test with `has` whether an attribute is there."
         hint = did_you_mean(name, ("principal", "action", "resource", "context"))
-        return hint or "There are principal, action, resource and context; texts stand in quotes."
+        return (
+            hint or "The variables are principal, action, resource, context; put texts in quotes."
+        )
     if "invalid policy effect" in complaint:
         return "A policy is `permit` or `forbid`."
     if before[-1:] in (["when"], ["unless"]):
@@ -72,7 +74,7 @@ def _has_quote(tokens: Sequence[Token]) -> bool:
 
 
 def on_types(said: str, schema: Schema, actions: Iterable[Entity]) -> tuple[str, str]:
-    """Return what the validator says, without internals, and what to do; empty: nobody knows.
+    """Return what the validator says, without internals, and what to do; empty without advice.
 
     Arguments:
         said: its words.
@@ -149,8 +151,8 @@ def _optional(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...])
     else:
         base = ".".join(above) if above else f"the {kind}"
         if not above:
-            return f"It may be absent. Ask first, as in `principal has {name} && ...`."
-    return f"It may be absent. Ask first: `{base} has {name} && ...`."
+            return f"It may be absent. Test first, as in `principal has {name} && ...`."
+    return f"It may be absent. Test first: `{base} has {name} && ...`."
 
 
 def _decimal(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
@@ -161,11 +163,11 @@ def _decimal(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) 
 
 
 def _membership(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
-    return "`in` is for entities. Ask a set of values with `.contains(...)`."
+    return "`in` is for entities. For a set of values, use `.contains(...)`."
 
 
 def _number(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
-    return "Numbers stand without quotes, texts with them."
+    return "Write numbers without quotes, and texts with quotes."
 
 
 _ADVICE: Final[tuple[tuple[re.Pattern[str], _Advise], ...]] = (

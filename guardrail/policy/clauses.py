@@ -374,8 +374,10 @@ def literals_of(policies: Sequence[Policy]) -> Literals:
                     numbers.add(node.value)
                 elif isinstance(node, pst.StringLit):
                     texts.add(node.value)
-                elif isinstance(node, pst.Like):  # the shortest text that is like it
-                    texts.add("".join(c.value for c in node.pattern if isinstance(c, pst.Char)))
+                elif isinstance(node, pst.Like):  # the shortest text that is like it, and a longer
+                    for more in ("", "x"):
+                        chars = (c.value if isinstance(c, pst.Char) else more for c in node.pattern)
+                        texts.add("".join(chars))
                 elif isinstance(node, pst.EntityLit):
                     entities[entity_of(node.value)] = None
     return Literals(frozenset(numbers), frozenset(texts), tuple(entities))

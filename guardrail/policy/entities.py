@@ -215,8 +215,8 @@ def _unfit(entry: Mapping[str, Any], schema: Schema, *, is_brief: bool) -> str:
     attrs, parents = entry.get("attrs", {}), entry.get("parents", [])
     if parents and _fits([{**entry, "parents": []}], schema):
         return (
-            f"This entity ({kind}) has a parent that the schema does not let it have: of another "
-            "type, or an id that an enum does not list. Correct the parent, or the schema."
+            f"This entity ({kind}) has a parent that the schema does not allow: it is of another "
+            "type, or an enum does not list its id. Correct the parent, or the schema."
         )
     if isinstance(attrs, dict) and not is_brief:
         for name in attrs:

@@ -1,8 +1,8 @@
 """The bundle's folder: which files it has, their bytes, and the digest that names them.
 
-Owns the walk over the folder, which a watch and a load have in common. Every visible file is
-known by its place and name, or refused, for a policy that is silently left out is a hole; of
-hidden ones those are refused that look like a policy. First step of a load.
+A watch and a load share this walk over the folder. Every visible file must have a known place and
+name, because a policy that is silently ignored would be a security hole. A hidden file that looks
+like a policy is an error as well. First step of a load.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -31,8 +31,11 @@ _TEST: Final = "_test.yaml"
 _TOP: Final = frozenset((_SETTINGS, "entities.json", "links.yaml"))
 _POLICIES: Final = (".cedar", ".cedarschema")
 _SPECS: Final = (".yaml", ".json")
-#: What people read, wherever it stands.
+#: What people read, wherever it stands, unless it ends as a file that a bundle reads does.
 _FOR_PEOPLE: Final = ("readme", "license")
+_FOR_PROGRAMS: Final = (".yaml", ".yml", ".json", ".toml")
+#: What Python leaves in a folder of tests.
+_COMPILED: Final = (".pyc", ".pyo")
 #: Ends of the hidden files that editors keep while one is being edited: swap and undo files.
 _EDITED: Final = re.compile(r"\.(?:sw[a-z]|un~|kate-swp)\Z")
 
@@ -110,11 +113,9 @@ def walk(path: Path) -> Iterator[Path]:
     """
     root = path.resolve()
     seen = 0
-    for parent, folders, names in os.walk(path, followlinks=True):
+    for parent, folders, names in os.walk(path, onerror=_unlisted(path), followlinks=True):
         top = Path(parent)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        if "__pycache__" in folders:
-            folders.remove("__pycache__")
         for name in folders:
             problem = _unfollowed(top, top / name, root)
             if problem:
@@ -123,9 +124,25 @@ def walk(path: Path) -> Iterator[Path]:
         seen += len(names) + len(folders)
         if seen > LIMIT_FILES:
             raise _too_much(path)
+        is_cache = top.name == "__pycache__"
         for name in names:
+            if is_cache and name.endswith(_COMPILED):
+                continue
             if not name.startswith(".") or _hides_policy(top / name):
                 yield top / name
+
+
+def _unlisted(path: Path) -> Callable[[OSError], None]:
+    """Return what refuses a folder that can't be listed: nobody knows what it holds."""
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):  # gone since, with all that it held
+            return
+        place = Place(Path(error.filename).relative_to(path).as_posix())
+        message = f"The folder can't be listed: {error.strerror}. Let the service read it."
+        raise ConfigurationError.at(place, "GR001", message) from None
+
+    return refuse
 
 
 def _hides_policy(file: Path) -> bool:
@@ -213,7 +230,7 @@ def _unknown(name: str, *, knows_settings: bool) -> str:
             " are NAME.cedar at the top of the bundle, the schema is schema.cedarschema. Rename"
             " or move the file, or remove it."
         )
-    if base.lower().startswith(_FOR_PEOPLE):
+    if base.lower().startswith(_FOR_PEOPLE) and not base.lower().endswith(_FOR_PROGRAMS):
         return ""
     if top == "tests" and below:
         return "Only tests/NAME_test.yaml is read, so this would never run. Rename the file."
@@ -229,14 +246,14 @@ def _unknown(name: str, *, knows_settings: bool) -> str:
     near = near or [each for each in _TOP if PurePosixPath(each).stem == stem]
     if near:
         return (
-            f"The file looks like {near[0]}, which is read at the top of the bundle alone. Rename"
+            f"The file looks like {near[0]}, which is read only at the top of the bundle. Rename"
             " or move the file, or remove it."
         )
     if not knows_settings:  # it may be one that they name
         return ""
     return (
-        "Nothing reads this file. Keep it outside the bundle, name it in guardrail.toml, or call it"
-        " README or LICENSE where people read it."
+        "Nothing reads this file. Move it out of the bundle, or name it in guardrail.toml. A text"
+        " for people may be called README or LICENSE."
     )
 
 

@@ -8,7 +8,6 @@ permit. Second step of a load.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cedarpy import pst
 
 from guardrail.documents import decode
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.nearest import nearest
 from guardrail.policy.advice import on_syntax
 from guardrail.policy.depth import too_deep
 from guardrail.policy.text import Chunk, Source, brief, split
@@ -307,8 +307,8 @@ def _unknown(name: str, place: Place, vocabulary: Vocabulary) -> Fault:
     if name in vocabulary.not_built:
         return Fault("GR004", place, f"@{name} is not built yet in this version. Remove it.")
     known = [*vocabulary.obligations, *vocabulary.not_built, *METADATA]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    hint = f"Did you mean @{near[0]}?" if near else "Metadata of your own begins with x_."
+    near = nearest(name, known)
+    hint = f"Did you mean @{near}?" if near else "Metadata of your own begins with x_."
     return Fault("GR104", place, f"@{name} is not an obligation. {hint}")
 
 

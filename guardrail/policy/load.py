@@ -37,9 +37,9 @@ class BundleSettings(Section):
     Attributes:
         name: what this bundle is called: in records, and in the keys of its quotas' counters.
         version: its version, such as 1.0.0.
-        timezone: the time zone in which the facts of time are told: a name of the IANA database,
-            such as Europe/Berlin. Its rules are those of the package `tzdata`; ``localtime`` and
-            what else a machine has of its own are refused.
+        timezone: the time zone of the facts of time: a name of the IANA database, such as
+            Europe/Berlin. The package `tzdata` has its rules; names that only a machine has,
+            such as ``localtime``, are errors.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]

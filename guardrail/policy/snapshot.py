@@ -399,8 +399,8 @@ class Snapshot:
             path = next(_missing(judgement.erred, plan, context), "")
             cause = f"{path} is missing" if path else "a value it reads is missing or overflows"
             message = (
-                f"No policy grants this call, and {judgement.erred[0].id}, which could, could not "
-                f"be evaluated: {cause}. Provide it, or ask with `has`."
+                f"No policy grants this call. The grant {judgement.erred[0].id} could not be "
+                f"evaluated: {cause}. Provide it, or test for it with `has`."
             )
         return self._denial(
             judgement.code, message, path=path, policies=ids, errors=errors, reason=reason

@@ -32,7 +32,8 @@ from guardrail.values import Entity, Principal
 CACHE_SIZE: Final = 2048
 
 #: Values whose type alone says whether the schema accepts them: see `Subjects._fits`.
-_PLAIN: Final[Mapping[type, str]] = {str: "String", int: "Long", bool: "Bool"}
+# By identity: the metaclass of a type may call it equal to any other.
+_PLAIN: Final[Mapping[int, str]] = {id(str): "String", id(int): "Long", id(bool): "Bool"}
 
 _NO_TAGS: Final[Mapping[str, Any]] = {}
 
@@ -209,7 +210,7 @@ class Subjects:
         """
         attrs = entry["attrs"]
         shape: Hashable = None
-        if all(type(value) in _PLAIN for value in attrs.values()):
+        if all(id(type(value)) in _PLAIN for value in attrs.values()):
             name = principal.id if self._schema.is_enum_type(principal.type) else ""
             kinds = tuple([(attr, type(value)) for attr, value in attrs.items()])
             shape = (principal.type, name, kinds, principal.parents)
@@ -251,7 +252,7 @@ def _plain(principal: Principal) -> tuple[Hashable, Hashable] | None:
     values: list[Any] = []
     for name, value in principal.attrs.items():
         kind = type(value)
-        if kind not in _PLAIN or type(name) is not str:
+        if id(kind) not in _PLAIN or type(name) is not str:
             return None
         kinds += (name, kind)
         values.append(value)
@@ -265,7 +266,7 @@ def _is_ascii(principal: Principal) -> bool:
     if not is_as_it_is(principal.id, "String") or len(attrs) > LIMIT_NODES:
         return False
     for name, value in attrs.items():
-        if not (name.isascii() and is_as_it_is(value, _PLAIN[type(value)])) or name in RESERVED:
+        if not (name.isascii() and is_as_it_is(value, _PLAIN[id(type(value))])) or name in RESERVED:
             return False
     return True
 

@@ -1,7 +1,7 @@
-"""A snapshot as it would be with other attributes of its entities: for tools that compare policies.
+"""A snapshot with other attributes of its entities, for tools that compare policies.
 
-Entities are data that change without the policies. Whether two versions of a policy differ can hang
-on a value that no entity has today. Not part of a call.
+Entities are data, and change independently of the policies. Two versions of a policy may differ
+only for a value that no entity has today. Not part of a call.
 """
 
 from __future__ import annotations

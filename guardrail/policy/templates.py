@@ -8,7 +8,6 @@ and entities that the schema does not allow in a slot. After the schema is read,
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Final
 from cedarpy import pst
 
 from guardrail.errors import ConfigurationError, Fault
+from guardrail.nearest import did_you_mean
 from guardrail.policy.language import LIMIT_FAULTS, Policy, Vocabulary, Written, slots_of
 from guardrail.policy.links import Link
 from guardrail.policy.schema import Schema, read_uid
@@ -155,8 +155,7 @@ class _Filler:
         self.policies.append(policy)
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self._templates, n=1, cutoff=0.6)
-        hint = f"Did you mean {near[0]}?" if near else "Give the @id of a policy with a slot."
+        hint = did_you_mean(name, self._templates, "Give the @id of a policy with a slot.")
         return f"There is no template of this name. {hint}"
 
     def _node(self, node: pst.Template, link: Link) -> pst.Template:

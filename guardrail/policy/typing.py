@@ -29,7 +29,8 @@ _LONG: Final = range(-(2**63), 2**63)
 _DECIMAL: Final = Context(prec=40, rounding=ROUND_HALF_EVEN)
 _PLACES: Final = Decimal("0.0001")
 RESERVED: Final = frozenset({"__entity", "__extn"})
-_PLAIN_VALUES: Final = frozenset({str, int, bool, float})
+# By identity: the metaclass of a type may call it equal to any other.
+_PLAIN_VALUES: Final = frozenset(map(id, (str, int, bool, float)))
 
 
 #: Says the type that the schema gives a path such as ``context.app.note``.
@@ -82,7 +83,7 @@ def scan(value: FactValue, path: str) -> None:
 def _is_flat(data: dict[Any, Any]) -> bool:
     """Tell whether a dict holds plain values alone, under names that are not Cedar's own."""
     for name, value in data.items():
-        if type(name) is not str or name in RESERVED or type(value) not in _PLAIN_VALUES:
+        if type(name) is not str or name in RESERVED or id(type(value)) not in _PLAIN_VALUES:
             return False
     return True
 
@@ -110,7 +111,7 @@ def to_cedar(
 
 def _plain(value: FactValue) -> FactValue:
     """Return a scalar of numpy's as Python has it, all else as it is."""
-    if type(value) in _PLAIN_VALUES:
+    if id(type(value)) in _PLAIN_VALUES:
         return value
     scalar = read_scalar(value)
     return value if scalar is None else scalar

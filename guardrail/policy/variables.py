@@ -1,8 +1,8 @@
-"""What a policy can be told apart by: each value that it reads, with its type.
+"""The variables of a policy: each value that it reads, with its type.
 
-Of the facts, of the caller, of the resource, and of other entities. What it reads in another way
-than by one value at a path (tags, sums, records of entities) is listed apart, so that nobody takes
-it for tried. Not part of a call.
+Values of the facts, the caller, the resource, and other entities. Reads that are not of one value
+at a path (tags, sums, records of entities) are listed separately, so that they are not taken for
+tried. Not part of a call.
 """
 
 from __future__ import annotations
@@ -165,6 +165,18 @@ def _computed(policy: Policy) -> Iterator[str]:
                 for inner in everything_in(node):
                     if isinstance(inner, pst.GetAttr):
                         yield f"{_written(inner)} in a computation"
+
+
+def compared_in(policy: Policy) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of values that a policy compares with each other, as they are written."""
+    for clause in policy.node.clauses:
+        for node in everything_in(clause.expr):
+            if (
+                isinstance(node, pst.BinaryOp)
+                and isinstance(node.left, pst.GetAttr)
+                and isinstance(node.right, pst.GetAttr)
+            ):
+                yield _written(node.left), _written(node.right)
 
 
 def _written(expr: pst.Expr) -> str:

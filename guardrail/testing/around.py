@@ -1,8 +1,8 @@
 """Requests around policies that have changed: all that they read is varied, alone and together.
 
-What they read of the facts, of the caller, of the resource and of other entities is tried at the
-boundary values of what they compare it with. What is not tried so is listed: that two policies
-decide alike is said only where all of it was tried.
+The facts, and the attributes of the caller, the resource and other entities that the policies read,
+are tried at the boundary values of the constants in their comparisons. Values that were not tried
+are listed: two policies are said to decide alike only if everything was tried.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from guardrail.policy.clauses import Tracer
 from guardrail.policy.language import Policy
 from guardrail.policy.reads import applies_to
 from guardrail.policy.supposed import ABSENT, Supposed, supposing, supposition
-from guardrail.policy.variables import Variable, Variables, variables_of
+from guardrail.policy.variables import Variable, Variables, compared_in, variables_of
 from guardrail.testing.edges import Edges
 from guardrail.testing.properties.domains import World
 from guardrail.testing.search import (
@@ -104,7 +104,7 @@ class Around:
             yield from self._varied(policy, (snapshot, action), pairs, variables)
 
     def _pairs(self, policy: Policy, action: Entity) -> Iterator[_Pair]:
-        """Yield who and on what, as the policy's scope has it: of those that are alike one."""
+        """Yield pairs of a caller and a resource in the policy's scope, one of each kind."""
         seen: set[Any] = set()
         for caller, thing in itertools.product(self._callers, self._things):
             kind = _kind(caller), thing
@@ -138,7 +138,7 @@ class Around:
             else:
                 own[path] = values
         if len(supposed) > _LIMIT_SUPPOSED:
-            self.untried.add(f"all values of {', '.join(_named(variables))}")
+            self.untried.add(f"all values of {', '.join(_supposable(variables))}")
         chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
         usual = usual_facts(self._known, action)
         plan = snapshot.plans.get(action)
@@ -154,8 +154,11 @@ class Around:
         if prod(map(len, own.values())) > _LIMIT_COMBINED:
             self.untried.add(f"all combinations of {', '.join(map(str, own))}")
         worlds: list[Supposed | None] = [None, *supposed[:_LIMIT_SUPPOSED]]
+        requests = len(worlds) * len(combined) * 2 * min(len(pairs), limit)
+        within = combined if requests <= _LIMIT_REQUESTS else list(_alone(own))
+        self._say_what_is_apart(policy, variables, own, is_whole=within is combined)
         for world in worlds:
-            for chosen in combined if world is None else _alone(own):
+            for chosen in combined if world is None else within:
                 for drawn in (False, True):
                     base = {
                         path: chance.choice(values) if drawn else usual.get(path[:2], values[0])
@@ -165,6 +168,17 @@ class Around:
                     attrs = _of_root(chosen, "principal")
                     for caller, thing in pairs[:limit]:
                         yield Request(_with(caller, attrs), action, thing, tree_of(flat), world)
+
+    def _say_what_is_apart(
+        self, policy: Policy, variables: Variables, own: Mapping[Path, Any], *, is_whole: bool
+    ) -> None:
+        """List what is varied one by one, where a policy may hang on two of it."""
+        entities = _supposable(variables)
+        for one, other in compared_in(policy):
+            if {one, other} <= {*entities}:  # they are supposed one at a time
+                self.untried.add(f"{one} against {other}")
+        if not is_whole and entities and len(own) > 1:
+            self.untried.add(f"all combinations of {', '.join([*map(str, own), *entities])}")
 
 
 class Pairing:
@@ -215,7 +229,7 @@ def _suppositions(variable: Variable, values: Sequence[Any]) -> Iterator[Suppose
             yield found
 
 
-def _named(variables: Variables) -> list[str]:
+def _supposable(variables: Variables) -> list[str]:
     return [str(path) for path, variable in variables.found.items() if variable.of]
 
 

@@ -1,9 +1,9 @@
 """What a new version of a bundle changes: who gains what, and who loses what.
 
 Two bundles are compared decision by decision: on recorded requests, on those of both suites, on
-those at the boundary values of both bundles' policies, and around each policy that differs. That no
-difference is found proves nothing: what the policies that differ read and no request varied is
-listed. What widens comes first.
+those at the boundary values of both bundles' policies, and around each policy that differs. If no
+difference is found, there may still be one: the values that the changed policies read and that no
+request varied are listed. Changes that widen access come first.
 """
 
 from __future__ import annotations

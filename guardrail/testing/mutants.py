@@ -2,8 +2,8 @@
 
 Owns what becomes of a mutant: a test of the suite fails (it is noticed), or none does and a request
 is found on which the two decide otherwise (it survives, and that request is the test that lacks),
-or none is found: then the two decide alike, or not all that they read could be tried. Refuses a
-suite that does not hold on the policies as they are: it would notice everything.
+or none is found: then the two decide alike, or not all that they read could be tried. A suite that
+fails on the unchanged policies is an error: it would fail on every mutant.
 """
 
 from __future__ import annotations

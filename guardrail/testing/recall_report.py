@@ -129,7 +129,7 @@ class Flip:
             return f"now denied with {self.now.code}{by}, before with {self.was.code}"
         if self.was.obligations == self.now.obligations:
             names = ", ".join(f"{name} {self.demands[name]}" for name in self.otherwise)
-            return f"now to meet {names}, before another {', '.join(self.otherwise)}"
+            return f"now to meet {names}, before with another demand"
         then = ", ".join(self.was.obligations) or "nothing"
         return f"now to meet {', '.join(self.now.obligations) or 'nothing'}, before {then}"
 
@@ -157,8 +157,13 @@ class Replay:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing flips, and the journal could be read."""
-        return not self.flips and not self.damage
+        """Whether nothing flips, the journal could be read, and not all of it is unknown."""
+        return not self.flips and not self.damage and not self.is_blind
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether there are records, and none of them could be replayed: that shows nothing."""
+        return bool(self.unknown) and self.records == self.unknown.total()
 
     @property
     def summary(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from guardrail.bundle import Bundle
 from guardrail.errors import Fault
 from guardrail.policy import Question
-from guardrail.policy.named import Names
+from guardrail.policy.request_names import Names
 from guardrail.testing.calls import Called, Caller
 from guardrail.testing.cases import Case
 from guardrail.testing.clock import FrozenClock
@@ -64,8 +64,8 @@ class Runner:
     def _misnamed(self, case: Case) -> Iterator[Fault]:
         """Yield a fault for each name that the bundle lacks, unless the test expects just that.
 
-        A call that names what there is not is denied, whatever the policies say: a test that
-        expects a denial would pass by its own misspelling.
+        A call that uses a missing name is denied, whatever the policies say: a misspelt test that
+        expects a denial would pass.
         """
         names = self._names
         for each in (
@@ -75,7 +75,7 @@ class Runner:
             if case.expected.code not in each.codes:
                 place = case.spots.at(each.where, case.written)
                 codes = " or ".join(sorted(each.codes))
-                meant = f"A test that means it expects `code: {codes}`."
+                meant = f"If the test is about this denial, expect `code: {codes}`."
                 yield Fault("GR601", place, f"{each.message} {meant}")
 
     def facts(self, case: Case) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _unfit(case: Case, told: Mapping[str, Any]) -> tuple[Fault, ...]:
         return ()
     message = (
         f"The request is denied with {code} before a policy is asked: {told['message']} "
-        f"Correct it; a test that means it expects `code: {code}`."
+        f"Correct it, or expect `code: {code}` if the test is about this denial."
     )
     return (Fault("GR601", case.written.at(), message),)
 

@@ -14,7 +14,7 @@ from guardrail.documents import Document
 from guardrail.errors import Fault
 from guardrail.facts import InputFacts, TimeFacts
 from guardrail.policy import Question, Snapshot
-from guardrail.policy.named import Names
+from guardrail.policy.request_names import Names
 from guardrail.ports import Facing, FactSource
 from guardrail.testing.cases import Case
 from guardrail.testing.notation import MISSING, leaves

@@ -96,7 +96,9 @@ def callers_of(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Pr
             yield Principal(one.type, "somebody", parents=parents, attrs=one.attrs)
         for entity in named:  # whom policies name
             if entity.type == one.type:
-                for parents in ((), one.parents):
+                others = [group for group in dict.fromkeys((*groups, *named)) if group != entity]
+                alone = [(group,) for group in others[:_LIMIT]]
+                for parents in ((), one.parents, *alone):
                     yield Principal(one.type, entity.id, parents=parents, attrs=one.attrs)
     for caller in callers:
         if isinstance(caller, Principal):

@@ -111,5 +111,5 @@ def test_files_that_an_uninstall_took_along_are_named(site):
     (site / "guardrail" / "__init__.py").unlink()
     found = run(site, "doctor")
     assert found.returncode == 1
-    assert "1 files are missing or changed, guardrail/__init__.py first" in found.stderr
+    assert "1 files are missing or changed, such as guardrail/__init__.py" in found.stderr
     assert "pip install --force-reinstall --no-deps guardrail-cedar" in found.stderr

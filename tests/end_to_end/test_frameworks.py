@@ -1,15 +1,15 @@
 """A protected function works wherever the bare one does: in frameworks that look at functions.
 
 Each framework is given the bare function and the protected one, of every kind, and does the same
-with both: takes it, reads its signature, calls it. Frameworks that are no requirement of the tests
-are skipped where they are absent.
+with both: takes it, reads its signature, calls it. Those that bring many packages with them are for
+`make test-scale`, which installs them.
 """
 
 import asyncio
 import inspect
 import json
 from collections.abc import AsyncIterator, Iterator
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 import pytest
 from bundles import GRANT, principal
@@ -17,6 +17,12 @@ from bundles import GRANT, principal
 from guardrail import NotAuthorized
 
 ON = {"action": "predict", "resource": 'Model::"tumour"', "input": "text"}
+
+
+def needed(name: str) -> ModuleType:
+    """Import a framework, or skip the test and say how to install it."""
+    reason = f"{name} is not installed: `make test-scale` installs the group `frameworks`"
+    return pytest.importorskip(name, reason=reason)
 
 
 def plain(text: str, times: int = 1) -> str:
@@ -201,10 +207,11 @@ def test_celery_runs_tasks(protect, function):
 # FastMCP
 
 
+@pytest.mark.scale
 @every_kind
 @pytest.mark.filterwarnings("ignore")
 def test_fastmcp_serves_tools(protect, function):
-    fastmcp = pytest.importorskip("fastmcp")
+    fastmcp = needed("fastmcp")
 
     async def use(f):
         server = fastmcp.FastMCP("tests")
@@ -224,9 +231,10 @@ def test_fastmcp_serves_tools(protect, function):
 # LangChain
 
 
+@pytest.mark.scale
 @pytest.mark.parametrize("function", [plain, later])
 def test_langchain_makes_tools(protect, function):
-    tools = pytest.importorskip("langchain_core.tools")
+    tools = needed("langchain_core.tools")
 
     async def use(f):
         tool = tools.tool(f)
@@ -235,9 +243,10 @@ def test_langchain_makes_tools(protect, function):
     assert same(protect, function, use) == (function.__name__, ["text", "times"], "abab")
 
 
+@pytest.mark.scale
 @every_kind
 def test_langchain_runs_lambdas_and_generators(protect, function):
-    runnables = pytest.importorskip("langchain_core.runnables")
+    runnables = needed("langchain_core.runnables")
 
     def use(f):
         runnable = runnables.RunnableLambda(f)
@@ -249,10 +258,11 @@ def test_langchain_runs_lambdas_and_generators(protect, function):
 # OpenAI agents
 
 
+@pytest.mark.scale
 @pytest.mark.parametrize("function", [plain, later])
 def test_openai_agents_make_tools(protect, function):
-    agents = pytest.importorskip("agents")
-    context = pytest.importorskip("agents.tool_context")
+    agents = needed("agents")
+    context = needed("agents.tool_context")
 
     async def use(f):
         tool = agents.function_tool(f)
@@ -269,10 +279,11 @@ def test_openai_agents_make_tools(protect, function):
 # pydantic-ai
 
 
+@pytest.mark.scale
 @pytest.mark.parametrize("function", [plain, later])
 def test_pydantic_ai_calls_tools(protect, function):
-    pydantic_ai = pytest.importorskip("pydantic_ai")
-    models = pytest.importorskip("pydantic_ai.models.test")
+    pydantic_ai = needed("pydantic_ai")
+    models = needed("pydantic_ai.models.test")
 
     async def use(f):
         agent = pydantic_ai.Agent(models.TestModel(), tools=[f])

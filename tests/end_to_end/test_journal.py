@@ -213,7 +213,7 @@ def test_a_full_disk_denies_before_the_quota_is_touched(guard, journal, monkeypa
 
 def test_a_folder_that_is_a_file_is_refused_at_load(make_guard, tmp_path):
     (tmp_path / "var").write_text("")
-    with pytest.raises(ConfigurationError, match="is no folder"):
+    with pytest.raises(ConfigurationError, match="is not a folder"):
         make_guard(GRANT, options={"journal": tmp_path / "var" / "journal"})
 
 

@@ -1,8 +1,8 @@
 """The command's start, installed as ``guardrail_cedar``: a top-level package of its own.
 
 Other distributions ship a package ``guardrail`` too. Installed over ours, they replace its files,
-and removing them removes ours. This package lies outside, imports nothing of ``guardrail`` before
-it has to, and says what is wrong when that fails. `guardrail.cli.doctor` asks it the same.
+and removing them removes ours. This package is separate, imports ``guardrail`` as late as possible,
+and says what is wrong when that fails. `guardrail.cli.doctor` makes the same check.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def trouble() -> tuple[str, str]:
         )
     if damaged:
         return (
-            f"{len(damaged)} files are missing or changed, {damaged[0]} first",
+            f"{len(damaged)} files are missing or changed, such as {damaged[0]}",
             f"Run: {reinstall}",
         )
     return "", ""
@@ -86,7 +86,7 @@ def main() -> None:
         return
     value, cure = trouble()
     value = value or cause
-    cure = cure or f"Correct that. If it stays, run: pip install --force-reinstall {OURS}"
+    cure = cure or f"Correct that error. If it persists, run: pip install --force-reinstall {OURS}"
     if "doctor" in sys.argv[1:] and "json" in " ".join(sys.argv[1:]):
         check = {"name": CHECK, "value": value, "ok": False, "advice": cure}
         sys.stdout.write(json.dumps({"ok": False, "checks": [check]}, indent=2) + "\n")

@@ -10,8 +10,8 @@ rows       whether several numbers are scores of several rows, or the classes of
 demands    demands of a number, with or without fields
 declared   which fields a function's return type, or an output spec, can have
 
-An obligation says what happens to a leaf; it does not traverse the output. What the walk does
-not know does not leave: ``output_blocked``.
+An obligation decides about each leaf; it does not traverse the output. A part that the walk does
+not know blocks the output (``output_blocked``).
 """
 
 from guardrail.obligations.outputs.arrays import (
@@ -19,7 +19,6 @@ from guardrail.obligations.outputs.arrays import (
     is_number,
     is_plain_array,
     numpy_kind,
-    own_array,
 )
 from guardrail.obligations.outputs.demands import NumberFilter, NumberRule, OutputFilter
 from guardrail.obligations.outputs.fields import Place, fields_of, paths_of
@@ -44,7 +43,6 @@ __all__ = [
     "is_number",
     "is_plain_array",
     "numpy_kind",
-    "own_array",
     "paths_of",
     "walk",
 ]

@@ -47,20 +47,19 @@ def is_plain_array(output: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Return whether ``value`` is an int or a float, Python's own or numpy's; a bool is not."""
-    return type(value) in (int, float) or (
-        numpy_kind(value) in ("f", "i", "u") and not is_array(value)
+    kind = type(value)  # by identity: a type may say that it equals another
+    return (
+        kind is int
+        or kind is float
+        or (numpy_kind(value) in ("f", "i", "u") and not is_array(value))
     )
 
 
-def own_array(values: Any) -> Any:
-    """Return an array that holds its own elements and nothing else: itself, or a copy."""
-    if values.base is None and values.dtype.metadata is None:
-        return values
-    return copied(values)
-
-
 def copied(values: Any) -> Any:
-    """Return a copy of an array of plain elements, without its base and without metadata."""
+    """Return a copy of an array of plain elements, without its base and without metadata.
+
+    Of every array, for what it holds the model could change after it has left.
+    """
     import numpy as np
 
     if values.dtype.metadata is None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from guardrail.obligations.outputs.leaves import Leaves
 from guardrail.obligations.outputs.tables import Column
-from guardrail.obligations.outputs.zones import is_zone
+from guardrail.timezones import is_zone
 
 if TYPE_CHECKING:
     from guardrail.obligations.outputs.fields import Place

@@ -1,8 +1,8 @@
 """Which fields an output can have, as a function's return type or an output spec shows it.
 
-Asked at decoration and by `check`: a field that no output can have is a slip of the pen, and a
-demand on it protects nothing. Wherever a type says less than that (a mapping, a table, Any),
-anything can stand there, and nothing is said.
+Used at decoration and by `check`: a field that no output can have is a spelling mistake, and a
+demand on it protects nothing. A mapping, a table or Any may have any field, so nothing is reported
+there.
 """
 
 from __future__ import annotations
@@ -130,6 +130,8 @@ _LEAVES: Final = (
     str, bytes, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, uuid.UUID,
     type(None),
 )  # fmt: skip
+#: What stands around the type of a field, and says nothing about its values.
+_QUALIFIERS: Final = frozenset(("Required", "NotRequired", "ReadOnly", "Final"))
 _SEQUENCES: Final = (
     list, tuple, collections.abc.Sequence, collections.abc.MutableSequence,
 )  # fmt: skip
@@ -141,7 +143,7 @@ def parts_of_hint(hint: Any) -> Iterable[Part]:
         return _OTHER
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
-    if origin is typing.Annotated:
+    if origin is typing.Annotated or _is_qualifier(origin):
         return (Part("same", inner=arguments[0]),)
     if origin in (typing.Union, types.UnionType):
         return [Part("same", inner=argument) for argument in arguments]
@@ -155,6 +157,11 @@ def parts_of_hint(hint: Any) -> Iterable[Part]:
     if not isinstance(kind, type) or (origin is not None and not _has_fields(kind)):
         return _NUMBER if _is_numpy_array(kind) else _ANY
     return _parts_of_class(kind)
+
+
+def _is_qualifier(origin: Any) -> bool:
+    """Return whether this is one of typing's, or of typing_extensions', which has newer ones."""
+    return not isinstance(origin, type) and getattr(origin, "_name", None) in _QUALIFIERS
 
 
 def _parts_of_class(kind: type[Any]) -> Iterable[Part]:

@@ -114,13 +114,13 @@ class Place:
     """Where a value stands in an output, as far as the paths of one demand care.
 
     Places are shared: two values about which the paths say the same have the same place.
-    Its attributes are those of `Standing`, and ``may_follow``: whether a path that has begun
-    can still be met below.
+    Its attributes are those of `Standing`, and ``following``: the paths that have begun and can
+    still be met below.
     """
 
     __slots__ = (
-        "_children", "_item", "_other", "_paths", "_settled", "forms", "hits", "in_rows",
-        "is_here", "is_named", "lists", "may_follow", "standing",
+        "_children", "_item", "_other", "_paths", "_settled", "following", "forms", "hits",
+        "in_rows", "is_here", "is_named", "lists", "standing",
     )  # fmt: skip
 
     def __init__(self, paths: Paths, standing: Standing) -> None:
@@ -136,7 +136,7 @@ class Place:
         self.is_named = standing.is_named
         self.lists = standing.lists
         self.in_rows = standing.in_rows
-        self.may_follow = bool(standing.live)
+        self.following = frozenset([number for number, _ in standing.live])
 
     def field(self, name: str, *others: str) -> Place:
         """Return the place of a field or column; ``others`` are its further names (aliases)."""

@@ -1,7 +1,7 @@
-"""What an obligation says of the parts of an output: the interface that the walk asks.
+"""`Leaves`: the interface by which an obligation tells the walk what to do with each part.
 
-`Leaves` lets everything through that the walk knows; each obligation is a subclass that says
-otherwise for its own leaves. No obligation traverses an output itself.
+`Leaves` itself lets every known part through; each obligation is a subclass that changes or refuses
+its own leaves. No obligation traverses an output itself.
 """
 
 # ruff: noqa: ARG002  (what a hook is told, and `Leaves` itself has no use for)
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
-from guardrail.obligations.outputs.arrays import own_array
+from guardrail.obligations.outputs.arrays import copied
 from guardrail.obligations.outputs.fields import Paths, Place
 from guardrail.obligations.outputs.refusal import blocked
 
@@ -62,8 +62,11 @@ class Leaves:
         """Raise the refusal of an output, or of a part of it."""
         raise blocked(self.name, self.expected, output, inside=inside)
 
-    def label(self, text: str, place: Place) -> None:
-        """A name leaves: a key, a column's, an index's. Raise where it may not."""
+    def label(self, text: str, place: Place, *, is_declared: bool = False) -> None:
+        """A name leaves: a key, a column's, an index's. Raise where it may not.
+
+        ``is_declared`` says that it is a class' or one of its fields', and so one of few.
+        """
 
     def hides(self, place: Place) -> bool:
         """Return whether the field or column that stands here leaves as None or nulls."""
@@ -102,7 +105,7 @@ class Leaves:
 
     def array(self, values: Any, place: Place) -> Any:
         """Return what leaves of an array of numbers, times or truths: never the model's memory."""
-        return own_array(values)
+        return copied(values)
 
     def columns(
         self, columns: list[Numbers], names: Sequence[str], place: Place, *, is_whole: bool

@@ -26,6 +26,11 @@ _INDEXES: Final = (
 _MASKED: Final = frozenset(("IntegerArray", "FloatingArray", "BooleanArray"))
 
 
+def _is_known(index: Any) -> bool:
+    """Whether an index is of a known type, by identity: a type may claim to equal another."""
+    return any(type(index) is known for known in _INDEXES)
+
+
 class PandasColumn:
     """One column, or the values of a series."""
 
@@ -235,7 +240,7 @@ class PandasSeries:
         self.labels: list[str] | None = None
         labels = list(series.index) if not isinstance(series.index, pd.RangeIndex) else []
         if labels and all(isinstance(label, str) for label in labels):
-            if type(series.index) not in _INDEXES or not series.index.is_unique:
+            if not _is_known(series.index) or not series.index.is_unique:
                 leaves.refuse(series, "with two values of one name")
             self.labels = [str.__str__(label) for label in labels]
         self.column = column_of(self.name or "", series, leaves)
@@ -253,6 +258,21 @@ class PandasSeries:
 
 def _has_plain_zone(dtype: Any) -> bool:
     return isinstance(dtype, pd.DatetimeTZDtype) and is_plain_zone(dtype.tz)
+
+
+def _with_step(index: Any, step: Any) -> Any:
+    """Return an index of times with its step, made anew; not with one that its name can't give.
+
+    Holidays, and what a class of the application's holds, are such.
+    """
+    if step is not None:
+        try:
+            plain = pd.tseries.frequencies.to_offset(step.freqstr)
+        except ValueError:
+            return index
+        if type(plain) is type(step) and plain == step:
+            index.freq = plain
+    return index
 
 
 def _is_nested(cell: Any) -> bool:
@@ -294,7 +314,7 @@ def _index_of(output: Any, place: Place, leaves: Leaves) -> Any:
 
 def _level(index: Any, output: Any, place: Place, leaves: Leaves) -> Any:
     """Return one level anew; ``None`` where nothing of it may leave."""
-    if type(index) not in _INDEXES:
+    if not _is_known(index):
         leaves.refuse(output, "with an index of another kind")
     name = _index_name(index.name, output, place, leaves)
     if type(index) is pd.RangeIndex:
@@ -314,7 +334,7 @@ def _level(index: Any, output: Any, place: Place, leaves: Leaves) -> Any:
             leaves.refuse(output, "with an index of such numbers")
         return pd.Index(values, name=name)
     if _has_plain_zone(dtype) or (isinstance(dtype, np.dtype) and dtype.kind in "bmM"):
-        return pd.Index(array.copy(), name=name)
+        return _with_step(pd.Index(array.copy(), name=name), getattr(index, "freq", None))
     if type(array).__name__ in _MASKED:
         column = PandasColumn("", pd.Series(array), leaves)
         return pd.Index(column.copy(), name=name)

@@ -1,9 +1,8 @@
 """Records as outputs: mappings, dataclasses, named tuples and models of pydantic's.
 
-Each is read field by field, and built anew of what may leave: an object of the same class (of
-any mapping a dict) that has its fields and nothing else. A record that keeps something where
-this can't look (slots of another class, private attributes, the state of a built-in class
-below it) is refused.
+Each is read field by field. The result is a new object of the same class (for a mapping a dict)
+that has the fields that may leave, and nothing else. A record that holds data which can't be read
+here (slots of another class, private attributes, the state of a built-in base class) is refused.
 """
 
 from __future__ import annotations
@@ -39,6 +38,8 @@ class Record(NamedTuple):
         make: returns a record of the same kind, of one value per field; a field whose value is
             the second argument is left out, or is None where the class declares it.
         computed: fields that the class computes of the others: names, and how one is read.
+        written: how such a record is written by serializers of its class' own: each gives plain
+            data. Empty where it has none.
         is_wrapper: whether its one field stands for the whole (a ``RootModel``).
         is_series: whether it is a labelled list of values.
     """
@@ -48,6 +49,7 @@ class Record(NamedTuple):
     computed: tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...] = ()
     is_wrapper: bool = False
     is_series: bool = False
+    written: tuple[Callable[[Any], Any], ...] = ()
 
 
 def open_record(value: Any, leaves: Leaves) -> Record | None:
@@ -123,7 +125,8 @@ def _open_dataclass(value: Any, kind: Any, leaves: Leaves) -> Record:
                 leaves.refuse(value, "with a field that can't be set")
         return made
 
-    return Record(fields, make, _computed(kind))
+    computed = _computed(kind) + _read_by_class(kind, tuple(declared))
+    return Record(fields, make, computed, written=_serializers(kind, leaves))
 
 
 def _open_model(value: Any, kind: Any, is_root: bool, leaves: Leaves) -> Record:
@@ -164,7 +167,8 @@ def _open_model(value: Any, kind: Any, is_root: bool, leaves: Leaves) -> Record:
         return made
 
     is_wrapper = is_root and len(fields) == 1
-    return Record(fields, make, _computed(kind), is_wrapper)
+    written = _serializers(kind, leaves)
+    return Record(fields, make, _computed(kind), is_wrapper, written=written)
 
 
 def names_of_field(name: str, field: Any) -> tuple[str, ...]:
@@ -172,8 +176,11 @@ def names_of_field(name: str, field: Any) -> tuple[str, ...]:
     aliases = [
         getattr(field, key, None) for key in ("alias", "serialization_alias", "validation_alias")
     ]
-    for choice in getattr(aliases[2], "choices", ()):  # an AliasChoices
-        aliases.append(choice)
+    aliases.extend(getattr(aliases[2], "choices", ()))  # an AliasChoices
+    for alias in list(aliases):
+        path = getattr(alias, "path", None)  # an AliasPath: a field within others
+        if type(path) is list and all(type(step) is str for step in path):
+            aliases.append(".".join(path))
     return (name, *dict.fromkeys(a for a in aliases if type(a) is str and a != name))
 
 
@@ -189,6 +196,66 @@ def computed_fields(kind: Any) -> list[tuple[tuple[str, ...], Any]]:
 
 def _computed(kind: Any) -> tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...]:
     return tuple((names, _reader(names[0])) for names, _ in computed_fields(kind))
+
+
+@functools.lru_cache(maxsize=256)
+def _read_by_class(
+    kind: Any, declared: tuple[str, ...]
+) -> tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...]:
+    """Return those fields that code of the class gives: by a property, or another descriptor.
+
+    It may keep the value under another name, so what it gives is looked at as well.
+    """
+    lies = kind.__getattribute__ is not object.__getattribute__
+    found = [name for name in declared if lies or _is_descriptor(kind, name)]
+    return tuple(((name,), _reader(name)) for name in found)
+
+
+def _is_descriptor(kind: Any, name: str) -> bool:
+    attribute = inspect.getattr_static(kind, name, None)
+    return not isinstance(attribute, MemberDescriptorType) and hasattr(type(attribute), "__set__")
+
+
+def _serializers(kind: Any, leaves: Leaves) -> tuple[Callable[[Any], Any], ...]:
+    """Return how a class of pydantic's writes its records, where functions do it.
+
+    By the names of fields and by their aliases; an allow-list names fields.
+    """
+    if not hasattr(kind, "__pydantic_core_schema__") or not _has_serializers(kind):
+        return ()
+    forms = [False] if leaves.is_allow_list else [False, True]  # by the fields' names, by aliases
+    ways = [(mode, by_alias) for mode in ("python", "json") for by_alias in forms]
+    return tuple(_writer(kind, mode, by_alias) for mode, by_alias in ways)
+
+
+def _writer(kind: Any, mode: str, by_alias: bool) -> Callable[[Any], Any]:
+    def write(made: Any) -> Any:
+        serializer = kind.__pydantic_serializer__
+        return serializer.to_python(made, mode=mode, by_alias=by_alias, warnings=False)
+
+    return write
+
+
+@functools.lru_cache(maxsize=256)
+def _has_serializers(kind: Any) -> bool:
+    """Return whether functions write a part of a class' records; also where that is unclear."""
+    waiting: list[Any] = [kind.__pydantic_core_schema__]
+    if type(waiting[0]) is not dict:
+        return True
+    seen: set[int] = set()
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if type(part) is dict:
+            how = part.get("serialization")
+            if type(how) is dict and str(how.get("type", "")).startswith("function-"):
+                return True
+            waiting.extend(part.values())
+        elif type(part) in (list, tuple):
+            waiting.extend(part)
+    return False
 
 
 def _reader(name: str) -> Callable[[Any], Any]:

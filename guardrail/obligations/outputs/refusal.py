@@ -1,16 +1,23 @@
-"""How an obligation refuses an output: with the type that arrived, and never with a value."""
+"""How an obligation refuses an output: the message has the type of the output, never a value."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 from guardrail.ports import Unmet
+
+_LIMIT_NAME: Final = 64
+
+
+def _named(kind: str) -> str:
+    """Return the name of a type; not of one that was made of data."""
+    return kind if kind.isidentifier() and len(kind) <= _LIMIT_NAME else "an object"
 
 
 def blocked(name: str, expected: str, output: Any, *, inside: str = "") -> Unmet:
     """Return the refusal of an output with which the obligation ``name`` can't be met."""
-    arrived = type(output).__name__
+    arrived = _named(type(output).__name__)
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None and isinstance(output, numpy.ndarray | numpy.generic):
         dtype = output.dtype

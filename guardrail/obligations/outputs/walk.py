@@ -21,7 +21,6 @@ from guardrail.obligations.outputs.arrays import (
     is_number,
     is_plain_array,
     numpy_kind,
-    own_array,
 )
 from guardrail.obligations.outputs.fields import Place
 from guardrail.obligations.outputs.leaves import DROPPED, Collapsed, Leaves, Numbers
@@ -32,16 +31,19 @@ from guardrail.obligations.outputs.zones import plain_zone
 #: Outputs nested deeper are refused.
 LIMIT_DEPTH: Final = 64
 
-_SCALARS: Final = frozenset((bool, int, float, complex, str, bytes, type(None)))
-_NUMBERS: Final = frozenset((int, float))
-_PLAIN_CONTAINERS: Final = frozenset((dict, list, tuple))
+# By identity: the metaclass of a type may call it equal to any other.
+_SCALARS: Final = frozenset(map(id, (bool, int, float, complex, str, bytes, type(None))))
+_NUMBERS: Final = frozenset(map(id, (int, float)))
+_PLAIN_CONTAINERS: Final = frozenset(map(id, (dict, list, tuple)))
 _PLAIN: Final = _SCALARS | _PLAIN_CONTAINERS
 _LISTS: Final = (list, tuple)
 _TIMES: Final = frozenset(
-    (datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal)
+    map(
+        id,
+        (datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal),
+    )
 )
 _PANDAS_SCALARS: Final = frozenset(("Timestamp", "Timedelta", "NaTType", "NAType"))
-_NULLS: Final = frozenset(("NaTType", "NAType"))
 #: Numpy's letters for numbers, truths and times.
 _NUMERIC: Final = frozenset("fiubcmM")
 #: What every member of an enumeration has.
@@ -72,9 +74,9 @@ class _Walk:
     def value(self, value: Any, place: Place, depth: int) -> Any:
         """Return what leaves of a value."""
         kind: Any = type(value)
-        if kind in _SCALARS:
+        if id(kind) in _SCALARS:
             return self._leaf(value, place)
-        if kind not in _PLAIN_CONTAINERS:
+        if id(kind) not in _PLAIN_CONTAINERS:
             if isinstance(value, enum.Enum):
                 return self._member(value, place, depth)
             if isinstance(value, str):  # a subclass of its own, or numpy's: its text, no more
@@ -97,7 +99,7 @@ class _Walk:
         return result
 
     def _container(self, value: Any, place: Place, depth: int) -> Any:
-        if type(value) not in _PLAIN_CONTAINERS:
+        if id(type(value)) not in _PLAIN_CONTAINERS:
             table = open_table(value, self._leaves)
             if table is not None:
                 return self._table(table, value, place, depth)
@@ -145,22 +147,24 @@ class _Walk:
         leaves = self._leaves
         if leaves.is_allow_list:
             self._check_names(record, value)
+        if type(value) is not dict:
+            leaves.label(type(value).__name__, place, is_declared=True)
         results: list[Any] = []
         numbers: list[tuple[int, str, Any, Place]] = []
         others = 0
         for index, (names, part, declared) in enumerate(record.fields):
             name, kind = names[0], type(part)
-            if not declared:
-                leaves.label(name, place)
+            for each in names:
+                leaves.label(each, place, is_declared=declared)
             own = place.field(*names)
-            is_scalar = kind in _SCALARS
+            is_scalar = id(kind) in _SCALARS
             if is_scalar or not isinstance(part, _LISTS):
                 own = own.settled()
             if leaves.hides(own):
                 results.append(None)
             elif not leaves.enters(name, own, is_declared=declared):
                 results.append(DROPPED)
-            elif kind in _NUMBERS or (kind not in _PLAIN and is_number(part)):
+            elif id(kind) in _NUMBERS or (id(kind) not in _PLAIN and is_number(part)):
                 if leaves.keeps(own):
                     numbers.append((index, name, part, own))
                 results.append(DROPPED)
@@ -176,8 +180,7 @@ class _Walk:
         if results and all(result is DROPPED for result in results):
             return DROPPED
         made = record.make(results, DROPPED)
-        for names, read in record.computed:
-            self._check_computed(names, read, made, place, depth)
+        self._check_made(record, made, place, depth)
         return made
 
     def _row(
@@ -201,13 +204,29 @@ class _Walk:
         if any(names.count(name) > 1 for name in known.intersection(names)):
             self._leaves.refuse(value, "in which one name means two fields")
 
+    def _check_made(self, record: Record, made: Any, place: Place, depth: int) -> None:
+        """Refuse a record of which code of its class makes more than what leaves of its fields."""
+        for names, read in record.computed:
+            self._check_computed(names, read, made, place, depth)
+        for write in record.written:
+            try:
+                written = write(made)
+            except ValueError:  # which pydantic makes of what a serializer raises
+                written = DROPPED
+            if written is DROPPED or not _tells_all(self.value(written, place, depth), written):
+                self._leaves.refuse(made, "that is written by a serializer, and not as it is")
+
     def _check_computed(
         self, names: tuple[str, ...], read: Any, made: Any, place: Place, depth: int
     ) -> None:
         """Refuse a computed field that may not leave as it is computed from what leaves."""
         leaves, own = self._leaves, place.field(*names)
         computed = read(made)
-        is_hidden = leaves.hides(own.settled()) and computed is not None
+        for name in names:
+            leaves.label(name, place, is_declared=True)
+        if computed is None:
+            return
+        is_hidden = leaves.hides(own.settled())
         if not is_hidden and leaves.enters(names[0], own, is_declared=False):
             is_hidden = not _same(self.value(computed, own, depth), computed)
         elif leaves.is_allow_list:
@@ -225,8 +244,7 @@ class _Walk:
         if result is DROPPED:
             return DROPPED
         made = record.make([result], DROPPED)
-        for own, read in record.computed:
-            self._check_computed(own, read, made, place, depth)
+        self._check_made(record, made, place, depth)
         return made
 
     # Lists.
@@ -236,8 +254,8 @@ class _Walk:
         entries = list(value)
         numeric = [
             entry is None
-            or type(entry) in _NUMBERS
-            or (type(entry) not in _PLAIN and is_number(entry))
+            or id(type(entry)) in _NUMBERS
+            or (id(type(entry)) not in _PLAIN and is_number(entry))
             for entry in entries
         ]
         results: Any
@@ -278,7 +296,7 @@ class _Walk:
             return DROPPED
         if kind == "S":
             leaves.leaf(b"", place)
-            return own_array(value)
+            return copied(value)
         return _text_array(value, [leaves.leaf(str(text), place) for text in value.flat])
 
     # Tables.
@@ -387,11 +405,11 @@ class _Walk:
         return column.pruned(place, self._leaves).of_values(cells)
 
     def _cell(self, entry: Any, column: Column, place: Place, depth: int) -> Any:
-        if entry is None or type(entry).__name__ in _NULLS:
+        if entry is None or _is_null(entry):
             return entry
         if type(entry) is float and entry != entry:  # noqa: PLR0124  a null of pandas'
             return entry
-        is_flat = type(entry) in _SCALARS or isinstance(entry, str)
+        is_flat = id(type(entry)) in _SCALARS or isinstance(entry, str)
         if not is_flat and not column.is_nested and not self._leaves.reads_nested:
             if numpy_kind(entry) or _plain_scalar(entry, type(entry)) is not None:
                 return self.value(entry, place, depth)
@@ -399,9 +417,15 @@ class _Walk:
         return self.value(entry, place, depth)
 
 
+def _is_null(entry: Any) -> bool:
+    """Whether it is one of pandas' own two; a class of the same name may hold anything."""
+    pandas: Any = sys.modules.get("pandas")
+    return pandas is not None and (entry is pandas.NA or entry is pandas.NaT)
+
+
 def _plain_scalar(value: Any, kind: Any) -> Any:
     """Return a time, a decimal or an id with nothing about it; ``None`` for anything else."""
-    if kind in _TIMES:
+    if id(kind) in _TIMES:
         zone = getattr(value, "tzinfo", None)
         if zone is None or zone is datetime.UTC:
             return value
@@ -430,6 +454,21 @@ def _text_array(array: Any, texts: list[Any]) -> Any:
     return np.array(texts, dtype=np.str_).reshape(array.shape)
 
 
+def _tells_all(result: Any, written: Any) -> bool:
+    """Return whether all of what is written may leave, but for names without a value."""
+    if written is None:
+        return True
+    if isinstance(written, dict):
+        return type(result) is dict and all(
+            _tells_all(result.get(name), each) for name, each in written.items()
+        )
+    if isinstance(written, list | tuple):
+        return type(result) is type(written) and len(result) == len(written) and all(
+            map(_tells_all, result, written)
+        )  # fmt: skip
+    return _same(result, written)
+
+
 def _same(one: Any, other: Any) -> bool:
     """Return whether a value that was walked is what it was; ``False`` where that is unclear."""
     if one is other:
@@ -440,7 +479,7 @@ def _same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, dict):
         return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    if type(one) in _SCALARS or type(one) in _TIMES:
+    if id(type(one)) in _SCALARS or id(type(one)) in _TIMES:
         return bool(one == other or (one != one and other != other))  # noqa: PLR0124  NaN
     if is_array(one):
         return bool(one.shape == other.shape and one.tobytes() == other.tobytes())

@@ -1,17 +1,16 @@
-"""Time zones as parts of outputs: known ones, without a name of somebody's own."""
+"""Time zones in outputs: only known zones leave, because a custom zone's name may hold data."""
 
 from __future__ import annotations
 
 import datetime
-import re
 import zoneinfo
-from typing import Any, Final
+from typing import Any
 
-_OFFSET: Final = re.compile("[+-][0-9]{2}:?[0-9]{2}")
+from guardrail.timezones import is_zone
 
 
 def plain_zone(zone: Any) -> Any:
-    """Return a time zone without a name of somebody's own; ``None`` where it is not known."""
+    """Return a known time zone without its custom name; ``None`` for an unknown one."""
     if type(zone) is datetime.timezone:
         return datetime.timezone(zone.utcoffset(None))
     if type(zone) is zoneinfo.ZoneInfo and zone.key is not None and is_zone(zone.key):
@@ -20,19 +19,8 @@ def plain_zone(zone: Any) -> Any:
 
 
 def is_plain_zone(zone: Any) -> bool:
-    """Return whether a time zone is known, and has no name of somebody's own."""
+    """Return whether a time zone is known, and has no custom name."""
     if type(zone).__module__.partition(".")[0] == "pytz":
         return is_zone(str(zone))
     plain = plain_zone(zone)
     return plain is not None and str(plain) == str(zone)
-
-
-def is_zone(name: str) -> bool:
-    """Return whether a text names a time zone, or an offset such as ``+02:00``."""
-    if _OFFSET.fullmatch(name):
-        return True
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-        return False
-    return True

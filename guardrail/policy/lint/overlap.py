@@ -1,7 +1,7 @@
 """Policies that others make pointless: grants that another one covers, or a prohibition voids.
 
-Cedar itself is asked whether a prohibition holds of a resource of the bundle; nothing is reported
-that hangs on who calls, or on a fact.
+Cedar itself decides whether a prohibition matches a resource of the bundle. Nothing is reported
+that depends on the caller or on a fact.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Overlap:
         absolute = [ban for ban in self._bans if ban.key in always and not ban.node.clauses]
         for ban in absolute:
             message = (
-                f"{ban.id} forbids every call, whoever makes it: no grant can hold beside it. Add "
-                "a `when`, narrow its scope, or remove it."
+                f"{ban.id} forbids every call of everybody, so no grant has any effect. Add a "
+                "`when`, narrow its scope, or remove it."
             )
             yield Finding("GR512", ban.place, message, ban.id)
         self._bans = [ban for ban in self._bans if ban not in absolute]

@@ -1,7 +1,7 @@
 """Comparisons that no value meets: contradictory bounds, and values that a fact can't have.
 
-Each is decided by the constants alone, and by what the source of a fact says that its numbers can
-be. What hangs on anything else is never reported.
+Each is decided by the constants alone, and by the range that the source of a fact declares. Nothing
+is reported that depends on anything else.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ def find(policy: Policy, ranges: Ranges) -> Iterator[Finding]:
     """Yield what is found in the clauses of one policy, each kind once."""
     if _is_contradictory(policy):
         message = (
-            f"{policy.text_id}: its comparisons contradict each other, so that they never hold "
-            "together and the policy never matches. Correct one of them."
+            f"{policy.text_id}: its comparisons contradict each other, so the policy never "
+            "matches. Correct one of them."
         )
         yield Finding("GR513", policy.place, message, policy.text_id)
     for index, clause in enumerate(policy.node.clauses):
         for node in everything_in(clause.expr):
             what = _impossible(node, ranges)
             if what:
-                message = f"{policy.text_id}: {what} Correct the number."
+                message = f"{policy.text_id}: {what} Correct the value."
                 yield Finding("GR514", _place(policy, index, node), message, policy.text_id)
             elif isinstance(node, pst.Like) and (mark := _no_wildcard(node)):
                 message = (
-                    f"{policy.text_id}: `{mark}` is a character like any other in a pattern, and "
-                    "`*` the only wildcard. Write `*`, or compare with `==` where it is meant so."
+                    f"{policy.text_id}: `{mark}` is an ordinary character in a pattern; only `*` "
+                    "is a wildcard. Write `*`, or compare with `==` if you mean the character."
                 )
                 place = _place(policy, index, node)
                 yield Finding("GR517", place, message, policy.text_id)
@@ -178,7 +178,7 @@ def _impossible(expr: pst.Expr, ranges: Ranges) -> str:
     path = _fact(value)
     if path == _DATE and relation in ("==", "!=") and isinstance(constant, tuple):
         is_date = isinstance(constant[1], str) and _is_date(constant[1])
-        return "" if is_date else "time.date is written 2026-11-23, and never so."
+        return "" if is_date else "time.date has the form 2026-11-23, and never this one."
     ends = ranges.get(path)
     if ends is None or not isinstance(constant, int):
         return ""
@@ -187,7 +187,7 @@ def _impossible(expr: pst.Expr, ranges: Ranges) -> str:
         return ""
     told = f"{ends[0]} or more" if ends[1] >= 2**63 - 1 else f"{ends[0]} to {ends[1]}"
     outcome = "always" if relation == "!=" else "never"
-    return f"{'.'.join(path)} is {told}, so that this comparison is {outcome} true."
+    return f"{'.'.join(path)} is {told}, so this comparison is {outcome} true."
 
 
 def _is_date(text: str) -> bool:

@@ -122,7 +122,7 @@ def test_a_journal_in_a_folder_of_others_does_not_load(as_nobody):
 def test_a_journal_where_a_file_is_does_not_load(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "journal"):
-        with pytest.raises(ConfigurationError, match="file is no folder"):
+        with pytest.raises(ConfigurationError, match="file is not a folder"):
             opened(folder)
 
 

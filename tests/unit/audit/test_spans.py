@@ -116,7 +116,7 @@ def test_every_field_of_a_record_is_mapped_or_is_the_span_itself():
     unmapped = {name for name in Record._fields if not changed(name)}
     only_journaled = {
         "principal", "resource", "facts", "counts", "output_rows", "output_bytes", "input_digest",
-        "output_digest",
+        "output_digest", "demands",
     }  # fmt: skip
     # error_type stands only beside a failure
     assert unmapped == {"started_at", "error_type"} | only_journaled

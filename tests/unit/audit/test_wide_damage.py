@@ -1,18 +1,16 @@
-"""Damage of many entries at once, files that are no segments, and folders that hold none."""
+"""Damage of many entries at once, and files that are no segments."""
 
 import os
 import zlib
 
 import pytest
 from journals import call, frames, ids, journal_in, spoil, written
-from typer.testing import CliRunner
 
 from guardrail.audit.heads import GZIP_HEAD
 from guardrail.audit.reading import Tail, read_calls
 from guardrail.audit.recovery import recover
 from guardrail.audit.verify import verify
-from guardrail.cli import app
-from guardrail.errors import ConfigurationError, JournalDamaged
+from guardrail.errors import JournalDamaged
 
 LATER = "20990101T000000000000Z-1-aaaaaa.000001"
 
@@ -99,23 +97,12 @@ def test_a_compressed_file_is_unpacked_up_to_the_size_of_a_segment(tmp_path, mon
     assert [flaw.segment for flaw in verify(tmp_path).flaws] == [LATER]
 
 
-@pytest.mark.parametrize("suffix", [".seg.bak", ".SEG", "", ".live.1"])
-def test_a_journal_whose_files_have_other_names_is_not_an_empty_one(tmp_path, suffix):
+def test_checkpoints_tell_of_a_journal_all_of_whose_files_are_gone(tmp_path):
     segment = written(tmp_path, 3)
-    segment.rename(segment.with_suffix(suffix) if suffix else segment.with_suffix(""))
-    with pytest.raises(ConfigurationError, match="no segment"):
-        verify(tmp_path)
-    with pytest.raises(ConfigurationError, match="no segment"):
-        list(read_calls(tmp_path))
-
-
-@pytest.mark.parametrize("command", ["verify", "show", "report"])
-def test_a_folder_without_a_segment_is_said_to_have_none(tmp_path, command):
-    (tmp_path / "notes.txt").write_text("x")
-    more = ["-o", str(tmp_path / "r.html")] if command == "report" else []
-    result = CliRunner().invoke(app, ["journal", command, str(tmp_path), *more])
-    assert result.exit_code == 2
-    assert "no segment of a journal" in result.stderr
+    head = {"bytes": segment.stat().st_size, "sequence": 1, "sha256": "x", "is_closed": True}
+    segment.unlink()
+    verdict = verify(tmp_path, checkpoints=[{"number": 1, "segments": {segment.stem: head}}])
+    assert [flaw.message for flaw in verdict.flaws] == ["is gone; checkpoint 1 names it"]
 
 
 def test_a_journal_to_which_nothing_was_written_yet_can_be_followed(tmp_path):

@@ -361,3 +361,19 @@ def test_hostile_texts_reach_no_output_of_a_journal(tmp_path):
     for text in texts:
         assert not [char for char in text if not char.isprintable() and char != "\n"]
     assert "\\x1b[2Jb\\x00\\x07\\u202ec" in texts[0]
+
+
+@pytest.mark.parametrize("command", ["verify", "show", "report"])
+def test_a_folder_that_holds_no_journal_is_no_whole_one(tmp_path, command):
+    (tmp_path / "app.py").write_text("")
+    done = run(command, tmp_path)
+    assert done.exit_code == 2
+    assert "holds no journal" in done.stderr
+
+
+def test_a_journal_without_a_segment_has_nothing_to_verify(journal):
+    for segment in journal.glob("*.seg*"):
+        segment.unlink()
+    done = run("verify", journal)
+    assert done.exit_code == 2
+    assert "no segment" in done.stderr

@@ -256,18 +256,18 @@ CONDITION = '@id("c") {} forbid (principal, action, resource);\n'
 @pytest.mark.parametrize(
     ("before", "after", "what"),
     [
-        ('@round("2")', '@round("1")', "1 now to meet round 1, before another round"),
-        ('@round("1")', '@round("2")', "1 now to meet round 2, before another round"),
+        ('@round("2")', '@round("1")', "1 now to meet round 1, before with another demand"),
+        ('@round("1")', '@round("2")', "1 now to meet round 2, before with another demand"),
         (
             '@quota("9/minute per principal")', '@quota("8/minute per principal")',
-            "1 now to meet quota 8/minute per principal, before another quota",
+            "1 now to meet quota 8/minute per principal, before with another demand",
         ),
-        ('@quota("9/minute")', '@quota("9/hour")', "1 now to meet quota 9/hour, before another"),
+        ('@quota("9/minute")', '@quota("9/hour")', "quota 9/hour, before with another demand"),
         (
             '@round("2") @quota("9/minute")', '@round("3") @quota("8/minute")',
-            "1 now to meet quota 8/minute, round 3, before another quota, round",
+            "1 now to meet quota 8/minute, round 3, before with another demand",
         ),
-        ('@redact("email")', '@redact("email, phone")', "before another redact"),
+        ('@redact("email")', '@redact("email, phone")', "before with another demand"),
     ],
 )  # fmt: skip
 def test_a_demand_that_is_another_one_flips(tmp_path, make_bundle, before, after, what):
@@ -295,3 +295,11 @@ def test_a_record_of_an_earlier_version_is_compared_by_names(other, journal):
     result = run("replay", other('@round("2")', '@round("1")'), journal)
     assert result.exit_code == 0
     assert "2 same" in result.stdout
+
+
+def test_a_journal_of_which_nothing_can_be_replayed_is_not_fine(make_bundle, journal):
+    policies = 'permit (principal, action == Action::"predict", resource)'
+    other = make_bundle(f'@id("x") {policies} when {{ context.input.bytes < 5 }};')
+    result = run("replay", other, journal)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "3 records: 0 same, 3 cannot be replayed"

@@ -303,7 +303,7 @@ def test_a_name_that_there_is_not_is_an_error_of_the_test(run):
     assert told[:2] == [
         "error tests/a_test.yaml:11:5: wrong",
         '  tests/a_test.yaml:11:30 GR601 entities.json has no Model::"none". Correct it, or add '
-        "it. A test that means it expects `code: unknown_entity`.",
+        "it. If the test is about this denial, expect `code: unknown_entity`.",
     ]
 
 

@@ -59,7 +59,7 @@ class TestText:
         assert compute("a@b.co a@b.co", "findings", source=source) == {
             "findings": frozenset({"email"})
         }
-        with pytest.raises(Unmet, match="over 2 places") as caught:
+        with pytest.raises(Unmet, match="over 2 findings") as caught:
             compute("a@b.co " * 3, "findings", source=source)
         assert caught.value.code == "too_large"
         assert "b.co" not in str(caught.value)

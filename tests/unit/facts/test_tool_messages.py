@@ -367,3 +367,100 @@ def test_a_spec_names_the_place_through_a_guard(make_bundle):
     with pytest.raises(InputRejected) as caught:
         chat([say(), say("assistant", None, tool_calls=[called()])])
     assert caught.value.path == "value[1].tool_calls"
+
+
+HIDDEN = "hidden words"
+#: A message that holds a text in a place of no meaning, or of two.
+ODD_PLACES = {
+    "a role": say(role=f"user\n{HIDDEN}"),
+    "an id": say(content=[{"type": "text", "text": "a", "id": {"x": HIDDEN}}]),
+    "an index": say(content=[{"type": "text", "text": "a", "index": [HIDDEN]}]),
+    "a signature": say(content=[{"type": "thinking", "thinking": "a", "signature": [HIDDEN]}]),
+    "an error": say(content=[{"type": "tool_result", "tool_use_id": "1", "is_error": HIDDEN}]),
+    "the id of a use": say(content=[{**used(), "id": [HIDDEN]}]),
+    "the index of a call": say(tool_calls=[{"name": "x", "args": {}, "index": HIDDEN}]),
+    "a detail": say(content=[{"type": "image", "base64": PIXEL, "detail": {"x": HIDDEN}}]),
+    "an image of words": say(
+        content=[{"type": "image", "source": {"type": "base64", "data": HIDDEN.replace(" ", "_")}}]
+    ),
+    "an address of words": say(
+        content=[{"type": "image", "url": f"data:image/png;base64,{HIDDEN.replace(' ', '_')}"}]
+    ),
+    "further arguments": {"type": "ai", "content": "", "additional_kwargs": {"a": [HIDDEN]}},
+    "a call that is no JSON": {
+        "type": "ai", "content": "", "invalid_tool_calls": [{"name": "x", "args": HIDDEN}],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", ODD_PLACES.values(), ids=ODD_PLACES)
+def test_no_text_hides_in_a_place_of_no_meaning(message):
+    found = [text.replace("_", " ") for text in read([message])[0].counted]
+    assert any(HIDDEN in text for text in found)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        say(tool_calls=[{**called(), "name": "erase"}]),
+        say(tool_calls=[{**called(), "args": {"q": HIDDEN}}]),
+        say(content=[{"type": "image", "url": "https://a.example", "base64": PIXEL}]),
+        say(content=[{"type": "image", "image_url": {"url": "a"}, "source": {"url": HIDDEN}}]),
+        say(content=[{"type": "image", "source": {"url": "a", "data": PIXEL}}]),
+        say(content=[{"type": "image", "source": {"type": "base64", "data": "many words here"}}]),
+        {"type": "ai", "content": "", "additional_kwargs": {"audio": {"data": "AAAA"}}},
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(message):
+    assert isinstance(read([message]), Misfit)
+
+
+RAW = called(name="erase", arguments='{"q": "\\u0061nn@clinic.example"}')
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "ai", "content": "", "additional_kwargs": {"tool_calls": [RAW]}},
+        {"type": "ai", "content": "", "additional_kwargs": {"function_call": RAW["function"]}},
+        AI(content="", invalid_tool_calls=[
+            {"type": "invalid_tool_call", "name": "erase", "id": "1", "error": None,
+             "args": RAW["function"]["arguments"]},
+        ]),
+        {**AI(content="", additional_kwargs={"tool_calls": [called(), RAW]}).model_dump(),
+         "tool_calls": [{"name": "look_up", "args": {}, "id": "c1"}]},
+    ],
+)  # fmt: skip
+def test_calls_that_langchain_keeps_elsewhere_are_calls(message):
+    (read_one,) = read([message])
+    assert "erase" in {call.name for call in read_one.tool_calls}
+    assert any(MAIL in found.text for found in read_one.texts)
+    path, _ = refusal("tools: [look_up]", [message])
+    assert path.startswith("chat[0].")
+
+
+def test_a_call_that_stands_in_a_message_twice_counts_once():
+    message = AI(
+        content="",
+        tool_calls=[{"name": "look_up", "args": {}, "id": "c1"}],
+        additional_kwargs={"tool_calls": [called()]},
+    )
+    assert len(read([message])[0].tool_calls) == 1
+
+
+IMAGES = {
+    "png": "iVBORw0KGgoAAAANSUhEUg==",
+    "jpeg": "/9j/4AAQSkZJRgABAQ==",
+    "gif": "R0lGODlhAQABAIAAAA==",
+    "webp": "UklGRiIAAABXRUJQVlA4IA==",
+    "bmp": "Qk02AAAAAAAAADYAAAA=",
+    "tiff": "SUkqAAgAAAA=",
+    "avif": "AAAAHGZ0eXBhdmlm",
+}
+
+
+@pytest.mark.parametrize("data", IMAGES.values(), ids=IMAGES)
+def test_an_image_in_base64_is_no_text(data):
+    part = {"type": "image", "source": {"type": "base64", "media_type": "image/x", "data": data}}
+    link = {"type": "image_url", "image_url": {"url": f"data:image/x;base64,{data}"}}
+    assert data not in "".join(read([say(content=[part, link])])[0].counted)

@@ -1,7 +1,9 @@
 """What begins later than its call is checked again where it begins."""
 
 import asyncio
+import datetime
 import threading
+import zoneinfo
 
 import numpy as np
 import pytest
@@ -126,6 +128,74 @@ def test_only_what_can_change_is_looked_at_again(make_guard, value, looks):
     assert len(taken) == 1
 
 
+class Moving(datetime.tzinfo):
+    """A time zone that somebody moves."""
+
+    hours = 0
+
+    def utcoffset(self, when):
+        return datetime.timedelta(hours=self.hours)
+
+
+def nested(levels, width=1):
+    value = ()
+    for _ in range(levels):
+        value = (value,) * width
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "looks"),
+    [
+        (datetime.datetime(2026, 1, 1), 1),
+        (datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), 1),
+        (datetime.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")), 1),
+        (datetime.datetime(2026, 1, 1, tzinfo=Moving()), 2),
+        ((datetime.time(1, tzinfo=Moving()),), 2),
+        (nested(100), 1),
+        (nested(5_000), 1),
+        (nested(50_000), 2),
+        (nested(60, 2), 2),  # which is small, and has more ways through it than can be gone
+        ((0,) * 5_000, 1),
+        ((0,) * 50_000, 2),
+    ],
+    ids=range(11),
+)
+def test_what_refers_to_what_can_change_or_is_too_large_to_tell_is_looked_at_again(
+    make_guard, recorder, value, looks
+):
+    guard = make_guard(
+        GRANT + '@id("why") forbid (principal, action == Action::"predict", resource)\n'
+        'when { context.app has purpose && context.app.purpose == "none" };\n'
+    )
+    asked = []
+
+    def facts(value, other):
+        asked.append(value)
+        return {"purpose": "care"}
+
+    on = {**ON, "facts": facts, "principal": principal()}
+    for function, run in three(guard.protect(**on, input=None), lambda value: value):
+        asked.clear()
+        run(function(value, None))
+        assert len(asked) == looks
+    assert [record.outcome for record in recorder.records] == ["released"] * 3
+
+
+def test_a_time_zone_that_moves_is_decided_anew(make_guard):
+    guard = make_guard(
+        GRANT + '@id("late") forbid (principal, action == Action::"predict", resource) when\n'
+        '{ context.app has at && context.app.at > datetime("2026-01-01T05:00:00Z") };\n'
+    )
+    on = {**ON, "facts": lambda value, other: {"at": value}, "principal": principal()}
+    for function, run in three(guard.protect(**on, input=None), lambda value: value):
+        zone = Moving()
+        made = function(datetime.datetime(2026, 1, 1, 5, tzinfo=zone), None)
+        zone.hours = -10
+        with pytest.raises(NotAuthorized):
+            run(made)
+
+
 # Other arguments, which callables of `protect` read.
 
 
@@ -201,9 +271,7 @@ def test_obligations_that_have_changed_deny(make_guard):
 # Quotas.
 
 
-def test_a_quota_is_spent_once_and_what_grew_meanwhile_is_denied(
-    make_guard, recorder
-):
+def test_a_quota_is_spent_once_and_what_grew_meanwhile_is_denied(make_guard, recorder):
     guard = make_guard(
         GRANT
         + '@id("q") @quota("10 rows/hour per principal") '

@@ -96,10 +96,10 @@ def test_the_bound_on_findings_holds(make_guard):
         more="[bounds]\nfindings = 3\n",
         output="employee EMP-123456 " * 4,
     )
-    with pytest.raises(OutputBlocked, match="over 3 places"):
+    with pytest.raises(OutputBlocked, match="over 3 findings"):
         ask(call, guard)
     call, guard = guarded(make_guard, FOUND, more="[bounds]\nfindings = 3\n")
-    with pytest.raises(InputRejected, match="over 3 places") as caught:
+    with pytest.raises(InputRejected, match="over 3 findings") as caught:
         ask(call, guard, "employee EMP-123456 " * 4)
     assert caught.value.code == "too_large"
 
@@ -127,8 +127,8 @@ def test_national_forms_are_named_in_redact(make_guard):
 @pytest.mark.parametrize(
     ("table", "place", "says"),
     [
-        ("[detectors.email]\npattern = 'a'", "4:1", "email is a kind of guardrail's own"),
-        ("[detectors.personal]\npattern = 'a'", "4:1", "personal is a group of kinds"),
+        ("[detectors.email]\npattern = 'a'", "4:1", "email is a built-in kind"),
+        ("[detectors.personal]\npattern = 'a'", "4:1", "personal is a built-in group of kinds"),
         ("[detectors.X1]\npattern = 'a'", "4:1", "lower case"),
         ("[detectors.x]\npattern = 'a*'", "5:1", "matches the empty text"),
         ("[detectors.x]\npattern = '(canary-4711'", "5:1", "missing )"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import builtins
 import copy
 import functools
 import inspect
@@ -536,3 +537,10 @@ def test_no_context_variable_stays_set_between_items(make_guard, recorder):
     inside, outside, again, whole = recorder.records
     assert inside.parent_decision_id == again.parent_decision_id == whole.decision_id
     assert outside.parent_decision_id == ""
+
+
+def test_a_function_of_c_has_builtins_around_it(make_guard):
+    """What a guarded call imports on its way looks for them: a journal's first file does."""
+    kept = []
+    append = make_guard(GRANT).protect(action="predict", resource='Model::"tumour"')(kept.append)
+    assert append.__globals__["__builtins__"] is builtins

@@ -195,6 +195,16 @@ def test_groups_that_are_kept_elsewhere_are_never_no_groups(marks):
         assert (error.code, error.path) == ("missing_claim", "token.groups")
 
 
+@pytest.mark.parametrize("none", ["", ",", " , ", [","], [" "], [",", " "], []], ids=repr)
+def test_a_claim_that_is_split_into_no_names_names_no_groups_either(none):
+    split = parents('{ claim = "groups", split = ",", optional = true }')
+    assert roles(identity(split, groups=none)) == []
+    for marks in ({"_claim_names": {"groups": "src1"}}, {"hasgroups": True}):
+        assert denied(split, groups=none, **marks).code == "missing_claim"
+    assert roles(identity(parents('{ claim = "roles", split = "," }'), roles=none)) == []
+    assert denied(parents('{ claim = "roles", split = "," }'), roles=none, hasgroups=True)
+
+
 def test_roles_that_are_absent_beside_groups_kept_elsewhere_deny_too():
     """Azure can be told to send groups as roles."""
     optional = parents('{ claim = "roles", optional = true }')

@@ -65,9 +65,9 @@ def test_an_expired_inner_identity_does_not_fall_back_to_the_outer():
 
 def test_a_scope_is_used_once():
     scope = acting("alice")
-    with scope, pytest.raises(ConfigurationError, match="used once"):
+    with scope, pytest.raises(ConfigurationError, match="entered only once"):
         scope.__enter__()
-    with pytest.raises(ConfigurationError, match="used once"):
+    with pytest.raises(ConfigurationError, match="entered only once"):
         scope.__enter__()
     assert refused()
 

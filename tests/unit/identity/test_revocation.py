@@ -170,7 +170,9 @@ def test_another_file_or_none_is_followed_and_what_was_revoked_by_hand_stays(tmp
 
 
 SERIALS = ["0A1B", "0a1b", "a1b", "A1B", "0a:1b", "0A 1B", "0x0a1b", "0Xa1B", "serial=0A1B",
-           "00:00:0a:1b", " 0a1b\n", "000a1b"]  # fmt: skip
+           "00:00:0a:1b", " 0a1b\n", "000a1b", "0A-1B", "Serial Number: 0a:1b",
+           "Serial Number:\n            00:0a:1b\n", "Serial Number: 2587 (0xa1b)", "2587 (0xa1b)",
+           "Serial number: a1b", "serialNumber=0A1B", "serial=0A1B\n"]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", SERIALS, ids=repr)

@@ -54,7 +54,9 @@ def refused(name, output):
 
 def test_an_output_that_meets_its_spec_leaves_as_it_is():
     scores = np.array([[0.25, 0.75], [1.0, 0.0]])
-    assert release("scores", scores) is scores
+    released = release("scores", scores)
+    assert released.tolist() == scores.tolist()
+    assert not np.shares_memory(released, scores)  # the model may go on to change its own
     scores.resize((1, 2))  # no view of it is held any more
     assert release("scores", np.ones((0, 2))).shape == (0, 2)
     assert release("reply", "short") == "short"
@@ -94,7 +96,8 @@ def test_rounding_within_a_type_is_no_error():
         output = Output(spec, Viewer(Bounds()).take)
         rows = np.random.default_rng(0).random((50, 7)).astype(dtype)
         rows /= rows.sum(axis=1, keepdims=True)
-        assert output.release(frozenset(["scores"]), rows, None) is rows
+        released = output.release(frozenset(["scores"]), rows, None)
+        assert (released.dtype, released.tolist()) == (rows.dtype, rows.tolist())
 
 
 @pytest.mark.parametrize(
@@ -189,3 +192,16 @@ def test_what_can_never_be_met_is_said():
     complaint = unfit([("coarse", "top_k", 1), reply], types)
     assert "@top_k of coarse" in complaint
     assert "outputs/reply.yaml" in complaint
+
+
+def test_what_is_checked_is_what_leaves():
+    """The model holds the array, and another thread of its own may fill it anew at any time."""
+    rows = np.array([[0.25, 0.75]])
+
+    class WhileTheModelWorks(Output):
+        def _check(self, spec, output):
+            super()._check(spec, output)
+            rows[:] = 7.5
+
+    checked = WhileTheModelWorks(specs(scores=SCORES), Viewer(Bounds()).take)
+    assert checked.release(frozenset(["scores"]), rows, None).tolist() == [[0.25, 0.75]]

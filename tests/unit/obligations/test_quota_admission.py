@@ -13,6 +13,8 @@ from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import Bounds
 from guardrail.facts.tables import read_table
 from guardrail.obligations.quota import _REMEMBERED, Quota, encode, open_storage
+from guardrail.obligations.quota_grammar import read_limits
+from guardrail.obligations.windows import KINDS, Hit
 from guardrail.ports import Admission, Unmet
 from guardrail.testing import FrozenClock
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Path, Principal, Resource, View
@@ -419,3 +421,16 @@ def test_units_count_apart_and_slide_by_default(quota):
     assert (rows.strategy, calls.strategy) == ("sliding", "moving")
     assert calls.prefix == again.prefix
     assert rows.prefix != quota.parse(clause("10/minute using sliding"))[0].prefix
+
+
+@pytest.mark.parametrize("unit", ["", " rows", " bytes", " chars"])
+def test_a_moving_window_lets_no_more_through_than_the_amount_in_any_stretch(unit):
+    (limit,) = read_limits(clause(f"200{unit}/minute using moving"), bundle="b")
+    window = KINDS[limit.strategy](limit.window_s)
+    taken = [
+        (now / 10, 10)
+        for now in range(590, 2400, 7)  # begins in the midst of a minute of the clock
+        if not window.acquire(now / 10, Hit(limit.strategy, "k", 200, limit.window_s, 10))
+    ]
+    for start, _ in taken:
+        assert sum(amount for at, amount in taken if start <= at < start + 60) <= 200

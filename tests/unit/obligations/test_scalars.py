@@ -287,3 +287,54 @@ def test_a_record_of_scalars_reaches_the_model_as_it_is(make_bundle):
     assert type(value["a"]) is np.int64
     with pytest.raises(InputRejected):
         summarize({"a": np.int64(4)})
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        ({"maximum": 1}, "1.00000000000000000001"),
+        ({"exclusiveMaximum": 1}, "1"),
+        ({"minimum": 0}, "-1e-400"),
+        ({"maximum": 1}, "1e400"),
+        ({"type": "integer"}, "10000000000000000000.5"),
+        ({"const": 1}, "1.00000000000000000001"),
+        ({"maximum": 0.1}, "0.10000000000000000001"),
+    ],
+)
+def test_a_decimal_is_compared_exactly_in_a_json_schema(rule, value):
+    schema = {"type": "object", "properties": {"a": rule}}
+    found = read_specs({"s": read_json("inputs/s.json", json.dumps(schema).encode())})["s"]
+    with pytest.raises(Unmet) as refused:
+        found.check(view({"a": Decimal(value)}))
+    assert refused.value.path in ("visit", "visit.a")
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        ({"minimum": 0}, "1e-300"),
+        ({"minimum": 12345678901234567890}, "12345678901234567890"),
+        ({"maximum": 0.1}, "0.1"),
+        ({"multipleOf": 0.01}, "0.07"),
+        ({"type": "integer"}, "2.0"),
+    ],
+)
+def test_a_decimal_that_meets_a_json_schema_passes(rule, value):
+    schema = {"type": "object", "properties": {"a": rule}}
+    found = read_specs({"s": read_json("inputs/s.json", json.dumps(schema).encode())})["s"]
+    found.check(view({"a": Decimal(value)}))
+
+
+@pytest.mark.parametrize(
+    ("scalar", "listed"),
+    [
+        (Decimal(1), ["Decimal", "1"]),
+        (dt.date(2020, 1, 1), ["date", "2020-01-01"]),
+        (NOON, ["datetime", str(NOON)]),
+        (dt.timedelta(1), ["timedelta", "1 day, 0:00:00"]),
+    ],
+)
+def test_a_list_that_spells_a_scalar_has_another_digest(scalar, listed):
+    plain, mixed = digest_of(view({"a": listed})), digest_of(view({"a": listed, "b": scalar}))
+    assert len({plain, digest_of(view({"a": scalar}))}) == 2
+    assert mixed != digest_of(view({"a": scalar, "b": listed}))

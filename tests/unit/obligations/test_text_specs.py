@@ -143,7 +143,7 @@ class TestMessages:
             ([], "prompt", "at least 1 messages; got fewer"),
             ([say("system")] * 5, "prompt", "at most 4 messages; got more"),
             ([say("system"), SECRET], "prompt[1]", "a dict with role and content; got str"),
-            ([say("system"), say(image=SECRET)], "prompt[1]", "no keys but role, content"),
+            ([say("system"), say(image=SECRET)], "prompt[1]", "only keys such as role, content"),
             ([say(3)], "prompt[0].role", "text; got int"),
             ([{"content": "hi"}], "prompt[0].role", "text; got None"),
             ([say(content=None)], "prompt[0].content", "or a list of parts of text; got None"),

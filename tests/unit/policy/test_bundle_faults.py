@@ -2,6 +2,7 @@
 """Every fault of a bundle is a load error that names the place and says what to do."""
 
 import json
+import os
 import pathlib
 import pickle
 import re
@@ -341,6 +342,13 @@ STOP = '@id("stop") forbid (principal, action, resource);'
         ("notes.md", "Nothing reads"),
         ("__pycache__", "Nothing reads"),
         ("README/notes.md", "Nothing reads"),
+        ("__pycache__/stop.cedar", "policy"),
+        ("tests/__pycache__/a_test.yaml", "never run"),
+        ("tests/license_test.yml", "never run"),
+        ("tests/README_test.json", "never run"),
+        ("inputs/readme.yml", "inputs/NAME.yaml"),
+        ("LICENSE_links.yaml", "Nothing reads"),
+        ("readme.toml", "Nothing reads"),
     ],
 )
 def test_a_file_that_nothing_reads_is_refused_and_named(make_bundle, name, says):
@@ -437,7 +445,9 @@ def test_a_comment_that_ends_for_some_readers_alone_is_refused_in_data(make_bund
     folder = make_bundle()
     before = (folder / name).read_bytes() if (folder / name).exists() else b"[]\n"
     (folder / name).write_bytes(f"# a remark{end}# more\n".encode() + before)
-    with pytest.raises(ConfigurationError, match="ends a line for some readers") as caught:
+    with pytest.raises(
+        ConfigurationError, match="only some programs read as the end of a line"
+    ) as caught:
         Guard.from_dir(folder)
     assert [fault.code for fault in caught.value.faults] == ["GR005"]
 
@@ -449,3 +459,20 @@ def test_lines_that_end_as_windows_has_them_load(make_bundle):
         text += (folder / name).read_text()
         (folder / name).write_bytes(text.replace("\n", "\r\n").encode())
     assert Guard.from_dir(folder).policies == ("grant",)
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(make_bundle, monkeypatch):
+    folder = make_bundle(**{"tests/a_test.yaml": "tests: []"})
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("tests"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(ConfigurationError) as refused:
+        read_folder(folder)
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.place.file) == ("GR001", "tests")
+    assert "can't be listed" in fault.message

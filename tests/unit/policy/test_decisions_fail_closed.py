@@ -379,12 +379,17 @@ OVERFLOWS = (
     [
         (LACKING, ("lacking",), "context.app.purpose", "context.app.purpose is missing"),
         (OVERFLOWS, ("overflows",), "", "a value it reads is missing or overflows"),
-        (LACKING + OVERFLOWS, ("lacking", "overflows"), "context.app.purpose", "lacking, which"),
+        (
+            LACKING + OVERFLOWS,
+            ("lacking", "overflows"),
+            "context.app.purpose",
+            "The grant lacking could not",
+        ),
         (
             OVERFLOWS + '@id("q") @quota("1/day") forbid (principal, action, resource);',
             ("overflows",),
             "",
-            "overflows, which could",
+            "The grant overflows could not",
         ),
     ],
 )

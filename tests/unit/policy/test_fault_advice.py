@@ -41,7 +41,7 @@ def faults(make_bundle):
             '.greaterThan(decimal("3.5"))',
         ),
         ('context.app has tags && "x" in context.app.tags', "GR108", "`.contains(...)`"),
-        ('context.input.rows > "3"', "GR108", "Numbers stand without quotes"),
+        ('context.input.rows > "3"', "GR108", "Write numbers without quotes"),
         ("context.app has score && context.app.score > 3.5", "GR100", '`decimal("3.5")`'),
         ("context.identity.mfa and true", "GR100", "Write `&&`."),
         ("context.identity.mfa or true", "GR100", "Write `||`."),

@@ -425,7 +425,7 @@ def test_a_matrix_is_a_test_for_each_of_its_cells(folder):
     (fault,) = results[5].faults
     assert str(fault) == (
         'tests/a_test.yaml:14:38 GR601 entities.json has no Model::"none". Correct it, or add it. '
-        "A test that means it expects `code: unknown_entity`."
+        "If the test is about this denial, expect `code: unknown_entity`."
     )
     (fault,) = results[-1].faults
     assert str(fault) == ("tests/a_test.yaml:19:57 GR602 decision: expected allow; got deny")

@@ -229,3 +229,30 @@ def test_a_mutant_that_was_not_tried_in_full_is_told_apart_from_those_alike(bund
     summary = result.stdout.splitlines()[-1]
     assert "not tried in full" in summary
     assert "context.input.rows in a computation" in result.stdout
+
+
+#: Changes that show on two values at once, or on a longer text than the policy names.
+JOINT = {
+    "a longer text": ('principal has name && principal.name == "q"',
+                      'principal has name && principal.name like "q*"'),
+    "its own against its team's": (
+        "principal has grade && principal has team && principal.grade > principal.team.level",
+        "principal has grade && principal has team && principal.grade >= principal.team.level",
+    ),
+    "whom it names, in a role": (
+        'principal in Role::"auditor" && principal == User::"zed"',
+        'principal in Role::"auditor" && principal == User::"zod"',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), JOINT.values(), ids=JOINT)
+def test_a_change_that_shows_on_two_values_at_once_is_found(bundles, before, after):
+    found, _ = compared(*bundles(before, after, ""))
+    assert [change for change in found if change.kind in ("gains", "loses")]
+
+
+def test_two_values_of_entities_that_are_compared_are_not_called_tried(bundles):
+    before = "resource has team && resource.level > resource.team.level"
+    found, untried = compared(*bundles(before, before.replace(">", ">="), ""))
+    assert found or "resource.level against resource.team.level" in untried

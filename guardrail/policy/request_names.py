@@ -1,7 +1,7 @@
-"""Names that a request uses, held to a bundle: what is misspelt, and what may have been meant.
+"""Checks the names in a request against a bundle, and suggests the nearest name.
 
-For tests and commands, where somebody wrote the request down: a misspelt name is denied, and a
-denial that comes of a misspelling proves nothing about the policies. Not part of a call.
+For tests and commands, whose requests are written by hand: a call with a misspelt name is denied,
+and such a denial proves nothing about the policies. Not part of a call.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _VALUES: Final[Mapping[str, tuple[tuple[type, ...], str, str]]] = {
     "Bool": ((bool,), "true or false", "Write it without quotes."),
     "decimal": ((Decimal, float), "a decimal", "Write it with a point: 3.0."),
     "datetime": ((datetime,), "a datetime", "Write it with its zone: 2026-11-23T10:00:00Z."),
-    "duration": ((timedelta,), "a duration", "Write it so: !duration 90s."),
+    "duration": ((timedelta,), "a duration", "Write it as !duration 90s."),
     "ipaddr": (
         (IPv4Address, IPv6Address, IPv4Network, IPv6Network), "an IP address",
-        "Write it so: !ip 10.0.0.1.",
+        "Write it as !ip 10.0.0.1.",
     ),
-    "Entity": ((Entity,), "an entity", "Write it so: !entity 'TYPE::\"ID\"'."),
+    "Entity": ((Entity,), "an entity", "Write it as !entity 'TYPE::\"ID\"'."),
     "Set": ((list, tuple, set, frozenset), "a set", "Write it as a list."),
     "Record": ((Mapping,), "a record", "Write it as a mapping."),
 }  # fmt: skip

@@ -22,6 +22,7 @@ Refuses nothing by itself; `walk` says where frames end, and why.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Container, Iterator
 from enum import IntEnum
@@ -35,8 +36,10 @@ MAGIC: Final = b"GRDJRNL1"
 OVERHEAD: Final = FRAME_HEAD.size + FRAME_CHECK.size
 #: The longest body, in bytes.
 LIMIT_BODY: Final = 1 << 20
-#: How many numbers behind a fault are looked for.
-_LOOKED: Final = 16
+#: Bytes that one append leaves behind at the most, of which nothing more is known.
+_LIMIT_TORN: Final = LIMIT_BODY + OVERHEAD
+#: The end of a frame's number, which is far below 2**32, and its kind. A JSON text has no NUL.
+_MARK: Final = re.compile(rb"\x00{4}[^\x00]")
 #: How many places that look like a frame are tried.
 _LIMIT_TRIED: Final = 1000
 #: The bit of a kind that says that the body is encrypted.
@@ -147,35 +150,42 @@ def walk(
 
 
 def follows(data: bytes | memoryview, stop: Stop) -> bool:
-    """Tell whether a whole frame stands somewhere behind a fault, whatever lies between.
+    """Tell whether more stands behind a fault than one append that was interrupted can leave.
 
-    An append that was interrupted leaves a part of one frame, and nothing behind it; where a later
-    frame holds, the bytes before it were changed. So they were where more places look like a frame
-    than one entry's text could hold.
+    Such an append leaves a part of one frame, and nothing behind it. Where bytes stand beyond the
+    end that this frame has by its head, or a later frame holds, however much was changed between,
+    the bytes there were changed. So they were where more places look like a frame than one entry's
+    text could hold.
 
     Arguments:
         data: all bytes of the segment.
         stop: where the frames that fit end.
     """
-    raw = bytes(data)
+    raw = bytes(data).rstrip(b"\0")
+    if len(raw) - stop.at > _LIMIT_TORN:
+        return True
     seeds = [stop.check]
-    if stop.at + OVERHEAD <= len(raw):
-        end = stop.at + OVERHEAD + FRAME_HEAD.unpack_from(raw, stop.at)[0]
-        if end <= len(raw):  # the check that the frame there should have
-            seeds.append(zlib.crc32(raw[stop.at : end - FRAME_CHECK.size], stop.check))
+    # As far as it was allocated: zeros at the end may belong to the frame.
+    if stop.at + OVERHEAD <= len(data):
+        length, number, kind = FRAME_HEAD.unpack_from(data, stop.at)
+        end = stop.at + OVERHEAD + length
+        if number == stop.sequence and kind and length <= LIMIT_BODY and len(raw) > end:
+            return True
+        if end <= len(data):  # the check that the frame there should have
+            seeds.append(zlib.crc32(data[stop.at : end - FRAME_CHECK.size], stop.check))
+    most = stop.sequence + (len(raw) - stop.at) // OVERHEAD + 1
     tried = 0
-    for number in range(stop.sequence + 1, stop.sequence + 1 + _LOOKED):
-        mark = number.to_bytes(8, "little")
-        place = raw.find(mark, stop.at + 4)
-        while place >= 0:
+    for mark in _MARK.finditer(raw, stop.at):
+        at = mark.start() - 8  # its length, and the lower half of its number
+        number = FRAME_HEAD.unpack_from(raw, at)[1] if stop.at < at else 0
+        if stop.sequence < number <= most:
             tried += 1
-            if tried > _LIMIT_TRIED or _holds(raw, place - 4, number, seeds):
+            if tried > _LIMIT_TRIED or _holds(data, at, number, seeds):
                 return True
-            place = raw.find(mark, place + 1)
     return False
 
 
-def _holds(raw: bytes, at: int, number: int, seeds: list[int]) -> bool:
+def _holds(raw: bytes | memoryview, at: int, number: int, seeds: list[int]) -> bool:
     """Tell whether a whole frame of this number begins at a place."""
     if at < len(MAGIC) or at + OVERHEAD > len(raw):
         return False

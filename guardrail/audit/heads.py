@@ -7,7 +7,9 @@ the checkpoints; `verify` reads everything.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import zlib
 from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field
@@ -19,12 +21,15 @@ from guardrail.audit.frames import MAGIC, Stop, begins_segment, walk
 from guardrail.audit.journal_keys import OWN_KEY_FILE
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE
 from guardrail.errors import ConfigurationError
+from guardrail.regular_files import open_regular
 
 #: What `keeper` begins a compressed segment with (RFC 1952): no name, no time.
 GZIP_HEAD: Final = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
 #: Lies in the folder of each journal that has been begun: whoever holds its lock looks after it.
 LOCK_FILE: Final = "keeper.lock"
 _BLOCK: Final = 1 << 18
+#: Bytes that a segment has at the most (`settings`): what has more is none, and is not read.
+LIMIT_SEGMENT: Final = 1 << 30
 
 
 @dataclass(slots=True)
@@ -141,17 +146,20 @@ def read_file(path: Path, at: int = 0) -> bytes:
     Raises:
         OSError: where there is none, or it can't be read.
     """
-    if path.name.endswith(COMPRESSED):
-        return _unzipped(path.read_bytes())[at:]
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > LIMIT_SEGMENT:
+            raise OSError(errno.EFBIG, "the file is larger than any segment")
+        if path.name.endswith(COMPRESSED):
+            return _unzipped(file.read())[at:]
         file.seek(at)
-        return _read_written(file) if path.name.endswith(LIVE) else file.readall()
+        return _read_written(file) if at and path.name.endswith(LIVE) else file.read()
 
 
 def read_segment(path: Path, at: int = 0) -> bytes:
     """Return the bytes of a segment, under whichever name it has by now.
 
-    Of one that is being written, all up to where only zeros follow; some zeros may be among them.
+    Of one that is being written, all that it has room for; from a later place on, up to where only
+    zeros follow, and some zeros may be among them.
 
     Arguments:
         path: the segment's file.
@@ -199,7 +207,7 @@ def _unzipped(data: bytes) -> bytes:
     """Return what a compressed segment holds; `keeper` writes one stream, and nothing else."""
     stream = zlib.decompressobj(wbits=31)
     try:
-        plain = stream.decompress(data)
+        plain = stream.decompress(data, LIMIT_SEGMENT)
     except zlib.error:
         plain = b""
     if not stream.eof or stream.unused_data or data[:10] != GZIP_HEAD:

@@ -31,6 +31,7 @@ from guardrail.audit.log import log_trouble
 from guardrail.audit.recovery import recover
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, Segment, closed_path
 from guardrail.errors import GuardrailError
+from guardrail.regular_files import open_regular
 
 if TYPE_CHECKING:
     from guardrail.audit.journal import Journal
@@ -291,7 +292,7 @@ def compress(path: Path) -> None:
     Raises:
         OSError: where that fails; then the old file stays.
     """
-    with path.open("rb") as source:
+    with open_regular(path) as source:
         try:
             fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

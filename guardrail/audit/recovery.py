@@ -14,24 +14,11 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from guardrail.audit.frames import (
-    LIMIT_BODY,
-    MAGIC,
-    OVERHEAD,
-    Kind,
-    Stop,
-    begins_segment,
-    follows,
-    walk,
-)
+from guardrail.audit.frames import MAGIC, Kind, Stop, begins_segment, follows, walk
 from guardrail.audit.heads import stem
 from guardrail.audit.segment import CLOSED, COMPRESSED, LIVE, SPARE, closed_path
-
-#: The most that one interrupted append leaves behind, in bytes.
-_LIMIT_TORN: Final = LIMIT_BODY + OVERHEAD
-
 
 #: Takes what the journal is to say of a segment.
 Say: TypeAlias = Callable[[dict[str, object]], None]
@@ -101,7 +88,7 @@ def _recover(path: Path, say: Say) -> None:
             return
         stop, is_ended = _stop(data)
         torn = len(data.rstrip(b"\0")) - stop.at if stop.fault else 0
-        if stop.fault and (torn > _LIMIT_TORN or follows(data, stop)):
+        if stop.fault and follows(data, stop):
             say(_damaged(path, stop.at, torn))  # its bytes stay as they are
             path.rename(closed_path(path))
             return

@@ -37,6 +37,7 @@ from guardrail.audit.heads import files_of, read_segment, stem, twins
 from guardrail.audit.journal_keys import Keys
 from guardrail.audit.segment import LIVE
 from guardrail.errors import ConfigurationError
+from guardrail.regular_files import open_regular
 
 _MARKS: Final = frozenset(
     map(int, (Kind.OPENED, Kind.SEAL, Kind.ENDED, Kind.RECOVERED, Kind.RETIRED, Kind.GAP))
@@ -120,12 +121,12 @@ def verify(
     verdict = Verdict()
     opener = Opener(keys)
     files = files_of(journal)
-    if not files:
+    signed = list(checkpoints)
+    if not (files or signed):  # which say what is gone
         raise ConfigurationError(
             f"There is nothing to verify at {journal}: no segment. Nothing was recorded yet, or "
             "all of it was removed."
         )
-    signed = list(checkpoints)
     wanted = _wanted(signed)
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
     seen: dict[str, _Seen] = {}
@@ -258,7 +259,7 @@ def _is_changed(path: Path, data: bytes, stop: Stop) -> bool:
 def _is_locked(path: Path) -> bool:
     """Tell whether a process is writing a segment."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -28,6 +28,7 @@ from guardrail.audit.flaws import Tell
 from guardrail.audit.reading import Kept, Tail
 from guardrail.errors import ConfigurationError
 from guardrail.http_client import Answer, Deadline, RequestFailed, send, trusting
+from guardrail.regular_files import read_regular
 
 _NS: Final = 1_000_000_000
 #: Seconds before the first retry, and between retries at most.
@@ -35,6 +36,11 @@ _FIRST_S: Final = 0.25
 _MOST_S: Final = 15.0
 #: Seconds that one request may take.
 _REQUEST_S: Final = 10.0
+#: Bytes of a file of certificates.
+_LIMIT_CA: Final = 4 * 2**20
+#: Bytes of a cursor, and a place in a segment that is none.
+_LIMIT_CURSOR: Final = 16 * 2**20
+_LIMIT_PLACE: Final = 2**40
 #: Characters of what a collector says that are shown.
 _LIMIT_REMARK: Final = 300
 #: Seconds between two looks at a journal to which nothing came.
@@ -252,7 +258,7 @@ def open_otlp(
         else (_encode_logs, ExportLogsServiceResponse, "logs")
     )
     try:
-        ca = None if ca_file is None else ca_file.read_bytes()
+        ca = None if ca_file is None else read_regular(ca_file, limit_bytes=_LIMIT_CA)
         return _Otlp(_with_path(endpoint, path), encode, response, headers or {}, ca)
     except OSError as error:
         complaint = f"can't be read ({error.strerror})"
@@ -401,13 +407,15 @@ def read_cursor(path: Path) -> dict[str, int]:
     """
     said: Any = None
     try:
-        said = json.loads(path.read_text("utf-8"))
+        said = json.loads(read_regular(path, limit_bytes=_LIMIT_CURSOR))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         pass  # raised below
     places = said.get("segments") if isinstance(said, dict) else None
-    if not isinstance(places, dict) or not all(type(at) is int for at in places.values()):
+    if not isinstance(places, dict) or not all(
+        type(at) is int and 0 <= at < _LIMIT_PLACE for at in places.values()
+    ):
         raise ConfigurationError(
             f"{path} is no cursor. Remove it to send everything once more, or name another file."
         )

@@ -27,6 +27,8 @@ from guardrail.regular_files import open_regular
 GZIP_HEAD: Final = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
 #: Lies in the folder of each journal that has been begun: whoever holds its lock looks after it.
 LOCK_FILE: Final = "keeper.lock"
+#: The copy of the checkpoints beside a journal: `checkpoints.FILE`.
+_CHECKPOINTS: Final = "checkpoints.jws"
 _BLOCK: Final = 1 << 18
 #: Bytes that a segment has at the most (`settings`): what has more is none, and is not read.
 LIMIT_SEGMENT: Final = 1 << 30
@@ -194,13 +196,26 @@ def files_of(journal: Path, *, may_be_new: bool = False) -> list[Path]:
         raise ConfigurationError(f"{journal} can't be read: {error.strerror}.") from None
     if not journal.exists():
         raise ConfigurationError(f"There is no journal at {journal}.")
-    begun = may_be_new or any((journal / name).exists() for name in (OWN_KEY_FILE, LOCK_FILE))
-    if not found and not begun:
+    if not found and not may_be_new and not _is_begun(journal):
         raise ConfigurationError(
             f"{journal} holds no journal: none of its files is one. Give the folder that "
             "`[audit] journal` names."
         )
     return found
+
+
+def _is_begun(folder: Path) -> bool:
+    """Tell whether a folder without a segment is a journal's: it has its key, and no other files.
+
+    Other files may be its segments under other names.
+    """
+    names = {
+        entry.name
+        for entry in folder.iterdir()
+        if not entry.name.startswith(".") and entry.suffix != ".cursor"
+    }
+    own = {OWN_KEY_FILE, LOCK_FILE}
+    return bool(names & own) and names <= own | {_CHECKPOINTS}
 
 
 def _unzipped(data: bytes) -> bytes:

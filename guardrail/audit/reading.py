@@ -363,18 +363,25 @@ class Tail:
                 self._tell(Flaw(name, 0, -1, "does not begin as a segment does"))
             return 0
         begun = max(self._begun.get(name, _FIRST), _FIRST)
+        at = _FIRST
         for item in walk(memoryview(data)[_FIRST:], base=_FIRST):
+            at = item.at
             if isinstance(item, Stop):
                 break
-            if item.at == _FIRST:
+            if at == _FIRST:
                 if not self._seen.begin(name, item):
                     self._passed.add(name)
-                    break
-            elif item.at >= begun:
+                    return begun
+            elif at >= begun:
                 break
             elif item.kind == Kind.DEFINED:
                 _take(self._calls, self._opener, name, item, self._tell)
-        return begun
+        if begun in (_FIRST, at):
+            return begun
+        # Restored from a copy, or another file: what was sent of it nobody can tell.
+        message = "has no entry where the cursor stands: it is read from its beginning"
+        self._tell(Flaw(name, begun, -1, message))
+        return _FIRST
 
 
 __all__ = ["NO_TRACE", "Kept", "Seen", "Tail", "files_of", "read_calls", "read_files"]

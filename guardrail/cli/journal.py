@@ -89,6 +89,9 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
 #: Complaints of one reading that are written; the others are counted.
 _LIMIT_TOLD: Final = 20
+#: Bytes of a public key's file, and of one with checkpoints.
+_LIMIT_KEY: Final = 64 * 1024
+_LIMIT_CHECKPOINTS: Final = 2**30
 
 
 class Unread:
@@ -209,6 +212,7 @@ def verify(
 def _read_checkpoints(path: Path, key: Path | None, file: Path | None) -> list[dict[str, Any]]:
     from guardrail.audit.checkpoints import FILE, read_checkpoints
     from guardrail.errors import ConfigurationError
+    from guardrail.regular_files import read_regular
 
     if key is None:
         if file is not None:
@@ -219,12 +223,12 @@ def _read_checkpoints(path: Path, key: Path | None, file: Path | None) -> list[d
 
     public: Any = None
     with suppress(OSError, ValueError):
-        public = load_pem_public_key(key.read_bytes())
+        public = load_pem_public_key(read_regular(key, limit_bytes=_LIMIT_KEY))
     if not isinstance(public, Ed25519PublicKey):
         raise ConfigurationError(f"{key} holds no Ed25519 public key in PEM.")
     source = file or (path if path.is_dir() else path.parent) / FILE
     try:
-        lines = source.read_text("ascii").split("\n")
+        lines = read_regular(source, limit_bytes=_LIMIT_CHECKPOINTS).decode("ascii").split("\n")
     except (OSError, UnicodeDecodeError):
         lines = []
     while lines and not lines[-1].strip():

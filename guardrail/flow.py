@@ -19,7 +19,6 @@ import datetime
 import decimal
 import sys
 import uuid
-import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -97,7 +96,7 @@ _FIXED: Final = frozenset(
 )  # fmt: skip
 #: Those of which it holds where their time zone is none, or of one of the types beside.
 _ZONED: Final = frozenset(map(id, (datetime.datetime, datetime.time)))
-_ZONES: Final = frozenset(map(id, (type(None), datetime.timezone, zoneinfo.ZoneInfo)))
+_ZONES: Final = frozenset(map(id, (type(None), datetime.timezone)))
 #: A tuple with more in it, at any depth, is checked again: that is bounded, and this would not be.
 _LIMIT_LOOKS: Final = 10_000
 
@@ -550,11 +549,17 @@ def is_fixed(value: Any) -> bool:
                 return False
             waiting.extend(each)
         elif id(kind) in _ZONED:
-            if id(type(each.tzinfo)) not in _ZONES:
+            if not _is_constant_zone(type(each.tzinfo)):
                 return False
         elif id(kind) not in _FIXED:
             return False
     return True
+
+
+def _is_constant_zone(kind: Any) -> bool:
+    """Whether time zones of a type never change. Whoever has a `ZoneInfo` has imported it."""
+    zoneinfo: Any = sys.modules.get("zoneinfo")
+    return id(kind) in _ZONES or (zoneinfo is not None and kind is zoneinfo.ZoneInfo)
 
 
 def _are_fixed(arguments: Any) -> bool:

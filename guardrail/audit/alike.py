@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic_core import from_json
-
 from guardrail._core import crc_of
 from guardrail._core.terms import FRAME_HEAD
 from guardrail.audit.bodies import Opener, parsed
@@ -283,7 +281,7 @@ class Calls:
 
     def _define(self, frame: Frame) -> None:
         """Go on with what is known of a definition: most segments begin with the same ones."""
-        number = from_json(frame.body).get("as") if not frame.is_encrypted else None
+        number = parsed(frame.body).get("as") if not frame.is_encrypted else None
         if type(number) is int:
             if len(self._defined) >= _REMEMBERED:
                 self._defined = {}

@@ -169,7 +169,9 @@ def parsed(body: bytes) -> dict[str, Any]:
     Raises:
         ValueError: where it is none.
     """
-    said = from_json(body)
+    said = from_json(body, allow_inf_nan=False)
     if not isinstance(said, dict):
         raise ValueError("an entry is no JSON object")  # noqa: TRY004  its bytes are wrong
+    if type(said.get("as", 0)) is not int:
+        raise ValueError("an entry's definition has no number")
     return said

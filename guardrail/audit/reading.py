@@ -67,9 +67,13 @@ class _Calls:
     ) -> Kept | None:
         """Take an entry, and the record that it makes alone; return the call that ended with it."""
         if item.kind == Kind.INTENT:
-            opened = _Opened(body, segment, item.sequence, item.at)
-            self.going[body.get("id", "")] = opened
-            return None
+            name = body.get("id", "")
+            before = self.going.get(name)
+            self.going[name] = _Opened(body, segment, item.sequence, item.at)
+            if before is None:
+                return None
+            # Two calls of one id: each is shown, the earlier as one without an outcome.
+            return Kept(*joined(before.body, None), before.segment, before.sequence)
         if item.kind == Kind.WHOLE:
             return Kept(*alone, segment, item.sequence)
         before = self.going.pop(body.get("id", ""), None)

@@ -362,7 +362,12 @@ def _check_links(seen: Mapping[str, _Seen], known: Container[str], verdict: Verd
     missing: dict[str, str] = {}
     for one in seen.values():
         for said in one.said(Kind.OPENED):
-            for name in said.get("beside", ()):
+            beside = said.get("beside", [])
+            if not isinstance(beside, list):
+                message = "its header does not name the segments beside it as a list"
+                verdict.flaws.append(Flaw(one.name, 0, 0, message))
+                beside = []
+            for name in beside:
                 missing.setdefault(str(name), one.name)
             before = said.get("previous")
             if isinstance(before, dict):

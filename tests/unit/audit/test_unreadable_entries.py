@@ -142,7 +142,8 @@ UNREADABLE = [
     b'{"id":NaN,}', b'{"id":7}', b'{"rows":"7"}', b'{"rows":1.5}', b'{"at_ns":1e400}',
     b'{"at_ns":' + b"9" * 400 + b"}", b'{"facts":[]}', b'{"counts":{"a":"b"}}', b'{"counts":7}',
     b'{"policies":"ab"}', b'{"policies":[1]}', b'{"trace":["a"]}', b'{"trace":"abc"}',
-    b'{"cached":1}', b'{"as":999,"id":"a"}', b'{"id":null}', b'{"facts":' + b"[" * 400 + b"}",
+    b'{"cached":1}', b'{"as":999,"id":"a"}', b'{"as":[1],"id":"a"}', b'{"as":{},"id":"a"}',
+    b'{"as":true,"id":"a"}', b'{"facts":{"a":NaN}}', b'{"facts":{"a":[-Infinity]}}', b'{"id":null}', b'{"facts":' + b"[" * 400 + b"}",
 ]  # fmt: skip
 every_body = pytest.mark.parametrize("body", UNREADABLE, ids=range(len(UNREADABLE)))
 
@@ -164,6 +165,17 @@ def test_every_reader_says_what_it_cannot_read_and_reads_on(tmp_path, body, kind
     (flaw,) = {(one.segment, one.at, one.sequence) for one in told}
     assert flaw == (flaws[0].segment, flaws[0].at, flaws[0].sequence)
     assert len(told) == 2
+
+
+def test_of_two_calls_that_begin_with_one_id_each_is_shown(tmp_path):
+    write(tmp_path, b'{"id":"twice","action":"one"}', Kind.INTENT)
+    journal = journal_in(tmp_path)
+    journal._append(int(Kind.INTENT), (0, b"", b'{"id":"again"}'))
+    journal._append(int(Kind.INTENT), (0, b"", b'{"id":"again"}'))
+    journal.close()
+    kept = [call.record.decision_id for call in read_calls(tmp_path)]
+    assert kept.count("again") == 2
+    assert Tail(tmp_path).poll()
 
 
 @pytest.mark.parametrize("kind", [11, 99, 127])

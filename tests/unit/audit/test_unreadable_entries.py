@@ -143,7 +143,8 @@ UNREADABLE = [
     b'{"at_ns":' + b"9" * 400 + b"}", b'{"facts":[]}', b'{"counts":{"a":"b"}}', b'{"counts":7}',
     b'{"policies":"ab"}', b'{"policies":[1]}', b'{"trace":["a"]}', b'{"trace":"abc"}',
     b'{"cached":1}', b'{"as":999,"id":"a"}', b'{"as":[1],"id":"a"}', b'{"as":{},"id":"a"}',
-    b'{"as":true,"id":"a"}', b'{"facts":{"a":NaN}}', b'{"facts":{"a":[-Infinity]}}', b'{"id":null}', b'{"facts":' + b"[" * 400 + b"}",
+    b'{"as":true,"id":"a"}', b'{"facts":{"a":NaN}}', b'{"facts":{"a":[-Infinity]}}',
+    b'{"id":null}', b'{"facts":' + b"[" * 400 + b"}",
 ]  # fmt: skip
 every_body = pytest.mark.parametrize("body", UNREADABLE, ids=range(len(UNREADABLE)))
 

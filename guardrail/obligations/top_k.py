@@ -106,6 +106,7 @@ class _Largest(Leaves):
         if not self._is_meant(place):
             return value
         if value is None and (place.is_named or place.lists):
+            self._finds_rows = True  # a number that was cut, or is not there
             return value
         if is_number(value) or self._is_exact(place) or is_finer(value, 0):
             self.refuse(value)

@@ -147,3 +147,9 @@ def test_released_array_is_never_the_model_s_own():
 def test_negative_infinity_is_kept_before_a_nan():
     values = np.array([NAN, -np.inf, NAN, -np.inf])
     np.testing.assert_array_equal(released(values, 1), [NAN, -np.inf, NAN, NAN])
+
+
+def test_what_was_cut_can_be_cut_again_beside_a_text():
+    once = released({"score": math.nan, "label": "benign"})
+    assert once == {"score": None, "label": "benign"}
+    assert released(once) == once

@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-DECLARED := $(wildcard guardrail/*.pxd guardrail/*/*.pxd)
+DECLARED := $(shell find guardrail -name "*.pxd")
 BUILD_INPUTS := pyproject.toml setup.py $(wildcard guardrail/_core/*.pyx guardrail/_core/*.h) \
 	$(DECLARED) \
 	$(wildcard $(DECLARED:.pxd=.py))
@@ -76,4 +76,4 @@ sanitize: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz.sanitize
 
 clean:
-	rm -rf build $(VENV) guardrail/*.so guardrail/*/*.so
+	rm -rf build $(VENV) rm -rf build $(VENV) guardrail/*.so guardrail/*/*.sorm -rf build $(VENV) guardrail/*.so guardrail/*/*.so find guardrail -name "*.so" -delete

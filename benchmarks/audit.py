@@ -41,15 +41,15 @@ from benchmarks.guarded_call import HAND, PATIENT, Composed, own_guard, predict,
 from benchmarks.harness import Case, Row, measure, read_options, report
 from benchmarks.spans import RECORD
 from benchmarks.spans import cases as span_cases
+from guardrail._ports import SystemClock
 from guardrail.audit import Journal
-from guardrail.audit.frames import MAGIC, Frame, walk
-from guardrail.audit.heads import read_segment, segments
-from guardrail.audit.keeper import Keeper
-from guardrail.audit.reading import read_calls
-from guardrail.audit.report import to_html
-from guardrail.audit.totals import Totals
-from guardrail.audit.verify import verify
-from guardrail.ports import SystemClock
+from guardrail.audit.journal.framing import MAGIC, Frame, walk
+from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal.segment_progress import read_segment, segments
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
+from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.report.report import to_html
 from guardrail.values import Record
 
 WRITTEN = "encode and os.write"

@@ -30,9 +30,9 @@ import cedarpy
 from benchmarks.harness import Case, measure, read_options, report
 from benchmarks.worlds import CONDITIONS, GRANTS, World, make_world
 from guardrail import Entity, Guard, Principal
-from guardrail.bundle import load_bundle
+from guardrail._ports import SystemClock
+from guardrail.bundle.assembly import load_bundle
 from guardrail.policy import Answer
-from guardrail.ports import SystemClock
 
 PREDICT = Entity("Action", "predict")
 CLINICIANS = Entity("Team", "clinicians")

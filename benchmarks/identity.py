@@ -22,11 +22,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from benchmarks.harness import Case, main
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.identity import Providers, read_providers
-from guardrail.identity.keyring import PinnedKeys
-from guardrail.identity.keys import read_published
-from guardrail.identity.tokens import Verifier
+from guardrail.identity.tokens.key_sources import PinnedKeys
+from guardrail.identity.tokens.keys import read_published
+from guardrail.identity.tokens.verifier import Verifier
 
 NOW = 1_800_000_000
 SECRET = "0123456789abcdef" * 4

@@ -33,19 +33,19 @@ import cedarpy
 
 from benchmarks.harness import Row, read_options, report
 from benchmarks.spans import RECORD
+from guardrail._ports import SystemClock
 from guardrail.audit import Journal
-from guardrail.audit.alike import Calls
-from guardrail.audit.keeper import Keeper
-from guardrail.bundle import Bundle, load_bundle
-from guardrail.policy.explain import Explainer
-from guardrail.ports import SystemClock
+from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal_read.grouped_calls import Calls
+from guardrail.bundle.assembly import Bundle, load_bundle
+from guardrail.policy.analysis.explain import Explainer
 from guardrail.testing import FrozenClock
-from guardrail.testing.cases import Suite, read_suite
-from guardrail.testing.coverage import Coverage
-from guardrail.testing.mutants import collect, mutate
-from guardrail.testing.mutants_at_once import mutate_at_once
-from guardrail.testing.recall_report import Slots, replay
-from guardrail.testing.suite import run
+from guardrail.testing.coverage.coverage import Coverage
+from guardrail.testing.files.cases import Suite, read_suite
+from guardrail.testing.mutation.mutants import collect, mutate
+from guardrail.testing.mutation.parallel import mutate_at_once
+from guardrail.testing.replay.report import Slots, replay
+from guardrail.testing.run.suite import run
 from guardrail.values import Entity, Principal, Record
 
 CLINICAL = Path(__file__).parents[1] / "policies" / "clinical_scoring"

@@ -25,12 +25,12 @@ from limits.strategies import MovingWindowRateLimiter
 
 from benchmarks.harness import Case, main
 from guardrail._core import BACKEND
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Admission, Facing, SystemClock
 from guardrail.errors import Place
 from guardrail.facts import Bounds, IdentityFacts, InputFacts, Viewer
 from guardrail.obligations import Input, Quota, Round, open_storage
-from guardrail.obligations.specs import read_specs
-from guardrail.ports import Admission, Facing, SystemClock
+from guardrail.obligations.input.specs import read_specs
 from guardrail.values import Clause, Entity, Identity, Path, Principal
 
 SPEC = FilePath(__file__).parent / "bundle" / "inputs" / "patients.yaml"

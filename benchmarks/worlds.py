@@ -56,7 +56,7 @@ forbid (principal, action == Action::"predict", resource);
 """
 
 #: What stands in the schema of every bundle before its own.
-STANDARD = (files("guardrail.policy") / "standard.cedarschema").read_text("utf-8")
+STANDARD = (files("guardrail.policy.schema") / "standard.cedarschema").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)

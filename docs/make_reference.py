@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from guardrail.cli.file_schemas import schema_of
-from guardrail.cli.files import Files
+from guardrail.cli.io.file_schemas import schema_of
+from guardrail.cli.io.files import Files
 
 PAGE: Final = Path(__file__).with_name("reference.md")
 _HEAD: Final = """\

@@ -4,7 +4,6 @@ Facts in, Cedar decides, obligations out, everything recorded. See `Guard`.
 """
 
 from guardrail._version import __version__
-from guardrail.drivers import Enforcement
 from guardrail.errors import (
     ConfigurationError,
     Denied,
@@ -19,6 +18,7 @@ from guardrail.errors import (
     QuotaExceeded,
 )
 from guardrail.guard import Guard
+from guardrail.runtime.drivers import Enforcement
 from guardrail.values import Decision, Entity, Peer, Principal, Record, Resource
 
 __all__ = [

@@ -14,10 +14,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.drivers import Enforcement
-from guardrail.errors import ConfigurationError, Denied, Place
-from guardrail.ids import Ids
-from guardrail.ports import (
+from guardrail._ids import Ids
+from guardrail._ports import (
     Clock,
     FactSource,
     ObligationType,
@@ -26,18 +24,20 @@ from guardrail.ports import (
     SystemClock,
     Target,
 )
+from guardrail.errors import ConfigurationError, Denied, Place
+from guardrail.runtime.drivers import Enforcement
+from guardrail.runtime.wrapper import Protect, guarded_parameter, wrap
 from guardrail.values import AUTO, Auto, Decision, Entity, FactValue, Peer, Principal
-from guardrail.wrapper import Protect, guarded_parameter, wrap
 
 if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
     from pydantic import BaseModel
 
     from guardrail.audit import Journal, Trail
-    from guardrail.bundle import Bundle, Furnished
+    from guardrail.bundle.assembly import Bundle, Furnished
+    from guardrail.bundle.reload import Origin, Reloaded
+    from guardrail.bundle.watch import Watcher
     from guardrail.identity import ActingAs
     from guardrail.policy import Snapshot
-    from guardrail.reload import Origin, Reloaded
-    from guardrail.watch import Watcher
 
 #: ``context.app`` of a question that gives none.
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -63,7 +63,7 @@ class Guard:
         identity_group: str | None = None,
     ) -> None:
         from guardrail.audit import Meters, Refusals
-        from guardrail.bundle import open_trail
+        from guardrail.bundle.assembly import open_trail
         from guardrail.identity import Revocations
 
         self._clock: Clock = clock or SystemClock()
@@ -89,7 +89,7 @@ class Guard:
         self._serving: Serving[Furnished] = Serving(self._furnish(bundle))
 
     def _furnish(self, bundle: Bundle) -> Furnished:
-        from guardrail.bundle import Furnished
+        from guardrail.bundle.assembly import Furnished
 
         snapshot = bundle.snapshot
         self._meters.observe_cache(lambda: (snapshot.hits, snapshot.misses))
@@ -147,7 +147,7 @@ class Guard:
         Raises:
             ConfigurationError: with every fault of the bundle, each with file and line.
         """
-        from guardrail.reload import Origin
+        from guardrail.bundle.reload import Origin
 
         used = clock or SystemClock()
         origin = Origin(
@@ -213,7 +213,7 @@ class Guard:
             ConfigurationError: with every fault. Then the last good bundle goes on serving; the
                 first one is new where the faults are the second one's.
         """
-        from guardrail.reload import reload_bundle
+        from guardrail.bundle.reload import reload_bundle
 
         origin = self._from()
         with self._reloading:
@@ -240,7 +240,7 @@ class Guard:
             timeout_s: seconds that the child process of a reload may take.
             python: the interpreter for it, as for `reload`.
         """
-        from guardrail.watch import Watcher
+        from guardrail.bundle.watch import Watcher
 
         def reload() -> Reloaded:
             return self.reload(timeout_s=timeout_s, python=python)
@@ -461,7 +461,7 @@ class Guard:
             denial: the denial that the caller gets.
             peer: what is known of the connection; its address is kept as a pseudonym.
         """
-        from guardrail.bundle import where_from
+        from guardrail.bundle.assembly import where_from
 
         self._serving.rooms.note(where_from(peer), denial)
 

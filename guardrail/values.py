@@ -23,7 +23,7 @@ from guardrail.errors import ConfigurationError, Place
 K = TypeVar("K")
 V = TypeVar("V")
 
-#: What a Cedar value can be made from: see `guardrail.policy.typing`.
+#: What a Cedar value can be made from: see `guardrail.policy.schema.to_cedar`.
 FactValue: TypeAlias = Any
 
 

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.challenges import Challenges
-from guardrail.identity.evidence import EvidenceTable, TokenAppraiser
-from guardrail.identity.evidence_formats import FORMATS
-from guardrail.identity.evidence_settings import TokenEvidenceSettings
-from guardrail.identity.peer_evidence import PeerEvidence
+from guardrail.identity.attestation.evidence import EvidenceTable, TokenAppraiser
+from guardrail.identity.attestation.formats import FORMATS
+from guardrail.identity.attestation.nonces import Challenges
+from guardrail.identity.attestation.peer import PeerEvidence
+from guardrail.identity.attestation.settings import TokenEvidenceSettings
 
 NOW = 1_800_000_000.0
 AUDIENCE = "https://scoring.hospital.example"

@@ -12,24 +12,24 @@ from typing import Any
 import jsonschema_rs
 from ruamel.yaml import YAML
 
+from guardrail._documents import Document, read_yaml
 from guardrail.audit import read_audit
-from guardrail.cli import authzen, question
-from guardrail.cli.file_schemas import schema_of
-from guardrail.cli.files import Files
-from guardrail.documents import Document, read_yaml
+from guardrail.cli.io import authzen, question
+from guardrail.cli.io.file_schemas import schema_of
+from guardrail.cli.io.files import Files
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, read_detectors
-from guardrail.identity.evidence_formats import FORMATS
-from guardrail.identity.evidence_settings import read_evidence
-from guardrail.identity.tables import read_tables
+from guardrail.identity.attestation.formats import FORMATS
+from guardrail.identity.attestation.settings import read_evidence
+from guardrail.identity.load import read_tables
 from guardrail.obligations import open_storage
-from guardrail.obligations.output_spec import read_output_specs
-from guardrail.obligations.specs import read_spec
+from guardrail.obligations.input.specs import read_spec
+from guardrail.obligations.output.spec import read_output_specs
 from guardrail.policy import BundleSettings, CheckSettings, ResourceSettings
-from guardrail.policy.links import read_links
+from guardrail.policy.source.links import read_links
 from guardrail.testing import FrozenClock
-from guardrail.testing.cases import Unread, read_suite
-from guardrail.testing.notation import TAGS, uid_at
+from guardrail.testing.files.cases import Unread, read_suite
+from guardrail.testing.files.yaml_values import TAGS, uid_at
 from guardrail.testing.properties.format import Unstated
 
 VALIDATORS = {kind: jsonschema_rs.validator_for(schema_of(kind)) for kind in Files}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guardrail import GuardrailError, GuardUnavailable
-from guardrail.ports import Facing, Unmet
+from guardrail._ports import Facing, Unmet
 
 
 class Hunt:

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from guardrail import Guard, GuardrailError, GuardUnavailable, Principal
-from guardrail.audit import keeper
-from guardrail.audit.reading import read_calls
-from guardrail.audit.verify import verify
+from guardrail.audit.journal import maintenance as keeper
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
 
 BUNDLE = {
     "guardrail.toml": '[bundle]\nname = "crash"\nversion = "1"\n[audit]\njournal = "elsewhere"\n'
@@ -94,7 +94,7 @@ def work(bundle, journal, notes, seed, exits, step=None):
         action="predict", resource='Model::"m"', input="rows", principal=Principal("User", "u")
     )
     def predict(rows):
-        from guardrail.call import RUNNING
+        from guardrail.runtime.call import RUNNING
 
         seen.id = RUNNING.get()
         os.write(handle, f"R {seen.id}\n".encode())

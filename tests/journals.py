@@ -6,10 +6,10 @@ from pathlib import Path
 
 from records import record
 
-from guardrail.audit.frames import MAGIC, Frame, Stop, walk
-from guardrail.audit.journal import Journal
-from guardrail.audit.keeper import Keeper
-from guardrail.ports import SystemClock
+from guardrail._ports import SystemClock
+from guardrail.audit.journal.framing import MAGIC, Frame, Stop, walk
+from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal.writer import Journal
 
 
 class IdleKeeper(Keeper):

@@ -5,8 +5,8 @@ import json
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from guardrail.identity.fetch import FetchFailed
-from guardrail.identity.keyring import PublishedKeys
+from guardrail.identity.tokens.https import FetchFailed
+from guardrail.identity.tokens.key_sources import PublishedKeys
 
 NOW = 1_800_000_000.0
 ISSUER = "https://sso.example"

@@ -16,7 +16,7 @@ from bundles import SCHEMA
 from random_bundles import CARL, WORLD, Request
 
 from guardrail import Entity, Principal
-from guardrail.policy.schema import standard_facts
+from guardrail.policy.schema.schema import standard_facts
 
 CEDAR_SCHEMA = cedarpy.Schema.from_str(standard_facts() + SCHEMA)
 

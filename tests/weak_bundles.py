@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from guardrail.policy.schema import standard_facts
+from guardrail.policy.schema.schema import standard_facts
 
 HEAD = '[bundle]\nname = "small"\nversion = "1.0.0"\n'
 SCHEMA = """\

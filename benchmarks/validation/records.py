@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from benchmarks.harness import Case, Row, measure, read_options, report
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Unmet
 from guardrail.facts import Bounds, Viewer
-from guardrail.obligations.specs import Spec, read_specs
-from guardrail.ports import Unmet
+from guardrail.obligations.input.specs import Spec, read_specs
 
 TITLE = "Records and text"
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.harness import Case, Row, measure, read_options, report
 from guardrail._core import BACKEND
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
 from guardrail.facts import Bounds
-from guardrail.facts.tables import read_table
-from guardrail.obligations.specs import Spec, read_specs
+from guardrail.facts.input_view.tables import read_table
+from guardrail.obligations.input.specs import Spec, read_specs
 
 TITLE = f"Checking a table of 100,000 x 30 ({BACKEND} core)"
 ROWS = 100_000

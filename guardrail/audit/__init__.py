@@ -9,16 +9,16 @@ Refuses to let a call pass that no one could record. In the flow it is both ends
 anything is decided, and ended when the outcome is known. The only room that imports opentelemetry.
 """
 
-from guardrail.audit.attributes import attributes
-from guardrail.audit.deferred import DeferredSpans
-from guardrail.audit.journal import Journal
-from guardrail.audit.meters import Meters
-from guardrail.audit.names import Names
-from guardrail.audit.provider import force_flush
-from guardrail.audit.refusals import Refusals
+from guardrail.audit.failed_authentication import Refusals
+from guardrail.audit.fan_out import Trail
+from guardrail.audit.journal.writer import Journal
+from guardrail.audit.pseudonyms import Names
 from guardrail.audit.settings import AuditSettings, open_journal, open_sinks, read_audit
-from guardrail.audit.spans import Spans
-from guardrail.audit.trail import Trail
+from guardrail.audit.telemetry.attributes import attributes
+from guardrail.audit.telemetry.deferred_spans import DeferredSpans
+from guardrail.audit.telemetry.metrics import Meters
+from guardrail.audit.telemetry.provider import force_flush
+from guardrail.audit.telemetry.spans import Spans
 
 __all__ = [
     "AuditSettings",

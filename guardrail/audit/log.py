@@ -12,7 +12,7 @@ import json
 import logging
 from typing import Final
 
-from guardrail.audit.attributes import attributes
+from guardrail.audit.telemetry.attributes import attributes
 from guardrail.values import Record
 
 _log: Final = logging.getLogger("guardrail.audit")

@@ -17,7 +17,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from guardrail.audit.checkpoints import (
+from guardrail._documents import Document, Section
+from guardrail._ports import Clock, Sink
+from guardrail._schema_hints import at_most_one, given, holds, of, when
+from guardrail.audit.journal.checkpoints import (
     Checkpoints,
     Deliver,
     read_signing_key,
@@ -25,17 +28,14 @@ from guardrail.audit.checkpoints import (
     to_file,
     to_url,
 )
-from guardrail.audit.deferred import DeferredSpans
-from guardrail.audit.journal import Journal
-from guardrail.audit.journal_keys import read_keys
-from guardrail.audit.keeper import Keeper
-from guardrail.audit.names import AS_TEXT
-from guardrail.audit.signals import Signals
-from guardrail.audit.spans import Spans
-from guardrail.documents import Document, Section
+from guardrail.audit.journal.keys import read_keys
+from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal.writer import Journal
+from guardrail.audit.pseudonyms import AS_TEXT
+from guardrail.audit.telemetry.deferred_spans import DeferredSpans
+from guardrail.audit.telemetry.signals import Signals
+from guardrail.audit.telemetry.spans import Spans
 from guardrail.errors import ConfigurationError, Fault
-from guardrail.hints import at_most_one, given, holds, of, when
-from guardrail.ports import Clock, Sink
 
 _PERIOD: Final = re.compile(r"([1-9][0-9]{0,5})(s|min|h|d)")
 _SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}

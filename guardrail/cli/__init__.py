@@ -16,25 +16,25 @@ from typing import Annotated
 import typer
 
 from guardrail._version import __version__
-from guardrail.cli.cedar import cedar
-from guardrail.cli.check import check as run_check
-from guardrail.cli.decide import decide as run_decide
-from guardrail.cli.diff import diff as run_diff
-from guardrail.cli.doctor import doctor as run_doctor
-from guardrail.cli.explain import explain as run_explain
-from guardrail.cli.facts import facts as run_facts
-from guardrail.cli.hook import hook as run_hook
-from guardrail.cli.init import init as run_init
-from guardrail.cli.journal import journals
-from guardrail.cli.journal_export import export as run_export
-from guardrail.cli.journal_report import report as run_report
-from guardrail.cli.journal_show import show as run_show
-from guardrail.cli.key import keys
-from guardrail.cli.replay import replay as run_replay
-from guardrail.cli.schema import schema as run_schema
-from guardrail.cli.terminal import Format, FormatOption
-from guardrail.cli.test import run as run_test
-from guardrail.cli.token import token as run_token
+from guardrail.cli.commands.cedar import cedar
+from guardrail.cli.commands.check import check as run_check
+from guardrail.cli.commands.decide import decide as run_decide
+from guardrail.cli.commands.diff import diff as run_diff
+from guardrail.cli.commands.doctor import doctor as run_doctor
+from guardrail.cli.commands.explain import explain as run_explain
+from guardrail.cli.commands.facts import facts as run_facts
+from guardrail.cli.commands.hook import hook as run_hook
+from guardrail.cli.commands.init import init as run_init
+from guardrail.cli.commands.key import keys
+from guardrail.cli.commands.replay import replay as run_replay
+from guardrail.cli.commands.schema import schema as run_schema
+from guardrail.cli.commands.test import run as run_test
+from guardrail.cli.commands.token import token as run_token
+from guardrail.cli.io.terminal import Format, FormatOption
+from guardrail.cli.journal.export import export as run_export
+from guardrail.cli.journal.journal import journals
+from guardrail.cli.journal.report import report as run_report
+from guardrail.cli.journal.show import show as run_show
 
 __all__ = ["app", "main"]
 
@@ -83,7 +83,7 @@ def run_demo(
     Each call has an outcome that must come about; exit code 1 says that one did not.
     Needs the extra `demo`: pip install 'guardrail-cedar[demo]'.
     """
-    from guardrail.cli.demo import run
+    from guardrail.cli.demo.demo import run
 
     raise typer.Exit(run(format.literal, bundle=bundle))
 

@@ -12,7 +12,7 @@ grapheme clusters of the text as it came (UAX #29; of up to 30 marks).
 
 from __future__ import annotations
 
-from guardrail.detectors.engine import ENGINE
+from guardrail.detectors.custom_kinds import Detector
 from guardrail.detectors.kinds import (
     GROUPS,
     KINDS,
@@ -22,10 +22,10 @@ from guardrail.detectors.kinds import (
     TooManyFindings,
     expand,
 )
-from guardrail.detectors.marks import Style
-from guardrail.detectors.own import Detector
-from guardrail.detectors.redactor import Redactor, StreamRedactor
-from guardrail.detectors.scanner import Scanner
+from guardrail.detectors.redact.redactor import Redactor, StreamRedactor
+from guardrail.detectors.redact.replacements import Style
+from guardrail.detectors.scan.re2 import ENGINE
+from guardrail.detectors.scan.scanner import Scanner
 
 __all__ = [
     "ENGINE", "GROUPS", "KINDS", "LIMIT_FINDINGS", "Detector", "Finding", "MatchTooLong",

@@ -12,7 +12,7 @@ import string
 from functools import lru_cache
 from typing import Any, Final
 
-from guardrail.detectors import engine
+from guardrail.detectors.scan import re2 as engine
 
 #: Runs from this length on are decoded, and from the other on are findings by themselves.
 LEAST: Final = 32

@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from guardrail._ports import FactSource
 from guardrail.facts.app import AppFacts
 from guardrail.facts.attestation import CurrentEvidence, HostFacts, PeerAttestationFacts
+from guardrail.facts.custom_detectors import DetectorSettings, read_detectors
 from guardrail.facts.findings import Findings
 from guardrail.facts.identity import IdentityFacts
 from guardrail.facts.input import InputFacts, digest_of
-from guardrail.facts.nested import load_libraries
-from guardrail.facts.own_detectors import DetectorSettings, read_detectors
+from guardrail.facts.input_view.objects import load_libraries
+from guardrail.facts.input_view.view import Bounds, Viewer, take_view
 from guardrail.facts.peer import PeerFacts
 from guardrail.facts.time import TimeFacts
-from guardrail.facts.view import Bounds, Viewer, take_view
-from guardrail.ports import FactSource
 
 if TYPE_CHECKING:
     from guardrail.detectors import Detector

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from guardrail.ports import Facing
+from guardrail._ports import Facing
 from guardrail.values import FactValue
 
 

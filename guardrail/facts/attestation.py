@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from guardrail.ports import COUNTED, Facing
+from guardrail._ports import COUNTED, Facing
 from guardrail.values import Evidence, FactValue
 
 #: By so much the clock of whoever issued evidence may be ahead of ours: the most of `leeway_s`.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guardrail.ports import Unmet
+from guardrail._ports import Unmet
 
 if TYPE_CHECKING:
     from guardrail.detectors import Detector, Scanner

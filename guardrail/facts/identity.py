@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from guardrail.ports import COUNTED, Facing
+from guardrail._ports import COUNTED, Facing
 from guardrail.values import FactValue, Identity
 
 _Reader: TypeAlias = Callable[[Identity, float], FactValue]

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from guardrail.ports cimport Facing
+from guardrail._ports cimport Facing
 
 
 cdef class InputFacts:

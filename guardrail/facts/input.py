@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from guardrail._core import is_swapped
-from guardrail.facts.nested import tables
-from guardrail.messages import KEYS, Message, Misfit, read_messages
-from guardrail.paths import path_of
-from guardrail.ports import COUNTED, Facing
+from guardrail._messages import KEYS, Message, Misfit, read_messages
+from guardrail._paths import path_of
+from guardrail._ports import COUNTED, Facing
+from guardrail.facts.input_view.objects import tables
 from guardrail.values import FactValue, View
 
 _Reader: TypeAlias = Callable[[View], FactValue]

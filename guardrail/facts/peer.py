@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from guardrail.ports import Facing
+from guardrail._ports import Facing
 from guardrail.values import FactValue
 
 #: Each is a field of the peer, of the same name.

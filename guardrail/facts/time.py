@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from guardrail._ports import Facing
+from guardrail._timezones import find_zone
 from guardrail.errors import ConfigurationError
-from guardrail.ports import Facing
-from guardrail.timezones import find_zone
 from guardrail.values import FactValue
 
 _READ: Final[Mapping[str, Callable[[datetime], FactValue]]] = {

@@ -7,15 +7,15 @@ what was revoked. Refuses to guess: no identity is a denial. In the flow it
 is the first step, and what it answers is taken once per call.
 """
 
-from guardrail.identity.certificates import peer_of
-from guardrail.identity.challenges import Challenges
-from guardrail.identity.claims import Knows
-from guardrail.identity.current import ActingAs, Callers, current
-from guardrail.identity.evidence_tables import Machines, read_machines
+from guardrail.identity.attestation.load import Machines, read_machines
+from guardrail.identity.attestation.nonces import Challenges
+from guardrail.identity.certificates.mtls import peer_of
+from guardrail.identity.context import ActingAs, Callers, current
+from guardrail.identity.load import Sources, evidence_opener, read_providers
 from guardrail.identity.providers import Pending, Providers, settled
 from guardrail.identity.revocation import Revocations
-from guardrail.identity.tables import Sources, evidence_opener, read_providers
-from guardrail.identity.tokens import KeysNeeded
+from guardrail.identity.tokens.claim_mapping import Knows
+from guardrail.identity.tokens.verifier import KeysNeeded
 
 __all__ = [
     "ActingAs",

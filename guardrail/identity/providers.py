@@ -18,11 +18,11 @@ from typing import Final, NamedTuple, Protocol
 from cachetools import FIFOCache
 
 from guardrail.errors import Denied, NotAuthenticated, Place
-from guardrail.identity.claims import Knows, identify
-from guardrail.identity.key_text import PREFIX as API_KEY
-from guardrail.identity.prefixes import IdPrefix
+from guardrail.identity.api_keys.format import PREFIX as API_KEY
+from guardrail.identity.id_prefixes import IdPrefix
 from guardrail.identity.settings import TokenSettings
-from guardrail.identity.tokens import (
+from guardrail.identity.tokens.claim_mapping import Knows, identify
+from guardrail.identity.tokens.verifier import (
     LIMIT_CHARS,
     Claims,
     KeysNeeded,

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from guardrail._regular_files import read_regular
 from guardrail.errors import ConfigurationError, NotAuthenticated
-from guardrail.identity.strict import read_object
-from guardrail.regular_files import read_regular
+from guardrail.identity.tokens.strict_json import read_object
 from guardrail.values import Identity
 
 #: So often the file is looked at, in seconds.

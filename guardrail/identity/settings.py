@@ -22,9 +22,9 @@ from pydantic import (
     model_validator,
 )
 
-from guardrail.documents import Section
-from guardrail.hints import Hint, exactly_one, of
-from guardrail.identity.fields import (
+from guardrail._documents import Section
+from guardrail._schema_hints import Hint, exactly_one, of
+from guardrail.identity.field_types import (
     Distinct,
     HttpsUrl,
     IdPrefixText,

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from guardrail.errors import ConfigurationError, Denied, NotAuthenticated
-from guardrail.identity.nobody import Nobody
+from guardrail.identity.anonymous_scope import Nobody
 from guardrail.integrations.credentials import Brought, Reader, Scope, headers_of
 from guardrail.integrations.problems import Problem, problem_of
 from guardrail.values import Peer

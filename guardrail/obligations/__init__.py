@@ -3,7 +3,7 @@
 Owns `standard`, the obligations of this version, and the names of those to come. Refuses
 to know policies or their order: `policy` says which demands a call must meet, `flow` when
 each is met. Each obligation is an object with the interface of
-`guardrail.ports.ObligationType`, ours and a user's alike.
+`guardrail._ports.ObligationType`, ours and a user's alike.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail._documents import Document
+from guardrail._ports import Clock, ObligationType
 from guardrail.detectors import LIMIT_FINDINGS, Detector
-from guardrail.documents import Document
 from guardrail.obligations.audit import Audit
-from guardrail.obligations.input import Input
-from guardrail.obligations.label_only import LabelOnly
-from guardrail.obligations.mask import Mask
-from guardrail.obligations.only import Only
-from guardrail.obligations.output import Output, unfit, unfit_for
-from guardrail.obligations.output_spec import read_output_specs
-from guardrail.obligations.quota import Quota, QuotaSettings, StorageHandle, open_storage
-from guardrail.obligations.redact import Redact
-from guardrail.obligations.rounding import Round
-from guardrail.obligations.specs import read_specs
-from guardrail.obligations.top_k import TopK
-from guardrail.ports import Clock, ObligationType
+from guardrail.obligations.input.input import Input
+from guardrail.obligations.input.specs import read_specs
+from guardrail.obligations.output.label_only import LabelOnly
+from guardrail.obligations.output.mask import Mask
+from guardrail.obligations.output.only import Only
+from guardrail.obligations.output.output import Output, unfit, unfit_for
+from guardrail.obligations.output.redact import Redact
+from guardrail.obligations.output.rounding import Round
+from guardrail.obligations.output.spec import read_output_specs
+from guardrail.obligations.output.top_k import TopK
+from guardrail.obligations.quota.obligation import Quota, QuotaSettings, StorageHandle, open_storage
 from guardrail.values import View
 
 if TYPE_CHECKING:

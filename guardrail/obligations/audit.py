@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final, TypeAlias
 
+from guardrail._ports import Admission, Wait
 from guardrail.errors import ConfigurationError
-from guardrail.ports import Admission, Wait
 from guardrail.values import Clause, Path
 
 _PATH: Final = re.compile(r"(principal|resource|context)((?:\.[A-Za-z_][A-Za-z0-9_]*)+)( as text)?")

@@ -30,12 +30,17 @@ bare           the policies without a guard, for Cedar's own tools
 rehearse       a first request to every action, in the child process of a reload
 """
 
-from guardrail.policy.folder import Folder, read_folder
-from guardrail.policy.language import Vocabulary
-from guardrail.policy.load import BundleSettings, CheckSettings, ResourceSettings, load_snapshots
-from guardrail.policy.schema import read_uid
-from guardrail.policy.shadow import Shadow
-from guardrail.policy.snapshot import Answer, Question, Snapshot
+from guardrail.policy.engine.load import (
+    BundleSettings,
+    CheckSettings,
+    ResourceSettings,
+    load_snapshots,
+)
+from guardrail.policy.engine.shadow import Shadow
+from guardrail.policy.engine.snapshot import Answer, Question, Snapshot
+from guardrail.policy.schema.schema import read_uid
+from guardrail.policy.source.folder import Folder, read_folder
+from guardrail.policy.source.parser import Vocabulary
 
 __all__ = [
     "Answer",

@@ -37,15 +37,15 @@ trial       a new bundle, tried in a process of its own before it is served
 
 from typing import TYPE_CHECKING, Any
 
-from guardrail.testing.clock import FrozenClock
-from guardrail.testing.denial import denied
-from guardrail.testing.observe import LetThrough
-from guardrail.testing.override import overriding
+from guardrail.testing.application.clock import FrozenClock
+from guardrail.testing.application.denied import denied
+from guardrail.testing.application.observe import LetThrough
+from guardrail.testing.application.override import overriding
+from guardrail.testing.application.recorded import Recorder
+from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.testing.properties.check import always, never
-from guardrail.testing.recorded import Recorder
-from guardrail.testing.report import Report, Result
-from guardrail.testing.search import Request
-from guardrail.testing.suite import run_tests
+from guardrail.testing.run.report import Report, Result
+from guardrail.testing.run.suite import run_tests
 
 if TYPE_CHECKING:
     from guardrail.testing.properties.strategies import requests

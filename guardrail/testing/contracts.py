@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, SearchStrategy
 
+from guardrail._ports import Admission, Facing, FactSource, ObligationType, Unmet
 from guardrail.errors import ConfigurationError, Place
-from guardrail.ports import Admission, Facing, FactSource, ObligationType, Unmet
 from guardrail.values import NO_INPUT, Clause, Entity, FactValue, Identity, Path, Principal
 
 #: Outputs that no filter expects: each must be refused, or come back whole.
@@ -45,7 +45,7 @@ _PLACE: Final = Place("policies.cedar", 7, 3)
 
 
 class ObligationContract:
-    """The contract of `guardrail.ports.ObligationType`. Subclass it in a test module.
+    """The contract of `guardrail._ports.ObligationType`. Subclass it in a test module.
 
     Attributes to set:
         arguments: a strategy of annotation arguments that parse.

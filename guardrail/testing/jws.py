@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.keys import PRIVATE, BadKey, Key, KeySet, read_jwk, read_secret
-from guardrail.identity.tokens import Token, check_signature
+from guardrail.identity.tokens.keys import PRIVATE, BadKey, Key, KeySet, read_jwk, read_secret
+from guardrail.identity.tokens.verifier import Token, check_signature
 
 _PUBLIC: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",

@@ -3,8 +3,8 @@
 Asked for by name: ``pytest_plugins = ["guardrail.testing.plugin"]`` in the topmost conftest, or
 ``-p guardrail.testing.plugin``. Owns the way from ``tests/*_test.yaml`` of a bundle to items of
 pytest, and the fixtures `guard`, `acting_as`, `frozen_clock` and `recorded`. Refuses to run a test
-itself, for `guardrail.testing.suite` does; a traceback, for what fails is a line of YAML; and what
-``guardrail test`` refuses: a file beside the tests that would never run is an error here, too.
+itself, for `guardrail.testing.run.suite` does; a traceback, for what fails is a line of YAML; and
+what ``guardrail test`` refuses: a file beside the tests that would never run is an error here, too.
 The one module of guardrail that imports pytest.
 """
 
@@ -19,21 +19,21 @@ from typing import Any, Final, TypeAlias
 
 import pytest
 
-from guardrail.bundle import Bundle, load_bundle
+from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.guard import Guard
 from guardrail.identity import ActingAs
 from guardrail.policy import read_uid
-from guardrail.testing.cases import Case, Suite, Unread, read_suite
-from guardrail.testing.clock import FrozenClock
-from guardrail.testing.format import Given
-from guardrail.testing.notation import principal_of
+from guardrail.testing.application.clock import FrozenClock
+from guardrail.testing.application.recorded import Recorder
+from guardrail.testing.files.cases import Case, Suite, Unread, read_suite
+from guardrail.testing.files.format import Given
+from guardrail.testing.files.yaml_values import principal_of
 from guardrail.testing.properties.check import Checker
 from guardrail.testing.properties.format import Property, Unstated
-from guardrail.testing.recorded import Recorder
-from guardrail.testing.report import Result
-from guardrail.testing.suite import run
-from guardrail.testing.telling import Reasons
+from guardrail.testing.run.render_decision import Reasons
+from guardrail.testing.run.report import Result
+from guardrail.testing.run.suite import run
 from guardrail.values import Entity, Identity, Principal
 
 #: What `frozen_clock` says: a Monday morning.

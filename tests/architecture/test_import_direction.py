@@ -26,7 +26,7 @@ HOMES = {
     "typer": {"cli"},
     "rich": {"cli"},
     "sklearn": {"cli"},
-    "ruamel": {"documents.py", "cli"},
+    "ruamel": {"_documents.py", "cli"},
     "numpy": {"facts", "obligations", "cli", "testing"},
     "jsonschema_rs": {"obligations"},
     "junitparser": {"cli"},
@@ -48,12 +48,12 @@ def test_imports_go_down_only():
 @pytest.mark.parametrize(
     ("module", "statement", "contract"),
     [
-        ("policy/decide.py", "from guardrail.audit import Trail", "Imports go down only"),
-        ("values.py", "import guardrail.flow", "Imports go down only"),
+        ("policy/engine/verdict.py", "from guardrail.audit import Trail", "Imports go down only"),
+        ("values.py", "import guardrail.runtime.flow", "Imports go down only"),
         ("facts/app.py", "def late():\n    import guardrail.guard", "Imports go down only"),
         ("_core/terms.py", "import guardrail.errors", "The core imports nothing"),
         ("facts/time.py", "import cedarpy", "Only policy imports cedarpy"),
-        ("flow.py", "from opentelemetry import trace", "Only audit imports opentelemetry"),
+        ("runtime/flow.py", "from opentelemetry import trace", "Only audit imports opentelemetry"),
     ],
 )
 def test_an_import_that_goes_up_or_aside_is_found(tmp_path, module, statement, contract):

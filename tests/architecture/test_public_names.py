@@ -25,10 +25,11 @@ DOCUMENTED = {
 #: each sink is foreign code; deferred spans, whose thread must outlive a processor's error; and
 #: the launcher, for which another distribution's `guardrail` is foreign code.
 CATCH_EXCEPTION = {
-    "call.py", "flow.py", "audit/trail.py", "audit/deferred.py", "cli/launcher/__init__.py",
+    "runtime/call.py", "runtime/flow.py", "audit/fan_out.py", "audit/telemetry/deferred_spans.py",
+    "cli/launcher/__init__.py",
 }  # fmt: skip
 #: And these what interrupts: the drivers pass it on, after the call has its record.
-CATCH_ALL = CATCH_EXCEPTION | {"drivers.py"}
+CATCH_ALL = CATCH_EXCEPTION | {"runtime/drivers.py"}
 
 every_module = pytest.mark.parametrize(
     "path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES]

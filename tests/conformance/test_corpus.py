@@ -9,9 +9,9 @@ import cedarpy
 import pytest
 
 import guardrail
-from guardrail.policy import slices, snapshot
-from guardrail.policy.decide import Judgement, judge
-from guardrail.policy.snapshot import Answer
+from guardrail.policy.engine import slices, snapshot
+from guardrail.policy.engine.snapshot import Answer
+from guardrail.policy.engine.verdict import Judgement, judge
 from guardrail.testing.cedar import corpus_case
 from guardrail.testing.cedar.corpus import main, replay
 from guardrail.values import Decision

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
+from guardrail._ports import Facing
 from guardrail.facts import (
     AppFacts,
     Bounds,
@@ -15,7 +16,6 @@ from guardrail.facts import (
     TimeFacts,
     take_view,
 )
-from guardrail.ports import Facing
 from guardrail.testing.contracts import FactSourceContract
 from guardrail.values import NO_INPUT, Entity, Evidence, Identity, Peer, Principal
 

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Admission
 from guardrail.facts import Bounds, Viewer, take_view
 from guardrail.obligations import (
     Input,
@@ -17,9 +18,8 @@ from guardrail.obligations import (
     TopK,
     open_storage,
 )
-from guardrail.obligations.output_spec import read_output_specs
-from guardrail.obligations.specs import read_specs
-from guardrail.ports import Admission
+from guardrail.obligations.input.specs import read_specs
+from guardrail.obligations.output.spec import read_output_specs
 from guardrail.testing import FrozenClock
 from guardrail.testing.contracts import ObligationContract
 from guardrail.values import Entity, Identity, Principal

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from bundles import GRANT
 
-from guardrail.audit.reading import read_calls
+from guardrail.audit.journal_read.reader import read_calls
 
 TESTS = Path(__file__).parents[1]
 SERVICE = '''

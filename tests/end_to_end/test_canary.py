@@ -42,14 +42,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from guardrail import Entity, Guard, GuardrailError, Principal, Resource
+from guardrail._ports import Facing, Wait
 from guardrail.audit import Spans
-from guardrail.audit.heads import read_segment
-from guardrail.audit.reading import read_calls
-from guardrail.audit.report import to_html
-from guardrail.audit.signals import Signals
-from guardrail.audit.totals import Totals
-from guardrail.cli.journal_show import line
-from guardrail.ports import Facing, Wait
+from guardrail.audit.journal.segment_progress import read_segment
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.report.report import to_html
+from guardrail.audit.telemetry.signals import Signals
+from guardrail.cli.journal.show import line
 from guardrail.testing import FrozenClock, Recorder
 
 NOW = 1_700_000_000

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from guardrail.testing import run_tests
-from guardrail.testing.cases import read_suite
+from guardrail.testing.files.cases import read_suite
 
 BUNDLE = Path(__file__).parents[2] / "policies" / "clinical_scoring"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from guardrail.cli.demo import run
+from guardrail.cli.demo.demo import run
 
 BUNDLE = Path(__file__).parents[2] / "policies" / "clinical_scoring"
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from guardrail import NotAuthorized, Principal
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.identity import ActingAs
-from guardrail.identity.evidence_formats import FORMATS
-from guardrail.identity.evidence_settings import EvidenceSettings, read_evidence
+from guardrail.identity.attestation.formats import FORMATS
+from guardrail.identity.attestation.settings import EvidenceSettings, read_evidence
 from guardrail.values import Evidence, Identity
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/evidence.md").read_text(encoding="utf-8")
-SOURCE = (ROOT / "guardrail/identity/evidence_formats.py").read_text(encoding="utf-8")
+SOURCE = (ROOT / "guardrail/identity/attestation/formats.py").read_text(encoding="utf-8")
 NOW = 1_700_000_000.0  # that of the frozen clock
 
 

@@ -9,8 +9,8 @@ import pytest
 from drips import Server, answers, drips, floods, silent
 
 from examples.oidc_provider.certificates import make_certificates
-from guardrail import http_client
-from guardrail.http_client import (
+from guardrail import _http_client as http_client
+from guardrail._http_client import (
     Answer,
     Deadline,
     DeadlineExceeded,
@@ -20,7 +20,7 @@ from guardrail.http_client import (
     send,
     trusting,
 )
-from guardrail.identity.fetch import FetchFailed, fetch
+from guardrail.identity.tokens.https import FetchFailed, fetch
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Told: yes\r\n\r\n{}"
 #: Longer than any of the requests may take, and far shorter than what the servers would.

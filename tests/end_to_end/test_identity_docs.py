@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 import guardrail
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.identity import read_providers
 from guardrail.identity.revocation import read_revoked
 from guardrail.identity.settings import OidcSettings

@@ -21,7 +21,7 @@ import pytest
 from identity_worlds import NAMES, POLICIES, TOML, Counts, Here, World, in_a_worker, person
 
 from guardrail import Guard
-from guardrail.audit.reading import read_calls
+from guardrail.audit.journal_read.reader import read_calls
 from guardrail.integrations.asgi import IdentityMiddleware
 
 TESTS = Path(__file__).parents[1]

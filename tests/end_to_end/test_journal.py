@@ -26,8 +26,8 @@ from guardrail import (
     OutputBlocked,
     Principal,
 )
-from guardrail.audit.reading import read_calls
-from guardrail.audit.verify import verify
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
 from guardrail.testing import FrozenClock
 
 ROWS = np.ones((2, 3))

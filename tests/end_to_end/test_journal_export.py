@@ -19,8 +19,8 @@ from records import record
 from typer.testing import CliRunner
 
 from guardrail.audit import DeferredSpans, Spans, Trail
-from guardrail.audit.attributes import attributes
-from guardrail.audit.export import Delivery, Follower, open_otlp, read_cursor
+from guardrail.audit.journal_read.otlp_export import Delivery, Follower, open_otlp, read_cursor
+from guardrail.audit.telemetry.attributes import attributes
 from guardrail.cli import app
 from guardrail.errors import ConfigurationError
 

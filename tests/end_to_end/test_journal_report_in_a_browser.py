@@ -11,8 +11,8 @@ from records import record
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from guardrail.audit.report import to_html
-from guardrail.audit.totals import Totals
+from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.report.report import to_html
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from bundles import GRANT
 
-from guardrail.audit.reading import read_calls
-from guardrail.audit.verify import verify
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
 
 APP = '''
 """Guarded before the workers are forked, as with `preload_app`."""

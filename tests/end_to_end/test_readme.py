@@ -106,7 +106,7 @@ def test_commands_print_what_they_say(read, command, promised):
 
 @pytest.mark.parametrize("policy", blocks("cedar"))
 def test_cedar_blocks_parse_and_fit_the_shipped_schema(policy):
-    standard = (ROOT / "guardrail/policy/standard.cedarschema").read_text(encoding="utf-8")
+    standard = (ROOT / "guardrail/policy/schema/standard.cedarschema").read_text(encoding="utf-8")
     schema = (ROOT / "policies/clinical_scoring/schema.cedarschema").read_text(encoding="utf-8")
     result = cedarpy.validate_policies(policy, standard + schema)
     assert result.validation_passed, result.errors

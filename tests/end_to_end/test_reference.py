@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from guardrail.cli.file_schemas import schema_of
-from guardrail.cli.files import Files
+from guardrail.cli.io.file_schemas import schema_of
+from guardrail.cli.io.files import Files
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -14,7 +14,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import ConfigurationError, Guard, NotAuthorized
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 
 ROOT = Path(__file__).parents[2]
 ROWS = np.ones((2, 3))

@@ -4,11 +4,11 @@ from tests.fuzz.harness import Draw, instrumented, main
 
 with instrumented():
     from guardrail.errors import ConfigurationError, Place
-    from guardrail.obligations.label_only import LabelOnly
-    from guardrail.obligations.mask import Mask
-    from guardrail.obligations.only import Only
-    from guardrail.obligations.rounding import Round
-    from guardrail.obligations.top_k import TopK
+    from guardrail.obligations.output.label_only import LabelOnly
+    from guardrail.obligations.output.mask import Mask
+    from guardrail.obligations.output.only import Only
+    from guardrail.obligations.output.rounding import Round
+    from guardrail.obligations.output.top_k import TopK
     from guardrail.values import Clause
 
 PLACE = Place("policies.cedar", 3, 1)

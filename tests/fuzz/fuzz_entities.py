@@ -4,8 +4,8 @@ from tests.bundles import SCHEMA
 from tests.fuzz.harness import check_faults, instrumented, main
 
 with instrumented():
-    from guardrail.policy.entities import read_entities
-    from guardrail.policy.schema import read_schema
+    from guardrail.policy.schema.entities import read_entities
+    from guardrail.policy.schema.schema import read_schema
 
 FILE = "entities.json"
 READ = read_schema("schema.cedarschema", SCHEMA.encode())

@@ -12,8 +12,8 @@ import cedarpy
 from tests.fuzz.harness import CANARY, Draw, check_silent, instrumented, main
 
 with instrumented():
-    from guardrail.policy.schema import ANY, RECORD
-    from guardrail.policy.typing import (
+    from guardrail.policy.schema.schema import ANY, RECORD
+    from guardrail.policy.schema.to_cedar import (
         LIMIT_DEPTH,
         BadFact,
         as_json,

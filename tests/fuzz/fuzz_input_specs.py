@@ -5,11 +5,11 @@ import numpy as np
 from tests.fuzz.harness import CANARY, check_error, check_silent, instrumented, main
 
 with instrumented():
-    from guardrail.documents import read_yaml
+    from guardrail._documents import read_yaml
+    from guardrail._ports import Unmet
     from guardrail.errors import ConfigurationError
     from guardrail.facts import Bounds, take_view
-    from guardrail.obligations.specs import read_specs
-    from guardrail.ports import Unmet
+    from guardrail.obligations.input.specs import read_specs
 
 FILE = "inputs/patients.yaml"
 INPUTS = (

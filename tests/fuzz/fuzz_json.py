@@ -5,7 +5,7 @@ import json
 from tests.fuzz.harness import check_error, instrumented, main
 
 with instrumented():
-    from guardrail.documents import item_places, read_json
+    from guardrail._documents import item_places, read_json
     from guardrail.errors import ConfigurationError
 
 FILE = "entities.json"

@@ -3,9 +3,9 @@
 from tests.fuzz.harness import check_faults, instrumented, main
 
 with instrumented():
-    from guardrail.documents import read_yaml
+    from guardrail._documents import read_yaml
     from guardrail.errors import ConfigurationError
-    from guardrail.policy.links import FILE, read_links
+    from guardrail.policy.source.links import FILE, read_links
 
 
 def test_one_input(data: bytes) -> None:

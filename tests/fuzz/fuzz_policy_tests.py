@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.fuzz.harness import check_faults, instrumented, main
 
 with instrumented():
-    from guardrail.testing.cases import Unread, read_suite
+    from guardrail.testing.files.cases import Unread, read_suite
 
 FOLDER = Path(tempfile.mkdtemp(prefix="guardrail-fuzz-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)

@@ -4,7 +4,7 @@ from tests.fuzz.harness import instrumented, main
 
 with instrumented():
     from guardrail.errors import ConfigurationError, Place
-    from guardrail.obligations.quota_grammar import LIMIT_AMOUNT, LIMIT_DAYS, read_limits
+    from guardrail.obligations.quota.grammar import LIMIT_AMOUNT, LIMIT_DAYS, read_limits
     from guardrail.values import Clause
 
 PLACE = Place("policies.cedar", 3, 1)

@@ -4,7 +4,7 @@ from tests.fuzz.harness import check_error, instrumented, main
 
 with instrumented():
     from guardrail.errors import ConfigurationError
-    from guardrail.policy.schema import read_schema
+    from guardrail.policy.schema.schema import read_schema
     from guardrail.values import Path
 
 FILE = "schema.cedarschema"

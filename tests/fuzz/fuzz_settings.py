@@ -7,7 +7,7 @@ from tests.bundles import ENTITIES, GRANT, PATIENTS, SCHEMA
 from tests.fuzz.harness import check_error, instrumented, main
 
 with instrumented():
-    from guardrail.bundle import load_bundle
+    from guardrail.bundle.assembly import load_bundle
     from guardrail.errors import ConfigurationError
     from guardrail.policy import Folder
     from guardrail.testing import FrozenClock

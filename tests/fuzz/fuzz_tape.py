@@ -8,7 +8,7 @@ from tests.fuzz.harness import Draw, instrumented, main
 
 with instrumented():
     from guardrail._core import _tape, _tape_py
-    from guardrail.audit.frames import MAGIC, Frame, Stop, walk
+    from guardrail.audit.journal.framing import MAGIC, Frame, Stop, walk
 
 
 MAKERS = (_tape.Tape, _tape_py.Tape)

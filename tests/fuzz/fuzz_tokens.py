@@ -11,7 +11,7 @@ import json
 from tests.fuzz.harness import CANARY, Draw, check_silent, instrumented, main
 
 with instrumented():
-    from guardrail.documents import read_toml
+    from guardrail._documents import read_toml
     from guardrail.errors import Denied
     from guardrail.identity import read_providers
 

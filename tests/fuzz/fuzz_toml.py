@@ -5,7 +5,7 @@ import tomllib
 from tests.fuzz.harness import check_error, instrumented, main
 
 with instrumented():
-    from guardrail.documents import read_toml
+    from guardrail._documents import read_toml
     from guardrail.errors import ConfigurationError
 
 FILE = "guardrail.toml"

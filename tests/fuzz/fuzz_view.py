@@ -10,8 +10,8 @@ import numpy as np
 from tests.fuzz.harness import CANARY, Draw, check_silent, instrumented, main
 
 with instrumented():
+    from guardrail._ports import Unmet
     from guardrail.facts import Bounds, take_view
-    from guardrail.ports import Unmet
 
 NUMBER = 10**15 + 4711
 KINDS = ("tensor", "table", "record", "list", "text")

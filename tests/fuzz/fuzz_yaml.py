@@ -3,7 +3,7 @@
 from tests.fuzz.harness import check_error, instrumented, main
 
 with instrumented():
-    from guardrail.documents import LIMIT_DEPTH, read_yaml
+    from guardrail._documents import LIMIT_DEPTH, read_yaml
     from guardrail.errors import ConfigurationError
 
 FILE = "inputs/patients.yaml"

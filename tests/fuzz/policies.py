@@ -6,12 +6,12 @@ from typing import Any
 
 from cedarpy import pst
 
-from guardrail.documents import decode
+from guardrail._documents import decode
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations import NOT_BUILT, Round, TopK
-from guardrail.policy.depth import LIMIT_DEPTH, too_deep
-from guardrail.policy.language import Vocabulary, read_policies
-from guardrail.policy.text import Source, split
+from guardrail.policy.source.lexer import Source, split
+from guardrail.policy.source.nesting_limits import LIMIT_DEPTH, too_deep
+from guardrail.policy.source.parser import Vocabulary, read_policies
 
 VOCABULARY = Vocabulary({"round": Round(), "top_k": TopK()}, NOT_BUILT)
 #: Nodes that are parts of a literal or a pattern, and no levels of the tree.

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import guardrail
-from guardrail.obligations import windows
+from guardrail.obligations.quota import windows
 
 ROOT = Path(guardrail.__file__).parents[1]
 PURE = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
@@ -63,7 +63,7 @@ def test_both_have_the_same_names(name):
 # The numbers of a window are doubles and 64-bit integers when compiled: any step must come to
 # the same number, to the last bit.
 
-WINDOWS = (windows, source("guardrail/obligations/windows"))
+WINDOWS = (windows, source("guardrail/obligations/quota/windows"))
 STEPS = st.lists(
     st.tuples(
         st.sampled_from((0.0, 1e-9, 59.99999999999999, 60.0, 60.00000000000001, 119.99999999999999))
@@ -112,7 +112,7 @@ class Source(importlib.abc.MetaPathFinder):
         return None
 
 sys.meta_path.insert(0, Source())
-import guardrail.bundle
+import guardrail.bundle.assembly
 found = [m for m in sys.modules.values() if getattr(m, "__name__", "").startswith("guardrail.")]
 plain = [m for m in found if Path(m.__file__).with_suffix(".pxd").exists()]
 assert len(plain) > 10, plain
@@ -137,7 +137,7 @@ clara = Principal("User", "c", parents=[Entity("Role", "clinician")], attrs={"de
 with guard.acting_as(clara):
     guarded(load_breast_cancer().data[:1])
 guard.close()
-from guardrail.audit.reading import read_calls
+from guardrail.audit.journal_read.reader import read_calls
 (kept,) = read_calls(Path(sys.argv[2]))
 print(kept.record.outcome, kept.record.backend)
 """

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail._core import BACKEND, _tape_py
-from guardrail.audit.frames import MAGIC, OVERHEAD, Frame, Stop, walk
+from guardrail.audit.journal.framing import MAGIC, OVERHEAD, Frame, Stop, walk
 
 TAPES = [pytest.param(_tape_py.Tape, id="pure")]
 CHECKS = [pytest.param(_tape_py.crc_of, id="pure")]

@@ -10,9 +10,9 @@ from cedarpy import pst
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.policy import depth as bounds
-from guardrail.policy.depth import LIMIT_DEPTH, LIMIT_NESTING, too_deep
-from guardrail.policy.text import Source, split
+from guardrail.policy.source import nesting_limits as bounds
+from guardrail.policy.source.lexer import Source, split
+from guardrail.policy.source.nesting_limits import LIMIT_DEPTH, LIMIT_NESTING, too_deep
 
 ATOMS = st.sampled_from(
     ["1", "-1", "true", '"x"', "principal", "context.a", "context.a.b.c", 'User::"a"', "[]", "{}"]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import guardrail
 from guardrail.detectors import KINDS, LIMIT_FINDINGS, Scanner, formats
-from guardrail.detectors.folding import PAD, Folding
-from guardrail.detectors.sheet import Setup
-from guardrail.detectors.spots import Spots
+from guardrail.detectors.scan.folding import PAD, Folding
+from guardrail.detectors.scan.scan_state import Setup
+from guardrail.detectors.scan.scanner_core import Spots
 
 ROOT = Path(guardrail.__file__).parents[1]
 FOLDING = Folding()

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guardrail import Guard
-from guardrail.bundle import load_bundle
-from guardrail.cli import authzen
-from guardrail.documents import Document
+from guardrail._documents import Document
+from guardrail.bundle.assembly import load_bundle
+from guardrail.cli.io import authzen
 from guardrail.errors import ConfigurationError
 from guardrail.testing import FrozenClock
 from guardrail.testing.cedar.run_tests import run_cedar_tests

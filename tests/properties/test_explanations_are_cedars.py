@@ -15,7 +15,7 @@ from plain_cedar import PlainSet, entities
 from random_bundles import Request, Rule, bundles, load, requests
 
 from guardrail import Entity
-from guardrail.policy.explain import Explainer, Explanation, Step
+from guardrail.policy.analysis.explain import Explainer, Explanation, Step
 
 run = partial(settings, deadline=None)
 #: Each example asks 54 requests of one bundle: over 10,000 in all.

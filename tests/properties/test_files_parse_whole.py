@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from random_bundles import bundles
 
 from guardrail.errors import Place
-from guardrail.policy import depth, language
-from guardrail.policy.language import Vocabulary, read_policies
-from guardrail.policy.links import Link
-from guardrail.policy.templates import fill
-from guardrail.policy.text import Source, split
+from guardrail.policy.source import nesting_limits as depth
+from guardrail.policy.source import parser as language
+from guardrail.policy.source.lexer import Source, split
+from guardrail.policy.source.links import Link
+from guardrail.policy.source.parser import Vocabulary, read_policies
+from guardrail.policy.source.templates import fill
 
 NOISE = st.sampled_from(
     ["", "\n", "// permit;\n", '  // "\n', "\t", '// @id("x") ;\r\n', "\r\n", "// \r\n"]

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
 from guardrail import ConfigurationError
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock, requests
+from guardrail.testing.files.render_test import as_test
+from guardrail.testing.mutation.candidate_requests import decided
 from guardrail.testing.properties.conditions import UNFIT
-from guardrail.testing.search import decided
-from guardrail.testing.suite import run_tests
-from guardrail.testing.written import as_test
+from guardrail.testing.run.suite import run_tests
 from guardrail.values import Entity, Principal
 
 SCHEMA = """

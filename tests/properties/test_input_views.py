@@ -5,8 +5,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guardrail._ports import Facing, Unmet
 from guardrail.facts import Bounds, InputFacts, take_view
-from guardrail.ports import Facing, Unmet
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT

@@ -5,11 +5,11 @@ from contextlib import suppress
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
 from guardrail.errors import ConfigurationError
-from guardrail.policy.links import FILE, _NotPlainError, _plain_entries
-from guardrail.policy.schema import read_uid
-from guardrail.policy.templates import _UID, _Uids
+from guardrail.policy.schema.schema import read_uid
+from guardrail.policy.source.links import FILE, _NotPlainError, _plain_entries
+from guardrail.policy.source.templates import _UID, _Uids
 
 KEYS = st.sampled_from([*["template", "id", "principal", "resource"] * 6, "other", "'id'"])
 CHARACTERS = st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n\x85")

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from random_bundles import SCHEMA, bundles, load, load_text, requests
 
 from guardrail import Entity, Principal, Resource
-from guardrail.documents import Document
+from guardrail._documents import Document
 from guardrail.policy import Folder
-from guardrail.policy.lint import arithmetic, lint, sense
+from guardrail.policy.lint import arithmetic, lint
+from guardrail.policy.lint import contradictions as sense
 
 SETTINGS = Document("guardrail.toml", {"bundle": {}})
 #: What a 64-bit number can be at its ends, and around what the clauses below compare with.

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
-from guardrail.obligations.rounding import Round
-from guardrail.obligations.top_k import TopK
-from guardrail.ports import Admission
+from guardrail._ports import Admission
+from guardrail.obligations.output.rounding import Round
+from guardrail.obligations.output.top_k import TopK
 from guardrail.testing.contracts import shown
 from guardrail.values import NO_INPUT, Entity, Identity, Principal
 

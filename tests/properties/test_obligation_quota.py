@@ -11,12 +11,12 @@ from limits.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 
+from guardrail._ports import Admission
 from guardrail.errors import Place
-from guardrail.obligations.quota import _key, encode
-from guardrail.obligations.quota_grammar import read_limits
-from guardrail.obligations.quota_store import ClockedStorage
-from guardrail.obligations.windows import KINDS, Hit
-from guardrail.ports import Admission
+from guardrail.obligations.quota.grammar import read_limits
+from guardrail.obligations.quota.obligation import _key, encode
+from guardrail.obligations.quota.stores import ClockedStorage
+from guardrail.obligations.quota.windows import KINDS, Hit
 from guardrail.testing import FrozenClock
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 

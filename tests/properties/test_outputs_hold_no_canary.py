@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from leaving import holds
 
+from guardrail._ports import Admission, Unmet
 from guardrail.errors import Place
-from guardrail.obligations.mask import Mask
-from guardrail.obligations.only import Only
-from guardrail.obligations.redact import Redact
-from guardrail.ports import Admission, Unmet
+from guardrail.obligations.output.mask import Mask
+from guardrail.obligations.output.only import Only
+from guardrail.obligations.output.redact import Redact
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 
 CANARY = "canary4711"

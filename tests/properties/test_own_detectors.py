@@ -6,8 +6,9 @@ from contextlib import suppress
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from guardrail.detectors import Detector, Redactor, Scanner, StreamRedactor, TooManyFindings, engine
-from guardrail.detectors.patterns import PatternError, read_pattern
+from guardrail.detectors import Detector, Redactor, Scanner, StreamRedactor, TooManyFindings
+from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan.patterns import PatternError, read_pattern
 
 ATOMS = st.sampled_from([
     "a", "b", "A", "1", ".", "-", "[ab]", "[^a]", r"\d", r"\w", r"\s", r"\b", r"\B", "^", "$", "(?i:b)",

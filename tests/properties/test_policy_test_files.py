@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock, run_tests
 
 POLICIES = """\

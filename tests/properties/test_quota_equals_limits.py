@@ -14,8 +14,8 @@ from limits.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 
-from guardrail.obligations.quota_store import ClockedStorage
-from guardrail.obligations.windows import KINDS, Hit
+from guardrail.obligations.quota.stores import ClockedStorage
+from guardrail.obligations.quota.windows import KINDS, Hit
 from guardrail.testing import FrozenClock
 
 LIMITERS = {

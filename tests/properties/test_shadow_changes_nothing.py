@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from random_bundles import WORLD, Request, Rule, bundles, requests
 
 from guardrail import Denied, Entity, obligations
+from guardrail._ports import Rooms, Target
 from guardrail.audit import Trail
-from guardrail.call import Call
-from guardrail.flow import advance, in_order, release
 from guardrail.policy import (
     BundleSettings,
     Folder,
@@ -31,7 +30,8 @@ from guardrail.policy import (
     Vocabulary,
     load_snapshots,
 )
-from guardrail.ports import Rooms, Target
+from guardrail.runtime.call import Call
+from guardrail.runtime.flow import advance, in_order, release
 from guardrail.testing import FrozenClock, Recorder
 from guardrail.values import NO_INPUT, FactValue
 

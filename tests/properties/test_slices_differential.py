@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from random_worlds import ACTIONS, DOCS, FOLDERS, USERS, World, context, entity, seeded, world
 
 from guardrail import Entity
-from guardrail.policy.entities import index
-from guardrail.policy.replay import Inquiry, Replay
-from guardrail.policy.schema import Schema
-from guardrail.policy.subjects import Kind
+from guardrail.policy.analysis.differential import Inquiry, Replay
+from guardrail.policy.engine.principals import Kind
+from guardrail.policy.schema.entities import index
+from guardrail.policy.schema.schema import Schema
 
 #: Each world is asked 72 requests.
 DEFAULT, LONG = 200, 4000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from guardrail.ports import Admission, Facing
+from guardrail._ports import Admission, Facing
 from guardrail.values import NO_INPUT, Entity, Identity, Principal, View
 
 SECRET = "s3cret"

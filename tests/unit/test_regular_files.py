@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from guardrail.audit.checkpoints import read_signing_key
-from guardrail.audit.journal_keys import read_keys
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
+from guardrail._regular_files import open_regular, read_regular
+from guardrail.audit.journal.checkpoints import read_signing_key
+from guardrail.audit.journal.keys import read_keys
+from guardrail.bundle.watch import _digest
 from guardrail.errors import ConfigurationError, NotAuthenticated
-from guardrail.identity.api_keys import secret_in
-from guardrail.identity.host_evidence import HostEvidence
-from guardrail.identity.key_entries import edit_entries
+from guardrail.identity.api_keys.entries import edit_entries
+from guardrail.identity.api_keys.verifier import secret_in
+from guardrail.identity.attestation.host import HostEvidence
+from guardrail.identity.load import read_providers
 from guardrail.identity.revocation import Revocations
-from guardrail.identity.tables import read_providers
 from guardrail.policy import read_folder
-from guardrail.regular_files import open_regular, read_regular
 from guardrail.values import Identity, Principal
-from guardrail.watch import _digest
 
 KINDS = ["pipe", "device", "endless", "folder", "socket", "link to a pipe", "loop", "none", "huge"]
 LIMIT = 64 * 1024 * 1024

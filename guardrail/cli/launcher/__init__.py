@@ -2,7 +2,7 @@
 
 Other distributions ship a package ``guardrail`` too. Installed over ours, they replace its files,
 and removing them removes ours. This package is separate, imports ``guardrail`` as late as possible,
-and says what is wrong when that fails. `guardrail.cli.doctor` makes the same check.
+and says what is wrong when that fails. `guardrail.cli.commands.doctor` makes the same check.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 from cedarpy import pst
 
 from guardrail.errors import Finding, Place
-from guardrail.policy.language import Policy
-from guardrail.policy.lint.sites import clause_of, everything_in, parts_of
+from guardrail.policy.schema.sites import clause_of, everything_in, parts_of
+from guardrail.policy.source.parser import Policy
 
 #: The least and the most that a number, a datetime or a duration (in ms) can be.
 Range: TypeAlias = tuple[int, int]

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from guardrail.documents import Document, decode
+from guardrail._documents import Document, decode
+from guardrail._ports import ranges_of
 from guardrail.errors import Finding
-from guardrail.policy.folder import Folder
-from guardrail.policy.language import Policy
-from guardrail.policy.lint import arithmetic, letters, placement, sense
-from guardrail.policy.lint.cover import Cover
-from guardrail.policy.lint.reach import Reach
-from guardrail.policy.lint.sense import Ranges
-from guardrail.policy.lint.vocabulary import impossible, scopes_of
-from guardrail.policy.reads import access_of
-from guardrail.policy.snapshot import Snapshot
-from guardrail.policy.text import Source
-from guardrail.ports import ranges_of
+from guardrail.policy.analysis.vocabulary import impossible, scopes_of
+from guardrail.policy.engine.read_sets import access_of
+from guardrail.policy.engine.snapshot import Snapshot
+from guardrail.policy.lint import arithmetic, placement
+from guardrail.policy.lint import confusables as letters
+from guardrail.policy.lint import contradictions as sense
+from guardrail.policy.lint.contradictions import Ranges
+from guardrail.policy.lint.missing_coverage import Cover
+from guardrail.policy.lint.unreachable import Reach
+from guardrail.policy.source.folder import Folder
+from guardrail.policy.source.lexer import Source
+from guardrail.policy.source.parser import Policy
 
 _SCHEMA = "schema.cedarschema"
 _ENTITIES = "entities.json"
@@ -39,7 +41,7 @@ def lint(snapshot: Snapshot, folder: Folder, settings: Document) -> tuple[Findin
 
 
 def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Finding]:
-    from guardrail.policy.lint.overlap import Overlap  # takes policies apart, by `lint.sites`
+    from guardrail.policy.lint.redundant import Overlap  # takes policies apart, by `lint.sites`
 
     policies, schema, store = snapshot.policies, snapshot.schema, snapshot.store
     allow_unknown = settings.data.get("resources", {}).get("unknown") == "allow"

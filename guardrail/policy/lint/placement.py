@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from cedarpy import pst
 
 from guardrail.errors import Finding, Place
-from guardrail.policy.language import Policy
-from guardrail.policy.lint.sites import clause_of
+from guardrail.policy.schema.sites import clause_of
+from guardrail.policy.source.parser import Policy
 
 
 def find(policy: Policy) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from guardrail.documents import read_json
+from guardrail._documents import read_json
 from guardrail.errors import ConfigurationError
 from guardrail.testing.cedar.corpus_case import Case, requests_of
 from guardrail.testing.cedar.corpus_report import CorpusReport, Failure

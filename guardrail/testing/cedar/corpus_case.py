@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail.errors import ConfigurationError
-from guardrail.policy.explicit import in_python, spelt_out
-from guardrail.policy.replay import Inquiry, Materials, Replay, Told, ask, read
-from guardrail.policy.snapshot import Answer, Snapshot
+from guardrail.policy.analysis.differential import Inquiry, Materials, Replay, Told, ask, read
+from guardrail.policy.engine.snapshot import Answer, Snapshot
+from guardrail.policy.schema.literal_context import in_python, spelt_out
 from guardrail.testing.cedar.corpus_report import CorpusReport, Failure
 from guardrail.values import Entity, FactValue
 

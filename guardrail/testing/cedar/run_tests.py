@@ -16,16 +16,16 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from guardrail.bundle import Bundle
-from guardrail.documents import Document, Section, item_places, read_json
+from guardrail._documents import Document, Section, item_places, read_json
+from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy import Snapshot
-from guardrail.policy.bare import Bare, guarded
-from guardrail.policy.replay import Told
-from guardrail.testing.cases import Case, Suite, Unread
-from guardrail.testing.notation import uid_at
-from guardrail.testing.report import Result
-from guardrail.testing.runner import Runner
+from guardrail.policy.analysis.differential import Told
+from guardrail.policy.analysis.plain_cedar import Bare, guarded
+from guardrail.testing.files.cases import Case, Suite, Unread
+from guardrail.testing.files.yaml_values import uid_at
+from guardrail.testing.run.report import Result
+from guardrail.testing.run.runner import Runner
 from guardrail.values import Decision
 
 #: More tests than this in one file are refused.

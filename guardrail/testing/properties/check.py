@@ -19,25 +19,25 @@ from itertools import chain, islice
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from guardrail.bundle import Bundle
-from guardrail.documents import Document
+from guardrail._documents import Document
+from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.guard import Guard
 from guardrail.policy import Snapshot
-from guardrail.testing.cases import Case, Suite
-from guardrail.testing.notation import leaves
-from guardrail.testing.opened import bundle_of, suite_of
+from guardrail.testing.files.cases import Case, Suite
+from guardrail.testing.files.render_test import as_test
+from guardrail.testing.files.yaml_values import leaves
+from guardrail.testing.mutation.candidate_requests import Request, decided, requests
 from guardrail.testing.properties.claims import read_condition
 from guardrail.testing.properties.conditions import UNFIT, Condition, at
 from guardrail.testing.properties.domains import Domain, World
 from guardrail.testing.properties.format import Checked, Property, Unstated
 from guardrail.testing.properties.narrowing import narrowed
-from guardrail.testing.properties.simpler import simplest
-from guardrail.testing.properties.value_tests import ABSENT
-from guardrail.testing.report import Result
-from guardrail.testing.runner import Runner
-from guardrail.testing.search import Request, decided, requests
-from guardrail.testing.written import as_test
+from guardrail.testing.properties.shrinking import simplest
+from guardrail.testing.properties.value_conditions import ABSENT
+from guardrail.testing.run.report import Result
+from guardrail.testing.run.resolve_bundle import bundle_of, suite_of
+from guardrail.testing.run.runner import Runner
 from guardrail.values import Entity, Path
 
 #: Random requests that a property is tried on, unless somebody says how many.

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from guardrail.documents import Document
+from guardrail._documents import Document
 from guardrail.errors import ConfigurationError, Fault, Place
-from guardrail.policy.schema import RECORD
-from guardrail.testing.notation import uid_at
+from guardrail.policy.schema.schema import RECORD
+from guardrail.testing.files.yaml_values import uid_at
 from guardrail.testing.properties.conditions import ANY_VALUE, Condition, Outcome, Side
 from guardrail.testing.properties.domains import World
 from guardrail.testing.properties.format import Claim
-from guardrail.testing.properties.value_tests import ValueTest, read_test
+from guardrail.testing.properties.value_conditions import ValueTest, read_test
 from guardrail.values import Entity, Path
 
 #: Keys of a principal or a resource that are no attributes.

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from guardrail.policy import Snapshot
-from guardrail.testing.properties.value_tests import ABSENT, ValueTest
-from guardrail.testing.search import Request
+from guardrail.testing.mutation.candidate_requests import Request
+from guardrail.testing.properties.value_conditions import ABSENT, ValueTest
 from guardrail.values import Entity, Path, Principal
 
 #: How a decision ends that came to no policy, for the request is none of the bundle's.

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final, Literal, TypeAlias
 
+from guardrail._ports import Facing
 from guardrail.errors import Denied
 from guardrail.facts import TimeFacts
 from guardrail.policy import Snapshot
-from guardrail.policy.attributes import are_required, attributes_of, types_of
-from guardrail.policy.plan import Plan, Shape
-from guardrail.policy.schema import RECORD, CedarType
-from guardrail.ports import Facing
-from guardrail.testing.edges import LEAST, MOST, Edges, moments_of, unique
-from guardrail.testing.search import Request
+from guardrail.policy.engine.plan import Plan, Shape
+from guardrail.policy.schema.schema import RECORD, CedarType
+from guardrail.policy.schema.schema_paths import are_required, attributes_of, types_of
+from guardrail.testing.mutation.boundary_values import LEAST, MOST, Edges, moments_of, unique
+from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal
 
 #: Whether a value is there: in each request, in some, in none.

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import Field, JsonValue, model_validator
 
-from guardrail.documents import Document, Section
+from guardrail._documents import Document, Section
+from guardrail._schema_hints import exactly_one
 from guardrail.errors import ConfigurationError, Fault, Place
-from guardrail.hints import exactly_one
-from guardrail.testing.format import Code
+from guardrail.testing.files.format import Code
 
 
 class Claim(Section):

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from guardrail.policy.schema import RECORD
-from guardrail.testing.edges import unique
+from guardrail.policy.schema.schema import RECORD
+from guardrail.testing.mutation.boundary_values import unique
 from guardrail.testing.properties.conditions import Condition, at
 from guardrail.testing.properties.domains import Domain, Slot, World
-from guardrail.testing.properties.value_tests import ABSENT, ValueTest
+from guardrail.testing.properties.value_conditions import ABSENT, ValueTest
 from guardrail.values import Entity, Path
 
 _Tests: TypeAlias = Sequence[tuple[Path, ValueTest]]

@@ -16,17 +16,17 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from guardrail.bundle import Bundle
-from guardrail.documents import Document
+from guardrail._documents import Document
+from guardrail.bundle.assembly import Bundle
 from guardrail.guard import Guard
-from guardrail.policy.schema import RECORD, CedarType
-from guardrail.testing.opened import bundle_of
+from guardrail.policy.schema.schema import RECORD, CedarType
+from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.testing.properties.claims import read_condition
 from guardrail.testing.properties.conditions import Condition
 from guardrail.testing.properties.domains import Domain, Slot, World
 from guardrail.testing.properties.narrowing import narrowed
-from guardrail.testing.properties.value_tests import ABSENT
-from guardrail.testing.search import Request
+from guardrail.testing.properties.value_conditions import ABSENT
+from guardrail.testing.run.resolve_bundle import bundle_of
 from guardrail.values import Entity, Principal
 
 #: Texts that no policy knows: plain ones, for what is odd is the facts' and tokens' to refuse.

@@ -7,10 +7,10 @@ import pytest
 from journals import call, denial, end_of, journal_in, spoil
 from records import record
 
-from guardrail.audit.alike import Calls
-from guardrail.audit.journal_keys import add_key, read_keys
-from guardrail.audit.reading import read_calls
-from guardrail.audit.segment import LIVE
+from guardrail.audit.journal.keys import add_key, read_keys
+from guardrail.audit.journal.segment import LIVE
+from guardrail.audit.journal_read.grouped_calls import Calls
+from guardrail.audit.journal_read.reader import read_calls
 
 CHANGES = [
     {"principal": "k1:" + "0" * 32, "resource": "tumour"},

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from guardrail._documents import read_toml
+from guardrail._ports import SystemClock
 from guardrail.audit import (
     DeferredSpans,
     Journal,
@@ -12,10 +14,8 @@ from guardrail.audit import (
     open_sinks,
     read_audit,
 )
-from guardrail.audit.journal_keys import add_key
-from guardrail.documents import read_toml
+from guardrail.audit.journal.keys import add_key
 from guardrail.errors import ConfigurationError
-from guardrail.ports import SystemClock
 
 JOURNAL = b'[audit]\njournal = "var"\n'
 

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from guardrail.audit.backlog import Backlog
+from guardrail.audit.telemetry.background_queue import Backlog
 
 #: Longer than any machine takes; nothing waits for as long as this unless it fails.
 FOREVER_S = 60.0

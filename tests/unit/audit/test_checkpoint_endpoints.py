@@ -9,11 +9,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from journals import KeptBy, call, ids, journal_in
 
-from guardrail.audit import checkpoints
-from guardrail.audit.checkpoints import Checkpoints, to_url
-from guardrail.audit.keeper import Keeper
-from guardrail.audit.reading import read_calls
-from guardrail.audit.verify import verify
+from guardrail.audit.journal import checkpoints
+from guardrail.audit.journal.checkpoints import Checkpoints, to_url
+from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -175,7 +175,7 @@ def test_a_checkpoint_that_fails_oddly_ends_no_thread_and_no_close(tmp_path, cap
 
 
 def test_close_waits_no_longer_than_its_bound_for_what_hangs(tmp_path, monkeypatch):
-    from guardrail.audit import keeper
+    from guardrail.audit.journal import maintenance as keeper
 
     monkeypatch.setattr(keeper, "CLOSE_S", 0.1)
     kept = KeptBy()

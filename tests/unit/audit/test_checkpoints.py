@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from journals import call, frames, journal_in
 
 from guardrail._core._tape_py import frame
-from guardrail.audit import heads
-from guardrail.audit.checkpoints import FILE, Checkpoints, read_checkpoints, to_file
-from guardrail.audit.frames import MAGIC, Kind
-from guardrail.audit.verify import verify
+from guardrail.audit.journal import segment_progress as heads
+from guardrail.audit.journal.checkpoints import FILE, Checkpoints, read_checkpoints, to_file
+from guardrail.audit.journal.framing import MAGIC, Kind
+from guardrail.audit.journal_read.verify import verify
 from guardrail.errors import ConfigurationError
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

@@ -24,7 +24,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 from records import RECORD, record
 
 from guardrail.audit import DeferredSpans, Spans, Trail, attributes
-from guardrail.audit.attributes import derived_id
+from guardrail.audit.telemetry.attributes import derived_id
 from guardrail.errors import GuardUnavailable
 
 FOREVER_S = 60.0

@@ -11,11 +11,11 @@ from bundles import GRANT
 from journals import call, ids, journal_in
 
 from guardrail import Guard, Principal
-from guardrail.audit.journal import Journal
-from guardrail.audit.keeper import Keeper
-from guardrail.audit.reading import read_calls
-from guardrail.audit.verify import verify
-from guardrail.ports import SystemClock
+from guardrail._ports import SystemClock
+from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal.writer import Journal
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
 
 CALLER = Principal("User", "ada", attrs={"department": "care"})
 

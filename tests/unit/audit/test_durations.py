@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.audit.durations import ERROR, LEAST_S, Durations
+from guardrail.audit.report.quantiles import ERROR, LEAST_S, Durations
 
 
 def durations_of(made):

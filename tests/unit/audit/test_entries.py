@@ -5,7 +5,7 @@ import json
 from races import race
 from records import RECORD
 
-from guardrail.audit.entries import Definitions, opening, outcome
+from guardrail.audit.journal.codec import Definitions, opening, outcome
 from guardrail.values import Record
 
 

@@ -11,14 +11,14 @@ import pytest
 from journals import IdleKeeper, KeptBy, call, denial, ids, journal_in
 from records import record
 
-from guardrail.audit.frames import MAGIC, Kind, Stop, walk
-from guardrail.audit.heads import read_segment, segments
-from guardrail.audit.journal_keys import Cipher, Keys
-from guardrail.audit.reading import read_calls
-from guardrail.audit.segment import Segment
-from guardrail.audit.verify import verify
+from guardrail.audit.journal.framing import MAGIC, Kind, Stop, walk
+from guardrail.audit.journal.keys import Cipher, Keys
+from guardrail.audit.journal.segment import Segment
+from guardrail.audit.journal.segment_progress import read_segment, segments
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
 from guardrail.errors import GuardUnavailable
-from guardrail.testing.clock import FrozenClock
+from guardrail.testing.application.clock import FrozenClock
 
 
 def kinds(folder):

@@ -8,9 +8,9 @@ import threading
 import pytest
 from journals import call, ids, journal_in
 
-from guardrail.audit.journal_keys import OWN_KEY_FILE, add_key, own_keys, read_keys
-from guardrail.audit.reading import read_calls
-from guardrail.audit.verify import verify
+from guardrail.audit.journal.keys import OWN_KEY_FILE, add_key, own_keys, read_keys
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
 from guardrail.errors import ConfigurationError
 
 

@@ -9,11 +9,11 @@ import time
 import pytest
 from journals import KeptBy, call, ids, journal_in, written
 
-from guardrail.audit import keeper as keepers
-from guardrail.audit.keeper import Keeper, compress
-from guardrail.audit.reading import read_calls
-from guardrail.audit.segment import Segment
-from guardrail.audit.verify import verify
+from guardrail.audit.journal import maintenance as keepers
+from guardrail.audit.journal.maintenance import Keeper, compress
+from guardrail.audit.journal.segment import Segment
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
 
 FOREVER_S = 30.0
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from guardrail import ConfigurationError, Entity, Principal
-from guardrail.audit.journal_keys import own_keys
-from guardrail.audit.names import Names
-from guardrail.bundle import load_bundle
+from guardrail.audit.journal.keys import own_keys
+from guardrail.audit.pseudonyms import Names
+from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
 
 PREDICT = Entity("Action", "predict")

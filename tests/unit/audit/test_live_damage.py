@@ -8,9 +8,9 @@ import pytest
 from journals import KeptBy, call, denial, ids, journal_in, spoil
 from records import record
 
-from guardrail.audit.reading import read_calls
-from guardrail.audit.verify import verify
-from guardrail.testing.clock import FrozenClock
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
+from guardrail.testing.application.clock import FrozenClock
 
 
 def live(folder):

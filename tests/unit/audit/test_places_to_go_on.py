@@ -7,8 +7,8 @@ import pytest
 from journals import call, ids, journal_in
 from typer.testing import CliRunner
 
-from guardrail.audit.export import Delivery, Follower, read_cursor
-from guardrail.audit.reading import Tail
+from guardrail.audit.journal_read.otlp_export import Delivery, Follower, read_cursor
+from guardrail.audit.journal_read.reader import Tail
 from guardrail.cli import app
 from guardrail.errors import ConfigurationError
 

@@ -8,9 +8,9 @@ import time
 import pytest
 from journals import KeptBy, call, end_of, frames, ids, journal_in, spoil
 
-from guardrail.audit.reading import read_calls
-from guardrail.audit.recovery import recover
-from guardrail.audit.verify import verify
+from guardrail.audit.journal.recovery import recover
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.journal_read.verify import verify
 
 
 def died(folder, calls=20, **options):

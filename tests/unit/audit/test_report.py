@@ -7,9 +7,9 @@ import pytest
 from busy_days import records
 from records import record
 
-from guardrail.audit.plots import full_moment, moment, number, seconds
-from guardrail.audit.report import to_html
-from guardrail.audit.totals import Totals
+from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.report.report import to_html
+from guardrail.audit.report.svg_charts import full_moment, moment, number, seconds
 
 BAD = '<script>alert("x")</script>\'"&'
 EMPTY = {"meta", "br", "rect", "line"}

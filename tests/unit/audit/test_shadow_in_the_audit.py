@@ -6,12 +6,12 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from records import record
 
 from guardrail.audit import Meters, attributes
-from guardrail.audit.attributes import shadow_of, shown
-from guardrail.audit.report import to_html
-from guardrail.audit.signals import Signals
-from guardrail.audit.totals import Totals
-from guardrail.cli.journal_report import as_json
-from guardrail.cli.journal_show import line
+from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.report.report import to_html
+from guardrail.audit.telemetry.attributes import shadow_of, shown
+from guardrail.audit.telemetry.signals import Signals
+from guardrail.cli.journal.report import as_json
+from guardrail.cli.journal.show import line
 
 DENIES = (("shadow/denies/prohibited/a/b", 1), ("shadow/denies/prohibited/c", 1))
 QUOTA = (("quota/fair/calls", 1),)

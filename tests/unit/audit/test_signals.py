@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from records import record
 
 from guardrail.audit import DeferredSpans, Spans, attributes
-from guardrail.audit import signals as signals_module
-from guardrail.audit.signals import BOUNDS_S, Signals
+from guardrail.audit.telemetry import signals as signals_module
+from guardrail.audit.telemetry.signals import BOUNDS_S, Signals
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import (
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from records import RECORD
 
-from guardrail.audit.straight import straight
+from guardrail.audit.telemetry.prebuilt_span import straight
 
 
 class Kept(SpanProcessor):

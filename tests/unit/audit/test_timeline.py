@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.audit.timeline import LIMIT_BARS, WIDTHS_MS, TimeLine
+from guardrail.audit.report.time_buckets import LIMIT_BARS, WIDTHS_MS, TimeLine
 
 TIMES = st.floats(0.001, 3.2e10)
 

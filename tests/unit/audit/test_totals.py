@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import record
 
-from guardrail.audit.selection import Selection
-from guardrail.audit.totals import Totals
+from guardrail.audit.journal_read.filters import Selection
+from guardrail.audit.report.aggregates import Totals
 
 
 def totals_of(*made):

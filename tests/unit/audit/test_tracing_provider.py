@@ -6,7 +6,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from guardrail.audit.provider import provider_name
+from guardrail.audit.telemetry.provider import provider_name
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,16 @@ from pydantic_core import from_json
 from records import record
 from typer.testing import CliRunner
 
-from guardrail.audit import entries, keeper
-from guardrail.audit.alike import Calls
-from guardrail.audit.entries import NO_TRACE, Definitions, opening, outcome
-from guardrail.audit.frames import LIMIT_BODY, MAGIC, Kind
-from guardrail.audit.journal_keys import Keys
-from guardrail.audit.keeper import Keeper, compress
-from guardrail.audit.names import Names
-from guardrail.audit.reading import Tail, read_calls
-from guardrail.audit.verify import verify
+from guardrail.audit.journal import codec as entries
+from guardrail.audit.journal import maintenance as keeper
+from guardrail.audit.journal.codec import NO_TRACE, Definitions, opening, outcome
+from guardrail.audit.journal.framing import LIMIT_BODY, MAGIC, Kind
+from guardrail.audit.journal.keys import Keys
+from guardrail.audit.journal.maintenance import Keeper, compress
+from guardrail.audit.journal_read.grouped_calls import Calls
+from guardrail.audit.journal_read.reader import Tail, read_calls
+from guardrail.audit.journal_read.verify import verify
+from guardrail.audit.pseudonyms import Names
 from guardrail.cli import app
 from guardrail.errors import ConfigurationError, JournalDamaged
 
@@ -252,7 +253,7 @@ def test_verify_says_it_and_exits_1(spoiled):
 
 
 def test_follow_says_it_and_exits_1_when_it_is_ended(spoiled, monkeypatch):
-    from guardrail.cli import journal_follow
+    from guardrail.cli.journal import follow as journal_follow
 
     def interrupt(_):
         raise KeyboardInterrupt
@@ -374,7 +375,7 @@ def test_a_key_of_the_same_name_that_is_another_one_is_told(tmp_path):
 
 def test_a_key_that_does_not_fit_an_earlier_versions_segment_is_told(tmp_path, monkeypatch):
     """Which has no fingerprint: what decrypts proves the key."""
-    from guardrail.audit import chain
+    from guardrail.audit.journal import chain
 
     real = chain.to_json
 

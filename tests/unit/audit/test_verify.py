@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from journals import call, denial, end_of, frames, journal_in, spoil, written
 
 from guardrail._core._tape_py import frame
-from guardrail.audit import verify as verifying
-from guardrail.audit.frames import OVERHEAD, Kind
-from guardrail.audit.heads import read_segment, segments, stem
-from guardrail.audit.verify import verify
+from guardrail.audit.journal.framing import OVERHEAD, Kind
+from guardrail.audit.journal.segment_progress import read_segment, segments, stem
+from guardrail.audit.journal_read import verify as verifying
+from guardrail.audit.journal_read.verify import verify
 
 
 @pytest.fixture(scope="module")

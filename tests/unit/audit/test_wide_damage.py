@@ -6,10 +6,10 @@ import zlib
 import pytest
 from journals import call, frames, ids, journal_in, spoil, written
 
-from guardrail.audit.heads import GZIP_HEAD
-from guardrail.audit.reading import Tail, read_calls
-from guardrail.audit.recovery import recover
-from guardrail.audit.verify import verify
+from guardrail.audit.journal.recovery import recover
+from guardrail.audit.journal.segment_progress import GZIP_HEAD
+from guardrail.audit.journal_read.reader import Tail, read_calls
+from guardrail.audit.journal_read.verify import verify
 from guardrail.errors import JournalDamaged
 
 LATER = "20990101T000000000000Z-1-aaaaaa.000001"

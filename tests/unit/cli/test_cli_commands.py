@@ -10,10 +10,10 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from guardrail._documents import read_json, read_toml, read_yaml
 from guardrail._version import __version__
 from guardrail.cli import app
-from guardrail.cli.files import Files
-from guardrail.documents import read_json, read_toml, read_yaml
+from guardrail.cli.io.files import Files
 
 COMMANDS = (
     "init",
@@ -90,8 +90,8 @@ def test_help_teaches_with_an_example_or_a_requirement(command):
 def test_importing_the_command_line_leaves_requests_and_templates_alone():
     code = (
         "import sys; import guardrail.cli as cli; "
-        "print(*(name for name in ('guardrail.cli.question', 'guardrail.cli.demo', 'numpy', "
-        "'sklearn', 'jwt', 'limits', 'rich') if name in sys.modules))"
+        "print(*(name for name in ('guardrail.cli.io.question', 'guardrail.cli.demo.demo', "
+        "'numpy', 'sklearn', 'jwt', 'limits', 'rich') if name in sys.modules))"
     )
     done = subprocess.run(  # noqa: S603  # our own arguments
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -183,7 +183,7 @@ def test_init_leaves_out_what_an_installer_compiled(tmp_path, monkeypatch):
     compiled.mkdir(parents=True)
     (compiled / "app.cpython-311.pyc").write_bytes(b"\xff")
     (compiled.parent / "app.py").write_text("NAME = 'BUNDLE_NAME'")
-    monkeypatch.setattr("guardrail.cli.init.files", lambda package: tmp_path / "package")
+    monkeypatch.setattr("guardrail.cli.commands.init.files", lambda package: tmp_path / "package")
     assert run("init", tmp_path / "hello").exit_code == 0
     written = {path for path in snapshot(tmp_path / "hello") if path.parent.name != ".schemas"}
     assert {path.name for path in written} == {"app.py"}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.cli.terminal import findings, printable
+from guardrail.cli.io.terminal import findings, printable
 from guardrail.errors import ConfigurationError, Fault, Place
-from guardrail.testing.telling import sentence
+from guardrail.testing.run.render_decision import sentence
 from guardrail.values import Decision
 
 

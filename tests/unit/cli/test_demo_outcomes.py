@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from guardrail.cli import demo
-from guardrail.cli.scenes import Outcome, Scene
+from guardrail.cli.demo import demo
+from guardrail.cli.demo.scenes import Outcome, Scene
 
 DENIAL = Scene("clara", "too much", lambda: None, "no_grant")
 GRANT = Scene("clara", "a score", lambda: None, "allow", "g", fits=lambda output: len(output) == 1)
@@ -71,5 +71,5 @@ def test_bundle_is_found_in_the_current_folder_first(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["numpy", "sklearn", "jwt", "cryptography"])
 def test_importing_the_demo_imports_nothing_heavy(name):
-    code = f"import guardrail.cli.demo, sys; sys.exit({name!r} in sys.modules)"
+    code = f"import guardrail.cli.demo.demo, sys; sys.exit({name!r} in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603

@@ -13,8 +13,8 @@ from bundle_files import BASES, VALIDATORS, loads, of_yaml, takes
 from typer.testing import CliRunner
 
 from guardrail.cli import app
-from guardrail.cli.file_schemas import schema_of, schema_text
-from guardrail.cli.files import Files
+from guardrail.cli.io.file_schemas import schema_of, schema_text
+from guardrail.cli.io.files import Files
 
 ROOT = Path(__file__).parents[3]
 BUNDLES = sorted(

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from guardrail.cli import app
-from guardrail.cli.hook import bundles_of
+from guardrail.cli.commands.hook import bundles_of
 
 TEST = """\
 tests:

@@ -10,13 +10,14 @@ from records import record
 from rich.text import Text
 from typer.testing import CliRunner
 
-from guardrail.audit.checkpoints import Checkpoints
-from guardrail.audit.journal_keys import add_key, read_keys
-from guardrail.audit.reading import Kept, Tail
-from guardrail.audit.selection import Selection
-from guardrail.cli import app, journal_follow
-from guardrail.cli.journal_follow import Rates, follow
-from guardrail.cli.journal_show import line, moment
+from guardrail.audit.journal.checkpoints import Checkpoints
+from guardrail.audit.journal.keys import add_key, read_keys
+from guardrail.audit.journal_read.filters import Selection
+from guardrail.audit.journal_read.reader import Kept, Tail
+from guardrail.cli import app
+from guardrail.cli.journal import follow as journal_follow
+from guardrail.cli.journal.follow import Rates, follow
+from guardrail.cli.journal.show import line, moment
 
 KEY = Ed25519PrivateKey.generate()
 

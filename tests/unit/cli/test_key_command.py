@@ -11,10 +11,10 @@ import pytest
 from canaries import Hunt
 from typer.testing import CliRunner
 
+from guardrail._documents import Document
 from guardrail.cli import app
-from guardrail.documents import Document
 from guardrail.errors import NotAuthenticated, Place
-from guardrail.identity.api_keys import ApiKeys, ApiKeySettings
+from guardrail.identity.api_keys.verifier import ApiKeys, ApiKeySettings
 from guardrail.values import Entity
 
 SECRET = "0123456789abcdef" * 2
@@ -273,7 +273,7 @@ def test_policies_that_are_being_written_are_in_nobody_s_way(make_bundle):
 
 
 def test_a_file_that_can_not_be_written_exits_2(bundle, monkeypatch):
-    from guardrail.identity import key_entries
+    from guardrail.identity.api_keys import entries as key_entries
 
     def fail(*arguments, **options):
         raise PermissionError(13, "Permission denied")

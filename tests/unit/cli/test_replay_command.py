@@ -10,8 +10,8 @@ from records import record
 from typer.testing import CliRunner
 
 from guardrail import Guard
-from guardrail.audit.journal_keys import add_key, read_keys
-from guardrail.bundle import load_bundle
+from guardrail.audit.journal.keys import add_key, read_keys
+from guardrail.bundle.assembly import load_bundle
 from guardrail.cli import app
 from guardrail.testing import FrozenClock
 

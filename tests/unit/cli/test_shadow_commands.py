@@ -6,9 +6,9 @@ import pytest
 from bundles import GRANT
 from typer.testing import CliRunner
 
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
+from guardrail.bundle.lint import findings
 from guardrail.cli import app
-from guardrail.findings import findings
 from guardrail.policy import read_folder
 from guardrail.testing import FrozenClock
 

@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from guardrail.cli import app
-from guardrail.cli import test as command
+from guardrail.cli.commands import test as command
 from guardrail.testing.properties.check import EXAMPLES
 
 TESTS = """\
@@ -121,7 +121,7 @@ def test_a_file_that_may_not_be_read_exits_2(run, monkeypatch):
     def refuse(folder):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("guardrail.testing.cases.read_suite", refuse)
+    monkeypatch.setattr("guardrail.testing.files.cases.read_suite", refuse)
     result = run(TESTS)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "cannot be read: Permission denied" in result.stderr
@@ -428,7 +428,7 @@ def test_junit_of_a_name_with_control_characters_is_xml(run):
 
 def test_junit_without_its_library_exits_2_and_says_what_to_install(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "junitparser", None)
-    monkeypatch.delitem(sys.modules, "guardrail.cli.junit", raising=False)
+    monkeypatch.delitem(sys.modules, "guardrail.cli.io.junit", raising=False)
     result = run(TESTS, "--format", "junit")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "pip install 'guardrail-cedar[junit]'" in result.stderr

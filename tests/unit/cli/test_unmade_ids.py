@@ -6,12 +6,12 @@ import pytest
 from bundles import ENTITIES, GRANT, SCHEMA
 from typer.testing import CliRunner
 
-from guardrail.bundle import load_bundle
+from guardrail._ports import SystemClock
+from guardrail.bundle.assembly import load_bundle
+from guardrail.bundle.lint import TAGS, findings
 from guardrail.cli import app
-from guardrail.findings import TAGS, findings
 from guardrail.policy import read_folder
-from guardrail.ports import SystemClock
-from guardrail.testing import notation
+from guardrail.testing.files import yaml_values as notation
 
 HEAD = '[bundle]\nname = "small"\nversion = "1.0.0"\n'
 PROVIDER = """

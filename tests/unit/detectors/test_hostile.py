@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail import _core
-from guardrail.detectors import (
-    GROUPS,
-    KINDS,
-    Redactor,
-    Scanner,
-    StreamRedactor,
-    TooManyFindings,
-    tricks,
-)
+from guardrail.detectors import GROUPS, KINDS, Redactor, Scanner, StreamRedactor, TooManyFindings
+from guardrail.detectors.rules import tricks
 
 SCANNER = Scanner(GROUPS)
 UNITS = (

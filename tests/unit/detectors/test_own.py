@@ -9,7 +9,7 @@ import pytest
 
 from guardrail.detectors import Detector, MatchTooLong, Redactor, Scanner, StreamRedactor
 from guardrail.detectors import TooManyFindings as TooMany
-from guardrail.detectors.own import LIMIT_HELD, LIMIT_NEAR
+from guardrail.detectors.custom_kinds import LIMIT_HELD, LIMIT_NEAR
 
 KEY = bytes(range(16))
 EMPLOYEE = Detector("employee_id", r"EMP-\d{6}")

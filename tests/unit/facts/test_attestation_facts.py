@@ -7,9 +7,9 @@ import pytest
 from bundles import GRANT
 
 from guardrail import Entity, NotAuthorized, Principal
+from guardrail._ports import Facing
 from guardrail.facts import HostFacts, PeerAttestationFacts, PeerFacts
 from guardrail.identity import ActingAs
-from guardrail.ports import Facing
 from guardrail.values import NO_INPUT, Evidence, Identity, Peer
 
 NOW = 1_700_000_000.0  # that of the frozen clock

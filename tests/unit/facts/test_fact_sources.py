@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from guardrail import facts
+from guardrail._ports import Facing
 from guardrail.errors import ConfigurationError
 from guardrail.facts import AppFacts, Bounds, IdentityFacts, InputFacts, TimeFacts, take_view
-from guardrail.ports import Facing
 from guardrail.values import NO_INPUT, Entity, Identity, Principal
 
 NOW = datetime(2026, 11, 22, 23, 30, tzinfo=UTC).timestamp()  # a Sunday

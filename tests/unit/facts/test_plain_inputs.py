@@ -15,8 +15,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from guardrail.facts import Bounds, Viewer, nested, take_view
-from guardrail.ports import Unmet
+from guardrail._ports import Unmet
+from guardrail.facts import Bounds, Viewer, take_view
+from guardrail.facts.input_view import objects as nested
 
 SECRET = "s3cret-value"
 #: The plain sources are tested as well, and are slower.
@@ -407,7 +408,7 @@ class TestExchange:
 
 
 class TestTables:
-    """The dispatch only: `guardrail.facts.tables` reads them."""
+    """The dispatch only: `guardrail.facts.input_view.tables` reads them."""
 
     @pytest.fixture
     def asked(self, monkeypatch):
@@ -417,11 +418,11 @@ class TestTables:
             asked.append((value, name, bounds, keys))
             return "the view"
 
-        module = types.ModuleType("guardrail.facts.tables")
+        module = types.ModuleType("guardrail.facts.input_view.tables")
         module.is_table = lambda kind: kind.__name__ == "Frame"
         module.read_table = read_table
         module.__spec__ = types.SimpleNamespace()
-        monkeypatch.setitem(sys.modules, "guardrail.facts.tables", module)
+        monkeypatch.setitem(sys.modules, "guardrail.facts.input_view.tables", module)
         return asked
 
     def test_a_dict_of_arrays_is_a_table(self, asked):

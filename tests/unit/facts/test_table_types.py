@@ -9,12 +9,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds
-from guardrail.facts.tables import digest_table, null_count, read_table
-from guardrail.obligations.specs import read_specs
-from guardrail.ports import Unmet
+from guardrail.facts.input_view.tables import digest_table, null_count, read_table
+from guardrail.obligations.input.specs import read_specs
 
 #: Of each type of a spec, values, their type in Arrow, and that in numpy where it has one.
 TYPES = {

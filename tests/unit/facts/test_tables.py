@@ -13,9 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from guardrail._ports import Unmet
 from guardrail.facts import Bounds, take_view
-from guardrail.facts import table_libraries as libraries
-from guardrail.facts.tables import (
+from guardrail.facts.input_view import table_libraries as libraries
+from guardrail.facts.input_view.tables import (
     column_names,
     digest_table,
     holds_arrays,
@@ -23,7 +24,6 @@ from guardrail.facts.tables import (
     null_count,
     read_table,
 )
-from guardrail.ports import Unmet
 
 SECRET = "s3cret-value"
 BYTES_OF_MASKED = {"Int64": "int64", "UInt8": "uint8", "Float32": "float32", "boolean": "bool"}

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from guardrail._ports import Facing, Unmet
 from guardrail.facts import Bounds, Findings, InputFacts, take_view
 from guardrail.facts.input import count_bytes
-from guardrail.ports import Facing, Unmet
 from guardrail.values import View
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -175,11 +175,11 @@ class TestOthers:
         assert compute(Visit(3, "x"), "fields") == {"fields": frozenset({"age", "note"})}
 
     def test_a_table_has_the_facts_that_its_module_computes(self, monkeypatch):
-        module = types.ModuleType("guardrail.facts.tables")
+        module = types.ModuleType("guardrail.facts.input_view.tables")
         module.column_names = lambda view: ("a", "b")
         module.null_count = lambda view: 4
         module.digest_table = lambda view: "d" * 64
-        monkeypatch.setitem(sys.modules, "guardrail.facts.tables", module)
+        monkeypatch.setitem(sys.modules, "guardrail.facts.input_view.tables", module)
         view = View("table", "rows", object(), shape=(7, 2), nbytes=112)
         assert compute(view) == {
             "rows": 7,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardrail import ConfigurationError
-from guardrail.timezones import find_zone
+from guardrail._timezones import find_zone
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 

@@ -8,11 +8,11 @@ from bundles import GRANT, SCHEMA, principal
 from pydantic import BaseModel
 
 from guardrail import Guard, InputRejected, NotAuthorized
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._messages import Misfit, read_messages
+from guardrail._ports import Unmet
 from guardrail.facts import Bounds, take_view
-from guardrail.messages import Misfit, read_messages
-from guardrail.obligations.specs import read_specs
-from guardrail.ports import Unmet
+from guardrail.obligations.input.specs import read_specs
 
 MAIL = "ann@clinic.example"
 PIXEL = "iVBORw0KGgo="

@@ -11,11 +11,11 @@ import pytest
 
 from guardrail._core import _nested_py
 from guardrail._core.terms import NOT_PLAIN
+from guardrail._ports import Unmet
+from guardrail._scalars import read_scalar
 from guardrail.facts import Bounds
-from guardrail.facts.view import Viewer
-from guardrail.flow import is_fixed
-from guardrail.ports import Unmet
-from guardrail.scalars import read_scalar
+from guardrail.facts.input_view.view import Viewer
+from guardrail.runtime.flow import is_fixed
 from guardrail.values import frozen
 
 

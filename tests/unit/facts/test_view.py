@@ -8,10 +8,10 @@ from array import array
 import numpy as np
 import pytest
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, Viewer, take_view
-from guardrail.ports import Unmet
 from guardrail.values import Frozen
 
 SECRET = "s3cret-value"

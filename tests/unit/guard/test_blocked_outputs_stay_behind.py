@@ -8,8 +8,8 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import OutputBlocked
+from guardrail._ports import Unmet
 from guardrail.errors import GuardrailError
-from guardrail.ports import Unmet
 
 MAIL = "ann.canary@clinic.example"
 ON = {"action": "predict", "resource": 'Model::"tumour"', "input": None}

@@ -10,7 +10,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import InputRejected, NotAuthorized, Principal, QuotaExceeded, Resource
-from guardrail.ports import Wait
+from guardrail._ports import Wait
 
 ON = {"action": "predict", "resource": 'Model::"tumour"'}
 CHAT = {"action": "summarize", "resource": 'Model::"tumour"'}

@@ -10,10 +10,10 @@ from clocks import SetClock
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from guardrail import Denied, Guard, GuardUnavailable, NotAuthenticated, Principal
-from guardrail.documents import Document
+from guardrail._documents import Document
 from guardrail.errors import Place
-from guardrail.identity.api_keys import ApiKeys, ApiKeySettings
-from guardrail.identity.key_entries import entries_text, issue
+from guardrail.identity.api_keys.entries import entries_text, issue
+from guardrail.identity.api_keys.verifier import ApiKeys, ApiKeySettings
 from guardrail.testing import Recorder
 from guardrail.values import Entity
 

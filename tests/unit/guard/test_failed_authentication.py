@@ -15,10 +15,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from guardrail import Denied, NotAuthenticated, Peer, Principal
 from guardrail.audit import Meters, Refusals, Spans
-from guardrail.audit.reading import read_calls
-from guardrail.audit.refusals import LIMIT_PER_S
-from guardrail.audit.signals import Signals
-from guardrail.cli.journal_show import line
+from guardrail.audit.failed_authentication import LIMIT_PER_S
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.audit.telemetry.signals import Signals
+from guardrail.cli.journal.show import line
 from guardrail.integrations.asgi import IdentityMiddleware
 from guardrail.testing import FrozenClock
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from guardrail.ids import Ids
+from guardrail._ids import Ids
 
 
 def test_an_id_is_32_hexadecimal_digits():
@@ -30,7 +30,7 @@ def test_two_makers_share_none():
 
 FORKED = """
 import os
-from guardrail.ids import Ids
+from guardrail._ids import Ids
 ids = Ids()
 ids()  # from here on there are some in store
 child = os.fork()

@@ -18,7 +18,7 @@ from guardrail import (
     OutputBlocked,
     QuotaExceeded,
 )
-from guardrail.ports import Wait
+from guardrail._ports import Wait
 
 ROWS = np.ones((2, 3))
 ON = {"action": "predict", "resource": 'Model::"tumour"'}

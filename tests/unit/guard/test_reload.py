@@ -19,7 +19,7 @@ from bundles import GRANT, principal
 
 from guardrail import ConfigurationError, Guard, NotAuthenticated, NotAuthorized, QuotaExceeded
 from guardrail.audit import Meters
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.policy import read_folder
 
 ROWS = np.ones((2, 3))
@@ -196,7 +196,7 @@ def test_own_parts_go_to_the_child_by_name(make_bundle, child, tmp_path, clock, 
         guard.reload(python=child(f'echo "$*" > {tmp_path}/asked'))
     asked = (tmp_path / "asked").read_text().split()
     assert asked == [
-        "-P", "-m", "guardrail.testing.trial", str(folder), "--fact=site:city,floor",
+        "-P", "-m", "guardrail.testing.run.reload_child", str(folder), "--fact=site:city,floor",
     ]  # fmt: skip
 
 

@@ -7,8 +7,8 @@ import pytest
 from bundles import GRANT, SCHEMA, principal
 
 from guardrail import ConfigurationError, Denied, Guard, NotAuthorized, QuotaExceeded
-from guardrail.audit.reading import read_calls
-from guardrail.policy.shadow import LIMIT_NAMES
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.policy.engine.shadow import LIMIT_NAMES
 
 ROWS = np.ones((2, 3))
 ON = {"action": "predict", "resource": 'Model::"tumour"'}

@@ -14,8 +14,8 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import ConfigurationError, Guard
+from guardrail.bundle.watch import Watcher
 from guardrail.policy import read_folder
-from guardrail.watch import Watcher
 
 ROWS = np.ones((2, 3))
 ON = {"action": "predict", "resource": 'Model::"tumour"'}

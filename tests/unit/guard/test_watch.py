@@ -7,7 +7,7 @@ from queue import Queue
 import pytest
 
 from guardrail import ConfigurationError
-from guardrail.watch import Watcher
+from guardrail.bundle.watch import Watcher
 
 
 @pytest.fixture

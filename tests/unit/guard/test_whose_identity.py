@@ -12,7 +12,7 @@ from bundles import GRANT, principal
 
 from guardrail import ConfigurationError, Guard, NotAuthenticated
 from guardrail.identity import ActingAs
-from guardrail.identity.nobody import Nobody
+from guardrail.identity.anonymous_scope import Nobody
 from guardrail.testing import Recorder, overriding
 from guardrail.values import Identity
 

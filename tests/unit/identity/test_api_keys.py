@@ -19,11 +19,10 @@ from canaries import Hunt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.documents import Document, read_toml
+from guardrail._documents import Document, read_toml
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
-from guardrail.identity import key_entries
-from guardrail.identity.api_keys import ApiKeys, ApiKeySettings, read_secret
-from guardrail.identity.key_entries import (
+from guardrail.identity.api_keys import entries as key_entries
+from guardrail.identity.api_keys.entries import (
     Entry,
     edit_entries,
     entries_text,
@@ -33,7 +32,8 @@ from guardrail.identity.key_entries import (
     with_revoked,
     without,
 )
-from guardrail.identity.key_text import hash_of, id_of, new_key
+from guardrail.identity.api_keys.format import hash_of, id_of, new_key
+from guardrail.identity.api_keys.verifier import ApiKeys, ApiKeySettings, read_secret
 from guardrail.values import Entity
 
 NOW = 1_800_000_000.0

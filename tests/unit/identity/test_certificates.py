@@ -23,11 +23,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.documents import Document, read_toml
+from guardrail._documents import Document, read_toml
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
-from guardrail.identity.certificates import Certificates, MtlsSettings, peer_of
-from guardrail.identity.chains import distinct, serial
-from guardrail.identity.spiffe import read_spiffe_id
+from guardrail.identity.certificates.mtls import Certificates, MtlsSettings, peer_of
+from guardrail.identity.certificates.spiffe import read_spiffe_id
+from guardrail.identity.certificates.x509_path import distinct, serial
 from guardrail.values import Entity
 
 NOW = 1_800_000_000.0

@@ -7,7 +7,7 @@ from attestations import MARK, NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.identity.challenges import Challenges
+from guardrail.identity.attestation.nonces import Challenges
 
 
 def make(**options):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import jwt
 import pytest
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.errors import ConfigurationError, Denied, NotAuthenticated, NotAuthorized
 from guardrail.identity import read_providers
 from guardrail.values import Entity

@@ -32,18 +32,18 @@ from attestations import (
 )
 from attestations import services as services  # noqa: PLC0414  (a fixture)
 
+from guardrail._ports import Wait
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.challenges import Challenges
-from guardrail.identity.evidence import (
+from guardrail.identity.attestation.evidence import (
     LIMIT_BYTES,
     Appraised,
     EvidenceTable,
     TokenAppraiser,
 )
-from guardrail.identity.evidence_formats import AzureAttestation, Reading
-from guardrail.identity.evidence_settings import EvidenceSettings
-from guardrail.identity.peer_evidence import PeerEvidence
-from guardrail.ports import Wait
+from guardrail.identity.attestation.formats import AzureAttestation, Reading
+from guardrail.identity.attestation.nonces import Challenges
+from guardrail.identity.attestation.peer import PeerEvidence
+from guardrail.identity.attestation.settings import EvidenceSettings
 from guardrail.values import Evidence
 
 every_format = pytest.mark.parametrize("name", NAMES)

@@ -7,12 +7,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.evidence import LIMIT_BYTES
-from guardrail.identity.evidence_settings import TokenEvidenceSettings
-from guardrail.identity.tables import Sources, evidence_opener
-from guardrail.identity.tokens import LIMIT_CHARS, Token
+from guardrail.identity.attestation.evidence import LIMIT_BYTES
+from guardrail.identity.attestation.settings import TokenEvidenceSettings
+from guardrail.identity.load import Sources, evidence_opener
+from guardrail.identity.tokens.verifier import LIMIT_CHARS, Token
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 TABLE = """

@@ -27,8 +27,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.evidence_claims import nonces_at
-from guardrail.identity.evidence_formats import (
+from guardrail.identity.attestation.claims import nonces_at
+from guardrail.identity.attestation.formats import (
     FORMATS,
     AzureAttestation,
     ConfidentialSpace,

@@ -5,13 +5,13 @@ import secrets
 import pytest
 from attestations import CLAIMS, NAMES, NOW, Service
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.errors import ConfigurationError, NotAuthenticated
-from guardrail.identity.challenges import Challenges
-from guardrail.identity.evidence import Appraised
-from guardrail.identity.evidence_formats import FORMATS, Reading
-from guardrail.identity.evidence_settings import read_evidence
-from guardrail.identity.evidence_tables import read_machines
+from guardrail.identity.attestation.evidence import Appraised
+from guardrail.identity.attestation.formats import FORMATS, Reading
+from guardrail.identity.attestation.load import read_machines
+from guardrail.identity.attestation.nonces import Challenges
+from guardrail.identity.attestation.settings import read_evidence
 from guardrail.values import Evidence
 
 GOOD = {

@@ -17,10 +17,10 @@ from attestations import (
 )
 from attestations import services as services  # noqa: PLC0414  (a fixture)
 
+from guardrail._ports import Wait
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.evidence import LIMIT_BYTES
-from guardrail.identity.host_evidence import HostEvidence, beside
-from guardrail.ports import Wait
+from guardrail.identity.attestation.evidence import LIMIT_BYTES
+from guardrail.identity.attestation.host import HostEvidence, beside
 
 
 @pytest.fixture

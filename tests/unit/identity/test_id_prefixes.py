@@ -6,10 +6,10 @@ import random
 import jwt
 import pytest
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.errors import ConfigurationError, NotAuthenticated
 from guardrail.identity import read_providers
-from guardrail.identity.key_entries import issue
+from guardrail.identity.api_keys.entries import issue
 from guardrail.values import Entity
 
 NOW = 1_800_000_000

@@ -8,14 +8,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from key_sets import ISSUER, JWKS, NOW, Provider, jwk, jwks, keyring
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.errors import ConfigurationError, NotAuthenticated
-from guardrail.identity.keys import BadKey, read_keys, read_published
+from guardrail.identity.load import read_providers
 from guardrail.identity.providers import Pending, settled
 from guardrail.identity.settings import OidcSettings
-from guardrail.identity.strict import LIMIT_DEPTH, read_object
-from guardrail.identity.tables import read_providers
-from guardrail.identity.tokens import Token, Verifier
+from guardrail.identity.tokens.keys import BadKey, read_keys, read_published
+from guardrail.identity.tokens.strict_json import LIMIT_DEPTH, read_object
+from guardrail.identity.tokens.verifier import Token, Verifier
 
 EC, EC2 = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 RSA, RSA2 = (rsa.generate_private_key(65537, 2048) for _ in range(2))

@@ -6,7 +6,7 @@ import pytest
 
 from guardrail import NotAuthenticated, Principal
 from guardrail.identity import ActingAs, current
-from guardrail.identity.nobody import Nobody
+from guardrail.identity.anonymous_scope import Nobody
 from guardrail.values import Identity
 
 

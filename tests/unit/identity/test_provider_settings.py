@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.errors import ConfigurationError
 from guardrail.identity import read_providers
 

@@ -19,8 +19,8 @@ from key_sets import (
 )
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.keys import BadKey, read_keys, read_published
 from guardrail.identity.providers import Pending, settled
+from guardrail.identity.tokens.keys import BadKey, read_keys, read_published
 
 
 def find(keys, kid, now, algorithm="ES256"):

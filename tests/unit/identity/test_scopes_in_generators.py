@@ -26,7 +26,7 @@ import pytest
 
 from guardrail.errors import NotAuthenticated
 from guardrail.identity import ActingAs, current
-from guardrail.identity.nobody import Nobody
+from guardrail.identity.anonymous_scope import Nobody
 from guardrail.values import Identity, Principal
 
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.errors import Denied
 from guardrail.identity import read_providers
 from guardrail.values import Entity

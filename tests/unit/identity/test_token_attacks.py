@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from jwt import PyJWS
 from jwt.exceptions import DecodeError
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
 from guardrail.errors import NotAuthenticated, NotAuthorized
 from guardrail.identity import Providers, read_providers
-from guardrail.identity.pinned import StrictJWS
+from guardrail.identity.tokens.pinned import StrictJWS
 from guardrail.values import Entity
 
 NOW = 1_800_000_000.0

@@ -7,13 +7,13 @@ import jwt
 import pytest
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.claims import identify
-from guardrail.identity.keyring import PinnedKeys
-from guardrail.identity.keys import read_secret
-from guardrail.identity.prefixes import IdPrefix
+from guardrail.identity.id_prefixes import IdPrefix
 from guardrail.identity.revocation import Revocations
 from guardrail.identity.settings import JwtSettings
-from guardrail.identity.tokens import Token, Verifier
+from guardrail.identity.tokens.claim_mapping import identify
+from guardrail.identity.tokens.key_sources import PinnedKeys
+from guardrail.identity.tokens.keys import read_secret
+from guardrail.identity.tokens.verifier import Token, Verifier
 
 NOW = 1_796_098_000.0
 SECRET = b"a secret of thirty-two bytes, no less"

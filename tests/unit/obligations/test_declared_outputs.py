@@ -160,10 +160,10 @@ def test_what_a_spec_rules_out_is_refused_at_decoration(make_guard, condition, s
 
 
 def test_an_output_that_met_its_spec_leaves_without_what_it_carries():
-    from guardrail.documents import read_yaml
+    from guardrail._documents import read_yaml
     from guardrail.facts import Bounds, Viewer
     from guardrail.obligations import Output
-    from guardrail.obligations.output_spec import read_output_specs
+    from guardrail.obligations.output.spec import read_output_specs
 
     specs = read_output_specs({"t": read_yaml("outputs/t.yaml", TABLE.encode())})
     frame = pd.DataFrame({"ssn": ["x"], "score": [0.5]})

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from guardrail._core import look
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Admission, Unmet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import Bounds, take_view
-from guardrail.obligations.input import Input
-from guardrail.obligations.specs import read_specs
-from guardrail.ports import Admission, Unmet
+from guardrail.obligations.input.input import Input
+from guardrail.obligations.input.specs import read_specs
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal, View
 
 SPECS = {

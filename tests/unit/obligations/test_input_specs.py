@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
 from guardrail.errors import ConfigurationError
-from guardrail.obligations.specs import read_specs
-from guardrail.obligations.tensor_spec import unravel
+from guardrail.obligations.input.specs import read_specs
+from guardrail.obligations.input.tensor import unravel
 
 
 def read(text, name="patients"):

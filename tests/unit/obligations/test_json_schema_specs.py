@@ -8,15 +8,15 @@ import threading
 import pytest
 from bundles import GRANT
 
-from guardrail.bundle import load_bundle
-from guardrail.documents import read_json
+from guardrail._documents import read_json
+from guardrail._ports import SystemClock, Unmet
+from guardrail.bundle.assembly import load_bundle
+from guardrail.bundle.lint import findings
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
-from guardrail.findings import findings
-from guardrail.obligations import json_schema_spec
-from guardrail.obligations.specs import read_specs
+from guardrail.obligations.input import json_schema as json_schema_spec
+from guardrail.obligations.input.specs import read_specs
 from guardrail.policy import read_folder
-from guardrail.ports import SystemClock, Unmet
 
 SECRET = "s3cret"
 VISIT = """{

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError, Place
-from guardrail.obligations.label_only import LabelOnly
-from guardrail.ports import Unmet
+from guardrail.obligations.output.label_only import LabelOnly
 from guardrail.values import Clause
 
 LABEL = LabelOnly(

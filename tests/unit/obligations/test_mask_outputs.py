@@ -9,9 +9,9 @@ import pyarrow as pa
 import pydantic
 import pytest
 
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError, Place
-from guardrail.obligations.mask import Mask
-from guardrail.ports import Unmet
+from guardrail.obligations.output.mask import Mask
 from guardrail.values import Clause
 
 MASK = Mask()

@@ -7,11 +7,11 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
-from guardrail.obligations.specs import read_specs
-from guardrail.ports import Unmet
+from guardrail.obligations.input.specs import read_specs
 
 SECRET = "s3cret"
 ONE = {"number": 1}

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
-from guardrail.obligations.record_spec import Blamed, FieldSection, Rule
-from guardrail.obligations.specs import read_specs
-from guardrail.ports import Unmet
+from guardrail.obligations.input.record import Blamed, FieldSection, Rule
+from guardrail.obligations.input.specs import read_specs
 from guardrail.values import View
 
 SECRET = "s3cret"

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.obligations import Output, unfit
-from guardrail.obligations.output_spec import Chunk, read_output_specs
-from guardrail.ports import Unmet
+from guardrail.obligations.output.spec import Chunk, read_output_specs
 from guardrail.values import Clause
 
 SCORES = """\

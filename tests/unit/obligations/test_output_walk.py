@@ -19,15 +19,15 @@ import pydantic
 import pytest
 from leaving import holds
 
+from guardrail._ports import Admission, Unmet
 from guardrail.errors import ConfigurationError, Place
-from guardrail.obligations.label_only import LabelOnly
-from guardrail.obligations.mask import Mask
-from guardrail.obligations.only import Only
-from guardrail.obligations.outputs.fields import LIMIT_PLACES, paths_of
-from guardrail.obligations.redact import STYLES, Redact
-from guardrail.obligations.rounding import Round
-from guardrail.obligations.top_k import TopK
-from guardrail.ports import Admission, Unmet
+from guardrail.obligations.output.label_only import LabelOnly
+from guardrail.obligations.output.mask import Mask
+from guardrail.obligations.output.only import Only
+from guardrail.obligations.output.redact import STYLES, Redact
+from guardrail.obligations.output.rounding import Round
+from guardrail.obligations.output.top_k import TopK
+from guardrail.obligations.output_walk.field_paths import LIMIT_PLACES, paths_of
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal, View
 
 SECRET = "s3cret-4711-canary"

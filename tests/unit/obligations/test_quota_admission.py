@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from guardrail.documents import read_toml
+from guardrail._documents import read_toml
+from guardrail._ports import Admission, Unmet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import Bounds
-from guardrail.facts.tables import read_table
-from guardrail.obligations.quota import _REMEMBERED, Quota, encode, open_storage
-from guardrail.obligations.quota_grammar import read_limits
-from guardrail.obligations.windows import KINDS, Hit
-from guardrail.ports import Admission, Unmet
+from guardrail.facts.input_view.tables import read_table
+from guardrail.obligations.quota.grammar import read_limits
+from guardrail.obligations.quota.obligation import _REMEMBERED, Quota, encode, open_storage
+from guardrail.obligations.quota.windows import KINDS, Hit
 from guardrail.testing import FrozenClock
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Path, Principal, Resource, View
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from guardrail import Denied, Guard, InputRejected, NotAuthorized, QuotaExceeded
-from guardrail.obligations.counters import Counters
-from guardrail.obligations.windows import KINDS, Hit
-from guardrail.ports import Unmet
+from guardrail._ports import Unmet
+from guardrail.obligations.quota.counters import Counters
+from guardrail.obligations.quota.windows import KINDS, Hit
 from guardrail.testing import FrozenClock
 
 LIMITED = """

@@ -3,7 +3,7 @@
 import pytest
 
 from guardrail.errors import ConfigurationError, Place
-from guardrail.obligations.quota_grammar import Demand, read_limits
+from guardrail.obligations.quota.grammar import Demand, read_limits
 from guardrail.values import Clause, Path
 
 PLACE = Place("conditions.cedar", 3, 1)

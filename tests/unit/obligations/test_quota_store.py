@@ -14,9 +14,9 @@ from limits.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 
-from guardrail.obligations.counters import Counters, StoreFullError
-from guardrail.obligations.quota_store import ClockedStorage
-from guardrail.obligations.windows import EXACT_HITS, FixedWindow, Hit, MovingWindow, Window
+from guardrail.obligations.quota.counters import Counters, StoreFullError
+from guardrail.obligations.quota.stores import ClockedStorage
+from guardrail.obligations.quota.windows import EXACT_HITS, FixedWindow, Hit, MovingWindow, Window
 from guardrail.testing import FrozenClock
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guardrail._ports import Admission, Unmet
 from guardrail.errors import ConfigurationError, Place
-from guardrail.obligations.redact import STYLES, Redact
-from guardrail.ports import Admission, Unmet
+from guardrail.obligations.output.redact import STYLES, Redact
 from guardrail.values import Clause, Entity, Identity, Notes, Principal, View
 
 ADMISSION = Admission(

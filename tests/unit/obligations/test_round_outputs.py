@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from guardrail._ports import Admission, Unmet
 from guardrail.errors import ConfigurationError, Place
-from guardrail.obligations.rounding import Round
-from guardrail.ports import Admission, Unmet
+from guardrail.obligations.output.rounding import Round
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 
 ROUND = Round()

@@ -13,12 +13,12 @@ from bundles import GRANT, principal
 from pydantic import BaseModel
 
 from guardrail import Guard, InputRejected, NotAuthorized
-from guardrail.documents import read_json, read_yaml
+from guardrail._documents import read_json, read_yaml
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, digest_of, take_view
-from guardrail.obligations.specs import read_specs
-from guardrail.policy.typing import BadFact, to_cedar
-from guardrail.ports import Unmet
+from guardrail.obligations.input.specs import read_specs
+from guardrail.policy.schema.to_cedar import BadFact, to_cedar
 
 NOON = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
 

@@ -8,12 +8,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
-from guardrail.facts.tables import read_table
-from guardrail.obligations.specs import read_specs
-from guardrail.ports import Unmet
+from guardrail.facts.input_view.tables import read_table
+from guardrail.obligations.input.specs import read_specs
 from guardrail.values import View
 
 SECRET = "s3cret-value"

@@ -4,11 +4,11 @@ from time import thread_time
 
 import pytest
 
-from guardrail.documents import read_yaml
+from guardrail._documents import read_yaml
+from guardrail._ports import Unmet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
-from guardrail.obligations.specs import read_specs
-from guardrail.ports import Unmet
+from guardrail.obligations.input.specs import read_specs
 
 SECRET = "s3cret"
 EVERYTHING = "forbid: [control, bidi, tag, surrogate, zero_width]\n"

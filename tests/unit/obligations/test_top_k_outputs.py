@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from guardrail._ports import Admission, Unmet
 from guardrail.errors import ConfigurationError, Place
-from guardrail.obligations.top_k import TopK
-from guardrail.ports import Admission, Unmet
+from guardrail.obligations.output.top_k import TopK
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 
 TOP_K = TopK()

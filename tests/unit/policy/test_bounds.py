@@ -6,10 +6,12 @@ import pytest
 from bundles import GRANT
 
 from guardrail import ConfigurationError, Guard
-from guardrail.documents import LIMIT_DEPTH, limit_of, read_json
-from guardrail.policy import entities, folder, language, links
-from guardrail.policy.language import Vocabulary, read_policies
-from guardrail.policy.text import LIMIT_CHARS, LIMIT_NESTING
+from guardrail._documents import LIMIT_DEPTH, limit_of, read_json
+from guardrail.policy.schema import entities
+from guardrail.policy.source import folder, links
+from guardrail.policy.source import parser as language
+from guardrail.policy.source.lexer import LIMIT_CHARS, LIMIT_NESTING
+from guardrail.policy.source.parser import Vocabulary, read_policies
 
 HEAD = '@id("g") permit (principal, action, resource)\nwhen { '
 FILES = [

@@ -7,8 +7,8 @@ from bundles import ENTITIES, SCHEMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.bundle import load_bundle
-from guardrail.policy.clauses import Anatomy, Tracer, constraints_of, unmissable
+from guardrail.bundle.assembly import load_bundle
+from guardrail.policy.analysis.conditions import Anatomy, Tracer, constraints_of, unmissable
 from guardrail.testing import FrozenClock
 from guardrail.values import Entity, Principal
 

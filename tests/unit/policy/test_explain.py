@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from guardrail import ConfigurationError
-from guardrail.bundle import load_bundle
-from guardrail.policy.explain import Explainer
+from guardrail.bundle.assembly import load_bundle
+from guardrail.policy.analysis.explain import Explainer
 from guardrail.testing import FrozenClock
 from guardrail.values import Entity, Principal
 

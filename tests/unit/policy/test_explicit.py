@@ -8,8 +8,8 @@ import cedarpy
 import pytest
 
 from guardrail import Entity
-from guardrail.policy.explicit import in_python, spelt_out
-from guardrail.policy.schema import Schema
+from guardrail.policy.schema.literal_context import in_python, spelt_out
+from guardrail.policy.schema.schema import Schema
 
 SCHEMA = Schema(
     cedarpy.Schema.from_str("""

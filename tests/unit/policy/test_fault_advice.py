@@ -5,7 +5,7 @@ import json
 import pytest
 from bundles import ENTITIES, GRANT
 
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.errors import ConfigurationError
 from guardrail.testing import FrozenClock, run_tests
 

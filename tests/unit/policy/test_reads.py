@@ -4,8 +4,9 @@ import cedarpy
 import pytest
 
 from guardrail import Entity
-from guardrail.policy.reads import Access, Reads, access_of, applies_to, entity_of
-from guardrail.policy.replay import policies_of
+from guardrail.policy.analysis.differential import policies_of
+from guardrail.policy.engine.read_sets import Access, Reads, access_of
+from guardrail.policy.source.parser import applies_to, entity_of
 
 ROOTS = ("principal", "action", "resource", "context")
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from guardrail.policy.recent import Recent, plain_key
+from guardrail.policy.generation_cache import Recent, plain_key
 
 
 def test_nothing_is_found_that_was_not_put():

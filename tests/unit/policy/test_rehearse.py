@@ -3,8 +3,8 @@
 import pytest
 from bundles import GRANT
 
-from guardrail.bundle import load_bundle
-from guardrail.policy.rehearse import rehearse
+from guardrail.bundle.assembly import load_bundle
+from guardrail.policy.engine.warm_up import rehearse
 
 #: Evaluated, these would err, overflow or deny: nothing of that is a fault of the bundle.
 ODD = """

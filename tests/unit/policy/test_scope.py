@@ -4,8 +4,8 @@ import cedarpy
 import pytest
 
 from guardrail import Entity
-from guardrail.policy.replay import policies_of
-from guardrail.policy.scope import ScopeIndex
+from guardrail.policy.analysis.differential import policies_of
+from guardrail.policy.engine.scope_index import ScopeIndex
 
 ANN, BOB = Entity("User", "ann"), Entity("User", "bob")
 STAFF, BOARD = Entity("Team", "staff"), Entity("Team", "board")

@@ -4,7 +4,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import ConfigurationError, Entity, Resource
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
 
 ASK = (principal(), Entity("Action", "predict"), Resource("Model", "tumour"))

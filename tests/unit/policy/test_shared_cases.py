@@ -11,10 +11,10 @@ import pytest
 from random_bundles import load_text
 
 from guardrail import Entity, Principal
-from guardrail.policy.entities import Entry
-from guardrail.policy.replay import Inquiry, Replay
-from guardrail.policy.schema import Schema
-from guardrail.policy.subjects import Kind
+from guardrail.policy.analysis.differential import Inquiry, Replay
+from guardrail.policy.engine.principals import Kind
+from guardrail.policy.schema.entities import Entry
+from guardrail.policy.schema.schema import Schema
 
 SCHEMA = Schema(cedarpy.Schema.from_str("entity User;"))
 VIEW, PLAN = Entity("Action", "view"), Entity("Doc", "plan")

@@ -11,9 +11,9 @@ from races import race
 from random_bundles import load_text
 
 from guardrail import Entity, Principal, Resource
-from guardrail.policy.entities import Entry
-from guardrail.policy.replay import Inquiry, Replay
-from guardrail.policy.schema import Schema
+from guardrail.policy.analysis.differential import Inquiry, Replay
+from guardrail.policy.schema.entities import Entry
+from guardrail.policy.schema.schema import Schema
 
 SCHEMA = Schema(cedarpy.Schema.from_str('entity Role enum ["guest"];'))
 ANN, PLAN, VIEW = Entity("User", "ann"), Entity("Doc", "plan"), Entity("Action", "view")

@@ -5,8 +5,8 @@ import itertools
 import cedarpy
 import pytest
 
-from guardrail.policy.decide import Verdict, evaluate, judge, request_of
-from guardrail.policy.language import Policy
+from guardrail.policy.engine.verdict import Verdict, evaluate, judge, request_of
+from guardrail.policy.source.parser import Policy
 from guardrail.values import Entity
 
 

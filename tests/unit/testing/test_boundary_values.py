@@ -2,11 +2,11 @@
 
 import pytest
 
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
-from guardrail.testing.around import Around, callers_in
+from guardrail.testing.mutation.candidate_requests import requests
 from guardrail.testing.properties.domains import World
-from guardrail.testing.search import requests
+from guardrail.testing.replay.request_variations import Around, callers_in
 from guardrail.values import Path
 
 SCHEMA = """

@@ -2,13 +2,13 @@
 
 import pytest
 
-from guardrail.bundle import load_bundle
-from guardrail.ports import SystemClock
+from guardrail._ports import SystemClock
+from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock, run_tests
-from guardrail.testing.cases import read_suite
-from guardrail.testing.mutants import collect, mutate
-from guardrail.testing.runner import Runner
-from guardrail.testing.trial import try_out
+from guardrail.testing.files.cases import read_suite
+from guardrail.testing.mutation.mutants import collect, mutate
+from guardrail.testing.run.reload_child import try_out
+from guardrail.testing.run.runner import Runner
 
 SCHEMA = """
 entity Role enum ["clinician", "analyst"];

@@ -6,10 +6,10 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from guardrail.errors import Place
-from guardrail.testing import cases as cases_module
-from guardrail.testing.cases import Case, Unread, read_suite
-from guardrail.testing.format import Expected
-from guardrail.testing.notation import MISSING
+from guardrail.testing.files import cases as cases_module
+from guardrail.testing.files.cases import Case, Unread, read_suite
+from guardrail.testing.files.format import Expected
+from guardrail.testing.files.yaml_values import MISSING
 from guardrail.values import Entity, Principal
 
 GIVEN = """\
@@ -312,7 +312,7 @@ def test_tags_stand_for_values_that_yaml_has_not(read):
 
 
 def test_tags_are_those_of_one_reading(read):
-    from guardrail.documents import read_yaml
+    from guardrail._documents import read_yaml
     from guardrail.errors import ConfigurationError
 
     read(f"{GIVEN}tests:\n{TEST}")

@@ -10,7 +10,7 @@ import cedarpy
 import pytest
 from typer.testing import CliRunner
 
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.cli import app
 from guardrail.testing import FrozenClock
 from guardrail.testing.cedar.run_tests import run_cedar_tests

@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from guardrail import ConfigurationError
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.cli import app
-from guardrail.policy.edits import changed, edits_of
+from guardrail.policy.analysis.mutations import changed, edits_of
 from guardrail.testing import FrozenClock
-from guardrail.testing.cases import read_suite
-from guardrail.testing.change import compare, kind_of
+from guardrail.testing.files.cases import read_suite
+from guardrail.testing.replay.diff import compare, kind_of
 
 TESTS = """\
 given:

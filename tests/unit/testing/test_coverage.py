@@ -6,7 +6,7 @@ import re
 import pytest
 
 from guardrail.testing import run_tests
-from guardrail.testing.coverage_page import to_html
+from guardrail.testing.coverage.html_page import to_html
 
 GIVEN = """\
 given:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from guardrail.bundle import load_bundle
-from guardrail.policy.edits import changed, edits_of
+from guardrail.bundle.assembly import load_bundle
+from guardrail.policy.analysis.mutations import changed, edits_of
 from guardrail.testing import FrozenClock, run_tests
-from guardrail.testing.cases import read_suite
-from guardrail.testing.mutants import collect, mutate
+from guardrail.testing.files.cases import read_suite
+from guardrail.testing.mutation.mutants import collect, mutate
 
 GIVEN = """\
 given:

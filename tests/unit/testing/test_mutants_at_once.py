@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from guardrail import ConfigurationError
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.cli import app
 from guardrail.testing import FrozenClock
-from guardrail.testing import mutants_at_once as at_once
-from guardrail.testing.cases import Suite, read_suite
-from guardrail.testing.mutants import collect, mutate
+from guardrail.testing.files.cases import Suite, read_suite
+from guardrail.testing.mutation import parallel as at_once
+from guardrail.testing.mutation.mutants import collect, mutate
 
 ROOT = Path(__file__).parents[3]
 POLICIES = """\

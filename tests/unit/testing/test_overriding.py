@@ -21,7 +21,7 @@ from guardrail import (
 )
 from guardrail.cli import app
 from guardrail.testing import FrozenClock, Recorder, overriding
-from guardrail.testing.observe import LetThrough
+from guardrail.testing.application.observe import LetThrough
 
 NEVER = '@id("never") forbid (principal, action, resource);\n'
 RETIRED = (

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from guardrail import ConfigurationError, Guard
-from guardrail.bundle import load_bundle
-from guardrail.policy.edits import changed, edits_of
+from guardrail.bundle.assembly import load_bundle
+from guardrail.policy.analysis.mutations import changed, edits_of
 from guardrail.testing import FrozenClock, always, never, run_tests
-from guardrail.testing.cases import read_suite
+from guardrail.testing.files.cases import read_suite
 from guardrail.testing.properties.check import run_properties
-from guardrail.testing.trial import try_out
+from guardrail.testing.run.reload_child import try_out
 
 POLICIES = """\
 @id("wards") permit (principal in Role::"clinician", action == Action::"predict", resource)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from guardrail import Denied, Entity, Guard, Principal
-from guardrail.audit.alike import Calls
-from guardrail.audit.journal_keys import add_key, read_keys
-from guardrail.audit.reading import read_calls
-from guardrail.bundle import load_bundle
+from guardrail.audit.journal.keys import add_key, read_keys
+from guardrail.audit.journal_read.grouped_calls import Calls
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
-from guardrail.testing.recall import Outcome, Recaller, Unknown, outcome_of, recorded
-from guardrail.testing.recall_report import Slots, replay
+from guardrail.testing.replay.replay import Outcome, Recaller, Unknown, outcome_of, recorded
+from guardrail.testing.replay.report import Slots, replay
 
 CLINICAL = Path(__file__).parents[3] / "policies" / "clinical_scoring"
 #: All that its policies look at.

@@ -9,12 +9,12 @@ import pytest
 from bundles import ENTITIES, SCHEMA
 
 from guardrail import Denied, Entity, Guard, Principal
-from guardrail.audit.alike import Calls
-from guardrail.audit.reading import read_calls
-from guardrail.bundle import load_bundle
+from guardrail.audit.journal_read.grouped_calls import Calls
+from guardrail.audit.journal_read.reader import read_calls
+from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
-from guardrail.testing.recall import Recaller, Unknown
-from guardrail.testing.recall_report import Slots, replay
+from guardrail.testing.replay.replay import Recaller, Unknown
+from guardrail.testing.replay.report import Slots, replay
 
 THINGS = [each for each in ENTITIES if each["uid"]["type"] != "User"]
 AT = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)

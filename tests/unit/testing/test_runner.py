@@ -5,7 +5,7 @@ import json
 import pytest
 
 from guardrail import ConfigurationError
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock, run_tests
 
 POLICIES = """\

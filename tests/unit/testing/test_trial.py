@@ -6,7 +6,7 @@ import pytest
 from bundles import GRANT
 
 from guardrail.policy import read_folder
-from guardrail.testing.trial import NamedFacts, NamedObligation, main, try_out
+from guardrail.testing.run.reload_child import NamedFacts, NamedObligation, main, try_out
 
 TEST = """\
 given:

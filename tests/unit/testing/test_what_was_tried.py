@@ -5,12 +5,12 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
 from guardrail.cli import app
 from guardrail.testing import FrozenClock
-from guardrail.testing.cases import read_suite
-from guardrail.testing.change import Comparison
-from guardrail.testing.mutants import collect, mutate
+from guardrail.testing.files.cases import read_suite
+from guardrail.testing.mutation.mutants import collect, mutate
+from guardrail.testing.replay.diff import Comparison
 
 SCHEMA = """
 entity Role enum ["clinician", "auditor"];

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from weak_bundles import ENTITIES, HEAD, PATIENTS, SCHEMA, SECRET, SOUND
 
-from guardrail.bundle import load_bundle
+from guardrail.bundle.assembly import load_bundle
+from guardrail.bundle.lint import findings
 from guardrail.errors import Finding
-from guardrail.findings import findings
 from guardrail.policy import read_folder
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from weak_bundles import SECRET, SOUND, WEAK
 
-from guardrail.bundle import load_bundle
+from guardrail._ports import SystemClock
+from guardrail.bundle.assembly import load_bundle
+from guardrail.bundle.lint import accepted, findings
 from guardrail.errors import FINDINGS, ConfigurationError, Finding, Place
-from guardrail.findings import accepted, findings
 from guardrail.policy import read_folder
-from guardrail.ports import SystemClock
 
 ROOT = Path(__file__).parents[4]
 

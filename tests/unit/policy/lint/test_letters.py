@@ -7,7 +7,7 @@ import json
 import pytest
 from weak_bundles import SOUND, when
 
-from guardrail.policy.lint import letters
+from guardrail.policy.lint import confusables as letters
 
 
 def note(text: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from weak_bundles import HEAD, PATIENTS, SOUND, when
 
-from guardrail.bundle import load_bundle
+from guardrail._ports import SystemClock
+from guardrail.bundle.assembly import load_bundle
 from guardrail.errors import ConfigurationError
-from guardrail.ports import SystemClock
 
 SCHEMA = """\
 entity Role in [Role];

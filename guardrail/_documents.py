@@ -1,0 +1,505 @@
+"""The text files of a bundle, read strictly and with their places.
+
+Owns `Document`, the parsed form of a TOML, YAML or JSON file that still knows where each
+value stands, and the way from a `pydantic` model's complaints to faults with file, line
+and column. Refuses, before a parser sees it, what could exhaust one: a file over the limit
+of its kind, anything that is not plain UTF-8, nesting over `LIMIT_DEPTH`, aliases that
+multiply; and duplicate keys, of which a parser would keep one. It stands below all rooms and
+imports none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from guardrail._nearest import nearest
+from guardrail._schema_hints import Hint
+from guardrail.errors import ConfigurationError, Fault, Place
+
+Key: TypeAlias = str | int
+M = TypeVar("M", bound=BaseModel)
+
+_MIB: Final = 1024 * 1024
+#: A file larger than this is refused before it is read. A million entities, 100,000 policies
+#: and as many links are within; YAML and TOML for people are small, and slow to parse.
+LIMIT_BYTES: Final = 32 * _MIB
+_LIMITS_BYTES: Final = {
+    "links.yaml": 32 * _MIB,
+    ".json": 256 * _MIB,
+    ".cedarschema": _MIB // 4,  # Cedar takes the square in time of a record's attributes
+    ".toml": _MIB,
+    ".yaml": _MIB,
+}
+#: Data nested deeper than this is refused.
+LIMIT_DEPTH: Final = 32
+#: Parsers recurse, over forms that our scan of the text can't tell apart: it is coarser.
+_LIMIT_SCANNED: Final = 4 * LIMIT_DEPTH
+#: How many values aliases may repeat in one YAML file.
+LIMIT_REPEATED: Final = 10_000
+#: Parts of a dotted key: TOML's parser takes their square in time.
+_LIMIT_DOTTED: Final = 256
+
+#: What opens a comment, by the ending of a file's name.
+_COMMENTS: Final = {".cedar": "//", ".cedarschema": "//", ".yaml": "#", ".toml": "#"}
+_LONE_RETURN: Final = re.compile(r"\r(?!\n)")
+_LINE_ENDS: Final = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
+_CONTAINERS: Final = frozenset({dict, list})
+_KEY: Final = re.compile(r'"[ \t\n\r]*+:')
+_QUOTED: Final = re.compile(r'"(?:\\.|[^"\\\n])*+"?|#[^\n]*+|[\[\]{}]')
+_DOTTED: Final = re.compile(
+    r"""[ \t]*\[{0,2}[ \t]*(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    f"{{{_LIMIT_DOTTED}}}"
+)
+_INDICATORS: Final = re.compile(r"[ ]*+(?:[-?:][ \t]++)*+")
+_DIRECTIVE: Final = re.compile(r"(?:[ \t]*+(?:#[^\n]*+)?\n)*+%")
+
+
+class Section(BaseModel):
+    """The base of every model of a file or of a part of one: strict, frozen, no extras.
+
+    Attributes:
+        hints: what its validators hold, for the schemas that `guardrail schema --for` makes of
+            it; those of its bases hold too. What a key is for, such a schema takes from a
+            section like this one.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    hints: ClassVar[tuple[Hint, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Parsed data of one file (or of a part of it), and where each value stands."""
+
+    file: str
+    data: Any
+    places: Mapping[tuple[Key, ...], Place] = field(default_factory=dict)
+    root: tuple[Key, ...] = ()
+
+    def at(self, *path: Key) -> Place:
+        """Return the place of the value at ``path``, or of the nearest value above it."""
+        full = (*self.root, *path)
+        for length in range(len(full), -1, -1):
+            place = self.places.get(full[:length])
+            if place is not None:
+                return place
+        return Place(self.file)
+
+    def below(self, *path: Key) -> Document:
+        """Return the part at ``path``, with its places. It must exist."""
+        data = self.data
+        for key in path:
+            data = data[key]
+        return Document(self.file, data, self.places, (*self.root, *path))
+
+    def parse(self, model: type[M], *, code: str = "GR003") -> M:
+        """Return the data as ``model``, or raise `ConfigurationError` with every fault."""
+        try:
+            return model.model_validate(self.data)
+        except ValidationError as error:
+            found = error.errors(include_input=False)
+            faults = [self._fault(code, dict(item), model) for item in found]
+        raise ConfigurationError(faults=tuple(faults))
+
+    def _fault(self, code: str, item: dict[str, Any], model: type[BaseModel]) -> Fault:
+        path: list[Key] = []
+        data = self.data
+        for key in item["loc"]:  # pydantic adds names of union branches, which are no keys
+            if (isinstance(data, Mapping) and key in data) or (
+                isinstance(data, list) and isinstance(key, int) and key < len(data)
+            ):
+                data = data[key]
+            elif key != item["loc"][-1] or item["type"] != "missing":
+                continue
+            path.append(key)
+        name = ".".join(str(key) for key in (*self.root, *path)) or "the file"
+        if item["type"] == "extra_forbidden":
+            near = nearest(str(item["loc"][-1]), _keys_at(model, item["loc"][:-1]))
+            hint = f"Did you mean {near}?" if near else "Remove it, or correct its name."
+            text = f"`{name}` is not a key of this version. {hint}"
+        elif item["type"] == "missing":
+            text = f"`{name}` is required. Add it."
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            text = f"`{name}`: {message[:1].lower()}{message[1:].rstrip('.')}."
+        return Fault(code, self.at(*path), text)
+
+
+def _keys_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    """Return the keys that a model has at a path; names of union branches are none of its keys."""
+    models = [model]
+    for key in path:
+        below = [
+            inner
+            for each in models
+            for name, its in each.model_fields.items()
+            if key in (name, its.alias)
+            for inner in _models_in(its.annotation)
+        ]
+        models = below or models
+    return [its.alias or name for each in models for name, its in each.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that a type names, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+
+
+def limit_of(file: str) -> int:
+    """Return how many bytes a file of this name may have."""
+    name = PurePosixPath(file)
+    return _LIMITS_BYTES.get(file, _LIMITS_BYTES.get(name.suffix, LIMIT_BYTES))
+
+
+def too_large(file: str) -> Fault:
+    """Return the fault of a file over the limit of its kind."""
+    return Fault("GR005", Place(file), f"The file is over {limit_of(file)} bytes. Split it.")
+
+
+def decode(file: str, raw: bytes) -> str:
+    """Return the text of a file; raise `ConfigurationError` where it is none of ours."""
+    if len(raw) > limit_of(file):
+        raise ConfigurationError(faults=(too_large(file),))
+    place, problem = Place(file, 1, 1), ""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        problem = "The file is UTF-16 or UTF-32"
+    elif raw.startswith(b"\xef\xbb\xbf"):
+        problem = "The file begins with a byte order mark"
+    elif (found := raw.find(b"\0")) >= 0:
+        place, problem = _byte_place(file, raw, found), "The file holds a NUL byte"
+    else:
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            place, problem = _byte_place(file, raw, error.start), "The file is not UTF-8"
+        else:
+            _check_lines(file, text)
+            return text
+    raise ConfigurationError.at(place, "GR005", f"{problem}. Save it as plain UTF-8.")
+
+
+def _check_lines(file: str, text: str) -> None:
+    """Refuse a text in which a parser and a human reader may see different lines.
+
+    For Cedar and YAML, a lone carriage return ends a comment, and the text after it is live, while
+    editors and diffs may continue the line. The other characters end a line for some editors, and a
+    comment for some parsers. JSON has no comments.
+    """
+    opening = _COMMENTS.get(PurePosixPath(file).suffix)
+    if opening is None:
+        return
+    offset, found = -1, _LONE_RETURN.search(text) if "\r" in text else None
+    if found is not None:
+        offset = found.start()
+    elif _LINE_ENDS.search(text) is not None:
+        start = 0
+        for line in text.split("\n"):
+            comment = line.find(opening)
+            inner = _LINE_ENDS.search(line, comment) if comment >= 0 else None
+            if inner is not None:
+                offset = start + inner.start()
+                break
+            start += len(line) + 1
+    if offset >= 0:
+        name = f"U+{ord(text[offset]):04X}"
+        raise ConfigurationError.at(
+            _text_place(file, text, offset),
+            "GR005",
+            f"The line has a character ({name}) that only some programs read as the end of a line."
+            " End lines with a line feed, and write such a character in a text as an escape.",
+        )
+
+
+def _byte_place(file: str, raw: bytes, offset: int) -> Place:
+    line = raw.count(b"\n", 0, offset) + 1
+    return Place(file, line, offset - raw.rfind(b"\n", 0, offset))
+
+
+def _text_place(file: str, text: str, offset: int) -> Place:
+    line = text.count("\n", 0, offset) + 1
+    return Place(file, line, offset - text.rfind("\n", 0, offset))
+
+
+def read_toml(file: str, raw: bytes) -> Document:
+    """Return a TOML file as a `Document`; its places are those of tables and keys."""
+    text = decode(file, raw)
+    _check_brackets(file, text)
+    _check_dotted(file, text)
+    try:
+        data = tomllib.loads(text)
+    except RecursionError:
+        raise _too_deep(Place(file, 1, 1)) from None
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        place = Place(file, int(found[1]), int(found[2])) if found else Place(file)
+        message = re.sub(r" \(at .*\)$", "", str(error))
+    except ValueError:  # an integer of more digits than Python reads, a date that is none
+        place, message = Place(file, 1, 1), "a number or a date is out of range"
+    else:
+        places = _toml_places(file, text)
+        _count_keys(file, data, text, places)
+        return Document(file, data, places)
+    raise ConfigurationError.at(place, "GR002", f"Not TOML: {message}.")
+
+
+def _check_dotted(file: str, text: str) -> None:
+    """Refuse keys of very many parts."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") >= _LIMIT_DOTTED and _DOTTED.match(line):
+            raise _too_deep(Place(file, number, 1))
+
+
+def _toml_places(file: str, text: str) -> dict[tuple[Key, ...], Place]:
+    """Find where tables and their keys begin: bare and quoted keys at the start of a line."""
+    places: dict[tuple[Key, ...], Place] = {}
+    table: tuple[Key, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if header := re.match(r"\[([^\[\]]+)\]", stripped):
+            table = _dotted(header[1])
+            for length in range(1, len(table) + 1):
+                places.setdefault(table[:length], Place(file, number, 1))
+        elif assignment := re.match(
+            r"""((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[\w-]+)*)\s*=""", stripped
+        ):
+            column = len(line) - len(line.lstrip()) + 1
+            path = (*table, *_dotted(assignment[1]))
+            for length in range(len(table) + 1, len(path) + 1):
+                places.setdefault(path[:length], Place(file, number, column))
+    return places
+
+
+def _dotted(name: str) -> tuple[Key, ...]:
+    return tuple(part.strip().strip("\"'") for part in name.split("."))
+
+
+def read_yaml(
+    file: str, raw: bytes, *, tags: Mapping[str, Callable[[str], object]] | None = None
+) -> Document:
+    """Return a YAML file (1.2, safe types only) as a `Document` of plain data.
+
+    ``tags`` are tags of ours, such as ``!missing``: each makes a value of a scalar's text, and
+    raises `ValueError` where it can't.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    text = decode(file, raw)
+    _check_brackets(file, text)
+    _check_blocks(file, text)
+    if _DIRECTIVE.match(text):  # it could make `no` a falsehood, as in YAML 1.1
+        raise ConfigurationError.at(
+            Place(file, 1, 1), "GR002", "Directives (%YAML, %TAG) are not read. Remove them."
+        )
+    yaml = YAML(typ="safe", pure=True)
+    yaml.allow_duplicate_keys = False
+    if tags:
+        _teach(yaml.constructor, tags)
+    places: dict[tuple[Key, ...], Place] = {}
+    data: Any = None
+    try:
+        root = yaml.compose(text)
+        if root is not None:
+            _yaml_places(file, root, places)  # before the data: merging would unfold aliases
+            data = yaml.constructor.construct_document(root)
+    except RecursionError:
+        raise _too_deep(Place(file, 1, 1)) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
+        problem = str(error.problem or "it does not parse")
+        if isinstance(error, DuplicateKeyError):
+            problem = "a key stands twice in one mapping"
+        elif isinstance(error, ConstructorError):  # ruamel's text goes on with the value
+            problem = "a value does not fit its tag, or the tag is not read"
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError):
+        # ruamel's constructors meet a value that does not fit its tag with any of these.
+        place, problem = Place(file, 1, 1), "it does not parse"
+    else:
+        return Document(file, data, places)
+    raise ConfigurationError.at(place, "GR002", f"Not YAML: {problem}.")
+
+
+def _teach(constructor: Any, tags: Mapping[str, Callable[[str], object]]) -> None:
+    """Let one constructor read more tags; ruamel's own way would teach all of a process."""
+    from ruamel.yaml.constructor import ConstructorError
+
+    def construct(read: Callable[[str], object], _: Any, node: Any) -> object:
+        if node.id == "scalar":
+            with suppress(ValueError):
+                return read(node.value)
+        raise ConstructorError(None, None, None, node.start_mark)
+
+    own = {tag: partial(construct, read) for tag, read in tags.items()}
+    constructor.yaml_constructors = {**constructor.yaml_constructors, **own}
+
+
+def _yaml_places(file: str, root: Any, places: dict[tuple[Key, ...], Place]) -> None:
+    """Record the place of each key and item, from ruamel's node tree."""
+    stack: list[tuple[tuple[Key, ...], Any]] = [((), root)]
+    seen: set[int] = set()
+    repeated = 0
+    while stack:
+        path, node = stack.pop()
+        place = Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
+        places.setdefault(path, place)
+        if len(path) > LIMIT_DEPTH:
+            raise _too_deep(place)
+        repeated += id(node) in seen
+        seen.add(id(node))
+        if repeated > LIMIT_REPEATED:
+            message = f"Aliases repeat over {LIMIT_REPEATED} values. Write them out, or fewer."
+            raise ConfigurationError.at(place, "GR005", message)
+        if node.id == "mapping":
+            for key, value in node.value:
+                name = str(key.value)
+                mark = key.start_mark
+                places[(*path, name)] = Place(file, mark.line + 1, mark.column + 1)
+                stack.append(((*path, name), value))
+        elif node.id == "sequence":
+            stack.extend(((*path, index), item) for index, item in enumerate(node.value))
+
+
+def read_json(file: str, raw: bytes) -> Document:
+    """Return a JSON file as a `Document`. Its places are found only when asked for."""
+    text = decode(file, raw)
+    try:
+        data = json.loads(text, parse_constant=_no_constant)
+        keys = _count_keys(file, data, text, {})
+        # Every key in the text shows a quote and a colon: where no more of them stand there
+        # than keys came out, none stood twice. Only else each object is looked at, which
+        # takes four times as long.
+        if len(_KEY.findall(text)) != keys:
+            json.loads(text, object_pairs_hook=_no_duplicates)
+    except RecursionError:
+        raise _too_deep(_deepest(file, text)) from None
+    except json.JSONDecodeError as error:
+        place, message = Place(file, error.lineno, error.colno), error.msg
+    except _NotJSON as error:
+        place, message = Place(file, 1, 1), str(error)
+    except ValueError:  # an integer of more digits than Python reads
+        place, message = Place(file, 1, 1), "a number is out of range"
+    else:
+        return Document(file, data)
+    raise ConfigurationError.at(place, "GR002", f"Not JSON: {message}.")
+
+
+def item_places(file: str, raw: bytes) -> list[Place]:
+    """Return where the items of a JSON file's outermost list stand, as far as it is one.
+
+    For faults only: the file is read once more, item by item.
+    """
+    text = decode(file, raw)
+    decoder = json.JSONDecoder()
+    space = re.compile(r"[ \t\n\r]*+")
+    offset = read = line_start = 0
+    line = 1
+    places: list[Place] = []
+    before = "["
+    while text[(offset := _end(space, text, offset)) : offset + 1] == before:
+        offset, before = _end(space, text, offset + 1), ","
+        line += text.count("\n", read, offset)
+        line_start = max(line_start, text.rfind("\n", read, offset) + 1)
+        places.append(Place(file, line, offset - line_start + 1))
+        read = offset
+        try:
+            _, offset = decoder.raw_decode(text, offset)
+        except (ValueError, RecursionError):
+            break
+    return places
+
+
+def _end(pattern: re.Pattern[str], text: str, offset: int) -> int:
+    found = pattern.match(text, offset)
+    return offset if found is None else found.end()
+
+
+class _NotJSON(ValueError):
+    """What Python's parser accepts and JSON does not; the text holds no value."""
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise _NotJSON("a key stands twice in one object")
+    return data
+
+
+def _no_constant(name: str) -> Any:
+    raise _NotJSON(f"{name} is no JSON number")
+
+
+def _count_keys(file: str, data: Any, text: str, places: Mapping[tuple[Key, ...], Place]) -> int:
+    """Return how many keys the data has; raise where it nests too deep."""
+    keys = 0
+    level: list[Any] = [data] if type(data) in _CONTAINERS else []
+    for _ in range(LIMIT_DEPTH):
+        deeper: list[Any] = []
+        for item in level:
+            values = item
+            if type(item) is dict:
+                keys += len(item)
+                values = item.values()
+            deeper += [value for value in values if type(value) in _CONTAINERS]
+        if not deeper:
+            return keys
+        level = deeper
+    dotted = (place for path, place in places.items() if len(path) > LIMIT_DEPTH)
+    raise _too_deep(next(dotted, None) or _deepest(file, text))
+
+
+def _deepest(file: str, text: str, limit: int = LIMIT_DEPTH) -> Place:
+    """Return where brackets pass a depth; the beginning of the file where none do."""
+    depth = 0
+    for found in _QUOTED.finditer(text):
+        depth += (found[0] in "[{") - (found[0] in "]}")
+        if depth > limit:
+            return _text_place(file, text, found.start())
+    return Place(file, 1, 1)
+
+
+def _check_brackets(file: str, text: str) -> None:
+    """Refuse brackets nested too deep before the parser recurses into them."""
+    depth = 0
+    for found in re.finditer(r"[\[\]{}]", text):
+        depth += 1 if found[0] in "[{" else -1
+        if depth > _LIMIT_SCANNED:
+            raise _too_deep(_text_place(file, text, found.start()))
+
+
+def _check_blocks(file: str, text: str) -> None:
+    """Refuse block collections nested too deep, before the parser recurses into them."""
+    columns: list[int] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        found = _INDICATORS.match(line)
+        end = found.end() if found is not None else 0
+        if line[end : end + 1] in ("", "#"):
+            continue
+        start = len(line) - len(line.lstrip(" "))
+        while columns and columns[-1] >= start:
+            columns.pop()
+        columns.extend(
+            column for column in range(start, end + 1) if column == end or line[column] in "-?:"
+        )
+        if len(columns) > _LIMIT_SCANNED:
+            raise _too_deep(Place(file, number, end + 1))
+
+
+def _too_deep(place: Place) -> ConfigurationError:
+    return ConfigurationError.at(
+        place, "GR005", f"The data nests deeper than {LIMIT_DEPTH} levels. Flatten it."
+    )

@@ -1,0 +1,154 @@
+"""Outputs that leave piece by piece, under obligations on their text.
+
+Owns `Outlet`, through which every item of a guarded generator passes, and what it asks of
+obligations: a `TextFilter` for the text, a `Carrier` for where in an item the text stands.
+Refuses an item in which no text can be found. What has left can't be called back, so a
+filter holds back whatever could still become part of something that must not leave; what it
+holds, the outlet gives out at the end. Used by the flow, between the model and the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from guardrail._ports import Admission, ObligationType, Unmet
+from guardrail.values import Obligation
+
+#: Items without a text that wait for the text before them.
+LIMIT_WAITING: Final = 16
+
+
+class TextFilter(Protocol):
+    """One obligation on a text that comes in pieces."""
+
+    def feed(self, text: str, /) -> str:
+        """Take the next piece and return what may leave now; raise `Unmet` where none may."""
+        ...
+
+    def close(self) -> str:
+        """Return what may leave of that which was held back: nothing follows any more."""
+        ...
+
+
+class Carrier(Protocol):
+    """Where in an item the text stands."""
+
+    def text_of(self, item: Any) -> str | None:
+        """Return the text of an item, ``None`` where it has none; raise `Unmet` for others."""
+        ...
+
+    def with_text(self, item: Any, text: str) -> Any:
+        """Return a copy of the item that has this text in its place."""
+        ...
+
+
+class Streaming(ObligationType, Protocol):
+    """An obligation that can be met piece by piece."""
+
+    def stream(self, demand: Any, admission: Admission) -> TextFilter | None:
+        """Return a filter for one call's text; ``None`` where nothing is to be done."""
+        ...
+
+
+class PlainText:
+    """The carrier of streams whose items are texts."""
+
+    __slots__ = ()
+
+    def text_of(self, item: Any) -> str:
+        """Return the item."""
+        if type(item) is not str:
+            raise Unmet(
+                f"The stream is filtered as text, and an item is a {type(item).__name__}. Yield "
+                "text, or say in an output spec where it stands (`chunk`).",
+                code="output_blocked",
+            )
+        return item
+
+    def with_text(self, item: Any, text: str) -> str:  # noqa: ARG002
+        """Return the text."""
+        return text
+
+
+PLAIN_TEXT: Final = PlainText()
+
+
+class Outlet:
+    """What the items of one call pass through, in the order of its obligations.
+
+    Arguments:
+        carrier: where in an item the text stands.
+        filters: each filter, with the policies that demand it.
+    """
+
+    __slots__ = ("_carrier", "_filters", "_last", "_waiting")
+
+    def __init__(
+        self, carrier: Carrier, filters: Sequence[tuple[TextFilter, tuple[str, ...]]]
+    ) -> None:
+        self._carrier = carrier
+        self._filters = filters
+        self._last: Any = None  # the item that carried the last text, for what comes at the end
+        self._waiting: list[Any] = []  # items without text that came after it
+
+    def pass_on(self, item: Any) -> Sequence[Any]:
+        """Return what leaves now that this item has come; nothing where all is held back.
+
+        An item without a text, such as the one that says why a model stopped, waits for the
+        text that came before it: a few of them, for as long as no other text comes.
+        """
+        text = self._carrier.text_of(item)
+        if text is None:
+            if self._last is None:
+                return (item,)
+            self._waiting.append(item)
+            return (self._waiting.pop(0),) if len(self._waiting) > LIMIT_WAITING else ()
+        self._last = item
+        for stage, policies in self._filters:
+            text = _blamed(policies, stage.feed, text)
+        if not text and type(item) is str:
+            return ()
+        waiting, self._waiting = self._waiting, []
+        return (*waiting, self._carrier.with_text(item, text))
+
+    def finish(self) -> Sequence[Any]:
+        """Return what leaves at the end: the text that the filters held back."""
+        text = ""
+        for stage, policies in self._filters:
+            if text:
+                text = _blamed(policies, stage.feed, text)
+            text += _blamed(policies, stage.close)
+        rest = (self._carrier.with_text(self._last, text),) if text else ()
+        return (*rest, *self._waiting)
+
+
+def _blamed(policies: tuple[str, ...], step: Any, *arguments: str) -> str:
+    """Do a filter's step; what it refuses, its policies have refused."""
+    try:
+        text: str = step(*arguments)
+    except Unmet as unmet:
+        unmet.policies = policies if unmet.policies is None else unmet.policies
+        raise
+    return text
+
+
+def can_stream(kind: ObligationType) -> bool:
+    """Tell whether an obligation on outputs can be met piece by piece."""
+    return callable(getattr(kind, "stream", None))
+
+
+def open_outlet(
+    releases: Sequence[tuple[ObligationType, Obligation]], admission: Admission
+) -> Outlet:
+    """Return the outlet of a call whose obligations can all stream."""
+    carrier: Carrier = PLAIN_TEXT
+    filters: list[tuple[TextFilter, tuple[str, ...]]] = []
+    for kind, held in releases:
+        find = getattr(kind, "carrier", None)
+        if find is not None:
+            carrier = find(held.demand) or carrier
+        opened = kind.stream(held.demand, admission)  # type: ignore[attr-defined]
+        if opened is not None:
+            filters.append((opened, held.policies))
+    return Outlet(carrier, filters)

@@ -1,0 +1,1 @@
+"""Writing the journal: entries, segments, the hash chain, keys and checkpoints."""

@@ -1,0 +1,334 @@
+"""Calls as the journal's JSON, and back.
+
+Owns the names and the form of every field in the journal; which of a call's fields stand in its
+intent and which in its outcome; and the one `Record` that both together are. Refuses to write what
+a record does not hold, and a record holds no inputs, outputs, claims or messages. Reads what it
+wrote, and leaves out fields that it does not know: a later version may have written them.
+
+Times are nanoseconds, whole numbers. What is empty is left out. Compiled as it stands, with
+``entries.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+from guardrail._core import Layout, Run
+from guardrail.audit.telemetry.attributes import utf8
+from guardrail.values import Record
+
+#: Trace id, span id and the parent span's id, in hexadecimal digits; empty where unknown.
+Trace: TypeAlias = tuple[str, str, str]
+NO_TRACE: Final[Trace] = ("", "", "")
+
+#: The longest body of an outcome, with its definition, in bytes: so much is kept free for each
+#: call that goes on.
+LIMIT_OUTCOME: Final = 4096
+_LIMIT_ENDING: Final = LIMIT_OUTCOME
+#: Characters of all facts of a call that are kept.
+_LIMIT_FACTS: Final = 4096
+#: The longest body of an intent, in bytes; ids that would make it longer are cut.
+_LIMIT_BEGINNING: Final = 64 * 1024
+#: How deep a fact is kept, and its integers: of 64 bits, as Cedar's are.
+_LIMIT_DEPTH: Final = 16
+_LIMIT_INTEGER: Final = 1 << 63
+#: Characters of a path or a type's name that are kept.
+_LIMIT_TEXT: Final = 200
+#: Definitions that are remembered at once.
+_LIMIT_DEFINED: Final = 2048
+
+_FIELDS: Final = Record._fields
+#: The fields in which many records are alike: what a definition holds.
+_FROM: Final = _FIELDS.index("guard")
+_TO: Final = _FIELDS.index("path") + 1
+_NAMES: Final = _FIELDS[_FROM:_TO]
+_NS: Final = 1_000_000_000
+
+#: What an intent, or a whole call, says beside its definition. Beside the record stand the
+#: definition's number, the facts and the trace.
+_OPENING: Final = Layout(
+    (
+        ("id", _FIELDS.index("decision_id"), "text"),
+        ("as", -1, "integer"),
+        ("at_ns", _FIELDS.index("started_at"), "seconds"),
+        ("admit_ns", _FIELDS.index("admit_s"), "seconds"),
+        ("rows", _FIELDS.index("rows"), "integer"),
+        ("input_bytes", _FIELDS.index("input_bytes"), "integer"),
+        ("parent", _FIELDS.index("parent_decision_id"), "text"),
+        ("principal", _FIELDS.index("principal"), "text"),
+        ("resource", _FIELDS.index("resource"), "text"),
+        ("cached", _FIELDS.index("cached"), "flag"),
+        ("counts", _FIELDS.index("counts"), "pairs"),
+        ("input_digest", _FIELDS.index("input_digest"), "short"),
+        ("error_type", _FIELDS.index("error_type"), "short"),
+        ("facts", -2, "json"),
+        ("facts_left_out", -3, "flag"),
+        ("trace", -4, "json"),
+    ),
+    _LIMIT_TEXT,
+)
+#: What an outcome says beside its definition. Beside the record stand the definition's number, and
+#: the counts that the intent has not told.
+_ENDING: Final = Layout(
+    (
+        ("id", _FIELDS.index("decision_id"), "text"),
+        ("as", -1, "integer"),
+        ("ended_ns", _FIELDS.index("started_at"), "seconds+4"),
+        ("model_ns", _FIELDS.index("model_s"), "seconds"),
+        ("release_ns", _FIELDS.index("release_s"), "seconds"),
+        ("error_type", _FIELDS.index("error_type"), "short"),
+        ("counts", -2, "pairs"),
+        ("output_rows", _FIELDS.index("output_rows"), "integer"),
+        ("output_bytes", _FIELDS.index("output_bytes"), "integer"),
+        ("output_digest", _FIELDS.index("output_digest"), "short"),
+    ),
+    _LIMIT_TEXT,
+)
+
+#: What is appended of a call: the number of the definition that its body refers to, the body of
+#: that definition, which must stand in the segment before, and the entry's own body. A plain tuple,
+#: for making and unpacking a named one costs a fifth of an entry.
+Entry: TypeAlias = tuple[int, bytes, bytes]
+
+
+class Definitions:
+    """What many records have in common, by number. One journal's; numbers never come twice.
+
+    Most calls differ from an earlier one in ids and measures alone. A segment has the rest once,
+    as an entry of its own, and a call's entries name its number: that is less than half of the
+    bytes to encode, to hash and to keep (`benchmarks.audit`).
+    """
+
+    __slots__ = ("_ended", "_known", "_numbers", "_opened")
+
+    def __init__(self) -> None:
+        self._known: dict[Any, tuple[int, bytes]] = {}
+        self._opened: tuple[Run, tuple[int, bytes], tuple[str, ...]] | None = None
+        self._ended: tuple[Run, tuple[int, bytes], tuple[str, ...]] | None = None
+        self._numbers = itertools.count(1)
+
+    def of_opening(self, record: Record) -> tuple[int, bytes]:
+        """Return the number of what a record has in common, and the body of its definition."""
+        last = self._opened
+        if last is not None:
+            run, found, demands = last
+            # the very objects of the call before, as mostly
+            if demands is record.demands and run.is_in(record):
+                return found
+        last = self._opened = (*self._find(record), record.demands)
+        return last[1]
+
+    def of_ending(self, record: Record) -> tuple[int, bytes]:
+        """Return the same of a record whose call has ended."""
+        last = self._ended
+        if last is not None:
+            run, found, demands = last
+            if demands is record.demands and run.is_in(record):
+                return found
+        last = self._ended = (*self._find(record), record.demands)
+        return last[1]
+
+    def _find(self, record: Record) -> tuple[Run, tuple[int, bytes]]:
+        run = Run(record, _FROM, _TO)
+        values = (*run.values, record.demands)
+        found = self._known.get(values)
+        if found is None:
+            if len(self._known) >= _LIMIT_DEFINED:
+                self._known = {}
+            number = next(self._numbers)  # this caller's alone, whoever else is in here
+            shown = {
+                name: readable(value[:_LIMIT_TEXT] if isinstance(value, str) else value)
+                for name, value in zip((*_NAMES, "demands"), values, strict=True)
+                if value
+            }
+            body = json.dumps({"as": number, **shown}, separators=(",", ":")).encode()
+            found = self._known[values] = (number, body)
+        return run, found
+
+
+def opening(record: Record, trace: Trace, definitions: Definitions) -> Entry:
+    """Return the entry of an admitted call, or of one that ended before its model ran."""
+    number, definition = definitions.of_opening(record)
+    facts, left_out, ids = b"", None, b""
+    kept = record.facts
+    if kept:
+        facts = json.dumps({utf8(path): readable(value) for path, value in kept}).encode()
+        if len(facts) > _LIMIT_FACTS:
+            facts, left_out = b"", True
+    if trace is not NO_TRACE and trace[0]:
+        ids = b'["%b","%b","%b"]' % (trace[0].encode(), trace[1].encode(), trace[2].encode())
+    body = _OPENING.write(record, (number, facts, left_out, ids))
+    if len(body) > _LIMIT_BEGINNING:  # callers choose some of these texts
+        less = record._replace(
+            decision_id=record.decision_id[:_LIMIT_TEXT],
+            parent_decision_id=record.parent_decision_id[:_LIMIT_TEXT],
+            principal=record.principal[:_LIMIT_TEXT],
+            resource=record.resource[:_LIMIT_TEXT],
+            counts=(),
+        )
+        body = _OPENING.write(less, (number, facts, left_out, ids))
+    return number, definition, body
+
+
+def readable(value: Any, deep: int = 0) -> Any:
+    """Return a value in a form that every reader of JSON takes.
+
+    Lone surrogates of a text become question marks. What has no such form is told by its type: a
+    float that is no number, an integer beyond 64 bits, what is nested too deep.
+    """
+    if isinstance(value, str):
+        return utf8(value)
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, int) and -_LIMIT_INTEGER <= value < _LIMIT_INTEGER:
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if deep < _LIMIT_DEPTH:
+        if isinstance(value, list | tuple):
+            return [readable(item, deep + 1) for item in value]
+        if isinstance(value, Mapping):
+            return {utf8(str(key)): readable(item, deep + 1) for key, item in value.items()}
+    return type(value).__name__
+
+
+def outcome(
+    record: Record, definitions: Definitions, known: tuple[tuple[str, int], ...] = ()
+) -> Entry:
+    """Return the entry of how a call ended, of which an intent stands.
+
+    ``known`` are the counts that the intent has told already. The entry is never longer than
+    `LIMIT_OUTCOME`: names that would make it so are left out.
+    """
+    number, definition = definitions.of_ending(record)
+    counts = record.counts
+    told = counts is known or counts == known
+    body = _ENDING.write(record, (number, () if told else counts))
+    if len(body) + len(definition) > _LIMIT_ENDING:
+        if counts or record.policies or record.obligations or record.errors or record.demands:
+            less = record._replace(policies=(), obligations=(), errors=(), counts=(), demands=())
+            return outcome(less, definitions, ())
+        raise ValueError("the outcome of a call is too long to be kept")
+    return number, definition, body
+
+
+# Back.
+
+
+#: What each field is in JSON.
+_TYPES: Final[Mapping[str, type[Any]]] = {
+    **dict.fromkeys(
+        (
+            "id", "parent", "guard", "version", "revision", "backend", "function", "action",
+            "principal_type", "resource_type", "outcome", "code", "stage", "path", "error_type",
+            "principal", "resource", "input_digest", "output_digest",
+        ),
+        str,
+    ),
+    **dict.fromkeys(
+        (
+            "rows", "input_bytes", "at_ns", "ended_ns", "admit_ns", "model_ns", "release_ns",
+            "output_rows", "output_bytes",
+        ),
+        int,
+    ),
+    **dict.fromkeys(("policies", "obligations", "errors", "demands", "trace"), list),
+    **dict.fromkeys(("facts", "counts"), dict),
+    "cached": bool,
+}  # fmt: skip
+#: Nanoseconds, and other numbers of a record: of 64 bits.
+_LIMIT_NUMBER: Final = 1 << 64
+
+
+def check(said: Mapping[str, Any]) -> None:
+    """Check that what an entry says has the form of a record.
+
+    Raises:
+        ValueError: where it has not.
+    """
+    kinds = _TYPES
+    for name, value in said.items():
+        kind = kinds.get(name)
+        if kind is None or kind is str is type(value):
+            continue
+        if kind is int is type(value) and 0 <= value < _LIMIT_NUMBER:
+            continue
+        if type(value) is not kind or not _fits(name, value):
+            raise ValueError(f"the field {name} of an entry is not of its form")
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Tell whether what is in a value of the right type is right, too."""
+    if type(value) is int:
+        return -_LIMIT_NUMBER < value < _LIMIT_NUMBER
+    if type(value) is list:
+        is_whole = name != "trace" or len(value) == len(NO_TRACE)
+        return is_whole and all(type(item) is str for item in value)
+    if name == "counts":
+        return all(type(amount) is int for amount in value.values())
+    return True
+
+
+def joined(opening: Mapping[str, Any], ending: Mapping[str, Any] | None) -> tuple[Record, Trace]:
+    """Return the record of a call, and the ids of its trace.
+
+    Arguments:
+        opening: the JSON of its intent, or of the whole call.
+        ending: the JSON of its outcome; ``None`` where there is none.
+
+    Raises:
+        ValueError: where a field is not of its form.
+    """
+    check(opening)
+    if ending is not None:
+        check(ending)
+    found = {**opening, **(ending or {})}
+    if ending is not None and not opening:  # its intent is elsewhere; so much is known of its start
+        took_ns = found.get("model_ns", 0) + found.get("release_ns", 0)
+        found["at_ns"] = found.get("ended_ns", 0) - took_ns
+    counts = opening.get("counts", {})
+    if ending is not None and "counts" in ending:
+        counts = ending["counts"]
+    get = found.get
+    record = Record(
+        get("id", ""),
+        get("parent", ""),
+        get("guard", ""),
+        get("version", ""),
+        get("revision", ""),
+        get("backend", ""),
+        get("function", ""),
+        get("action", ""),
+        get("principal_type", ""),
+        get("resource_type", ""),
+        get("outcome", "admitted"),
+        get("code", ""),
+        get("stage", ""),
+        tuple(get("policies", ())),
+        tuple(get("obligations", ())),
+        tuple(get("errors", ())),
+        get("path", ""),
+        get("rows", 0),
+        get("input_bytes", 0),
+        get("at_ns", 0) / _NS,
+        get("admit_ns", 0) / _NS,
+        get("model_ns", 0) / _NS,
+        get("release_ns", 0) / _NS,
+        get("error_type", ""),
+        get("cached"),
+        get("principal", ""),
+        get("resource", ""),
+        tuple(get("facts", {}).items()),
+        tuple(counts.items()),
+        get("output_rows", 0),
+        get("output_bytes", 0),
+        get("input_digest", ""),
+        get("output_digest", ""),
+        tuple(get("demands", ())),
+    )
+    trace = get("trace")
+    return record, (trace[0], trace[1], trace[2]) if trace else NO_TRACE

@@ -1,0 +1,221 @@
+"""The keys of a journal: for pseudonyms and digests, and for encryption at rest.
+
+Owns the key file, what is derived from its keys, and the encryption of bodies (AES-256-GCM, from
+`cryptography`). A file has one key a line, an id and 32 random bytes in base64; the first one is
+used, the others still read what was written with them: that is how keys rotate. Refuses a file that
+others can read, and anything in it that is no key. Without a configured file the journal makes one
+beside itself, which keeps pseudonyms alike and is no secret from whoever reads the folder.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fcntl
+import hmac
+import os
+import re
+import secrets
+import stat
+import string
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from guardrail._regular_files import open_regular
+from guardrail.errors import ConfigurationError
+
+#: The name of the key file that a journal makes for itself.
+OWN_KEY_FILE: Final = "journal.key"
+_LINE: Final = re.compile(r"([a-z0-9]{1,16}) ([A-Za-z0-9+/]{43}=)")
+_LIMIT_BYTES: Final = 64 * 1024
+_NONCE_BYTES: Final = 12
+#: Of what the id of a key is made, at random. An id never comes twice: what was written with a key
+#: that was taken out of the file since would else be read with another one.
+_LETTERS: Final = string.ascii_lowercase + string.digits
+_ID: Final = 8
+
+
+class Keys:
+    """The keys of one file: the active one first.
+
+    Arguments:
+        keys: 32 bytes each, by their ids, in the file's order.
+    """
+
+    __slots__ = ("_keys", "active")
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        self._keys = dict(keys)
+        self.active = next(iter(self._keys))
+
+    def __repr__(self) -> str:
+        return f"Keys({list(self._keys)!r})"
+
+    def derive(self, purpose: bytes, key: str = "") -> bytes:
+        """Return the key for a purpose: 32 bytes, by HKDF-Expand (RFC 5869, one block).
+
+        Raises:
+            LookupError: where the file has no key of this id.
+        """
+        return hmac.digest(self._keys[key or self.active], purpose + b"\x01", "sha256")
+
+    def fingerprint(self, key: str = "") -> str:
+        """Return what tells a key from any other, and is no secret: 16 hexadecimal digits.
+
+        Raises:
+            LookupError: where the file has no key of this id.
+        """
+        return self.derive(b"guardrail journal key fingerprint", key).hex()[:16]
+
+
+class Cipher:
+    """Encrypts and decrypts the bodies of one segment.
+
+    Its key belongs to the segment alone, so that an entry's number is a nonce that never repeats.
+
+    Arguments:
+        keys: the journal's keys.
+        salt: 16 random bytes, which the segment's header holds.
+        key: the id of the key; the active one where empty.
+
+    Raises:
+        LookupError: where there is no such key.
+    """
+
+    __slots__ = ("_cipher",)
+
+    def __init__(self, keys: Keys, salt: bytes, key: str = "") -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        self._cipher: Any = AESGCM(keys.derive(b"guardrail journal records" + salt, key))
+
+    def encrypt(self, sequence: int, kind: int, body: bytes) -> bytes:
+        """Return the encrypted body of an entry."""
+        nonce = sequence.to_bytes(_NONCE_BYTES, "little")
+        encrypted: bytes = self._cipher.encrypt(nonce, body, bytes((kind,)))
+        return encrypted
+
+    def decrypt(self, sequence: int, kind: int, body: bytes) -> bytes:
+        """Return the body of an entry.
+
+        Raises:
+            ValueError: where it is not what was encrypted with this key, at this place.
+        """
+        from cryptography.exceptions import InvalidTag
+
+        nonce = sequence.to_bytes(_NONCE_BYTES, "little")
+        with suppress(InvalidTag):
+            plain: bytes = self._cipher.decrypt(nonce, body, bytes((kind,)))
+            return plain
+        raise ValueError("the entry does not decrypt")
+
+
+def key_line(name: str, random: bytes) -> str:
+    """Return a line of a key file, without its end."""
+    return f"{name} {base64.b64encode(random).decode('ascii')}"
+
+
+def read_keys(path: Path) -> Keys:
+    """Return the keys of a file.
+
+    Raises:
+        ConfigurationError: where it can't be read, others can read it, or a line is no key.
+    """
+    try:
+        with open_regular(path) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            raw = file.read(_LIMIT_BYTES + 1)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    else:
+        problem = "others can read it. Take that right from them (chmod 600)"
+        if not stat.S_IMODE(mode) & 0o077:
+            return _parsed(path, raw)
+    raise ConfigurationError(f"The key file {path} can't be used: {problem}.")
+
+
+def _parsed(path: Path, raw: bytes) -> Keys:
+    keys: dict[str, bytes] = {}
+    for number, line in enumerate(raw.decode("ascii", "replace").splitlines(), 1):
+        found = _LINE.fullmatch(line)
+        secret = b""
+        if found is not None:
+            with suppress(binascii.Error):
+                secret = base64.b64decode(found[2], validate=True)
+        if found is None or len(secret) != 32 or found[1] in keys:
+            raise ConfigurationError(
+                f"{path}:{number} is no key: expected an id of its own, a space, and 32 bytes in "
+                "base64. Make one with `guardrail journal key`."
+            )
+        keys[found[1]] = secret
+    if not keys:
+        raise ConfigurationError(
+            f"The key file {path} has no key. Make one with `guardrail journal key`."
+        )
+    return Keys(keys)
+
+
+def add_key(path: Path) -> str:
+    """Put a new active key into a key file, which is made where there is none; return its id.
+
+    Raises:
+        ConfigurationError: as `read_keys`.
+        OSError: where it can't be written.
+    """
+    with _locked(path.parent):
+        lines: list[str] = []
+        if path.exists():
+            read_keys(path)
+            lines = path.read_text("ascii").splitlines()
+        name = _new_id()
+        lines.insert(0, key_line(name, secrets.token_bytes(32)))
+        made = _write_beside(path, "\n".join(lines) + "\n")
+        made.replace(path)
+    return name
+
+
+def _new_id() -> str:
+    return "k" + "".join(secrets.choice(_LETTERS) for _ in range(_ID))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder: of two new keys at once one would be lost."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def own_keys(folder: Path) -> Keys:
+    """Return the keys that a journal keeps beside itself; made once, by whoever comes first.
+
+    Raises:
+        OSError: where they can't be made.
+        ConfigurationError: where what is there is no key file.
+    """
+    path = folder / OWN_KEY_FILE
+    if not path.exists():
+        made = _write_beside(path, key_line(_new_id(), secrets.token_bytes(32)) + "\n")
+        try:
+            os.link(made, path)  # never over one that another process has made meanwhile
+        except FileExistsError:
+            pass
+        finally:
+            made.unlink()
+    return read_keys(path)
+
+
+def _write_beside(path: Path, text: str) -> Path:
+    made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return made

@@ -1,0 +1,1 @@
+"""Reading the journal: calls, filters, verification, export to OTLP."""

@@ -1,0 +1,390 @@
+"""The calls of a journal that are alike, told once: for whoever asks what was decided, not when.
+
+Owns which calls are alike: those that differ in ids, sizes, durations, counts and times alone. One
+of a million is looked at in full for each difference; of all others a few places in their bytes
+are, which stand where `entries` writes them. What does not stand so is read in full: the layout
+makes reading fast, and never right. Refuses to pass over damage: a segment that does not go on as
+it was written is named, and so is an entry that can't be read; so each one is parsed.
+
+Of an admitted call the intent says all that was decided, so its outcome is only counted off. The
+outcome of a call whose intent is not there says too little, and stands alone.
+
+Compiled as it stands, with ``alike.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from guardrail._core import crc_of
+from guardrail._core.terms import FRAME_HEAD
+from guardrail.audit.journal.codec import check
+from guardrail.audit.journal.flaws import Flaw
+from guardrail.audit.journal.framing import (
+    ENCRYPTED,
+    LIMIT_BODY,
+    MAGIC,
+    OVERHEAD,
+    Frame,
+    Kind,
+    Stop,
+    walk,
+)
+from guardrail.audit.journal.keys import Keys
+from guardrail.audit.journal.segment_progress import stem
+from guardrail.audit.journal_read.entry_contents import Opener, parsed
+from guardrail.audit.journal_read.reader import Seen, read_files
+from guardrail.audit.journal_read.verify import is_interrupted
+from guardrail.values import Record
+
+_FIRST: Final = len(MAGIC)
+_ENCRYPTED: Final = ENCRYPTED
+_LIMIT_FRAME: Final = LIMIT_BODY + OVERHEAD
+_OVERHEAD: Final = OVERHEAD
+_INTENT: Final = int(Kind.INTENT)
+_OUTCOME: Final = int(Kind.OUTCOME)
+_WHOLE: Final = int(Kind.WHOLE)
+_HEAD: Final = FRAME_HEAD.size
+#: Nanoseconds of a quarter of an hour: clocks of all zones stand as many of these apart.
+_SPAN_NS: Final = 900_000_000_000
+#: The last nanosecond would be the next hour's, as seconds in a float.
+_US: Final = 1_000
+#: Texts of a definition that are remembered: calls of more differ in more than a few fields.
+_REMEMBERED: Final = 100_000
+#: Characters between the start of a call and its input's size: two keys, two whole numbers.
+_BETWEEN: Final = 64
+
+# What stands in an entry of `entries`, in this order.
+_ID: Final = b'{"id":"'
+_AS: Final = b'","as":'
+_AT: Final = b',"at_ns":'
+_ADMIT: Final = b',"admit_ns":'
+_INPUT: Final = b',"input_bytes":'
+_PARENT: Final = b',"parent":"'
+_TRACE: Final = b',"trace":["'
+_TRACED: Final = b'"]}'
+_COMMA: Final = ord(",")
+_QUOTE: Final = ord('"')
+_MINUS: Final = ord("-")
+_ZERO: Final = ord("0")
+
+
+class Alike:
+    """Calls that are alike.
+
+    Attributes:
+        record: the first of them; its outcome is ``admitted`` where it was let in.
+        count: how many there are.
+        slots: how many of each slot of time.
+    """
+
+    __slots__ = ("count", "record", "slots")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.count = 0
+        self.slots: dict[int, int] = {}
+
+
+class Calls:
+    """The calls of a journal, as many as are alike in one.
+
+    Arguments:
+        slot_of: gives the slot of a time in nanoseconds; ``None``: times do not matter.
+            Where both ends of a quarter of an hour are of one slot, all of it is.
+        since, until: nanoseconds since the epoch: from, and before.
+
+    Attributes:
+        alone: outcomes without an intent.
+        damage: what of the journal could not be read, and why.
+        notes: what is good to know of it, and no damage.
+    """
+
+    __slots__ = (
+        "_defined", "_going", "_groups", "_is_timed", "_known", "_since", "_slot_of", "_spans",
+        "_until", "alone", "damage", "notes",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        slot_of: Callable[[int], int] | None = None,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> None:
+        self._slot_of = slot_of
+        self._since = since
+        self._until = until
+        self._is_timed = slot_of is not None or since is not None or until is not None
+        self._groups: dict[Any, Alike] = {}
+        self._known: dict[int, dict[bytes, Alike]] = {}
+        self._defined: dict[bytes, dict[bytes, Alike]] = {}
+        self._spans: dict[int, int] = {}
+        self._going: set[bytes] = set()
+        self.alone = 0
+        self.damage: list[str] = []
+        self.notes: list[str] = []
+
+    def __iter__(self) -> Iterator[Alike]:
+        return iter(self._groups.values())
+
+    def add(self, record: Record) -> None:
+        """Add a call, told in full."""
+        self._count(self._group(record), round(record.started_at * 1e9))
+
+    def takes(self, record: Record) -> bool:
+        """Tell whether a call is wanted."""
+        return not self._is_timed or self._takes(round(record.started_at * 1e9))
+
+    def read(
+        self,
+        journal: Path,
+        *,
+        keys: Keys | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Add all calls of a journal.
+
+        Arguments:
+            journal: its folder, or one segment of it.
+            keys: its keys, where it is encrypted.
+            progress: is told how many bytes of the files were read, and how many there are.
+
+        Raises:
+            ConfigurationError: where there is no journal, or its key is missing or another one.
+        """
+        opener = Opener(keys)
+        seen = Seen(opener, self.tell)
+        for path, data, _ in read_files(journal, self.tell, progress):
+            name = stem(path)
+            self._known = {}  # a segment has the definitions that it refers to
+            first = next(walk(data[_FIRST:], base=_FIRST))
+            if isinstance(first, Stop) or seen.begin(name, first):
+                stop = self._read(opener, name, data)
+                if stop.fault and not is_interrupted(path, data, stop):
+                    self.damage.append(f"{name}, byte {stop.at}: {stop.fault}")
+            opener.forget(name)
+
+    def tell(self, flaw: Flaw) -> None:
+        """Take what can't be read: for whoever reads the calls in another way, too."""
+        (self.notes if flaw.is_harmless else self.damage).append(str(flaw))
+
+    def _read(self, opener: Opener, name: str, data: bytes) -> Stop:
+        """Read the frames of a segment, as `walk` does; return where they end."""
+        size = len(data)
+        at, sequence, check = _FIRST, 0, 0
+        while at + _OVERHEAD <= size:
+            end = at + _OVERHEAD + _whole(data, at)
+            kind = data[at + 12]
+            if end > size or not kind or end - at > _LIMIT_FRAME:
+                break
+            if _whole(data, at + 4) != sequence & 0xFFFFFFFF or _whole(data, at + 8) != (
+                sequence >> 32
+            ):
+                break
+            found = crc_of(data, at, end - 4, check)
+            if found != _whole(data, end - 4):
+                break
+            if kind == _OUTCOME:
+                self._end(name, data, at, end, sequence)
+            elif kind == _INTENT or kind == _WHOLE:  # noqa: PLR1714, SIM109  in C two comparisons
+                self._take(opener, name, data, at, end, sequence, kind)
+            else:
+                plain = kind & ~_ENCRYPTED
+                body = data[at + _HEAD : end - 4]
+                frame = Frame(at, end, sequence, plain, kind != plain, body, found)
+                self._take_other(opener, name, frame)
+            check = found
+            at = end
+            sequence += 1
+        for item in walk(data[at:], base=at, sequence=sequence, check=check):
+            if isinstance(item, Stop):
+                return item
+        raise RuntimeError("`walk` always ends with a stop")
+
+    def _take(  # noqa: PLR0912, PLR0917
+        self, opener: Opener, name: str, data: bytes, at: int, end: int, sequence: int, kind: int
+    ) -> None:
+        """Take an intent, or a whole call."""
+        start, stop = at + _HEAD, end - 4
+        group, known, text = None, None, b""
+        ns, number = 0, 0
+        quoted = _find(data, _QUOTE, start + 7, stop)
+        if quoted > 0 and _stands(data, _ID, start) and _stands(data, _AS, quoted):
+            defined = _find(data, _COMMA, quoted + 7, stop)
+            timed = _find(data, _COMMA, defined + 9, stop)
+            rest = 0
+            if 0 < defined < timed and _stands(data, _AT, defined) and _stands(data, _ADMIT, timed):
+                sized = data.find(_INPUT, timed, timed + _BETWEEN)
+                rest = _find(data, _COMMA, sized + 15, stop) if sized > 0 else 0
+            if rest > 0:
+                if _stands(data, _PARENT, rest):
+                    rest = _find(data, _QUOTE, rest + 11, stop) + 1
+                if _stands(data, _TRACED, stop - 3):
+                    traced = data.rfind(_TRACE, rest, stop)
+                    stop = traced if traced > 0 else stop
+                if self._is_timed:
+                    ns = _integer(data, defined + 9, timed)
+                number = _integer(data, quoted + 7, defined)
+                text = data[rest:stop]
+                known = self._known.get(number)
+                if known is not None:
+                    group = known.get(text)
+        if group is not None and not self._is_readable(data[start : end - 4]):
+            group = None  # which the full look says
+        if group is None:
+            body = data[start : end - 4]
+            frame = Frame(at, end, sequence, kind, False, body, 0)
+            group, ns, key = self._look(opener, name, frame)
+            if group is None:
+                return
+            if known is not None and len(known) < _REMEMBERED:
+                known[text] = group
+            if kind == _INTENT:
+                self._going.add(key)
+        elif kind == _INTENT:
+            self._going.add(data[start + 7 : quoted])
+        self._count(group, ns)
+
+    def _look(self, opener: Opener, name: str, frame: Frame) -> tuple[Alike | None, int, bytes]:
+        """Read an entry in full; return its group, its time and the call's id."""
+        try:
+            said, (record, _) = opener.call(name, frame)
+            ns = said.get("at_ns", 0)
+            return self._group(record), ns, json.dumps(record.decision_id)[1:-1].encode()
+        except (TypeError, ValueError):  # not what was written
+            self.damage.append(f"{name}, entry {frame.sequence}: cannot be read")
+        return None, 0, b""
+
+    def _take_other(self, opener: Opener, name: str, frame: Frame) -> None:
+        """Take any other entry, and those that are encrypted."""
+        try:
+            if frame.kind == Kind.DEFINED:
+                opener.body(name, frame)
+                self._define(frame)
+            elif frame.kind == Kind.OUTCOME:
+                said, _ = opener.call(name, frame)
+                self._leave(json.dumps(said.get("id", ""))[1:-1].encode())
+            elif frame.kind in (Kind.INTENT, Kind.WHOLE):
+                group, ns, key = self._look(opener, name, frame)
+                if group is not None:
+                    if frame.kind == Kind.INTENT:
+                        self._going.add(key)
+                    self._count(group, ns)
+            else:
+                opener.check(name, frame)
+        except (TypeError, ValueError):
+            self.damage.append(f"{name}, entry {frame.sequence}: cannot be read")
+
+    def _define(self, frame: Frame) -> None:
+        """Go on with what is known of a definition: most segments begin with the same ones."""
+        number = parsed(frame.body).get("as") if not frame.is_encrypted else None
+        if type(number) is int:
+            if len(self._defined) >= _REMEMBERED:
+                self._defined = {}
+            self._known[number] = self._defined.setdefault(frame.body, {})
+
+    def _end(self, name: str, data: bytes, at: int, end: int, sequence: int) -> None:
+        """Count off the outcome of a call."""
+        start, stop = at + _HEAD, end - 4
+        if not self._is_readable(data[start:stop]):
+            self.damage.append(f"{name}, entry {sequence}: cannot be read")
+        self._leave(data[start + 7 : _find(data, _QUOTE, start + 7, stop)])
+
+    def _is_readable(self, body: bytes) -> bool:
+        """Tell whether the body of an entry of a call is one that `bodies` would read."""
+        try:
+            said = parsed(body)
+            check(said)
+        except ValueError:
+            return False
+        number = said.get("as")
+        return number is None or number in self._known
+
+    def _leave(self, key: bytes) -> None:
+        if key in self._going:
+            self._going.remove(key)
+        else:
+            self.alone += 1
+
+    def _group(self, record: Record) -> Alike:
+        """Return the calls that are like this one."""
+        same = record._replace(
+            decision_id="", parent_decision_id="", backend="", function="", version="",
+            rows=0, input_bytes=0, started_at=0.0, admit_s=0.0, model_s=0.0, release_s=0.0,
+            facts=(), counts=(), output_rows=0, output_bytes=0, input_digest="", output_digest="",
+            cached=None if record.cached is None else False,
+        )  # fmt: skip
+        key = (same, json.dumps(record.facts))
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Alike(record)
+        return group
+
+    def _count(self, group: Alike, ns: int) -> None:
+        if self._is_timed and not self._takes(ns):
+            return
+        group.count += 1
+        if self._slot_of is not None:
+            slot = self._spans.get(ns // _SPAN_NS)
+            if slot is None:
+                slot = self._slot(ns)
+            group.slots[slot] = group.slots.get(slot, 0) + 1
+
+    def _slot(self, ns: int) -> int:
+        """Return the slot of a time in a quarter of an hour that is new, or in several slots."""
+        if self._slot_of is None:
+            return 0
+        span = ns // _SPAN_NS
+        first = self._slot_of(span * _SPAN_NS)
+        if first == self._slot_of((span + 1) * _SPAN_NS - _US):
+            self._spans[span] = first
+            return first
+        return self._slot_of(ns)
+
+    def _takes(self, ns: int) -> bool:
+        """Tell whether a call of a time is wanted."""
+        return (self._since is None or ns >= self._since) and (
+            self._until is None or ns < self._until
+        )
+
+
+def _whole(data: bytes, at: int) -> int:
+    """Return the number in four bytes."""
+    first, second, third, last = data[at], data[at + 1], data[at + 2], data[at + 3]
+    return first | second << 8 | third << 16 | last << 24
+
+
+def _find(data: bytes, byte: int, at: int, stop: int) -> int:
+    """Return where a byte stands next; -1 where it does not stand before ``stop``."""
+    while at < stop:
+        if data[at] == byte:
+            return at
+        at += 1
+    return -1
+
+
+def _stands(data: bytes, word: bytes, at: int) -> bool:
+    """Tell whether some bytes stand at a place."""
+    size = len(word)
+    if at < 0 or at + size > len(data):
+        return False
+    for index in range(size):  # noqa: SIM110  in C a loop, and no generator
+        if data[at + index] != word[index]:
+            return False
+    return True
+
+
+def _integer(data: bytes, at: int, stop: int) -> int:
+    """Return the integer, of 64 bits, that is written in some bytes."""
+    is_negative = data[at] == _MINUS
+    if is_negative:
+        at += 1
+    value = 0
+    while at < stop:
+        value = value * 10 + data[at] - _ZERO
+        at += 1
+    return -value if is_negative else value

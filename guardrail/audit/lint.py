@@ -1,0 +1,45 @@
+"""What is weak in the audit settings of a bundle that loads.
+
+Owns the finding about ``[audit]``. Refuses nothing: what is wrong there is a fault, found by
+`settings`. Only `check` asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from guardrail._documents import Document
+from guardrail.errors import Finding, Place
+
+
+def audit_weaknesses(document: Document | None, default: Place) -> Iterator[Finding]:
+    """Yield what is weak in the ``[audit]`` table.
+
+    Arguments:
+        document: the table; ``None`` where there is none.
+        default: the place of what no table says.
+    """
+    if document is not None and "journal" in document.data:
+        yield from _of_journal(document)
+        return
+    message = (
+        "No journal keeps the records: what the span exporter loses is lost. Accept this where "
+        "your collector keeps spans well enough."
+    )
+    yield Finding("GR540", default if document is None else document.at(), message)
+
+
+def _of_journal(document: Document) -> Iterator[Finding]:
+    checkpoints = document.data.get("checkpoints")
+    if not checkpoints:
+        message = (
+            "Nobody signs how far the journal is, so whoever can write its files can shorten it "
+            "unseen. Add [audit.checkpoints], or accept this."
+        )
+        yield Finding("GR541", document.at("journal"), message)
+    elif not {"file", "command", "url"} & set(checkpoints):
+        message = (
+            "The checkpoints stay beside the journal: whoever can delete it can delete them. Send "
+            "them elsewhere: `file`, `command` or `url`."
+        )
+        yield Finding("GR541", document.at("checkpoints"), message)

@@ -1,0 +1,1 @@
+"""Records as OpenTelemetry spans, metrics and log events."""

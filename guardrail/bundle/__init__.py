@@ -1,0 +1,1 @@
+"""From a bundle's folder to a running guard: assembly, reload, watch, findings."""

@@ -1,0 +1,502 @@
+"""A bundle's folder turned into all that a guard needs: the rooms are handed to each other.
+
+Owns ``guardrail.toml``: which table goes to which room. The rooms never import each other;
+here the obligations' names go to the policies, the input specs to the obligations, the
+time zone to the facts. Refuses unknown tables. Everything is read and checked once, and
+every fault that can be found is reported together.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from guardrail import _core, facts, obligations
+from guardrail._documents import Document, Section, read_json, read_toml, read_yaml
+from guardrail._nearest import did_you_mean
+from guardrail._ports import (
+    Clock,
+    FactSource,
+    ObligationType,
+    Recording,
+    Rooms,
+    Sink,
+    Wait,
+)
+from guardrail.audit import (
+    AuditSettings,
+    Journal,
+    Names,
+    Refusals,
+    Trail,
+    open_journal,
+    open_sinks,
+    read_audit,
+)
+from guardrail.errors import ConfigurationError, Denied, Fault, NotAuthenticated, Place
+from guardrail.facts import Bounds, Viewer
+from guardrail.identity import (
+    ActingAs,
+    Callers,
+    Challenges,
+    KeysNeeded,
+    Machines,
+    Providers,
+    Revocations,
+    Sources,
+    evidence_opener,
+    peer_of,
+    read_machines,
+    read_providers,
+    settled,
+)
+from guardrail.obligations import StorageHandle
+from guardrail.policy import (
+    BundleSettings,
+    CheckSettings,
+    Folder,
+    ResourceSettings,
+    Shadow,
+    Snapshot,
+    Vocabulary,
+    load_snapshots,
+    read_folder,
+    read_uid,
+)
+from guardrail.policy.engine.read_sets import read_of_callers
+from guardrail.runtime.flow import in_order
+from guardrail.values import Auto, Evidence, Identity, Peer, Principal, vouched_for
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+S = TypeVar("S", bound=Section)
+T = TypeVar("T")
+
+_TABLES: Final = (
+    "bundle", "identity", "evidence", "bounds", "quota", "audit", "resources", "check",
+    "detectors",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A loaded bundle: the snapshot that decides, and the settings of the rooms around it.
+
+    ``storage`` holds the quotas' counters, ``challenges`` the nonces that were given out: a reload
+    hands both on. ``plain_facts`` are the paths of facts whose texts are all ours; ``clock`` is the
+    one that was injected, by which quotas are counted. ``shadow`` is what is asked beside the
+    snapshot: all of the bundle's policies, where some have ``@mode("shadow")``, or a second
+    bundle's (`guardrail.bundle.reload`); ``None`` where nothing is. ``keys`` are the keys of inputs
+    that its specs name: no other one ever stands in a path.
+    """
+
+    snapshot: Snapshot
+    providers: Providers
+    machines: Machines
+    challenges: Challenges
+    bounds: Bounds
+    audit: AuditSettings
+    storage: StorageHandle
+    clock: Clock
+    plain_facts: frozenset[str] = frozenset()
+    shadow: Snapshot | None = None
+    keys: frozenset[str] = frozenset()
+
+
+class Furnished(Rooms):
+    """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
+
+    __slots__ = ("bundle", "group", "refusals", "revocations")
+
+    read_uid = staticmethod(read_uid)
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        sink: Recording,
+        clock: Clock,
+        new_id: Callable[[], str],
+        revocations: Revocations,
+        group: object,
+        refusals: Refusals,
+        journal: Journal | None = None,
+    ) -> None:
+        super().__init__(
+            snapshot=bundle.snapshot,
+            identify=Callers(group, inherits=bundle.providers.inherits).current,
+            take_view=Viewer(bundle.bounds, bundle.keys).take,
+            sink=sink,
+            clock=clock,
+            new_id=new_id,
+            backend=_core.BACKEND,
+            digest_of=facts.digest_of,
+            naming=None if journal is None else _names(bundle, journal),
+            shadow=None if bundle.shadow is None else Shadow(bundle.shadow, bundle.snapshot),
+        )
+        self.bundle = bundle
+        self.group = group
+        self.revocations = revocations
+        self.refusals = refusals
+
+    def act_under(
+        self,
+        *,
+        token: str | None,
+        certificate: Sequence[bytes],
+        peer: Peer | None,
+        attestation: str | bytes | None,
+    ) -> ActingAs:
+        """Return the scope of the identity that a token or a certificate proves.
+
+        Where both are there, the token names the principal, and may be bound to the
+        certificate. Raises `NotAuthenticated`.
+        """
+        tell = partial(self._identify, token, tuple(certificate), peer, attestation)
+        note = partial(self.note, where_from(peer, certificate))
+        return ActingAs(settled(tell, note), self.revocations, since=self.now(), group=self.group)
+
+    def note(self, peer: str, denial: Denied) -> None:
+        """Keep a failed authentication: `Refusals.note`."""
+        self.refusals.note(denial, peer, self)
+
+    def _identify(
+        self,
+        token: str | None,
+        certificate: Sequence[bytes],
+        peer: Peer | None,
+        attestation: str | bytes | None,
+    ) -> Identity:
+        providers, now = self.bundle.providers, self.now()
+        knows = self.bundle.snapshot.store.knows
+        identity: Identity | None = None
+        if certificate:
+            told = peer or Peer()
+            is_tls = True if told.tls is None else told.tls  # where a certificate is proved
+            peer = replace(peer_of(certificate[0], ip=told.ip), tls=is_tls)
+            if token is None or providers.certificates is not None:
+                identity = providers.authenticate_chain(certificate, now, knows=knows)
+        if token is not None:
+            identity = providers.authenticate(
+                token,
+                now,
+                knows=knows,
+                certificate_sha256=(peer.certificate_sha256 or "") if peer is not None else "",
+            )
+        if identity is None:
+            raise NotAuthenticated("The caller brought neither a token nor a certificate.")
+        self.revocations.check(identity, now)
+        if peer is None and attestation is None:
+            return identity
+        return replace(identity, peer=peer, evidence=self._evidence(attestation, now))
+
+    def _evidence(self, attestation: str | bytes | None, now: float) -> Evidence | None:
+        """Return what the caller's machine attests. Asked last: its nonce is taken."""
+        if attestation is None:
+            return None
+        found = self.bundle.machines.peer.verify(attestation, now)
+        if isinstance(found, Wait):
+            raise KeysNeeded(found.work)
+        return found
+
+    def act_as(
+        self, principal: Principal, peer: Peer | None, attestation: str | bytes | None
+    ) -> ActingAs:
+        """Return the scope of somebody whom the application vouches for."""
+        vouched = vouched_for(principal, peer=peer)
+        since = -math.inf if vouched.expires_at is None else self.now()
+        if attestation is None:
+            return ActingAs(vouched, group=self.group, since=since)
+
+        def tell() -> Identity:
+            return replace(vouched, evidence=self._evidence(attestation, self.now()))
+
+        note = partial(self.note, where_from(peer))
+        return ActingAs(settled(tell, note), group=self.group, since=since)
+
+
+def where_from(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
+    """Return what tells where somebody calls from: an address, or else a certificate's digest."""
+    if peer is not None and (peer.ip or peer.certificate_sha256):
+        return peer.ip or peer.certificate_sha256 or ""
+    if certificate:
+        try:
+            return peer_of(certificate[0]).certificate_sha256 or ""
+        except NotAuthenticated:  # no certificate: that is why
+            pass
+    return ""
+
+
+def _names(bundle: Bundle, journal: Journal) -> Names:
+    audit, plans = bundle.audit, bundle.snapshot.plans
+    return Names(
+        journal.keys,
+        principal=audit.principal,
+        facts=audit.paths,
+        reads={
+            action: {source.place: names for source, names in plan.wants}
+            for action, plan in plans.items()
+        },
+        plain=bundle.plain_facts | audit.plain,
+        knows=bundle.snapshot.store.knows,
+        digests=frozenset(audit.digests),
+        digest_of=facts.digest_of,
+        take_view=Viewer(bundle.bounds).take,
+    )
+
+
+def open_trail(
+    bundle: Bundle,
+    *,
+    sinks: Sequence[Sink] | None,
+    tracer_provider: Any,
+    clock: Clock,
+    journal: Path | Auto | None,
+) -> tuple[Trail, Journal | None]:
+    """Return the trail of a guard's sinks, and its journal.
+
+    Arguments:
+        bundle: whose ``[audit]`` table says what there is.
+        sinks: the application's own, instead of the one that makes spans.
+        tracer_provider: for spans.
+        clock: the injected clock.
+        journal: where it is; `AUTO`: where the table says; ``None``: nowhere.
+    """
+    kept: Journal | None = None
+    if journal is not None:
+        folder = None if isinstance(journal, Auto) else journal
+        name = bundle.snapshot.name
+        kept = open_journal(bundle.audit, guard=name, clock=clock, folder=folder)
+    if sinks is None:
+        return Trail(open_sinks(bundle.audit, kept, tracer_provider=tracer_provider)), kept
+    return Trail((*sinks, kept) if kept is not None else tuple(sinks)), kept
+
+
+class _Faults:
+    """Gathers the faults of many readings, so that all are reported at once."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+
+    def gather(self, read: Callable[[], T]) -> T | None:
+        """Return what ``read`` returns, or ``None`` where it found faults."""
+        try:
+            return read()
+        except ConfigurationError as error:
+            self.found.extend(error.faults)
+            if not error.faults:
+                raise
+            return None
+
+    def stop(self) -> None:
+        """Raise all faults found so far, if any."""
+        if self.found:
+            raise ConfigurationError(faults=tuple(dict.fromkeys(self.found)))
+
+
+def load_bundle(
+    source: str | Path | Folder,
+    *,
+    clock: Clock,
+    storage: StorageHandle | None = None,
+    challenges: Challenges | None = None,
+    own_facts: Sequence[FactSource] = (),
+    own_obligations: Sequence[ObligationType] = (),
+    own_models: Mapping[str, type[BaseModel]] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Bundle:
+    """Return the bundle of a folder, or raise `ConfigurationError` with every fault.
+
+    Arguments:
+        source: the folder, or what was read of it.
+        clock: the injected clock.
+        storage: the quota store to go on with; ``None`` opens the one that is configured.
+        challenges: the nonces to go on with.
+        own_facts: the application's own fact sources, beside ours.
+        own_obligations: its own obligation types.
+        own_models: its own pydantic models, each a spec of inputs by this name.
+        environ: where secrets named by the bundle are looked up; the process's by default.
+    """
+    folder = source if isinstance(source, Folder) else read_folder(Path(source))
+    settings = read_toml("guardrail.toml", folder.files["guardrail.toml"])
+    faults = _Faults()
+    for table in settings.data:
+        if table not in _TABLES:
+            hint = did_you_mean(table, _TABLES, f"There are: {', '.join(_TABLES)}.")
+            message = f"[{table}] is not a table that this version knows. {hint}"
+            faults.found.append(Fault("GR003", settings.at(table), message))
+    if "bundle" not in settings.data:
+        message = "[bundle] is required. Add it, with name and version."
+        faults.found.append(Fault("GR003", settings.at(), message))
+    faults.stop()
+
+    def of(name: str) -> Document | None:
+        return settings.below(name) if name in settings.data else None
+
+    bundle = faults.gather(lambda: settings.below("bundle").parse(BundleSettings))
+    resources = faults.gather(lambda: _parse(of("resources"), ResourceSettings))
+    faults.gather(lambda: _parse(of("check"), CheckSettings))
+    bounds = faults.gather(lambda: _parse(of("bounds"), Bounds))
+    detectors = faults.gather(lambda: facts.read_detectors(of("detectors"))) or ()
+    audit = faults.gather(lambda: read_audit(of("audit")))
+    environment = os.environ if environ is None else environ
+    providers = faults.gather(
+        lambda: read_providers(of("identity"), files=folder.files, environ=environment)
+    )
+    given = challenges or Challenges(random=secrets.token_bytes)
+    machines = faults.gather(
+        lambda: read_machines(
+            of("evidence"),
+            challenges=given,
+            opener=evidence_opener(Sources(folder.files, environment)),
+        )
+    )
+    opened = faults.gather(lambda: obligations.open_storage(of("quota"), clock))
+    store = storage or opened  # in this version all are of one kind, which holds the counters
+    specs = _read_specs(folder, "inputs", faults)
+    facts.load_libraries(for_tables=_takes_tables(folder, specs))
+    types = faults.gather(
+        lambda: (
+            *obligations.standard(
+                specs_documents=specs,
+                output_documents=_read_specs(folder, "outputs", faults),
+                take_view=Viewer(bounds or Bounds()).take,
+                limit_findings=(bounds or Bounds()).findings,
+                detectors=detectors,
+                bundle=bundle.name if bundle is not None else "",
+                clock=clock,
+                storage=store,
+                models=own_models,
+            ),
+            *own_obligations,
+        )
+    )
+    if bundle is None or types is None or store is None:
+        faults.stop()
+        raise ConfigurationError("The bundle could not be read.")
+    zone = bundle.timezone
+    sources = _unique(
+        "fact source",
+        (
+            *facts.standard(
+                timezone=zone,
+                bounds=bounds or Bounds(),
+                host=None if machines is None else machines.host,
+                detectors=detectors,
+            ),
+            *own_facts,
+        ),
+        "place",
+    )
+    _unique("obligation", types, "name")
+    loaded = faults.gather(
+        lambda: load_snapshots(
+            folder,
+            bundle=bundle,
+            vocabulary=Vocabulary(in_order(types), obligations.NOT_BUILT),
+            sources=sources,
+            resources=resources,
+        )
+    )
+    snapshot, shadow = loaded if loaded is not None else (None, None)
+    for plan in (plan for each in (snapshot, shadow) if each for plan in each.plans.values()):
+        for fact_source, names in plan.wants:
+            prepare = getattr(fact_source, "prepare", None)
+            if prepare is not None:
+                prepare(names)
+    if snapshot is not None and providers is not None:
+        for name, place in providers.entity_types.items():
+            if not snapshot.schema.declares(name):
+                message = f"The schema has no entity type {name}. Correct the name, or declare it."
+                faults.found.append(Fault("GR003", place, message))
+    if snapshot is not None and audit is not None:
+        faults.found.extend(_unfit_audit(audit, snapshot, settings, folder.path))
+    faults.stop()
+    if snapshot is None or providers is None or bounds is None or audit is None or machines is None:
+        raise ConfigurationError("The bundle could not be read.")
+    plain = frozenset(
+        f"{source.place}.{name}" for source in sources for name in getattr(source, "plain", ())
+    )
+    keys: frozenset[str] = frozenset().union(*[getattr(kind, "keys", ()) for kind in types])
+    return Bundle(
+        snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow, keys
+    )
+
+
+def _unfit_audit(
+    audit: AuditSettings, snapshot: Snapshot, settings: Document, home: Path
+) -> Iterator[Fault]:
+    """Yield what of the ``[audit]`` table does not fit the rest of the bundle."""
+    for path in _never_read(audit.paths, snapshot):
+        message = f"No policy reads {path}, so it is never there to be kept."
+        yield Fault("GR003", settings.at("audit", "facts"), message)
+    if audit.journal and Path(audit.journal).resolve().is_relative_to(home.resolve()):
+        message = "The journal is in the bundle's folder. Keep it elsewhere."
+        yield Fault("GR003", settings.at("audit", "journal"), message)
+
+
+def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
+    """Return the paths of facts, or of the caller, that no policy reads."""
+    read: dict[str, set[str] | None] = {}
+    for plan in snapshot.plans.values():
+        for source, names in plan.wants:
+            known = read.setdefault(source.place, set())
+            if not names or known is None:
+                read[source.place] = None  # all of it
+            else:
+                known |= names
+    if any(path.startswith("principal.") for path in paths):
+        read["principal"] = read_of_callers(snapshot)
+    missing = []
+    for path in paths:
+        place, _, name = path.partition(".")
+        known = read.get(place, set())
+        if known is not None and name not in known:
+            missing.append(path if place == "principal" else f"context.{path}")
+    return missing
+
+
+def _takes_tables(folder: Folder, specs: Mapping[str, Document]) -> bool:
+    """Whether any action's input may be a table, by the schema and the specs."""
+    if b"TableInput" in folder.files.get("schema.cedarschema", b""):
+        return True
+    return any(
+        isinstance(spec.data, dict) and spec.data.get("kind") == "table" for spec in specs.values()
+    )
+
+
+def _parse(document: Document | None, model: type[S]) -> S:
+    """Return a table as its model; the defaults where the file has no such table."""
+    return model() if document is None else document.parse(model)
+
+
+def _read_specs(folder: Folder, below: str, faults: _Faults) -> dict[str, Document]:
+    documents: dict[str, Document] = {}
+    for suffix, read in ((".yaml", read_yaml), (".json", read_json)):
+        for file, raw in folder.named(suffix, below=below):
+            name = Path(file).stem
+            if name in documents:
+                message = f"{documents[name].file} has this name, too. Rename one of them."
+                faults.found.append(Fault("GR300", Place(file), message))
+                continue
+            document = faults.gather(partial(read, file, raw))
+            if document is not None:
+                documents[name] = document
+    return documents
+
+
+def _unique(what: str, items: tuple[T, ...], attribute: str) -> tuple[T, ...]:
+    seen: set[str] = set()
+    for item in items:
+        name = getattr(item, attribute)
+        if name in seen:
+            raise ConfigurationError(f"Two {what}s have the name {name}. Rename one.")
+        seen.add(name)
+    return items

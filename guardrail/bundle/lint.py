@@ -1,0 +1,220 @@
+"""All findings of ``guardrail check``: what is weak in a bundle that loads, from every room.
+
+Owns their gathering, and which of them the bundle's author accepts. Refuses to load anything:
+it starts from a loaded bundle and the files that it was loaded from. Stands beside the guard;
+no call passes here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Final
+
+from guardrail._documents import Document, limit_of, read_toml, read_yaml
+from guardrail.audit.lint import audit_weaknesses
+from guardrail.bundle.assembly import Bundle
+from guardrail.errors import FINDINGS, ConfigurationError, Fault, Finding, Place
+from guardrail.identity.lint import evidence_weaknesses, identity_weaknesses
+from guardrail.obligations.lint import (
+    output_weaknesses,
+    quota_weaknesses,
+    spec_weaknesses,
+)
+from guardrail.policy import CheckSettings, Folder, read_uid
+from guardrail.policy.analysis.describe import WHOLE_SCHEMA, whole_schema
+from guardrail.policy.lint import lint
+from guardrail.policy.lint.named_entities import Named, named_entities
+from guardrail.values import Entity
+
+_SETTINGS: Final = "guardrail.toml"
+#: The tags that a policy test may have: see `guardrail.testing.files.yaml_values`.
+TAGS: Final = ("!duration", "!entity", "!ip", "!missing")
+#: What a uid begins with, so that Cedar is asked of little else.
+_UID: Final = re.compile(r'\s*[A-Za-z_][\w:]*::"')
+_ALLOW: Final = "x_allow"
+_ACCEPTED: Final = re.compile(r"(GR[0-9]{3}): +(\S.*)")
+_HOW: Final = (
+    "@x_allow accepts findings about this policy, each with a reason: "
+    '@x_allow("GR508: nightly jobs have no quota"). Several are separated by `; `. Errors cannot '
+    "be accepted."
+)
+
+
+def findings(bundle: Bundle, folder: Folder) -> tuple[Finding, ...]:
+    """Return what is weak in a bundle, by file and line, accepted findings among the rest.
+
+    Arguments:
+        bundle: the bundle, loaded.
+        folder: the files that it was loaded from; `ConfigurationError` where it is others.
+    """
+    if bundle.snapshot.revision != folder.revision:
+        raise ConfigurationError("These are not the files that the bundle was loaded from.")
+    found = dict.fromkeys(_gather(bundle, folder))
+    return tuple(sorted(found, key=_order))
+
+
+def accepted(folder: Folder) -> frozenset[str]:
+    """Return the codes that ``[check] allow`` of a bundle that loads accepts."""
+    check = _table(read_toml(_SETTINGS, folder.files[_SETTINGS]), "check")
+    settings = CheckSettings() if check is None else check.parse(CheckSettings)
+    return frozenset(settings.allow)
+
+
+class Acceptance:
+    """Which findings of a bundle its author accepts, and why.
+
+    A code of ``[check] allow`` holds for the whole bundle; one of ``@x_allow("GR508: reason")``
+    for the policy that has the annotation.
+
+    Arguments:
+        bundle: the bundle, loaded.
+        folder: its files.
+
+    Raises:
+        ConfigurationError: for an ``@x_allow`` that names no finding, or gives no reason.
+    """
+
+    def __init__(self, bundle: Bundle, folder: Folder) -> None:
+        self._codes = accepted(folder)
+        self._reasons: dict[tuple[str, str], str] = {}
+        shadow = bundle.shadow.policies if bundle.shadow is not None else ()
+        faults: list[Fault] = []
+        for policy in (*bundle.snapshot.policies, *shadow):
+            argument = policy.node.annotations.get(_ALLOW)
+            if argument is None:
+                continue
+            for part in argument.split("; "):
+                found = _ACCEPTED.fullmatch(part)
+                if found is None or found[1] not in FINDINGS:
+                    place = policy.chunk.annotation(_ALLOW)
+                    faults.append(Fault("GR109", place, _HOW))
+                    continue
+                for name in (policy.id, policy.text_id):
+                    self._reasons[name, found[1]] = found[2]
+        if faults:
+            raise ConfigurationError(faults=tuple(dict.fromkeys(faults)))
+
+    def accepts(self, finding: Finding) -> bool:
+        """Tell whether a finding is accepted."""
+        return finding.code in self._codes or self.reason(finding) != ""
+
+    def reason(self, finding: Finding) -> str:
+        """Return why a finding about one policy is accepted there; empty where it is not."""
+        return self._reasons.get((finding.policy, finding.code), "")
+
+
+def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
+    settings = read_toml(_SETTINGS, folder.files[_SETTINGS])
+    default = settings.at("bundle")
+    yield from lint(bundle.snapshot, folder, settings)
+    yield from _stale_schema(folder)
+    if bundle.shadow is not None:  # what is weak in a policy that only looks on, were it enforced
+        policies = [policy for policy in bundle.shadow.policies if policy.is_shadow]
+        ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
+        weak = lint(bundle.shadow, folder, settings)
+        yield from (finding for finding in weak if finding.policy in ids)
+    yield from identity_weaknesses(_table(settings, "identity"))
+    yield from evidence_weaknesses(_table(settings, "evidence"))
+    written = (*bundle.snapshot.policies, *(bundle.shadow.policies if bundle.shadow else ()))
+    named = chain(named_entities(written, folder), _named_in_tests(folder))
+    for entity, place, policy in named:
+        if not bundle.providers.can_make(entity):
+            yield _unmade(entity, place, policy)
+    quotas = [
+        (policy.text_id, policy.chunk.annotation(name), demand)
+        for policy in bundle.snapshot.policies
+        for name, demand in policy.demands
+        if name == "quota"
+    ]
+    yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
+    yield from _output_weaknesses(bundle)
+    yield from spec_weaknesses(folder.files)
+    yield from audit_weaknesses(_table(settings, "audit"), default)
+
+
+def _stale_schema(folder: Folder) -> Iterator[Finding]:
+    """Yield the finding of a schema, written for other tools, that is not the bundle's any more."""
+    file = folder.path / WHOLE_SCHEMA
+    try:
+        if not file.is_file():
+            return
+        with file.open("rb") as stream:
+            raw = stream.read(limit_of(WHOLE_SCHEMA) + 1)
+    except OSError:
+        raw = b""
+    if raw != whole_schema(folder).encode():
+        message = (
+            "This schema is out of date: Cedar's own tools report errors in policies that are "
+            "correct. Write it again: guardrail schema DIR --write."
+        )
+        yield Finding("GR550", Place(WHOLE_SCHEMA), message)
+
+
+def _output_weaknesses(bundle: Bundle) -> Iterator[Finding]:
+    snapshot = bundle.snapshot
+    by_id = {policy.id: policy for policy in snapshot.policies}
+    texts = {policy.text_id: policy for policy in snapshot.policies}  # links share theirs
+    actions = [
+        [(by_id[policy].text_id, name, demand)
+         for policy, name, demand in snapshot.demands_on(action)]
+        for action in snapshot.schema.actions
+    ]  # fmt: skip
+    yield from output_weaknesses(
+        actions,
+        snapshot.obligations,
+        lambda policy, name: texts[policy].chunk.annotation(name),
+    )
+
+
+def _unmade(entity: Entity, place: Place, policy: str) -> Finding:
+    """Return the finding that an id is one which no identity provider gives to anybody."""
+    subject = f"{policy}: no" if policy else "No"
+    message = (
+        f"{subject} identity provider makes {entity}: ids of this type begin with another prefix. "
+        "Write the provider's `id_prefix` and a `#` before the id, or correct the prefix."
+    )
+    return Finding("GR536", place, message, policy)
+
+
+def _named_in_tests(folder: Folder) -> Iterator[Named]:
+    """Yield the entities that policy tests name. What does not read, ``guardrail test`` tells."""
+    for file in sorted((folder.path / "tests").glob("*_test.yaml")):
+        name = f"tests/{file.name}"
+        try:
+            if file.stat().st_size > limit_of(name):
+                continue
+            document = read_yaml(name, file.read_bytes(), tags=dict.fromkeys(TAGS, str))
+        except (ConfigurationError, OSError):
+            continue
+        found: dict[Entity, Place] = {}
+        for text, path in _texts(document.data, ()):
+            try:
+                found.setdefault(read_uid(text), document.at(*path))
+            except ConfigurationError:
+                continue
+        yield from (Named(entity, place) for entity, place in found.items())
+
+
+def _texts(data: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """Yield the texts in a test that can be uids, each with its path; keys of mappings, too."""
+    if isinstance(data, str):
+        if _UID.match(data):
+            yield data, path
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _texts(key, (*path, key))
+            yield from _texts(value, (*path, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _texts(value, (*path, index))
+
+
+def _table(settings: Document, name: str) -> Document | None:
+    return settings.below(name) if name in settings.data else None
+
+
+def _order(finding: Finding) -> tuple[str, int, int, str]:
+    place: Place = finding.place
+    return place.file, place.line, place.column, finding.code

@@ -1,0 +1,393 @@
+"""A bundle loaded anew, beside the one that serves: tried in a child process first.
+
+Owns `Origin`, what a load needs, and a reload again; a second bundle that looks on, loaded and
+reloaded beside the first; the trial of a new bundle, for a parser that crashes must not take the
+service down; and what a reload tells, to its caller, the log and the metrics. Refuses to load
+what the trial did not see: the very bytes whose digest the child confirmed are loaded, or
+nothing. Whatever fails, the bundle that serves goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from signal import Signals
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from guardrail._ports import Clock, FactSource, ObligationType, Wait
+from guardrail.bundle.assembly import Bundle, load_bundle
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.policy import Folder, read_folder
+from guardrail.runtime.flow import settle
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+#: Seconds that a trial may take, unless the caller says otherwise.
+TIMEOUT_S: Final = 60.0
+#: Faults that one line of the log names.
+_LOGGED: Final = 10
+#: The most bytes of a trial's output: some ten thousand faults.
+_LIMIT_SAID: Final = 4 * 2**20
+
+T = TypeVar("T")
+
+_log: Final = logging.getLogger("guardrail.reload")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a bundle comes from, and what it is loaded with: what a reload needs again."""
+
+    path: Path
+    clock: Clock
+    facts: tuple[FactSource, ...]
+    obligations: tuple[ObligationType, ...]
+    models: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    shadow: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All folders that are read."""
+        return (self.path,) if self.shadow is None else (self.path, self.shadow)
+
+    def load(self) -> Bundle:
+        """Return the bundle of the folder; where a second one looks on, with its policies.
+
+        Raises:
+            ConfigurationError: with every fault of one of them.
+        """
+        bundle = self.load_one(read_folder(self.path))
+        path = self.shadow
+        if path is None:
+            return bundle
+        other = _named(path, lambda: self.load_one(read_folder(path), bundle))
+        return replace(bundle, shadow=other.snapshot)
+
+    def load_one(self, folder: Folder, held: Bundle | None = None) -> Bundle:
+        """Return the bundle of what was read of one folder.
+
+        Arguments:
+            folder: its files.
+            held: whose quota counters and challenges it goes on with.
+        """
+        bundle = load_bundle(
+            folder,
+            clock=self.clock,
+            storage=None if held is None else held.storage,
+            challenges=None if held is None else held.challenges,
+            own_facts=self.facts,
+            own_obligations=self.obligations,
+            own_models=self.models,
+        )
+        if self.shadow is not None and folder.path == self.path:
+            _refuse_two(bundle)
+        return bundle
+
+
+def _refuse_two(bundle: Bundle) -> None:
+    """Raise where a bundle has a shadow of its own, which a second bundle's would replace."""
+    policies = bundle.shadow.policies if bundle.shadow is not None else ()
+    message = (
+        '@mode("shadow") would do nothing here: a second bundle is the shadow, with shadow=. '
+        "Write the policy there without @mode, or leave shadow= out."
+    )
+    faults = [
+        Fault("GR115", policy.chunk.annotation("mode"), message)
+        for policy in {each.text_id: each for each in policies if each.is_shadow}.values()
+    ]
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+
+
+def _named(folder: Path, read: Callable[[], T]) -> T:
+    """Return what is read of a second bundle; its faults name its folder."""
+    try:
+        return read()
+    except ConfigurationError as error:
+        faults = tuple(
+            replace(fault, place=replace(fault.place, file=str(folder / fault.place.file)))
+            for fault in error.faults
+        )
+        if not faults:
+            raise
+    raise ConfigurationError(faults=faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """How a reload ended well.
+
+    Attributes:
+        revision: the digest of the bundle that serves now.
+        previous: the digest of the one before; the same where nothing had changed.
+        changed: whether another bundle serves now.
+        duration_s: seconds from reading the folder to the swap, the trial among them.
+        shadow: the same of the second bundle; ``None`` where none looks on.
+    """
+
+    revision: str
+    previous: str
+    changed: bool
+    duration_s: float
+    shadow: Reloaded | None = None
+
+
+class _MovedError(Exception):
+    """The folder is no longer what was read of it."""
+
+
+def reload_bundle(
+    origin: Origin,
+    held: Bundle,
+    *,
+    swap: Callable[[Bundle], None],
+    count: Callable[[bool], None],
+    timeout_s: float = TIMEOUT_S,
+    python: str | None = None,
+) -> Reloaded:
+    """Load a bundle again where its folder has changed, and swap it in; log either way.
+
+    A second bundle comes after it, by the same steps: what is wrong with what only looks on does
+    not keep the first one from being reloaded.
+
+    Arguments:
+        origin: where it comes from.
+        held: the bundle that serves; its quota counters are handed on.
+        swap: called with the new bundle, when it has been tried and loaded.
+        count: told of each reload whether it went well.
+        timeout_s: seconds that the trial may take.
+        python: the interpreter for the trial; this process's own by default.
+
+    Raises:
+        ConfigurationError: with every fault of one of them; then that one was not swapped.
+    """
+    serving = held
+
+    def take(bundle: Bundle) -> None:
+        nonlocal serving
+        serving = bundle if origin.shadow is None else replace(bundle, shadow=held.shadow)
+        swap(serving)
+
+    again = partial(_reload_one, origin, count=count, timeout_s=timeout_s, python=python)
+    told = again(origin.path, held, take)
+    if origin.shadow is None or serving.shadow is None:
+        return told
+    beside = replace(serving, snapshot=serving.shadow)
+    return replace(
+        told,
+        shadow=again(
+            origin.shadow, beside, lambda other: swap(replace(serving, shadow=other.snapshot))
+        ),
+    )
+
+
+def _reload_one(
+    origin: Origin,
+    path: Path,
+    held: Bundle,
+    swap: Callable[[Bundle], None],
+    *,
+    count: Callable[[bool], None],
+    timeout_s: float,
+    python: str | None,
+) -> Reloaded:
+    """Do it for one of the folders; ``held`` is the bundle that was loaded of it."""
+    started = origin.clock.elapsed()
+    previous = held.snapshot.revision
+    which = "" if path == origin.path else "The shadow: "
+    # What loads may be foreign code, an obligation of the application's: `settle` takes all.
+    bundle, failure = settle(
+        Wait(lambda: _take_over(origin, path, held, swap, timeout_s=timeout_s, python=python))
+    )
+    if failure is not None:
+        error = _as_configuration(failure)
+        told = "; ".join(str(fault) for fault in error.faults[:_LOGGED]) or error.message
+        count(False)
+        _log.error("%sNot reloaded, revision %s stays: %s", which, previous, told)
+        if error is failure:
+            raise error
+        raise error from failure
+    if bundle is None:
+        return Reloaded(previous, previous, False, origin.clock.elapsed() - started)
+    count(True)
+    duration_s = origin.clock.elapsed() - started
+    revision: str = bundle.snapshot.revision
+    _log.info("%sReloaded in %.2f s: revision %s, after %s", which, duration_s, revision, previous)
+    return Reloaded(revision, previous, True, duration_s)
+
+
+def _take_over(
+    origin: Origin,
+    path: Path,
+    held: Bundle,
+    swap: Callable[[Bundle], None],
+    *,
+    timeout_s: float,
+    python: str | None,
+) -> Bundle | None:
+    """Return the bundle that was swapped in; ``None`` where the folder is as it was."""
+    bundle = _renewed(origin, path, held, timeout_s, python)
+    if bundle is not None:
+        swap(bundle)
+    return bundle
+
+
+def _as_configuration(failure: Exception) -> ConfigurationError:
+    if isinstance(failure, ConfigurationError):
+        return failure
+    kind = type(failure).__name__
+    if isinstance(failure, OSError):
+        return ConfigurationError(f"The bundle could not be read ({kind}). See to its files.")
+    return ConfigurationError(f"Loading the bundle raised {kind}. The cause is chained.")
+
+
+def _renewed(
+    origin: Origin, path: Path, held: Bundle, timeout_s: float, python: str | None
+) -> Bundle | None:
+    """Return the new bundle, tried and loaded; ``None`` where the folder is as it was."""
+    if path == origin.shadow:
+        return _named(path, lambda: _tried(origin, path, held, timeout_s, python))
+    return _tried(origin, path, held, timeout_s, python)
+
+
+def _tried(
+    origin: Origin, path: Path, held: Bundle, timeout_s: float, python: str | None
+) -> Bundle | None:
+    for _ in range(2):  # once more where somebody was just writing
+        folder = read_folder(path)
+        if folder.revision == held.snapshot.revision:
+            return None
+        try:
+            _try_out(folder, origin, timeout_s, python or sys.executable or "python3")
+        except _MovedError:
+            continue
+        return origin.load_one(folder, held)
+    message = "The folder changes while it is read. Put a bundle in its place in one step."
+    raise ConfigurationError.at(Place(str(path)), "GR021", message)
+
+
+def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> None:
+    """Load and try the bundle in a child process; raise where it does not come through."""
+    # Without the working directory in front (-P), and with the paths that this process has.
+    command = [python, "-P", "-m", "guardrail.testing.run.reload_child", str(folder.path)]
+    for source in origin.facts:
+        command.append(f"--fact={source.place}:{','.join(sorted(source.facts))}")
+    for kind in origin.obligations:
+        command.append(f"--obligation={kind.name}")
+    command.extend(f"--model={name}" for name in origin.models)
+    try:
+        said, returncode = _run(command, timeout_s)
+    except subprocess.TimeoutExpired:
+        problem = f"took over {timeout_s:g} s. Allow more with timeout_s="
+    except (OSError, ValueError) as error:
+        problem = f"could not be started ({type(error).__name__}). Name a Python with python="
+    else:
+        faults = _read_faults(said, folder.revision) if len(said) <= _LIMIT_SAID else None
+        if faults is not None and (returncode == 0) == (not faults):
+            if faults:
+                raise ConfigurationError(faults=faults)
+            return
+        problem = f"ended {_how(returncode)}; loading it here would have done the same"
+        if len(said) > _LIMIT_SAID:
+            problem = f"said over {_LIMIT_SAID >> 20} MiB. Correct the first faults of the bundle"
+    message = f"The trial of the new bundle in a separate process {problem}."
+    raise ConfigurationError.at(Place(str(folder.path)), "GR020", message)
+
+
+def _run(command: Sequence[str], timeout_s: float) -> tuple[bytes, int]:
+    """Run a trial; return its standard output and its exit code.
+
+    It is killed where it says more than `_LIMIT_SAID` bytes; more than that, then, is returned.
+
+    Raises:
+        TimeoutExpired: where it took longer than ``timeout_s``.
+    """
+    ends_at = time.monotonic() + timeout_s
+    with subprocess.Popen(  # noqa: S603  no shell; the arguments are ours, or configuration
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # a traceback may hold what a fault never does
+        env=_environment(),
+    ) as child:
+        try:
+            said = _read_until(child.stdout, ends_at)
+            if len(said) > _LIMIT_SAID:
+                child.kill()
+            return said, child.wait(max(0.0, ends_at - time.monotonic()))
+        finally:
+            child.kill()  # does nothing to one that has ended
+
+
+def _read_until(pipe: Any, ends_at: float) -> bytes:
+    """Return what comes through a pipe until its end, the time or the limit is reached."""
+    said = bytearray()
+    ready = select.poll()  # `select.select` takes no handle over 1,023
+    ready.register(pipe, select.POLLIN)
+    while len(said) <= _LIMIT_SAID:
+        if not ready.poll(max(0.0, ends_at - time.monotonic()) * 1000):
+            break
+        piece = os.read(pipe.fileno(), 65_536)
+        if not piece:
+            break
+        said += piece
+    return bytes(said)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a trial: this process's, with no setting of Python's in it.
+
+    ``PYTHONINSPECT``, ``PYTHONWARNINGS`` or ``PYTHONIOENCODING`` would change what a trial says,
+    or keep it from ending. It gets the paths that this process has, and its home.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") or name == "PYTHONHOME"
+    }
+    paths = os.pathsep.join(path for path in sys.path if isinstance(path, str) and path)
+    return {**kept, "PYTHONPATH": paths}
+
+
+def _read_faults(output: bytes, revision: str) -> tuple[Fault, ...] | None:
+    """Return the faults that a trial of this revision found; ``None`` where it says nothing."""
+    try:
+        told = json.loads(output.rstrip().rpartition(b"\n")[2])
+        if told["revision"] != revision:
+            raise _MovedError
+        return tuple(_fault(**data) for data in told["faults"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _fault(code: str, file: str, line: int, column: int, message: str) -> Fault:
+    return Fault(str(code), Place(str(file), int(line), int(column)), str(message))
+
+
+def _how(returncode: int) -> str:
+    try:
+        return f"by {Signals(-returncode).name}"
+    except ValueError:
+        return f"with exit code {returncode}"
+
+
+def fault_data(fault: Fault) -> dict[str, Any]:
+    """Return a fault as the trial tells it: what `_fault` takes."""
+    place = fault.place
+    return {
+        "code": fault.code,
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "message": fault.message,
+    }

@@ -1,0 +1,152 @@
+"""``guardrail check``: load a bundle as a service would, and say what is wrong and what is weak.
+
+Owns the form of a finding on the command line. Refuses to know any rule: loading the bundle
+applies every one that is an error, so a bundle that does not load does not pass; what is weak
+in one that loads, `guardrail.bundle.lint` knows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from guardrail.cli.io.terminal import Format, FormatOption, complain, findings, say, say_json, stop
+
+if TYPE_CHECKING:
+    from guardrail import Guard
+    from guardrail.bundle.assembly import Bundle
+    from guardrail.errors import Fault, Finding
+    from guardrail.policy import Folder
+
+BundleArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        show_default=False,
+        help="The bundle: the folder with guardrail.toml.",
+    ),
+]
+
+
+def load(directory: Path) -> Guard:
+    """Return the guard of the bundle in ``directory``.
+
+    Raises `ConfigurationError` with every fault; exits with 2 where the operating system
+    does not let us read a file.
+    """
+    from guardrail import Guard
+
+    try:
+        return Guard.from_dir(directory, journal=None)  # a look keeps no record
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    raise stop(f"{directory} cannot be read: {reason}")
+
+
+def files_of(directory: Path) -> Folder:
+    """Return the files of the bundle in ``directory``; raises and exits as `load` does."""
+    from guardrail.policy import read_folder
+
+    try:
+        return read_folder(directory)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    raise stop(f"{directory} cannot be read: {reason}")
+
+
+def read(directory: Path) -> tuple[Bundle, Folder]:
+    """Return the bundle in ``directory``, and its files; raises and exits as `load` does."""
+    from guardrail._ports import SystemClock
+    from guardrail.bundle.assembly import load_bundle
+
+    folder = files_of(directory)
+    return load_bundle(folder, clock=SystemClock()), folder
+
+
+def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> None:
+    """Say all that is wrong with a bundle, and what is weak in one that loads, and where.
+
+    A finding is a line: file:line:column, a stable code, and what to do about it. What is
+    weak can be accepted by its code: for the whole bundle in guardrail.toml,
+    [check] allow = ["GR540"]; for one policy by an annotation on it, with a reason:
+    @x_allow("GR508: nightly jobs have no quota"). Errors can't be accepted.
+
+    Exit code 0: nothing, or nothing but what is accepted. 1: at least one finding. 2: there
+    is no such folder.
+
+    Example: guardrail check policies/clinical_scoring
+    """
+    from guardrail import ConfigurationError
+    from guardrail.bundle.lint import Acceptance
+    from guardrail.bundle.lint import findings as find
+
+    try:
+        bundle, folder = read(directory)
+        found, acceptance = find(bundle, folder), Acceptance(bundle, folder)
+    except ConfigurationError as error:
+        _tell_faults(findings(error), format)
+        raise typer.Exit(1) from None
+    left = [finding for finding in found if not acceptance.accepts(finding)]
+    if format is Format.json:
+        told = [
+            _as_json(finding, is_accepted=acceptance.accepts(finding))
+            | ({"reason": why} if (why := acceptance.reason(finding)) else {})
+            for finding in found
+        ]
+        snapshot = bundle.snapshot
+        say_json({"bundle": snapshot.name, "revision": snapshot.revision, "findings": told})
+    else:
+        _tell(bundle, left, accepted=len(found) - len(left))
+    if left:
+        raise typer.Exit(1)
+
+
+def _tell(bundle: Bundle, left: list[Finding], *, accepted: int) -> None:
+    aside = f" ({accepted} accepted)" if accepted else ""
+    if not left:
+        say(f"{summary(bundle)}: no findings{aside}", color="green")
+        return
+    for finding in left:
+        say(str(finding).lstrip())
+    how = "accept a code in guardrail.toml, [check] allow, or beside its policy, @x_allow"
+    complain(f"{_count(left)}{aside}. Correct them, or {how}")
+
+
+def _tell_faults(faults: tuple[Fault, ...], format: Format) -> None:
+    if format is Format.json:
+        told = [_as_json(fault, is_accepted=False) for fault in faults]
+        say_json({"bundle": None, "revision": None, "findings": told})
+        return
+    for fault in faults:
+        say(str(fault).lstrip())
+    complain(_count(faults))
+
+
+def _count(found: tuple[Fault, ...] | list[Finding]) -> str:
+    return f"{len(found)} finding{'s' if len(found) > 1 else ''}"
+
+
+def summary(bundle: Bundle) -> str:
+    """Return the line that says which bundle was loaded."""
+    snapshot = bundle.snapshot
+    count = len(snapshot.policies)
+    policies = f"{count} polic{'y' if count == 1 else 'ies'}"
+    if bundle.shadow is not None:
+        policies += f" and {len(bundle.shadow.policies) - count} in shadow"
+    return f"{snapshot.name} {snapshot.version}: {policies}, revision {snapshot.revision[:12]}"
+
+
+def _as_json(found: Fault | Finding, *, is_accepted: bool) -> dict[str, Any]:
+    return {
+        "code": found.code,
+        "file": found.place.file,
+        "line": found.place.line,
+        "column": found.place.column,
+        "message": found.message,
+        "policy": getattr(found, "policy", ""),
+        "accepted": is_accepted,
+    }

@@ -1,0 +1,184 @@
+"""``guardrail doctor``: whether this installation can do its work, and how.
+
+Owns the list of what must be in place: the compiled core, the libraries, and a decision
+that comes out right. Refuses to guess: a check that cannot be made is off. It writes nothing, so
+that it runs where nothing can be written.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from guardrail._version import __version__
+from guardrail.cli.commands.init import template
+from guardrail.cli.io.terminal import Format, FormatOption, complain, say, say_json
+from guardrail.cli.launcher import CHECK, trouble
+
+REQUIRED: Final = (
+    "cedarpy", "pydantic", "limits", "pyjwt", "opentelemetry-api", "cachetools", "google-re2",
+    "python-stdnum",
+)  # fmt: skip
+#: By extra: what it brings. Absent is fine.
+OPTIONAL: Final = {
+    "demo": ("scikit-learn", "numpy", "opentelemetry-sdk"),
+    "otlp": ("opentelemetry-exporter-otlp-proto-http",),
+}
+
+_REINSTALL: Final = "Reinstall guardrail-cedar"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: its name, what was found, and what to do if it is off."""
+
+    name: str
+    value: str
+    ok: bool = True
+    advice: str = ""
+
+
+def doctor(*, format: FormatOption = Format.text) -> None:
+    """Say whether this installation can do its work, and how.
+
+    Which core is active (compiled or plain Python), how tensors are read and texts searched,
+    which libraries are here, where spans go, and whether a small bundle decides as it must.
+
+    Exit code 0: all is well. 1: something is off, and what to do about it.
+
+    Example: guardrail doctor --format json
+    """
+    looked_at = [
+        *_machine(),
+        _package(),
+        *_core(),
+        *_engines(),
+        *_libraries(),
+        _tracing(),
+        _self_test(),
+    ]
+    ok = all(finding.ok for finding in looked_at)
+    if format is Format.json:
+        say_json({"ok": ok, "checks": [asdict(finding) for finding in looked_at]})
+    else:
+        width = max(len(finding.name) for finding in looked_at)
+        for finding in looked_at:
+            mark, color = ("ok ", None) if finding.ok else ("OFF", "red")
+            say(f"{mark} {finding.name:{width}}  {finding.value}", color=color)
+        for finding in looked_at:
+            if not finding.ok:
+                complain(f"{finding.name}: {finding.advice}")
+    raise typer.Exit(0 if ok else 1)
+
+
+def _machine() -> list[Finding]:
+    return [
+        Finding("guardrail", __version__),
+        Finding("python", f"{platform.python_version()} ({sys.implementation.name})"),
+    ]
+
+
+def _package() -> Finding:
+    """Say whether the files of `guardrail` are all ours, and as they were installed."""
+    value, cure = trouble()
+    return Finding(CHECK, value or "all files are as installed", ok=not value, advice=cure)
+
+
+def _core() -> list[Finding]:
+    """Say what is compiled. Slower twins must be a choice: without GUARDRAIL_PURE they are off."""
+    chosen = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
+    found = []
+    for name, module in (("core: kernels", "guardrail._core"), ("core: flow", "guardrail.flow")):
+        try:
+            loaded = importlib.import_module(module)
+        except ImportError:
+            found.append(Finding(name, "missing", ok=False, advice=f"{_REINSTALL}."))
+            continue
+        is_compiled = (
+            getattr(loaded, "BACKEND", "") == "compiled"
+            if module.endswith("_core")
+            else str(loaded.__file__).endswith((".so", ".pyd"))
+        )
+        advice = f"{_REINSTALL} with a C compiler, or set GUARDRAIL_PURE=1 to choose plain Python."
+        found.append(
+            Finding(name, "compiled")
+            if is_compiled
+            else Finding(name, "pure", ok=chosen, advice="" if chosen else advice)
+        )
+    return found
+
+
+def _engines() -> list[Finding]:
+    """Say how tensors are read and texts are searched on this machine."""
+    from guardrail._core import vector_path
+    from guardrail.detectors import ENGINE
+
+    return [Finding("vector path", vector_path()), Finding("detector engine", ENGINE)]
+
+
+def _libraries() -> list[Finding]:
+    found = []
+    for name in REQUIRED:
+        installed = _version(name)
+        advice = "" if installed else f"{_REINSTALL}: pip install guardrail-cedar."
+        found.append(Finding(name, installed or "missing", ok=bool(installed), advice=advice))
+    for extra, names in OPTIONAL.items():
+        missing = [name for name in names if not _version(name)]
+        value = f"no {', '.join(missing)}" if missing else "installed"
+        found.append(Finding(f"extra: {extra}", value))
+    return found
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def _tracing() -> Finding:
+    """Say which provider takes the spans. None is fine: the application configures it."""
+    from guardrail.audit.telemetry.provider import provider_name
+
+    return Finding("spans go to", provider_name() or "nobody: no OpenTelemetry SDK is configured")
+
+
+def _self_test() -> Finding:
+    """Load a bundle and decide twice: once to allow, once to deny."""
+    from guardrail import Entity, Guard, GuardrailError, Principal
+    from guardrail._ports import SystemClock
+    from guardrail.bundle.assembly import load_bundle
+    from guardrail.policy import Folder
+
+    name, advice = "self-test", f"{_REINSTALL}; if it stays, report it with this output."
+    prices = Entity("Model", "prices")
+    try:
+        bundle = {
+            file.removeprefix("policies/"): text.encode()
+            for file, text in template("self_test").items()
+            if file.startswith("policies/") and not file.startswith("policies/tests/")
+        }
+        folder = Folder(Path("self-test"), bundle, revision="")
+        guard = Guard(load_bundle(folder, clock=SystemClock()), journal=None)
+        codes = [
+            guard.decide(
+                principal=Principal("User", "doctor", parents=parents),
+                action="predict",
+                resource=prices,
+                facts={},
+            ).code
+            for parents in ([Entity("Role", "agent")], [])
+        ]
+    except (GuardrailError, ImportError, OSError) as error:
+        return Finding(name, type(error).__name__, ok=False, advice=advice)
+    right = codes == ["allow", "no_grant"]
+    value = "one allowed, one denied, as they must be" if right else f"came out as {codes}"
+    return Finding(name, value, ok=right, advice="" if right else advice)

@@ -1,0 +1,123 @@
+"""``guardrail init``: a first bundle, with its tests and an app that runs.
+
+Owns the copying of ``template/``, real files that the tests run as they stand. Refuses a
+folder that holds anything, and a name that is none: nothing of the user's is ever
+overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Final
+
+import typer
+
+from guardrail.cli.io.files import Files
+from guardrail.cli.io.terminal import say, stop
+
+#: What stands for the bundle's name in the files of the template.
+PLACEHOLDER: Final = "BUNDLE_NAME"
+
+#: What `[bundle] name` accepts, so that a bundle made here loads.
+NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+#: Where the bundle's files look for their schemas; a load reads nothing hidden.
+SCHEMAS: Final = ".schemas"
+
+#: An installer byte-compiles every module that it lays down, the template's app too.
+_LEFTOVER: Final = "__pycache__"
+
+
+def init(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", show_default=False, help="A new or empty folder; it names the bundle."
+        ),
+    ],
+    *,
+    name: Annotated[
+        str | None, typer.Option(help="The bundle's name, where the folder's will not do.")
+    ] = None,
+) -> None:
+    """Write a bundle with policy tests, and an app.py that runs.
+
+    Exit code 2: the folder is not empty, or its name cannot name a bundle.
+
+    Example: guardrail init hello && python hello/app.py
+    """
+    bundle = name if name is not None else directory.resolve().name.replace(" ", "_")
+    if not NAME.fullmatch(bundle):
+        raise stop("a bundle's name is up to 64 letters, digits, _, . and -. Give one with --name.")
+    try:
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            problem = "is not an empty folder. Name a new one; nothing was written."
+        else:
+            write(directory, name=bundle)
+            problem = ""
+    except OSError as error:
+        problem = f"cannot be written: {error.strerror or type(error).__name__}"
+    if problem:
+        raise stop(f"{directory} {problem}")
+    say(f"{directory}: a guarded model, and the policies that guard it.", color="green")
+    say("")
+    say(f"  cd {directory}")
+    say("  python app.py               four calls, four outcomes")
+    say("  guardrail test policies     what you expect of the policies")
+    say("  guardrail check policies    after every change")
+
+
+def write(directory: Path, *, name: str) -> None:
+    """Write the template into ``directory``, as the bundle ``name``.
+
+    Makes the folder where it is missing; raises `FileExistsError` rather than overwrite a
+    file, and any other `OSError` as it comes. Into a hidden folder, which is no part of the
+    bundle, it puts the schemas by which editors complete its files, and the whole Cedar schema,
+    which it names to Cedar's extension for editors.
+    """
+    from guardrail.cli.io.file_schemas import schema_text
+    from guardrail.policy import read_folder
+    from guardrail.policy.analysis.describe import WHOLE_SCHEMA, whole_schema
+
+    for file, text in template(name).items():
+        target = directory / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(target, text)
+    schemas = directory / "policies" / SCHEMAS
+    schemas.mkdir(parents=True, exist_ok=True)
+    for kind in Files:
+        _write(schemas / f"{kind}.json", schema_text(kind))
+    if not (directory / "policies" / "schema.cedarschema").exists():
+        return
+    whole = directory / "policies" / WHOLE_SCHEMA
+    _write(whole, whole_schema(read_folder(directory / "policies")))
+    editor = directory / ".vscode"
+    editor.mkdir()
+    named = whole.relative_to(directory).as_posix()
+    _write(editor / "settings.json", json.dumps({"cedar.schemaFile": named}, indent=2) + "\n")
+
+
+def _write(file: Path, text: str) -> None:
+    with file.open("x", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+
+
+def template(name: str) -> dict[str, str]:
+    """Return the template's files by their path, for a bundle of this name."""
+    return dict(_texts(files("guardrail.cli") / "template", PurePosixPath(), name))
+
+
+def _texts(source: Traversable, below: PurePosixPath, name: str) -> Iterator[tuple[str, str]]:
+    for entry in source.iterdir():
+        if entry.name == _LEFTOVER:
+            continue
+        if entry.is_dir():
+            yield from _texts(entry, below / entry.name, name)
+        else:
+            text = entry.read_text(encoding="utf-8").replace(PLACEHOLDER, name)
+            yield str(below / entry.name), text

@@ -1,0 +1,150 @@
+"""``guardrail token``: what a bundle makes of a token.
+
+Owns how that is told: who it names, and the names of its claims. Refuses to print the token or the
+value of any claim but those that make the principal, and to take a token as an argument, where
+other users of the machine and the shell's history would see it. It verifies as a service does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from guardrail.cli.commands.check import BundleArgument, read
+from guardrail.cli.io.terminal import Format, FormatOption, complain, say, say_json, stop, stop_at
+
+if TYPE_CHECKING:
+    from guardrail.values import Identity
+
+
+def token(
+    directory: BundleArgument,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="[FILE]",
+            help="The file that holds the token, without `Bearer`. Default: standard input.",
+            allow_dash=True,
+        ),
+    ] = Path("-"),
+    *,
+    at: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Verify as of this time, in seconds since the epoch."),
+    ] = None,
+    format: FormatOption = Format.text,
+) -> None:
+    """Verify a token as the bundle does, and say who it names and what it has.
+
+    Prints the principal, the facts about how it is known, and the names of the claims; never the
+    token. Fetches keys where the bundle's provider publishes them.
+
+    Exit code 0: it holds. 1: it does not, and why; or the bundle does not load. 2: no token.
+
+    Example: guardrail token policies/clinical_scoring < token.txt
+    """
+    from guardrail import ConfigurationError
+    from guardrail._ports import SystemClock
+    from guardrail.errors import Denied
+    from guardrail.identity import Pending, settled
+
+    text = _read(file)
+    try:
+        bundle, _ = read(directory)
+    except ConfigurationError as error:
+        raise stop_at(error, code=1) from None
+    now = SystemClock.now() if at is None else at
+    knows = bundle.snapshot.store.knows
+    claims = _names(text)
+    try:
+        found = settled(lambda: bundle.providers.authenticate(text, now, knows=knows))
+        identity = found.settle() if isinstance(found, Pending) else found
+    except Denied as error:
+        if format is Format.json:
+            say_json(
+                {
+                    "holds": False,
+                    "code": error.code,
+                    "path": error.path,
+                    "message": error.message,
+                    "claims": claims,
+                }
+            )
+        else:
+            complain(f"{error.code}: {error.message}")
+            _tell_claims(claims)
+        raise typer.Exit(1) from None
+    told = _told(identity, now)
+    if format is Format.json:
+        say_json({"holds": True, **told, "claims": claims})
+        return
+    _tell(told)
+    _tell_claims(claims)
+
+
+def _read(file: Path) -> str:
+    from guardrail.identity.tokens.verifier import LIMIT_CHARS
+
+    limit = LIMIT_CHARS + 2
+    try:
+        if str(file) == "-":
+            text = sys.stdin.read(limit)
+        else:
+            with file.open(encoding="utf-8", errors="replace") as stream:
+                text = stream.read(limit)
+    except OSError:
+        raise stop(f"{file} can't be read. Name the file that holds the token.") from None
+    text = text.strip()
+    if not text:
+        raise stop("There is no token. Give a file, or write it to standard input.")
+    return text
+
+
+def _names(text: str) -> list[str]:
+    """Return the names of a token's claims, whether it holds or not; none where it is no JWT."""
+    from guardrail.errors import Denied
+    from guardrail.identity.tokens.verifier import Token
+
+    try:
+        return sorted(Token(text).claims)
+    except Denied:
+        return []
+
+
+def _told(identity: Identity, now: float) -> dict[str, Any]:
+    principal = identity.principal
+    expires_at = identity.expires_at
+    return {
+        "principal": str(principal.uid),
+        "in": [str(parent) for parent in principal.parents],
+        "attributes": sorted(principal.attrs),
+        "provider": identity.provider,
+        "issuer": identity.issuer,
+        "method": identity.method,
+        "mfa": identity.mfa,
+        "delegated": identity.delegated,
+        "scopes": sorted(identity.scopes or ()),
+        "expires_in_s": None if expires_at is None else int(expires_at - now),
+    }
+
+
+def _tell(told: Mapping[str, Any]) -> None:
+    within = f" in {', '.join(told['in'])}" if told["in"] else ""
+    say(f"{told['principal']}{within}", color="green")
+    attributes = ", ".join(told["attributes"]) or "none"
+    say(f"  attributes  {attributes}")
+    say(f"  provider    {told['provider']} ({told['method']}), issuer {told['issuer']}")
+    say(f"  mfa         {'yes' if told['mfa'] else 'no'}")
+    say(f"  delegated   {'yes' if told['delegated'] else 'no'}")
+    say(f"  scopes      {', '.join(told['scopes']) or 'none'}")
+    expires = told["expires_in_s"]
+    say(f"  expires     {'never' if expires is None else f'in {expires} s'}")
+
+
+def _tell_claims(claims: list[str]) -> None:
+    if claims:
+        say(f"  claims      {', '.join(claims)}")

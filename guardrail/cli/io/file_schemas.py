@@ -1,0 +1,274 @@
+"""JSON Schemas of the files that people write: made of the models that read them.
+
+Owns which files there are, and what a schema takes from a model: its keys and types, the hints that
+it declares, and as a description of each key what the model's docstring says under ``Attributes``.
+Refuses to keep one: a schema is made when it is asked for, so that none can be of another version.
+No load looks at one. They are of draft 7, which all editors know.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, Field, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from guardrail._documents import Section
+from guardrail.audit.settings import AuditSettings
+from guardrail.cli.io import authzen, question
+from guardrail.cli.io.files import Files
+from guardrail.detectors import GROUPS, KINDS
+from guardrail.detectors.custom_kinds import NAME
+from guardrail.facts import Bounds, DetectorSettings
+from guardrail.facts.custom_detectors import LIMIT_DETECTORS
+from guardrail.identity.attestation.formats import FORMATS
+from guardrail.identity.attestation.settings import TokenEvidenceSettings
+from guardrail.identity.load import KINDS as PROVIDERS
+from guardrail.obligations.input.specs import KINDS as SPECS
+from guardrail.obligations.output.spec import OWN, OutputSection
+from guardrail.obligations.quota.obligation import QuotaSettings
+from guardrail.policy import BundleSettings, CheckSettings, ResourceSettings
+from guardrail.policy.source.parser import ID
+from guardrail.testing.files import format as tests
+from guardrail.testing.properties.format import Stated
+
+_Schema: TypeAlias = dict[str, Any]
+
+#: An entry of a docstring: names and what they are, which may go on in deeper lines.
+_ENTRY: Final = re.compile(r"^    (\w+(?:, \w+)*): (.+(?:\n {6,}.+)*)", re.MULTILINE)
+#: What a docstring says of a key's other name is of no use where that name stands.
+_WRITTEN: Final = re.compile(r" Written `\w+`\.")
+_DRAFT: Final = "http://json-schema.org/draft-07/schema#"
+
+
+class _Link(Section):
+    """One link: a template that becomes a policy.
+
+    Attributes:
+        template: the ``@id`` of the template.
+        id: the id of the policy that it becomes.
+        principal: what fills ``?principal``, as a uid: ``Team::"acme"``.
+        resource: what fills ``?resource``, as a uid: ``Model::"tumour"``.
+    """
+
+    template: str
+    id: Annotated[str, Field(pattern=f"^{ID.pattern}$")]
+    principal: str = ""
+    resource: str = ""
+
+
+class _Identity(Section):
+    """The ``[identity]`` table.
+
+    Attributes:
+        revoked_file: a JSON file outside the bundle that says what is revoked, by its absolute
+            path; it is read anew when it changes.
+        inherit: where an identity holds. ``tasks``: also in tasks and threads that are started
+            inside its ``acting_as`` block; ``none``: only in the one that entered the block.
+    """
+
+    revoked_file: Annotated[str, Field(pattern="^/")] = ""
+    inherit: Literal["tasks", "none"] = "tasks"
+
+
+class _Settings(Section):
+    """guardrail.toml.
+
+    Attributes:
+        bundle: what the bundle is called, and its time zone.
+        resources: which resources a call may name.
+        check: what of the findings of ``guardrail check`` is accepted.
+        bounds: the most that is accepted before anything of an input is read.
+        quota: where quotas are counted.
+        audit: how calls are recorded.
+        identity: what proves who calls: a table per provider, ``[identity.NAME]``.
+        evidence: what proves on which machine a call runs: a table each, ``[evidence.NAME]``.
+        detectors: custom kinds of findings: a table each, ``[detectors.NAME]``.
+    """
+
+    bundle: BundleSettings
+    resources: ResourceSettings = Field(default=ResourceSettings())
+    check: CheckSettings = Field(default=CheckSettings())
+    bounds: Bounds = Field(default=Bounds())
+    quota: QuotaSettings = Field(default=QuotaSettings())
+    audit: AuditSettings = Field(default=AuditSettings())
+    identity: _Identity = Field(default=_Identity())
+    evidence: dict[str, TokenEvidenceSettings] = Field(default={})
+    detectors: Annotated[dict[str, DetectorSettings], Field(max_length=LIMIT_DETECTORS, default={})]
+
+
+class _Generator(GenerateJsonSchema):
+    """Makes a model's schema: with its hints, a word on each key, and no titles."""
+
+    def model_schema(self, schema: Any) -> _Schema:
+        made = super().model_schema(schema)
+        model: type[BaseModel] = schema["cls"]
+        made.pop("title", None)
+        made["description"] = _plain((model.__doc__ or "").split("\n\n")[0])
+        words = dict(_words(model))
+        for name, key in made.get("properties", {}).items():
+            if name in words:
+                key["description"] = words[name]
+        hints = [hint for kind in model.__mro__ for hint in vars(kind).get("hints", ())]
+        if hints:
+            made["allOf"] = hints
+        return made
+
+    def default_schema(self, schema: Any) -> _Schema:
+        """Leave out a default that says nothing: no value, or an empty or whole table."""
+        made = super().default_schema(schema)
+        if made.get("default") in (None, "", [], {}) or isinstance(made["default"], dict):
+            made.pop("default", None)
+        return made
+
+    def dict_schema(self, schema: Any) -> _Schema:
+        """Refuse names that fit no pattern, where pydantic's own lets them have any value."""
+        made = super().dict_schema(schema)
+        if "patternProperties" in made:
+            ((pattern, below),) = made.pop("patternProperties").items()
+            made |= {"propertyNames": {"pattern": pattern}, "additionalProperties": below}
+        return made
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """No key has a title: it would be its name once more."""
+        del schema
+        return False
+
+
+def _words(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Yield for each key what the docstrings of a model and of its bases say of it."""
+    for kind in reversed(model.__mro__):
+        if not issubclass(kind, BaseModel):
+            continue
+        _, _, entries = (kind.__doc__ or "").partition("Attributes:\n")
+        entries = re.sub(r"^ {4}(?= )", "", entries, flags=re.MULTILINE)
+        for names, text in _ENTRY.findall(entries):
+            for name in names.split(", "):
+                field = model.model_fields.get(name)
+                yield (field.alias if field and field.alias else name), _plain(text)
+
+
+def _plain(text: str) -> str:
+    """Return a docstring's text as one line, as a sentence; it is shown as Markdown."""
+    line = _WRITTEN.sub("", " ".join(text.split()).replace("``", "`"))
+    return line[:1].upper() + line[1:]
+
+
+def schema_of(files: Files) -> _Schema:
+    """Return the JSON Schema of one kind of files."""
+    return _MADE[files]()
+
+
+def schema_text(files: Files) -> str:
+    """Return the same as a text, for a file of its own."""
+    return json.dumps(schema_of(files), indent=2) + "\n"
+
+
+def _made(title: str, kind: Any, change: Callable[[_Schema], None] | None = None) -> _Schema:
+    """Return the schema of a type, as of draft 7."""
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    made = adapter.json_schema(
+        ref_template="#/definitions/{model}", schema_generator=_Generator, mode="validation"
+    )
+    parts = made.pop("$defs", {})
+    made.pop("description", None)  # the title says it
+    whole = {"$schema": _DRAFT, "title": title, **made, "definitions": parts}
+    if change is not None:
+        change(whole)
+    return {name: _as_draft_7(below) for name, below in whole.items()}
+
+
+def _as_draft_7(part: Any) -> Any:
+    """Return a part of a schema in which nothing stands beside a ``$ref``, where none reads it."""
+    if isinstance(part, list):
+        return [_as_draft_7(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    part = {name: _as_draft_7(below) for name, below in part.items() if name != "discriminator"}
+    if isinstance(part.get("$ref"), str) and len(part) > 1:
+        part["allOf"] = [{"$ref": part.pop("$ref")}, *part.get("allOf", ())]
+    return part
+
+
+def _one_of(models: Iterable[type[BaseModel]], key: str) -> Any:
+    """Return the type of what is one of these, as a key says."""
+    kinds: Any = None
+    for model in models:
+        kinds = model if kinds is None else kinds | model
+    return Annotated[kinds, Field(discriminator=key)]
+
+
+def _settings() -> _Schema:
+    tables = _made("", _one_of(PROVIDERS.values(), "type"))
+
+    def change(whole: _Schema) -> None:
+        whole["definitions"] |= tables["definitions"]
+        whole["definitions"]["_Identity"]["additionalProperties"] = {"oneOf": tables["oneOf"]}
+        evidence = whole["definitions"]["TokenEvidenceSettings"]["properties"]
+        evidence["format"]["enum"] = [form.name for form in FORMATS]
+        whole["properties"]["detectors"]["propertyNames"] = {
+            "pattern": f"^{NAME.pattern}$", "not": {"enum": [*KINDS, *GROUPS]},
+        }  # fmt: skip
+
+    return _made("The settings of a guardrail bundle: guardrail.toml", _Settings, change)
+
+
+def _inputs() -> _Schema:
+    kinds = _one_of((kind.section for kind in SPECS.values()), "kind")
+    return _made("What an input must be: inputs/NAME.yaml of a guardrail bundle", kinds)
+
+
+def _outputs() -> _Schema:
+    own = _made("", OutputSection)
+
+    def change(whole: _Schema) -> None:
+        for kind, (section, _) in SPECS.items():
+            part = whole["definitions"][section.__name__]
+            names = [name for name, kinds in OWN.items() if kind in kinds]
+            part["properties"] |= {name: own["properties"][name] for name in names}
+            fitting = [hint for hint in own["allOf"] if set(hint["properties"]) <= set(names)]
+            if fitting:
+                part["allOf"] = [*part.get("allOf", ()), *fitting]
+
+    kinds = _one_of((kind.section for kind in SPECS.values()), "kind")
+    return _made("What an output must be: outputs/NAME.yaml of a guardrail bundle", kinds, change)
+
+
+def _links() -> _Schema:
+    title = "Which templates become policies: links.yaml of a guardrail bundle"
+    return _made(title, list[_Link] | None)
+
+
+def _tests() -> _Schema:
+    parts = _made("", tests.Given | tests.Asked | tests.Step | Stated)["definitions"]
+
+    def change(whole: _Schema) -> None:
+        given, asked, step, stated = (
+            {"$ref": f"#/definitions/{name}"} for name in ("Given", "Asked", "Step", "Stated")
+        )
+        whole["definitions"] |= parts
+        whole["properties"]["given"] |= {"anyOf": [given, {"type": "null"}]}
+        whole["properties"]["tests"]["items"] = asked
+        whole["properties"]["properties"]["items"] = stated
+        steps = parts["Asked"]["properties"]["steps"]
+        next(form for form in steps["anyOf"] if form["type"] == "array")["items"] = step
+
+    return _made("Policy tests of a guardrail bundle: tests/NAME_test.yaml", tests.Head, change)
+
+
+def _request() -> _Schema:
+    kinds = question.Asked | authzen.Evaluation | authzen.Evaluations
+    return _made("A request for `guardrail decide` and `guardrail explain`", kinds)
+
+
+_MADE: Final[Mapping[Files, Callable[[], _Schema]]] = {
+    Files.settings: _settings,
+    Files.inputs: _inputs,
+    Files.outputs: _outputs,
+    Files.links: _links,
+    Files.tests: _tests,
+    Files.request: _request,
+}

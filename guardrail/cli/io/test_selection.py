@@ -1,0 +1,118 @@
+"""One test of a bundle, named on the command line: by its name, or by where it stands.
+
+Owns the finding. Refuses a name that several tests have, and a test that is wrong itself: what
+would be told then is not what it asks.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
+
+from guardrail._nearest import did_you_mean, nearest
+from guardrail.cli.io.terminal import complain, stop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guardrail.testing.files.cases import Case, Unread
+
+TestOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Instead: what a test of the bundle asks, by its name or FILE:LINE."
+    ),
+]
+
+#: ``tests/a_test.yaml:12``, and a column, as faults have it.
+_PLACE: Final = re.compile(r"(.+\.yaml):([1-9][0-9]{0,8})(?::[0-9]+)?")
+
+
+def named(directory: Path, text: str) -> Case:
+    """Return the test of the bundle in ``directory`` that a text names.
+
+    Arguments:
+        directory: the bundle.
+        text: the test's name, or ``FILE:LINE`` with any line of the test.
+
+    Exits with 2 where there is none, or more than one, or it is not valid.
+    """
+    from guardrail.testing.files.cases import Unread, read_suite
+
+    try:
+        cases = read_suite(directory).cases
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise stop(f"{directory} cannot be read: {reason}") from None
+    place = _PLACE.fullmatch(text)
+    if place is not None:
+        found = _at(directory, place[1], int(place[2]), cases)
+    else:
+        found = [case for case in cases if case.name == text]
+    if len(found) > 1:
+        complain(f"guardrail: {len(found)} tests have this name. Name one by its place:")
+        for case in found:
+            complain(f"  --test {case.place.file}:{case.place.line}")
+        raise stop("nothing is explained.")
+    if not found and place is not None:
+        raise stop(f"{text}: {_why_none(place[1], cases)}")
+    if not found:
+        near = nearest(text, [case.name for case in cases])
+        hint = f"Did you mean {near!r}?" if near else "Give its name, or FILE:LINE."
+        raise stop(f"no test of {directory} is named so. {hint}")
+    (case,) = found
+    if isinstance(case, Unread):
+        for fault in case.faults:
+            complain(str(fault).lstrip())
+        raise stop("the test is not valid.")
+    return case
+
+
+def _at(
+    directory: Path, file: str, line: int, cases: Sequence[Case | Unread]
+) -> list[Case | Unread]:
+    """Return the test to which a line of a file belongs; none where it belongs to none."""
+    above = [
+        case
+        for case in cases
+        if _is_in(case, file) and case.place.line is not None and case.place.line <= line
+    ]
+    last = max((case.place.line or 0 for case in above), default=0)
+    there = [case for case in above if case.place.line == last]
+    return [case for case in there if _belongs(directory, case, line)]
+
+
+def _is_in(case: Case | Unread, file: str) -> bool:
+    return f"/{file}".endswith(f"/{case.place.file}")
+
+
+def _belongs(directory: Path, case: Case | Unread, line: int) -> bool:
+    """Tell whether a line is one of a test: not of what stands behind it, and not beyond the file.
+
+    What YAML has placed there is the test's; so is what is indented as it is, such as the rest of
+    a long text.
+    """
+    start, column = case.place.line or 1, case.place.column or 1
+    written = getattr(case, "written", None)
+    ends = [] if written is None else [
+        place.line or 0
+        for path, place in written.places.items()
+        if path[: len(written.root)] == written.root
+    ]  # fmt: skip
+    if line <= max(ends, default=start):
+        return True
+    lines = (directory / case.place.file).read_text("utf-8").splitlines()[start:line]
+    text = [each for each in lines if each.strip() and not each.lstrip().startswith("#")]
+    indented = all(len(each) - len(each.lstrip()) >= column - 1 for each in text)
+    return len(lines) == line - start and lines[-1:] == text[-1:] and indented
+
+
+def _why_none(file: str, cases: Sequence[Case | Unread]) -> str:
+    files = list(dict.fromkeys(case.place.file for case in cases))
+    if not any(_is_in(case, file) for case in cases):
+        hint = did_you_mean(file, files, f"There are: {', '.join(files) or 'none'}.")
+        return f"FILE:LINE names no file that has tests. {hint}"
+    return "no test stands on this line. Give FILE:LINE of any line of a test, or its name."

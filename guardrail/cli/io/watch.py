@@ -1,0 +1,48 @@
+"""A command that runs again whenever the bundle changes: ``guardrail test --watch``.
+
+Owns the loop, its end by Ctrl-C, and a clear terminal for each run. Refuses to end for a bundle
+that is broken in between: its faults are shown, and the next change is waited for. When a folder
+has changed, `guardrail.bundle.watch` knows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import typer
+from rich.console import Console
+
+from guardrail._ports import Wait
+from guardrail.bundle.watch import Watcher
+from guardrail.cli.io.terminal import remark
+from guardrail.runtime.flow import settle
+
+#: Seconds between two looks at the folder: somebody waits for it.
+_INTERVAL_S: Final = 0.3
+
+
+def rerun(directory: Path, run: Callable[[], None]) -> None:
+    """Call ``run`` now, and again at each change of the folder, until Ctrl-C.
+
+    ``run`` ends in `typer.Exit` or returns; anything else that it raises ends the watch.
+    """
+    broken: list[Exception] = []
+
+    def again() -> None:
+        Console().clear()  # of a terminal only
+        _, fault = settle(Wait(run))
+        if fault is not None and not isinstance(fault, typer.Exit):
+            broken.append(fault)
+        remark(f"watching {directory}; Ctrl-C ends")
+
+    watcher = Watcher((directory,), again, interval_s=_INTERVAL_S)
+    try:
+        while not broken:
+            watcher.look()
+            time.sleep(_INTERVAL_S)
+    except KeyboardInterrupt:
+        return
+    raise broken[0]

@@ -1,0 +1,166 @@
+"""``guardrail journal report``: what a journal comes to, on one page.
+
+Owns where the page goes. Refuses to write over what is not its own: another file's name must be
+given by hand.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from guardrail.cli.io.terminal import say, say_json, stop
+from guardrail.cli.journal.journal import JournalArgument, KeyFileOption, Unread, keys_of, progress
+from guardrail.cli.journal.show import moment
+
+if TYPE_CHECKING:
+    from guardrail.audit.report.aggregates import Totals
+
+
+_BUSIEST: Final = 20
+
+
+class ReportFormat(StrEnum):
+    """How the report is written."""
+
+    html = "html"
+    text = "text"
+    json = "json"
+
+
+def report(
+    path: JournalArgument,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Where the page is written."),
+    ] = Path("guardrail-report.html"),
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From then on: ISO 8601, or 15min, 2h.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")] = None,
+    guard: Annotated[str, typer.Option(help="Of this guard.")] = "",
+    key_file: KeyFileOption = None,
+    format: Annotated[
+        ReportFormat, typer.Option("--format", help="A page, or text or JSON on standard output.")
+    ] = ReportFormat.html,
+) -> None:
+    """Make one HTML file of a journal: who got what, how often, under which policy, how fast.
+
+    The file needs nothing else: no script, no address. One pass over the journal, in bounded
+    memory. Prints the file's path.
+
+    Exit code 0: written. 1: written, of what could be read: a part of the journal could not be,
+    which is said. 2: there is no journal, or the key that it is encrypted with was not given.
+
+    Example: guardrail journal report var/guardrail --since 7d -o report.html
+    """
+    from guardrail.audit.journal_read.filters import Selection
+    from guardrail.audit.journal_read.reader import read_calls
+    from guardrail.audit.report.aggregates import Totals
+    from guardrail.audit.report.report import to_html
+    from guardrail.errors import ConfigurationError
+
+    now = time.time()
+    wanted = Selection(
+        guard=guard, since=moment(since, "--since", now), until=moment(until, "--until", now)
+    )
+    keys = keys_of(key_file)
+    totals, unread = Totals(), Unread()
+    try:
+        with progress("Reading") as tell:
+            for kept in read_calls(path, keys=keys, progress=tell, tell=unread):
+                if wanted.takes(kept.record):
+                    totals.add(kept.record)
+        if format is ReportFormat.html:
+            name = path.absolute().name
+            output.write_text(to_html(totals, journal=name, made_at=now), "utf-8")
+    except ConfigurationError as error:
+        raise stop(error.message) from None
+    except OSError as error:
+        raise stop(f"{error.filename or output}: {error.strerror}.") from None
+    if format is ReportFormat.html:
+        say(str(output.absolute()))
+    elif format is ReportFormat.json:
+        say_json(as_json(totals))
+    else:
+        _tell(totals)
+    unread.end()
+
+
+def as_json(totals: Totals) -> dict[str, Any]:
+    """Return what a journal comes to, as JSON."""
+    line = totals.time
+    bars = line.bars()
+    return {
+        "calls": totals.calls,
+        "first_at": line.first_at if bars else None,
+        "last_at": line.last_at if bars else None,
+        "undated": line.undated,
+        "outcomes": totals.outcomes(),
+        "by_policy": totals.by_policy(),
+        "by_principal_type": totals.by("principal_type"),
+        "by_action": totals.by("action"),
+        "codes": dict(totals.codes().most_common()),
+        "busiest": [
+            {"principal_type": kind, "principal": name, "calls": count}
+            for kind, name, count in totals.callers(_BUSIEST)
+        ],
+        "durations_s": {
+            stage: {
+                "calls": one.count,
+                "p50": one.percentile(0.5),
+                "p90": one.percentile(0.9),
+                "p99": one.percentile(0.99),
+                "max": one.longest_s,
+            }
+            for stage, one in totals.durations.items()
+        },
+        "quota": totals.counted("quota"),
+        "redactions": totals.counted("redact"),
+        "unrecorded": totals.counted("unrecorded"),
+        "shadow": totals.counted("shadow"),
+        "unfinished": totals.unfinished,
+        "over_time": {
+            "width_s": line.width_s,
+            "bars": [{"at": at, **bar} for at, bar in bars],
+        },
+    }
+
+
+def _tell(totals: Totals) -> None:
+    from guardrail.audit.report.svg_charts import seconds
+    from guardrail.audit.telemetry.attributes import shown
+
+    in_shadow = Counter({shown(name): count for name, count in totals.counted("shadow").items()})
+    say(f"{totals.calls:,} calls", color="green")
+    for name, count in totals.outcomes().items():
+        say(f"  {name:<10} {count:>12,}")
+    for title, counted in (
+        ("denials by code", totals.codes()),
+        ("quota used", totals.counted("quota")),
+        ("redactions", totals.counted("redact")),
+        ("failed authentication, not recorded one by one", totals.counted("unrecorded")),
+        ("in shadow", in_shadow),
+    ):
+        if counted:
+            say(title, color="green")
+            for name, count in counted.most_common():
+                say(f"  {name:<40} {count:>12,}")
+    for title, found in (
+        ("by policy", totals.by_policy()),
+        ("by the caller's type", totals.by("principal_type")),
+    ):
+        say(title, color="green")
+        for name, bar in found.items():
+            say(f"  {name:<40} {bar.total():>12,}")
+    say("how long it took (p50, p90, p99, max)", color="green")
+    for stage, one in totals.durations.items():
+        if one.count:
+            took = [*map(one.percentile, (0.5, 0.9, 0.99)), one.longest_s]
+            say(f"  {stage:<10} " + "  ".join(f"{seconds(each):>9}" for each in took))

@@ -1,0 +1,275 @@
+"""Custom kinds of a bundle: a name, a pattern, and words of which one must be near.
+
+`Detector` is one such kind; `Search` looks for it in one text, whole or in pieces. A search goes
+through a text in windows of a fixed size and returns the matches that are decided: those before the
+first place from which more text could still make another match. So each character costs the same
+with every pattern, and a whole text has the same matches as its pieces.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from guardrail.detectors.kinds import GROUPS, KINDS, MatchTooLong, TooManyFindings
+from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan.folding import Folding
+from guardrail.detectors.scan.patterns import Pattern, PatternError, read_pattern
+
+#: The most characters of a possible match that are held back; a longer one is refused.
+LIMIT_HELD: Final = 1_024
+#: A word of ``near`` stands within so many characters before or behind a match.
+LIMIT_NEAR: Final = 48
+#: The most characters of a word that stands near, and the most such words.
+LIMIT_WORD: Final = 40
+LIMIT_WORDS: Final = 32
+_WINDOW: Final = 16_384
+_ALNUM: Final = frozenset((string.ascii_letters + string.digits).encode())
+
+#: Names of kinds.
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+class Detector:
+    r"""A kind of your own: texts that match a pattern, where a word stands near if any is named.
+
+    The pattern is google-re2's, and is matched in the plain view of a text (see
+    `guardrail.detectors`). A match begins and ends where a word does: ``EMP-\d{6}`` is not found
+    in ``TEMP-123456`` nor in ``EMP-1234567``. ``^`` and ``$`` are the beginning and the end of
+    the whole text, in a stream as well; capitals count, unless ``(?i)`` says otherwise.
+
+    Arguments:
+        name: lower case letters, digits and ``_``, at most 40; no name of ours.
+        pattern: what to find; it can't match the empty text.
+        near: words of which one must stand within 48 characters before or behind a match, in
+            any case and as a part of a longer word too. None: a match is enough.
+
+    Raises `ValueError` for a name, a pattern or a word that can't be taken. The message quotes
+    nothing of the pattern.
+    """
+
+    __slots__ = ("name", "near", "pattern")
+
+    spare = 8
+
+    def __init__(self, name: str, pattern: str, near: Sequence[str] = ()) -> None:
+        if NAME.fullmatch(name) is None:
+            raise ValueError(
+                "the name of a detector must begin with a lower case letter, and have lower case "
+                "letters, digits and _ only, at most 40"
+            )
+        if name in KINDS or name in GROUPS:
+            what = "kind" if name in KINDS else "group of kinds"
+            raise ValueError(f"{name} is a built-in {what}; choose another name")
+        if _is_mark(name):
+            raise ValueError(f"the mark [{name}] is itself a finding; choose another name")
+        self.name = name
+        self.pattern = read_pattern(pattern)
+        self.near = _words(near)
+
+    @property
+    def held(self) -> int:
+        """The most characters of what may become a match."""
+        return max(LIMIT_HELD, self.pattern.most or 0)
+
+    @property
+    def delay_chars(self) -> int:
+        """The most characters that a stream holds back for it."""
+        return self.held + (LIMIT_NEAR if self.near is not None else 0)
+
+    def span(self, match: Any) -> tuple[int, int, int]:
+        """Return where a match stands, without the neighbouring character that was read."""
+        start, end = match.span(1)
+        return start, start, end
+
+    def resume(self, start: int, end: int) -> int:  # noqa: ARG002 (the other end counts elsewhere)
+        """Return where the search goes on when no word stands near a match."""
+        return end
+
+    def judge(
+        self,
+        plain: bytes,
+        match: Any,
+        start: int,
+        end: int,
+        final: bool,
+    ) -> bool | None:
+        """Tell whether a word stands near a match; ``None``: text that follows may have one."""
+        del match
+        if self.near is None:
+            return True
+        before = plain[max(0, start - LIMIT_NEAR) : start]
+        if self.near.search(before) or self.near.search(plain[end : end + LIMIT_NEAR]):
+            return True
+        return False if final or end + LIMIT_NEAR <= len(plain) else None
+
+    def fits(self, text: str) -> bool:
+        """Tell whether a match stands in a text, whatever is near it. Raises `MatchTooLong`."""
+        return bool(Search(self, 1, is_any=True).whole(_plain(text)))
+
+    def finds(self, text: str) -> bool:
+        """Tell whether it is found in a text. Raises `MatchTooLong`."""
+        return bool(Search(self, len(text) + 1).whole(_plain(text)))
+
+
+class Sought(Protocol):
+    """What a search looks for: a pattern, and a judgement of its matches."""
+
+    name: str
+    pattern: Pattern
+    #: So many matches that do not count are looked at, for each finding that a text may have.
+    spare: int
+
+    @property
+    def held(self) -> int:
+        """The most characters of what may become a match."""
+        ...
+
+    def span(self, match: Any) -> tuple[int, int, int]:
+        """Return where a match begins, and from where to where the finding in it goes."""
+        ...
+
+    def resume(self, start: int, end: int) -> int:
+        """Return where the search goes on when a match does not count."""
+        ...
+
+    def judge(self, plain: bytes, match: Any, start: int, end: int, final: bool) -> bool | None:
+        """Tell whether a match counts; ``None``: text that follows decides."""
+        ...
+
+
+class Search:
+    """Looks for one detector in one text; it counts what it has looked at.
+
+    Arguments:
+        detector: what to look for.
+        limit: how many findings the text may have.
+        is_any: matches count wherever they stand, and one is enough.
+    """
+
+    __slots__ = ("_count", "_detector", "_is_any", "_limit", "_rejected")
+
+    def __init__(self, detector: Sought, limit: int, *, is_any: bool = False) -> None:
+        self._detector = detector
+        self._limit = limit
+        self._is_any = is_any
+        self._count = 0
+        self._rejected = 0
+
+    def whole(self, plain: bytes) -> list[tuple[int, int]]:
+        """Return the matches in the plain view of a whole text. Raises `TooManyFindings`."""
+        return self.look(plain, 0, final=True)[0]
+
+    def look(self, plain: bytes, begin: int, *, final: bool) -> tuple[list[tuple[int, int]], int]:
+        """Return the matches that are decided, and up to where all is.
+
+        Arguments:
+            plain: a plain view, without padding.
+            begin: up to where all was decided before.
+            final: no more text follows.
+
+        Raises `TooManyFindings`, and `MatchTooLong` for what may become a match and is longer
+        than what is held back.
+        """
+        found: list[tuple[int, int]] = []
+        size, at = len(plain), begin
+        window = _WINDOW + 2 * self._detector.held
+        while True:
+            stop = min(size, at + window)
+            is_end = final and stop == size
+            limit = stop if is_end else self._decided(plain, at, stop, is_inner=stop < size)
+            at, is_open = self._take(plain, at, stop, limit, final, found)
+            if is_open or stop == size or (self._is_any and found):
+                return found, at
+
+    def _decided(self, plain: bytes, at: int, stop: int, *, is_inner: bool) -> int:
+        """Return where the first match begins that may go on behind a place."""
+        pattern = self._detector.pattern
+        if is_inner and pattern.most is not None:
+            return max(at, stop - pattern.most)
+        limit = at + int(pattern.begun.search(plain[at:stop]).start())
+        if stop - limit > self._detector.held:
+            raise MatchTooLong(self._detector.name, self._detector.held)
+        return limit
+
+    def _take(  # noqa: PLR0917 (one step of `look`)
+        self,
+        plain: bytes,
+        at: int,
+        stop: int,
+        limit: int,
+        final: bool,
+        found: list[tuple[int, int]],
+    ) -> tuple[int, bool]:
+        """Add a window's matches; return where it ended, and whether one is not decided."""
+        sought = self._detector
+        while at < limit and (match := self._next(plain, at, stop)) is not None:
+            first, start, end = sought.span(match)
+            if first >= limit:
+                break
+            if end - first > sought.held:
+                raise MatchTooLong(sought.name, sought.held)
+            counts = self._is_any or sought.judge(plain, match, start, end, final)
+            if counts is None:
+                return first, True
+            self._note(counts)
+            if counts:
+                found.append((start, end))
+            at = end if counts else sought.resume(start, end)
+        return max(at, limit), False
+
+    def _next(self, plain: bytes, at: int, stop: int) -> Any:
+        """Return the next match, which may begin at a place: what is before it, its edge reads."""
+        pattern = self._detector.pattern
+        if pattern.here is not None and at > 0 and plain[at - 1] not in _ALNUM:
+            match = pattern.here.match(plain, at, stop)
+            if match is not None:
+                return match
+        return pattern.search.search(plain, at, stop)
+
+    def _note(self, counts: bool) -> None:
+        self._count += counts
+        self._rejected += not counts
+        if self._count > self._limit or self._rejected > self._detector.spare * self._limit:
+            raise TooManyFindings(self._limit)
+
+
+class WordError(PatternError):
+    """A word of ``near`` is not taken."""
+
+    key = "near"
+
+
+def _plain(text: str) -> bytes:
+    from guardrail.detectors.scan.folding import PAD
+
+    return bytes(Folding().fold(text)[PAD:-PAD])
+
+
+def _words(near: Sequence[str]) -> Any:
+    """Return what finds one of some words, in any case; ``None`` for no words."""
+    if not near:
+        return None
+    if len(near) > LIMIT_WORDS:
+        raise WordError(f"`near` has over {LIMIT_WORDS} words")
+    words = []
+    for word in near:
+        plain = _plain(word)
+        if not word.strip() or len(plain) > LIMIT_WORD:
+            raise WordError(f"each word of `near` must have 1 to {LIMIT_WORD} characters")
+        if max(plain, default=128) >= 128:
+            raise WordError("a word of `near` has a character without an ASCII form")
+        words.append("".join(f"\\x{{{code:x}}}" for code in plain))
+    return engine.compiled("|".join(words))
+
+
+def _is_mark(name: str) -> bool:
+    """Tell whether what stands where such a kind was cut is a finding of ours."""
+    from guardrail.detectors.scan.scanner import Scanner
+
+    return bool(Scanner(KINDS).kinds_in(f"[{name}] [{name}:0a1b2c3d]"))
+
+
+__all__ = ["LIMIT_HELD", "LIMIT_NEAR", "Detector", "PatternError", "Search"]

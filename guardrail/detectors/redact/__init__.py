@@ -1,0 +1,1 @@
+"""Cutting findings out of whole texts and of streams."""

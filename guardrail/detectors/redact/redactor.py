@@ -1,0 +1,167 @@
+"""What cuts findings out of texts: `Redactor` for whole ones, `StreamRedactor` for what comes.
+
+Owns the order of the layers, which is the same for both: first what nobody sees, for it may split
+all else; then kinds of a bundle's own, and what its name tells; then what has a format; then
+phrases; then payloads; then words. Each layer reads what the one before it left, and none can make
+one before it find anything new: so a text that was redacted stays as it is. Refuses to give a
+character away before it is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from guardrail.detectors.custom_kinds import Detector
+from guardrail.detectors.kinds import LIMIT_FINDINGS
+from guardrail.detectors.payloads import LONG
+from guardrail.detectors.redact.replacements import Marks, Style
+from guardrail.detectors.redact.stream_layers import (
+    Folded,
+    FoldedLayer,
+    Layer,
+    PatternLook,
+    PhraseLook,
+    SpotLook,
+    UnseenLayer,
+)
+from guardrail.detectors.rules.runs import LIMIT_JOINED, PayloadRuns, RunLook, WordRuns
+from guardrail.detectors.rules.tricks import LIMIT_WORD
+from guardrail.detectors.scan.re2 import LIMIT_MATCH
+from guardrail.detectors.scan.scanner import PHRASES, SPOTTED, UNSEEN, WORDS, Scanner
+
+#: How many characters of the plain view `Spots` may hold back.
+_LIMIT_SPOT: int = 1320
+
+
+class Redactor:
+    """Cuts findings out of texts. Threads may share it.
+
+    Arguments:
+        kinds: names of kinds and groups.
+        style: ``label`` leaves ``[email]``; ``hash`` leaves ``[email:1a2b3c4d]``, equal for
+            equal values under one key; ``drop`` leaves ``…``, so that what closes up over a cut
+            forms nothing new. Characters that nobody sees leave no mark in any style.
+        key: for ``hash``: 16 to 64 secret bytes.
+        limit: how many places of a text may be looked at closely: see `Scanner`.
+        own: kinds of your own, which ``kinds`` may name.
+
+    Raises `ValueError` for an unknown kind or style, or a key that does not fit.
+
+    >>> Redactor(["email"]).redact("Write to ada@example.org.")
+    ('Write to [email].', 1)
+    """
+
+    __slots__ = ("_marks", "_scanner", "_wanted", "kinds")
+
+    def __init__(
+        self,
+        kinds: Iterable[str],
+        style: Style = "label",
+        key: bytes = b"",
+        *,
+        limit: int = LIMIT_FINDINGS,
+        own: Sequence[Detector] = (),
+    ) -> None:
+        self._scanner = Scanner(kinds, limit=limit, own=own)
+        self._marks = Marks(style, key)
+        self.kinds = self._scanner.kinds
+        self._wanted = frozenset(self.kinds)
+
+    def redact(self, text: str) -> tuple[str, int]:
+        """Return a text without what was found in it, and how many cuts were made.
+
+        Raises `TooManyFindings`.
+        """
+        text, cuts = self.cut(text)
+        return text, sum(cuts.values())
+
+    def cut(self, text: str) -> tuple[str, dict[str, int]]:
+        """Return a text without what was found in it, and how many cuts were made, by kind.
+
+        Raises `TooManyFindings`.
+        """
+        cuts: dict[str, int] = {}
+        for layer in self.layers():
+            text = layer.feed(text, final=True)
+            cuts |= layer.kinds  # no two layers have a kind in common
+        return text, cuts
+
+    def layers(self) -> list[Layer]:
+        """Return fresh layers, for one text, in their order."""
+        wanted, marks, scanner = self._wanted, self._marks, self._scanner
+        folding, limit = Folded(scanner.folding), scanner.limit
+        layers: list[Layer] = []
+        if wanted & UNSEEN:
+            layers.append(UnseenLayer(wanted & UNSEEN, scanner.signs, limit))
+        for sought in scanner.sought:
+            delay = sought.delay_chars
+            layers.append(FoldedLayer(folding, marks, PatternLook(sought, limit), delay, limit))
+        if wanted & SPOTTED:
+            look = SpotLook(scanner.setup)
+            layers.append(FoldedLayer(folding, marks, look, _LIMIT_SPOT, limit))
+        for kind in PHRASES:
+            if kind in wanted:
+                phrases = PhraseLook(kind, limit)
+                layers.append(FoldedLayer(folding, marks, phrases, LIMIT_MATCH + 2, limit))
+        if "encoded" in wanted:
+            runs = RunLook(PayloadRuns(limit))
+            layers.append(FoldedLayer(folding, marks, runs, LONG + LIMIT_JOINED, limit))
+        if wanted & WORDS:
+            words = RunLook(WordRuns(wanted & WORDS, scanner.signs, limit))
+            layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD + LIMIT_JOINED, limit))
+        return layers
+
+
+class StreamRedactor:
+    """Redacts one text that comes in pieces; the pieces it gives make what `redact` gives.
+
+    It holds back the word that is being written and a number before it, seldom more; at most
+    `delay_chars` characters that a reader sees, each with at most 30 that nobody sees. A kind
+    without a greatest length, such as a private key without an end, is cut from its beginning
+    to its end, or to the end of the text. One stream is for one text, and one thread.
+
+    Arguments:
+        redactor: what to cut, and what to leave in its place.
+    """
+
+    __slots__ = ("_is_closed", "_layers")
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._layers = redactor.layers()
+        self._is_closed = False
+
+    @property
+    def delay_chars(self) -> int:
+        """The most characters that are held back, not counting what nobody sees."""
+        return sum(layer.delay_chars for layer in self._layers)
+
+    @property
+    def cuts(self) -> int:
+        """How many cuts were made so far."""
+        return sum(layer.count for layer in self._layers)
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many cuts were made so far, by kind."""
+        return {kind: count for layer in self._layers for kind, count in layer.kinds.items()}
+
+    def feed(self, chunk: str) -> str:
+        """Take the next piece, which may be empty, and return what is decided of all so far.
+
+        Raises `ValueError` when the stream is closed, and `TooManyFindings` where all that came
+        has too many; then nothing more may be fed.
+        """
+        return self._pass_on(chunk, final=False)
+
+    def close(self) -> str:
+        """Return the rest. Raises `ValueError` when the stream is closed already."""
+        rest = self._pass_on("", final=True)
+        self._is_closed = True
+        return rest
+
+    def _pass_on(self, chunk: str, *, final: bool) -> str:
+        if self._is_closed:
+            raise ValueError("the stream is closed: one stream is for one text")
+        for layer in self._layers:
+            chunk = layer.feed(chunk, final=final)
+        return chunk

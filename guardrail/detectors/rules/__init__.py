@@ -1,0 +1,1 @@
+"""The rules of the detectors, one module per family of findings."""

@@ -1,0 +1,1 @@
+"""The scan of one text: its folded form, its patterns, and its state."""

@@ -1,0 +1,351 @@
+"""Patterns of google-re2, and for each a second pattern that matches unfinished matches.
+
+`read_pattern` reads the syntax of a pattern and returns a `Pattern`: itself, how long its matches
+are, and a second pattern that matches every beginning of a match. A stream holds back what that
+second pattern matches at its end. Patterns are matched in the plain view of a text, so a pattern
+is brought to ASCII as texts are.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Any, Final, NamedTuple
+
+from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan.folding import FOREIGN_LETTER, fold_char
+
+#: The most characters of a pattern.
+LIMIT_PATTERN: Final = 500
+
+#: A match begins and ends where a word does: no letter or digit goes on over its edges. The
+#: character beside it may be read for that; RE2 has no lookaround.
+_BEFORE: Final = r"(?:\b|\A|[^0-9A-Za-z])"
+_BEHIND: Final = r"(?:\b|\z|[^0-9A-Za-z])"
+
+_ALNUM: Final = string.ascii_letters + string.digits
+_CLASSES: Final = "dDwWsS"
+_CONTROLS: Final = "afnrtv"
+_ASSERTIONS: Final = "AbBz"
+
+
+class PatternError(ValueError):
+    """A pattern is not accepted; the message says why, and does not quote the pattern.
+
+    Attributes:
+        key: which key of ``[detectors.NAME]`` is meant.
+    """
+
+    key = "pattern"
+
+
+class Pattern(NamedTuple):
+    """A pattern that is ready to be searched for.
+
+    Attributes:
+        search: finds the next match; its group 1 is the match, where its edges are read.
+        here: the same, for a match that begins where the search does, behind no letter or digit;
+            ``None`` where no edges are read.
+        begun: finds the leftmost place from which on all that stands there is the beginning of a
+            match, or the end.
+        most: the most characters of a match; ``None`` where there is no bound.
+    """
+
+    search: Any
+    here: Any
+    begun: Any
+    most: int | None
+
+
+class _Part(NamedTuple):
+    r"""A part of a pattern: what it matches whole, the beginnings of that, and its sizes.
+
+    ``whole`` leaves out assertions (``^``, ``\b``), so that ``begun`` matches too much sooner
+    than too little: whether one holds at the end of a text that goes on is not known.
+    """
+
+    whole: str
+    begun: str
+    least: int
+    most: int | None
+
+
+_EMPTY: Final = _Part("", "", 0, 0)
+
+
+def read_pattern(text: str, *, is_edged: bool = True) -> Pattern:
+    """Return a pattern; raise `PatternError` where it can't be searched for.
+
+    Arguments:
+        text: the pattern; one of a bundle has `LIMIT_PATTERN` characters at most.
+        is_edged: a match begins and ends where a word does.
+
+    RE2's syntax is taken, but for what has no meaning in the plain view of a text: classes by
+    Unicode's properties, single bytes, and letters that have no ASCII form.
+    """
+    if is_edged and len(text) > LIMIT_PATTERN:
+        raise PatternError(f"the pattern is over {LIMIT_PATTERN} characters")
+    plain = _folded(text)
+    _compiled(plain)
+    part = _Reader(plain).read()
+    if part.least == 0:
+        raise PatternError("the pattern matches the empty text")
+    begun = _compiled(rf"(?:{part.begun})\z")
+    if not is_edged:
+        return Pattern(_compiled(plain), None, begun, part.most)
+    here = _compiled(f"({plain}){_BEHIND}")
+    return Pattern(_compiled(f"{_BEFORE}({plain}){_BEHIND}"), here, begun, part.most)
+
+
+def _compiled(pattern: str) -> Any:
+    complaint = ""
+    try:
+        return engine.compiled(pattern, is_folding_case=False, has_groups=True)
+    except engine.error() as error:
+        complaint = _complaint(error)
+    raise PatternError(f"RE2 does not take the pattern: {complaint}")
+
+
+def _complaint(error: Exception) -> str:
+    """Return RE2's complaint without the part of the pattern that it quotes."""
+    said = error.args[0] if error.args else ""
+    text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)
+    return text.partition(":")[0].strip() or "it is not a regular expression"
+
+
+def _folded(text: str) -> str:
+    """Return a pattern in ASCII, as texts are when they are searched."""
+    parts: list[str] = []
+    in_class = False
+    for at, char in enumerate(text):
+        if char.isascii():
+            if char == "[" and not _is_escaped(text, at):
+                in_class = True
+            elif char == "]" and not _is_escaped(text, at):
+                in_class = False
+            parts.append(char)
+            continue
+        plain = fold_char(char)
+        if not plain or plain[0] >= FOREIGN_LETTER:
+            raise PatternError(
+                "the pattern has a character without an ASCII form. Texts are searched in their "
+                "ASCII form, so that no spelling hides a match; name such characters as [^ -~]"
+            )
+        if in_class and (len(plain) > 1 or _is_bound(text, at)):
+            raise PatternError("a class of the pattern has a letter with several letters in ASCII")
+        folded = plain.decode()
+        word = folded if folded.isalnum() else "\\" + folded
+        parts.append(word if len(folded) == 1 else f"(?:{word})")
+    return "".join(parts)
+
+
+def _is_bound(text: str, at: int) -> bool:
+    """Tell whether a character of a class is the first or last one of a range."""
+    ends = text[at - 1] == "-" and text[at - 2] != "["
+    return ends or (text[at + 1 : at + 2] == "-" and text[at + 2 : at + 3] != "]")
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    """Tell whether an odd number of backslashes stands before a place."""
+    return (at - len(text[:at].rstrip("\\"))) % 2 == 1
+
+
+class _Reader:
+    """Reads a pattern that RE2 takes.
+
+    Arguments:
+        text: the pattern, in ASCII.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._flags = ""
+
+    def read(self) -> _Part:
+        part = self._alternatives()
+        if self._at < len(self._text):
+            raise PatternError("the pattern has a closing bracket without an opening one")
+        return part
+
+    def _alternatives(self) -> _Part:
+        """Read up to the end of a group; its flags end with it."""
+        flags = self._flags
+        parts = [self._sequence()]
+        while self._peek() == "|":
+            self._at += 1
+            parts.append(self._sequence())
+        self._flags = flags
+        if len(parts) == 1:
+            return parts[0]
+        sizes = [part.most for part in parts]
+        return _Part(
+            f"(?:{'|'.join(part.whole for part in parts)})",
+            f"(?:{'|'.join(part.begun for part in parts)})",
+            min(part.least for part in parts),
+            None if None in sizes else max(size for size in sizes if size is not None),
+        )
+
+    def _sequence(self) -> _Part:
+        parts: list[_Part] = []
+        while self._peek() not in ("", "|", ")"):
+            part = self._quantified(self._atom())
+            if part is not _EMPTY:
+                parts.append(part)
+        whole, begun, least = "", "", 0
+        most: int | None = 0
+        for part in reversed(parts):
+            # the beginnings of AB are those of A, and A with those of B
+            begun = f"(?:{part.begun}|{part.whole}{begun})" if begun else part.begun
+            whole = part.whole + whole
+            least += part.least
+            most = None if most is None or part.most is None else most + part.most
+        return _Part(f"(?:{whole})" if len(parts) > 1 else whole, begun, least, most)
+
+    def _peek(self) -> str:
+        return self._text[self._at : self._at + 1]
+
+    def _atom(self) -> _Part:
+        char = self._peek()
+        self._at += 1
+        if char == "(":
+            return self._group()
+        if char in "^$":
+            return _EMPTY
+        if char == "[":
+            return self._leaf(self._class())
+        if char == "\\":
+            return self._escape()
+        return self._leaf(char)
+
+    def _leaf(self, text: str) -> _Part:
+        """Return the part of one character, under the flags that hold here."""
+        whole = f"(?{self._flags}:{text})" if self._flags else text
+        return _Part(whole, f"{whole}?", 1, 1)
+
+    def _group(self) -> _Part:
+        """Read a group behind its bracket; ``(?i)`` sets flags up to the end of the one around."""
+        before = self._flags
+        if self._peek() == "?":
+            self._at += 1
+            if self._text.startswith(("P<", "<"), self._at):
+                self._at = self._text.index(">", self._at) + 1
+            else:
+                end = self._at
+                while self._text[end] not in ":)":
+                    end += 1
+                self._flags = _with(self._flags, self._text[self._at : end])
+                self._at = end + 1
+                if self._text[end] == ")":
+                    if self._peek() and self._peek() in "*+?{":
+                        # RE2 repeats what stands before the flags
+                        raise PatternError(
+                            "the pattern has a repeat directly after flags, such as (?i)*"
+                        )
+                    return _EMPTY
+        part = self._alternatives()
+        self._at += 1
+        self._flags = before
+        return _Part(f"(?:{part.whole})", f"(?:{part.begun})", part.least, part.most)
+
+    def _class(self) -> str:
+        """Read a class of characters behind its bracket."""
+        first = self._at - 1
+        if self._peek() == "^":
+            self._at += 1
+        if self._peek() == "]":
+            self._at += 1
+        while self._peek() != "]":
+            if self._text.startswith("[:", self._at):
+                self._at = self._text.index(":]", self._at) + 2
+            elif self._peek() == "\\":
+                if self._text[self._at + 1] in "pPCQ":
+                    raise PatternError(_NO_PROPERTIES)
+                self._at += 2
+            else:
+                self._at += 1
+        self._at += 1
+        return self._text[first : self._at]
+
+    def _escape(self) -> _Part:
+        char = self._peek()
+        self._at += 1
+        if char in "pPCQE":
+            raise PatternError(_NO_PROPERTIES)
+        if char in _ASSERTIONS:
+            return _EMPTY
+        if char == "x":
+            end = self._at + 2
+            if self._peek() == "{":
+                end = self._text.index("}", self._at) + 1
+            code = self._text[self._at : end].strip("{}")
+            if int(code, 16) > 127:
+                raise PatternError("the pattern has a character without an ASCII form")
+            self._at = end
+            return self._leaf(f"\\x{{{code}}}")
+        if char in string.octdigits:
+            code = char
+            while len(code) < 3 and self._peek() and self._peek() in string.octdigits:
+                code += self._peek()
+                self._at += 1
+            if int(code, 8) > 127:
+                raise PatternError("the pattern has a character without an ASCII form")
+            return self._leaf(f"\\x{{{int(code, 8):x}}}")
+        if char in _ALNUM and char not in _CLASSES + _CONTROLS:
+            raise PatternError("the pattern has an unknown escape")
+        return self._leaf("\\" + char)
+
+    def _quantified(self, part: _Part) -> _Part:
+        """Read what stands behind an atom and says how often it comes."""
+        least, most = 1, 1
+        char = self._peek()
+        bounds: int | None = most
+        if char and char in "*+?":
+            self._at += 1
+            least, bounds = (1, None) if char == "+" else (0, None if char == "*" else 1)
+        elif char == "{":
+            found = _REPEAT(self._text, self._at)
+            if found is None:
+                return part
+            low, comma, high, self._at = found
+            least = int(low)
+            bounds = (int(high) if high else None) if comma else least
+        else:
+            return part
+        if self._peek() == "?":
+            self._at += 1  # prefers few: the same matches may be
+        return _EMPTY if part is _EMPTY else _repeated(part, least, bounds)
+
+
+_NO_PROPERTIES: Final = (
+    r"the pattern has \p, \P, \C or \Q, which have no meaning in the ASCII form of a text"
+)
+
+
+def _repeated(part: _Part, least: int, most: int | None) -> _Part:
+    """Return what matches a part so many times."""
+    if most == 0:
+        return _EMPTY
+    one = f"(?:{part.whole})"
+    if most is None:
+        begun = f"(?:{one}*{part.begun})"
+        whole = f"(?:{one}{{{least},}})"
+    else:
+        begun = f"(?:{one}{{0,{most - 1}}}{part.begun})" if most > 1 else part.begun
+        whole = f"(?:{one}{{{least},{most}}})"
+    size = None if most is None or part.most is None else most * part.most
+    return _Part(whole, begun, least * part.least, size)
+
+
+def _REPEAT(text: str, at: int) -> tuple[str, str, str, int] | None:  # noqa: N802
+    """Return the bounds that stand in braces at a place, and where they end."""
+    end = text.find("}", at)
+    low, comma, high = text[at + 1 : end].partition(",") if end > 0 else ("", "", "")
+    if not low.isdigit() or (high and not high.isdigit()):
+        return None
+    return low, comma, high, end + 1
+
+
+def _with(flags: str, change: str) -> str:
+    """Return flags as a group changes them: ``i`` and ``s``; the others do not matter here."""
+    on, _, off = change.partition("-")
+    return "".join(flag for flag in "is" if (flag in flags or flag in on) and flag not in off)

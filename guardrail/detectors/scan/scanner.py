@@ -1,0 +1,169 @@
+"""What looks through a whole text: `Scanner`.
+
+Owns the choice of what is needed for some kinds, and the order of findings. Refuses to change
+a text; for that there is `redactor`. Offsets are of the text as it came, whatever view of it
+was looked through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import Final
+
+from guardrail.detectors import formats, payloads
+from guardrail.detectors.custom_kinds import Detector, Search
+from guardrail.detectors.kinds import (
+    LIMIT_FINDINGS,
+    NAMES,
+    Finding,
+    TooManyFindings,
+    bare,
+    expand,
+)
+from guardrail.detectors.redact.stream_layers import View
+from guardrail.detectors.rules import phone_formats as phones
+from guardrail.detectors.rules import tricks
+from guardrail.detectors.rules.credentials import Credentials
+from guardrail.detectors.rules.runs import PayloadRuns, WordRuns
+from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan.folding import PAD, Folding
+from guardrail.detectors.scan.scan_state import Setup
+from guardrail.detectors.scan.scanner_core import Spots
+
+#: The kinds that each way of looking finds.
+SPOTTED: Final = frozenset(formats.MARKS)
+PHRASES: Final = ("override", "hidden_text", "role_marker")
+UNSEEN: Final = frozenset(("bidi", "tag", "zero_width"))
+WORDS: Final = frozenset(("look_alike", "mixed_script"))
+
+_PLACE: Final = itemgetter(1, 2, 0)
+
+
+class Scanner:
+    """Finds kinds in texts. Threads may share it.
+
+    Arguments:
+        kinds: names of kinds and groups.
+        limit: how many places of one text are looked at closely, in each of the ways to look
+            (formats, each sort of phrase, payloads, words, what nobody sees). A text with more
+            of them is refused with `TooManyFindings`, since each costs more than a character.
+        own: kinds of your own, which ``kinds`` may name.
+
+    Raises `ValueError` for an unknown name. Without kinds it finds nothing.
+
+    >>> Scanner(["contacts"]).find("Write to ada@example.org.")
+    [Finding(kind='email', start=9, end=24)]
+    """
+
+    __slots__ = (
+        "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "folding",
+        "kinds", "limit", "setup", "signs", "sought",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        kinds: Iterable[str],
+        *,
+        limit: int = LIMIT_FINDINGS,
+        own: Sequence[Detector] = (),
+    ) -> None:
+        self.limit = limit
+        self.signs = tricks.Signs()
+        names = expand(kinds, [detector.name for detector in own])
+        self.kinds, countries = bare(names)
+        wanted = frozenset(self.kinds)
+        self.folding = Folding()
+        self._spots = bool(wanted & SPOTTED)
+        self.setup = Setup(
+            wanted,
+            formats.triggers(wanted),
+            formats.entries(wanted),
+            formats.tails(),
+            formats.ibans() if "iban" in wanted else {},
+            phones.shapes(countries),
+            limit=limit,
+        )
+        #: Kinds with a pattern of their own: a bundle's, then ours.
+        self.sought: list[Detector | Credentials] = [
+            detector for detector in own if detector.name in wanted
+        ]
+        if "credential" in wanted:
+            self.sought.append(Credentials(self.setup, [detector.name for detector in own]))
+        self._patterns = [kind for kind in PHRASES if kind in wanted]
+        for kind in self._patterns:
+            engine.pattern(kind)  # compiled now, and not on the first text
+        self._payloads = PayloadRuns(limit) if "encoded" in wanted else None
+        self._words = WordRuns(wanted & WORDS, self.signs, limit) if wanted & WORDS else None
+        self._unseen = wanted & UNSEEN
+        #: Of an ASCII text, one scan tells all.
+        self._is_spotting = not (self._patterns or self.sought or self._payloads is not None)
+
+    def find(self, text: str) -> list[Finding]:
+        """Return what is found in a text, by start, then end. Findings may overlap.
+
+        What stands inside a private key or a hidden comment is found as well. A text without
+        anything gives an empty list. Raises `TooManyFindings`.
+        """
+        view = View(self.folding, text)
+        found = self._look(view)
+        if view.is_ascii:
+            findings = {Finding(kind, start - PAD, end - PAD) for kind, start, end in found}
+        else:
+            findings = {
+                Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
+            }
+            findings.update(Finding(*span) for span in self._find_unseen(text))
+        return sorted(findings, key=_PLACE)
+
+    def kinds_in(self, text: str) -> frozenset[str]:
+        """Return the kinds that are found in a text. Raises `TooManyFindings`."""
+        if self._is_spotting and text.isascii():
+            data = self.folding.fold(text)
+            return frozenset([NAMES[kind] for kind, _, _ in self._spot(data)])
+        found = {kind for kind, _, _ in self._look(View(self.folding, text))}
+        if not text.isascii():
+            found.update(kind for kind, _, _ in self._find_unseen(text))
+        return frozenset(found)
+
+    def _look(self, view: View) -> list[tuple[str, int, int]]:
+        """Return all that is found in a plain view."""
+        found = [(NAMES[kind], start, end) for kind, start, end in self._spot(view.data)]
+        if self._patterns or self.sought:
+            plain = bytes(view.data[PAD:-PAD])
+            for sought in self.sought:
+                spans = Search(sought, self.limit).whole(plain)
+                found += [(sought.name, start + PAD, end + PAD) for start, end in spans]
+            for kind in self._patterns:
+                matches = islice(engine.matches(kind, plain), self.limit + 1)
+                phrases = [(kind, start + PAD, end + PAD) for start, end in matches]
+                if len(phrases) > self.limit:
+                    raise TooManyFindings(self.limit)
+                found += phrases
+        if self._payloads is not None:
+            found += [("encoded", *span) for span in self._find_payloads(self._payloads, view)]
+        if self._words is not None and not view.is_ascii:
+            for start, end in self._words.find(view, PAD, True):
+                head = min(end, start + tricks.LIMIT_WORD)
+                found += [(kind, start, end) for kind in self._words.all(view, start, head)]
+        return found
+
+    def _spot(self, data: bytearray) -> list[tuple[int, int, int]]:
+        if not self._spots:
+            return []
+        sheet = Spots(self.setup, data, True, True)
+        sheet.scan(PAD, sheet.size)
+        return sheet.found
+
+    def _find_unseen(self, text: str) -> list[tuple[str, int, int]]:
+        if not self._unseen:
+            return []
+        return self.signs.invisible(text, self._unseen, limit=self.limit)[0]
+
+    def _find_payloads(self, runs: PayloadRuns, view: View) -> list[tuple[int, int]]:
+        return [
+            (start, end)
+            for start, end in runs.find(view, PAD, True)
+            if runs.judge(view, start, min(end, start + payloads.LONG))
+        ]

@@ -1,0 +1,1 @@
+"""The view of a guarded input: tensors, tables, records and texts, read once."""

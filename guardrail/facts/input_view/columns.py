@@ -1,0 +1,372 @@
+"""The columns of a table, as their buffers: what is checked, counted and digested of them.
+
+Owns `Table`, `Column`, and the ways in which libraries lay numbers and bools out, one class for
+each; those of text stand in `guardrail.facts.input_view.column_text`, those of times, decimals and
+lists in `guardrail.facts.input_view.column_values`. A column is a list of parts, because libraries
+keep what was appended in chunks; no part is ever joined to another. Refuses to convert: each part
+hands its buffers to the kernel that reads them as they are. `guardrail.facts.input_view.tables`
+makes columns of a library's own.
+
+Nothing here has a row in its ``repr``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Final, Protocol, TypeAlias
+
+from guardrail._core import ABOVE, MALFORMED, OK, Choices, check_nulls, check_numbers
+
+#: The code and the row of the first bad one, and how many are bad: see `guardrail._core`.
+Verdict: TypeAlias = tuple[int, int, int]
+Hash: TypeAlias = Any
+
+#: For each byte of a bitmap, eight bytes: 1 where its bit is set.
+_UNFOLDED: Final = tuple(bytes(byte >> bit & 1 for bit in range(8)) for byte in range(256))
+#: The least int64: numpy's time that is none.
+_NAT: Final = -(2**63)
+_IS_ZERO: Final = bytes([1, *[0] * 255])
+
+
+class Rule(Protocol):
+    """What a column's rows must be, whatever its type; what does not apply is not read."""
+
+    @property
+    def nullable(self) -> bool:
+        """Whether a row may be null."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """The least number, or ``-inf``."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """The greatest number, or ``inf``."""
+        ...
+
+    @property
+    def least(self) -> Fraction | None:
+        """The least time in seconds (of dates and timestamps since 1970), or decimal."""
+        ...
+
+    @property
+    def most(self) -> Fraction | None:
+        """The greatest, likewise."""
+        ...
+
+    @property
+    def finite(self) -> bool:
+        """Whether infinities are refused, and NaN where no row may be null."""
+        ...
+
+    @property
+    def max_chars(self) -> int:
+        """The most characters of a text, or -1."""
+        ...
+
+    @property
+    def choices(self) -> Choices | None:
+        """The texts that are allowed, or ``None`` for any."""
+        ...
+
+    @property
+    def max_items(self) -> int:
+        """The most items of a list, or -1."""
+        ...
+
+    @property
+    def items(self) -> Rule | None:
+        """What the items of a list must be, or ``None`` for anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AnyRule:
+    """What any row meets, but for a null where there may be none."""
+
+    nullable: bool = True
+    low: float = -math.inf
+    high: float = math.inf
+    least: Fraction | None = None
+    most: Fraction | None = None
+    finite: bool = False
+    max_chars: int = -1
+    choices: Choices | None = None
+    max_items: int = -1
+    items: Rule | None = None
+
+
+class Part(Protocol):
+    """Rows of a column that lie together."""
+
+    def __len__(self) -> int:
+        """Return how many rows it has."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its buffers, as far as they are known without reading a row."""
+        ...
+
+    def measure(self) -> Verdict:
+        """Return ``(OK, 0, more)``: the bytes that only its rows tell of; or what is wrong."""
+        ...
+
+    def check(self, rule: Rule) -> Verdict:
+        """Return what is wrong with the first bad row, its index, and how many are bad."""
+        ...
+
+    def nulls(self) -> int:
+        """Return how many rows are null."""
+        ...
+
+    def chars(self) -> int:
+        """Return how many characters of text its rows have."""
+        ...
+
+    def digest(self, marks: Hash, content: Hash) -> None:
+        """Add each row's presence (of text: its length) to one hash, its bytes to the other."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Numbers:
+    """Numbers, as numpy and Arrow lay them out.
+
+    Attributes:
+        values: one axis, whatever the stride, of numbers in native order.
+        validity, offset: Arrow's bitmap and where it begins, or ``None``.
+        mask: a byte per row, not zero for a null, or ``None``.
+        is_time: whether the least int64, numpy's NaT, says that a row is null.
+        is_bool: whether only the bytes 0 and 1 are values.
+    """
+
+    values: memoryview
+    validity: memoryview | None = None
+    offset: int = 0
+    mask: memoryview | None = None
+    is_time: bool = False
+    is_bool: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the numbers and of what says which are null."""
+        mask = 0 if self.mask is None else self.mask.nbytes
+        return self.values.nbytes + mask + (len(self) + 7) // 8 * (self.validity is not None)
+
+    def measure(self) -> Verdict:
+        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        return OK, 0, 0
+
+    def check(self, rule: Rule) -> Verdict:
+        """Return what is wrong with the first bad row, its index, and how many are bad.
+
+        NaN is null where a row may be, and a number that is not finite where none may.
+        """
+        low, high = (0.0, 1.0) if self.is_bool else (rule.low, rule.high)
+        is_null = self.is_time or (rule.nullable and self._is_float())
+        code, row, count = check_numbers(
+            self.values, self.validity, self.offset, self.mask,
+            low, high, rule.finite, rule.nullable, is_null,
+        )  # fmt: skip
+        return (MALFORMED if self.is_bool and code == ABOVE else code), row, count
+
+    def _is_float(self) -> bool:
+        return self.values.format[-1:] in ("f", "d")
+
+    def nulls(self) -> int:
+        """Return how many rows are null, of floats NaN among them."""
+        return check_numbers(
+            self.values, self.validity, self.offset, self.mask,
+            -math.inf, math.inf, False, False, self.is_time or self._is_float(),
+        )[2]  # fmt: skip
+
+    def chars(self) -> int:
+        """Return 0: there is no text."""
+        return 0
+
+    def one(self, row: int) -> Numbers:
+        """Return one row by itself."""
+        mask = None if self.mask is None else self.mask[row : row + 1]
+        values, offset = self.values[row : row + 1], self.offset + row
+        return replace(self, values=values, offset=offset, mask=mask)
+
+    def present(self) -> bytes:
+        """Return a byte per row: 0 where it is null by its library's marks, else 1."""
+        if self.is_time:
+            return bytes([number != _NAT for number in self.values.tolist()])
+        if self.mask is not None:  # and then no bitmap: no library has both
+            return self.mask.tobytes().translate(_IS_ZERO)
+        return present_of(len(self), self.validity, self.offset)
+
+    def items(self) -> list[bytes]:
+        """Return the bytes of each row."""
+        size, raw = self.values.itemsize, self.values.tobytes()
+        return [raw[start : start + size] for start in range(0, len(raw), size)]
+
+    def digest(self, marks: Hash, content: Hash) -> None:
+        """Add the rows; what stands under a null is 0, and NaN is a value here."""
+        present = self.present()
+        marks.update(present)
+        content.update(cleared(self.values, present))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Bits:
+    """Bools, as Arrow lays them out: a bit each. Nothing can be wrong with one but a null."""
+
+    rows: int
+    values: memoryview
+    validity: memoryview | None
+    offset: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the bits and of what says which are null."""
+        return (self.rows + 7) // 8 * (1 if self.validity is None else 2)
+
+    def measure(self) -> Verdict:
+        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        return OK, 0, 0
+
+    def check(self, rule: Rule) -> Verdict:
+        """Return the first null and how many there are, where there may be none."""
+        if rule.nullable:
+            return OK, 0, 0
+        return check_nulls(self.rows, self.validity, self.offset, None)
+
+    def nulls(self) -> int:
+        """Return how many rows are null."""
+        return check_nulls(self.rows, self.validity, self.offset, None)[2]
+
+    def chars(self) -> int:
+        """Return 0: there is no text."""
+        return 0
+
+    def one(self, row: int) -> Bits:
+        """Return one row by itself."""
+        return replace(self, rows=1, offset=self.offset + row)
+
+    def present(self) -> bytes:
+        """Return a byte per row: 0 where it is null, else 1."""
+        return present_of(self.rows, self.validity, self.offset)
+
+    def items(self) -> list[bytes]:
+        """Return each row as a byte of 0 or 1."""
+        unfolded = _unfold(self.values, self.offset, self.rows)
+        return [unfolded[row : row + 1] for row in range(self.rows)]
+
+    def digest(self, marks: Hash, content: Hash) -> None:
+        """Add the rows, as bytes of 0 and 1."""
+        present = present_of(self.rows, self.validity, self.offset)
+        values = _unfold(self.values, self.offset, self.rows)
+        marks.update(present)
+        content.update(cleared(memoryview(values), present))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One column: its type, and its rows in the parts in which its library keeps them.
+
+    Attributes:
+        dtype: ``float64``, ``int16`` and such; ``bool``, ``string``, ``timestamp``, ``date``,
+            ``time``, ``duration``, ``decimal``, ``list`` or ``null``.
+        detail: of a timestamp its unit and time zone, of other times their unit, of a decimal
+            its digits, of a list its items' type; ``""`` otherwise.
+        parts: the rows.
+    """
+
+    dtype: str
+    detail: str
+    parts: tuple[Part, ...]
+
+    @property
+    def kind(self) -> str:
+        """The type without its size: ``float``, ``int``, ``uint``, ``bool``, ..."""
+        return self.dtype.rstrip("0123456789")
+
+    def check(self, rule: Rule) -> Verdict:
+        """Return what is wrong with the first bad row, its index, and how many are bad."""
+        first, row, bad, before = OK, 0, 0, 0
+        for part in self.parts:
+            code, index, count = part.check(rule)
+            if code != OK:
+                if not bad:
+                    first, row = code, before + index
+                bad += count
+            before += len(part)
+        return first, row, bad
+
+    def null_count(self) -> int:
+        """Return how many rows are null; of floats, NaN is."""
+        return sum(part.nulls() for part in self.parts)
+
+    def chars(self) -> int:
+        """Return how many characters of text the rows have."""
+        return sum(part.chars() for part in self.parts)
+
+    def digest(self) -> bytes:
+        """Return the sha256 of the rows, whatever the parts."""
+        marks, content = hashlib.sha256(), hashlib.sha256()
+        for part in self.parts:
+            part.digest(marks, content)
+        within = [getattr(part, "content", None) for part in self.parts]
+        lists = [column for column in within if isinstance(column, Column)]
+        if lists:  # all items together, so that the parts make no difference
+            parts = [part for column in lists for part in column.parts]
+            content.update(Column(lists[0].dtype, lists[0].detail, tuple(parts)).digest())
+        return hashlib.sha256(marks.digest() + content.digest()).digest()
+
+    def __repr__(self) -> str:
+        return f"Column(dtype={self.dtype!r})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A table as its columns, by name and in order; each has the same number of rows."""
+
+    columns: Mapping[str, Column]
+
+    def chars(self) -> int:
+        """Return how many characters all texts have, and the names of the columns."""
+        names = sum(map(len, self.columns))
+        return names + sum(column.chars() for column in self.columns.values())
+
+    def __repr__(self) -> str:
+        return f"Table({len(self.columns)} columns)"  # names may be data
+
+
+def present_of(rows: int, validity: memoryview | None, offset: int) -> bytes:
+    """Return a byte per row: 0 where it is null by the bitmap, else 1."""
+    return b"\1" * rows if validity is None else _unfold(validity, offset, rows)
+
+
+def _unfold(bits: memoryview, offset: int, rows: int) -> bytes:
+    first = offset // 8
+    held = bits.cast("B")[first : (offset + rows + 7) // 8]
+    unfolded = b"".join([_UNFOLDED[byte] for byte in held])
+    return unfolded[offset - 8 * first :][:rows]
+
+
+def cleared(values: memoryview, present: bytes) -> Any:
+    """Return the bytes of values, with 0 wherever one is not present."""
+    row = present.find(0)
+    if row < 0:
+        return values if values.c_contiguous else values.tobytes()
+    cleared, size = bytearray(values.tobytes()), values.itemsize
+    while row >= 0:
+        cleared[row * size : (row + 1) * size] = bytes(size)
+        row = present.find(0, row + 1)
+    return cleared

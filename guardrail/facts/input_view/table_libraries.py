@@ -1,0 +1,461 @@
+"""What libraries keep in a table's columns, by their public ways to it, as columns of ours.
+
+Owns `read_array`, `read_pandas`, `read_polars` and `read_arrow`, and so all that is known
+of these libraries. Refuses, by `Unreadable`, what no kernel can read: nested values, extension
+types, objects that are no text, numbers of another byte order. Copies no rows. Imports none
+of the libraries, whose objects it was handed; but a frame of polars hands out its buffers
+through pyarrow. `guardrail.facts.input_view.tables` makes refusals of what is raised here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from importlib import import_module
+from struct import calcsize
+from typing import Any, Final, TypeAlias
+
+from guardrail._core import dtype_of, is_swapped
+from guardrail.facts.input_view.column_text import Codes, Objects, Text, Views, Words
+from guardrail.facts.input_view.column_values import Coded, Decimals, Halves, Lists, Nulls, Times
+from guardrail.facts.input_view.columns import Bits, Column, Numbers, Part
+
+#: Types of Arrow whose rows are numbers: our name, and the letter of `struct`.
+_ARROW_NUMBERS: Final[Mapping[str, tuple[str, Any]]] = {
+    "float": ("float32", "f"), "double": ("float64", "d"),
+    "int8": ("int8", "b"), "int16": ("int16", "h"), "int32": ("int32", "i"),
+    "int64": ("int64", "q"), "uint8": ("uint8", "B"), "uint16": ("uint16", "H"),
+    "uint32": ("uint32", "I"), "uint64": ("uint64", "Q"),
+}  # fmt: skip
+#: Those whose rows are text: the letter of their offsets; views have none.
+_ARROW_TEXT: Final[Mapping[str, str]] = {"string": "i", "large_string": "q", "string_view": ""}
+#: Those whose rows are lists: the letter of their offsets; lists of one length have none.
+_ARROW_LISTS: Final[Mapping[str, str]] = {
+    "ListType": "i", "LargeListType": "q", "FixedSizeListType": "",
+}  # fmt: skip
+_ARROW_DECIMALS: Final[Mapping[str, int]] = {
+    "Decimal32Type": 4, "Decimal64Type": 8, "Decimal128Type": 16, "Decimal256Type": 32,
+}  # fmt: skip
+#: Types of polars that it hands out as types of Arrow that we read.
+_POLARS: Final = frozenset(
+    {"Float16", "Float32", "Float64", "Boolean", "String", "Datetime", "Categorical", "Enum"}
+    | {"Date", "Time", "Duration", "Decimal", "List", "Array", "Null"}
+    | {f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)}
+)
+_NUMBERS: Final = frozenset(name for name, _ in _ARROW_NUMBERS.values())
+#: How many of a unit a second has.
+_TICKS: Final[Mapping[str, Fraction]] = {
+    "s": Fraction(1), "ms": Fraction(10**3), "us": Fraction(10**6), "ns": Fraction(10**9),
+}  # fmt: skip
+_DAY: Final = Fraction(1, 86_400)
+#: Types of Arrow whose rows are times: our name, and the letter of their numbers.
+_ARROW_TIMES: Final[Mapping[str, tuple[str, str]]] = {
+    "TimestampType": ("timestamp", "q"), "DurationType": ("duration", "q"),
+    "Time32Type": ("time", "i"), "Time64Type": ("time", "q"),
+}  # fmt: skip
+_ARROW_DATES: Final[Mapping[str, tuple[str, str, Fraction]]] = {
+    "date32[day]": ("i", "", _DAY),
+    "date64[ms]": ("q", "ms", _TICKS["ms"]),
+}
+
+_NATIVE: Final = "Pass x.astype(x.dtype.newbyteorder('=')) of it."
+_UNNESTED: Final = "Make its fields columns of their own, or leave it out."
+#: What to do with pandas' arrays that are not read.
+_DENSE: Final[Mapping[str, str]] = {
+    "PeriodArray": "Pass .dt.to_timestamp() of it.",
+    "SparseArray": "Pass .sparse.to_dense() of it.",
+    "IntervalArray": "Pass its .left and its .right as columns.",
+}
+_PLAIN_ARRAYS: Final = "Pass columns of plain numpy arrays."
+
+Named: TypeAlias = Iterator[tuple[Any, Column]]
+_NO_BYTES: Final = memoryview(b"")
+
+
+class Unreadable(Exception):
+    """A column is none that can be read: what it is instead, and what to do; no value."""
+
+    def __init__(self, what: str, advice: str, label: Any = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.advice = advice
+        self.label = label
+
+
+def each_of(items: Iterable[tuple[Any, Any]], read: Callable[[Any], Column]) -> Named:
+    """Read one column after the other; what cannot be read is told by its name."""
+    for label, item in items:
+        try:
+            column = read(item)
+        except Unreadable as error:
+            error.label = label
+            raise
+        except (TypeError, ValueError, BufferError, AttributeError, NotImplementedError):
+            # what an exporter refuses to hand out; its own words may hold a value
+            what = type(item).__name__
+            raise Unreadable(what, "Copy it, or pass another type.", label) from None
+        yield label, column
+
+
+def _numbers(values: Any, *, mask: Any = None, is_time: bool = False) -> Numbers:
+    """Return a part of what exports a buffer of numbers, of one axis."""
+    held = memoryview(values)
+    is_plain = held.ndim == 1 and not held.suboffsets and not is_swapped(held.format)
+    dtype = dtype_of(held.format, held.itemsize) if is_plain else ""
+    if dtype not in _NUMBERS and dtype != "bool":
+        if is_swapped(held.format):
+            raise Unreadable("numbers in the other byte order", _NATIVE)
+        raise Unreadable(dtype or type(values).__name__, "Pass one axis of native numbers.")
+    absent = None
+    if mask is not None:
+        absent = memoryview(mask)
+        if not absent.c_contiguous:
+            absent = memoryview(absent.tobytes())
+        absent = absent.cast("B")
+    return Numbers(
+        held,
+        mask=absent,
+        is_time=is_time,
+        is_bool=dtype == "bool",
+    )
+
+
+def _column_of(part: Numbers) -> Column:
+    return Column(dtype_of(part.values.format, part.values.itemsize), "", (part,))
+
+
+# ---- a mapping of numpy arrays
+
+
+def is_array(value: Any) -> bool:
+    """Whether it is exactly a numpy array, without importing numpy."""
+    kind = type(value)
+    if kind.__module__ != "numpy" or kind.__qualname__ != "ndarray":
+        return False
+    return getattr(sys.modules.get("numpy"), "ndarray", None) is kind
+
+
+def read_array(values: Any) -> Column:
+    """Return the column of a numpy array of one axis, for which nothing but NaT is null."""
+    if not is_array(values):
+        raise Unreadable(type(values).__name__, "Pass numpy.asarray(...) of it.")
+    if values.ndim != 1:
+        raise Unreadable(f"{values.ndim} axes", "Pass arrays of one axis.")
+    return _read_numpy(values, na=None)
+
+
+def _read_numpy(values: Any, *, na: object) -> Column:
+    """Return the column of a numpy array; ``na`` is what pandas puts for a missing object."""
+    if not is_array(values):  # a subclass could show the model other values
+        raise Unreadable(type(values).__name__, _PLAIN_ARRAYS)
+    kind = values.dtype.kind
+    if kind == "O":
+        return Column("string", "", (Objects(values, na),))
+    if kind in "US":
+        raise Unreadable("text of fixed width", "Pass .astype(object) of it.")
+    if kind not in "Mmfiub":
+        raise Unreadable(f"dtype kind {kind}", "Convert it.")
+    if not values.dtype.isnative:
+        raise Unreadable("numbers in the other byte order", _NATIVE)
+    if kind in "Mm":
+        unit = str(values.dtype).partition("[")[2].removesuffix("]")
+        if kind == "M" and unit == "D":
+            return _times("date", "", values.view("i8"), _DAY)
+        if unit not in _TICKS:
+            raise Unreadable(f"{values.dtype.name}", "Convert its unit to ns, us, ms or s.")
+        dtype = "timestamp" if kind == "M" else "duration"
+        return _times(dtype, unit, values.view("i8"), _TICKS[unit])
+    if kind == "f" and values.dtype.itemsize == 2:
+        if values.ndim != 1:
+            raise Unreadable(f"{values.ndim} axes", "Pass arrays of one axis.")
+        return Column("float16", "", (Halves(memoryview(values.view("u2"))),))
+    return _column_of(_numbers(values))
+
+
+def _times(dtype: str, detail: str, values: Any, ticks: Fraction) -> Column:
+    return Column(dtype, detail, (Times(_numbers(values, is_time=True), ticks),))
+
+
+# ---- pandas
+
+
+def read_pandas(frame: Any) -> Named:
+    """Read the columns of a pandas frame, by the type of each one's array."""
+    na = sys.modules["pandas"].NA
+
+    def read(series: Any) -> Column:
+        values = series.array
+        reader = _pandas_reader(type(values))
+        if reader is None:
+            kind = type(values).__name__
+            raise Unreadable(kind, _DENSE.get(kind, "Convert it, or leave it out."))
+        return reader(values, na)
+
+    return each_of(frame.items(), read)
+
+
+def _pandas_reader(kind: type) -> Callable[[Any, Any], Column] | None:
+    """Return what reads arrays of a type, by identity: a type may claim to equal another."""
+    known, reader = _pandas_readers().get(id(kind), (None, None))
+    return reader if known is kind else None
+
+
+@lru_cache(maxsize=1)
+def _pandas_readers() -> Mapping[int, tuple[type, Callable[[Any, Any], Column]]]:
+    """Return what reads each of pandas' arrays, as far as this version of it has them."""
+    arrays = sys.modules["pandas"].arrays
+    readers: dict[str, Callable[[Any, Any], Column]] = {
+        "NumpyExtensionArray": lambda values, na: _read_numpy(values._ndarray, na=na),
+        "IntegerArray": _read_masked,
+        "FloatingArray": _read_masked,
+        "BooleanArray": _read_masked,
+        "StringArray": lambda values, na: _read_numpy(values._ndarray, na=na),
+        "ArrowStringArray": lambda values, _: _read_chunks(values.__arrow_array__()),
+        "ArrowExtensionArray": lambda values, _: _read_chunks(values.__arrow_array__()),
+        "Categorical": _read_categorical,
+        "DatetimeArray": _read_datetimes,
+        "TimedeltaArray": _read_timedeltas,
+    }
+    found = [(getattr(arrays, name, None), reader) for name, reader in readers.items()]
+    return {id(kind): (kind, reader) for kind, reader in found if kind is not None}
+
+
+def _read_masked(values: Any, na: object) -> Column:
+    del na
+    # There is no public way to either without a copy; where a version has others, the
+    # AttributeError refuses the column, and ``tests/unit/facts/test_tables.py`` says so.
+    data, mask = values._data, values._mask
+    if not (is_array(data) and is_array(mask)):
+        raise Unreadable(type(data).__name__, _PLAIN_ARRAYS)
+    return _column_of(_numbers(data, mask=mask))
+
+
+def _read_categorical(values: Any, na: Any) -> Column:
+    categories = values.categories.array
+    reader = _pandas_reader(type(categories))
+    if reader is None:
+        raise Unreadable("categories of another kind", "Convert it to its categories' type.")
+    column = reader(categories, na)
+    return _coded(_numbers(values.codes).values, column, None, 0, minus_is_null=True)
+
+
+def _coded(
+    codes: memoryview,
+    entries: Column,
+    validity: memoryview | None,
+    offset: int,
+    *,
+    minus_is_null: bool = False,
+) -> Column:
+    """Return the column of codes and what they stand for: of the type of that."""
+    part: Part
+    if entries.dtype == "string":
+        part = Codes(codes, _words(entries.parts), validity, offset, minus_is_null)
+    else:
+        known = [each for each in entries.parts if isinstance(each, Numbers | Bits | Times)]
+        if len(known) != len(entries.parts):
+            raise Unreadable("a dictionary of another kind", "Decode it.")
+        part = Coded(codes, tuple(known), validity, offset, minus_is_null)
+    return Column(entries.dtype, entries.detail, (part,))
+
+
+def _read_datetimes(values: Any, na: object) -> Column:
+    del na
+    detail = values.unit if values.tz is None else f"{values.unit} {values.tz}"
+    return _times("timestamp", detail, values.view("i8"), _TICKS[values.unit])
+
+
+def _read_timedeltas(values: Any, na: object) -> Column:
+    del na
+    return _times("duration", values.unit, values.view("i8"), _TICKS[values.unit])
+
+
+def _words(parts: Sequence[Part]) -> tuple[Words, ...]:
+    words = [part for part in parts if isinstance(part, Text | Views | Objects)]
+    if len(words) != len(parts):
+        raise Unreadable("a dictionary of codes", "Decode it.")
+    return tuple(words)
+
+
+# ---- polars
+
+
+def read_polars(frame: Any) -> Named:
+    """Read the columns of a polars frame, through Arrow's types without a copy."""
+    names = frame.columns
+    for label, dtype in zip(names, frame.dtypes, strict=True):
+        kind = dtype.base_type().__name__
+        if kind not in _POLARS:
+            told = "Cast it, or leave it out."
+            raise Unreadable(kind, _UNNESTED if kind == "Struct" else told, label)
+    try:
+        import_module("pyarrow")  # with which polars hands out its buffers
+    except ModuleNotFoundError:
+        raise Unreadable("polars without pyarrow", "Install pyarrow.") from None
+    newest = sys.modules["polars"].CompatLevel.newest()  # any older one copies text
+    yield from read_arrow(frame.to_arrow(compat_level=newest))
+
+
+# ---- Arrow
+
+
+def read_arrow(table: Any) -> Named:
+    """Read the columns of a table or a record batch of pyarrow."""
+    return each_of(zip(table.schema.names, table.itercolumns(), strict=True), _read_chunks)
+
+
+def _read_chunks(column: Any) -> Column:
+    """Return the column of a pyarrow ChunkedArray, or of an Array."""
+    arrow: Any = sys.modules["pyarrow"]
+    chunks = column.chunks if type(column) is arrow.ChunkedArray else [column]
+    type_ = column.type
+    kind = type(type_).__name__
+    if getattr(arrow, kind, None) is not type(type_):  # an extension's types are its own
+        raise Unreadable(kind, "Cast it, or leave it out.")
+    if kind == "DataType":
+        return _read_simple(str(type_), chunks)
+    if kind in _ARROW_TIMES:
+        dtype, letter = _ARROW_TIMES[kind]
+        zone = getattr(type_, "tz", None)
+        detail = type_.unit if zone is None else f"{type_.unit} {zone}"
+        return _arrow_times(dtype, detail, chunks, letter, _TICKS[type_.unit])
+    if kind in _ARROW_DECIMALS:
+        width = _ARROW_DECIMALS[kind]
+        detail = f"{type_.precision} {type_.scale}"
+        decimals = [_arrow_decimals(chunk, width, type_.scale) for chunk in chunks]
+        return Column("decimal", detail, tuple(decimals))
+    # of their own type is only known what their items have: where there is no chunk, of none
+    if kind in _ARROW_LISTS:
+        items = _read_chunks(arrow.array([], type_.value_type))
+        lists = [_arrow_lists(chunk, _ARROW_LISTS[kind]) for chunk in chunks]
+        return Column("list", f"{items.dtype} {items.detail}".rstrip(), tuple(lists))
+    if kind == "DictionaryType":
+        entries = _read_chunks(arrow.array([], type_.value_type))
+        parts = [part for chunk in chunks for part in _arrow_codes(chunk).parts]
+        return Column(entries.dtype, entries.detail, tuple(parts))
+    told = "Cast it, or leave it out."
+    raise Unreadable(kind, _UNNESTED if kind == "StructType" else told)
+
+
+def _read_simple(name: str, chunks: Sequence[Any]) -> Column:
+    """Return the column of a type without parameters."""
+    if name in _ARROW_NUMBERS:
+        dtype, letter = _ARROW_NUMBERS[name]
+        return Column(dtype, "", tuple([_arrow_numbers(chunk, letter) for chunk in chunks]))
+    if name in _ARROW_TEXT:
+        letter = _ARROW_TEXT[name]
+        return Column("string", "", tuple([_arrow_text(chunk, letter) for chunk in chunks]))
+    if name in _ARROW_DATES:
+        letter, detail, ticks = _ARROW_DATES[name]
+        return _arrow_times("date", detail, chunks, letter, ticks)
+    readers: dict[str, Callable[[Any], Part]] = {
+        "bool": _arrow_bits, "halffloat": _arrow_halves, "null": _arrow_nulls,
+    }  # fmt: skip
+    read = readers.get(name)
+    if read is None:
+        raise Unreadable(name, "Cast it, or leave it out.")
+    dtype = {"halffloat": "float16"}.get(name, name)
+    return Column(dtype, "", tuple([read(chunk) for chunk in chunks]))
+
+
+def _arrow_times(
+    dtype: str, detail: str, chunks: Iterable[Any], letter: str, ticks: Fraction
+) -> Column:
+    parts = [Times(_arrow_numbers(chunk, letter), ticks) for chunk in chunks]
+    return Column(dtype, detail, tuple(parts))
+
+
+def _bytes_of(buffer: Any) -> memoryview:
+    return _NO_BYTES if buffer is None else memoryview(buffer).cast("B")
+
+
+def _rows_of(buffer: Any, letter: Any, first: int, rows: int) -> memoryview:
+    """Return ``rows`` elements of a buffer; raise where it ends before."""
+    held = _bytes_of(buffer)
+    size = calcsize("=" + letter)
+    if held.nbytes < (first + rows) * size:
+        raise Unreadable("a buffer that ends too soon", "Write the data again.")
+    return held[first * size : (first + rows) * size].cast(letter)
+
+
+def _validity(buffer: Any, chunk: Any) -> memoryview | None:
+    if buffer is None:
+        return None
+    held = _bytes_of(buffer)
+    if 8 * held.nbytes < chunk.offset + len(chunk):
+        raise Unreadable("a buffer that ends too soon", "Write the data again.")
+    return held
+
+
+def _arrow_numbers(chunk: Any, letter: str) -> Numbers:
+    bits, data = chunk.buffers()
+    values = _rows_of(data, letter, chunk.offset, len(chunk))
+    return Numbers(values, _validity(bits, chunk), chunk.offset)
+
+
+def _arrow_nulls(chunk: Any) -> Nulls:
+    return Nulls(len(chunk))
+
+
+def _arrow_halves(chunk: Any) -> Halves:
+    bits, data = chunk.buffers()
+    values = _rows_of(data, "H", chunk.offset, len(chunk))
+    return Halves(values, _validity(bits, chunk), chunk.offset)
+
+
+def _arrow_decimals(chunk: Any, width: int, scale: int) -> Decimals:
+    bits, data = chunk.buffers()
+    values = _rows_of(data, "B", width * chunk.offset, width * len(chunk))
+    return Decimals(values, width, scale, _validity(bits, chunk), chunk.offset)
+
+
+def _arrow_lists(chunk: Any, letter: str) -> Lists:
+    bits, *others = chunk.buffers()
+    validity = _validity(bits, chunk)
+    offsets: memoryview | range
+    if not letter:
+        size = chunk.type.list_size
+        if not size:
+            raise Unreadable("lists of no item", "Leave it out.")
+        offsets = range(0, size * len(chunk) + 1, size)
+        content = chunk.values.slice(size * chunk.offset, size * len(chunk))
+    elif len(chunk) == 0:  # whose offsets may be left out
+        offsets, content = range(1), chunk.values.slice(0, 0)
+    else:
+        offsets = _rows_of(others[0], letter, chunk.offset, len(chunk) + 1)
+        first, last = offsets[0], offsets[len(chunk)]
+        if not 0 <= first <= last <= len(chunk.values):
+            raise Unreadable("a buffer that ends too soon", "Write the data again.")
+        content = chunk.values.slice(first, last - first)
+    return Lists(offsets, _read_chunks(content), validity, chunk.offset)
+
+
+def _arrow_bits(chunk: Any) -> Bits:
+    bits, data = chunk.buffers()
+    values = _validity(data, chunk)  # a bit for each row, like those
+    if values is None and len(chunk):
+        raise Unreadable("a buffer that ends too soon", "Write the data again.")
+    return Bits(len(chunk), values or _NO_BYTES, _validity(bits, chunk), chunk.offset)
+
+
+def _arrow_text(chunk: Any, letter: str) -> Text | Views:
+    if not letter:
+        bits, views, *buffers = chunk.buffers()
+        held = _rows_of(views, "B", 16 * chunk.offset, 16 * len(chunk))
+        texts = tuple([_bytes_of(buffer) for buffer in buffers])
+        return Views(held, texts, _validity(bits, chunk), chunk.offset)
+    bits, ends, data = chunk.buffers()
+    if len(chunk) == 0:  # whose offsets may be left out
+        return Text(memoryview(bytes(8)).cast("q"), _NO_BYTES, None, 0)
+    offsets = _rows_of(ends, letter, chunk.offset, len(chunk) + 1)
+    return Text(offsets, _bytes_of(data), _validity(bits, chunk), chunk.offset)
+
+
+def _arrow_codes(chunk: Any) -> Column:
+    dictionary = _read_chunks(chunk.dictionary)
+    bits, data = chunk.buffers()
+    _, letter = _ARROW_NUMBERS[str(chunk.type.index_type)]
+    codes = _rows_of(data, letter, chunk.offset, len(chunk))
+    return _coded(codes, dictionary, _validity(bits, chunk), chunk.offset)

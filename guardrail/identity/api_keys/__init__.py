@@ -1,0 +1,1 @@
+"""API keys: their format, their entries in a bundle, and their verification."""

@@ -1,0 +1,290 @@
+"""The entries of API keys, and the file of the bundle that holds them.
+
+Owns the shape of an entry, the strict reading of the file, and the only way in which it is
+written: sorted, indented, and put in place in one step. Refuses an entry that is not wholly
+understood, and an id that stands twice. Never sees a key but in `issue`, which forgets it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+
+from guardrail._documents import Document, Section, item_places, limit_of, read_json
+from guardrail._regular_files import read_regular
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.identity.api_keys.format import Random, hash_of, id_of, new_key
+from guardrail.identity.field_types import Text, TypeName
+from guardrail.values import Entity
+
+#: More entries than this are refused.
+LIMIT_ENTRIES: Final = 100_000
+#: The end of the year 9999: a larger time is a mistake, such as milliseconds.
+_LATEST: Final = 253_402_300_799
+
+
+def _time(value: object) -> float:
+    """Read seconds since the epoch, or ISO 8601 with a zone."""
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is not None and moment.tzinfo is not None:
+            value = moment.timestamp()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
+        raise ValueError("expected a time such as 2026-01-31T12:00:00Z, or seconds since the epoch")
+    return float(value)
+
+
+_Time: TypeAlias = Annotated[float, BeforeValidator(_time)]
+
+
+class Uid(Section):
+    """An entity, as it stands in the file."""
+
+    type: TypeName
+    id: Text
+
+    @property
+    def entity(self) -> Entity:
+        """The same as a value."""
+        return Entity(self.type, self.id)
+
+
+class Entry(Section):
+    """What is known of one API key. Its repr shows the id only.
+
+    Attributes:
+        id: the part of the key that names it: no secret.
+        hash: see `key_text.hash_of`.
+        principal, parents, attrs: who acts under it.
+        created, expires, revoked: seconds since the epoch. ``expires`` is the first second at
+            which the key does not hold; a key with ``revoked`` never does, whatever the time.
+        note: for people.
+    """
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z2-7]{12}$")]
+    hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    principal: Uid
+    parents: list[Uid] = Field(default=[])
+    attrs: dict[Text, Any] = Field(default={})
+    created: _Time
+    expires: _Time | None = None
+    revoked: _Time | None = None
+    note: Annotated[str, StringConstraints(max_length=1024)] = ""
+
+    @field_validator("attrs")
+    @classmethod
+    def _no_null(cls, attrs: dict[str, Any]) -> dict[str, Any]:
+        waiting: list[Any] = [attrs]
+        while waiting:
+            value = waiting.pop()
+            if value is None:
+                raise ValueError("Cedar has no null. Leave the attribute out")
+            if isinstance(value, dict | list):
+                waiting += value.values() if isinstance(value, dict) else value
+        return attrs
+
+    @model_validator(mode="after")
+    def _lives(self) -> Entry:
+        if self.expires is not None and self.expires <= self.created:
+            raise ValueError("`expires` must be later than `created`")
+        return self
+
+    def __repr__(self) -> str:
+        return f"Entry(id={self.id!r})"
+
+    __str__ = __repr__
+
+
+def read_entries(file: str, raw: bytes) -> tuple[Entry, ...]:
+    """Return the entries of a file of keys, in their order.
+
+    Arguments:
+        file: its path within the bundle, for faults.
+        raw: its contents: a JSON list, which may be empty.
+
+    Raises:
+        ConfigurationError: every fault, at the entry: ``GR002``, ``GR003`` or ``GR005``.
+    """
+    data = read_json(file, raw).data
+    if not isinstance(data, list):
+        message = "Expected a list of API keys. Write it with `guardrail key issue`."
+        raise ConfigurationError.at(Place(file, 1, 1), "GR003", message)
+    if len(data) > LIMIT_ENTRIES:
+        message = f"There are over {LIMIT_ENTRIES} API keys. Remove those that are revoked."
+        raise ConfigurationError.at(Place(file, 1, 1), "GR005", message)
+    entries: list[Entry] = []
+    faults: list[Fault] = []
+    first: dict[str, Place] = {}
+    for item, place in zip(data, item_places(file, raw), strict=False):
+        try:
+            entry = Document(file, item, {(): place}).parse(Entry)
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+            continue
+        if entry.id in first:
+            message = f"The same id stands at {first[entry.id]}. Remove one of the two."
+            faults.append(Fault("GR003", place, message))
+        first.setdefault(entry.id, place)
+        entries.append(entry)
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+    return tuple(entries)
+
+
+def issue(
+    principal: Entity,
+    *,
+    secret: bytes,
+    now: float,
+    random: Random,
+    parents: Sequence[Entity] = (),
+    attrs: Mapping[str, Any] | None = None,
+    expires_in_s: float | None = None,
+    note: str = "",
+) -> tuple[str, Entry]:
+    """Return a new key and its entry. The key is nowhere else.
+
+    Arguments:
+        principal: who acts under it.
+        secret: the key of the keyed hash, at least 32 bytes.
+        now: seconds since the epoch; fractions are cut off.
+        random: gives random bytes.
+        parents: the groups and roles that the principal is in.
+        attrs: its attributes, as JSON has them.
+        expires_in_s: seconds until the key ceases to hold; ``None`` for never.
+        note: for people.
+
+    Raises:
+        ConfigurationError: ``GR003``, where these make no entry.
+    """
+    key = new_key(random)
+    created = float(int(now))
+    data = {
+        "id": id_of(key),
+        "hash": hash_of(key, secret),
+        "principal": {"type": principal.type, "id": principal.id},
+        "parents": [{"type": parent.type, "id": parent.id} for parent in parents],
+        "attrs": dict(attrs or {}),
+        "created": created,
+        "expires": None if expires_in_s is None else created + expires_in_s,
+        "note": note,
+    }
+    return key, Document("the new key", data).parse(Entry)
+
+
+def with_entry(entries: Sequence[Entry], entry: Entry) -> tuple[Entry, ...]:
+    """Return the entries and one more; raise `ConfigurationError` where its id is taken."""
+    if any(known.id == entry.id for known in entries):
+        raise ConfigurationError("A key of this id exists. Issue another one.")
+    return (*entries, entry)
+
+
+def with_revoked(entries: Sequence[Entry], id: str, now: float) -> tuple[Entry, ...]:
+    """Return the entries with one revoked at ``now``; one that is already stays as it is.
+
+    Raises `LookupError` where there is none of this id.
+    """
+    revoked = _one(entries, id)
+    if revoked.revoked is None:
+        revoked = revoked.model_copy(update={"revoked": float(int(now))})
+    return tuple([revoked if entry.id == id else entry for entry in entries])
+
+
+def without(entries: Sequence[Entry], id: str) -> tuple[Entry, ...]:
+    """Return the entries without one; raise `LookupError` where there is none of this id."""
+    _one(entries, id)
+    return tuple([entry for entry in entries if entry.id != id])
+
+
+def _one(entries: Sequence[Entry], id: str) -> Entry:
+    for entry in entries:
+        if entry.id == id:
+            return entry
+    raise LookupError("no key of this id")
+
+
+def iso(seconds: float) -> str:
+    """Return a time as the file has it: ``2026-01-31T12:00:00Z``."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def entries_text(entries: Sequence[Entry]) -> str:
+    """Return the text of the file: sorted by id, each with its keys sorted, an indent of 2.
+
+    In ASCII, so that nothing hides in a diff; what is empty is left out.
+    """
+    data = [_as_json(entry) for entry in sorted(entries, key=lambda entry: entry.id)]
+    return json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _as_json(entry: Entry) -> dict[str, Any]:
+    data = {
+        name: value for name, value in entry.model_dump().items() if value not in (None, [], {})
+    }
+    for name in ("created", "expires", "revoked"):
+        if name in data:
+            data[name] = iso(data[name])
+    if not data["note"]:
+        del data["note"]
+    return data
+
+
+def edit_entries(
+    path: Path, file: str, change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]
+) -> None:
+    """Change the file of keys: read, ``change`` and write, while no other edit can.
+
+    The new file takes the old one's place in one step, with mode 0600, and is on the disk
+    when this returns; what fails leaves the old one. A file that is missing has no entries.
+
+    Arguments:
+        path: the file; a link is followed.
+        file: its path within the bundle, for faults.
+        change: makes the new entries of the old ones; what it raises passes through.
+
+    Raises:
+        ConfigurationError: where the file does not read.
+        OSError: where it can't be read or written.
+    """
+    target = path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target.parent) as folder:
+        try:
+            raw = read_regular(target, limit_bytes=limit_of(file))
+        except FileNotFoundError:
+            raw = b"[]"
+        text = entries_text(change(read_entries(file, raw)))
+        # Hidden, so that nobody takes it for a file of the bundle; mkstemp gives mode 0600.
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii", newline="\n") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).replace(target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        os.fsync(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """Hold the lock of a folder: two edits at once could lose a revocation."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)

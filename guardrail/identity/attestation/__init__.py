@@ -1,0 +1,1 @@
+"""Evidence about machines: attestation tokens of the caller and of this host."""

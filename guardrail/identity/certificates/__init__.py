@@ -1,0 +1,1 @@
+"""Client certificates: paths, name constraints, SPIFFE IDs."""

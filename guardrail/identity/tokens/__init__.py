@@ -1,0 +1,1 @@
+"""Tokens (JWT): keys, verification, and the mapping of claims."""

@@ -1,0 +1,1 @@
+"""The obligation `input` and the kinds of input specs."""

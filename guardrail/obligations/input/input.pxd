@@ -1,0 +1,15 @@
+# C declarations for input.py, which compiles as it stands.
+
+cimport cython
+
+from guardrail._ports cimport Admission
+
+
+cdef class Input:
+    cdef dict _checks
+    cdef object _specs
+    cdef readonly frozenset keys
+
+    @cython.locals(checks=tuple)
+    cpdef admit(self, demand, Admission admission)
+    cdef tuple _ready(self, demand)

@@ -1,0 +1,101 @@
+"""The obligation ``@input("NAME")``: the input must meet the spec ``inputs/NAME.yaml``.
+
+Owns the annotation and how several are merged: all must be met. Refuses names without a
+spec at load, and at a call whatever is not exactly as its spec says; nothing is converted,
+so that the model gets the very object that was checked. Stands before the model, after
+the quotas: bad input is not free.
+
+Compiled as it stands, with ``input.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from guardrail._nearest import did_you_mean
+from guardrail._ports import Admission, Unmet
+from guardrail.errors import ConfigurationError
+from guardrail.obligations.input.specs import Spec
+from guardrail.values import Clause, Frozen, Path, View
+
+_Check: TypeAlias = Callable[[View], None]
+
+#: Demands whose checks are remembered; there is one for each set of conditions that can match.
+_LIMIT_KNOWN: Final = 512
+
+
+class Input:
+    """``@input("NAME")``. A demand is the frozen set of the specs' names.
+
+    Arguments:
+        specs: the bundle's input specs by name, from `read_specs`.
+    """
+
+    __slots__ = ("_checks", "_specs", "keys")
+
+    name = "input"
+    on_admit = True
+    on_release = False
+
+    def __init__(self, specs: Mapping[str, Spec]) -> None:
+        self._specs = Frozen(specs)
+        #: The keys of an input that specs name: those that a path may show.
+        self.keys: frozenset[str] = frozenset().union(*[spec.keys for spec in specs.values()])
+        self._checks: dict[frozenset[str], tuple[_Check, ...]] = {}
+
+    def parse(self, clause: Clause) -> frozenset[str]:
+        """Return the one name; raise `ConfigurationError` (``GR301``) where it has no spec."""
+        name = clause.argument
+        if name in self._specs:
+            return frozenset((name,))
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+            message = '@input names one spec, such as @input("patients") for inputs/patients.yaml.'
+        else:
+            there_are = ", ".join(sorted(self._specs)) or "none"
+            hint = did_you_mean(name, self._specs, f"There are: {there_are}.")
+            message = f"@input names a spec that the bundle lacks: inputs/{name}.yaml. {hint}"
+        raise ConfigurationError.at(clause.place, "GR301", message)
+
+    def reads(self, demand: frozenset[str]) -> tuple[Path, ...]:
+        """Return nothing: a spec reads the input alone."""
+        del demand
+        return ()
+
+    def merge(self, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+        """Return the specs of both sides: all of them must be met."""
+        return one | other
+
+    def describe(self, demand: frozenset[str]) -> str | list[str]:
+        """Return the spec's name, or a sorted list where there are several."""
+        names = sorted(demand)
+        return names[0] if len(names) == 1 else names
+
+    def admit(self, demand: frozenset[str], admission: Admission) -> None:
+        """Check the input against every spec; raise `Unmet` (``input_rejected``)."""
+        view = admission.view
+        if view.kind == "none":
+            raise Unmet(
+                "expected an input, which the policies hold to a spec; got a call without."
+                " Name the guarded parameter: protect(input=...), or enforce(input=...).",
+                code="input_rejected",
+            )
+        checks = self._checks.get(demand)
+        if checks is None:
+            checks = self._ready(demand)
+        for check in checks:
+            check(view)
+
+    def _ready(self, demand: frozenset[str]) -> tuple[_Check, ...]:
+        """Return the checks of the specs demanded, in the order of their names."""
+        if len(self._checks) >= _LIMIT_KNOWN:
+            self._checks = {}
+        checks = tuple([self._specs[name].check for name in sorted(demand)])
+        self._checks[demand] = checks
+        return checks
+
+    def release(self, demand: frozenset[str], output: object, admission: Admission) -> object:
+        """Return the output as it is: this obligation is met before the model."""
+        del demand, admission
+        return output

@@ -1,0 +1,106 @@
+"""Input specs: the files below ``inputs/`` of a bundle, and an application's own models.
+
+Owns `read_specs` and `Spec`, what all kinds of specs have in common. Refuses kinds that
+there are not: a spec that were ignored would let everything through. Read
+at load; at a call, `guardrail.obligations.input.input` asks a spec to check a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from guardrail._documents import Document, Section
+from guardrail.errors import ConfigurationError, Fault
+from guardrail.obligations.input.json_schema import JsonSchemaSpec
+from guardrail.obligations.input.messages import MessagesSection, MessagesSpec
+from guardrail.obligations.input.model import read_models
+from guardrail.obligations.input.record import RecordSection, RecordSpec
+from guardrail.obligations.input.table import TableSection, TableSpec
+from guardrail.obligations.input.tensor import TensorSection, TensorSpec
+from guardrail.obligations.input.text import TextSection, TextSpec
+from guardrail.values import View
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+#: Where an application registers none.
+_NO_MODELS: Final[Mapping[str, Any]] = {}
+
+
+class Spec(Protocol):
+    """What an input must be. Made at load; frozen."""
+
+    @property
+    def name(self) -> str:
+        """The spec's name: ``patients`` for ``inputs/patients.yaml``."""
+        ...
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of an input that the spec names: those that a path may show."""
+        ...
+
+    def check(self, view: View) -> None:
+        """Raise `guardrail.values.Unmet` where the input is anything else."""
+        ...
+
+
+def read_specs(
+    documents: Mapping[str, Document], models: Mapping[str, type[BaseModel]] = _NO_MODELS
+) -> dict[str, Spec]:
+    """Return the specs of a bundle by name.
+
+    Arguments:
+        documents: the parsed ``inputs/*.yaml`` and ``inputs/*.json``, by the name of their spec.
+        models: pydantic models of the application's own, by the name of theirs.
+
+    Raises:
+        ConfigurationError: with every fault of all files: ``GR300`` where a spec is not
+            valid or a model has its name too, ``GR004`` for what is not built yet;
+            without faults where a model is none.
+    """
+    specs: dict[str, Spec] = {**read_models(models)}
+    faults: list[Fault] = []
+    for name in sorted(specs.keys() & documents.keys()):
+        message = f"A model is registered under {name}, too. Rename the file, or the model."
+        faults.append(Fault("GR300", documents[name].at(), message))
+    for name, document in sorted(documents.items()):
+        try:
+            specs[name] = read_spec(name, document)
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+    return specs
+
+
+class _Kind(NamedTuple):
+    section: type[Section]
+    make: Callable[[str, Any], Spec]
+
+
+#: Each kind of spec: the model of its file, and what makes a spec of it.
+KINDS: Final[Mapping[str, _Kind]] = {
+    "tensor": _Kind(TensorSection, TensorSpec.from_section),
+    "record": _Kind(RecordSection, RecordSpec.from_section),
+    "table": _Kind(TableSection, TableSpec.from_section),
+    "text": _Kind(TextSection, TextSpec.from_section),
+    "messages": _Kind(MessagesSection, MessagesSpec.from_section),
+}
+
+
+def read_spec(name: str, document: Document) -> Spec:
+    """Return the spec of one file; raise `ConfigurationError` as `read_specs` does."""
+    if document.file.endswith(".json"):
+        return JsonSchemaSpec.from_document(name, document)
+    kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
+    if kind == "table" and document.data.get("on_bad_row") == "quarantine":
+        message = "`on_bad_row: quarantine` is not built yet in this version. Use reject."
+        raise ConfigurationError.at(document.at("on_bad_row"), "GR004", message)
+    if isinstance(kind, str) and kind in KINDS:
+        section, make = KINDS[kind]
+        return make(name, document.parse(section, code="GR300"))
+    known = " or ".join(", ".join(KINDS).rsplit(", ", 1))
+    message = f"`kind` is required, and is {known}."
+    raise ConfigurationError.at(document.at("kind"), "GR300", message)

@@ -1,0 +1,126 @@
+"""Input specs of ``kind: text``, and what texts elsewhere are held to as well.
+
+Owns `TextSection`, the file as it is written, `TextSpec`, what it demands of a text, and
+`Characters`, the classes of characters that may be forbidden. Refuses to strip: a text with a
+forbidden character is refused as it is, for the model would get what was not looked at. One
+pass over the text, whatever stands in it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, NoReturn, TypeAlias
+
+from pydantic import Field, model_validator
+
+from guardrail._core import find_character
+from guardrail._core.terms import BIDI, CONTROL, SURROGATE, TAG, ZERO_WIDTH
+from guardrail._documents import Section
+from guardrail._ports import Unmet
+from guardrail.values import View
+
+_CLASSES: Final = {
+    "control": CONTROL,
+    "bidi": BIDI,
+    "tag": TAG,
+    "surrogate": SURROGATE,
+    "zero_width": ZERO_WIDTH,
+}
+_TOLD: Final = {
+    CONTROL: "control characters",
+    BIDI: "characters that turn the direction of text",
+    TAG: "tag characters",
+    SURROGATE: "lone surrogates",
+    ZERO_WIDTH: "characters without width",
+}
+
+#: ``forbid``: names of classes. No text may ever hold a lone surrogate.
+Forbidden: TypeAlias = list[Literal["control", "bidi", "tag", "surrogate", "zero_width"]]
+Count: TypeAlias = Annotated[int, Field(ge=0)]
+
+
+class TextSection(Section):
+    """The file: what a text must be.
+
+    Attributes:
+        kind: ``text``: a text, such as a prompt.
+        max_chars: the most characters.
+        min_chars: the fewest characters.
+        forbid: classes of characters with which a text is refused. Lone surrogates always are.
+    """
+
+    kind: Literal["text"]
+    max_chars: Count | None = None
+    min_chars: Count = 0
+    forbid: Forbidden = Field(default=[])
+
+    @model_validator(mode="after")
+    def _lets_something_through(self) -> TextSection:
+        if self.max_chars is not None and self.min_chars > self.max_chars:
+            raise ValueError("`min_chars` is over `max_chars`, so that nothing could pass")
+        return self
+
+
+class Characters:
+    """Classes of characters that no text may hold. Never changed once made."""
+
+    __slots__ = ("_classes",)
+
+    def __init__(self, forbidden: Forbidden) -> None:
+        classes = SURROGATE
+        for name in forbidden:
+            classes |= _CLASSES[name]
+        self._classes = classes
+
+    def check(self, text: str, path: str) -> None:
+        """Raise `Unmet` with the place of the first one: ``prompt@57`` is the 58th character."""
+        found, index = find_character(text, self._classes)
+        if index >= 0:
+            refuse(f"{path}@{index}", f"no {_TOLD[found]}", "one")
+
+
+class TextSpec:
+    """What a text must be. Never changed once made.
+
+    Attributes:
+        name: the spec's name.
+        max_chars, min_chars: how long it may be, and must be.
+        characters: what no part of it may hold.
+    """
+
+    __slots__ = ("characters", "max_chars", "min_chars", "name")
+
+    def __init__(self, name: str, section: TextSection) -> None:
+        self.name = name
+        self.max_chars = section.max_chars
+        self.min_chars = section.min_chars
+        self.characters = Characters(section.forbid)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Nothing: a text has no keys."""
+        return frozenset()
+
+    @classmethod
+    def from_section(cls, name: str, section: TextSection) -> TextSpec:
+        """Return the spec of a file that was checked."""
+        return cls(name, section)
+
+    def check(self, view: View) -> None:
+        """Raise `Unmet` (``input_rejected``) with the place of the first thing that is wrong."""
+        if view.kind != "text":
+            refuse(view.name, "text", f"a {view.kind}")
+        text = view.value
+        if len(text) < self.min_chars:
+            refuse(view.name, f"at least {self.min_chars} characters", "fewer")
+        if self.max_chars is not None and len(text) > self.max_chars:
+            refuse(view.name, f"at most {self.max_chars} characters", "more")
+        self.characters.check(text, view.name)
+
+
+def refuse(path: str, expected: str, arrived: str) -> NoReturn:
+    """Raise `Unmet` (``input_rejected``) for what stands at a path."""
+    raise Unmet(
+        f"{path}: expected {expected}; got {arrived}. Correct the input and call again.",
+        code="input_rejected",
+        path=path,
+    )

@@ -1,0 +1,1 @@
+"""The obligations on outputs, one module each."""

@@ -1,0 +1,333 @@
+"""The obligation `output`: what the model returns must meet the specs that are named.
+
+An output meets its specs or does not leave. What it carries beside its data (attributes of a
+table, the memory below an array) is in no spec and stays behind. Met before all that changes
+values, so that specs describe what models return and not what policies leave of it; `only`
+alone comes before. A stream is checked as it passes, as one text.
+
+`unfit` and `unfit_for` say at decoration which demands can never be met.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from guardrail._ports import Admission, ObligationType, Unmet, Wait
+from guardrail._streams import Carrier, TextFilter
+from guardrail.errors import ConfigurationError
+from guardrail.obligations.input.text import TextSpec
+from guardrail.obligations.output.spec import OutputSpec
+from guardrail.obligations.output_walk import Leaves, OutputFilter, paths_of, walk
+from guardrail.obligations.output_walk.declared_fields import (
+    Possible,
+    parts_of_hint,
+    parts_of_spec,
+    possible,
+    returned_by,
+)
+from guardrail.values import Clause, Path, View
+
+#: What paths in errors begin with.
+_OUTPUT: Final = "output"
+#: The advice of input specs, which is none for an output.
+_INPUT_ADVICE: Final = re.compile(r" Correct the input and call again\.$")
+#: A column by its number.
+_NUMBER: Final = re.compile("[0-9]+")
+#: How far the numbers of a row may sum up to other than 1, in steps of their type each.
+_STEPS: Final = 8
+
+
+class Output:
+    """``@output("scores")``; several conditions join their specs, and all must be met.
+
+    Arguments:
+        specs: the output specs of the bundle, by name.
+        take_view: looks at an output within the bundle's bounds, or raises `Unmet`.
+    """
+
+    __slots__ = ("_specs", "_take_view")
+
+    name = "output"
+    on_admit = False
+    on_release = True
+
+    def __init__(
+        self, specs: Mapping[str, OutputSpec], take_view: Callable[[Any, str], View]
+    ) -> None:
+        self._specs = specs
+        self._take_view = take_view
+
+    def parse(self, clause: Clause) -> frozenset[str]:
+        """Return the spec's name; raise `ConfigurationError` where the bundle has no such."""
+        if clause.argument not in self._specs:
+            known = ", ".join(sorted(self._specs)) or "none"
+            raise ConfigurationError.at(
+                clause.place, "GR109",
+                f"@output: expected the name of a file in outputs/; there are: {known}.",
+            )  # fmt: skip
+        return frozenset((clause.argument,))
+
+    def reads(self, demand: frozenset[str]) -> tuple[Path, ...]:  # noqa: ARG002
+        """Return no path: a spec reads the output alone."""
+        return ()
+
+    def merge(self, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+        """Return the specs of both sides: all of them must be met."""
+        return one | other
+
+    def describe(self, demand: frozenset[str]) -> str | list[str]:
+        """Return the spec's name, or a sorted list where there are several."""
+        names = sorted(demand)
+        return names[0] if len(names) == 1 else names
+
+    def specs(self, demand: frozenset[str]) -> tuple[OutputSpec, ...]:
+        """Return the specs demanded, in the order of their names."""
+        return tuple(self._specs[name] for name in sorted(demand))
+
+    def kinds(self, demand: frozenset[str]) -> dict[str, str]:
+        """Return the kind of output that each spec demanded describes, where it says one."""
+        return {name: self._specs[name].kind for name in demand if self._specs[name].kind}
+
+    def admit(self, demand: frozenset[str], admission: Admission) -> Wait | None:  # noqa: ARG002
+        """Do nothing: the output is not there yet."""
+        return None
+
+    def release(self, demand: frozenset[str], output: Any, admission: Admission) -> Any:  # noqa: ARG002
+        """Return a copy of the output, or raise `Unmet` (``output_blocked``) with the path."""
+        refusal: Unmet | None = None
+        if type(output) is not str:
+            try:  # what is checked is what leaves: the model can change its own
+                output = walk(output, _Checked(paths_of(())))
+            except Unmet as unmet:
+                refusal = unmet
+        for name in sorted(demand):
+            self._check(self._specs[name], output)
+        if refusal is not None:  # it met the specs, which say more of what does not
+            raise refusal
+        return output
+
+    def carrier(self, demand: frozenset[str]) -> Carrier | None:
+        """Return where the items of a stream have their text; ``None``: they are texts."""
+        chunks = [self._specs[name].chunk for name in sorted(demand)]
+        return next((chunk for chunk in chunks if chunk is not None), None)
+
+    def stream(self, demand: frozenset[str], admission: Admission) -> TextFilter | None:  # noqa: ARG002
+        """Return what checks one call's text as it passes."""
+        specs = [self._specs[name] for name in sorted(demand)]
+        texts: list[TextSpec] = []
+        for spec in specs:
+            if not isinstance(spec.spec, TextSpec):
+                raise _misfit(spec.name, f"expected a {spec.kind}; got a stream", _OUTPUT)
+            texts.append(spec.spec)
+        return _TextCheck(texts)
+
+    def _check(self, spec: OutputSpec, output: Any) -> None:
+        try:
+            view = self._take_view(output, _OUTPUT)
+            try:
+                spec.spec.check(view)
+                if spec.is_probability:
+                    check_probabilities(view)
+                if spec.classes and view.shape[-1:] != (len(spec.classes),):
+                    message = f"expected rows of {len(spec.classes)} classes; got another shape"
+                    raise Unmet(message, path=_OUTPUT)
+            finally:
+                if view.buffer is not None:
+                    view.buffer.release()
+        except Unmet as unmet:
+            refusal = _misfit(spec.name, unmet.message, unmet.path)
+        else:
+            return
+        raise refusal
+
+
+class _Checked(Leaves):
+    """What meets its specs leaves, and nothing that hangs on it."""
+
+    needs_names = False
+
+
+class _TextCheck:
+    """The text of one stream so far, checked whenever it grows."""
+
+    __slots__ = ("_chars", "_specs")
+
+    def __init__(self, specs: list[TextSpec]) -> None:
+        self._specs = specs
+        self._chars = 0
+
+    def feed(self, text: str) -> str:
+        """Return the piece, where the text so far meets the specs."""
+        self._chars += len(text)
+        for spec in self._specs:
+            most = spec.max_chars
+            if most is not None and self._chars > most:
+                raise _misfit(spec.name, f"expected at most {most} characters; got more", _OUTPUT)
+            try:
+                spec.characters.check(text, _OUTPUT)
+            except Unmet as unmet:
+                refusal = _misfit(spec.name, unmet.message, unmet.path)
+            else:
+                continue
+            raise refusal
+        return text
+
+    def close(self) -> str:
+        """Return nothing: nothing is held back. The whole must be long enough."""
+        for spec in self._specs:
+            if self._chars < spec.min_chars:
+                message = f"expected at least {spec.min_chars} characters; got fewer"
+                raise _misfit(spec.name, message, _OUTPUT)
+        return ""
+
+
+def check_probabilities(view: View) -> None:
+    """Raise `Unmet` unless each row of a tensor is numbers of 0 to 1 that sum up to 1."""
+    import numpy as np
+
+    rows = np.asarray(view.buffer)
+    if not rows.size:
+        return
+    if rows.dtype.kind != "f" or not rows.ndim:
+        raise Unmet("expected rows of probabilities; got other numbers", path=view.name)
+    is_bad = ~((rows >= 0) & (rows <= 1)).all(axis=-1)
+    slack = max(_STEPS * rows.shape[-1] * np.finfo(rows.dtype).eps, 1e-9)
+    is_bad |= ~(np.abs(rows.sum(axis=-1, dtype=np.float64) - 1) <= slack)
+    if is_bad.any():
+        first = np.argwhere(np.atleast_1d(is_bad))[0].tolist()
+        path = f"{view.name}{first}" if rows.ndim > 1 else view.name
+        message = (
+            f"{path}: expected probabilities, from 0 to 1 and summing up to 1; got others, in "
+            f"{int(is_bad.sum())} rows"
+        )
+        raise Unmet(message, path=path)
+
+
+def _misfit(name: str, message: str, path: str) -> Unmet:
+    text = _INPUT_ADVICE.sub("", message).rstrip(".")
+    if not text.startswith(path):
+        text = f"{path}: {text}"
+    return Unmet(
+        f"{text}. The output does not meet outputs/{name}.yaml: correct the model, or the spec.",
+        code="output_blocked",
+        path=path,
+    )
+
+
+#: What the policies of one action can demand: policy, obligation and demand.
+Demands: TypeAlias = Iterable[tuple[str, str, Any]]
+
+
+def unfit(demands: Demands, types: Mapping[str, ObligationType]) -> str:
+    """Say which demand can't be met on the output that another one declares; ``""`` for none.
+
+    Arguments:
+        demands: what the policies of one action can demand.
+        types: the obligations by name. One that has ``outputs`` can be met on these kinds only.
+    """
+    demands = list(demands)
+    specs = _specs(demands, types)
+    advice = "Remove one of the two, or give them to actions of their own."
+    for policy, name, demand in demands:
+        fitting = getattr(types[name], "outputs", None)
+        for spec in specs:
+            if fitting is not None and spec.kind and spec.kind not in fitting:
+                return (
+                    f"@{name} of {policy} can never be met: outputs/{spec.name}.yaml says that "
+                    f"the output is a {spec.kind}. {advice}"
+                )
+            if name == "label_only" and spec.is_one_score_a_row:
+                return (
+                    f"@label_only of {policy} can never be met: outputs/{spec.name}.yaml says "
+                    f"that the output is one number a row, which has no classes. {advice}"
+                )
+        complaint = _impossible(
+            types[name], demand, lambda fields: _possible_by_specs(specs, fields)
+        )
+        if specs and complaint:
+            named = " and ".join(f"outputs/{spec.name}.yaml" for spec in specs)
+            return f"@{name} of {policy}: {complaint} that meets {named}. {advice}"
+    return ""
+
+
+def unfit_for(function: Any, demands: Demands, types: Mapping[str, ObligationType]) -> str:
+    """Say which demand no output of a function's return type can meet; ``""`` for none."""
+    declared = returned_by(function)
+    for policy, name, demand in demands:
+        complaint = _impossible(
+            types[name], demand, lambda fields: possible(declared, fields, parts_of_hint)
+        )
+        if complaint:
+            return (
+                f"@{name} of {policy}: {complaint} of the type that the function returns. Correct "
+                "the policy or the annotation, or give the function an action of its own."
+            )
+    return ""
+
+
+def undescribed(demands: Demands, types: Mapping[str, ObligationType]) -> Iterator[Undescribed]:
+    """Yield the fields of demands that no output has that meets the output specs of an action."""
+    demands = list(demands)
+    specs = _specs(demands, types)
+    for policy, name, demand in demands if specs else ():
+        fields = _fields(types[name], demand)
+        found = _possible_by_specs(specs, fields)
+        if not found.is_open:
+            missing = tuple(sorted(set(fields) - found.fields))
+            if missing:
+                yield Undescribed(policy, name, missing, tuple(spec.name for spec in specs))
+
+
+class Undescribed(NamedTuple):
+    """Fields that a policy names and no output can have, and the specs that show it."""
+
+    policy: str
+    obligation: str
+    fields: tuple[str, ...]
+    specs: tuple[str, ...]
+
+
+def _specs(demands: Demands, types: Mapping[str, ObligationType]) -> list[OutputSpec]:
+    found = {
+        spec.name: spec
+        for _, name, demand in demands
+        for spec in getattr(types[name], "specs", lambda _: ())(demand)
+        if isinstance(types[name], Output)
+    }
+    return [found[name] for name in sorted(found)]
+
+
+def _fields(kind: ObligationType, demand: Any) -> tuple[str, ...]:
+    """Return the fields that a demand names; columns by number are in every row."""
+    fields = kind.fields(demand) if isinstance(kind, OutputFilter) else ()
+    return tuple(sorted(f for f in fields if not _NUMBER.fullmatch(f.rpartition(".")[2])))
+
+
+def _possible_by_specs(specs: Sequence[OutputSpec], fields: Iterable[str]) -> Possible:
+    found = [possible(spec.described, fields, parts_of_spec) for spec in specs]
+    return Possible(
+        frozenset[str]().union(*[each.fields for each in found]),
+        any(each.has_numbers for each in found),
+        any(each.is_open for each in found) or not found,
+    )
+
+
+def _impossible(
+    kind: ObligationType, demand: Any, find: Callable[[Sequence[str]], Possible]
+) -> str:
+    """Say what a demand names, or needs, that no output can have; ``""`` for nothing."""
+    fields = _fields(kind, demand)
+    if not fields or not (isinstance(kind, OutputFilter) and kind.is_narrow(demand)):
+        return ""
+    found = find(fields)
+    missing = [field for field in fields if field not in found.fields]
+    if found.is_open:
+        return ""
+    # Of a mask each field counts: one that is misspelt hides nothing.
+    if missing and (kind.name == "mask" or len(missing) == len(fields)):
+        return f"there is no field {', '.join(missing)} in any output"
+    if not found.has_numbers and kind.name in ("round", "top_k"):
+        return f"there is no number in {', '.join(fields)} in any output"
+    return ""

@@ -1,0 +1,221 @@
+"""The obligation `round`: numbers leave with so many digits after the point, half-even.
+
+For every float that is Python's ``round(x, digits)``, correctly rounded from the exact binary
+value, and an array gives to the bit what its elements give (``numpy.round`` does not: it scales
+first, so that 2.675 becomes 2.68, and in float16 five digits become NaN). Comes after `top_k`
+in release: what that has cut (None, NaN) passes; infinities pass too, they are not rounding's
+business.
+
+Compiled as it stands, with ``rounding.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from guardrail._core import round_floats
+from guardrail._ports import Admission
+from guardrail.obligations.output_walk import (
+    Leaves,
+    NumberFilter,
+    NumberRule,
+    Place,
+    copied,
+    is_number,
+    numpy_kind,
+    paths_of,
+    walk,
+)
+from guardrail.obligations.output_walk.demands import Demand
+from guardrail.values import Clause
+
+#: A double has no more decimal digits than this to lose.
+LIMIT_DIGITS: Final = 15
+
+#: What is imported in this process: a look at it imports nothing.
+_MODULES: Final = sys.modules
+
+_EXPECTED: Final = "a number, rows of numbers, a mapping of names to numbers, or an array of them"
+#: A text that is longer is no number that anybody returns as text.
+_LIMIT_NUMERAL: Final = 1000
+
+
+class Round(NumberFilter):
+    """``@round("2")``, ``@round("2 on score, scores[]")``. The coarser of two demands wins."""
+
+    __slots__ = ()
+
+    name = "round"
+
+    def parse(self, clause: Clause) -> Demand:
+        """Return the digits after the point; raise `ConfigurationError` at the clause's place."""
+        return self.read(clause, least=0, most=LIMIT_DIGITS, what="DIGITS")
+
+    def merge(self, one: Demand, other: Demand) -> Demand:
+        """Return the rules of both sides, field by field; for one field, the coarser."""
+        if isinstance(one, int) and isinstance(other, int):
+            return min(one, other)
+        digits: dict[str, int] = {}
+        for number, fields in (*self.rules(one), *self.rules(other)):
+            for field in fields or ("",):
+                digits[field] = min(number, digits.get(field, number))
+        by_number: dict[int, list[str]] = {}
+        for field, number in sorted(digits.items()):
+            by_number.setdefault(number, []).append(field)
+        rules = []
+        for number, named in by_number.items():
+            if "" in named:
+                rules.append(NumberRule(number))
+            if any(named):
+                rules.append(NumberRule(number, tuple([field for field in named if field])))
+        return self.made_of(rules)
+
+    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+        """Return ``output`` rounded to ``demand`` digits, of the same shape and dtype.
+
+        Finds numbers at every depth: ints and floats (Python's or numpy's), float16 to float64
+        arrays of any shape, lists and tuples of numbers in up to two levels, records, tables
+        and series. With fields, the numbers in them alone. Integers, and arrays of them, are
+        round already. None stays None, and what is no number leaves as it is beside numbers.
+        Raises `Unmet` (``output_blocked``) where there is no number to round, and for a number
+        that can't be rounded: in a text, of another type, beside other entries of a list.
+        """
+        if type(demand) is int:
+            if type(output) is float:
+                return round(output, demand)
+            if type(output) is int:
+                return output
+            if _is_array(output):  # most outputs: what its dtype is, is asked for once
+                dtype = output.dtype
+                if dtype.char in "df" and dtype.isnative and dtype.metadata is None:
+                    rounded = output.copy()
+                    round_floats(rounded, demand)
+                    return rounded
+        return walk(output, _Rounding(self.rules(demand)))
+
+
+def _is_array(output: Any) -> bool:
+    """Whether an output is a ``numpy.ndarray`` itself, of any type and shape."""
+    numpy: Any = _MODULES.get("numpy")
+    return numpy is not None and type(output) is numpy.ndarray
+
+
+class _Rounding(Leaves):
+    """Numbers are rounded where a rule means them; all else leaves as it is."""
+
+    name = "round"
+    expected = _EXPECTED
+    needs_names = False
+    changes_index = True
+
+    def __init__(self, rules: Sequence[NumberRule]) -> None:
+        digits = [(field, rule.number) for rule in rules for field in rule.fields]
+        super().__init__(paths_of(tuple([field for field, _ in digits])))
+        self._by_path = [number for _, number in digits]
+        everywhere = [rule.number for rule in rules if not rule.fields]
+        self._everywhere: int | None = min(everywhere) if everywhere else None
+        self._finds_numbers = self._finds_others = False
+
+    def _digits(self, place: Place) -> int | None:
+        """Return to how many digits a number is rounded that stands here; ``None``: not at all."""
+        digits = self._everywhere
+        for hit in place.hits:
+            number = self._by_path[hit]
+            digits = number if digits is None or number < digits else digits
+        return digits
+
+    def _is_exact(self, place: Place) -> bool:
+        """Whether the value at this place must be a number, and may be nothing else."""
+        return place.is_here or (self._everywhere is not None and not place.is_named)
+
+    def leaf(self, value: Any, place: Place) -> Any:
+        digits = self._digits(place)
+        if digits is None:
+            return value
+        if is_number(value):
+            self._finds_numbers = True
+            return _rounded(value, digits)
+        if value is None and (place.is_named or place.lists):
+            return value
+        if self._is_exact(place) or is_finer(value, digits):
+            self.refuse(value)
+        if isinstance(value, complex) or type(value).__name__ in ("Decimal", "longdouble"):
+            self.refuse(value)
+        self._finds_others = True
+        return value
+
+    def row(
+        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,  # noqa: ARG002
+        *, is_whole: bool = True, is_list: bool = True,  # noqa: ARG002
+    ) -> list[Any]:  # fmt: skip
+        if not values:
+            return values
+        if names is None:
+            own = places[0].settled()
+            digits = self._digits(own)
+            if digits is None:
+                return values
+            if own.lists > 2:
+                self.refuse(values, "in lists of lists of lists")
+            self._finds_numbers = True
+            return [_rounded(value, digits) for value in values]
+        results = []
+        for value, own in zip(values, places, strict=True):
+            digits = self._digits(own)
+            self._finds_numbers = self._finds_numbers or digits is not None
+            results.append(value if digits is None else _rounded(value, digits))
+        return results
+
+    def mixed(self, values: Any, place: Place) -> None:
+        if self._digits(place.settled()) is not None:
+            self.refuse(values, "of numbers beside other entries")
+
+    def array(self, values: Any, place: Place) -> Any:
+        digits = self._digits(place)
+        if digits is None:
+            return copied(values)
+        kind = numpy_kind(values)
+        if kind in ("b", "m", "M") and not self._is_exact(place):
+            self._finds_others = True
+            return copied(values)
+        if kind not in ("f", "i", "u") or place.lists:
+            self.refuse(values)
+        self._finds_numbers = True
+        return _rounded_floats(copied(values), digits) if kind == "f" else copied(values)
+
+    def finish(self, output: Any, result: Any) -> None:  # noqa: ARG002
+        if self._finds_others and not self._finds_numbers:
+            self.refuse(output, "without a number")
+
+
+def is_finer(value: Any, digits: int) -> bool:
+    """Return whether a value is a text that is a number, with more digits than may leave."""
+    if type(value) is not str or len(value) > _LIMIT_NUMERAL:
+        return False
+    try:
+        number = float(value.replace(",", "."))
+    except ValueError:
+        return False
+    return math.isfinite(number) and round(number, digits) != number
+
+
+def _rounded(entry: Any, digits: int) -> Any:
+    """Return an entry of a row as `round` has it; None and integers as they are."""
+    if type(entry) is float:
+        return round(entry, digits)
+    return _rounded_floats(entry, digits) if numpy_kind(entry) == "f" else entry
+
+
+def _rounded_floats(values: Any, digits: int) -> Any:
+    """Return a float of numpy's, or an array of them, rounded as Python rounds each element."""
+    if not _is_array(values):
+        return type(values)(round(float(values), digits))
+    import numpy as np
+
+    with np.errstate(all="ignore"):  # what the narrower type cannot hold, it could not before
+        rounded = values.astype(np.float64, order="C")
+        round_floats(rounded, digits)
+        return rounded.astype(np.dtype(values.dtype.str))

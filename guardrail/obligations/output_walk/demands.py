@@ -1,0 +1,122 @@
+"""What the obligations on outputs have in common as policies see them.
+
+`OutputFilter` is the base of all; `NumberFilter` that of `round` and `top_k`, whose demand is a
+number, for the whole output or for some fields of it.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from typing import Any, ClassVar, NamedTuple
+
+from guardrail._ports import Admission, Wait
+from guardrail.errors import ConfigurationError
+from guardrail.obligations.output_walk.field_paths import fields_of
+from guardrail.values import Clause, Path
+
+
+class OutputFilter(ABC):
+    """An obligation that works on what a model returns, and on nothing before."""
+
+    __slots__ = ()
+
+    name: str
+    on_admit = False
+    on_release = True
+    #: Kinds of output on which it can be met.
+    outputs: ClassVar[frozenset[str]] = frozenset(("tensor", "table", "record", "list"))
+
+    def reads(self, demand: Any) -> tuple[Path, ...]:  # noqa: ARG002
+        """Return no path: the demand stands in the annotation."""
+        return ()
+
+    def admit(self, demand: Any, admission: Admission) -> Wait | None:  # noqa: ARG002
+        """Do nothing: the output is not there yet."""
+        return None
+
+    def fields(self, demand: Any) -> Collection[str]:  # noqa: ARG002
+        """Return the field paths that a demand names."""
+        return ()
+
+    def is_narrow(self, demand: Any) -> bool:  # noqa: ARG002
+        """Return whether a demand asks for nothing outside the fields that it names."""
+        return True
+
+
+def read_fields(clause: Clause, text: str) -> tuple[str, ...]:
+    """Return the field paths of a clause; raise `ConfigurationError` at its place."""
+    try:
+        return fields_of(text)
+    except ValueError:
+        pass
+    raise ConfigurationError.at(
+        clause.place, "GR109",
+        f"@{clause.name}: expected FIELDS, each once, with a comma and a space between them, "
+        'such as "ssn, patient.ssn, rows[].ssn". A name with dots or brackets stands in double '
+        "quotes.",
+    )  # fmt: skip
+
+
+class NumberRule(NamedTuple):
+    """A number, and the fields for which it holds: all of them where none is named."""
+
+    number: int
+    fields: tuple[str, ...] = ()
+
+
+#: A number for the whole output, or rules.
+Demand = int | tuple[NumberRule, ...]
+
+
+class NumberFilter(OutputFilter):
+    """``N [on FIELDS]``: a whole number, of which the smaller is the stricter."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def merge(self, one: Any, other: Any) -> Any:
+        """Return the demand that both sides together make."""
+
+    def rules(self, demand: Demand) -> tuple[NumberRule, ...]:
+        """Return a demand as rules."""
+        return (NumberRule(demand),) if isinstance(demand, int) else demand
+
+    def made_of(self, rules: Collection[NumberRule]) -> Demand:
+        """Return rules in their order; a number where it is all that they say."""
+        ordered = tuple(sorted(rules))
+        if len(ordered) == 1 and not ordered[0].fields:
+            return ordered[0].number
+        return ordered
+
+    def describe(self, demand: Demand) -> int | str | list[str]:
+        """Return the number; with fields the clause, or a list of several."""
+        if isinstance(demand, int):
+            return demand
+        clauses = [
+            f"{number} on {', '.join(fields)}" if fields else f"{number}"
+            for number, fields in demand
+        ]
+        return clauses[0] if len(clauses) == 1 else clauses
+
+    def fields(self, demand: Demand) -> Collection[str]:
+        """Return the fields that a demand names."""
+        return {field for rule in self.rules(demand) for field in rule.fields}
+
+    def is_narrow(self, demand: Demand) -> bool:
+        """Return whether a demand asks for nothing outside the fields that it names."""
+        return all(rule.fields for rule in self.rules(demand))
+
+    def read(self, clause: Clause, *, least: int, most: int, what: str) -> Demand:
+        """Return the demand of a clause; raise `ConfigurationError` at its place."""
+        found = re.fullmatch("(0|[1-9][0-9]{0,9})(?: on (.+))?", clause.argument)
+        if found is None or not least <= int(found[1]) <= most:
+            raise ConfigurationError.at(
+                clause.place, "GR109",
+                f"@{clause.name}: expected {what} [on FIELDS], with {what} from {least} to {most}.",
+            )  # fmt: skip
+        number = int(found[1])
+        if found[2] is None:
+            return number
+        return (NumberRule(number, tuple(sorted(read_fields(clause, found[2])))),)

@@ -1,0 +1,47 @@
+"""Whether a list of numbers is one score for each row of the input, or the classes of one row.
+
+The input says: n numbers for n rows, n > 1, are one score a row; numbers for one row are its
+classes; any other count is neither, and an obligation that must know refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from guardrail._ports import Admission
+from guardrail.values import View
+
+
+def are_scores_of_rows(count: int, admission: Admission | None) -> bool | None:
+    """Return whether so many numbers are one score a row; ``None`` where they are neither.
+
+    Arguments:
+        count: how many numbers the model returned side by side.
+        admission: the call; ``None`` for one without an input.
+    """
+    rows, is_batch = _rows_of(admission.view) if admission is not None else (1, False)
+    if rows == 1 or not count:
+        return False
+    if count == rows:
+        return True
+    return None if is_batch else False
+
+
+def _rows_of(view: View) -> tuple[int, bool]:
+    """Return the rows of an input, and whether it is surely one of rows.
+
+    An array with one axis can be the features of one row, a list the messages of one chat.
+    """
+    if view.kind == "tensor":
+        return view.rows, len(view.shape) > 1
+    if view.kind == "table":
+        return view.rows, True
+    if view.kind == "list" and isinstance(view.value, list | tuple):
+        entries: Any = view.value
+        is_batch = all(
+            isinstance(entry, list | tuple) or (isinstance(entry, Mapping) and "role" not in entry)
+            for entry in entries
+        )
+        return len(entries), is_batch
+    return 1, False

@@ -1,0 +1,1 @@
+"""The obligation `quota`: its grammar, counters, windows and stores."""

@@ -1,0 +1,20 @@
+# C declarations for quota.py, which compiles as it stands: the way to a counter without a lookup.
+
+cimport cython
+
+from guardrail.obligations.quota.counters cimport Counters
+from guardrail.obligations.quota.windows cimport Hit
+from guardrail._ports cimport Admission
+from guardrail.values cimport Identity, Notes
+
+
+cdef class Quota:
+    cdef object _bundle
+    cdef readonly object _storage
+    cdef Counters _counters
+    cdef readonly dict _hits
+
+    @cython.locals(counters=Counters, wait_s=double, notes=Notes, hit=Hit)
+    cpdef admit(self, demand, Admission admission)
+    @cython.locals(hit=Hit, identity=Identity)
+    cdef Hit _hit(self, limit, Admission admission)

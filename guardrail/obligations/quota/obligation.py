@@ -1,0 +1,348 @@
+"""The obligation `quota`: a call takes from every counter that its clauses name, or none.
+
+Owns the keys of the counters, the ``[quota]`` table and the refusal of a call whose quota
+is spent. Refuses stores that are not built yet, and a call whose key has no value. Comes
+first of all that is admitted: a call that policy denies takes nothing. One that is refused
+afterwards, before the model, gives rows, bytes and characters back, and has spent a call.
+
+Compiled as it stands, with ``quota.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import Field
+
+from guardrail._documents import Document, Section
+from guardrail._ports import Admission, Clock, Unmet, Wait
+from guardrail._schema_hints import absent, of
+from guardrail.errors import ConfigurationError
+from guardrail.obligations.quota.counters import ClockError, Counters, StoreFullError, Taken
+from guardrail.obligations.quota.grammar import (
+    Demand,
+    Limit,
+    counted,
+    narrowest_first,
+    read_limits,
+)
+from guardrail.obligations.quota.windows import Hit
+from guardrail.values import Clause, Entity, FactValue, Notes, Path, View
+
+if TYPE_CHECKING:
+    from guardrail.obligations.quota.stores import ClockedStorage
+
+
+#: More than any limit, and so far below 2^63 that counts can be added to it.
+_MOST: Final = 2**62
+#: Principals whose counters' keys are kept at once.
+_REMEMBERED: Final = 4096
+
+
+class QuotaSettings(Section):
+    """The ``[quota]`` table of ``guardrail.toml``.
+
+    Attributes:
+        store: where quotas are counted; ``memory``: in the process, one count each.
+        when_unavailable: what becomes of a call where the store can't be asked.
+        timeout_ms: not built yet: it is for stores that are shared.
+    """
+
+    hints = (
+        of("store", {"const": "memory"}),
+        of("when_unavailable", {"const": "deny"}),
+        absent("timeout_ms"),
+    )
+
+    store: str = "memory"
+    when_unavailable: str = "deny"
+    timeout_ms: int | None = Field(default=None, gt=0, le=60_000)
+
+
+class StorageHandle:
+    """The store that a bundle configures, opened when a quota is first met.
+
+    Keep it over reloads: it holds the counters.
+    """
+
+    __slots__ = ("_clock", "_lock", "_storage")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._storage: ClockedStorage | None = None
+
+    def open(self) -> ClockedStorage:
+        """Return the store, the same one every time."""
+        storage = self._storage
+        if storage is None:
+            from guardrail.obligations.quota.stores import ClockedStorage
+
+            with self._lock:
+                storage = self._storage
+                if storage is None:
+                    storage = self._storage = ClockedStorage(self._clock)
+        return storage
+
+
+def open_storage(document: Document | None, clock: Clock) -> StorageHandle:
+    """Return the store that the ``[quota]`` table asks for; the memory store for ``None``.
+
+    Raises `ConfigurationError` for a table that is not valid (GR003) and for a store or a
+    behaviour that is not built yet (GR004).
+    """
+    if document is not None:
+        settings = document.parse(QuotaSettings)
+        # The text of neither is repeated: the address of a store can hold a password.
+        if settings.store != "memory":
+            message = '`quota.store` knows only "memory" in this version; others are not built yet.'
+            raise ConfigurationError.at(document.at("store"), "GR004", message)
+        if settings.when_unavailable != "deny":
+            message = (
+                '`quota.when_unavailable` knows only "deny" in this version; '
+                "others are not built yet."
+            )
+            raise ConfigurationError.at(document.at("when_unavailable"), "GR004", message)
+        if settings.timeout_ms is not None:
+            message = "`quota.timeout_ms` is for shared stores, not built yet: memory never waits."
+            raise ConfigurationError.at(document.at("timeout_ms"), "GR004", message)
+    return StorageHandle(clock)
+
+
+class Quota:
+    """``@quota("60/minute per principal; 5k rows/hour")``.
+
+    Counts calls, or how many rows, bytes or characters of input come with them. All clauses of
+    all matching conditions are kept, and a call takes from all of their counters in one step,
+    or from none. A counter belongs to the bundle's name, the policy, the limit and the values
+    of its keys, and so survives a reload.
+
+    Arguments:
+        bundle: the bundle's name.
+        storage: the store, from `open_storage`.
+    """
+
+    __slots__ = ("_bundle", "_counters", "_hits", "_storage")
+
+    name = "quota"
+    on_admit = True
+    on_release = False
+    spends = True
+
+    def __init__(self, *, bundle: str, storage: StorageHandle) -> None:
+        self._bundle = bundle
+        self._storage = storage
+        self._counters: Counters | None = None
+        self._hits: dict[tuple[str, str, str], Hit] = {}
+
+    def parse(self, clause: Clause) -> Demand:
+        """Return the limits of one annotation; raise `ConfigurationError` at its place."""
+        # at load, so that no call pays for importing `limits`
+        self._counters = self._storage.open().counters
+        return read_limits(clause, bundle=self._bundle)
+
+    def reads(self, demand: Demand) -> tuple[Path, ...]:
+        """Return the paths whose values are keys, each once."""
+        paths = {path for limit in demand for path in limit.keys if path.attrs}
+        return tuple(sorted(paths, key=str))
+
+    def merge(self, one: Demand, other: Demand) -> Demand:
+        """Return the limits of both sides: each must pass."""
+        return narrowest_first({*one, *other})
+
+    def describe(self, demand: Demand) -> str | list[str]:
+        """Return the clause, or the sorted clauses, as they stand in the policies."""
+        texts = sorted(limit.text for limit in demand)
+        return texts[0] if len(texts) == 1 else texts
+
+    def admit(self, demand: Demand, admission: Admission) -> Wait | None:
+        """Take the call from every counter, or raise `Unmet` and take from none.
+
+        Raises with code ``quota_exceeded`` where a limit is spent, blaming the policies
+        of all that are, with the seconds until all would let this call pass if nobody
+        else called; with ``obligation_failed`` where a key has no value, or one that is
+        no string, integer, boolean or entity; with ``store_unavailable`` where the store
+        is full, or the clock went back or gives no time.
+        """
+        counters = self._counters
+        if counters is None:
+            counters = self._storage.open().counters
+        waits: list[float] | None = None
+        problem = "The quota store cannot take another counter. Try again later."
+        notes = admission.notes
+        try:  # written out: a context manager costs as much as the taking
+            if len(demand) == 1 and demand[0].unit == "calls":
+                hit = self._hit(demand[0], admission)
+                wait_s = counters.acquire(hit)
+                if not wait_s:
+                    if notes is not None:
+                        notes.add(hit.counts)
+                    return None
+                waits = [wait_s]
+            else:
+                hits = [self._hit(limit, admission) for limit in demand]
+                taken: list[Taken] = []
+                waits = counters.acquire_all(hits, taken)
+                if not any(waits):
+                    if notes is not None:
+                        for held in hits:
+                            notes.add(held.counts)
+                        self._return_unused(demand, taken, counters, notes)
+                    return None
+        except StoreFullError:
+            pass
+        except ClockError:
+            problem = "The clock that quotas are counted by went back, or gives no time. Repair it."
+        if waits is None:
+            raise Unmet(problem, code="store_unavailable")
+        raise _spent(demand, waits)
+
+    def _hit(self, limit: Limit, admission: Admission) -> Hit:
+        """Return what one limit takes; remembered by the principal, where that alone is its key."""
+        if not limit.counts_principals:
+            return _hit(limit, admission)
+        identity = admission.identity
+        principal = identity.principal
+        kind, name = principal.type, principal.id
+        if type(kind) is not str or type(name) is not str:
+            return _hit(limit, admission)  # text of a subclass may be equal and yet another
+        key = (limit.prefix, kind, name)
+        hit = self._hits.get(key)
+        if hit is None:
+            if len(self._hits) >= _REMEMBERED:
+                self._hits = {}
+            hit = self._hits[key] = _hit(limit, admission)
+        return hit
+
+    def _return_unused(
+        self, demand: Demand, taken: list[Taken], counters: Counters, notes: Notes
+    ) -> None:
+        """Note what a call gives back whose input is refused: all but the call itself."""
+        weighed = [each for limit, each in zip(demand, taken, strict=True) if limit.unit != "calls"]
+        if weighed:
+            notes.returns = (*notes.returns, partial(_give_back, counters, weighed))
+
+    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+        """Return the output: a quota asks nothing of it."""
+        return output
+
+
+def _give_back(counters: Counters, weighed: list[Taken]) -> tuple[tuple[str, int], ...]:
+    for taken in weighed:
+        counters.give_back(taken)
+    return tuple([count for taken in weighed for count in taken.hit.counts])
+
+
+def _spent(demand: Demand, waits: list[float]) -> Unmet:
+    refusing = [limit for limit, wait in zip(demand, waits, strict=True) if wait]
+    wait_s = max(waits)
+    if math.isinf(wait_s):
+        message = f"is less than this call asks for. Send fewer {refusing[0].unit} per call."
+    else:
+        message = "is spent. Call again after `retry_after_s` seconds."
+    return Unmet(
+        f"The quota `{refusing[0].text}` {message}",
+        code="quota_exceeded",
+        policies=tuple(dict.fromkeys(limit.policy for limit in refusing)),
+        retry_after_s=None if math.isinf(wait_s) else wait_s,
+    )
+
+
+def _hit(limit: Limit, admission: Admission) -> Hit:
+    amount = 1 if limit.unit == "calls" else min(_weigh(limit, admission.view), _MOST)
+    key = _key(limit, admission)
+    return Hit(limit.strategy, key, limit.amount, limit.window_s, amount, label=limit.label)
+
+
+def _weigh(limit: Limit, view: View) -> int:
+    """Return how much of a limit's unit an input is; 0 of an empty one."""
+    if limit.unit == "rows" and view.kind in ("tensor", "table"):
+        return view.rows
+    if limit.unit == "rows" and view.kind == "list":
+        return len(view.value)
+    if limit.unit == "rows" and view.kind in ("record", "text"):
+        return 1
+    if limit.unit == "bytes" and view.kind != "none":
+        return view.nbytes
+    if limit.unit == "chars" and view.kind == "table":
+        return int(view.data.chars())
+    if limit.unit == "chars" and view.kind in ("text", "list", "record"):
+        return count_chars(view.value if view.data is None else view.data)
+    arrived = "no input" if view.kind == "none" else f"a {view.kind}"
+    raise Unmet(
+        f"The quota `{limit.text}` counts {limit.unit}, and got {arrived}. Name the guarded "
+        "parameter, or count calls.",
+        policies=(limit.policy,),
+    )
+
+
+def count_chars(data: Any) -> int:
+    """Return how many characters all texts of plain data have, the keys of dicts among them."""
+    chars = 0
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            chars += len(value)
+        elif isinstance(value, dict):
+            chars += sum(map(len, value))
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
+    return chars
+
+
+def _key(limit: Limit, admission: Admission) -> str:
+    """Return the key of one counter: injective in the limit and the values of its keys."""
+    key = limit.prefix
+    for path in limit.keys:
+        value: FactValue
+        if path.attrs:
+            value = _read(limit, path, admission)
+        elif path.root == "principal":
+            value = admission.identity.principal.uid
+        else:
+            value = admission.resource
+        encoded = encode(value)
+        if encoded is None:
+            raise Unmet(
+                f"The quota `{limit.text}` cannot count by `{path}`: expected a string, a 64-bit "
+                f"integer, a boolean or an entity; got {type(value).__name__}.",
+                path=str(path),
+                policies=(limit.policy,),
+            )
+        key += "/" + encoded
+    return key
+
+
+def _read(limit: Limit, path: Path, admission: Admission) -> FactValue:
+    try:
+        return admission.value_of(path)
+    except LookupError:
+        pass  # raised below, so that no context holds what the lookup said
+    raise Unmet(
+        f"The quota `{limit.text}` counts by `{path}`, which this call does not have. Provide it.",
+        path=str(path),
+        policies=(limit.policy,),
+    )
+
+
+def encode(value: FactValue) -> str | None:
+    """Return ``value`` as part of a key, or ``None`` where it is of no type that can be one.
+
+    Injective over types and values: ``1``, ``True``, ``"1"`` and an entity named ``1`` all
+    differ, and so does any text, with slashes or lone surrogates in it, from any other.
+    An `Entity` and a `Resource` with one uid are the same entity.
+    """
+    if isinstance(value, str):
+        return "s" + counted(value)
+    if isinstance(value, Entity):
+        return "e" + counted(value.type) + counted(value.id)
+    if isinstance(value, bool):
+        return "b1" if value else "b0"
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return "i" + counted(str(int(value)))
+    return None

@@ -1,0 +1,1 @@
+"""Tools that examine policies: explanations, mutations, differences. No call imports them."""

@@ -1,0 +1,126 @@
+"""A bundle told to people and other tools: what its policies read, and its whole schema.
+
+Owns the answers of ``guardrail facts``, the plans of a snapshot with the policies behind each
+fact, and of ``guardrail schema``. Refuses to find out anything anew: what stands here is what a
+call computes, and what a load reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from guardrail._documents import decode
+from guardrail.errors import ConfigurationError, Place
+from guardrail.policy.engine.plan import Shape
+from guardrail.policy.engine.read_sets import access_of
+from guardrail.policy.engine.snapshot import Snapshot
+from guardrail.policy.schema.schema import CedarType, read_schema, standard_facts
+from guardrail.policy.source.folder import Folder
+from guardrail.policy.source.parser import Policy, applies_to
+from guardrail.values import Entity, Path
+
+_Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FactRead:
+    """One fact that an action's policies read: ``input.rows``, its Cedar type, their ids."""
+
+    name: str
+    type: str
+    policies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFacts:
+    """What is computed for calls of one action, and the declared places of which nothing is."""
+
+    action: Entity
+    facts: tuple[FactRead, ...]
+    not_computed: tuple[str, ...]
+
+
+def overview(snapshot: Snapshot, *, places: Collection[str]) -> tuple[ActionFacts, ...]:
+    """Return what each action reads, by action.
+
+    Arguments:
+        snapshot: the loaded bundle.
+        places: the places of context that there can be; the schema says which an action has.
+    """
+    asked = [
+        (action, Path("context", (place,))) for action in snapshot.plans for place in sorted(places)
+    ]
+    types = dict(zip(asked, snapshot.schema.types(asked), strict=True))
+    return tuple(
+        ActionFacts(
+            action,
+            tuple(_read(snapshot, action)),
+            tuple(
+                path.attrs[0]
+                for (of, path), kind in types.items()
+                if of == action and kind is not None and path.attrs[0] not in plan.shape
+            ),
+        )
+        for action, plan in snapshot.plans.items()
+    )
+
+
+def _read(snapshot: Snapshot, action: Entity) -> Iterator[FactRead]:
+    groups = snapshot.schema.actions[action]
+    readers = {
+        policy.id: frozenset(_paths(policy, snapshot))
+        for policy in snapshot.policies
+        if applies_to(policy, action, groups)
+    }
+    for path, kind in _leaves(snapshot.plans[action].shape):
+        ids = [
+            name
+            for name, paths in readers.items()
+            if any(path[: len(other)] == other or other[: len(path)] == path for other in paths)
+        ]
+        yield FactRead(".".join(path), _written(kind), tuple(ids))
+
+
+def _paths(policy: Policy, snapshot: Snapshot) -> Iterator[_Names]:
+    """Yield the paths below context that a policy reads, in its clauses and annotations."""
+    reads = access_of(policy).roots.get("context")
+    if reads is not None:
+        for path, is_used in reads.paths():
+            if path or is_used:
+                yield path
+    for name, demand in policy.demands:
+        for wanted in snapshot.obligations[name].reads(demand):
+            if wanted.root == "context":
+                yield wanted.attrs
+
+
+def _leaves(shape: Shape, above: _Names = ()) -> Iterator[tuple[_Names, CedarType]]:
+    for name, kind in shape.items():
+        if isinstance(kind, dict):
+            yield from _leaves(kind, (*above, name))
+        else:
+            yield (*above, name), kind
+
+
+def _written(kind: CedarType) -> str:
+    return kind if isinstance(kind, str) else f"Set<{_written(kind[1])}>"
+
+
+#: Where a bundle keeps its whole schema, for Cedar's own tools. A load reads nothing hidden.
+WHOLE_SCHEMA: Final = ".schemas/whole.cedarschema"
+
+
+def whole_schema(folder: Folder) -> str:
+    """Return the schema of a bundle as a load reads it: the standard facts, then its own.
+
+    Raises `ConfigurationError` where there is not exactly one, or it is none.
+    """
+    found = list(folder.named(".cedarschema"))
+    if [name for name, _ in found] != ["schema.cedarschema"]:
+        message = "A bundle has exactly one schema, schema.cedarschema. Add it, or remove others."
+        raise ConfigurationError.at(Place("schema.cedarschema"), "GR010", message)
+    ((name, raw),) = found
+    read_schema(name, raw)
+    return standard_facts() + decode(name, raw)

@@ -1,0 +1,376 @@
+"""Requests in Cedar's own form, answered by Cedar and by our slices: for tests alone.
+
+Owns `Replay`, which holds policies, entities and a schema as any Cedar tool has them, with no
+bundle around, and answers each request three ways: by Cedar on all of it, by Cedar on our
+slices (the raw semantics: an error is only named, nobody must be known), and as a snapshot
+would, fail-closed and cached. Refuses to be reached from a guard: only
+`guardrail.testing` imports it, for the raw semantics would allow what a guard denies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
+
+import cedarpy
+from cedarpy import pst
+
+from guardrail._documents import decode
+from guardrail._ports import Facing
+from guardrail.errors import ConfigurationError
+from guardrail.policy.engine.plan import make_plans
+from guardrail.policy.engine.principals import Kind, Subject
+from guardrail.policy.engine.read_sets import Reads, access_of
+from guardrail.policy.engine.slices import Engine
+from guardrail.policy.engine.snapshot import Answer, Snapshot
+from guardrail.policy.engine.verdict import request_of
+from guardrail.policy.schema.entities import EntityStore, Entry, index
+from guardrail.policy.schema.schema import Schema, read_schema
+from guardrail.policy.source.lexer import Chunk, Source, split
+from guardrail.policy.source.nesting_limits import too_deep
+from guardrail.policy.source.parser import Policy, Vocabulary
+from guardrail.values import Entity, FactValue
+
+_ERRED: Final = re.compile(r"(?:^|: )(?:error )?while evaluating policy `([^`]*)`")
+#: How many arguments Cedar's functions take, of methods what stands before the dot among them.
+_ARGUMENTS: Final = {
+    **dict.fromkeys(("decimal", "ip", "datetime", "duration"), 1),
+    **dict.fromkeys(("isIpv4", "isIpv6", "isLoopback", "isMulticast", "toDate", "toTime"), 1),
+    **dict.fromkeys(("toMilliseconds", "toSeconds", "toMinutes", "toHours", "toDays"), 1),
+    **dict.fromkeys(("lessThan", "lessThanOrEqual", "greaterThan", "greaterThanOrEqual"), 2),
+    **dict.fromkeys(("isInRange", "offset", "durationSince"), 2),
+}
+_NOTHING: Final = Entry({}, frozenset(), {})
+
+
+class Told(NamedTuple):
+    """What is said of one request: the decision, the deciding policies, those that erred."""
+
+    decision: str
+    reasons: frozenset[str]
+    errors: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """One request; its context in Cedar's JSON, entities and extension values spelt out."""
+
+    principal: Entity
+    action: Entity
+    resource: Entity
+    context: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Anything:
+    """A fact source for a name of the context: whatever the request passes."""
+
+    place: str
+    facts: frozenset[str] = frozenset()
+
+    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:  # noqa: ARG002
+        """Compute nothing: the request has the facts."""
+        return {}
+
+
+class Replay:
+    """Policies and entities, to be asked in more than one way.
+
+    Arguments:
+        policies: the set as Cedar has it; templates with their links.
+        readable: the same set where Cedar's tree can't hold it: see `Materials`.
+        entities: all of them, the actions and their groups too.
+        schema: what `EntityStore` and a snapshot ask of types.
+        actions: actions that are asked beside those that ``entities`` has.
+        moved: a principal to be left out of the entities of the bundle; asked with
+            `subject`, it is then what a call adds.
+    """
+
+    def __init__(
+        self,
+        policies: cedarpy.PolicySet,
+        entities: cedarpy.Entities,
+        schema: Schema,
+        *,
+        readable: cedarpy.PolicySet | None = None,
+        actions: Iterable[Entity] = (),
+        moved: Entity | None = None,
+    ) -> None:
+        self._full = policies
+        self._entities = entities
+        self._schema = schema
+        entries = index(entities)
+        self._moved = entries.pop(moved, None) if moved is not None else None
+        self.store = EntityStore(schema, entries)
+        self.policies = policies_of(policies if readable is None else readable)
+        self._ids = {policy.key: policy.id for policy in self.policies}
+        names = {policy.id for policy in self.policies}
+        #: Cedar's own ids by what stands in ``@id``, for cases that name policies by it.
+        self.annotated = {
+            policy.node.annotations["id"]: policy.id
+            for policy in self.policies
+            if policy.node.annotations.get("id", policy.id) not in names
+        }
+        self._accesses = {policy.key: access_of(policy) for policy in self.policies}
+        self.engine = Engine(
+            self.policies, self._accesses, self.store, _actions(self.store, actions)
+        )
+
+    def by_cedar(
+        self,
+        asked: Inquiry,
+        *,
+        entities: cedarpy.Entities | None = None,
+        schema: cedarpy.Schema | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Told:
+        """Return what Cedar says on the full sets: nothing of ours has a part in it.
+
+        Arguments:
+            asked: the request.
+            entities: instead of the replay's own.
+            schema: to read the context by, and to validate the request.
+            context: the context as it was written, instead of the one spelt out.
+        """
+        given = asked.context if context is None else context
+        result = cedarpy.is_authorized(
+            {
+                **request_of(asked.principal, asked.action, asked.resource),
+                "context": json.dumps(given),
+            },
+            self._full,
+            self._entities if entities is None else entities,
+            schema,
+        )
+        return Told(
+            result.decision.value,
+            frozenset(result.diagnostics.reasons),
+            frozenset(erred_of(result.diagnostics.errors)),
+        )
+
+    def subject(
+        self, uid: Entity, entry: Entry | None = None, *, kind: Kind | None = None
+    ) -> Subject:
+        """Return a principal: the bundle's own, the moved one, or one with an entry given.
+
+        A principal that nobody knows gets an empty entry: for Cedar the two are alike, but
+        for the words of its errors. One of a ``kind`` must have plain values alone; then what
+        is found for it holds for others of this kind.
+        """
+        own = self.store.entry(uid)
+        if entry is None:
+            entry = own or (self._moved if self._moved is not None else _NOTHING)
+        above = self.store.closure(entry.parents)
+        return Subject(uid, entry, above, stands=own is not None, kind=kind)
+
+    def by_slices(self, asked: Inquiry, subject: Subject) -> Told:
+        """Return what Cedar says on the slices, with no more context than is read: raw."""
+        may_share = "__entity" not in json.dumps(asked.context)
+        case = self.engine.case(subject, asked.action, asked.resource, may_share=may_share)
+        context = _projected(asked.context, case.slice.access.of("context"))
+        text = json.dumps(context)
+        handle = case.handle
+        if "__entity" in text:
+            handle, _ = self.engine.reached(case, context)
+        verdict = case.slice.evaluate(handle, case.request, text)
+        return Told(
+            verdict.decision,
+            frozenset(self._ids.get(key, key) for key in verdict.reasons),
+            frozenset(self._ids.get(key, key) for key in verdict.errors)
+            | (frozenset({""}) if verdict.lost else frozenset()),
+        )
+
+    def snapshot(self, names: Iterable[str]) -> Snapshot:
+        """Return all of it as a bundle would be frozen, plain policies without obligations.
+
+        Arguments:
+            names: every name that the context of a request has.
+        """
+        read = {name for access in self._accesses.values() for name in access.of("context").below}
+        plans, _ = make_plans(
+            self.policies,
+            self._accesses,
+            self._schema,
+            Vocabulary({}),
+            [_Anything(name) for name in sorted(read.union(names))],
+        )
+        return Snapshot(
+            name="replay",
+            version="1",
+            revision="replay",
+            policies=self.policies,
+            accesses=self._accesses,
+            schema=self._schema,
+            store=self.store,
+            plans=plans,
+            obligations={},
+        )
+
+
+def erred_of(complaints: Iterable[str]) -> list[str]:
+    """Return the policies that Cedar's errors name; an empty text for one that names none."""
+    named = [_ERRED.search(text) for text in complaints]
+    return [found[1] if found else "" for found in named]
+
+
+def ask(snapshot: Snapshot, asked: Inquiry, facts: Mapping[str, FactValue]) -> Answer:
+    """Ask a snapshot as the flow does; ``facts`` are the context in Python's values."""
+    question = snapshot.ask(asked.principal, asked.action, asked.resource)
+    return question.decide(facts)
+
+
+class Materials(NamedTuple):
+    """What a test case names, read by Cedar; ``validates`` says whether the policies do.
+
+    Cedar parses a function with too many or too few arguments, and its tree holds none:
+    ``readable`` are the same policies with an argument in their place that errs as they do.
+    """
+
+    policies: cedarpy.PolicySet
+    readable: cedarpy.PolicySet
+    entities: cedarpy.Entities
+    schema: Schema
+    validates: bool
+
+
+def read(
+    policies: tuple[str, bytes], entities: tuple[str, bytes], schema: tuple[str, bytes]
+) -> Materials | None:
+    """Return the three files of a case, each given as its name and its bytes.
+
+    Policies and the schema may be in Cedar's own form or in JSON. ``None`` where a policy nests
+    deeper than one of a bundle may. Raises `ConfigurationError` where a file can't be read.
+    """
+    shape = _read_schema(*schema)
+    written = _read_policies(*policies)
+    if written is None:
+        return None
+    handle, readable, text = written
+    name, raw = entities
+    try:
+        known = cedarpy.Entities.from_json_str(decode(name, raw), shape.handle)
+    except ValueError:
+        known = None
+    if known is None:
+        raise ConfigurationError(f"{name}: the entities are no JSON that fits the schema.")
+    valid = cedarpy.validate_policies(text, shape.handle).validation_passed
+    return Materials(handle, readable, known, shape, valid)
+
+
+def _read_schema(file: str, raw: bytes) -> Schema:
+    text = decode(file, raw)
+    if not text.lstrip().startswith("{"):
+        return read_schema(file, raw)
+    try:
+        handle = cedarpy.Schema.from_json_str(text)
+    except ValueError:
+        handle = None
+    if handle is None:
+        raise ConfigurationError(f"{file}: the schema is no JSON that Cedar reads.")
+    return Schema(handle)
+
+
+def _read_policies(
+    file: str, raw: bytes
+) -> tuple[cedarpy.PolicySet, cedarpy.PolicySet, str] | None:
+    """Return the policies, the same as a tree holds them, and their text for the validator.
+
+    ``None`` where they nest too deep.
+    """
+    text = decode(file, raw)
+    is_json = text.lstrip().startswith("{")
+    if not is_json and any(too_deep(chunk) for chunk in split(Source(file, text))):
+        return None
+    try:
+        read_as = cedarpy.PolicySet.from_json_str if is_json else cedarpy.PolicySet.from_str
+        handle = read_as(text)
+    except ValueError:
+        handle = None
+    if handle is None:
+        raise ConfigurationError(f"{file}: the policies are not Cedar.")
+    readable = handle
+    try:
+        handle.to_pst()
+    except ValueError:
+        data = json.loads(text if is_json else cedarpy.policies_to_json_str(text))
+        readable = cedarpy.PolicySet.from_json_str(json.dumps(_erring(data)))
+        try:
+            readable.to_pst()
+        except ValueError:
+            return None
+    return handle, readable, str(handle) if is_json else text
+
+
+def _erring(data: Any) -> Any:
+    """Return policies in JSON with each call of a wrong number of arguments as one that errs.
+
+    Cedar finds the number out when it evaluates the call, and errs; so does the decimal.
+    """
+    if isinstance(data, list):
+        return [_erring(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if len(data) == 1:
+        ((name, value),) = data.items()
+        if name == "Value":
+            return data
+        if isinstance(value, list) and len(value) != _ARGUMENTS.get(name, len(value)):
+            return {"decimal": [{"Value": ""}]}
+    return {name: _erring(value) for name, value in data.items()}
+
+
+def policies_of(policies: cedarpy.PolicySet) -> tuple[Policy, ...]:
+    """Return any Cedar policies as ours, links filled; templates alone do nothing, as in Cedar.
+
+    Their ids are Cedar's own (``policy0``, or a link's), and there are no obligations.
+    """
+    tree = policies.to_pst()
+    nodes = dict(tree.static_policies)
+    for link in tree.template_links:
+        template = tree.templates[link.template_id]
+        nodes[link.new_id] = replace(
+            template,
+            principal=_filled(template.principal, link.values),
+            resource=_filled(template.resource, link.values),
+        )
+    nowhere = Chunk(Source("policies", ""), 0, 0)
+    return tuple(
+        Policy(
+            id=name,
+            key=f"p{number}",
+            kind="grant" if node.effect == "permit" else "prohibition",
+            node=node,
+            chunk=nowhere,
+            reason="",
+        )
+        for number, (name, node) in enumerate(nodes.items())
+    )
+
+
+def _filled(
+    scope: pst.PrincipalOrResourceConstraint, values: Mapping[pst.SlotName, pst.EntityUid]
+) -> pst.PrincipalOrResourceConstraint:
+    if isinstance(scope, pst.ScopeEq | pst.ScopeIn | pst.ScopeIsIn) and isinstance(
+        scope.entity, pst.Slot
+    ):
+        return replace(scope, entity=values[scope.entity.name])
+    return scope
+
+
+def _actions(store: EntityStore, more: Iterable[Entity]) -> dict[Entity, frozenset[Entity]]:
+    known = [uid for uid in store if uid.type.rpartition("::")[2] == "Action"]
+    return {uid: store.ancestors(uid) for uid in (*known, *more)}
+
+
+def _projected(value: Any, node: Reads) -> Any:
+    """Return no more of a context than is read: so the read set is on trial too."""
+    if node.whole or not isinstance(value, Mapping) or "__entity" in value:
+        return value
+    return {
+        name: _projected(value[name], below) if below.below else value[name]
+        for name, below in node.below.items()
+        if name in value
+    }

@@ -1,0 +1,251 @@
+"""Checks the names in a request against a bundle, and suggests the nearest name.
+
+For tests and commands, whose requests are written by hand: a call with a misspelt name is denied,
+and such a denial proves nothing about the policies. Not part of a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any, Final, TypeAlias
+
+from guardrail._nearest import LIMIT, did_you_mean, nearest
+from guardrail.errors import Denied
+from guardrail.policy.engine.snapshot import Snapshot
+from guardrail.policy.schema.schema import RECORD, CedarType, is_type_name
+from guardrail.policy.schema.schema_paths import attributes_of, members_of, types_of
+from guardrail.values import Entity, Path, Principal
+
+#: Where in a request a name stands: ``("principal", "attrs", "department")``.
+Where: TypeAlias = tuple[str | int, ...]
+
+#: What a value of each type is in Python, in words, and how it is written down.
+_VALUES: Final[Mapping[str, tuple[tuple[type, ...], str, str]]] = {
+    "Long": ((int,), "a whole number", "Write it without quotes."),
+    "String": ((str,), "a text", "Put it in quotes."),
+    "Bool": ((bool,), "true or false", "Write it without quotes."),
+    "decimal": ((Decimal, float), "a decimal", "Write it with a point: 3.0."),
+    "datetime": ((datetime,), "a datetime", "Write it with its zone: 2026-11-23T10:00:00Z."),
+    "duration": ((timedelta,), "a duration", "Write it as !duration 90s."),
+    "ipaddr": (
+        (IPv4Address, IPv6Address, IPv4Network, IPv6Network), "an IP address",
+        "Write it as !ip 10.0.0.1.",
+    ),
+    "Entity": ((Entity,), "an entity", "Write it as !entity 'TYPE::\"ID\"'."),
+    "Set": ((list, tuple, set, frozenset), "a set", "Write it as a list."),
+    "Record": ((Mapping,), "a record", "Write it as a mapping."),
+}  # fmt: skip
+
+_UNDECLARED: Final = frozenset(("undeclared_action",))
+_UNKNOWN: Final = frozenset(("unknown_entity",))
+_WRONG_TYPE: Final = frozenset(("wrong_type",))
+
+
+@dataclass(frozen=True, slots=True)
+class Misnamed:
+    """A name that the bundle does not have.
+
+    Attributes:
+        where: where it stands in the request.
+        message: what is wrong, and what to do.
+        codes: with which codes a call that uses the name is denied for it.
+    """
+
+    where: Where
+    message: str
+    codes: frozenset[str]
+
+
+class Names:
+    """Holds the names of requests to one snapshot."""
+
+    __slots__ = ("_snapshot",)
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def misnamed(
+        self, principal: Principal | Entity, action: Entity, resource: Entity
+    ) -> Iterator[Misnamed]:
+        """Yield each name of who, what and on what that the bundle does not have.
+
+        A caller's id is none of these: callers need not stand in ``entities.json``.
+        """
+        snapshot = self._snapshot
+        if action not in snapshot.plans:
+            yield Misnamed(("action",), self._no_action(action), _UNDECLARED)
+            return
+        is_typed = snapshot.schema.fits(principal.type, action, resource.type)
+        if not is_typed:
+            yield from self._wrong_types(principal, action, resource)
+        elif not snapshot._is_known(resource):
+            yield Misnamed(("resource",), self._no_entity(resource), _UNKNOWN)
+        if is_typed:
+            yield from self._caller(principal, action)
+
+    def facts(self, actions: Iterable[Entity], facts: Any) -> Iterator[Misnamed]:
+        """Yield each fact that the schema declares under none of some actions."""
+        asked = tuple(actions)
+        for path in self._undeclared("context", asked, facts, ()):
+            above, name = path[:-1], str(path[-1])
+            known = {
+                each.path.attrs[-1]
+                for action in asked
+                for each in attributes_of(self._snapshot.schema, action, Path("context", above))
+            }
+            told = ".".join(path)
+            hint = did_you_mean(name, known, "Correct the name, or declare it.")
+            message = f"The schema has no context.{told} here. {hint}"
+            yield Misnamed(("facts", *path), message, frozenset())
+
+    def attrs(
+        self, kind: str, actions: Iterable[Entity], attrs: Mapping[str, Any]
+    ) -> Iterator[Misnamed]:
+        """Yield each attribute that callers of a type have under none of some actions."""
+        asked = tuple(actions)
+        schema = self._snapshot.schema
+        for path in self._undeclared("principal", asked, attrs, (), kind):
+            root = Path("principal", path[:-1])
+            known = {
+                each.path.attrs[-1]
+                for action in asked
+                for each in attributes_of(schema, action, root, principal=kind)
+            }
+            hint = did_you_mean(path[-1], known, "Correct the name, or declare it.")
+            message = f"The schema gives {kind} no attribute {'.'.join(path)}. {hint}"
+            yield Misnamed(("principal", "attrs", *path), message, _WRONG_TYPE)
+
+    def parent(self, entity: Entity) -> str:
+        """Return what is wrong with a group of a caller; empty where the bundle has it."""
+        return "" if self._snapshot.store.knows(entity) else self._no_entity(entity)
+
+    def _caller(self, principal: Principal | Entity, action: Entity) -> Iterator[Misnamed]:
+        if isinstance(principal, Entity):
+            if not self._snapshot.store.knows(principal):
+                message = self._no_entity(principal)
+                yield Misnamed(("principal", "uid"), message, _UNKNOWN)
+            return
+        found = list(self.attrs(principal.type, [action], principal.attrs))
+        for index, parent in enumerate(principal.parents):
+            if message := self.parent(parent):
+                found.append(Misnamed(("principal", "in", index), message, _UNKNOWN | _WRONG_TYPE))
+        yield from found
+        if found:
+            return
+        try:
+            self._snapshot._subjects.of(principal)
+        except Denied as error:  # a value of another type, a parent of a type that has no members
+            codes = frozenset((error.code,))
+            unfit = [] if error.code != "wrong_type" else list(self._unfit(principal, action))
+            for name, message in unfit:
+                yield Misnamed(("principal", "attrs", name), message, codes)
+            if not unfit:
+                yield Misnamed(("principal",), error.message, codes)
+
+    def _unfit(self, principal: Principal, action: Entity) -> Iterator[tuple[str, str]]:
+        """Yield each attribute of a caller that is not what the schema demands, and why."""
+        kind, schema = principal.type, self._snapshot.schema
+        for each in attributes_of(schema, action, Path("principal"), principal=kind):
+            name = each.path.attrs[-1]
+            if name not in principal.attrs:
+                own = self._snapshot.store.attrs(principal.uid)
+                if each.is_required and name not in own:
+                    message = f"The schema demands the attribute {name} of {kind}. Add it."
+                    yield name, message
+                continue
+            wanted = "Set" if isinstance(each.kind, tuple) else str(each.kind)
+            types, said, fix = _VALUES[wanted]
+            value = principal.attrs[name]
+            is_truth = isinstance(value, bool) and wanted != "Bool"
+            if is_truth or not isinstance(value, types):
+                got = type(value).__name__
+                yield name, f"principal.{name} is {said} in the schema; got {got}. {fix}"
+
+    def _wrong_types(
+        self, principal: Principal | Entity, action: Entity, resource: Entity
+    ) -> Iterator[Misnamed]:
+        schema = self._snapshot.schema
+        sides: list[tuple[Where, Entity]] = [
+            (("principal", "uid"), Entity(principal.type, principal.id)),
+            (("resource",), resource),
+        ]
+        is_one_undeclared = False
+        for where, entity in sides:
+            if not schema.declares(entity.type):
+                is_one_undeclared = True
+                yield Misnamed(where, self._no_type(entity.type), _WRONG_TYPE | _UNKNOWN)
+        if not is_one_undeclared:
+            message = (
+                f"{action} does not apply to a principal of type {principal.type} and a resource "
+                f"of type {resource.type}. Correct one of them, or the schema."
+            )
+            yield Misnamed(("action",), message, _WRONG_TYPE | _UNKNOWN)
+
+    def entities(self, facts: Any, principal: Principal | Entity) -> Iterator[Misnamed]:
+        """Yield each entity among facts that is neither the bundle's nor the caller."""
+        store = self._snapshot.store
+        for path, value in _leaves(facts, ("facts",)):
+            is_caller = isinstance(value, Entity) and (value.type, value.id) == (
+                principal.type, principal.id,
+            )  # fmt: skip
+            if isinstance(value, Entity) and not is_caller and not store.knows(value):
+                yield Misnamed(path, self._no_entity(value), _UNKNOWN)
+
+    def _undeclared(
+        self, root: str, actions: tuple[Entity, ...], data: Any, path: tuple[str, ...],
+        principal: str = "",
+    ) -> Iterator[tuple[str, ...]]:  # fmt: skip
+        """Yield the paths that no action has, the highest of each branch."""
+        schema = self._snapshot.schema
+        kinds: set[CedarType | None] = {RECORD}
+        if path:
+            at = Path(root, path)
+            kinds = {schema.type_at(action, at, principal=principal) for action in actions} - {None}
+        if not kinds:
+            yield path
+        elif isinstance(data, Mapping) and RECORD in kinds:
+            for name, below in data.items():
+                yield from self._undeclared(root, actions, below, (*path, str(name)), principal)
+
+    def _no_action(self, action: Entity) -> str:
+        plans = self._snapshot.plans
+        there_are = ", ".join(sorted({each.id for each in plans})) or "none"
+        hint = did_you_mean(action.id, [each.id for each in plans], f"There are: {there_are}.")
+        return f"The schema has no action {action.id} that applies to anything. {hint}"
+
+    def _no_type(self, name: str) -> str:
+        hint = did_you_mean(name, types_of(self._snapshot.schema), "Correct it, or declare it.")
+        return f"The schema has no entity type {name}. {hint}"
+
+    def _no_entity(self, entity: Entity) -> str:
+        schema, store = self._snapshot.schema, self._snapshot.store
+        if not is_type_name(entity.type) or not schema.declares(entity.type):
+            return self._no_type(entity.type)
+        near = ""
+        if len(store) <= LIMIT:
+            ids = [each.id for each in self._known() if each.type == entity.type]
+            near = nearest(entity.id, ids)
+        where = "The schema lists" if schema.is_enum_type(entity.type) else "entities.json has"
+        if not len(store) and not schema.is_enum_type(entity.type):
+            where = "entities.json is missing or empty, and so has"
+        hint = f"Did you mean {Entity(entity.type, near)}?" if near else "Correct it, or add it."
+        return f"{where} no {entity}. {hint}"
+
+    def _known(self) -> Iterator[Entity]:
+        yield from self._snapshot.store
+        yield from members_of(self._snapshot.schema)
+
+
+def _leaves(data: Any, path: Where) -> Iterator[tuple[Where, Any]]:
+    if isinstance(data, Mapping):
+        for name, below in data.items():
+            yield from _leaves(below, (*path, str(name)))
+    elif isinstance(data, list | tuple | set | frozenset):
+        for index, below in enumerate(data):
+            yield from _leaves(below, (*path, index))
+    else:
+        yield path, data

@@ -1,0 +1,1 @@
+"""What a call runs: snapshots of policies, their indexes, and one evaluation by Cedar."""

@@ -1,0 +1,185 @@
+"""From a folder to its snapshots: every check that can be made before a call, made once.
+
+Owns the order of the load and the strict reading of ``[bundle]``, ``[resources]`` and
+``[check]``. Collects every fault it can find before it refuses: whoever mends a bundle
+wants to see all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from guardrail._documents import Section
+from guardrail._ports import FactSource
+from guardrail._schema_hints import of
+from guardrail._timezones import find_zone
+from guardrail.errors import FINDINGS, ConfigurationError, Fault, Place
+from guardrail.policy.engine.plan import Plan, make_plans
+from guardrail.policy.engine.read_sets import Access, access_of
+from guardrail.policy.engine.snapshot import Snapshot
+from guardrail.policy.schema.entities import read_entities
+from guardrail.policy.schema.schema import Schema, read_schema
+from guardrail.policy.source.folder import Folder
+from guardrail.policy.source.links import read_links
+from guardrail.policy.source.parser import Policy, Vocabulary, Written, read_policies
+from guardrail.policy.source.templates import fill, unfit, unlinked
+from guardrail.policy.source.validation import validate
+from guardrail.values import Entity
+
+
+class BundleSettings(Section):
+    """The ``[bundle]`` table.
+
+    Attributes:
+        name: what this bundle is called: in records, and in the keys of its quotas' counters.
+        version: its version, such as 1.0.0.
+        timezone: the time zone of the facts of time: a name of the IANA database, such as
+            Europe/Berlin. The package `tzdata` has its rules; names that only a machine has,
+            such as ``localtime``, are errors.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
+    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$")]
+    timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            find_zone(value)
+        except LookupError:
+            known = False
+        else:
+            known = True
+        if not known:
+            raise ValueError(
+                "expected a name of the IANA database of time zones, such as Europe/Berlin"
+            )
+        return value
+
+
+class ResourceSettings(Section):
+    """The ``[resources]`` table.
+
+    Attributes:
+        unknown: ``allow`` lets calls name resources that are no entity of the bundle.
+    """
+
+    unknown: Literal["deny", "allow"] = "deny"
+
+
+class CheckSettings(Section):
+    """The ``[check]`` table.
+
+    Attributes:
+        allow: codes of findings of ``guardrail check`` that the bundle's author accepts.
+    """
+
+    hints = (of("allow", {"items": {"enum": sorted(FINDINGS)}}),)
+
+    allow: list[str] = Field(default=[])
+
+    @field_validator("allow")
+    @classmethod
+    def _findings_only(cls, value: list[str]) -> list[str]:
+        if not FINDINGS.issuperset(value):
+            raise ValueError(
+                "expected codes of findings, such as GR508. What keeps a bundle from loading "
+                "is an error, and can never be accepted"
+            )
+        return value
+
+
+def load_snapshots(
+    folder: Folder,
+    *,
+    bundle: BundleSettings,
+    vocabulary: Vocabulary,
+    sources: Sequence[FactSource],
+    resources: ResourceSettings | None = None,
+) -> tuple[Snapshot, Snapshot | None]:
+    """Return the snapshot of a folder, and what is asked beside it; or raise all faults.
+
+    What is asked beside it are all policies as if all were enforced; ``None`` where none of
+    them has ``@mode("shadow")``. The first has the others only, and knows nothing of these.
+
+    Raises:
+        ConfigurationError: with every fault; that of a policy in shadow is one, too.
+    """
+    written = read_policies(folder.named(".cedar"), vocabulary)
+    linked, link_faults = _read_linked(folder, written, vocabulary)
+    faults = [*written.faults, *link_faults]
+    schema, schema_faults = _read_one_schema(folder)
+    faults += schema_faults
+    if schema is None:
+        raise ConfigurationError(faults=tuple(faults))
+    store, entity_faults = read_entities(folder.files, schema)
+    faults += entity_faults
+    invalid = validate((*written.policies, *written.templates), schema) or unfit(linked, schema)
+    faults += invalid
+    policies = written.policies + linked
+    live = tuple(policy for policy in policies if not policy.is_shadow)
+    plans: dict[Entity, Plan] = {}
+    live_plans: dict[Entity, Plan] = {}
+    accesses = _read_accesses(policies)
+    if not invalid:
+        plans, plan_faults = make_plans(policies, accesses, schema, vocabulary, sources)
+        faults += plan_faults
+        live_plans = plans
+        if len(live) < len(policies):
+            live_plans, _ = make_plans(live, accesses, schema, vocabulary, sources)
+    if faults or store is None:
+        raise ConfigurationError(faults=tuple(faults))
+    freeze = partial(
+        Snapshot,
+        name=bundle.name,
+        version=bundle.version,
+        revision=folder.revision,
+        accesses=accesses,
+        schema=schema,
+        store=store,
+        obligations=vocabulary.obligations,
+        allow_unknown_resources=resources is not None and resources.unknown == "allow",
+    )
+    shadow = freeze(policies=policies, plans=plans) if len(live) < len(policies) else None
+    return freeze(policies=live, plans=live_plans), shadow
+
+
+def _read_linked(
+    folder: Folder, written: Written, vocabulary: Vocabulary
+) -> tuple[tuple[Policy, ...], list[Fault]]:
+    """Return the policies that ``links.yaml`` makes of the templates."""
+    links, faults = read_links(folder.files)
+    linked, unfilled = fill(written, links, vocabulary)
+    if not faults:  # else the link that is missed may be the one that is wrong
+        faults += unlinked(written.templates, links)
+    return linked, faults + unfilled
+
+
+def _read_accesses(policies: Sequence[Policy]) -> dict[str, Access]:
+    """Return what each policy can read; what fills a template's slots makes no difference."""
+    accesses: dict[str, Access] = {}
+    of_templates: dict[str, Access] = {}
+    for policy in policies:
+        access = of_templates.get(policy.template) if policy.template else None
+        if access is None:
+            access = access_of(policy)
+            if policy.template:
+                of_templates[policy.template] = access
+        accesses[policy.key] = access
+    return accesses
+
+
+def _read_one_schema(folder: Folder) -> tuple[Schema | None, list[Fault]]:
+    found = list(folder.named(".cedarschema"))
+    if [name for name, _ in found] != ["schema.cedarschema"]:
+        message = "A bundle has exactly one schema, schema.cedarschema: policies are checked by it."
+        return None, [Fault("GR010", Place("schema.cedarschema"), message)]
+    try:
+        return read_schema(*found[0]), []
+    except ConfigurationError as error:
+        return None, list(error.faults)

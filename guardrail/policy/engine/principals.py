@@ -1,0 +1,295 @@
+"""Principals as Cedar sees them: what the application or a token says of who calls.
+
+Owns the way from a `Principal` to a `Subject`, and a bounded cache of them. Refuses
+principals whose type, attributes or parents do not fit the schema, or that the evaluation
+would read otherwise than the schema does, and parents that nobody knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
+
+import cedarpy
+
+from guardrail.errors import NotAuthorized
+from guardrail.policy.generation_cache import Recent
+from guardrail.policy.schema.entities import EntityStore, Entry
+from guardrail.policy.schema.schema import ANY, Schema, is_type_name
+from guardrail.policy.schema.to_cedar import (
+    LIMIT_NODES,
+    RESERVED,
+    BadFact,
+    entities_in,
+    is_as_it_is,
+    scan,
+    to_cedar,
+)
+from guardrail.values import Entity, Principal
+
+#: Prepared principals kept per snapshot.
+CACHE_SIZE: Final = 2048
+
+#: Values whose type alone says whether the schema accepts them: see `Subjects._fits`.
+# By identity: the metaclass of a type may call it equal to any other.
+_PLAIN: Final[Mapping[int, str]] = {id(str): "String", id(int): "Long", id(bool): "Bool"}
+
+_NO_TAGS: Final[Mapping[str, Any]] = {}
+
+
+class Kind:
+    """What all principals have in common that are of one type, in the same groups.
+
+    Attributes:
+        parents, ancestors: the groups that such a principal is in, itself left out.
+        groups: all of these in Cedar's JSON.
+    """
+
+    __slots__ = ("ancestors", "groups", "parents")
+
+    def __init__(self, parents: frozenset[Entity], ancestors: frozenset[Entity]) -> None:
+        self.parents = parents
+        self.ancestors = ancestors
+        self.groups = json.dumps([{"type": up.type, "id": up.id} for up in ancestors])
+
+
+class Subject:
+    """A principal, prepared: its uid, what Cedar is told of it, and all that it is in.
+
+    Two principals that say the same are one subject, so that what is remembered for one
+    holds for the other; compared by identity.
+
+    Attributes:
+        stands: whether the bundle has an entity of this uid too.
+        kind: of a principal whose attributes are plain values and which the bundle does not
+            have; else ``None``.
+    """
+
+    __slots__ = ("ancestors", "entry", "kind", "stands", "uid")
+
+    def __init__(
+        self,
+        uid: Entity,
+        entry: Entry,
+        ancestors: frozenset[Entity],
+        *,
+        stands: bool,
+        kind: Kind | None = None,
+    ) -> None:
+        self.uid = uid
+        self.entry = entry
+        self.ancestors = ancestors
+        self.stands = stands
+        self.kind = kind
+
+    @property
+    def attrs(self) -> Mapping[str, Any]:
+        """Its attributes in Cedar's JSON, for the paths that annotations read."""
+        return self.entry.attrs
+
+    def __repr__(self) -> str:
+        return f"Subject(type={self.uid.type!r})"
+
+
+class Subjects:
+    """The subjects of a snapshot."""
+
+    __slots__ = ("_fitting", "_kinds", "_schema", "_store", "_subjects")
+
+    def __init__(self, schema: Schema, store: EntityStore) -> None:
+        self._schema = schema
+        self._store = store
+        self._subjects: Recent = Recent(CACHE_SIZE)
+        self._fitting: Recent = Recent(CACHE_SIZE)
+        self._kinds: Recent = Recent(CACHE_SIZE)
+
+    def of(self, principal: Principal) -> Subject:
+        """Return the subject of a principal, or raise `NotAuthorized`."""
+        plain = _plain(principal)
+        if plain is None:
+            entry = self._entry(principal)
+            key: Hashable = json.dumps(entry)  # typed too: 1 is not true, and no text is a number
+            subject: Subject | None = self._subjects.get(key)
+            if subject is None:
+                subject = self._prepare(principal, entry)
+                self._subjects.put(key, subject)
+            return subject
+        key, shape = plain
+        subject = self._subjects.get(key)
+        if subject is None:
+            subject = self._plain_subject(principal, shape)
+            self._subjects.put(key, subject)
+        return subject
+
+    def _plain_subject(self, principal: Principal, shape: Hashable) -> Subject:
+        """Return the subject of a principal of plain values: quickly, where its kind is known.
+
+        Whether the schema accepts it hangs on its shape, not on what the values are: see
+        `_fits`. An enum lists ids, so there it hangs on the id too, and nothing is kept.
+        """
+        uid = principal.uid
+        kind: Kind | None = self._kinds.get(shape)
+        if kind is None or self._store.entry(uid) is not None or not _is_ascii(principal):
+            subject = self._prepare(principal, self._entry(principal))
+            if subject.stands or self._schema.is_enum_type(uid.type) or not _is_ascii(principal):
+                return subject
+            kind = Kind(subject.entry.parents, subject.ancestors)
+            self._kinds.put(shape, kind)
+        entry = Entry(dict(principal.attrs.items()), kind.parents, _NO_TAGS)
+        return Subject(uid, entry, kind.ancestors, stands=False, kind=kind)
+
+    def _entry(self, principal: Principal) -> dict[str, Any]:
+        """Return the principal in Cedar's JSON. Values decide their types; the schema checks."""
+        if not isinstance(principal.type, str) or not is_type_name(principal.type):
+            raise NotAuthorized(
+                "The principal's type is no name of a Cedar entity type. Correct it.",
+                code="wrong_type",
+            )
+        try:
+            scan(principal.attrs, "principal")
+            uid = to_cedar(principal.uid, "Entity", "principal.id")
+            attrs = to_cedar(principal.attrs, ANY, "principal")
+            parents = [to_cedar(up, "Entity", "principal.parents[]") for up in principal.parents]
+        except BadFact as error:
+            message, path = error.message, error.path
+        else:
+            return {
+                "uid": uid["__entity"],
+                "attrs": attrs,
+                "parents": [up["__entity"] for up in parents],
+            }
+        raise NotAuthorized(f"{path}: {message}.", code="bad_fact", path=path)
+
+    def _prepare(self, principal: Principal, entry: dict[str, Any]) -> Subject:
+        uid, store = principal.uid, self._store
+        for path, entity in entities_in(entry["attrs"], "principal"):
+            if entity != uid and not store.knows(entity):
+                shown = ".".join(path.split(".", 2)[:2])  # keys below may be data
+                raise NotAuthorized(
+                    f"{shown}: expected an entity of the bundle. Add it to entities.json.",
+                    code="unknown_entity",
+                    path=shown,
+                )
+        for parent in principal.parents:
+            if not store.knows(parent) and not self._schema.is_enum_type(parent.type):
+                raise NotAuthorized(
+                    f"A parent of type {parent.type} is no entity of the bundle. Add it to "
+                    "entities.json, or correct the principal.",
+                    code="unknown_entity",
+                    path="principal.parents",
+                )
+        parents = frozenset(principal.parents)
+        own = store.entry(uid)
+        if own is not None and not entry["attrs"] and parents <= own.parents:
+            return Subject(uid, own, store.ancestors(uid), stands=True)
+        if own is not None:
+            entry = _united(own, entry)
+            parents |= own.parents
+        if not self._fits(principal, entry):
+            raise NotAuthorized(
+                f"The principal's attributes or parents do not fit the entity {uid.type} of the "
+                "schema. Correct the claims, their mapping, or the Principal; a decimal, a "
+                "datetime, an IP address and an Entity are values of their own, not text.",
+                code="wrong_type",
+                path="principal",
+            )
+        tags = own.tags if own is not None else {}
+        whole = Entry(entry["attrs"], parents, tags)
+        return Subject(uid, whole, store.closure(parents), stands=own is not None)
+
+    def _fits(self, principal: Principal, entry: dict[str, Any]) -> bool:
+        """Tell whether the schema accepts an entity, and reads it as the evaluation does.
+
+        The evaluation gets no schema. Where that reads a text as a decimal, or a dict as an
+        entity, the two would part, and a `forbid` that compares the value would not fire.
+
+        For texts, whole numbers and truths the answer hangs on their types, not on what they
+        are: no type of Cedar's takes some texts and reads them as texts, but not all. So it
+        is remembered for all principals of the same shape, and the same parents.
+        """
+        attrs = entry["attrs"]
+        shape: Hashable = None
+        if all(id(type(value)) in _PLAIN for value in attrs.values()):
+            name = principal.id if self._schema.is_enum_type(principal.type) else ""
+            kinds = tuple([(attr, type(value)) for attr, value in attrs.items()])
+            shape = (principal.type, name, kinds, principal.parents)
+            known: bool | None = self._fitting.get(shape)
+            if known is not None:
+                return known
+        fits = self._reads_alike(entry)
+        if shape is not None:
+            self._fitting.put(shape, fits)
+        return fits
+
+    def _reads_alike(self, entry: dict[str, Any]) -> bool:
+        text = json.dumps([entry])
+        try:
+            with_schema = cedarpy.Entities.from_json_str(text, self._schema.handle)
+            without = cedarpy.Entities.from_json_str(text)
+        except ValueError:
+            return False
+        (plain,) = json.loads(str(without))
+        return any(  # beside it stand the schema's actions; parents come in any order
+            read["uid"] == plain["uid"] and _typed(read["attrs"]) == _typed(plain["attrs"])
+            for read in json.loads(str(with_schema))
+        )
+
+
+def _plain(principal: Principal) -> tuple[Hashable, Hashable] | None:
+    """Return all that a principal says, typed, as a key, and its shape.
+
+    ``None`` where an attribute is anything but a text, a whole number or a truth. The shape is
+    its type, its parents, and the names of its attributes with their types.
+    """
+    # Exactly text: a subclass could call itself equal to what it is not.
+    if type(principal.type) is not str or type(principal.id) is not str:
+        return None
+    for up in principal.parents:
+        if type(up) is not Entity:  # whatever else is there, `_entry` has the say
+            return None
+    kinds: list[Any] = []
+    values: list[Any] = []
+    for name, value in principal.attrs.items():
+        kind = type(value)
+        if id(kind) not in _PLAIN or type(name) is not str:
+            return None
+        kinds += (name, kind)
+        values.append(value)
+    shape = (principal.type, principal.parents, *kinds)
+    return (principal.id, shape, *values), shape
+
+
+def _is_ascii(principal: Principal) -> bool:
+    """Tell whether what a plain principal says is its own JSON: see `typing.is_as_it_is`."""
+    attrs = principal.attrs
+    if not is_as_it_is(principal.id, "String") or len(attrs) > LIMIT_NODES:
+        return False
+    for name, value in attrs.items():
+        if not (name.isascii() and is_as_it_is(value, _PLAIN[id(type(value))])) or name in RESERVED:
+            return False
+    return True
+
+
+def _united(own: Entry, entry: dict[str, Any]) -> dict[str, Any]:
+    """Unite a principal with the bundle's entity of the same uid: parents join."""
+    (given,) = json.loads(str(cedarpy.Entities.from_json_str(json.dumps([entry]))))
+    for name, value in given["attrs"].items():  # as Cedar writes them: sets in its order
+        if name in own.attrs and _typed(own.attrs[name]) != _typed(value):
+            raise NotAuthorized(
+                "The bundle's entity of this uid has another value for an attribute. Leave it "
+                "out of the principal, or correct one of the two.",
+                code="wrong_type",
+                path=f"principal.{name}",
+            )
+    parents = {Entity(up["type"], up["id"]) for up in entry["parents"]} | own.parents
+    return {
+        "uid": entry["uid"],
+        "attrs": {**entry["attrs"], **own.attrs},
+        "parents": [{"type": up.type, "id": up.id} for up in sorted(parents)],
+    }
+
+
+def _typed(value: Any) -> str:
+    """Return JSON as text to compare by: ``1`` is not ``true``, and keys have no order."""
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,51 @@
+# C declarations for snapshot.py, which compiles as it stands: the way to a kept answer.
+
+cimport cython
+
+from guardrail.policy.generation_cache cimport Recent, plain_key
+from guardrail._ports cimport Answering, Asking
+
+
+cdef class Question(Asking):
+    cdef readonly Snapshot snapshot
+    cdef readonly object plan
+    cdef readonly object principal
+    cdef readonly object subject
+    cdef readonly object case
+    cdef readonly object resource
+
+    cpdef decide(self, facts)
+
+
+cdef class Answer(Answering):
+    cdef readonly Question question
+    cdef readonly object context
+
+
+cdef class Snapshot:
+    cdef readonly object name
+    cdef readonly object version
+    cdef readonly object revision
+    cdef readonly object policies
+    cdef readonly object schema
+    cdef readonly object store
+    cdef readonly object plans
+    cdef readonly object obligations
+    cdef readonly long hits
+    cdef readonly long misses
+    cdef readonly object _allow_unknown_resources
+    cdef readonly object _subjects
+    cdef readonly object _engine
+    cdef object _by_key
+    cdef object _order
+    cdef Recent _questions
+    cdef Recent _answers
+    cdef Recent _clean
+    cdef Recent _entity_types
+    cdef Recent _digests
+
+    @cython.locals(question=Question)
+    cpdef ask(self, principal, action, resource)
+    @cython.locals(answer=Answer)
+    cpdef _decide(self, Question question, facts)
+    cdef Answer _again(self, key, Answer answer, Question question)

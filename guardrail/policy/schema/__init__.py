@@ -1,0 +1,1 @@
+"""The schema of a bundle, and values in the types that it declares."""

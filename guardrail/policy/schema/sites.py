@@ -1,0 +1,114 @@
+"""Where in a bundle's text something stands that only the syntax tree knows.
+
+Owns the way from a node of the tree to a token, for findings: cedarpy reports no positions.
+Refuses to guess wildly: what is not found stands where its clause, its policy or its file
+begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cedarpy import pst
+
+from guardrail.errors import Place
+from guardrail.policy.source.lexer import CLOSING, OPENING, Chunk, Source, Token
+from guardrail.policy.source.parser import Policy
+from guardrail.values import Entity
+
+
+def clause_of(chunk: Chunk, index: int) -> list[Token]:
+    """Return the tokens of one ``when`` or ``unless``, that word first; none if it is not there."""
+    depth = 0
+    clauses: list[list[Token]] = []
+    for token in chunk.tokens:
+        depth += (token.text in OPENING) - (token.text in CLOSING)
+        if depth == 0 and token.text in ("when", "unless"):
+            clauses.append([])
+        if clauses:
+            clauses[-1].append(token)
+    return clauses[index] if index < len(clauses) else []
+
+
+def literal_place(policy: Policy, entity: Entity) -> Place:
+    """Return where the text of a policy names an entity, or where that text begins."""
+    before = ""
+    for token in policy.chunk.tokens:
+        if before == "::" and token.text == f'"{entity.id}"':
+            return policy.chunk.source.place(token.start)
+        before = token.text
+    return policy.chunk.place
+
+
+def action_places(source: Source) -> dict[Entity, Place]:
+    """Return where the actions of a schema are declared."""
+    found: dict[Entity, Place] = {}
+    spaces: list[str] = []
+    tokens = list(source.tokens())
+    depth = 0
+    for index, token in enumerate(tokens):
+        if token.text == "namespace" and depth == 0:
+            spaces = [part.text for part in _until(tokens, index + 1, "{") if part.text != "::"]
+            continue
+        depth += (token.text in OPENING) - (token.text in CLOSING)
+        if token.text == "}" and depth == 0:
+            spaces = []
+        if token.text == "action" and depth == (1 if spaces else 0):
+            kind = "::".join((*spaces, "Action"))
+            for name in _until(tokens, index + 1, "in", "appliesTo", "{", ";", "attributes"):
+                if name.text != ",":
+                    found[Entity(kind, name.text.strip('"'))] = source.place(name.start)
+    return found
+
+
+def declared_types(source: Source) -> list[str]:
+    """Return what a schema, as Cedar itself writes it, may declare as entity types.
+
+    More than it does, never less: whoever asks tries each on the validator.
+    """
+    names: list[str] = []
+    space = ""
+    tokens = list(source.tokens())
+    for index, token in enumerate(tokens):
+        if token.text == "namespace":
+            space = "".join(part.text for part in _until(tokens, index + 1, "{"))
+        elif token.text == "entity":
+            for name in _until(tokens, index + 1, "in", "{", ";", "=", "tags", "enum", ":", "?"):
+                if name.text != ",":
+                    names += [name.text, f"{space}::{name.text}"] if space else [name.text]
+    return [name for name in dict.fromkeys(names) if name[:1].isalpha() or name[:1] == "_"]
+
+
+def _until(tokens: list[Token], start: int, *ends: str) -> Iterator[Token]:
+    for token in tokens[start:]:
+        if token.text in ends:
+            return
+        yield token
+
+
+def parts_of(expr: pst.Expr) -> tuple[pst.Expr, ...]:
+    """Return the expressions right below one, in the order of the text."""
+    if isinstance(expr, pst.BinaryOp):
+        return expr.left, expr.right
+    if isinstance(expr, pst.UnaryOp):
+        return (expr.arg,)
+    if isinstance(expr, pst.GetAttr | pst.HasAttr | pst.Like):
+        return (expr.base,)
+    if isinstance(expr, pst.Is):
+        return (expr.base,) if expr.in_expr is None else (expr.base, expr.in_expr)
+    if isinstance(expr, pst.IfThenElse):
+        return expr.cond, expr.then_expr, expr.else_expr
+    if isinstance(expr, pst.Set):
+        return tuple(expr.elements)
+    if isinstance(expr, pst.Record):
+        return tuple(expr.fields.values())
+    return ()
+
+
+def everything_in(expr: pst.Expr) -> Iterator[pst.Expr]:
+    """Yield an expression and all below it."""
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(parts_of(node))

@@ -1,0 +1,273 @@
+"""The bundle's folder: which files it has, their bytes, and the digest that names them.
+
+A watch and a load share this walk over the folder. Every visible file must have a known place and
+name, because a policy that is silently ignored would be a security hole. A hidden file that looks
+like a policy is an error as well. First step of a load.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from guardrail._documents import limit_of, read_toml, too_large
+from guardrail.errors import ConfigurationError, Fault, Place
+
+#: More files or bytes than this are no bundle.
+LIMIT_FILES: Final = 10_000
+LIMIT_TOTAL_BYTES: Final = 512 * 1024 * 1024
+
+
+_SETTINGS: Final = "guardrail.toml"
+_TEST: Final = "_test.yaml"
+#: Files of the top, beside policies; further schemas are for the load to refuse.
+_TOP: Final = frozenset((_SETTINGS, "entities.json", "links.yaml"))
+_POLICIES: Final = (".cedar", ".cedarschema")
+_SPECS: Final = (".yaml", ".json")
+#: What people read, wherever it stands, unless it ends as a file that a bundle reads does.
+_FOR_PEOPLE: Final = ("readme", "license")
+_FOR_PROGRAMS: Final = (".yaml", ".yml", ".json", ".toml")
+#: What Python leaves in a folder of tests.
+_COMPILED: Final = (".pyc", ".pyo")
+#: Ends of the hidden files that editors keep while one is being edited: swap and undo files.
+_EDITED: Final = re.compile(r"\.(?:sw[a-z]|un~|kate-swp)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The files of a bundle by their path within it, and the digest over them.
+
+    ``revision`` is the sha256 over the sorted files (path and bytes, each with its length
+    before it); ``tests/`` is left out, so that a new test is no new policy.
+    """
+
+    path: Path
+    files: Mapping[str, bytes]
+    revision: str
+
+    def named(self, suffix: str, *, below: str = "") -> Iterator[tuple[str, bytes]]:
+        """Yield (path, bytes) of the files that end with ``suffix`` right below a folder."""
+        for name, raw in self.files.items():
+            pure = PurePosixPath(name)
+            if pure.suffix == suffix and str(pure.parent) == (below or "."):
+                yield name, raw
+
+
+def read_folder(path: Path) -> Folder:
+    """Return the folder's files; raise `ConfigurationError` where it is no bundle."""
+    if not path.is_dir():
+        raise ConfigurationError.at(
+            Place(str(path)), "GR001", "There is no such folder. Give the folder of a bundle."
+        )
+    root = path.resolve()
+    files: dict[str, bytes] = {}
+    faults: list[Fault] = []
+    room = LIMIT_TOTAL_BYTES
+    found = sorted(walk(path))
+    named = _named_by_settings(path)
+    for file in found:
+        name = _printable(file.relative_to(path).as_posix())
+        problem = _unreadable(file, root)
+        if not problem and (named is None or file.resolve() not in named):
+            problem = _unknown(name, knows_settings=named is not None)
+        if problem:
+            faults.append(Fault("GR001", Place(name), problem))
+            continue
+        if name.startswith("tests/"):  # read when they run
+            continue
+        limit = limit_of(name)
+        try:
+            with file.open("rb") as stream:  # what it says of its size may change: read no more
+                raw = stream.read(min(limit, room) + 1)
+        except OSError as error:
+            message = f"The file can't be read: {error.strerror}. Let the service read it."
+            faults.append(Fault("GR001", Place(name), message))
+            continue
+        if len(raw) > room:
+            raise _too_much(path)
+        room -= len(raw)
+        if len(raw) > limit:
+            faults.append(too_large(name))
+            continue
+        files[name] = raw
+    if _SETTINGS not in {*files, *(fault.place.file for fault in faults)}:
+        message = "guardrail.toml is missing. Add it, with [bundle] name and version."
+        faults.insert(0, Fault("GR001", Place(_SETTINGS), message))
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+    return Folder(path, files, _digest(files))
+
+
+def walk(path: Path) -> Iterator[Path]:
+    """Yield the files of a bundle in no order: the visible ones, and near-policies that hide.
+
+    Links to folders within the bundle are followed. What a hidden folder holds is none of it.
+    Raises `ConfigurationError` for a link to a folder elsewhere, and for too many files.
+    """
+    root = path.resolve()
+    seen = 0
+    for parent, folders, names in os.walk(path, onerror=_unlisted(path), followlinks=True):
+        top = Path(parent)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            problem = _unfollowed(top, top / name, root)
+            if problem:
+                place = Place((top / name).relative_to(path).as_posix())
+                raise ConfigurationError.at(place, "GR001", problem)
+        seen += len(names) + len(folders)
+        if seen > LIMIT_FILES:
+            raise _too_much(path)
+        is_cache = top.name == "__pycache__"
+        for name in names:
+            if is_cache and name.endswith(_COMPILED):
+                continue
+            if not name.startswith(".") or _hides_policy(top / name):
+                yield top / name
+
+
+def _unlisted(path: Path) -> Callable[[OSError], None]:
+    """Return what refuses a folder that can't be listed: nobody knows what it holds."""
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):  # gone since, with all that it held
+            return
+        place = Place(Path(error.filename).relative_to(path).as_posix())
+        message = f"The folder can't be listed: {error.strerror}. Let the service read it."
+        raise ConfigurationError.at(place, "GR001", message) from None
+
+    return refuse
+
+
+def _hides_policy(file: Path) -> bool:
+    """Whether a hidden file would be taken for a policy by whoever looks for it.
+
+    Editors keep swap files beside what is edited (``.x.cedar.swp``), and emacs a link to nowhere
+    (``.#x.cedar``): these are gone when the file is saved, and a load need not wait for that.
+    """
+    name = file.name
+    if _EDITED.search(name) or (name.startswith(".#") and not file.exists()):
+        return False
+    return _is_near_policy(name)
+
+
+def _unfollowed(top: Path, folder: Path, root: Path) -> str:
+    """Return why a folder is a link that is not followed; empty where it may be."""
+    if folder.is_symlink():
+        target = folder.resolve()
+        if not target.is_relative_to(root):
+            return "The folder is a link out of the bundle. Put the folder itself there."
+        if top.resolve().is_relative_to(target):
+            return "The folder is a link to one that holds it. Remove it."
+    return ""
+
+
+def _unreadable(file: Path, root: Path) -> str:
+    """Return why a file is none that a bundle may have; empty where it may."""
+    if not file.is_file():
+        return "This is no file, or a link to none. Put a file there, or remove it."
+    if not file.resolve().is_relative_to(root):
+        return "The file is a link out of the bundle. Put the file itself there."
+    return ""
+
+
+def _named_by_settings(path: Path) -> frozenset[Path] | None:
+    """Return the files that ``guardrail.toml`` names, under keys that end with ``_file``.
+
+    ``None`` where it is no TOML: then nobody knows which those are.
+    """
+    try:
+        with (path / _SETTINGS).open("rb") as stream:
+            document = read_toml(_SETTINGS, stream.read(limit_of(_SETTINGS) + 1))
+    except (OSError, ConfigurationError):
+        return None
+    named: set[Path] = set()
+    pending: list[Any] = [document.data]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list):
+            pending.extend(part)
+        elif isinstance(part, Mapping):
+            for key, value in part.items():
+                if isinstance(value, str) and key.endswith("_file") and "\0" not in value:
+                    named.add((path / value).resolve())
+                else:
+                    pending.append(value)
+    return frozenset(named)
+
+
+def _printable(name: str) -> str:
+    """Return a name with what is no Unicode written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _too_much(path: Path) -> ConfigurationError:
+    message = "The folder holds too much. Is it a bundle?"
+    return ConfigurationError.at(Place(str(path)), "GR001", message)
+
+
+def _unknown(name: str, *, knows_settings: bool) -> str:
+    """Return why nothing would read a file; empty where something does, or people do."""
+    top, _, below = name.partition("/")
+    base = PurePosixPath(name).name
+    if not below and (name in _TOP or name.endswith(_POLICIES)) and not name.startswith("."):
+        return ""
+    if "/" not in below:
+        if top in ("inputs", "outputs") and below.endswith(_SPECS):
+            return ""
+        if top == "tests" and below.endswith(_TEST):
+            return ""
+    if _is_near_policy(base):
+        hidden = "is hidden and " if base.startswith(".") else ""
+        return (
+            f"The file {hidden}looks like a policy or the schema, and nothing reads it. Policies"
+            " are NAME.cedar at the top of the bundle, the schema is schema.cedarschema. Rename"
+            " or move the file, or remove it."
+        )
+    if base.lower().startswith(_FOR_PEOPLE) and not base.lower().endswith(_FOR_PROGRAMS):
+        return ""
+    if top == "tests" and below:
+        return "Only tests/NAME_test.yaml is read, so this would never run. Rename the file."
+    if top in ("inputs", "outputs") and below:
+        return (
+            f"Only {top}/NAME.yaml and {top}/NAME.json are read. Rename the file, or move it"
+            " elsewhere."
+        )
+    if base.lower() in ("links.yaml", "links.yml"):
+        return "Only links.yaml, at the top of the bundle, is read. Rename or move the file."
+    stem = PurePosixPath(base.lower()).stem
+    near = difflib.get_close_matches(base.lower(), sorted(_TOP), n=1, cutoff=0.8)
+    near = near or [each for each in _TOP if PurePosixPath(each).stem == stem]
+    if near:
+        return (
+            f"The file looks like {near[0]}, which is read only at the top of the bundle. Rename"
+            " or move the file, or remove it."
+        )
+    if not knows_settings:  # it may be one that they name
+        return ""
+    return (
+        "Nothing reads this file. Move it out of the bundle, or name it in guardrail.toml. A text"
+        " for people may be called README or LICENSE."
+    )
+
+
+def _is_near_policy(name: str) -> bool:
+    """Whether a part of a name behind a dot is, or nearly is, the ending of a policy."""
+    parts = re.split(r"[.~#]", unicodedata.normalize("NFKC", name).casefold())[1:]
+    endings = [ending[1:] for ending in _POLICIES]
+    return any(difflib.get_close_matches(part.strip(), endings, n=1, cutoff=0.8) for part in parts)
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        path, raw = name.encode("utf-8", "surrogateescape"), files[name]
+        digest.update(b"%d:%b%d:" % (len(path), path, len(raw)))
+        digest.update(raw)
+    return digest.hexdigest()

@@ -1,0 +1,206 @@
+"""Policy text and its places: where policies stand, and where their tokens do.
+
+Owns a lexer (strings, comments, brackets, operators) and nothing of Cedar's grammar. It
+splits a file into policies and gives every token its line and column, for cedarpy reports
+none. It must see what Cedar's own lexer sees, or brackets could hide from the bounds: a
+comment ends at a carriage return too, and no string goes on after a backslash at the end
+of a line. What Cedar's parser may see of it is for `guardrail.policy.source.nesting_limits` to say.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from guardrail.errors import Place
+
+#: Brackets may nest this deep, in any text. Cedar on a 1 MB stack dies at 83.
+LIMIT_NESTING: Final = 40
+#: No policy is longer than this, in characters.
+LIMIT_CHARS: Final = 1024 * 1024
+_LIMIT_BRIEF: Final = 300
+
+_TOKEN: Final = re.compile(
+    r"""
+      (?P<space>\s+|//[^\n\r]*)
+    | (?P<string>"(?:\\[^\n]|[^"\\])*+"?)
+    | (?P<word>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|\?[a-z]+)
+    | (?P<mark>::|&&|\|\||==|!=|<=|>=|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+#: What matters for finding where policies end; a string that is never closed ends no policy.
+_BOUNDARY: Final = re.compile(r'"(?:\\[^\n]|[^"\\])*+"?|//[^\n\r]*+|[()\[\]{};]')
+_SPACE: Final = re.compile(r"(?:\s++|//[^\n\r]*+)*+")
+OPENING: Final = frozenset("([{")
+CLOSING: Final = frozenset(")]}")
+
+
+def brief(text: str) -> str:
+    """Return a complaint of Cedar's, which can hold a name as long as a file, cut short."""
+    return text if len(text) <= _LIMIT_BRIEF else f"{text[:_LIMIT_BRIEF]}..."
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token: its text and where it begins, as an offset into the file."""
+
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Offset right after the token."""
+        return self.start + len(self.text)
+
+
+class Source:
+    """One file of policies or of the schema, with the way from an offset to a place."""
+
+    __slots__ = ("_lines", "file", "text")
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self._lines = array("Q")
+
+    def place(self, offset: int) -> Place:
+        """Return the line and column, counted from 1, of an offset."""
+        lines = self._lines
+        if not lines:
+            newlines = re.finditer("\n", self.text)
+            self._lines = lines = array("Q", chain([0], (found.end() for found in newlines)))
+        line = bisect_right(lines, offset)
+        return Place(self.file, line, offset - lines[line - 1] + 1)
+
+    def offset(self, place: Place) -> int:
+        """Return the offset of a line and column: what `place` was asked with."""
+        if not self._lines:
+            self.place(0)
+        return self._lines[place.line - 1] + place.column - 1
+
+    def tokens(self, start: int = 0, end: int | None = None) -> Iterator[Token]:
+        """Yield the tokens between two offsets, without white space and comments."""
+        for found in _TOKEN.finditer(self.text, start, len(self.text) if end is None else end):
+            if found.lastgroup != "space":
+                yield Token(found[0], found.start())
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The text of one policy, up to its semicolon: from one offset of a file to another.
+
+    Its tokens are read anew each time: only what is wrong asks for them.
+    """
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def tokens(self) -> list[Token]:
+        """The tokens, without white space and comments."""
+        return list(self.source.tokens(self.start, self.end))
+
+    @property
+    def text(self) -> str:
+        """The policy's own text."""
+        return self.source.text[self.start : self.end]
+
+    @property
+    def place(self) -> Place:
+        """Where the policy begins."""
+        return self.source.place(self.start)
+
+    def annotation(self, name: str) -> Place:
+        """Return where ``@name`` stands, or where the policy begins."""
+        before = Token("", self.start)
+        for token in self.source.tokens(self.start, self.end):
+            if before.text == "@" and token.text == name:
+                return self.source.place(before.start)
+            before = token
+        return self.place
+
+    def mention(self, *names: str) -> Place:
+        """Return the place of the first token that is one of ``names``, quoted or not."""
+        tokens = self.tokens
+        for name in names:
+            for token in tokens:
+                if token.text in (name, f'"{name}"'):
+                    return self.source.place(token.start)
+        return self.place
+
+    def clauses(self) -> list[int]:
+        """Return the offset of each ``when`` and ``unless``."""
+        depth, offsets = 0, []
+        for token in self.source.tokens(self.start, self.end):
+            depth += (token.text in OPENING) - (token.text in CLOSING)
+            if depth == 0 and token.text in ("when", "unless"):
+                offsets.append(token.start)
+        return offsets
+
+    def culprit(self, error_of: Callable[[str], str | None]) -> Place:
+        """Return the first token at which the text can no longer become a policy.
+
+        ``error_of`` parses a text and returns Cedar's complaint. The text of a prefix is
+        hopeless when the complaint is not "unexpected end"; found by bisection, as every
+        longer prefix is then hopeless too.
+        """
+        tokens = self.tokens
+
+        def hopeless(count: int) -> bool:
+            error = error_of(self.source.text[self.start : tokens[count - 1].end])
+            return error is not None and "unexpected end" not in error
+
+        low, high = 1, len(tokens)
+        if not hopeless(high):
+            return self.source.place(self.end)
+        while low < high:
+            middle = (low + high) // 2
+            if hopeless(middle):
+                high = middle
+            else:
+                low = middle + 1
+        return self.source.place(tokens[low - 1].start)
+
+
+def split(source: Source) -> Iterator[Chunk]:
+    """Yield the policies of a file; text after the last semicolon is one too.
+
+    Where a policy nests too deep or is too long, it is the last: all that follows is part
+    of it, and nothing more is read.
+    """
+    text = source.text
+    depth = 0
+    start = _after_space(text, 0)
+    for found in _BOUNDARY.finditer(text):
+        mark = found[0]
+        if mark == ";":
+            if depth == 0:
+                yield Chunk(source, start, found.end())
+                start = _after_space(text, found.end())
+        elif mark in OPENING:
+            depth += 1
+        elif mark in CLOSING:
+            depth = max(depth - 1, 0)
+        if depth > LIMIT_NESTING or found.end() - start > LIMIT_CHARS:
+            yield Chunk(source, start, len(text))
+            return
+    if len(text) - start > LIMIT_CHARS:
+        yield Chunk(source, start, len(text))
+        return
+    end = start
+    for token in source.tokens(start):
+        end = token.end
+    if end > start:
+        yield Chunk(source, start, end)
+
+
+def _after_space(text: str, offset: int) -> int:
+    found = _SPACE.match(text, offset)
+    return offset if found is None else found.end()

@@ -1,0 +1,345 @@
+"""Policies from text to values: grants, prohibitions, conditions.
+
+Owns what annotations may stand on a policy and turns each policy into a `Policy` with its
+kind, its place and its parsed demands; templates among them, for `guardrail.policy.source.links`
+to fill. Refuses what would silently do nothing: a misspelt annotation, an obligation on a
+permit. Second step of a load.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias
+
+import cedarpy
+from cedarpy import pst
+
+from guardrail._documents import decode
+from guardrail._nearest import nearest
+from guardrail._ports import ObligationType
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.policy.source.error_advice import on_syntax
+from guardrail.policy.source.lexer import Chunk, Source, brief, split
+from guardrail.policy.source.nesting_limits import too_deep
+from guardrail.values import Clause, Entity
+
+#: More policies than this in a bundle are refused, and more faults than this are not told.
+LIMIT_POLICIES: Final = 100_000
+LIMIT_FAULTS: Final = 100
+
+#: What cedarpy says of a policy that its tree can't hold; of others it repeats Cedar.
+_NESTING: Final = "nesting exceeds"
+
+METADATA: Final = frozenset({"id", "reason", "doc", "owner", "since", "mode"})
+#: What an id must be, as the end of a sentence.
+ID_RULE: Final = "is 1 to 128 of A-Z a-z 0-9 _ . : / - and begins with none of . : / -"
+ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")
+
+Kind = Literal["grant", "prohibition", "condition"]
+
+#: An effect as Cedar evaluates it, and the clauses of ``when`` and ``unless``.
+Body: TypeAlias = tuple[Literal["permit", "forbid"], tuple[pst.When | pst.Unless, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy: its ``@id``, what kind it is, where it stands and what it demands.
+
+    ``key`` is the internal id (``p17``) by which a verdict names it. A link is a
+    policy too: ``template`` is then the id of its template, ``link`` its own place, and
+    ``chunk`` the template's text. ``is_shadow`` says that it only looks on: ``@mode("shadow")``.
+    """
+
+    id: str
+    key: str
+    kind: Kind
+    node: pst.Template
+    chunk: Chunk
+    reason: str
+    demands: tuple[tuple[str, Any], ...] = ()
+    template: str = ""
+    link: Place | None = None
+    is_shadow: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where the policy begins; of a link, where it is made."""
+        return self.link or self.chunk.place
+
+    @property
+    def body(self) -> Body:
+        """What is left to evaluate where the scope holds, with conditions turned round.
+
+        A condition stands as a permit: among the reasons of an allow it is what must be met.
+        The only place that turns an effect; `guardrail.policy.engine.verdict` reads the outcome
+        accordingly. Policies that differ in their scopes alone have equal bodies.
+        """
+        return ("forbid" if self.kind == "prohibition" else "permit", self.node.clauses)
+
+    @property
+    def text_id(self) -> str:
+        """The id under which the policy's text stands: a link's is its template's."""
+        return self.template or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The obligations that annotations may name, and those that are not built yet."""
+
+    obligations: Mapping[str, ObligationType]
+    not_built: Collection[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The policies and the templates of all files, each in order, and every fault in them."""
+
+    policies: tuple[Policy, ...]
+    templates: tuple[Policy, ...]
+    faults: tuple[Fault, ...]
+
+
+def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) -> Written:
+    """Return what stands in all files, in order, and every fault found in it."""
+    reader = _Reader(vocabulary)
+    for file, raw in files:
+        try:
+            reader.read(Source(file, decode(file, raw)))
+        except ConfigurationError as error:
+            reader.faults.extend(error.faults)
+        if len(reader.faults) >= LIMIT_FAULTS:
+            break
+    policies, templates = tuple(reader.policies), tuple(reader.templates)
+    return Written(policies, templates, tuple(reader.faults[:LIMIT_FAULTS]))
+
+
+class _Reader:
+    """Gathers the policies of one file after another."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.policies: list[Policy] = []
+        self.templates: list[Policy] = []
+        self.faults: list[Fault] = []
+        self.seen: dict[str, Policy] = {}
+
+    def read(self, source: Source) -> None:
+        """Read a file, or raise what is wrong with the whole of it."""
+        most = LIMIT_POLICIES - len(self.seen)
+        chunks = list(islice(split(source), most + 1))
+        if len(chunks) > most:
+            message = f"There are over {LIMIT_POLICIES} policies. Merge those that differ in data."
+            raise ConfigurationError.at(chunks[-1].place, "GR005", message)
+        deep = [too_deep(chunk) for chunk in chunks]
+        nodes = None if any(deep) else _parse_file(source, chunks)
+        for number, (chunk, fault) in enumerate(zip(chunks, deep, strict=True)):
+            if len(self.faults) >= LIMIT_FAULTS:
+                return
+            if fault is not None:
+                self.faults.append(fault)
+                continue
+            try:
+                self._add(chunk, _parse(chunk) if nodes is None else nodes[number])
+            except ConfigurationError as error:
+                self.faults.extend(error.faults)
+
+    def _add(self, chunk: Chunk, node: pst.Template) -> None:
+        is_template = bool(slots_of(node))
+        key = f"t{len(self.templates)}" if is_template else f"p{len(self.policies)}"
+        policy = _make(chunk, node, key, self.vocabulary)
+        before = self.seen.setdefault(policy.id, policy)
+        if before is not policy:
+            raise ConfigurationError.at(
+                chunk.annotation("id"), "GR105",
+                f"The id {policy.id} stands already at {before.place}. Give each policy its own.",
+            )  # fmt: skip
+        (self.templates if is_template else self.policies).append(policy)
+
+
+def slots_of(node: pst.Template) -> tuple[pst.SlotName, ...]:
+    """Return the slots of a template; none of a policy. Cedar has them in scopes only."""
+    scopes = (node.principal, node.resource)
+    entities = (getattr(scope, "entity", None) for scope in scopes)
+    return tuple(entity.name for entity in entities if isinstance(entity, pst.Slot))
+
+
+def _parse_file(source: Source, chunks: Sequence[Chunk]) -> list[pst.Template] | None:
+    """Return the policies of a whole file, parsed at once; ``None`` where one by one is needed.
+
+    It is where Cedar complains, of one and for all, and where it does not see the policies
+    that we do.
+    """
+    try:
+        tree = cedarpy.PolicySet.from_str(source.text).to_pst()
+    except ValueError:
+        return None
+    found = {**tree.static_policies, **tree.templates}
+    nodes = [found.pop(f"policy{number}", None) for number in range(len(chunks))]
+    matching = [
+        node
+        for node, chunk in zip(nodes, chunks, strict=True)
+        if node is not None and f'"{node.annotations.get("id", "")}"' in chunk.text
+    ]
+    return matching if len(matching) == len(chunks) and not found else None
+
+
+def _complaint(text: str) -> str | None:
+    try:
+        cedarpy.PolicySet.from_str(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _parse(chunk: Chunk) -> pst.Template:
+    """Return a policy's syntax tree, or raise its fault with its place."""
+    complaint = _complaint(chunk.text)
+    if complaint is not None:
+        named = re.findall(r"`([^`]+)`", complaint) or re.findall(r": (\w+)$", complaint)
+        place = chunk.culprit(_complaint)
+        if place == chunk.source.place(chunk.tokens[-1].start) and named:
+            place = chunk.mention(*named)  # a complaint of a later pass names its token only
+        advice = on_syntax(chunk.tokens, chunk.source.offset(place), complaint)
+        raise ConfigurationError.at(
+            place, "GR100", f"Not Cedar: {brief(complaint)}. {advice}".rstrip()
+        )
+    tree, complaint = None, ""
+    try:
+        tree = cedarpy.PolicySet.from_str(chunk.text).to_pst()
+    except ValueError as error:
+        complaint = str(error)
+    if tree is None and _NESTING not in complaint:  # found late: the arguments of a function
+        place = chunk.mention(*re.findall(r"`([^`]+)`", complaint))
+        raise ConfigurationError.at(place, "GR100", f"Not Cedar: {brief(complaint)}.")
+    if tree is None:
+        raise ConfigurationError.at(
+            chunk.place, "GR102", "The policy nests too deep for Cedar's tree. Split it."
+        )
+    nodes = [*tree.static_policies.values(), *tree.templates.values()]
+    if len(nodes) != 1:
+        message = "Not Cedar: expected one policy up to its semicolon."
+        raise ConfigurationError.at(chunk.place, "GR100", message)
+    return nodes[0]
+
+
+def _make(chunk: Chunk, node: pst.Template, key: str, vocabulary: Vocabulary) -> Policy:
+    name = _identify(chunk, node)
+    demands = _read_demands(chunk, node, name, vocabulary)
+    kind: Kind = "condition" if demands else "prohibition"
+    if node.effect == "permit":
+        kind = "grant"
+    reason = node.annotations.get("reason", "")
+    is_shadow = _is_shadow(chunk, node)
+    return Policy(name, key, kind, node, chunk, reason, demands, is_shadow=is_shadow)
+
+
+def _is_shadow(chunk: Chunk, node: pst.Template) -> bool:
+    mode = node.annotations.get("mode")
+    if mode is not None and mode != "shadow":
+        message = '@mode takes "shadow" and nothing else. A policy without it is enforced.'
+        raise ConfigurationError.at(chunk.annotation("mode"), "GR109", message)
+    return mode is not None
+
+
+def reread(policy: Policy, text: str, vocabulary: Vocabulary) -> Policy:
+    """Return what a policy would be, did it say this instead; in its place, under its key.
+
+    Of a link it is the text of its template that is another.
+
+    Raises:
+        ConfigurationError: where it is none, or another one's.
+    """
+    chunk = Chunk(Source(policy.chunk.source.file, text), 0, len(text))
+    other = _make(chunk, _parse(chunk), policy.key, vocabulary)
+    if other.id != policy.text_id:
+        raise ConfigurationError.at(chunk.place, "GR103", "It has another @id.")
+    return other
+
+
+def is_policy_id(text: str) -> bool:
+    """Tell whether a text may be a policy's ``@id``."""
+    return ID.fullmatch(text) is not None
+
+
+def _identify(chunk: Chunk, node: pst.Template) -> str:
+    name = node.annotations.get("id")
+    if name is None:
+        message = 'Every policy needs an @id. Put @id("...") before it.'
+        raise ConfigurationError.at(chunk.place, "GR103", message)
+    if not is_policy_id(name):
+        raise ConfigurationError.at(chunk.annotation("id"), "GR111", f"An @id {ID_RULE}")
+    return name
+
+
+def _read_demands(
+    chunk: Chunk, node: pst.Template, policy: str, vocabulary: Vocabulary
+) -> tuple[tuple[str, Any], ...]:
+    demands: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, argument in node.annotations.items():
+        if name in METADATA or name.startswith("x_"):
+            continue
+        place = chunk.annotation(name)
+        obligation = vocabulary.obligations.get(name)
+        if obligation is None:
+            faults.append(_unknown(name, place, vocabulary))
+        elif node.effect == "permit":
+            message = (
+                f"@{name} stands on a permit, where a broader permit would void it. "
+                "Put it on a forbid: forbidden, unless the obligation is met."
+            )
+            faults.append(Fault("GR106", place, message))
+        else:
+            try:
+                demands[name] = obligation.parse(Clause(policy, name, argument, place))
+            except ConfigurationError as error:
+                faults.extend(error.faults)
+    if faults:
+        raise ConfigurationError(faults=tuple(faults))
+    return tuple((name, demands[name]) for name in vocabulary.obligations if name in demands)
+
+
+def _unknown(name: str, place: Place, vocabulary: Vocabulary) -> Fault:
+    name = brief(name)
+    if name in vocabulary.not_built:
+        return Fault("GR004", place, f"@{name} is not built yet in this version. Remove it.")
+    known = [*vocabulary.obligations, *vocabulary.not_built, *METADATA]
+    near = nearest(name, known)
+    hint = f"Did you mean @{near}?" if near else "Metadata of your own begins with x_."
+    return Fault("GR104", place, f"@{name} is not an obligation. {hint}")
+
+
+def as_one_set(bodies: Iterable[Body]) -> cedarpy.PolicySet:
+    """Return the set that is evaluated: one policy per body, under its number (``q3``).
+
+    They apply to whatever they are asked of: whoever asks has found that the scopes hold.
+    """
+    nodes = {
+        f"q{number}": pst.Template(
+            f"q{number}", effect, pst.ScopeAny(), pst.ScopeAny(), pst.ScopeAny(), clauses,
+            pst.FrozenMap(),
+        )
+        for number, (effect, clauses) in enumerate(bodies)
+    }  # fmt: skip
+    return cedarpy.PolicySet.from_pst(pst.PolicySet({}, nodes, ()))
+
+
+def entity_of(uid: pst.EntityUid | pst.Slot) -> Entity:
+    """Return a uid of the syntax tree as our value. Slots are filled before: see `links`."""
+    if isinstance(uid, pst.Slot):
+        raise TypeError("a slot is not filled")
+    return Entity(str(uid.type), uid.id)
+
+
+def applies_to(policy: Policy, action: Entity, groups: frozenset[Entity]) -> bool:
+    """Tell whether a policy's scope can match the action, itself or through its groups."""
+    scope = policy.node.action
+    if isinstance(scope, pst.ActionEq):
+        return entity_of(scope.entity) == action
+    if isinstance(scope, pst.ActionIn):
+        uids = [entity_of(uid) for uid in scope.entities]
+        return any(uid == action or uid in groups for uid in uids)
+    return True

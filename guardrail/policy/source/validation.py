@@ -1,0 +1,83 @@
+"""What Cedar's validator says of a bundle's policies, with places.
+
+Owns the way from the validator's findings, which name no place, to faults of our own.
+Refuses to judge: whatever the validator finds is an error, for a policy that does not fit
+the schema would err, or never match. After the schema is read, in a load.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cedarpy
+from cedarpy import pst
+
+from guardrail.errors import Fault, Place
+from guardrail.policy.schema.schema import Schema
+from guardrail.policy.source.error_advice import NO_ACTION, on_types
+from guardrail.policy.source.lexer import brief
+from guardrail.policy.source.parser import Policy, applies_to
+
+
+def validate(policies: Sequence[Policy], schema: Schema) -> list[Fault]:
+    """Return the validator's findings as faults with the place of the token that is meant.
+
+    Templates are policies here: the validator tries all that could fill their slots.
+    """
+    text = "\n".join(policy.chunk.text for policy in policies)
+    faults = []
+    errors = schema.errors(text) if policies else []
+    named = {key for key, message in errors if NO_ACTION not in message}
+    for key, message in errors:
+        if NO_ACTION in message and key in named:
+            continue  # it follows from what is said of the same policy already
+        policy = policies[_number(key)]
+        said = _said(key, message)
+        names = [part for quoted in re.findall(r"`([^`]+)`", said) for part in _parts(quoted)]
+        place = policy.chunk.mention(*names)
+        if place == policy.chunk.place:
+            place = _wrong_clause(policy, schema)
+        actions = [a for a, groups in schema.actions.items() if applies_to(policy, a, groups)]
+        told, advice = on_types(said, schema, actions or list(schema.actions))
+        faults.append(Fault("GR108", place, f"{policy.id}: {told}. {advice}".rstrip()))
+    return faults
+
+
+def complaints(nodes: Sequence[pst.Template], schema: Schema) -> dict[int, str]:
+    """Return what the validator says of the scopes alone of policies, by their number."""
+    texts = []
+    for node in nodes:
+        alone = replace(node, clauses=(), annotations=pst.FrozenMap())
+        one = cedarpy.PolicySet.from_pst(pst.PolicySet({}, {alone.id: alone}, ()))
+        texts.append(str(one))
+    found: dict[int, str] = {}
+    for key, message in schema.errors("\n".join(texts)) if texts else ():
+        found.setdefault(_number(key), _said(key, message))
+    return found
+
+
+def _number(key: str) -> int:
+    return int(key.removeprefix("policy")) if key.startswith("policy") else 0
+
+
+def _said(key: str, message: str) -> str:
+    return brief(message.removeprefix(f"for policy `{key}`").lstrip(",: "))
+
+
+def _wrong_clause(policy: Policy, schema: Schema) -> Place:
+    """Return where the clause stands that does not fit: each is validated alone."""
+    chunk = policy.chunk
+    text, starts = chunk.source.text, chunk.clauses()
+    scope = text[chunk.start : starts[0]] if starts else ""
+    for start, end in zip(starts, [*starts[1:], chunk.end], strict=False):
+        clause = text[start:end].removesuffix(";")
+        if schema.errors(f"{scope}{clause};"):
+            return chunk.source.place(start)
+    return chunk.place
+
+
+def _parts(quoted: str) -> list[str]:
+    """Split `app.purpose` and `Role::"x"` into what could be tokens, the last one first."""
+    return [quoted, *reversed(re.findall(r'"[^"]*"|\w+', quoted))]

@@ -1,0 +1,1 @@
+"""How one guarded call runs, from its input to its record."""

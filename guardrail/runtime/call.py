@@ -1,0 +1,262 @@
+"""One guarded call: what is known of it, and how it ends.
+
+Owns `Call`, the state that the steps of `guardrail.runtime.flow` pass on, and its one end: a denial
+made of whatever went wrong, and the record. Refuses a second record, a denial that carries another
+exception along, and to leave a call without any: one that is dropped is recorded as abandoned. With
+`flow` the only module that catches `Exception`.
+
+Compiled as it stands, with ``call.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import PurePath
+from typing import Any, Final
+
+from guardrail._core import as_record
+from guardrail._ports import NO_DUTIES, Admission, Facing, Target, Unmet, Wait
+from guardrail._streams import Outlet
+from guardrail.errors import Denied, GuardUnavailable
+from guardrail.values import (
+    NO_INPUT,
+    Decision,
+    Entity,
+    FactValue,
+    Identity,
+    Outcome,
+    Record,
+)
+
+#: The decision id of the call whose model is running here: the parent of a nested call.
+RUNNING: Final[ContextVar[str]] = ContextVar("guardrail_running", default="")
+
+_running: Final = RUNNING.get
+_NO_APP: Final[Mapping[str, FactValue]] = {}
+
+#: What a call knows before any fact was computed.
+NO_FACTS: Final[Mapping[str, Mapping[str, FactValue]]] = {}
+
+
+class Call:
+    """One call, from its start to its one record. The snapshot is pinned for it."""
+
+    __slots__ = (
+        "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
+        "decision_id", "differences", "duties", "error_type", "facts", "framed", "handle",
+        "identity", "input_digest", "met", "named", "now", "outlet", "output_bytes",
+        "output_digest", "output_rows", "parent", "recorded", "resource", "returned_at", "rooms",
+        "running", "seen", "snapshot", "stage", "started_at", "target", "value", "view", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, target: Target, value: Any, arguments: Any) -> None:
+        rooms = target.serving.rooms
+        self.target = target
+        self.rooms = rooms
+        self.snapshot = rooms.snapshot
+        self.value = value
+        self.arguments = arguments
+        self.parent = _running()
+        self.decision_id = ""
+        self.now = 0.0
+        self.started_at = 0.0
+        self.admitted_at = 0.0
+        self.returned_at = 0.0
+        self.at = 0
+        self.met = 0
+        self.stage = "audit"
+        self.identity: Identity | None = None
+        self.view = NO_INPUT
+        self.resource: Entity | None = None
+        self.decision: Decision | None = None
+        self.cached: bool | None = None
+        self.differences: tuple[tuple[str, int], ...] = ()
+        self.duties = NO_DUTIES
+        self.admission: Admission | None = None
+        self.outlet: Outlet | None = None
+        self.facts: Mapping[str, Mapping[str, FactValue]] = NO_FACTS
+        self.input_digest = ""
+        self.seen: str | None = None  # the input's digest, where an obligation waited
+        self.named: tuple[str, str, tuple[tuple[str, FactValue], ...]] | None = None
+        self.output_digest = ""
+        self.output_rows = 0
+        self.output_bytes = 0
+        self.handle: Any = None
+        self.framed: Any = None
+        self.running: Any = None
+        self.waiting: Wait | None = None
+        self.error_type = ""
+        self.recorded = False
+
+    def __del__(self) -> None:
+        # A coroutine or generator that was dropped before its first step runs no `finally`.
+        if not self.recorded:
+            conclude_quietly(self, "abandoned")
+
+
+def facing_of(call: Call, identity: Identity) -> Facing:
+    """Return what fact sources may look at of a call; asks for the application's own facts."""
+    target, resource = call.target, call.resource
+    if resource is None:
+        raise GuardUnavailable("The call has no resource.")
+    app = target.facts
+    if callable(app):
+        positional, named = call.arguments
+        app = app(*positional, **named)
+    return Facing(identity, call.view, target.action_id, resource, call.now, app or _NO_APP)
+
+
+def mark_return(call: Call) -> None:
+    """Note when the model returned. A clock that fails is found out by the record."""
+    if call.returned_at:
+        return
+    try:
+        call.returned_at = call.rooms.elapsed()
+    except Exception:
+        pass
+
+
+def denial_of(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
+    """Return the denial that an exception in a step of ours comes to."""
+    if isinstance(fault, Denied):
+        return fault
+    if isinstance(fault, Unmet):
+        return fault.denial(policies)
+    return _unavailable(call, fault)
+
+
+def _unavailable(call: Call, fault: Exception) -> GuardUnavailable:
+    """Return the denial for a step of ours that raised: where, and of which type; no text."""
+    call.error_type = type(fault).__name__
+    place, where = "", fault.__traceback__
+    while where is not None:
+        place = f" at {PurePath(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
+        where = where.tb_next
+    return GuardUnavailable(
+        f"The step {call.stage} failed with {call.error_type}{place}. The call is denied.",
+        code="internal_error",
+    )
+
+
+def denied(call: Call, outcome: Outcome, error: Denied) -> Denied:
+    """Record a denial and return it for raising.
+
+    It carries no other exception along, and no frame in which it was raised before: their
+    locals are what a step of ours was looking at.
+    """
+    error.decision_id = call.decision_id
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    error.__suppress_context__ = True
+    try:
+        conclude(call, outcome, error)
+    except Denied as unrecorded:
+        unrecorded.__cause__ = unrecorded.__context__ = unrecorded.__traceback__ = None
+        return unrecorded
+    return error
+
+
+def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
+    """Write the one record of a call; later attempts do nothing.
+
+    Where the record is not safe yet, ``call.waiting`` is what must be over before the result
+    leaves. Raises `GuardUnavailable` (``audit_unavailable``) where it could not be handed
+    over: then nothing may leave.
+    """
+    if call.recorded:
+        return
+    call.recorded = True
+    fault: Denied
+    try:
+        call.waiting = call.rooms.sink.end(call.handle, record_of(call, outcome, error))
+    except Denied as denied:
+        fault = denied
+    except Exception:
+        fault = GuardUnavailable("The record could not be written.", code="audit_unavailable")
+    else:
+        return
+    fault.decision_id = call.decision_id
+    raise fault
+
+
+def conclude_quietly(call: Call, outcome: Outcome, error_type: str = "") -> None:
+    """Write the record where another exception is on its way, which must not be replaced."""
+    call.error_type = call.error_type or error_type
+    try:
+        conclude(call, outcome)
+    except Exception:
+        call.recorded = True
+
+
+def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Record:
+    """Return what is known of a call now, as its record."""
+    rooms = call.rooms
+    ended = rooms.elapsed()
+    admitted = call.admitted_at or ended
+    returned = call.returned_at or ended
+    decision, identity, view = call.decision, call.identity, call.view
+    resource, admission = call.resource, call.admission
+    notes = admission.notes if admission is not None else None
+    principal = name = ""
+    facts: tuple[tuple[str, FactValue], ...] = ()
+    naming = rooms.naming
+    if call.named is not None:  # by the intent: afterwards the input's view is let go
+        principal, name, facts = call.named
+    elif naming is not None:
+        principal = naming.principal(identity.principal) if identity is not None else ""
+        name = naming.resource(resource) if resource is not None else ""
+        facts = naming.facts(
+            call.facts,
+            (notes.facts if notes is not None else None) or NO_FACTS,
+            identity.principal if identity is not None else None,
+            call.target.action,
+        )
+        call.input_digest = naming.input(view)
+        if outcome == "admitted":
+            call.named = (principal, name, facts)
+    if error is not None:
+        code, policies, path = error.code, error.policies, error.path
+    else:
+        code, path = "allow" if decision is not None and decision.allowed else "", ""
+        policies = decision.policies if decision is not None else ()
+    counts = notes.counts if notes is not None else ()
+    if call.differences:
+        counts = call.differences + counts
+    fields = (
+        call.decision_id,
+        call.parent,
+        rooms.guard,
+        rooms.version,
+        rooms.revision,
+        rooms.backend,
+        call.target.function,
+        call.target.action_id,
+        identity.principal.type if identity is not None else "",
+        resource.type if resource is not None else "",
+        outcome,
+        code,
+        call.stage,
+        policies,
+        call.duties.names,
+        call.duties.errors,
+        path,
+        view.rows if view.kind != "none" else 0,
+        view.nbytes,
+        call.now,
+        admitted - call.started_at,
+        returned - admitted if call.admitted_at else 0.0,
+        ended - returned if call.returned_at else 0.0,
+        call.error_type,
+        call.cached,
+        principal,
+        name,
+        facts,
+        counts,
+        call.output_rows,
+        call.output_bytes,
+        call.input_digest,
+        call.output_digest,
+        call.duties.demands,
+    )
+    record: Record = as_record(Record, fields)
+    return record

@@ -1,0 +1,339 @@
+"""The thin drivers that run a flow: sync, async, and through generators of both kinds.
+
+Owns where blocking work runs (here, or on a thread beside the event loop) and how items
+pass through. Knows nothing of the order, which is `guardrail.runtime.flow`'s. Between two items of
+a generator no context variable of ours is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from types import TracebackType
+from typing import Any
+
+from guardrail._ports import Target, Wait
+from guardrail.errors import Denied, OutputBlocked
+from guardrail.runtime.call import Call
+from guardrail.runtime.flow import (
+    advance,
+    block,
+    check_again,
+    enter,
+    finish,
+    interrupt,
+    leave,
+    outwait,
+    pass_on,
+    release,
+    resume,
+    run_out,
+    settle,
+)
+from guardrail.values import Decision
+
+
+def begin(target: Target, value: Any, arguments: Any) -> Call:
+    """Admit a call, blocking where a step must; raise `Denied` where it is not allowed."""
+    return _admit(Call(target, value, arguments))
+
+
+def _admit(call: Call) -> Call:
+    wait = advance(call)
+    if wait is not None:
+        sit_out(call, wait)
+    return call
+
+
+def sit_out(call: Call, wait: Wait | None) -> None:
+    """Go on with an admission that must block, on this very thread, until it is done."""
+    while wait is not None:
+        wait = resume(call, wait, *settle(wait))
+    check_again(call)
+
+
+def let_out(call: Call) -> None:
+    """Wait, on this very thread, until the record is safe; raise where it can't be made so."""
+    wait = call.waiting
+    if wait is not None:
+        outwait(call, settle(wait)[1])
+
+
+async def _let_out(call: Call) -> None:
+    """Wait beside the event loop, until the record is safe. A cancellation does not stop it."""
+    import asyncio
+
+    wait = call.waiting
+    if wait is not None:
+        loop = asyncio.get_running_loop()
+        settled = await asyncio.shield(loop.run_in_executor(None, settle, wait))
+        outwait(call, settled[1])
+
+
+async def _go_on(call: Call, wait: Wait | None) -> None:
+    """Run the waits of an admission on a thread; a cancellation ends the call, recorded."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    try:
+        while wait is not None:
+            settled = await loop.run_in_executor(None, settle, wait)
+            wait = resume(call, wait, *settled)
+    except BaseException as error:
+        interrupt(call, error)
+        raise
+
+
+def run_coroutine(
+    target: Target, value: Any, arguments: Any, make: Any
+) -> Coroutine[Any, Any, Any]:
+    """Decide at the call, and return the coroutine that runs the model or raises the denial."""
+    call = Call(target, value, arguments)
+    denied: Denied | None = None
+    wait: Wait | None = None
+    try:
+        wait = advance(call)
+    except Denied as error:
+        denied = error
+    return _run_coroutine(call, wait, denied, make)
+
+
+async def _run_coroutine(call: Call, wait: Wait | None, denied: Denied | None, make: Any) -> Any:
+    if denied is not None:
+        raise denied
+    if wait is not None:
+        await _go_on(call, wait)
+    check_again(call)
+    enter(call)
+    try:
+        output = await make()
+    except BaseException as error:
+        leave(call)
+        interrupt(call, error)
+        raise
+    leave(call)
+    try:
+        output = release(call, output)
+        if call.waiting is not None:
+            await _let_out(call)
+    except BaseException:
+        output = None  # a traceback's frames hold nothing that may not leave
+        raise
+    return output
+
+
+def run_generator(
+    target: Target, value: Any, arguments: Any, make: Any
+) -> Generator[Any, Any, Any]:
+    """Decide at the call, blocking where a step must, and return the guarded generator."""
+    return _run_generator(begin(target, value, arguments), make)
+
+
+def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
+    """Pass items, sent values, thrown exceptions and the end through, as PEP 380 does.
+
+    Under obligations an item may leave later, changed, or together with others: what is sent
+    to the last of them, or thrown at any, goes to the model's generator.
+    """
+    source = _later()  # made inside the first step, so that its own context is the model's
+    step = argument = _later()
+    thrown: BaseException | None = None
+    is_begun = is_over = False
+    value: Any = None
+    check_again(call)
+    while True:
+        enter(call)
+        try:
+            if not is_begun:
+                is_begun, source = True, make()
+                step = source.__next__
+            item = step() if step == source.__next__ else step(argument)
+        except StopIteration as end:
+            is_over, item, value = True, None, end.value
+        except BaseException as error:
+            leave(call)
+            interrupt(call, error)
+            raise
+        leave(call)
+        step, argument, thrown = source.__next__, None, None
+        try:
+            pieces = run_out(call, value) if is_over else pass_on(call, item)
+        except Denied:
+            item = value = None
+            source.close()
+            raise
+        for piece in pieces:
+            try:
+                argument = yield piece
+            except GeneratorExit as error:
+                try:
+                    source.close()
+                finally:
+                    interrupt(call, error)
+                raise
+            except BaseException as error:
+                step, argument, thrown = source.throw, error, error
+                break
+            step = source.__next__ if argument is None else source.send
+        if is_over:
+            if thrown is not None:  # at what the model's generator no longer knows of
+                interrupt(call, thrown)
+                raise thrown
+            finish(call)
+            let_out(call)
+            return value
+
+
+def _later() -> Any:
+    """Return nothing yet, of whatever type it will be."""
+    return None
+
+
+def run_async_generator(
+    target: Target, value: Any, arguments: Any, make: Any
+) -> AsyncGenerator[Any, Any]:
+    """Decide at the call where no step blocks, else at the first item; return the generator."""
+    call = Call(target, value, arguments)
+    return _run_async_generator(call, advance(call), make)
+
+
+async def _run_async_generator(
+    call: Call, wait: Wait | None, make: Any
+) -> AsyncGenerator[Any, Any]:
+    if wait is not None:
+        await _go_on(call, wait)
+    source = _later()
+    step = argument = _later()
+    thrown: BaseException | None = None
+    is_begun = is_over = False
+    check_again(call)
+    while True:
+        enter(call)
+        try:
+            if not is_begun:
+                is_begun, source = True, make()
+                step = source.__anext__
+            item = await (step() if step == source.__anext__ else step(argument))
+        except StopAsyncIteration:
+            is_over, item = True, None
+        except BaseException as error:
+            leave(call)
+            interrupt(call, error)
+            raise
+        leave(call)
+        step, argument, thrown = source.__anext__, None, None
+        try:
+            pieces = run_out(call, None) if is_over else pass_on(call, item)
+        except Denied:
+            item = None
+            await source.aclose()
+            raise
+        for piece in pieces:
+            try:
+                argument = yield piece
+            except GeneratorExit as error:
+                try:
+                    await source.aclose()
+                finally:
+                    interrupt(call, error)
+                raise
+            except BaseException as error:
+                step, argument, thrown = source.athrow, error, error
+                break
+            step = source.__anext__ if argument is None else source.asend
+        if is_over:
+            if thrown is not None:
+                interrupt(call, thrown)
+                raise thrown
+            finish(call)
+            await _let_out(call)
+            return
+
+
+class Enforcement:
+    """A guarded block, for code that can't be decorated: ``with guard.enforce(...) as call``.
+
+    Entering admits the call or raises `Denied`. Inside, ``call.input`` is the object that
+    was checked, and ``call.release(output)`` returns what may leave. Leaving the block
+    without `release` raises `OutputBlocked`: nothing leaves unfiltered by accident.
+    Works with ``with`` and ``async with``; one use.
+    """
+
+    __slots__ = ("_call", "_is_inside", "_is_released", "_target", "_value")
+
+    def __init__(self, target: Target, value: Any) -> None:
+        self._target = target
+        self._value = value
+        self._call: Call | None = None
+        self._is_inside = False
+        self._is_released = False
+
+    @property
+    def input(self) -> Any:
+        """The very object that was checked."""
+        return self._value
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the policies said; ``None`` before the block is entered."""
+        return self._call.decision if self._call is not None else None
+
+    def _start(self) -> Call:
+        if self._call is not None:
+            raise RuntimeError("an enforce block can be entered once; make a new one per call")
+        self._call = Call(self._target, self._value, None)
+        return self._call
+
+    def __enter__(self) -> Enforcement:
+        enter(_admit(self._start()))
+        self._is_inside = True
+        return self
+
+    async def __aenter__(self) -> Enforcement:
+        call = self._start()
+        wait = advance(call)
+        if wait is not None:
+            await _go_on(call, wait)
+            check_again(call)
+        enter(call)
+        self._is_inside = True
+        return self
+
+    def release(self, output: Any) -> Any:
+        """Return what may leave of ``output``, or raise `OutputBlocked`. Once per block."""
+        call = self._call
+        if call is None or not self._is_inside:
+            raise RuntimeError("release belongs inside the `with` block of guard.enforce")
+        if self._is_released:
+            raise OutputBlocked("one output per block: this one has released its output already")
+        self._is_released = True
+        try:
+            output = release(call, output)
+            let_out(call)
+        except BaseException:
+            output = None
+            raise
+        return output
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        call = self._call
+        if call is None or not self._is_inside:
+            return
+        self._is_inside = False
+        leave(call)
+        if error is not None:
+            interrupt(call, error)
+        elif not self._is_released:
+            raise block(call, "The block was left without release(output). Call it inside.")
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)

@@ -1,0 +1,33 @@
+# C declarations for flow.py, which compiles as it stands: a call's fields without a lookup.
+
+cimport cython
+
+from guardrail.runtime.call cimport Call, conclude, facing_of, mark_return, record_of
+from guardrail._ports cimport Admission, Answering, Asking, Facing
+from guardrail.values cimport Decision, Identity, Obligation
+
+
+cdef int _ARRAY, _LATER, _VALUE
+
+cpdef _begin(Call call)
+cpdef _identify(Call call)
+cpdef _bound(Call call)
+@cython.locals(facing=Facing)
+cpdef _gather(Call call, Identity identity, Asking question, dict facts)
+cpdef _refusal(Decision decision, Asking asked, Facing facing)
+cpdef tuple _look_aside(Call call, Asking asked, Facing facing, dict facts)
+@cython.locals(identity=Identity, facing=Facing, decision=Decision, facts=dict, question=Asking,
+               answer=Answering)
+cpdef _decide(Call call)
+@cython.locals(admits=tuple, held=Obligation)
+cpdef _meet(Call call)
+cpdef _intend(Call call)
+cpdef _step(Call call)
+cpdef advance(Call call)
+@cython.locals(changes=bint)
+cpdef check_again(Call call)
+cpdef enter(Call call)
+cpdef leave(Call call)
+@cython.locals(admission=Admission, held=Obligation, nature=cython.int)
+cpdef release(Call call, output)
+cpdef tuple size_of(output, bint is_array)

@@ -1,0 +1,745 @@
+"""The one place that knows the order of a guarded call.
+
+    identify -> bounds -> slice -> facts -> decide -> quota -> input -> intent -> the model
+             -> release (only, output, mask, label_only, top_k, round, noise, dp, own, redact, sign)
+             -> record
+
+Owns the steps that carry a call (`guardrail.runtime.call`) from its start to its one record. It
+does no I/O of its own: a step that must block hands back a `Wait`, and whoever drives the call
+(`guardrail.runtime.drivers`) runs it and resumes; where nothing blocks, a call is a straight run
+through plain functions. Everything uncertain ends as a denial: with `guardrail.runtime.call` this
+is the only module that catches `Exception`.
+
+Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Python twin.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import sys
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from guardrail._ports import (
+    Admission,
+    Asking,
+    Facing,
+    ObligationType,
+    Unmet,
+    Wait,
+)
+from guardrail._streams import can_stream, open_outlet
+from guardrail.errors import (
+    Denied,
+    GuardUnavailable,
+    InputRejected,
+    NotAuthenticated,
+    NotAuthorized,
+)
+from guardrail.runtime.call import (
+    RUNNING,
+    Call,
+    conclude,
+    conclude_quietly,
+    denial_of,
+    denied,
+    facing_of,
+    mark_return,
+    record_of,
+)
+from guardrail.runtime.shadow import differences, failure
+from guardrail.values import (
+    Decision,
+    Entity,
+    FactValue,
+    Identity,
+    Notes,
+    Obligation,
+    Outcome,
+    Path,
+    Principal,
+    View,
+    vouched_for,
+)
+
+_set_running: Final = RUNNING.set
+_reset_running: Final = RUNNING.reset
+
+#: The order in which obligations are met. Those of a user's own come after ours on the way
+#: in, and before ``redact`` and ``sign`` on the way out.
+_ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
+_RELEASE: Final = ("only", "output", "mask", "label_only", "top_k", "round", "noise", "dp")
+_LAST: Final = ("redact", "sign")
+
+#: The least and the greatest time, in seconds: what a clock gives beyond is no number.
+_EARLIEST: Final = -sys.float_info.max
+_LATEST: Final = sys.float_info.max
+
+#: Libraries whose arrays and tables tell their size.
+_ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
+
+#: Stands for the digest of an input that nobody can change.
+_SAME: Final = "same"
+#: Types whose values nobody can change. By identity: the metaclass of a type may call it equal to
+#: any other.
+_FIXED: Final = frozenset(
+    map(
+        id,
+        (
+            str, bytes, int, float, complex, bool, type(None), decimal.Decimal, datetime.date,
+            datetime.timedelta, uuid.UUID,
+        ),
+    )
+)  # fmt: skip
+#: Those of which it holds where their time zone is none, or of one of the types beside.
+_ZONED: Final = frozenset(map(id, (datetime.datetime, datetime.time)))
+_ZONES: Final = frozenset(map(id, (type(None), datetime.timezone)))
+#: A tuple with more in it, at any depth, is checked again: that is bounded, and this would not be.
+_LIMIT_LOOKS: Final = 10_000
+
+#: What an output is, by its type: a value; values that come later, as awaitables and iterators
+#: bring them; an array or a table.
+_VALUE: Final = 0
+_LATER: Final = 1
+_ARRAY: Final = 2
+
+
+def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
+    """Return obligation types by name, in the order in which a call meets them."""
+    by_name = {kind.name: kind for kind in types}
+    own = sorted(set(by_name).difference(_ADMIT, _RELEASE, _LAST))
+    names = (*_ADMIT, *_RELEASE, *own, *_LAST)
+    return {name: by_name[name] for name in names if name in by_name}
+
+
+# The steps. Each reads the call, writes what it found, and raises `Denied` or `Unmet`. A step
+# that returns a `Wait` is entered again when the wait is over.
+
+
+def _begin(call: Call) -> Wait | None:
+    target, rooms = call.target, call.rooms
+    call.decision_id = rooms.new_id()
+    call.now = rooms.now()
+    call.started_at = rooms.elapsed()
+    call.handle = rooms.sink.begin(rooms.guard, target.action_id, target.function)
+    if rooms.intents:
+        rooms.sink.check(call.handle)
+    if not (_EARLIEST <= call.now <= _LATEST and _EARLIEST <= call.started_at <= _LATEST):
+        call.now = call.started_at = 0.0  # so that the record can be written
+        raise GuardUnavailable("The clock gives no time (NaN or infinity). Repair the clock.")
+    return None
+
+
+def _identify(call: Call) -> Wait | None:
+    call.stage = "identify"
+    principal = call.target.principal
+    if principal is None:
+        call.identity = call.rooms.identify(call.now)
+        return None
+    if callable(principal):
+        positional, named = call.arguments
+        principal = principal(*positional, **named)
+    if not isinstance(principal, Principal):
+        raise NotAuthorized(
+            f"principal= must give a Principal, got {type(principal).__name__}.", code="wrong_type"
+        )
+    identity = vouched_for(principal)
+    expires_at = identity.expires_at
+    if expires_at is not None and not call.now < expires_at:
+        raise NotAuthenticated(
+            "The caller's sign-in has expired, by the `expires_at` of the application. Have the "
+            "caller sign in again.",
+            code="token_expired",
+        )
+    call.identity = identity
+    return None
+
+
+def _bound(call: Call) -> Wait | None:
+    call.stage = "bounds"
+    if call.target.input_name:
+        call.view = call.rooms.take_view(call.value, call.target.input_name)
+    return None
+
+
+def _decide(call: Call) -> Wait | None:
+    call.stage = "decide"
+    target, identity = call.target, call.identity
+    if identity is None:
+        raise GuardUnavailable("The call has no identity.")
+    resource = target.resource
+    if callable(resource):
+        positional, named = call.arguments
+        resource = resource(*positional, **named)
+    if not isinstance(resource, Entity):
+        raise NotAuthorized(
+            f"resource= must give a Resource, got {type(resource).__name__}.", code="wrong_type"
+        )
+    call.resource = resource
+    question = call.snapshot.ask(identity.principal, target.action, resource)
+    facts: dict[str, Mapping[str, FactValue]] = {}
+    facing = _gather(call, identity, question, facts)
+    answer = question.decide(facts)
+    decision = answer.decision
+    call.decision = decision
+    if decision.code != "bad_fact":  # else one of them is not what it was declared to be
+        call.facts = facts
+    call.cached = answer.cached
+    call.duties = answer.duties
+    if call.rooms.shadow is not None:
+        call.differences = _look_aside(call, question, facing, facts)
+    if not decision.allowed:
+        raise _refusal(decision, question, facing)
+    if decision.obligations:
+        call.admission = Admission(
+            identity, call.view, target.action_id, resource, call.now, answer.value_of, Notes()
+        )
+        if target.streams and call.duties.releases:
+            for kind, held in call.duties.releases:
+                if not can_stream(kind):
+                    _refuse_stream(held)
+            call.outlet = open_outlet(call.duties.releases, call.admission)
+    return None
+
+
+def _gather(
+    call: Call, identity: Identity, question: Asking, facts: dict[str, Mapping[str, FactValue]]
+) -> Facing | None:
+    """Compute into ``facts`` what a question wants; return what the sources looked at, if any."""
+    if question.refusal is not None or not question.wants:
+        return None
+    facing = facing_of(call, identity)
+    call.stage = "facts"
+    for source, names in question.wants:
+        # Without names, the place is read whole: all that was passed.
+        facts[source.place] = source.compute(names or frozenset(facing.app), facing)
+    call.stage = "decide"
+    return facing
+
+
+def _refusal(decision: Decision, asked: Asking, facing: Facing | None) -> NotAuthorized:
+    """Return the denial that a decision is.
+
+    Where a policy erred for want of a fact, a fact source may say for what in the input it is
+    absent: ``why_absent(facing) -> (path, expected)``.
+    """
+    message, path = decision.message, decision.path
+    if decision.errors and facing is not None:
+        for source, _ in asked.wants:
+            why = getattr(source, "why_absent", None)
+            place, expected = why(facing) if why is not None else ("", "")
+            if place:
+                message, path = f"{place}: {expected}. {message}", place
+                break
+    return NotAuthorized(
+        message,
+        code=decision.code,
+        policies=decision.policies,
+        errors=tuple([error.policy for error in decision.errors]),
+        path=path,
+        reason=decision.reason,
+    )
+
+
+def _look_aside(
+    call: Call,
+    asked: Asking,
+    facing: Facing | None,
+    facts: dict[str, Mapping[str, FactValue]],
+) -> tuple[tuple[str, int], ...]:
+    """Return in what the shadow would decide otherwise. The decision stands, whatever it says."""
+    try:
+        return differences(call, asked, facing, facts)
+    except Exception as fault:
+        return failure(fault)
+
+
+def _refuse_stream(held: Obligation) -> None:
+    raise Unmet(
+        f"@{held.name} works on a whole output, and this function yields it in pieces. "
+        "Return the output as one value.",
+        code="output_blocked",
+        policies=held.policies,
+    )
+
+
+def _meet(call: Call) -> Wait | None:
+    """Meet what the conditions demand before the model: quotas first, then the input."""
+    admits, admission = call.duties.admits, call.admission
+    if admission is None:
+        return None
+    while call.met < len(admits):
+        kind, held = admits[call.met]
+        call.met += 1
+        call.stage = held.name
+        try:
+            wait = kind.admit(held.demand, admission)
+        except Unmet as unmet:
+            raise unmet.denial(held.policies) from None
+        if wait is not None:
+            if not _spends(kind):
+                call.seen = _digest(call, call.view)
+            return wait
+    return None
+
+
+def _intend(call: Call) -> Wait | None:
+    """Have it on record that the model is about to run, where the audit wants that."""
+    call.stage = "audit"
+    call.at = 6  # entered once: after a wait the model may run
+    if not call.rooms.intents:
+        return None
+    return call.rooms.sink.admit(call.handle, record_of(call, "admitted"))
+
+
+def _step(call: Call) -> Wait | None:
+    """Take the next step. Written out: called through a table, each would cost a lookup."""
+    at = call.at
+    if at == 0:
+        return _begin(call)
+    if at == 1:
+        return _identify(call)
+    if at == 2:
+        return _bound(call)
+    if at == 3:
+        return _decide(call)
+    if at == 4:
+        return _meet(call)
+    return _intend(call)
+
+
+# What a driver calls.
+
+
+def advance(call: Call) -> Wait | None:
+    """Go on with the way in until it is done (``None``) or must block (the `Wait`).
+
+    Raises the `Denied` that ended the call; by then its record stands.
+    """
+    try:
+        while call.at < 6:
+            wait = _step(call)
+            if wait is not None:
+                return wait
+            call.at += 1
+        call.stage = "model"
+        call.admitted_at = call.rooms.elapsed()
+        if call.view.buffer is not None:
+            call.view.buffer.release()  # or the model could not resize what it was given
+        return None
+    except Exception as fault:
+        error = _refused(call, fault)
+    except BaseException as interruption:
+        conclude_quietly(call, "cancelled", type(interruption).__name__)
+        raise
+    raise denied(call, "denied", error)
+
+
+def _refused(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
+    """Return the denial of a call whose model does not run: it gives back what it has not used."""
+    error = denial_of(call, fault, policies)
+    admission = call.admission
+    if admission is not None and admission.notes is not None:
+        try:
+            admission.notes.give_back()
+        except Exception:
+            pass  # it stays spent
+    return error
+
+
+def settle(wait: Wait) -> tuple[Any, Exception | None]:
+    """Do the work of a `Wait`, wherever the driver runs this; return its result or error."""
+    try:
+        return wait.work(), None
+    except Exception as fault:
+        return None, fault
+
+
+def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait | None:
+    """Go on after a `Wait`, with what `settle` returned."""
+    held: Obligation | None = None
+    if 0 < call.met <= len(call.duties.admits) and call.at < 6:
+        held = call.duties.admits[call.met - 1][1]
+    try:
+        if fault is not None:
+            raise fault
+        following = wait.then(result) if wait.then is not None else None
+    except Exception as other:
+        error = _refused(call, other, held.policies if held is not None else ())
+    else:
+        return following if following is not None else advance(call)
+    raise denied(call, "denied", error)
+
+
+def check_again(call: Call) -> None:
+    """Check the input again right before the model starts, if the model starts after the check.
+
+    In between, the input may have been changed: a list that was passed to a coroutine, or an array
+    while a step waited on another thread. Identity, time and decision stay those of the call. With
+    the current arguments, the policies must still allow the call, and demand the same of it. An
+    obligation that spends is not met twice: the size that it measured must be the same. If no
+    argument can change, this costs one comparison. Raises `Denied`.
+    """
+    target, rooms = call.target, call.rooms
+    changes = bool(target.input_name) and not is_fixed(call.value)
+    if not changes and (not target.asks_arguments or _are_fixed(call.arguments)):
+        return
+    if not rooms.checks_again:
+        return
+    try:
+        _look_again(call, changes)
+        call.stage = "model"
+        return
+    except Exception as fault:
+        error = _refused(call, fault)
+    except BaseException as interruption:
+        conclude_quietly(call, "cancelled", type(interruption).__name__)
+        raise
+    raise denied(call, "denied", error)
+
+
+def _look_again(call: Call, changes: bool) -> None:
+    """Take the steps of `advance` anew that read arguments, and hold them to what was found."""
+    target, identity, measured = call.target, call.identity, call.view
+    if identity is None:
+        raise GuardUnavailable("The call has no identity.")
+    if callable(target.principal):
+        call.stage = "identify"
+        positional, named = call.arguments
+        principal = target.principal(*positional, **named)
+        if not isinstance(principal, Principal) or not _is_same(principal, identity.principal):
+            raise _changed("principal=")
+    if callable(target.resource):
+        call.stage = "decide"
+        positional, named = call.arguments
+        resource = target.resource(*positional, **named)
+        if not isinstance(resource, Entity) or resource != call.resource:
+            raise _changed("resource=")
+    if changes:
+        call.stage = "bounds"
+        call.view = call.rooms.take_view(call.value, target.input_name)
+    try:
+        _decide_again(call, identity, measured)
+        naming = call.rooms.naming
+        if call.named is not None and naming is not None:
+            call.stage = "audit"
+            if naming.input(call.view) != call.input_digest:
+                raise _changed(target.input_name)  # the intent names what was there before
+    finally:
+        if changes and call.view.buffer is not None:
+            call.view.buffer.release()
+
+
+def _decide_again(call: Call, identity: Identity, measured: View) -> None:
+    """Ask the policies of what the arguments are now; they must allow it, and demand the same."""
+    target, resource, before = call.target, call.resource, call.admission
+    if resource is None:
+        raise GuardUnavailable("The call has no resource.")
+    call.stage = "decide"
+    question = call.snapshot.ask(identity.principal, target.action, resource)
+    facts: dict[str, Mapping[str, FactValue]] = {}
+    facing = _gather(call, identity, question, facts)
+    answer = question.decide(facts)
+    decision = answer.decision
+    if not decision.allowed:
+        raise _refusal(decision, question, facing)
+    if call.decision is None or decision.obligations != call.decision.obligations:
+        raise _changed(target.input_name or "facts=")
+    call.facts = facts
+    if before is not None:
+        call.admission = Admission(
+            identity, call.view, target.action_id, resource, call.now, answer.value_of, before.notes
+        )
+        _meet_again(call, before, measured)
+        if call.outlet is not None:
+            call.outlet = open_outlet(call.duties.releases, call.admission)
+
+
+def _meet_again(call: Call, before: Admission, measured: View) -> None:
+    """Meet the obligations again that spend nothing; hold the others to what they measured."""
+    admission = call.admission
+    if admission is None:
+        return
+    view, name = admission.view, call.target.input_name or "facts="
+    size = (measured.kind, measured.shape, measured.nbytes)
+    for kind, held in call.duties.admits:
+        call.stage = held.name
+        if call.seen is None and not _spends(kind):
+            try:
+                wait = kind.admit(held.demand, admission)
+            except Unmet as unmet:
+                raise unmet.denial(held.policies) from None
+            if wait is None:
+                continue
+            raise _changed(name)  # it did not wait before
+        if (
+            any(not _reads_same(path, before, admission) for path in kind.reads(held.demand))
+            or (view.kind, view.shape, view.nbytes) != size
+            or (call.seen is not None and not (call.seen and _digest(call, view) == call.seen))
+        ):
+            raise _changed(name)
+
+
+def _reads_same(path: Path, before: Admission, now: Admission) -> bool:
+    """Whether a path that an annotation reads has the value that it had."""
+    try:
+        one = before.value_of(path)
+    except LookupError:
+        one = None
+    try:
+        other = now.value_of(path)
+    except LookupError:
+        other = None
+    return type(one) is type(other) and bool(one == other)
+
+
+def _spends(kind: ObligationType) -> bool:
+    """Whether meeting an obligation takes something that another call then lacks."""
+    return bool(getattr(kind, "spends", False))
+
+
+def _digest(call: Call, view: View) -> str:
+    """Return what tells whether an input has changed while a step waited."""
+    if not call.target.input_name or is_fixed(call.value):
+        return _SAME
+    digest_of = call.rooms.digest_of
+    return "" if digest_of is None else str(digest_of(view))
+
+
+def _is_same(one: Principal, other: Principal) -> bool:
+    return (
+        one.type == other.type
+        and one.id == other.id
+        and one.parents == other.parents
+        and one.attrs == other.attrs
+        and one.authentication == other.authentication
+    )
+
+
+def _changed(name: str) -> InputRejected:
+    return InputRejected(
+        f"{name}: it was changed after the call was checked and before the model started. Pass a "
+        "copy, or change it after the call.",
+        code="input_rejected",
+        path=name,
+    )
+
+
+def is_fixed(value: Any) -> bool:
+    """Whether nobody can change a value: text, bytes, numbers, times, and tuples of these.
+
+    Of a value that is too large to look through, and of one that refers to what can change, no.
+    """
+    kind: Any = type(value)
+    if id(kind) in _FIXED:
+        return True
+    if kind is not tuple and kind is not frozenset and id(kind) not in _ZONED:
+        return False
+    waiting: list[Any] = [value]
+    left = _LIMIT_LOOKS
+    while waiting:
+        each = waiting.pop()
+        kind = type(each)
+        if kind is tuple or kind is frozenset:
+            left -= len(each)
+            if left < 0:
+                return False
+            waiting.extend(each)
+        elif id(kind) in _ZONED:
+            if not _is_constant_zone(type(each.tzinfo)):
+                return False
+        elif id(kind) not in _FIXED:
+            return False
+    return True
+
+
+def _is_constant_zone(kind: Any) -> bool:
+    """Whether time zones of a type never change. Whoever has a `ZoneInfo` has imported it."""
+    zoneinfo: Any = sys.modules.get("zoneinfo")
+    return id(kind) in _ZONES or (zoneinfo is not None and kind is zoneinfo.ZoneInfo)
+
+
+def _are_fixed(arguments: Any) -> bool:
+    positional, named = arguments
+    return is_fixed(positional) and all(is_fixed(each) for each in named.values())
+
+
+def enter(call: Call) -> None:
+    """The model is about to run in this context; `leave` must follow."""
+    try:
+        rooms = call.rooms
+        if rooms.frames:
+            call.framed = rooms.sink.enter(call.handle)
+    except Exception as fault:
+        error = _refused(call, fault)
+    else:
+        call.running = _set_running(call.decision_id)
+        return
+    raise denied(call, "denied", error)
+
+
+def leave(call: Call) -> None:
+    """The model has returned or yielded: nothing of ours stays set in this context."""
+    try:
+        _reset_running(call.running)
+    except ValueError:  # closed from another context, which never had it
+        pass
+    try:
+        rooms = call.rooms
+        if rooms.frames:
+            rooms.sink.leave(call.handle, call.framed)
+    except Exception as fault:
+        call.error_type = type(fault).__name__
+
+
+def release(call: Call, output: Any) -> Any:
+    """Return what may leave of the model's output, after its record stands; or raise.
+
+    Where ``call.waiting`` is something afterwards, the output may leave only when that is over:
+    see `outwait`.
+    """
+    mark_return(call)
+    call.stage = "release"
+    try:
+        kind: Any = type(output)
+        nature = _nature(kind)
+        if nature == _LATER:
+            raise Unmet(
+                f"the function returned a {type(output).__name__}, whose values come later and "
+                "unseen. Make it an `async def`, or a generator function.",
+                code="output_blocked",
+            )
+        admission = call.admission
+        if admission is not None:
+            for meeting, held in call.duties.releases:
+                call.stage = held.name
+                try:
+                    output = meeting.release(held.demand, output, admission)
+                except Unmet as unmet:
+                    raise unmet.denial(held.policies) from None
+        naming = call.rooms.naming
+        if naming is not None:
+            if type(output) is not kind:
+                kind = type(output)
+                nature = _nature(kind)
+            call.output_rows, call.output_bytes = size_of(output, nature == _ARRAY)
+            call.output_digest = naming.output(output)
+        conclude(call, "released")
+        return output
+    except Exception as fault:
+        error = denial_of(call, fault)
+    output = None  # what a debugger or an error report finds in this frame
+    raise denied(call, "blocked", error)
+
+
+def outwait(call: Call, fault: Exception | None) -> None:
+    """End ``call.waiting``, with what `settle` caught of it; raise where nothing may leave.
+
+    The record stands by then, and whoever could not make it safe has corrected it.
+    """
+    call.waiting = None
+    if fault is None:
+        return
+    error = (
+        fault
+        if isinstance(fault, Denied)
+        else GuardUnavailable("The record could not be made safe.", code="audit_unavailable")
+    )
+    error.decision_id = call.decision_id
+    error.__cause__ = error.__context__ = None
+    error.__suppress_context__ = True
+    raise error
+
+
+def block(call: Call, message: str) -> Denied:
+    """End a call whose output may not leave; return the error to raise."""
+    mark_return(call)
+    call.stage = "release"
+    return denied(call, "blocked", Unmet(message, code="output_blocked").denial())
+
+
+def pass_on(call: Call, item: Any) -> Sequence[Any]:
+    """Return what may leave now that a stream has yielded an item; or raise."""
+    outlet = call.outlet
+    if outlet is None:
+        return (item,)
+    call.stage = "release"
+    try:
+        return outlet.pass_on(item)
+    except Exception as fault:
+        mark_return(call)
+        error = denial_of(call, fault)
+    item = outlet = call.outlet = None  # which hold text that may not leave
+    raise denied(call, "blocked", error)
+
+
+def run_out(call: Call, value: Any) -> Sequence[Any]:
+    """Return what a stream that has ended by itself still held back; or raise.
+
+    No filter sees what the generator returned, ``value``: under obligations it may not leave.
+    """
+    mark_return(call)
+    outlet = call.outlet
+    if outlet is None:
+        return ()
+    call.stage = "release"
+    try:
+        if value is not None:
+            raise Unmet(
+                f"the generator returned a {type(value).__name__} beside what it yielded. "
+                "Yield it, or return nothing.",
+                code="output_blocked",
+            )
+        return outlet.finish()
+    except Exception as fault:
+        error = denial_of(call, fault)
+    value = outlet = call.outlet = None
+    raise denied(call, "blocked", error)
+
+
+def finish(call: Call) -> None:
+    """A stream has ended by itself, and all that may leave has left."""
+    mark_return(call)
+    conclude(call, "released")
+
+
+def interrupt(call: Call, error: BaseException) -> None:
+    """The model raised, or was cancelled, or its generator closed. The error goes on as it is."""
+    mark_return(call)
+    outcome: Outcome = "raised"
+    asyncio = sys.modules.get("asyncio")  # whoever cancels a task has imported it
+    if asyncio is not None and isinstance(error, asyncio.CancelledError):
+        outcome = "cancelled"
+    elif isinstance(error, GeneratorExit):
+        outcome = "abandoned"
+    conclude_quietly(call, outcome, type(error).__name__)
+
+
+def size_of(output: Any, is_array: bool) -> tuple[int, int]:
+    """Return how many rows and bytes leave, as far as that is told without looking through."""
+    kind: Any = type(output)
+    if kind is str:
+        return 1, len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
+    if kind is bytes:
+        return 1, len(output)
+    if kind is list or kind is tuple:
+        return len(output), 0
+    if not is_array:  # another's attributes are its own code
+        return 0, 0
+    shape = getattr(output, "shape", None)
+    nbytes = getattr(output, "nbytes", 0)
+    rows = shape[0] if type(shape) is tuple and shape and type(shape[0]) is int else 0
+    return rows, nbytes if type(nbytes) is int else 0
+
+
+@lru_cache(maxsize=512)
+def _nature(kind: Any) -> int:
+    """Return what outputs of a type are."""
+    if any(hasattr(kind, name) for name in ("__await__", "__next__", "__anext__", "__aiter__")):
+        return _LATER
+    module = getattr(kind, "__module__", "")  # whatever a class says of itself
+    is_array = type(module) is str and module.partition(".")[0] in _ARRAYS
+    return _ARRAY if is_array else _VALUE

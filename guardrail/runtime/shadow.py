@@ -1,0 +1,65 @@
+"""What a call's shadow would decide otherwise, once the call's own decision stands.
+
+Owns which facts a shadow gets: the very ones that were computed for the call, and beside them
+what only the shadow reads. Refuses to change the call, which it only looks at; whatever is raised
+here, `guardrail.runtime.flow` records and forgets. Passed only where a shadow is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail._ports import Asking, Facing
+from guardrail.runtime.call import Call, facing_of
+from guardrail.values import FactValue
+
+#: Characters of an error's type that are kept.
+_LIMIT_TYPE: Final = 64
+
+
+def differences(
+    call: Call,
+    asked: Asking,
+    facing: Facing | None,
+    facts: Mapping[str, Mapping[str, FactValue]],
+) -> tuple[tuple[str, int], ...]:
+    """Return in what the shadow's decision on a call is another one, as the record counts it.
+
+    A fact of another source than the call's own, such as a second bundle has in another time
+    zone, is computed by that one.
+
+    Arguments:
+        call: decided, and on which nothing has been spent yet.
+        asked: the question that its decision answers.
+        facing: what its fact sources were shown; ``None`` where none was asked.
+        facts: what they computed.
+    """
+    shadow, identity, decision = call.rooms.shadow, call.identity, call.decision
+    if shadow is None or identity is None or call.resource is None or decision is None:
+        return ()
+    question = shadow.ask(identity.principal, call.target.action, call.resource)
+    given: dict[str, Mapping[str, FactValue]] = {}
+    if question.refusal is None and question.wants:
+        if facing is None:
+            facing = facing_of(call, identity)
+        before = {source.place: (source, names) for source, names in asked.wants} if facts else {}
+        for source, names in question.wants:
+            # Without names, a place is read whole: all that was passed.
+            wanted = names or frozenset(facing.app)
+            known, had = before.get(source.place, (None, wanted))
+            told: Mapping[str, FactValue] = {}
+            if known is source:
+                told, wanted = facts[source.place], wanted.difference(had or facing.app)
+            if wanted or known is not source:
+                told = {**told, **source.compute(wanted, facing)}
+            given[source.place] = told
+    return shadow.compare(decision, question.decide(given).decision)
+
+
+def failure(fault: Exception) -> tuple[tuple[str, int], ...]:
+    """Return what the record counts of a shadow that failed: the type of the error, no text."""
+    name = type(fault).__name__
+    if not (name.isascii() and name.isidentifier() and len(name) <= _LIMIT_TYPE):
+        name = "Exception"  # whoever makes types as it goes, may put anything into their names
+    return ((f"shadow/failed/{name}", 1),)

@@ -1,0 +1,1 @@
+"""Testing a guarded application: clocks, recorders, overrides."""

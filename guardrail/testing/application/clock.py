@@ -1,0 +1,53 @@
+"""A clock that stands still until it is told.
+
+Owns `FrozenClock`, which stands in for `guardrail._ports.SystemClock` wherever a clock is
+injected. Refuses to run by itself, and to run backwards.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from guardrail.errors import ConfigurationError
+
+
+class FrozenClock:
+    """A clock for tests: both of its times move with `advance`, and with nothing else.
+
+    Arguments:
+        start: what `now` says at first: seconds since the epoch, or an aware `datetime`.
+
+    Raises `ConfigurationError` for a `datetime` without a time zone.
+
+    >>> clock = FrozenClock(1_000.0)
+    >>> clock.advance(61)
+    >>> clock.now(), clock.elapsed()
+    (1061.0, 61.0)
+    """
+
+    __slots__ = ("_elapsed", "_start")
+
+    def __init__(self, start: float | datetime = 0.0) -> None:
+        if isinstance(start, datetime):
+            if start.tzinfo is None:
+                raise ConfigurationError(
+                    "A FrozenClock starts at an aware datetime; got one without a time zone. "
+                    "Give it one, such as datetime.UTC."
+                )
+            start = start.timestamp()
+        self._start = float(start)
+        self._elapsed = 0.0
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return self._start + self._elapsed
+
+    def elapsed(self) -> float:
+        """Return the seconds that were advanced so far."""
+        return self._elapsed
+
+    def advance(self, seconds: float) -> None:
+        """Move on by ``seconds``, not negative; raises `ConfigurationError` otherwise."""
+        if not seconds >= 0:
+            raise ConfigurationError("A clock advances by seconds that are not negative.")
+        self._elapsed += seconds

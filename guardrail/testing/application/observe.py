@@ -1,0 +1,359 @@
+"""Calls that are decided as ever, and stopped by nothing: what `overriding` puts around the rooms.
+
+Owns `LetThrough`, one call that would have been denied. It stands where the flow meets the rooms:
+each port is asked as ever, and a denial of its is kept instead of raised. From then on the call
+is asked nothing more, as it would have been over. Refuses to be reached in any other way than
+through `guardrail.testing.overriding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
+
+from guardrail._ports import (
+    NO_DUTIES,
+    Admission,
+    Answering,
+    Asking,
+    Deciding,
+    Duties,
+    Facing,
+    FactSource,
+    ObligationType,
+    Recording,
+    Unmet,
+    Wait,
+)
+from guardrail._streams import can_stream
+from guardrail.errors import Denied, GuardUnavailable
+from guardrail.runtime.flow import settle
+from guardrail.values import (
+    NO_INPUT,
+    Clause,
+    Decision,
+    Entity,
+    FactValue,
+    Identity,
+    Obligation,
+    Path,
+    Principal,
+    Record,
+    View,
+)
+
+#: Who acts where nobody is known to; no policy is asked about it.
+_NOBODY: Final = Identity(Principal("", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class LetThrough:
+    """A call that would have been denied.
+
+    Attributes:
+        function: the qualified name of the function that was called.
+        action: the action's id.
+        code: the denial's code.
+        policies: the ids of the policies that deny.
+        path: the value that is missing or refused.
+        message: the sentence that the caller would have been told.
+        decision: what the policies said; ``None`` where it did not come to that. An allow
+            where it was an obligation that was not met.
+    """
+
+    function: str
+    action: str
+    code: str
+    policies: tuple[str, ...] = ()
+    path: str = ""
+    message: str = ""
+    decision: Decision | None = None
+
+
+class _Watched:
+    """One call, and the first denial that it came to."""
+
+    __slots__ = ("_action", "_decision", "_function", "before", "denial", "handle")
+
+    def __init__(self, function: str, action: str) -> None:
+        self._function = function
+        self._action = action
+        self._decision: Decision | None = None
+        self.before: _Watched | None = _current.get()
+        self.denial: LetThrough | None = None
+        self.handle: Any = None
+
+    def take(self, step: Callable[[], Any], stage: str, policies: tuple[str, ...] = ()) -> Any:
+        """Return what a step returns; ``None`` where it denies the call, or had been denied."""
+        if self.denial is not None:
+            return None
+        result, fault = settle(Wait(step))
+        if fault is not None:
+            self.deny(fault, stage, policies)
+        return result
+
+    def deny(self, fault: Exception, stage: str, policies: tuple[str, ...] = ()) -> None:
+        """Keep a denial, as the flow would have raised it."""
+        if isinstance(fault, Unmet):
+            fault = fault.denial(policies)
+        if not isinstance(fault, Denied):
+            message = f"The step {stage} failed with {type(fault).__name__}."
+            fault = GuardUnavailable(message, code="internal_error")
+        self._keep(fault.code, fault.policies, fault.path, fault.message)
+
+    def judge(self, decision: Decision) -> None:
+        """Keep what the policies said, and that it is a denial."""
+        self._decision = decision
+        if not decision.allowed:
+            self._keep(decision.code, decision.policies, decision.path, decision.message)
+
+    def _keep(self, code: str, policies: tuple[str, ...], path: str, message: str) -> None:
+        self.denial = LetThrough(
+            self._function, self._action, code, policies, path, message, self._decision
+        )
+
+
+#: The call that is on its way to its decision here. A call comes from its begin to its decision
+#: in one run, so that only one that begins within this run can stand between.
+_current: Final[ContextVar[_Watched | None]] = ContextVar("guardrail_observed", default=None)
+
+
+def _watched() -> _Watched:
+    return _current.get() or _Watched("", "")
+
+
+class Observed:
+    """Makes the ports of one overriding.
+
+    Arguments:
+        seen: where the calls that were let through are told.
+    """
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, seen: list[LetThrough]) -> None:
+        self._seen = seen
+
+    def sink(self, sink: Recording) -> Recording:
+        """Return a sink whose records say what would have been denied."""
+        return _Sink(sink, self._seen)
+
+    def snapshot(self, snapshot: Deciding) -> Deciding:
+        """Return a snapshot that asks another one, and allows."""
+        return _Snapshot(snapshot)
+
+    def identify(self, identify: Callable[[float], Identity]) -> Callable[[float], Identity]:
+        """Return what identifies a caller, or takes nobody for one."""
+        return lambda now: _watched().take(lambda: identify(now), "identify") or _NOBODY
+
+    def take_view(self, take: Callable[[Any, str], View]) -> Callable[[Any, str], View]:
+        """Return what looks at an input, or sees none."""
+        return lambda value, name: _watched().take(lambda: take(value, name), "bounds") or NO_INPUT
+
+
+class _Sink:
+    """Hands records on, each with the denial that its call came to."""
+
+    __slots__ = ("_seen", "_sink", "frames", "intents")
+
+    def __init__(self, sink: Recording, seen: list[LetThrough]) -> None:
+        self._sink = sink
+        self._seen = seen
+        self.frames = sink.frames
+        self.intents = sink.intents
+
+    def begin(self, guard: str, action: str, function: str) -> _Watched:
+        call = _Watched(function, action)
+        _current.set(call)
+        call.handle = self._sink.begin(guard, action, function)
+        return call
+
+    def check(self, handle: _Watched) -> None:
+        self._sink.check(handle.handle)
+
+    def admit(self, handle: _Watched, record: Record) -> Wait | None:
+        return self._sink.admit(handle.handle, _told(handle, record))
+
+    def enter(self, handle: _Watched) -> Any:
+        return self._sink.enter(handle.handle)
+
+    def leave(self, handle: _Watched, token: Any) -> None:
+        self._sink.leave(handle.handle, token)
+
+    def end(self, handle: _Watched | None, record: Record) -> Wait | None:
+        if handle is None:  # it never began
+            return self._sink.end(None, record)
+        if _current.get() is handle:
+            _current.set(handle.before)
+        if handle.denial is not None:
+            self._seen.append(handle.denial)
+        return self._sink.end(handle.handle, _told(handle, record))
+
+
+def _told(call: _Watched, record: Record) -> Record:
+    """Return the record of a call with the denial that it came to; the outcome is what happened."""
+    denial = call.denial
+    if denial is None or record.outcome in ("denied", "blocked"):
+        return record
+    return record._replace(code=denial.code, policies=denial.policies, path=denial.path)
+
+
+class _Snapshot:
+    """Asks the policies, and allows."""
+
+    __slots__ = ("_snapshot", "name", "revision", "version")
+
+    def __init__(self, snapshot: Deciding) -> None:
+        self._snapshot = snapshot
+        self.name = snapshot.name
+        self.version = snapshot.version
+        self.revision = snapshot.revision
+
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
+        call = _watched()
+        asked = call.take(lambda: self._snapshot.ask(principal, action, resource), "decide")
+        return _Question(asked, call, self.revision)
+
+
+class _Question(Asking):
+    """A question that comes to an allow; with ``asked`` as ``None``, nobody is asked."""
+
+    __slots__ = ("_asked", "_call", "_revision")
+
+    def __init__(self, asked: Asking | None, call: _Watched, revision: str) -> None:
+        wants = () if asked is None or asked.refusal is not None else asked.wants
+        super().__init__(None, tuple((_Facts(source, call), names) for source, names in wants))
+        self._asked = asked
+        self._call = call
+        self._revision = revision
+
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
+        call, asked = self._call, self._asked
+        answer: Answering | None = None
+        if asked is not None:
+            answer = call.take(lambda: asked.decide(facts), "decide")
+        if answer is None:
+            return _Answer(Decision(True, "", revision=self._revision), NO_DUTIES, None)
+        decision = answer.decision
+        call.judge(decision)
+        if decision.allowed:
+            return _Answer(decision, _observed(answer.duties, call), answer)
+        # The code stays: the flow keeps no facts where one of them is not what it should be.
+        let = Decision(
+            True, decision.code, decision.policies, (), decision.errors, revision=decision.revision
+        )
+        return _Answer(let, Duties(errors=answer.duties.errors), answer)
+
+
+class _Answer(Answering):
+    """An allow, and the values of the answer that it stands for."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, decision: Decision, duties: Duties, answer: Answering | None) -> None:
+        super().__init__(decision, duties, answer is not None and answer.cached)
+        self._answer = answer
+
+    def value_of(self, path: Path) -> FactValue:
+        if self._answer is None:
+            raise LookupError(str(path))
+        return self._answer.value_of(path)
+
+
+class _Facts:
+    """A fact source whose failure is a denial, and no facts."""
+
+    __slots__ = ("_call", "_source", "facts", "place")
+
+    def __init__(self, source: FactSource, call: _Watched) -> None:
+        self._source = source
+        self._call = call
+        self.place = source.place
+        self.facts = source.facts
+
+    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+        return self._call.take(lambda: self._source.compute(names, facing), "facts") or {}
+
+
+def _observed(duties: Duties, call: _Watched) -> Duties:
+    """Return duties that are tried, and change nothing."""
+
+    def tried(
+        pairs: tuple[tuple[ObligationType, Obligation], ...],
+    ) -> tuple[tuple[ObligationType, Obligation], ...]:
+        return tuple((_Duty(kind, held.policies, call), held) for kind, held in pairs)
+
+    return Duties(
+        tried(duties.admits), tried(duties.releases), duties.names, duties.errors, duties.demands
+    )
+
+
+class _Duty:
+    """An obligation that is tried on a call; what is not met denies nothing, and filters nothing.
+
+    It is its own carrier of a stream: one that finds no text, so that every item passes.
+    """
+
+    __slots__ = ("_call", "_kind", "_policies", "name", "on_admit", "on_release")
+
+    def __init__(self, kind: ObligationType, policies: tuple[str, ...], call: _Watched) -> None:
+        self._kind = kind
+        self._policies = policies
+        self._call = call
+        self.name = kind.name
+        self.on_admit = kind.on_admit
+        self.on_release = kind.on_release
+
+    def parse(self, clause: Clause) -> Any:
+        return self._kind.parse(clause)
+
+    def reads(self, demand: Any) -> tuple[Path, ...]:
+        return self._kind.reads(demand)
+
+    def merge(self, one: Any, other: Any) -> Any:
+        return self._kind.merge(one, other)
+
+    def describe(self, demand: Any) -> Any:
+        return self._kind.describe(demand)
+
+    def admit(self, demand: Any, admission: Admission) -> Wait | None:
+        return self._go(lambda: self._kind.admit(demand, admission))
+
+    def _go(self, step: Callable[[], Wait | None]) -> Wait | None:
+        wait: Wait | None = self._call.take(step, self.name, self._policies)
+        if wait is None:
+            return None
+        return Wait(lambda: settle(wait), lambda ended: self._go_on(wait, *ended))
+
+    def _go_on(self, wait: Wait, result: Any, fault: Exception | None) -> Wait | None:
+        if fault is not None:
+            self._call.deny(fault, self.name, self._policies)
+            return None
+        then = wait.then
+        return None if then is None else self._go(lambda: then(result))
+
+    def release(self, demand: Any, output: Any, admission: Admission) -> Any:
+        self._call.take(
+            lambda: self._kind.release(demand, output, admission), self.name, self._policies
+        )
+        return output
+
+    def stream(self, demand: Any, admission: Admission) -> None:  # noqa: ARG002
+        if not can_stream(self._kind):
+            message = f"@{self.name} works on a whole output, and this one comes in pieces."
+            self._call.take(lambda: _refuse(message), self.name, self._policies)
+
+    def carrier(self, demand: Any) -> _Duty:  # noqa: ARG002
+        return self
+
+    def text_of(self, item: Any) -> None:  # noqa: ARG002
+        return None
+
+    def with_text(self, item: Any, text: str) -> Any:  # noqa: ARG002
+        return item
+
+
+def _refuse(message: str) -> None:
+    raise Unmet(message, code="output_blocked")

@@ -1,0 +1,1 @@
+"""Which policies and conditions a suite of tests has evaluated."""

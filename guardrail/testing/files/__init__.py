@@ -1,0 +1,1 @@
+"""Policy test files: their format, and reading and writing them."""

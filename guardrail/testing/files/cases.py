@@ -1,0 +1,417 @@
+"""Policy tests as they are written: ``tests/*_test.yaml``, read into cases.
+
+Owns what a test adds to what is `given`: who calls, and how facts merge. Refuses what it does
+not know, with file and line: a key that is ignored makes a test that tests less than it says.
+One broken test does not hide the others: it is kept, with its faults. Needs no bundle; whether
+a fact or a policy exists, the runner asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from guardrail._documents import Document, Key, limit_of, read_yaml, too_large
+from guardrail._nearest import did_you_mean
+from guardrail._regular_files import read_regular
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.testing.files.format import Asked, Expect, Expected, Given, Head, Situation, Step
+from guardrail.testing.files.matrix import cells_of
+from guardrail.testing.files.payloads import payload
+from guardrail.testing.files.yaml_values import MISSING, TAGS, duration_of, principal_of, uid_at
+from guardrail.testing.properties.format import Property, Unstated, read_properties
+from guardrail.values import Entity, Principal
+
+#: More test files than this are refused.
+LIMIT_FILES: Final = 1_000
+
+_EXPECT: Final = ("expect",)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """The guarded parameter of a call, and what it is given."""
+
+    name: str
+    value: Any = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What the model of a call returns; or yields, piece by piece."""
+
+    pieces: tuple[Any, ...] = field(compare=False)
+    streams: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spots:
+    """Where a test says who does what on what; ``caller`` holds the places of a caller's parts."""
+
+    caller: Document
+    caller_at: tuple[Key, ...]
+    action: Place
+    resource: Place
+
+    def at(self, where: tuple[Key, ...], written: Document) -> Place:
+        """Return where a name of the request stands, by its path in the request."""
+        if where[0] == "action":
+            return self.action
+        if where[0] == "resource":
+            return self.resource
+        if where[0] == "principal":
+            return self.caller.at(*self.caller_at, *where[1:])
+        return written.at(*where)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test, ready to be asked. ``facts`` are merged, and hold `MISSING` where it says so.
+
+    ``written`` is the test as it stands, for the places in it, ``spots`` are those of who, what and
+    on what, and ``expect_at`` is where in it the expectation stands. One with ``input`` or
+    ``output`` is a whole call; one with ``steps``, which are cases, too, is all their calls, and
+    itself says what the first of them says.
+    """
+
+    name: str
+    place: Place
+    principal: Principal | Entity
+    action: Entity
+    resource: Entity
+    now: float | None
+    facts: Mapping[str, Any]
+    expected: Expected
+    written: Document
+    spots: Spots
+    expect_at: tuple[Key, ...] = _EXPECT
+    input: Parameter | None = None
+    output: Product | None = None
+    times: int = 1
+    after_s: float = 0.0
+    steps: tuple[Case, ...] = ()
+
+    @property
+    def calls(self) -> tuple[Case, ...]:
+        """The calls that the test makes; none where it asks the policies only."""
+        is_call = self.input is not None or self.output is not None
+        return self.steps or ((self,) if is_call else ())
+
+    def at(self, name: str) -> Place:
+        """Return where a key of the expectation stands."""
+        return self.written.at(*self.expect_at, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A test that is not valid (or a file, where it has no ``name``), and why."""
+
+    name: str
+    place: Place
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The tests of a bundle, in the order of their files and lines.
+
+    ``given`` are the sections whose facts stand for all tests of a file.
+    """
+
+    cases: tuple[Case | Unread, ...]
+    given: tuple[Document, ...] = ()
+    properties: tuple[Property | Unstated, ...] = ()
+
+
+def read_suite(folder: Path) -> Suite:
+    """Return the tests of the bundle in ``folder``; one without ``tests/`` has none.
+
+    Raises `OSError` where a file can't be read.
+    """
+    root, tests = folder.resolve(), folder / "tests"
+    cases: list[Case | Unread] = []
+    given: list[Document] = []
+    properties: list[Property | Unstated] = []
+    files = [
+        file
+        for file in sorted(tests.rglob("*"))
+        if file.suffix in (".yaml", ".yml")
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    ]
+    if len(files) > LIMIT_FILES:
+        place = Place("tests")
+        message = f"There are over {LIMIT_FILES} test files. Join some."
+        return Suite((Unread("", place, (Fault("GR005", place, message),)),))
+    for file in files:
+        name = file.relative_to(folder).as_posix()
+        try:
+            _check_file(file, name, is_within=file.resolve().is_relative_to(root))
+            document = read_yaml(name, read_regular(file, limit_bytes=limit_of(name)), tags=TAGS)
+            found, common = _read_file(document)
+            if "properties" in document.data:
+                properties.extend(read_properties(document.below("properties")))
+        except ConfigurationError as error:
+            place = error.faults[0].place if error.faults else Place(name)
+            cases.append(Unread("", place, error.faults))
+            continue
+        cases.extend(found)
+        if common is not None:
+            given.append(common)
+    return Suite(tuple(cases), tuple(given), tuple(properties))
+
+
+def _check_file(file: Path, name: str, *, is_within: bool) -> None:
+    if not is_within:
+        message = "The file is a link out of the bundle. Put the file itself there."
+        raise ConfigurationError.at(Place(name), "GR001", message)
+    if name.count("/") > 1 or not name.endswith("_test.yaml"):
+        message = "Only tests/NAME_test.yaml is read, so this would never run. Rename the file."
+        raise ConfigurationError.at(Place(name), "GR001", message)
+    if file.stat().st_size > limit_of(name):
+        raise ConfigurationError(faults=(too_large(name),))
+
+
+def _read_file(document: Document) -> tuple[list[Case | Unread], Document | None]:
+    if not isinstance(document.data, dict):
+        message = (
+            "Expected a mapping with `tests`, and with `given` where they have a part in common."
+        )
+        raise ConfigurationError.at(document.at(), "GR003", message)
+    head = document.parse(Head)
+    if head.model_fields_set.isdisjoint(("tests", "properties")):
+        message = "`tests` is required. Add it, or `properties`."
+        raise ConfigurationError.at(document.at(), "GR003", message)
+    common = document.below("given") if head.given is not None else Document(document.file, {})
+    reader = _Reader(common)
+    cases: list[Case | Unread] = []
+    for index in range(len(head.tests)):
+        cases.extend(reader.read(document.below("tests", index)))
+    return cases, common if head.given is not None else None
+
+
+class _Reader:
+    """Reads the tests of one file, over what they have in common."""
+
+    def __init__(self, common: Document) -> None:
+        self._given = common.parse(Given)
+        _check_facts(common)
+        self._common = common
+        self._names: dict[str, Place] = {}
+        self._principals = {
+            name: principal_of(caller, common.below("principals", name))
+            for name, caller in self._given.principals.items()
+        }
+
+    def read(self, document: Document) -> Sequence[Case | Unread]:
+        """Return one test, or why it can't be asked; a matrix is one for each of its cells."""
+        data = document.data
+        name = data.get("name") if isinstance(data, dict) else None
+        name = name if isinstance(name, str) else ""
+        try:
+            if not isinstance(data, dict):
+                message = "Expected a test: a mapping with `name`, `as` and `expect`."
+                raise ConfigurationError.at(document.at(), "GR003", message)
+            cases = self._cases(document)
+            if name in self._names:
+                message = f"The same name stands at {self._names[name]}. Name each test once."
+                raise ConfigurationError.at(document.at("name"), "GR003", message)
+        except ConfigurationError as error:
+            return [Unread(name, document.at(), error.faults)]
+        self._names[name] = document.at("name")
+        return cases
+
+    def _cases(self, document: Document) -> list[Case]:
+        asked = document.parse(Asked)
+        if asked.matrix is not None:
+            return self._cells(asked, document)
+        if asked.steps is not None:
+            return [self._of_steps(asked, document)]
+        case = self._case([(asked, document)], asked)
+        if case.expected.of_a_call and not case.calls:
+            key = case.expected.of_a_call[0]
+            message = (
+                f"`{key}` is of a call, and this test asks the policies only. Add `input`, "
+                "`output` or `steps`."
+            )
+            raise ConfigurationError.at(case.at(key), "GR003", message)
+        return [case]
+
+    def _of_steps(self, asked: Asked, document: Document) -> Case:
+        steps = []
+        for index in range(len(asked.steps or ())):
+            below = document.below("steps", index)
+            step = below.parse(Step)
+            case = self._case([(step, below), (asked, document)], asked, step.expect)
+            after_s = 0.0
+            if step.after is not None:
+                after_s = duration_of(step.after, below.at("after")).total_seconds()
+            steps.append(replace(case, times=step.times, after_s=after_s))
+        return replace(steps[0], place=document.at(), written=document, steps=tuple(steps))
+
+    def _cells(self, asked: Asked, document: Document) -> list[Case]:
+        """Return a case for each cell of a matrix."""
+        cases = []
+        for cell in cells_of(asked, document):
+            one = asked.model_copy(
+                update={
+                    "name": cell.name(asked.name),
+                    "known": cell.who,
+                    "action": cell.action or asked.action,
+                    "resource": cell.resource or asked.resource,
+                    "expect": cell.expected,
+                }
+            )
+            case = self._case([(one, document)], one, who_at=cell.row)
+            spots = replace(
+                case.spots,
+                action=_column(document, "actions", cell.action) or case.spots.action,
+                resource=_column(document, "resources", cell.resource) or case.spots.resource,
+            )
+            place = document.at(*cell.path)
+            cases.append(replace(case, place=place, spots=spots, expect_at=cell.path))
+        return cases
+
+    def _case(
+        self,
+        written: Sequence[tuple[Situation, Document]],
+        asked: Asked,
+        expect: Expect | None = None,
+        who_at: tuple[Key, ...] = ("as",),
+    ) -> Case:
+        """Return one case; of what is written, the first that says a thing counts."""
+        for _, document in written:
+            _check_facts(document)
+        wanted = expect or asked.expect
+        now = asked.now or self._given.now
+        value, product = _input(written), _product(written)
+        principal, caller, caller_at = self._caller(written, who_at)
+        action, action_at = self._text("action", written)
+        resource, resource_at = self._text("resource", written)
+        facts: Any = self._given.facts
+        if value is not None:  # then the facts of the input are those that it has
+            facts = {place: below for place, below in facts.items() if place != "input"}
+        for situation, _ in reversed(written):
+            facts = _merged(facts, situation.facts)
+        return Case(
+            name=asked.name,
+            place=written[0][1].at(),
+            principal=principal,
+            action=uid_at(action, action_at) if "::" in action else Entity("Action", action),
+            resource=uid_at(resource, resource_at),
+            now=None if now is None else now.timestamp(),
+            facts=facts,
+            expected=wanted if isinstance(wanted, Expected) else Expected(decision=wanted),
+            written=written[0][1],
+            spots=Spots(caller, caller_at, action_at, resource_at),
+            input=value,
+            output=product,
+        )
+
+    def _text(self, key: str, written: Sequence[tuple[Situation, Document]]) -> tuple[str, Place]:
+        for situation, document in written:
+            own = getattr(situation, key)
+            if own is not None:
+                return own, document.at(key)
+        given = getattr(self._given, key)
+        if given is not None:
+            return given, self._common.at(key)
+        message = f"The test names no {key}. Add `{key}` to it, or to `given`."
+        raise ConfigurationError.at(written[0][1].at(), "GR003", message)
+
+    def _caller(
+        self, written: Sequence[tuple[Situation, Document]], who_at: tuple[Key, ...]
+    ) -> tuple[Principal | Entity, Document, tuple[Key, ...]]:
+        """Return who calls, and where that is written: a document, and a path in it."""
+        for situation, document in written:
+            if situation.known is not None and situation.principal is not None:
+                message = "The test names both `as` and `principal`. Keep one."
+                raise ConfigurationError.at(document.at(), "GR003", message)
+            if situation.principal is not None:
+                below = document.below("principal")
+                return principal_of(situation.principal, below), document, ("principal",)
+            if situation.known is not None:
+                found = self._known(situation.known, document.at(*who_at))
+                if situation.known in self._principals:
+                    return found, self._common, ("principals", situation.known)
+                return found, document, who_at
+        raise ConfigurationError.at(
+            written[-1][1].at(), "GR003", "The test names no caller. Add `as`."
+        )
+
+    def _known(self, name: str, place: Place) -> Principal | Entity:
+        known = self._principals.get(name)
+        if known is not None:
+            return known
+        if "::" in name:
+            return uid_at(name, place)
+        there_are = ", ".join(sorted(self._principals)) or "none"
+        hint = did_you_mean(name, self._principals, f"There are: {there_are}.")
+        message = f"`as` is no name under given.principals, and no uid. {hint}"
+        raise ConfigurationError.at(place, "GR601", message)
+
+
+def _column(document: Document, key: str, name: str) -> Place | None:
+    """Return where a matrix names an action or a resource; ``None`` where it names none."""
+    if not name:
+        return None
+    return document.at("matrix", key, document.data["matrix"][key].index(name))
+
+
+def _input(written: Sequence[tuple[Situation, Document]]) -> Parameter | None:
+    """Return the guarded parameter, made ready."""
+    for situation, document in written:
+        if situation.input is not None:
+            (name,) = situation.input
+            if not name.isidentifier():
+                message = "Expected the name of the guarded parameter, and its value below it."
+                raise ConfigurationError.at(document.at("input"), "GR003", message)
+            return Parameter(name, payload(document.below("input", name)))
+    return None
+
+
+def _product(written: Sequence[tuple[Situation, Document]]) -> Product | None:
+    """Return what the model returns, made ready."""
+    for situation, document in written:
+        if situation.stream is not None:
+            pieces = document.below("stream")
+            made = [payload(pieces.below(index)) for index in range(len(situation.stream))]
+            return Product(tuple(made), streams=True)
+        if "output" in situation.model_fields_set:
+            return Product((payload(document.below("output")),), streams=False)
+    return None
+
+
+def _check_facts(document: Document) -> None:
+    """Refuse facts of another form than `place: {name: value}`."""
+    facts = document.data.get("facts", {})
+    for place, below in facts.items():
+        if not isinstance(below, dict) and below is not MISSING:
+            message = f"`facts.{place}` holds facts by name, such as {{rows: 10}}, or is !missing."
+            raise ConfigurationError.at(document.at("facts", place), "GR003", message)
+    _check_marks(document, facts, ("facts",))
+
+
+def _check_marks(document: Document, data: Any, path: tuple[str | int, ...]) -> None:
+    if isinstance(data, dict):
+        for name, below in data.items():
+            if not isinstance(name, str):
+                message = "The names of facts are text. Put this one in quotes."
+                raise ConfigurationError.at(document.at(*path, str(name)), "GR003", message)
+            _check_marks(document, below, (*path, name))
+    elif isinstance(data, list):
+        for index, item in enumerate(data):
+            if item is MISSING:
+                message = "!missing marks a fact, and no item of a list. Leave the item out."
+                raise ConfigurationError.at(document.at(*path, index), "GR003", message)
+            _check_marks(document, item, (*path, index))
+
+
+def _merged(under: Any, over: Any) -> Any:
+    """Return two trees of facts as one; where both have a value, that of ``over`` counts."""
+    if isinstance(under, Mapping) and isinstance(over, Mapping):
+        both = {name: _merged(under[name], value) for name, value in over.items() if name in under}
+        return {**under, **over, **both}
+    return over

@@ -1,0 +1,96 @@
+"""A matrix in a test file: callers by actions by resources, and what is expected of each.
+
+Owns how a row is read: one word for all of it, a list with a word for each resource, or either by
+the name of the action. Refuses a table with a hole in it, and a row that is longer than the
+resources: what is not said is not tested, and nobody would see it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from guardrail._documents import Document, Key
+from guardrail.errors import ConfigurationError
+from guardrail.testing.files.format import DECIDED, Asked, Expected, Verdict
+
+_VERDICTS: Final = frozenset(get_args(Verdict))
+_TABLE: Final = ("matrix", "table")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One caller, action and resource, and what is expected.
+
+    Attributes:
+        who: the row's name.
+        action, resource: empty where the test, or what it is given, names them.
+        expected: a decision, or a code.
+        path: where the word stands, in the test.
+    """
+
+    who: str
+    action: str
+    resource: str
+    expected: Expected
+    path: tuple[Key, ...]
+
+    @property
+    def row(self) -> tuple[Key, ...]:
+        """Where the row stands, in the test."""
+        return (*_TABLE, self.who)
+
+    def name(self, test: str) -> str:
+        """Return the name of the cell as a test."""
+        return f"{test}: {' '.join(filter(None, (self.who, self.action, self.resource)))}"
+
+
+def cells_of(asked: Asked, document: Document) -> Iterator[Cell]:
+    """Yield the cells of a test's matrix, row by row.
+
+    Raises:
+        ConfigurationError: with the place, for a row that leaves something out or says too much,
+            for a word that is no decision and no code of one, and where the test has keys that
+            belong to one request.
+    """
+    matrix = asked.matrix
+    if matrix is None:
+        return
+    for key in ("as", "principal", "input", "output", "stream"):
+        if key in document.data:
+            message = f"`{key}` is of one request, and a matrix is of many. Remove it."
+            raise ConfigurationError.at(document.at(key), "GR003", message)
+    actions, resources = matrix.actions or [""], matrix.resources or [""]
+    for who, row in matrix.table.items():
+        below = document.below(*_TABLE, who)
+        if isinstance(row, dict):
+            _check_names(row, actions, below)
+        for action, (index, resource) in itertools.product(actions, enumerate(resources)):
+            path: tuple[Key, ...] = (action,) if isinstance(row, dict) else ()
+            word = row[action] if path else row
+            if isinstance(word, list):
+                if len(word) != len(resources):
+                    message = f"Expected {len(resources)} words, one for each resource."
+                    raise ConfigurationError.at(below.at(*path), "GR003", message)
+                path, word = (*path, index), word[index]
+            yield Cell(who, action, resource, _expected(word, below, path), (*_TABLE, who, *path))
+
+
+def _check_names(row: dict[str, Any], actions: list[str], below: Document) -> None:
+    if set(row) != set(actions):
+        named = ", ".join(filter(None, actions)) or "none under `actions`"
+        message = f"Expected the actions of the matrix, each once; there are: {named}."
+        raise ConfigurationError.at(below.at(), "GR003", message)
+
+
+def _expected(word: Any, below: Document, path: tuple[Key, ...]) -> Expected:
+    if not isinstance(word, str):
+        pass
+    elif word in _VERDICTS:
+        return Expected.model_validate({"decision": word})
+    elif word in DECIDED:
+        return Expected.model_validate({"code": word})
+    message = f"Expected allow, deny, or one of {', '.join(DECIDED[1:])}."
+    raise ConfigurationError.at(below.at(*path), "GR003", message)

@@ -1,0 +1,217 @@
+"""Inputs and outputs as a policy test writes them: plain data, or a form that makes an array.
+
+Owns the forms (`zeros`, `ones`, `array`, `table`, `repeat`, `value`), and what counts as the same
+output: a number is compared as its own type shows it, and what a filter has taken out is null.
+Refuses forms that it does not know half: a mapping with a form's key is that form, whole, or a
+fault with its place.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+from pydantic import Field, PositiveInt
+
+from guardrail._documents import Document, Section
+from guardrail.errors import ConfigurationError
+
+#: Elements of an array, or characters of a text, that one form may make.
+LIMIT: Final = 10_000_000
+#: Characters of a value that a message shows.
+_SHOWN: Final = 80
+
+Dtype: TypeAlias = Literal[
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64",
+]  # fmt: skip
+Shape: TypeAlias = list[PositiveInt]
+
+
+class Filled(Section):
+    """What arrays of one number have in common: their type, and elements that are set."""
+
+    dtype: Dtype = "float64"
+    set: dict[str, Any] = Field(default={})
+
+
+class Zeros(Filled):
+    """An array of zeros, some of its elements set: ``{zeros: [10, 30], set: {"3,7": .nan}}``."""
+
+    zeros: Shape = Field(min_length=1)
+
+
+class Ones(Filled):
+    """An array of ones, some of its elements set."""
+
+    ones: Shape = Field(min_length=1)
+
+
+class Array(Section):
+    """An array of the elements that stand there: ``{array: [[0.1, 0.9]], dtype: float32}``."""
+
+    array: list[Any]
+    dtype: Dtype = "float64"
+
+
+class Table(Section):
+    """Columns by name, each an array: ``{table: {amount: [1.5, 2.0], country: [DE, FR]}}``."""
+
+    table: dict[str, list[Any]] = Field(min_length=1)
+    dtypes: dict[str, Dtype] = Field(default={})
+
+
+class Repeat(Section):
+    """A text, many times: ``{repeat: "word ", times: 2000}``."""
+
+    repeat: str = Field(min_length=1)
+    times: int = Field(ge=0)
+
+
+class Value(Section):
+    """The value itself, where it is a mapping that would be taken for a form."""
+
+    value: Any
+
+
+_FORMS: Final[Mapping[str, type[Section]]] = {
+    "zeros": Zeros,
+    "ones": Ones,
+    "array": Array,
+    "table": Table,
+    "repeat": Repeat,
+    "value": Value,
+}
+
+
+def payload(document: Document) -> Any:
+    """Return what is written down, made ready for a call.
+
+    Raises:
+        ConfigurationError: with the place, for a form that is not whole, one that needs numpy
+            where it is not installed, and one that makes more than `LIMIT` elements.
+    """
+    data = document.data
+    kinds = [kind for key, kind in _FORMS.items() if isinstance(data, dict) and key in data]
+    if not kinds:
+        return data
+    form = document.parse(kinds[0])
+    if isinstance(form, Value):
+        return form.value
+    if isinstance(form, Repeat):
+        _check_size(document, len(form.repeat) * form.times)
+        return form.repeat * form.times
+    if isinstance(form, Table):
+        for name in form.dtypes:
+            if name not in form.table:
+                message = "The table has no column of this name. Correct it."
+                raise ConfigurationError.at(document.at("dtypes", name), "GR003", message)
+        return {
+            name: _array(document, ("table", name), column, form.dtypes.get(name) or _kind(column))
+            for name, column in form.table.items()
+        }
+    if isinstance(form, Array):
+        return _array(document, ("array",), form.array, form.dtype)
+    if isinstance(form, Zeros):
+        return _filled(document, form, form.zeros, 0)
+    if isinstance(form, Ones):
+        return _filled(document, form, form.ones, 1)
+    raise TypeError(type(form).__name__)
+
+
+def _filled(document: Document, form: Filled, shape: Shape, number: int) -> Any:
+    numpy = _numpy(document)
+    _check_size(document, math.prod(shape))
+    made = numpy.full(shape, number, form.dtype)
+    for text, value in form.set.items():
+        try:
+            index = tuple(int(part) for part in text.split(","))
+            if len(index) != len(shape) or min(index) < 0:
+                raise ValueError
+            made[index] = value
+        except (ValueError, TypeError, IndexError, OverflowError):
+            message = (
+                f'Expected an element such as "{",".join("0" for _ in shape)}" of an array of '
+                f"{shape}, and a number that {form.dtype} holds."
+            )
+            raise ConfigurationError.at(document.at("set", text), "GR003", message) from None
+    return made
+
+
+def _kind(column: list[Any]) -> Any:
+    """Return the type of a column that names none: text is kept as it is, numbers as numpy has."""
+    return object if any(isinstance(item, str | None) for item in column) else None
+
+
+def _array(document: Document, path: tuple[str, ...], data: list[Any], dtype: Any) -> Any:
+    numpy = _numpy(document)
+    try:
+        return numpy.array(data, dtype)
+    except (ValueError, TypeError, OverflowError):
+        message = "Expected elements of one type, in rows of one length."
+    raise ConfigurationError.at(document.at(*path), "GR003", message)
+
+
+def _numpy(document: Document) -> Any:
+    try:
+        import numpy
+    except ImportError:
+        message = "This form makes an array, which needs numpy. Install it."
+        raise ConfigurationError.at(document.at(), "GR003", message) from None
+    return numpy
+
+
+def _check_size(document: Document, size: int) -> None:
+    if size > LIMIT:
+        message = f"Over {LIMIT} elements, or characters. Make it smaller."
+        raise ConfigurationError.at(document.at(), "GR003", message)
+
+
+def plain(value: Any) -> Any:
+    """Return an output as plain data: lists for arrays, null for what is no number.
+
+    A number of less precision than Python's is what its own type shows: a float32 of 0.88 is 0.88.
+    """
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, Mapping):
+        return {name: plain(below) for name, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and hasattr(value, "tolist"):
+        is_narrow = getattr(dtype, "kind", "") == "f" and dtype.itemsize < 8
+        return plain((value.astype(str).astype(float) if is_narrow else value).tolist())
+    return value
+
+
+def differences(expected: Any, got: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield where an output is not the expected one: the path, what was expected, what came.
+
+    Both as `plain` returns them.
+    """
+    if isinstance(expected, dict) and isinstance(got, dict):
+        for name in {**expected, **got}:
+            if name not in got or name not in expected:
+                yield f"{path}.{name}", _told(expected, name), _told(got, name)
+            else:
+                yield from differences(expected[name], got[name], f"{path}.{name}")
+    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        for index, (one, other) in enumerate(zip(expected, got, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
+    elif isinstance(expected, bool) != isinstance(got, bool) or expected != got:
+        yield path, _shown(expected), _shown(got)
+
+
+def _told(side: dict[Any, Any], name: Any) -> str:
+    return _shown(side[name]) if name in side else "nothing"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,0 +1,1 @@
+"""Mutation testing of policies: mutants, and requests that tell them apart."""

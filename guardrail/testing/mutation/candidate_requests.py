@@ -1,0 +1,174 @@
+"""Requests that are worth a try: at the edges of what the policies of a bundle compare with.
+
+Owns who is tried with what: the callers of tests and others like them, on every resource, each fact
+at its edges, and none at all. Refuses randomness that can't be had again: the same bundle and tests
+give the same requests, in the same order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from guardrail.policy import Snapshot
+from guardrail.policy.analysis.hypothetical_entities import ABSENT, Supposed
+from guardrail.policy.engine.plan import Shape
+from guardrail.testing.mutation.boundary_values import Edges
+from guardrail.values import Entity, Path, Principal
+
+#: Requests per caller, action and resource in which several facts differ from the usual at once.
+_MIXED: Final = 40
+#: Callers and resources that are tried, at most.
+_LIMIT: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who does what on what, with which facts.
+
+    ``supposed`` is what the bundle's entities would have to be; ``None``: as they are.
+    """
+
+    principal: Principal | Entity
+    action: Entity
+    resource: Entity
+    facts: Mapping[str, Mapping[str, Any]]
+    supposed: Supposed | None = None
+
+
+def decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:
+    """Return what a snapshot decides on a request, as `Snapshot.describe` tells it."""
+    question = snapshot.ask(request.principal, request.action, request.resource)
+    facts = {"app": {}, **request.facts}
+    return snapshot.describe(question.decide(facts).decision)
+
+
+def requests(
+    snapshot: Snapshot, known: Sequence[Request], edges: Edges | None = None
+) -> Iterator[Request]:
+    """Yield requests to a snapshot: first those that are known, then the edges around them.
+
+    Arguments:
+        snapshot: whose policies, actions and entities are tried.
+        known: what its tests ask. Their callers are tried with everything.
+        edges: the values that are tried, where somebody has them; else those of its policies.
+    """
+    yield from known
+    edges = edges or Edges(snapshot)
+    callers = list({key_of(each): each for each in callers_of(known, edges.entities)}.values())
+    things = list(
+        dict.fromkeys([*(request.resource for request in known), *sorted(snapshot.store)])
+    )
+    chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
+    for action, plan in snapshot.plans.items():
+        usual = usual_facts(known, action)
+        leaves = [
+            (path, [*edges.values(action, Path("context", path), kind), ABSENT])
+            for path, kind in leaves_of(plan.shape)
+        ]
+        for caller, thing in itertools.product(callers[:_LIMIT], things[:_LIMIT]):
+            if not snapshot.schema.fits(caller.type, action, thing.type):
+                continue
+            for facts in _varied(usual, leaves, chance):
+                yield Request(caller, action, thing, facts)
+
+
+def callers_of(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Principal | Entity]:
+    """Yield those who call in tests, and then others like them.
+
+    In no group, in another one, and in one more: an exemption often is for whoever has two. And
+    those whom policies name.
+    """
+    callers = [request.principal for request in known]
+    yield from callers
+    groups = dict.fromkeys(
+        [parent for each in callers if isinstance(each, Principal) for parent in each.parents]
+    )
+    like: dict[str, Principal] = {}
+    for caller in callers:
+        if isinstance(caller, Principal):
+            like.setdefault(caller.type, caller)
+    for one in like.values():
+        for parents in ((), *((group,) for group in dict.fromkeys((*groups, *named)))):
+            yield Principal(one.type, "somebody", parents=parents, attrs=one.attrs)
+        for entity in named:  # whom policies name
+            if entity.type == one.type:
+                others = [group for group in dict.fromkeys((*groups, *named)) if group != entity]
+                alone = [(group,) for group in others[:_LIMIT]]
+                for parents in ((), one.parents, *alone):
+                    yield Principal(one.type, entity.id, parents=parents, attrs=one.attrs)
+    for caller in callers:
+        if isinstance(caller, Principal):
+            for group in groups | dict.fromkeys(named):
+                if group not in caller.parents:
+                    parents = (*caller.parents, group)
+                    yield Principal(caller.type, "somebody", parents=parents, attrs=caller.attrs)
+
+
+def key_of(principal: Principal | Entity) -> tuple[Any, ...]:
+    """Return all that a caller says, to compare by: frozen values do not show what they hold."""
+    if isinstance(principal, Entity):
+        return principal.type, principal.id
+    attrs = repr(sorted(_plain(principal.attrs).items()))
+    return principal.type, principal.id, principal.parents, attrs
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(below) for name, below in sorted(value.items())}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def usual_facts(known: Sequence[Request], action: Entity) -> dict[tuple[str, ...], Any]:
+    """Return a value for each fact that some test gives, best of all to this action."""
+    found: dict[tuple[str, ...], Any] = {}
+    for request in sorted(known, key=lambda each: each.action != action):
+        for place, below in request.facts.items():
+            for name, value in below.items():
+                found.setdefault((place, name), value)
+    return found
+
+
+def leaves_of(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the paths of the values that are read of the facts, each with its type."""
+    for name, kind in shape.items():
+        if isinstance(kind, dict):
+            yield from leaves_of(kind, (*path, name))
+        else:
+            yield (*path, name), kind
+
+
+def _varied(
+    usual: Mapping[tuple[str, ...], Any],
+    leaves: Sequence[tuple[tuple[str, ...], Sequence[Any]]],
+    chance: random.Random,
+) -> Iterator[dict[str, dict[str, Any]]]:
+    """Yield facts: the usual ones, each of them varied by itself, and some of them together."""
+    base = {path: usual.get(path[:2], values[0] if values else ABSENT) for path, values in leaves}
+    yield tree_of(base)
+    for path, values in leaves:
+        for value in values:
+            yield tree_of({**base, path: value})
+    if len(leaves) > 1:
+        for _ in range(_MIXED):
+            mixed = {path: chance.choice(values) for path, values in leaves if values}
+            yield tree_of({**base, **mixed})
+
+
+def tree_of(flat: Mapping[tuple[str, ...], Any]) -> dict[str, dict[str, Any]]:
+    """Return values by their paths as facts by place."""
+    tree: dict[str, dict[str, Any]] = {}
+    for path, value in flat.items():
+        branch: dict[str, Any] = tree.setdefault(path[0], {})
+        if value is ABSENT or len(path) < 2:
+            continue
+        for name in path[1:-1]:
+            below = branch.setdefault(name, {})
+            branch = below if isinstance(below, dict) else {}
+        branch[path[-1]] = value
+    return tree

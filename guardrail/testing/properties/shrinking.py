@@ -1,0 +1,109 @@
+"""A request made simpler, while something still holds of it.
+
+Owns what is simpler: a caller in fewer groups, a value that comes earlier among those that are
+tried, an optional one that is not there. Refuses to leave the requests of a bundle: what it comes
+to, a caller could send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from guardrail.policy.schema.schema import RECORD
+from guardrail.testing.mutation.candidate_requests import Request
+from guardrail.testing.properties.conditions import uid_of
+from guardrail.testing.properties.domains import Domain, Slot, value_of
+from guardrail.values import Principal
+
+#: Requests that are tried on the way, at most.
+_LIMIT: Final = 5_000
+
+
+def simplest(
+    request: Request, domains: Sequence[Domain], holds: Callable[[Request], bool]
+) -> Request:
+    """Return a request of which something holds, and of no simpler one that was tried.
+
+    Arguments:
+        request: one of which it holds.
+        domains: what requests can be.
+        holds: whether it holds of another one.
+    """
+    tried = 0
+    is_simpler = True
+    while is_simpler:
+        is_simpler = False
+        for other in _simpler(request, domains):
+            tried += 1
+            if tried > _LIMIT:
+                return request
+            if holds(other):
+                request, is_simpler = other, True
+                break
+    return request
+
+
+def _simpler(request: Request, domains: Sequence[Domain]) -> Iterator[Request]:
+    """Yield requests that are simpler by one thing."""
+    its = [each for each in domains if each.action == request.action]
+    its = [each for each in its if each.type == uid_of(request.principal).type]
+    if not its:
+        return
+    domain = its[0]
+    for caller in _simpler_callers(request.principal, domain):
+        yield replace(request, principal=caller)
+    for resource in _before(domain.resources, request.resource):
+        yield replace(request, resource=resource)
+    slots = {slot.name: slot for slot in domain.places}
+    for place, below in request.facts.items():
+        if place == "time":
+            for moment in _before(domain.moments, dict(below)):
+                yield replace(request, facts={**request.facts, "time": dict(moment)})
+            continue
+        slot = slots.get(place)
+        for facts in _simpler_records(slot.below if slot else (), below):
+            yield replace(request, facts={**request.facts, place: facts})
+
+
+def _simpler_callers(principal: Any, domain: Domain) -> Iterator[Principal]:
+    if not isinstance(principal, Principal):
+        return
+    groups, attrs = principal.parents, dict(principal.attrs)
+    if principal.id != domain.name and domain.is_open:
+        yield domain.caller(groups, attrs)
+    for at in range(len(groups)):
+        yield Principal(
+            principal.type, principal.id, parents=(*groups[:at], *groups[at + 1 :]), attrs=attrs
+        )
+    for other in _simpler_records(domain.attrs, attrs):
+        yield Principal(principal.type, principal.id, parents=groups, attrs=other)
+
+
+def _simpler_records(slots: Sequence[Slot], record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield records that are simpler in one field."""
+    by_name = {slot.name: slot for slot in slots}
+    for name, value in record.items():
+        slot = by_name.get(name)
+        if slot is None or slot.presence != "needed":
+            yield {key: each for key, each in record.items() if key != name}
+        if slot is None:
+            continue
+        if slot.kind == RECORD and isinstance(value, Mapping):
+            for inner in _simpler_records(slot.below, value):
+                yield {**record, name: inner}
+        else:
+            for other in _before(slot.values, value):
+                yield {**record, name: other}
+    for slot in slots:  # what the simplest request has, and this one has not
+        if slot.presence == "needed" and slot.name not in record and slot.is_possible:
+            yield {**record, slot.name: value_of(slot)}
+
+
+def _before(values: Sequence[Any], value: Any) -> Iterator[Any]:
+    """Yield what comes before a value; all of them, where it is none of these."""
+    for other in values:
+        if repr(other) == repr(value):
+            return
+        yield other

@@ -1,0 +1,414 @@
+"""Recorded calls, asked again: which request a record was, and what a bundle decides on it now.
+
+Owns the way from a record to its request, and what is missing on that way. (`policy.replay` is
+another thing: Cedar's own corpus.) Refuses to guess: where a value that the policies look at is not
+in the record, and follows neither from the bundle's entities nor from the call's time, nothing is
+decided, and the reason names the value. Where the policies do not look, something that the schema
+demands of a caller is made up; that the caller fits the schema but for what is recorded is taken
+for granted.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from guardrail._ports import Facing, FactSource
+from guardrail.audit.pseudonyms import GROUPS, LIMIT_ITEMS, is_of_caller
+from guardrail.bundle.assembly import Bundle
+from guardrail.errors import ConfigurationError
+from guardrail.facts import AppFacts, TimeFacts
+from guardrail.policy import Question, read_uid
+from guardrail.policy.analysis.replay_requirements import Needs
+from guardrail.policy.engine.read_sets import Access, Reads
+from guardrail.policy.engine.snapshot import digest_of
+from guardrail.policy.schema.schema import CedarType
+from guardrail.testing.files.yaml_values import leaves
+from guardrail.testing.mutation.candidate_requests import Request
+from guardrail.values import (
+    NO_INPUT,
+    Decision,
+    Entity,
+    FactValue,
+    Path,
+    Principal,
+    Record,
+    vouched_for,
+)
+
+_PSEUDONYM: Final = re.compile(r"[a-z0-9]{1,16}:[0-9a-f]{32}")
+#: Characters of a name at which the journal may have cut it.
+_LIMIT_NAME: Final = 200
+#: The codes with which a decision denies.
+_DENIES: Final = frozenset((
+    "no_grant", "prohibited", "evaluation_error", "unknown_entity", "undeclared_action",
+    "wrong_type", "bad_fact",
+))  # fmt: skip
+#: Why a record without its beginning cannot be replayed.
+ONLY_END: Final = "only its end is in the journal"
+_ANONYMOUS: Final = (
+    "which caller it was is recorded as a pseudonym, and can matter: a policy asks for it, or "
+    "entities.json tells of callers"
+)
+#: Whoever called, where only that is known.
+_SOMEBODY: Final = "somebody"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What policies said of a call.
+
+    Attributes:
+        allowed: whether they let it in, whatever became of it then.
+        code: ``allow``, or the code of the denial.
+        obligations: the names of what had to be met, sorted.
+        demands: what each of them demanded, by its name: as a digest in a record.
+    """
+
+    allowed: bool
+    code: str
+    obligations: tuple[str, ...] = ()
+    demands: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def otherwise(self, other: Outcome) -> tuple[str, ...]:
+        """Return the obligations that both have and that demand something else.
+
+        Of a record that an earlier version kept nobody knows what they demanded.
+        """
+        return tuple(
+            name
+            for name in self.obligations
+            if name in self.demands
+            and name in other.demands
+            and self.demands[name] != other.demands[name]
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON data."""
+        decision = "allow" if self.allowed else "deny"
+        return {"decision": decision, "code": self.code, "obligations": list(self.obligations)}
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Why a record cannot be decided on; one reason at least."""
+
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The request that a record was, as far as it is known; all that decides is.
+
+    Attributes:
+        request: without the facts of time.
+        question: what has the answer, or is refused already.
+        clock: what tells the facts of time, and which; ``None`` where the policies ask for none.
+        is_timed: whether the time can decide.
+        unseen: paths of which nothing is known, and at which no policy that can match looks.
+    """
+
+    request: Request
+    question: Question
+    clock: tuple[FactSource, frozenset[str]] | None = None
+    is_timed: bool = False
+    unseen: tuple[str, ...] = ()
+
+    def at(self, now: float) -> Request:
+        """Return the request as it was at a time, in seconds since the epoch."""
+        asked, caller = self.request, self.request.principal
+        if self.clock is None or not isinstance(caller, Principal):
+            return asked
+        source, names = self.clock
+        facing = Facing(vouched_for(caller), NO_INPUT, asked.action.id, asked.resource, now, {})
+        try:
+            told = source.compute(names, facing)
+        except (ValueError, OverflowError, OSError):  # no time of any calendar
+            told = {}
+        return Request(caller, asked.action, asked.resource, {**asked.facts, source.place: told})
+
+    def decide(self, now: float) -> Decision:
+        """Return what the bundle decides on it at a time, in seconds since the epoch."""
+        return self.question.decide(self.at(now).facts).decision
+
+
+def outcome_of(decision: Decision, described: Mapping[str, Any] | None = None) -> Outcome:
+    """Return what of a decision a record tells, too.
+
+    ``described`` are its obligations as `Snapshot.describe` tells them; without them nobody looks
+    at what they demand.
+    """
+    names = tuple(sorted(held.name for held in decision.obligations))
+    demands = {name: digest_of(demand) for name, demand in (described or {}).items()}
+    return Outcome(decision.allowed, decision.code, names, demands)
+
+
+def recorded(record: Record) -> Outcome | str:
+    """Return what policies said of a recorded call; a text where they were not asked."""
+    if record.cached is None and record.code == "allow":
+        return ONLY_END
+    if record.cached is None:
+        return f"it ended before the policies were asked ({record.code or record.outcome})"
+    if record.outcome == "denied" and record.stage == "decide" and record.code != "output_blocked":
+        if record.code in _DENIES:
+            return Outcome(False, record.code)
+        return f"it ended while the policies were asked ({record.code})"
+    demands = {}
+    if len(record.demands) == len(record.obligations):
+        demands = dict(zip(record.obligations, record.demands, strict=True))
+    return Outcome(True, "allow", tuple(sorted(record.obligations)), demands)
+
+
+class _Missing(Exception):
+    """Something that is not known of a call."""
+
+
+class Recaller:
+    """Asks one bundle about records."""
+
+    __slots__ = ("_bundle", "_needs")
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._needs = Needs(bundle.snapshot)
+
+    def recall(self, record: Record) -> Recalled | Unknown:
+        """Return the request that a record was, or what is not known of it."""
+        try:
+            return self._recall(record)
+        except _Missing as missing:
+            return Unknown(tuple(str(reason) for reason in missing.args))
+
+    def _recall(self, record: Record) -> Recalled | Unknown:
+        snapshot = self._bundle.snapshot
+        if record.guard != snapshot.name:
+            raise _Missing(f"the guard {record.guard} made it, not {snapshot.name}")
+        kind = record.principal_type
+        names = (record.action, kind, record.resource_type)
+        if not all(names):
+            raise _Missing("who did what on what is not recorded")
+        if any(len(name) >= _LIMIT_NAME for name in names):
+            raise _Missing("a name is so long that it may be cut")
+        actions = [action for action in snapshot.plans if action.id == record.action]
+        if len(actions) > 1:
+            raise _Missing(f"several actions are called {record.action}")
+        action = actions[0] if actions else Entity("Action", record.action)
+        resource = Entity(record.resource_type, record.resource)
+        asked = Request(Principal(kind, _SOMEBODY), action, resource, {})
+        if actions and (not record.resource or _PSEUDONYM.fullmatch(record.resource)):
+            raise _Missing("the resource was none of the bundle's, and is recorded as a pseudonym")
+        refused = self._needs.refused(kind, action, resource)
+        if refused is not None:
+            return Recalled(asked, refused)
+        if recorded(record) == Outcome(False, record.code) and record.path.startswith("principal"):
+            raise _Missing("the caller did not fit the schema, and the record does not show how")
+        return self._ask(record, action, resource)
+
+    def _ask(self, record: Record, action: Entity, resource: Entity) -> Recalled | Unknown:
+        """Recall a call that is not lost for its action or its thing alone."""
+        snapshot, needs, kind = self._bundle.snapshot, self._needs, record.principal_type
+        facts = dict(record.facts)
+        caller, hidden = self._caller(record, action, resource, facts)
+        plan, question = snapshot.plans[action], snapshot.ask(caller, action, resource)
+        refusal, case = question.refusal, question.case
+        if refusal is not None and refusal.code == "wrong_type":
+            raise _Missing("the caller, as far as it is recorded, does not fit the schema")
+        access = case.slice.access if case is not None else Access()
+        own = snapshot.store.attrs(caller.uid)
+        missing = [
+            hidden.get(name, f"principal.{name} is not recorded")
+            for name in needs.reads_of(kind, action, access)
+            if name in hidden or (f"principal.{name}" not in facts and name not in own)
+        ]
+        unseen = [f"principal.{name}" for name in hidden]
+        node, is_timed = access.of("context"), False
+        given: dict[str, dict[str, FactValue]] = {source.place: {} for source, _ in plan.wants}
+        sources = {source.place: source for source, _ in plan.wants}
+        for path, expected in leaves(plan.shape):
+            place, *below = (str(name) for name in path)
+            told = ".".join((place, *below[:1]))
+            is_read = _is_read(node, (place, *below))
+            source = sources.get(place)
+            if isinstance(source, TimeFacts):
+                is_timed = is_timed or is_read
+                continue
+            try:
+                value = _fact(facts, told, below, expected, self._bundle)
+            except _Missing as reason:
+                if is_read or _is_of_others(source):
+                    missing.extend(map(str, reason.args))
+                unseen.append(f"context.{told}")
+                continue
+            if value is not None:
+                given[place][below[0]] = value
+        if missing and refusal is None:
+            raise _Missing(*dict.fromkeys(missing))
+        clock = next((want for want in plan.wants if isinstance(want[0], TimeFacts)), None)
+        asked = Request(caller, action, resource, given)
+        return Recalled(asked, question, clock, is_timed, tuple(dict.fromkeys(unseen)))
+
+    def _caller(
+        self, record: Record, action: Entity, resource: Entity, facts: Mapping[str, Any]
+    ) -> tuple[Principal, dict[str, str]]:
+        """Return who called, as far as it is known, and why not further by attribute."""
+        snapshot, needs, kind = self._bundle.snapshot, self._needs, record.principal_type
+        name = record.principal
+        if not name or _PSEUDONYM.fullmatch(name):
+            if needs.asks_who(kind, action, resource):
+                raise _Missing(_ANONYMOUS)
+            name = name or _SOMEBODY
+        groups: Sequence[Entity] = ()
+        if GROUPS in facts:
+            groups = _groups(facts[GROUPS])
+        elif needs.asks_groups(kind, action):
+            raise _Missing(f"{GROUPS} is not recorded")
+        own = snapshot.store.attrs(Entity(kind, name))
+        attrs = dict(needs.stand_ins(kind, action))
+        for one in own:
+            attrs.pop(one, None)
+        hidden = {one: f"principal.{one} is not recorded" for one in attrs}
+        for path, value in facts.items():
+            attr = path.partition(".")[2]
+            if not is_of_caller(path) or "." in attr:
+                continue
+            hidden.pop(attr, None)
+            where = Path("principal", (attr,))
+            expected = snapshot.schema.type_at(action, where)
+            if expected is None:
+                raise _Missing(f"{path} is recorded, and the schema has none")
+            if value is None:
+                if attr in attrs:
+                    raise _Missing(f"the caller had no {path}, and the schema demands it")
+                continue
+            try:
+                attrs[attr] = _value(path, value, expected, self._bundle)
+            except _Missing as reason:
+                hidden[attr] = str(reason)
+        return Principal(kind, name, parents=tuple(groups), attrs=attrs), hidden
+
+
+def _is_of_others(source: FactSource | None) -> bool:
+    """Tell whether a source's values may be of other types than the schema's: then it denies."""
+    ours = type(source).__module__.startswith("guardrail.facts.")
+    return isinstance(source, AppFacts) or not ours
+
+
+def _is_read(node: Reads, path: tuple[str, ...]) -> bool:
+    """Tell whether a set of paths has this one, one above or one below it."""
+    for name in path:
+        if node.whole or not node.below:
+            return node.whole or node.is_member or node.tags is not None
+        if name not in node.below:
+            return False
+        node = node.below[name]
+    return True
+
+
+def _fact(
+    facts: Mapping[str, Any], told: str, below: Sequence[str], expected: Any, bundle: Bundle
+) -> FactValue:
+    """Return the fact at a path; ``None`` where the call had none."""
+    if told not in facts:
+        raise _Missing(f"context.{told} is not recorded")
+    value = facts[told]
+    if value is None:
+        return None
+    if len(below) != 1:
+        raise _Missing(f"context.{told} is a record, of which no more is recorded")
+    return _value(f"context.{told}", value, expected, bundle)
+
+
+def _groups(told: Any) -> list[Entity]:
+    """Return the groups that a record names."""
+    if not isinstance(told, list) or len(told) >= LIMIT_ITEMS:
+        raise _Missing(f"{GROUPS} has so many that some may be left out")
+    groups = []
+    for text in told:
+        try:
+            group = read_uid(text)
+        except ConfigurationError:
+            group = None
+        if group is None or str(group) != text:
+            raise _Missing(f"{GROUPS} has a group that the bundle did not know, as a pseudonym")
+        groups.append(group)
+    return groups
+
+
+def _value(path: str, told: Any, expected: CedarType, bundle: Bundle) -> FactValue:
+    """Return the value that a record tells, by the type that the schema gives it."""
+    if isinstance(expected, tuple):
+        if not isinstance(told, list):
+            raise _Missing(f"{path} is recorded as something else than a set")
+        if len(told) >= LIMIT_ITEMS:
+            raise _Missing(f"{path} has so many items that some may be left out")
+        return tuple(_value(path, item, expected[1], bundle) for item in told)
+    if isinstance(told, str) and _PSEUDONYM.fullmatch(told):
+        raise _Missing(f"{path} is recorded as a pseudonym")
+    read = _READ.get(expected)
+    value: FactValue = None
+    if expected == "Entity" and isinstance(told, str):
+        value = _entity(told, bundle)
+    elif read is not None:
+        try:
+            value = read(told)
+        except (ValueError, OverflowError, InvalidOperation):
+            value = None
+    if value is None:
+        raise _Missing(f"{path} is recorded in a form that does not tell its value")
+    return value
+
+
+def _entity(told: str, bundle: Bundle) -> Entity | None:
+    """Return the entity that a text is, where it can be one of the bundle's alone."""
+    names = told.split("::")
+    schema, store = bundle.snapshot.schema, bundle.snapshot.store
+    found = [
+        Entity("::".join(names[:at]), "::".join(names[at:]))
+        for at in range(1, len(names))
+        if schema.declares("::".join(names[:at]))
+    ]
+    return found[0] if len(found) == 1 and store.knows(found[0]) else None
+
+
+def _long(told: Any) -> int | None:
+    return told if type(told) is int else None
+
+
+def _bool(told: Any) -> bool | None:
+    return told if type(told) is bool else None
+
+
+def _text(told: Any) -> str | None:
+    return told if type(told) is str else None
+
+
+def _decimal(told: Any) -> FactValue:
+    if type(told) is str:
+        return Decimal(told)
+    return told if type(told) in (int, float) else None
+
+
+def _datetime(told: Any) -> datetime | None:
+    at = datetime.fromisoformat(told) if type(told) is str else None
+    return at if at is not None and at.tzinfo is not None else None
+
+
+def _duration(told: Any) -> timedelta | None:
+    return timedelta(seconds=told) if type(told) in (int, float) else None
+
+
+def _address(told: Any) -> FactValue:
+    if type(told) is not str:
+        return None
+    return ipaddress.ip_network(told) if "/" in told else ipaddress.ip_address(told)
+
+
+_READ: Final[Mapping[Any, Any]] = {
+    "Bool": _bool, "Long": _long, "String": _text, "decimal": _decimal, "datetime": _datetime,
+    "duration": _duration, "ipaddr": _address,
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Running policy tests: against the policies alone, or through a whole call."""

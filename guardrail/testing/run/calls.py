@@ -1,0 +1,247 @@
+"""A policy test as a whole call: through the very flow, with the test's own facts.
+
+Owns what stands where in such a call: the test's caller for the identity, its facts where sources
+would compute them, its output for the model's, a clock that stands still. All else is as in a
+service: the view of the input, the quotas, the specs, the filters. Refuses to demand what the
+test has not: where it gives no input none is checked, and where it gives no output none is
+filtered. Nothing is recorded, and the counters are the test's alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from guardrail import _core
+from guardrail._ports import (
+    Answering,
+    Asking,
+    Duties,
+    Facing,
+    FactSource,
+    Rooms,
+    Serving,
+    Target,
+)
+from guardrail.audit import Trail
+from guardrail.bundle.assembly import Bundle
+from guardrail.errors import Denied, Fault
+from guardrail.facts import Viewer
+from guardrail.policy import Answer, Question, Snapshot
+from guardrail.runtime.drivers import Enforcement, run_generator
+from guardrail.testing.application.clock import FrozenClock
+from guardrail.testing.application.recorded import Recorder
+from guardrail.testing.files.cases import Case
+from guardrail.testing.files.fact_values import Unsaid, identity_of, said, without_marks
+from guardrail.testing.files.payloads import plain
+from guardrail.values import Decision, Entity, FactValue, Path, Principal
+
+#: The obligations that are about the input itself.
+_OF_INPUT = frozenset(("input",))
+
+
+@dataclass(slots=True)
+class Called:
+    """What became of one call.
+
+    Attributes:
+        told: the outcome, as `Snapshot.describe` tells a decision.
+        question: what was asked; ``None`` where the call ended before.
+        facts: on which it was decided.
+        decision: what the policies decided.
+        released: what left, as plain data, and whether anything did.
+        faults: what is wrong with the test itself.
+    """
+
+    told: dict[str, Any] = field(default_factory=dict)
+    question: Question | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    decision: Decision | None = None
+    released: Any = None
+    has_released: bool = False
+    faults: list[Fault] = field(default_factory=list)
+
+
+class Caller:
+    """Makes the calls of one test after another, under one bundle.
+
+    Arguments:
+        bundle: loaded with a `FrozenClock`, by which its quotas are counted.
+        clock: that clock.
+    """
+
+    def __init__(self, bundle: Bundle, clock: FrozenClock) -> None:
+        self._bundle = bundle
+        self._clock = clock
+        self._began = 0.0
+        self._unsaid = Unsaid(bundle.snapshot)
+        self._take_view = Viewer(bundle.bounds, bundle.keys).take
+
+    def begin(self) -> None:
+        """Begin a test: it finds whole quotas, and its own time."""
+        self._bundle.storage.open().reset()
+        self._began = self._clock.elapsed()
+
+    def calls(self, case: Case) -> Iterator[Called]:
+        """Make the calls of one step of the test, one after the other, as they are asked for."""
+        self._clock.advance(case.after_s)
+        for _ in range(case.times):
+            yield self._call(case)
+
+    def _call(self, case: Case) -> Called:
+        called = Called()
+        rooms = Rooms(
+            snapshot=_Told(self._bundle.snapshot, case, called, self._unsaid),
+            identify=lambda _: identity_of(case.principal),
+            take_view=self._take_view,
+            sink=Trail((Recorder(),)),
+            clock=_Since(self._clock, (case.now or 0.0) - self._began),
+            new_id=lambda: "test",
+            backend=_core.BACKEND,
+        )
+        target = Target(
+            serving=Serving(rooms),
+            function="test",
+            action=case.action,
+            resource=case.resource,
+            input_name=case.input.name if case.input is not None else "",
+            streams=case.output is not None and case.output.streams,
+        )
+        value = case.input.value if case.input is not None else None
+        denied: Denied | None = None
+        try:
+            if target.streams:
+                _stream(target, value, case, called)
+            else:
+                _once(target, value, case, called)
+        except Denied as error:
+            denied = error
+        called.told = self._outcome(called, denied)
+        return called
+
+    def _outcome(self, called: Called, denied: Denied | None) -> dict[str, Any]:
+        snapshot, decision = self._bundle.snapshot, called.decision
+        told: dict[str, Any] = {"decision": "allow", "obligations": {}, "errors": []}
+        if decision is not None:
+            told = snapshot.describe(decision)
+        told["retry_after_s"] = None
+        if denied is not None:
+            told |= {
+                "decision": "deny",
+                "code": denied.code,
+                "policies": list(denied.policies),
+                "path": denied.path,
+                "reason": denied.reason,
+                "message": denied.message,
+                "retry_after_s": denied.retry_after_s,
+            }
+        return told
+
+
+def _once(target: Target, value: Any, case: Case, called: Called) -> None:
+    with Enforcement(target, value) as block:
+        output = block.release(None if case.output is None else case.output.pieces[0])
+    if case.output is not None:
+        called.released, called.has_released = plain(output), True
+
+
+def _stream(target: Target, value: Any, case: Case, called: Called) -> None:
+    def model() -> Iterator[Any]:
+        yield from case.output.pieces if case.output is not None else ()
+
+    called.released = []
+    for piece in run_generator(target, value, None, model):
+        called.released.append(plain(piece))
+        called.has_released = True
+
+
+class _Since:
+    """The test's own time, which moves with the clock of the bundle."""
+
+    __slots__ = ("_clock", "_offset", "elapsed")
+
+    def __init__(self, clock: FrozenClock, offset: float) -> None:
+        self._clock = clock
+        self._offset = offset
+        self.elapsed = clock.elapsed
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return self._offset + self._clock.elapsed()
+
+
+class _Told:
+    """A snapshot as the flow asks it, which answers on what the test says."""
+
+    def __init__(self, snapshot: Snapshot, case: Case, called: Called, unsaid: Unsaid) -> None:
+        self.name = snapshot.name
+        self.version = snapshot.version
+        self.revision = snapshot.revision
+        self._snapshot = snapshot
+        self._case = case
+        self._called = called
+        self._unsaid = unsaid
+
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:  # noqa: ARG002
+        """Ask as the test's caller, who may be one of ``entities.json``."""
+        question = self._snapshot.ask(self._case.principal, action, resource)
+        self._called.question = question
+        return _ToldQuestion(question, self._case, self._called, self._unsaid)
+
+
+class _ToldQuestion(Asking):
+    """A question whose facts are those that the test says."""
+
+    def __init__(self, question: Question, case: Case, called: Called, unsaid: Unsaid) -> None:
+        wants = tuple((_Said(source, case), names) for source, names in question.wants)
+        super().__init__(question.refusal, wants)
+        self._question = question
+        self._case = case
+        self._called = called
+        self._unsaid = unsaid
+
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
+        """Decide on them, and leave out what the test has nothing for."""
+        called, case = self._called, self._case
+        called.faults = self._unsaid.faults(self._question, facts, case.written)
+        called.facts = without_marks(facts)
+        answer = self._question.decide(called.facts)
+        called.decision = answer.decision
+        return _ToldAnswer(answer, case)
+
+
+class _ToldAnswer(Answering):
+    """An answer without the demands that are about what the test does not give."""
+
+    def __init__(self, answer: Answer, case: Case) -> None:
+        duties = answer.duties
+        admits = tuple(
+            (kind, held)
+            for kind, held in duties.admits
+            if case.input is not None or kind.name not in _OF_INPUT
+        )
+        releases = duties.releases if case.output is not None else ()
+        kept = Duties(admits, releases, duties.names, duties.errors, duties.demands)
+        super().__init__(answer.decision, kept, answer.cached)
+        self._answer = answer
+
+    def value_of(self, path: Path) -> FactValue:
+        """Return the value at a path that an annotation reads."""
+        return self._answer.value_of(path)
+
+
+class _Said:
+    """A fact source that says what the test says."""
+
+    def __init__(self, source: FactSource, case: Case) -> None:
+        self.place = source.place
+        self.facts = source.facts
+        self._source = source
+        self._case = case
+
+    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+        """Return the facts, with the marks of what is missing."""
+        now = None if self._case.now is None else facing.now
+        told: Mapping[str, FactValue] = said(self._case, self._source, names, now, facing.view)
+        return told

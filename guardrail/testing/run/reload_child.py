@@ -1,0 +1,167 @@
+"""A new bundle tried where it can do no harm: the child process of a reload.
+
+Run as ``python -m guardrail.testing.run.reload_child DIR``. Owns what a bundle must survive before
+it serves: to be loaded, to answer one request per action, and to pass its own tests. Tells its
+faults as one line of JSON; a crash tells itself. Refuses the application's own objects, which can't
+come along: a fact source, an obligation or a model of its own is known by name, and a test whose
+outcome hangs on such an obligation is not judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic import BaseModel
+
+from guardrail._ports import Admission, Facing
+from guardrail.bundle.assembly import Bundle, load_bundle
+from guardrail.bundle.reload import fault_data
+from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.policy import read_folder
+from guardrail.policy.engine.warm_up import rehearse
+from guardrail.testing.application.clock import FrozenClock
+from guardrail.testing.run.suite import run_tests
+from guardrail.values import Clause, FactValue
+from guardrail.values import Path as ValuePath
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFacts:
+    """An application's own fact source, as far as its names go."""
+
+    place: str
+    facts: frozenset[str]
+
+    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:  # noqa: ARG002
+        """Compute nothing: tests give the facts."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedObligation:
+    """An application's own obligation, as far as its name goes: any argument will do."""
+
+    name: str
+    on_admit: bool = False
+    on_release: bool = False
+
+    def parse(self, clause: Clause) -> str:
+        """Take the argument as it stands; the application's own `parse` has the say later."""
+        return clause.argument
+
+    def reads(self, demand: str) -> tuple[ValuePath, ...]:  # noqa: ARG002
+        """Read nothing."""
+        return ()
+
+    def merge(self, one: str, other: str) -> str:
+        """Return either: nobody meets it."""
+        return max(one, other)
+
+    def describe(self, demand: str) -> Any:
+        """Return the argument."""
+        return demand
+
+    def admit(self, demand: str, admission: Admission) -> None:
+        """Do nothing: no call is made here."""
+
+    def release(self, demand: str, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+        """Do nothing: no call is made here."""
+        return output
+
+
+class NamedModel(BaseModel):
+    """An application's own model, as far as its name goes: no input comes here."""
+
+
+def try_out(
+    path: Path,
+    *,
+    facts: Sequence[NamedFacts] = (),
+    obligations: Sequence[NamedObligation] = (),
+    models: Sequence[str] = (),
+) -> tuple[str, tuple[Fault, ...]]:
+    """Return the revision of a folder, and all that stands against serving it."""
+    folder = read_folder(path)
+    try:
+        bundle = load_bundle(
+            folder,
+            clock=FrozenClock(),
+            own_facts=facts,
+            own_obligations=obligations,
+            own_models=dict.fromkeys(models, NamedModel),
+        )
+        for snapshot in (bundle.snapshot, bundle.shadow):
+            if snapshot is not None:
+                rehearse(snapshot, types=bundle.providers.entity_types)
+    except ConfigurationError as error:
+        return folder.revision, error.faults or (Fault("GR020", Place(str(path)), error.message),)
+    unjudged = {kind.name for kind in obligations}
+    return folder.revision, tuple(_test_faults(bundle, path, unjudged))
+
+
+def _test_faults(bundle: Bundle, path: Path, unjudged: set[str]) -> Iterator[Fault]:
+    """Yield what is wrong by the bundle's own tests.
+
+    Properties are tried at the edges alone: a process that serves has no hypothesis, waits for
+    this, and is to refuse the same bundle each time.
+    """
+    for result in run_tests(path, bundle=bundle, examples=0).results:
+        held = result.decision.obligations if result.decision is not None else ()
+        if any(obligation.name in unjudged for obligation in held):
+            continue
+        for fault in result.faults:
+            said = f"The test {result.name!r} does not pass: " if result.name else ""
+            yield Fault(fault.code, fault.place, said + fault.message)
+
+
+def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None) -> int:
+    """Try a bundle, write its revision and faults to ``answer``, and return 0 where it has none.
+
+    Arguments:
+        arguments: of the command line.
+        answer: takes one line of JSON; standard output by default.
+    """
+    parser = argparse.ArgumentParser(prog="python -m guardrail.testing.run.reload_child")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--fact", action="append", default=[], metavar="PLACE:NAME,NAME")
+    parser.add_argument("--obligation", action="append", default=[], metavar="NAME")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME")
+    options = parser.parse_args(arguments)
+    facts = [fact.partition(":") for fact in options.fact]
+    try:
+        revision, faults = try_out(
+            options.folder,
+            facts=[
+                NamedFacts(place, frozenset(filter(None, names.split(","))))
+                for place, _, names in facts
+            ],
+            obligations=[NamedObligation(name) for name in options.obligation],
+            models=options.model,
+        )
+    except ConfigurationError as error:  # no folder of a bundle any more: of no revision
+        revision, faults = "", error.faults
+    told = {"revision": revision, "faults": [fault_data(fault) for fault in faults]}
+    (answer or sys.stdout).write(f"{json.dumps(told)}\n")
+    return 1 if faults else 0
+
+
+def _standard_output_alone() -> TextIO:
+    """Return standard output as a file of our own; whatever else is printed goes nowhere."""
+    answer = os.fdopen(os.dup(1), "w", encoding="ascii")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answer
+
+
+if __name__ == "__main__":
+    with _standard_output_alone() as answer:
+        code = main(answer=answer)
+    sys.exit(code)

@@ -1,0 +1,134 @@
+"""How policy tests ended: one result per test, and the report of all.
+
+Owns what a run says, for people and as JSON. Refuses to hold facts: a message names codes,
+policies and obligations, and the places of facts, never their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from guardrail.errors import Fault, Place
+from guardrail.values import Decision
+
+if TYPE_CHECKING:
+    from guardrail.testing.coverage.coverage import Coverage
+    from guardrail.testing.mutation.candidate_requests import Request
+
+Outcome: TypeAlias = Literal["passed", "failed", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one test ended.
+
+    Attributes:
+        name: as in the file; empty where a file could not be read.
+        place: where the test stands.
+        outcome: ``failed`` where the decision is not the expected one; ``error`` where the
+            test itself is wrong.
+        faults: for both of these, what is wrong, each with its place.
+        decision: what was decided, where the test could be asked; of several calls by the last.
+        request: what it was decided on.
+    """
+
+    name: str
+    place: Place
+    outcome: Outcome
+    faults: tuple[Fault, ...] = ()
+    decision: Decision | None = None
+    request: Request | None = None
+
+    @property
+    def message(self) -> str:
+        """All that is wrong, a sentence per line."""
+        return "\n".join(fault.message for fault in self.faults)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain JSON data."""
+        return {
+            "name": self.name,
+            "file": self.place.file,
+            "line": self.place.line,
+            "outcome": self.outcome,
+            "code": self.faults[0].code if self.faults else None,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the tests of a bundle ended.
+
+    Attributes:
+        results: one per test, in the order of the files; and one per file that can't be read.
+        policies: the ids of all policies of the bundle.
+        coverage: what the tests have tried of the policies, where that was asked for.
+    """
+
+    results: tuple[Result, ...]
+    policies: tuple[str, ...] = ()
+    coverage: Coverage | None = None
+
+    def _count(self, outcome: Outcome) -> int:
+        return sum(result.outcome == outcome for result in self.results)
+
+    @property
+    def passed(self) -> int:
+        """How many tests passed."""
+        return self._count("passed")
+
+    @property
+    def failed(self) -> int:
+        """How many tests got another decision than they expect."""
+        return self._count("failed")
+
+    @property
+    def errors(self) -> int:
+        """How many tests, or files, are wrong themselves."""
+        return self._count("error")
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing failed. It holds of no tests at all, too: see `passed`."""
+        return self.passed == len(self.results)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Everything that is wrong; a fault names its test."""
+        return tuple(
+            Fault(fault.code, fault.place, f"{result.name}: {fault.message}".removeprefix(": "))
+            for result in self.results
+            for fault in result.faults
+        )
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """The policies that had a part in no decision, in bundle order."""
+        decisions = [result.decision for result in self.results if result.decision is not None]
+        seen = {policy for decision in decisions for policy in _part_in(decision)}
+        return tuple(policy for policy in self.policies if policy not in seen)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON data."""
+        told = {
+            "passed": self.passed,
+            "failed": self.failed,
+            "errors": self.errors,
+            "untested_policies": list(self.untested),
+            "tests": [result.as_json() for result in self.results],
+        }
+        if self.coverage is not None:
+            told["coverage"] = self.coverage.as_json()
+        return told
+
+
+def _part_in(decision: Decision) -> Iterator[str]:
+    """Yield the ids of the policies that had a part in a decision."""
+    yield from decision.policies
+    for error in decision.errors:
+        yield error.policy
+    for held in decision.obligations:
+        yield from held.policies

@@ -1,0 +1,27 @@
+"""A bundle as tests name it: its folder, itself, or a guard that serves it.
+
+Owns the way to the bundle and the suite of any of these. Refuses nothing of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from guardrail.bundle.assembly import Bundle, load_bundle
+from guardrail.guard import Guard
+from guardrail.testing.application.clock import FrozenClock
+from guardrail.testing.files.cases import Suite, read_suite
+
+
+def bundle_of(bundle: str | Path | Bundle | Guard) -> Bundle:
+    """Return a bundle, loaded; a guard's is the one that it serves now."""
+    if isinstance(bundle, Guard):
+        return bundle._serving.rooms.bundle
+    if isinstance(bundle, Bundle):
+        return bundle
+    return load_bundle(Path(bundle), clock=FrozenClock())
+
+
+def suite_of(bundle: str | Path | Bundle | Guard) -> Suite:
+    """Return the tests in a bundle's folder; none of a bundle that is loaded already."""
+    return read_suite(Path(bundle)) if isinstance(bundle, str | Path) else Suite(())

@@ -1,0 +1,254 @@
+"""Policy tests, run: each case is one question to the snapshot, or calls through the flow.
+
+Owns what a test passes by. Refuses to guess what a test leaves open
+(`guardrail.testing.files.fact_values`). A test that asks the policies calls nothing and takes
+nothing; one that makes calls makes them beside all that serves: its quotas are whole when it
+begins, and the time is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from guardrail.bundle.assembly import Bundle
+from guardrail.errors import Fault
+from guardrail.policy import Question
+from guardrail.policy.analysis.request_names import Names
+from guardrail.testing.application.clock import FrozenClock
+from guardrail.testing.coverage.coverage import Coverage
+from guardrail.testing.files.cases import Case
+from guardrail.testing.files.fact_values import (
+    Unsaid,
+    identity_of,
+    said_all,
+    undeclared,
+    without_marks,
+)
+from guardrail.testing.files.payloads import differences, plain
+from guardrail.testing.mutation.candidate_requests import Request
+from guardrail.testing.properties.conditions import UNFIT
+from guardrail.testing.run.calls import Called, Caller
+from guardrail.testing.run.report import Outcome, Result
+from guardrail.values import Decision
+
+_NOTHING: Final = object()
+#: Retries are compared to the millisecond.
+_SAME_S: Final = 1e-3
+
+
+class Runner:
+    """Runs tests on one bundle, one by one.
+
+    Arguments:
+        bundle: loaded with a `FrozenClock`, where tests make calls.
+        coverage: counts what the tests try.
+    """
+
+    def __init__(self, bundle: Bundle, coverage: Coverage | None = None) -> None:
+        self._snapshot = bundle.snapshot
+        self._coverage = coverage
+        self._unsaid = Unsaid(bundle.snapshot)
+        self._names = Names(bundle.snapshot)
+        clock = bundle.clock
+        self._caller = Caller(bundle, clock) if isinstance(clock, FrozenClock) else None
+
+    def run(self, case: Case) -> Result:
+        """Return how a test ends."""
+        faults: list[Fault] = []
+        for each in (case, *case.steps):
+            actions = {step.action for step in each.calls} or {each.action}
+            if actions <= self._snapshot.plans.keys():
+                faults += undeclared(each.written, self._snapshot, actions)
+        for each in case.calls or (case,):
+            faults += self._misnamed(each)
+        if faults:
+            return Result(case.name, case.place, "error", tuple(dict.fromkeys(faults)))
+        return self._call(case) if case.calls else self._ask(case)
+
+    def _misnamed(self, case: Case) -> Iterator[Fault]:
+        """Yield a fault for each name that the bundle lacks, unless the test expects just that.
+
+        A call that uses a missing name is denied, whatever the policies say: a misspelt test that
+        expects a denial would pass.
+        """
+        names = self._names
+        for each in (
+            *names.misnamed(case.principal, case.action, case.resource),
+            *names.entities(case.facts, case.principal),
+        ):
+            if case.expected.code not in each.codes:
+                place = case.spots.at(each.where, case.written)
+                codes = " or ".join(sorted(each.codes))
+                meant = f"If the test is about this denial, expect `code: {codes}`."
+                yield Fault("GR601", place, f"{each.message} {meant}")
+
+    def facts(self, case: Case) -> dict[str, Any]:
+        """Return the facts of a test as its decision gets them; of several calls the first's."""
+        requests = self.requests(case)
+        return dict(requests[0].facts) if requests else {}
+
+    def requests(self, case: Case) -> list[Request]:
+        """Return what a test asks the policies; each of several calls once."""
+        if not case.calls:
+            question = self._snapshot.ask(case.principal, case.action, case.resource)
+            facts = without_marks(said_all(question, case))
+            return [Request(case.principal, case.action, case.resource, facts)]
+        if self._caller is None:
+            return []
+        self._caller.begin()
+        found = []
+        for step in case.calls:
+            called = next(self._caller.calls(step))
+            if called.question is not None:
+                request = Request(step.principal, step.action, step.resource, called.facts)
+                found.append(request)
+        return found
+
+    def _ask(self, case: Case) -> Result:
+        question = self._snapshot.ask(case.principal, case.action, case.resource)
+        facts = said_all(question, case)
+        faults = self._unsaid.faults(question, facts, case.written)
+        if faults:
+            return Result(case.name, case.place, "error", tuple(faults))
+        facts = without_marks(facts)
+        decision = question.decide(facts).decision
+        self._count(case, question, facts, decision)
+        told = self._snapshot.describe(decision)
+        failures = tuple(_failures(case, told))
+        if not failures and (unfit := _unfit(case, told)):
+            return Result(case.name, case.place, "error", unfit, decision)
+        outcome: Outcome = "failed" if failures else "passed"
+        request = Request(case.principal, case.action, case.resource, facts)
+        return Result(case.name, case.place, outcome, failures, decision, request)
+
+    def _call(self, case: Case) -> Result:
+        caller = self._caller
+        if caller is None:
+            message = (
+                "The test makes calls, for which the bundle must be loaded with a FrozenClock."
+            )
+            fault = Fault("GR600", case.written.at(), message)
+            return Result(case.name, case.place, "error", (fault,))
+        caller.begin()
+        decision: Decision | None = None
+        request: Request | None = None
+        for number, step in enumerate(case.calls, 1):
+            for time, called in enumerate(caller.calls(step), 1):
+                if called.faults:
+                    return Result(case.name, case.place, "error", tuple(called.faults))
+                decision = called.decision
+                request = Request(step.principal, step.action, step.resource, called.facts)
+                if time == 1 and called.question is not None and decision is not None:
+                    self._count(step, called.question, called.facts, decision)
+                which = f"step {number}" if case.steps else ""
+                which += f", call {time}" if step.times > 1 else ""
+                failures = tuple(_failures(step, called.told, called, which))
+                if failures:
+                    return Result(case.name, case.place, "failed", failures, decision, request)
+                if unfit := _unfit(step, called.told):
+                    return Result(case.name, case.place, "error", unfit, decision, request)
+        return Result(case.name, case.place, "passed", (), decision, request)
+
+    def given(self, case: Case) -> dict[str, Any]:
+        """Return the facts that a test gives, also where who and what alone decide.
+
+        Its decision gets no fact then, and whoever wants to know why it is none still asks.
+        """
+        if case.calls:
+            return self.facts(case)
+        plan, known = self._snapshot.plans.get(case.action), identity_of(case.principal).principal
+        asked = Question(self._snapshot, plan=plan, principal=known)
+        return without_marks({**case.facts, **said_all(asked, case)})
+
+    def _count(
+        self, case: Case, question: Question, facts: Mapping[str, Any], decision: Decision
+    ) -> None:
+        """Count a test; one that was refused for who or what came to no policy."""
+        coverage, refusal = self._coverage, question.refusal
+        if coverage is None or (refusal is not None and refusal.code != "no_grant"):
+            return
+        asked = None if refusal is not None else facts
+        trace = coverage.tracer.trace(case.principal, case.action, case.resource, asked)
+        if trace is not None:
+            coverage.add(trace, decision)
+
+
+def _unfit(case: Case, told: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """Return the fault of a test whose request is denied for what it is, and does not say so."""
+    code, expected = told.get("code"), case.expected
+    if code not in UNFIT or expected.code is not None:
+        return ()
+    message = (
+        f"The request is denied with {code} before a policy is asked: {told['message']} "
+        f"Correct it, or expect `code: {code}` if the test is about this denial."
+    )
+    return (Fault("GR601", case.written.at(), message),)
+
+
+def _failures(
+    case: Case, told: Mapping[str, Any], called: Called | None = None, which: str = ""
+) -> Iterator[Fault]:
+    """Yield a fault for each expectation that does not hold."""
+    for name, message in _differences(case, told, called):
+        yield Fault("GR602", case.at(name), f"{which}: {message}".removeprefix(": "))
+
+
+def _differences(
+    case: Case, told: Mapping[str, Any], called: Called | None
+) -> Iterator[tuple[str, str]]:
+    """Yield each key that does not hold, with what was expected and what came."""
+    expected = case.expected
+    for name in ("decision", "code", "path", "reason"):
+        wanted, got = getattr(expected, name), told[name]
+        if wanted is not None and wanted != got:
+            why = ""
+            if called is not None and name in ("decision", "code") and told["message"]:
+                why = f" ({told['code']}: {told['message']})"
+            yield name, f"{name}: expected {wanted or 'none'}; got {got or 'none'}{why}"
+    erred = [error["policy"] for error in told["errors"]]
+    for name, came in (("policies", told["policies"]), ("errors", erred)):
+        ids = getattr(expected, name)
+        if ids is not None and set(ids) != set(came):
+            yield name, f"{name}: expected {_listed(ids)}; got {_listed(came)}"
+    if expected.obligations is not None:
+        wanted, got = expected.obligations, told["obligations"]
+        for name in sorted({*wanted, *got}):
+            one, other = (_plain(side.get(name, _NOTHING)) for side in (wanted, got))
+            if one != other:  # as JSON, for 1 is not true
+                yield "obligations", f"obligations.{name}: expected {one}; got {other}"
+    if called is not None:
+        yield from _differences_of_call(case, told, called)
+
+
+def _differences_of_call(
+    case: Case, told: Mapping[str, Any], called: Called
+) -> Iterator[tuple[str, str]]:
+    """Yield what does not hold of how long to wait, and of what leaves."""
+    expected = case.expected
+    wanted_s, got_s = expected.retry_after_s, told["retry_after_s"]
+    if wanted_s is not None and (
+        got_s is None or not math.isclose(wanted_s, got_s, rel_tol=0.0, abs_tol=_SAME_S)
+    ):
+        got = "none" if got_s is None else f"{got_s:g}"
+        yield "retry_after_s", f"retry_after_s: expected {wanted_s:g}; got {got}"
+    if not expected.says_released:
+        return
+    if not called.has_released:
+        yield "released", f"released: nothing was, the call ended with {told['code']}"
+        return
+    wanted, came = plain(expected.released), called.released
+    if isinstance(wanted, str) and isinstance(came, list) and all(isinstance(x, str) for x in came):
+        came = "".join(came)  # of a stream, all that has left
+    for path, one, other in differences(wanted, came):
+        yield "released", f"released{path}: expected {one}; got {other}"
+
+
+def _listed(ids: Iterable[str]) -> str:
+    return ", ".join(sorted(set(ids))) or "none"
+
+
+def _plain(value: Any) -> str:
+    return "none" if value is _NOTHING else json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,99 @@
+"""All tests and properties of a bundle, run: for the command, for a reload, for pytest.
+
+Owns the order, tests first and then properties, and which of them are picked by a text. Refuses to
+judge one by itself: `guardrail.testing.run.runner` runs a test, `guardrail.testing.properties`
+tries a property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path as FilePath
+
+from guardrail._ports import FactSource, ObligationType
+from guardrail.bundle.assembly import Bundle, load_bundle
+from guardrail.testing.application.clock import FrozenClock
+from guardrail.testing.coverage.coverage import Coverage
+from guardrail.testing.files.cases import Suite, Unread, read_suite
+from guardrail.testing.files.fact_values import undeclared
+from guardrail.testing.properties.check import EXAMPLES, run_properties
+from guardrail.testing.run.report import Report, Result
+from guardrail.testing.run.runner import Runner
+
+
+def run_tests(
+    path: str | FilePath,
+    *,
+    bundle: Bundle | None = None,
+    only: str = "",
+    coverage: bool = False,
+    examples: int = EXAMPLES,
+    facts: Sequence[FactSource] = (),
+    obligations: Sequence[ObligationType] = (),
+) -> Report:
+    """Run the policy tests of the bundle in a folder, and return how they ended.
+
+    Arguments:
+        path: the folder that holds ``guardrail.toml``.
+        bundle: the bundle, where it is loaded already; else it is loaded from the folder.
+        only: run the tests that have this text in their file or name, in any case.
+        coverage: say in the report what the tests have tried of the policies.
+        examples: how many random requests each property is tried on, after those at the edges.
+        facts: the application's own fact sources, as for `Guard.from_dir`.
+        obligations: its own obligation types.
+
+    Raises:
+        ConfigurationError: where the bundle does not load. Faults of the test files are in
+            the report.
+        OSError: where a file can't be read.
+    """
+    folder = FilePath(path)
+    if bundle is None:
+        bundle = load_bundle(
+            folder, clock=FrozenClock(), own_facts=facts, own_obligations=obligations
+        )
+    suite = select(read_suite(folder), only)
+    tried = Coverage(bundle.snapshot) if coverage else None
+    return report(bundle, run(bundle, suite, tried, examples=examples), tried)
+
+
+def select(suite: Suite, only: str) -> Suite:
+    """Return the tests that have a text in their file or name, in any case.
+
+    A file that can't be read stays: who knows which tests it holds.
+    """
+    sought = only.casefold()
+    cases = tuple(
+        case
+        for case in suite.cases
+        if not case.name or sought in f"{case.place.file} {case.name}".casefold()
+    )
+    properties = tuple(
+        each
+        for each in suite.properties
+        if not each.name or sought in f"{each.place.file} {each.name}".casefold()
+    )
+    return Suite(cases, suite.given, properties)
+
+
+def report(bundle: Bundle, results: Iterable[Result], coverage: Coverage | None = None) -> Report:
+    """Return the report of these results."""
+    policies = tuple(policy.id for policy in bundle.snapshot.policies)
+    return Report(tuple(results), policies, coverage)
+
+
+def run(
+    bundle: Bundle, suite: Suite, coverage: Coverage | None = None, *, examples: int = EXAMPLES
+) -> Iterator[Result]:
+    """Run tests one by one, then properties; count what tests try, where somebody wants to know."""
+    run_case = Runner(bundle, coverage).run
+    for document in suite.given:
+        faults = undeclared(document, bundle.snapshot, bundle.snapshot.plans)
+        if faults:
+            yield Result("", document.at(), "error", faults)
+    for case in suite.cases:
+        if isinstance(case, Unread):
+            yield Result(case.name, case.place, "error", case.faults)
+        else:
+            yield run_case(case)
+    yield from run_properties(bundle, suite, examples=examples)

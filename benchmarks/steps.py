@@ -26,7 +26,7 @@ from limits.strategies import MovingWindowRateLimiter
 from benchmarks.harness import Case, main
 from guardrail._core import BACKEND
 from guardrail._documents import read_yaml
-from guardrail._ports import Admission, Facing, SystemClock
+from guardrail._ports import FactContext, ObligationContext, SystemClock
 from guardrail.errors import Place
 from guardrail.facts import Bounds, IdentityFacts, InputFacts, Viewer
 from guardrail.obligations import Input, Quota, Round, open_storage
@@ -47,8 +47,8 @@ def absent(path: Path) -> object:
     raise LookupError(str(path))
 
 
-FACING = Facing(CLARA, VIEW, "predict", MODEL, 0.0, {})
-ADMISSION = Admission(CLARA, VIEW, "predict", MODEL, 0.0, absent)
+FACING = FactContext(CLARA, VIEW, "predict", MODEL, 0.0, {})
+ADMISSION = ObligationContext(CLARA, VIEW, "predict", MODEL, 0.0, absent)
 
 
 def clause(name: str, argument: str) -> Clause:

@@ -3,7 +3,7 @@
 from guardrail.values cimport Decision
 
 
-cdef class Facing:
+cdef class FactContext:
     cdef readonly object identity
     cdef readonly object view
     cdef readonly object action
@@ -12,7 +12,7 @@ cdef class Facing:
     cdef readonly object app
 
 
-cdef class Admission:
+cdef class ObligationContext:
     cdef readonly object identity
     cdef readonly object view
     cdef readonly object action
@@ -22,7 +22,7 @@ cdef class Admission:
     cdef readonly object notes
 
 
-cdef class Duties:
+cdef class PendingObligations:
     cdef readonly tuple admits
     cdef readonly tuple releases
     cdef readonly tuple names
@@ -32,7 +32,7 @@ cdef class Duties:
 
 cdef class Answering:
     cdef readonly Decision decision
-    cdef readonly Duties duties
+    cdef readonly PendingObligations pending
     cdef readonly bint cached
     # `value_of` is a method of Python alone. Taken as a value, as the flow hands it on, a method of
     # C is bound without a look at the subclass: tests/parity/test_overrides_are_called.py.
@@ -45,7 +45,7 @@ cdef class Asking:
     cpdef decide(self, facts)
 
 
-cdef class Rooms:
+cdef class Runtime:
     cdef public object backend
     cdef public bint checks_again
     cdef readonly object digest_of

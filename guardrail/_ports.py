@@ -27,11 +27,11 @@ from guardrail.values import (
     Entity,
     FactValue,
     Identity,
-    Notes,
     Obligation,
     Path,
     Principal,
     Record,
+    RecordAnnotations,
     View,
 )
 
@@ -66,7 +66,7 @@ class SystemClock:
 
 
 @dataclass(frozen=True)
-class Facing:
+class FactContext:
     """What a fact source may look at: the call before the decision."""
 
     identity: Identity
@@ -77,7 +77,9 @@ class Facing:
     app: Mapping[str, FactValue]
 
     def __repr__(self) -> str:
-        return f"Facing(identity={self.identity!r}, view={self.view!r}, action={self.action!r})"
+        return (
+            f"FactContext(identity={self.identity!r}, view={self.view!r}, action={self.action!r})"
+        )
 
 
 #: The least and the most of a whole number that counts something, or is an age: no less than none.
@@ -110,13 +112,13 @@ class FactSource(Protocol):
         """Names of the facts below the place; empty means: whatever the caller passes."""
         ...
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts named, and only those; leave out what this call has not."""
         ...
 
 
 @dataclass(frozen=True)
-class Admission:
+class ObligationContext:
     """What an obligation may look at when it is met: the call and its decision.
 
     ``value_of`` reads a path that the obligation's `parse` asked for; it raises
@@ -129,13 +131,14 @@ class Admission:
     resource: Entity
     now: float
     value_of: Callable[[Path], FactValue]
-    notes: Notes | None = None
+    notes: RecordAnnotations | None = None
 
     def __repr__(self) -> str:
-        return f"Admission(identity={self.identity!r}, view={self.view!r}, action={self.action!r})"
+        told = f"identity={self.identity!r}, view={self.view!r}, action={self.action!r}"
+        return f"ObligationContext({told})"
 
 
-class Unmet(Exception):
+class ObligationNotMet(Exception):
     """Raised by an obligation that a call does not meet; the flow makes the denial of it.
 
     ``message`` never holds a value. ``path`` is the place in the input; ``policies``
@@ -177,17 +180,17 @@ class Unmet(Exception):
         )
 
 
-class Wait:
+class BlockingStep:
     """A step that must block: what to do, off the event loop, before the flow goes on.
 
     ``work`` runs once, on the calling thread or on another one; what it raises counts as
-    the step's own error. Its result goes to ``then``, which may hand back another `Wait`.
+    the step's own error. Its result goes to ``then``, which may hand back another `BlockingStep`.
     """
 
     __slots__ = ("then", "work")
 
     def __init__(
-        self, work: Callable[[], Any], then: Callable[[Any], Wait | None] | None = None
+        self, work: Callable[[], Any], then: Callable[[Any], BlockingStep | None] | None = None
     ) -> None:
         self.work = work
         self.then = then
@@ -198,7 +201,7 @@ class ObligationType(Protocol):
 
     The contract (see ``tests/contracts``): `merge` is commutative, associative and
     idempotent, and its result is never looser than either side. `admit` and `release`
-    raise `Unmet` where the call does not meet the demand, and nothing else.
+    raise `ObligationNotMet` where the call does not meet the demand, and nothing else.
 
     `admit` is called again where the model starts later than the call, as coroutines and
     generators do, and an argument may have changed meanwhile. One whose `admit` takes something
@@ -236,12 +239,15 @@ class ObligationType(Protocol):
         """Return the demand as JSON: what `decide` prints and what a test expects."""
         ...
 
-    def admit(self, demand: Any, admission: Admission) -> Wait | None:
-        """Meet the demand before the model runs, or raise `Unmet`."""
+    def admit(self, demand: Any, context: ObligationContext) -> BlockingStep | None:
+        """Meet the demand before the model runs, or raise `ObligationNotMet`."""
         ...
 
-    def release(self, demand: Any, output: Any, admission: Admission) -> Any:
-        """Return the output that may leave, or raise `Unmet`. Never changes ``output``."""
+    def release(self, demand: Any, output: Any, context: ObligationContext) -> Any:
+        """Return the output that may leave.
+
+        Raises `ObligationNotMet`. Never changes ``output``.
+        """
         ...
 
 
@@ -253,10 +259,10 @@ class Sink(Protocol):
     `begin` raised or was interrupted: such a sink can take any record. One that works later
     has ``flush(timeout_s) -> bool``, which waits for the records that it was given before.
 
-    A sink that must know of a call before its model runs has ``intents = True`` and
-    ``admit(handle, record) -> Wait | None``, called once per admitted call with a record whose
-    outcome is ``admitted``; what it raises denies the call. It and `end` may hand back a `Wait`:
-    then the model does not run, or its result does not leave, before that is over.
+    A sink that must know of a call before its model runs has ``intents = True`` and ``admit(handle,
+    record) -> BlockingStep | None``, called once per admitted call with a record whose outcome is
+    ``admitted``; what it raises denies the call. It and `end` may hand back a `BlockingStep`: then
+    the model does not run, or its result does not leave, before that is over.
     """
 
     def begin(self, guard: str, action: str, function: str) -> Any:
@@ -271,7 +277,7 @@ class Sink(Protocol):
         """The model has returned, or yielded."""
         ...
 
-    def end(self, handle: Any, record: Record) -> Wait | None:
+    def end(self, handle: Any, record: Record) -> BlockingStep | None:
         """The call has ended; take the record."""
         ...
 
@@ -293,7 +299,7 @@ class Recording(Sink, Protocol):
         """Raise `GuardUnavailable` where the call can't be recorded, as was seen at `begin`."""
         ...
 
-    def admit(self, handle: Any, record: Record) -> Wait | None:
+    def admit(self, handle: Any, record: Record) -> BlockingStep | None:
         """The model is about to run; take what is known of the call so far."""
         ...
 
@@ -330,7 +336,7 @@ class Naming(Protocol):
 
 
 @dataclass(frozen=True)
-class Duties:
+class PendingObligations:
     """What a decision demands of a call, made ready: found once, for all calls so decided.
 
     ``admits`` is met before the model, ``releases`` on its output, in this order; each pair
@@ -345,21 +351,21 @@ class Duties:
     demands: tuple[str, ...] = ()
 
 
-NO_DUTIES: Final = Duties()
+NOTHING_PENDING: Final = PendingObligations()
 
 
 class Answering:
     """What the flow asks of the policies' answer, as `guardrail.policy.Answer` has it.
 
-    ``duties`` is what the decision demands; ``cached`` says that an equal question had been
+    ``pending`` is what the decision demands; ``cached`` says that an equal question had been
     answered before.
     """
 
-    __slots__ = ("cached", "decision", "duties")
+    __slots__ = ("cached", "decision", "pending")
 
-    def __init__(self, decision: Decision, duties: Duties, cached: bool) -> None:
+    def __init__(self, decision: Decision, pending: PendingObligations, cached: bool) -> None:
         self.decision = decision
-        self.duties = duties
+        self.pending = pending
         self.cached = cached
 
     def value_of(self, path: Path) -> FactValue:
@@ -411,12 +417,12 @@ class Shadowing(Deciding, Protocol):
         ...
 
 
-class Rooms:
+class Runtime:
     """What `guardrail.guard` hands the flow: one port to each room.
 
-    ``identify`` returns the current identity at a time or raises `NotAuthenticated`;
-    ``take_view`` looks at an input once or raises `Unmet`; ``now`` and ``elapsed`` are the
-    clock's. ``naming`` is ``None`` where no sink keeps names, ``shadow`` where nothing looks on.
+    ``identify`` returns the current identity at a time or raises `NotAuthenticated`; ``take_view``
+    looks at an input once or raises `ObligationNotMet`; ``now`` and ``elapsed`` are the clock's.
+    ``naming`` is ``None`` where no sink keeps names, ``shadow`` where nothing looks on.
     ``digest_of`` tells whether an input has changed; ``checks_again`` is false where nothing stops
     a call.
     """
@@ -459,28 +465,28 @@ class Rooms:
         self.checks_again = True
 
 
-R = TypeVar("R", bound=Rooms)
+R = TypeVar("R", bound=Runtime)
 
 
 class Serving(Generic[R]):
     """What serves the calls that begin now: the one reference that a reload swaps.
 
-    A call reads ``rooms`` once, at its start, and ends on what it found there. Storing an
+    A call reads ``runtime`` once, at its start, and ends on what it found there. Storing an
     attribute is one step under threads: whoever reads gets the old rooms or the new ones,
     whole, and after the store has returned nobody gets the old ones any more.
     """
 
-    __slots__ = ("rooms",)
+    __slots__ = ("runtime",)
 
-    def __init__(self, rooms: R) -> None:
-        self.rooms = rooms
+    def __init__(self, runtime: R) -> None:
+        self.runtime = runtime
 
 
 class Served(Protocol):
     """What the flow asks of a `Serving`, whatever else its rooms have."""
 
     @property
-    def rooms(self) -> Rooms:
+    def runtime(self) -> Runtime:
         """The rooms for a call that begins now."""
         ...
 

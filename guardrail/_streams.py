@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from guardrail._ports import Admission, ObligationType, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet, ObligationType
 from guardrail.values import Obligation
 
 #: Items without a text that wait for the text before them.
@@ -23,7 +23,10 @@ class TextFilter(Protocol):
     """One obligation on a text that comes in pieces."""
 
     def feed(self, text: str, /) -> str:
-        """Take the next piece and return what may leave now; raise `Unmet` where none may."""
+        """Take the next piece and return what may leave now.
+
+        Raises `ObligationNotMet` where none may.
+        """
         ...
 
     def close(self) -> str:
@@ -35,7 +38,10 @@ class Carrier(Protocol):
     """Where in an item the text stands."""
 
     def text_of(self, item: Any) -> str | None:
-        """Return the text of an item, ``None`` where it has none; raise `Unmet` for others."""
+        """Return the text of an item, ``None`` where it has none.
+
+        Raises `ObligationNotMet` for others.
+        """
         ...
 
     def with_text(self, item: Any, text: str) -> Any:
@@ -46,7 +52,7 @@ class Carrier(Protocol):
 class Streaming(ObligationType, Protocol):
     """An obligation that can be met piece by piece."""
 
-    def stream(self, demand: Any, admission: Admission) -> TextFilter | None:
+    def stream(self, demand: Any, context: ObligationContext) -> TextFilter | None:
         """Return a filter for one call's text; ``None`` where nothing is to be done."""
         ...
 
@@ -59,7 +65,7 @@ class PlainText:
     def text_of(self, item: Any) -> str:
         """Return the item."""
         if type(item) is not str:
-            raise Unmet(
+            raise ObligationNotMet(
                 f"The stream is filtered as text, and an item is a {type(item).__name__}. Yield "
                 "text, or say in an output spec where it stands (`chunk`).",
                 code="output_blocked",
@@ -127,7 +133,7 @@ def _blamed(policies: tuple[str, ...], step: Any, *arguments: str) -> str:
     """Do a filter's step; what it refuses, its policies have refused."""
     try:
         text: str = step(*arguments)
-    except Unmet as unmet:
+    except ObligationNotMet as unmet:
         unmet.policies = policies if unmet.policies is None else unmet.policies
         raise
     return text
@@ -139,7 +145,7 @@ def can_stream(kind: ObligationType) -> bool:
 
 
 def open_outlet(
-    releases: Sequence[tuple[ObligationType, Obligation]], admission: Admission
+    releases: Sequence[tuple[ObligationType, Obligation]], context: ObligationContext
 ) -> Outlet:
     """Return the outlet of a call whose obligations can all stream."""
     carrier: Carrier = PLAIN_TEXT
@@ -148,7 +154,7 @@ def open_outlet(
         find = getattr(kind, "carrier", None)
         if find is not None:
             carrier = find(held.demand) or carrier
-        opened = kind.stream(held.demand, admission)  # type: ignore[attr-defined]
+        opened = kind.stream(held.demand, context)  # type: ignore[attr-defined]
         if opened is not None:
             filters.append((opened, held.policies))
     return Outlet(carrier, filters)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not wit
     from pydantic import BaseModel
 
     from guardrail.audit import Journal, Trail
-    from guardrail.bundle.assembly import Bundle, Furnished
+    from guardrail.bundle.assembly import Bundle, BundleRuntime
     from guardrail.bundle.reload import Origin, Reloaded
     from guardrail.bundle.watch import Watcher
     from guardrail.identity import ActingAs
@@ -86,16 +86,16 @@ class Guard:
         self._revocations = Revocations()
         # The very object is compared: one of our own is nobody else's.
         self._group: object = object() if identity_group is None else sys.intern(identity_group)
-        self._serving: Serving[Furnished] = Serving(self._furnish(bundle))
+        self._serving: Serving[BundleRuntime] = Serving(self._furnish(bundle))
 
-    def _furnish(self, bundle: Bundle) -> Furnished:
-        from guardrail.bundle.assembly import Furnished
+    def _furnish(self, bundle: Bundle) -> BundleRuntime:
+        from guardrail.bundle.assembly import BundleRuntime
 
         snapshot = bundle.snapshot
         self._meters.observe_cache(lambda: (snapshot.hits, snapshot.misses))
         revoked_file = bundle.providers.revoked_file
         self._revocations.follow(Path(revoked_file) if revoked_file else None)
-        rooms = Furnished(
+        runtime = BundleRuntime(
             bundle,
             sink=self._trail,
             clock=self._clock,
@@ -105,9 +105,9 @@ class Guard:
             refusals=self._refusals,
             journal=self._journal,
         )
-        shadow = rooms.shadow
+        shadow = runtime.shadow
         self._meters.observe_shadow(None if shadow is None else lambda: shadow.asked)
-        return rooms
+        return runtime
 
     @classmethod
     def from_dir(
@@ -190,7 +190,7 @@ class Guard:
 
     @property
     def _snapshot(self) -> Snapshot:
-        return self._serving.rooms.bundle.snapshot
+        return self._serving.runtime.bundle.snapshot
 
     def reload(self, *, timeout_s: float = 60.0, python: str | None = None) -> Reloaded:
         """Load the bundle's folder again, and serve it from now on where it has changed.
@@ -219,7 +219,7 @@ class Guard:
         with self._reloading:
             return reload_bundle(
                 origin,
-                self._serving.rooms.bundle,
+                self._serving.runtime.bundle,
                 swap=self._swap,
                 count=self._meters.reloaded,
                 timeout_s=timeout_s,
@@ -256,10 +256,10 @@ class Guard:
 
     def _swap(self, bundle: Bundle) -> None:
         before = None
-        if bundle.audit != self._serving.rooms.bundle.audit:
+        if bundle.audit != self._serving.runtime.bundle.audit:
             before = self._journal
             self._trail, self._journal = self._open_trail(bundle)
-        self._serving.rooms = self._furnish(bundle)
+        self._serving.runtime = self._furnish(bundle)
         if before is not None:
             before.close()  # a call that began on it begins another segment of it for its end
 
@@ -292,7 +292,7 @@ class Guard:
         Returns:
             Whether that was long enough.
         """
-        self._refusals.tell(self._serving.rooms)
+        self._refusals.tell(self._serving.runtime)
         return self._trail.flush(timeout_s)
 
     def force_flush(self, timeout_s: float = 10.0) -> bool:
@@ -441,14 +441,14 @@ class Guard:
         brought = token is not None or bool(chain)
         if (principal is None) != brought:
             raise TypeError("acting_as takes either a Principal, or token= and certificate=")
-        rooms = self._serving.rooms
+        runtime = self._serving.runtime
         if principal is None:
-            return rooms.act_under(
+            return runtime.act_under(
                 token=token, certificate=chain, peer=peer, attestation=attestation
             )
         if not isinstance(principal, Principal):
             raise TypeError(f"acting_as takes a Principal, got {type(principal).__name__}")
-        return rooms.act_as(principal, peer, attestation)
+        return runtime.act_as(principal, peer, attestation)
 
     def record_refusal(self, denial: Denied, *, peer: Peer | None = None) -> None:
         """Record that a caller was refused before `acting_as` was entered.
@@ -463,14 +463,14 @@ class Guard:
         """
         from guardrail.bundle.assembly import where_from
 
-        self._serving.rooms.note(where_from(peer), denial)
+        self._serving.runtime.note(where_from(peer), denial)
 
     def challenge(self) -> str:
         """Return a nonce that a caller's machine is to attest: 43 characters, for one use.
 
         It is good for five minutes, with this guard only. See ``docs/evidence.md``.
         """
-        return self._serving.rooms.bundle.machines.peer.challenge(self._clock.now())
+        return self._serving.runtime.bundle.machines.peer.challenge(self._clock.now())
 
     def revoke(
         self,
@@ -536,7 +536,7 @@ class Guard:
         Raises `ConfigurationError`, at ``place`` where one is given, for any other text.
         """
         try:
-            return self._serving.rooms.read_uid(text)
+            return self._serving.runtime.read_uid(text)
         except ConfigurationError as error:
             message = error.message
         if place is not None:

@@ -18,7 +18,7 @@ cdef class Identity:
     cdef readonly object evidence
 
 
-cdef class Notes:
+cdef class RecordAnnotations:
     cdef public tuple counts
     cdef public object facts
     cdef public tuple returns

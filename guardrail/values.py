@@ -506,7 +506,7 @@ class Record(NamedTuple):
     demands: tuple[str, ...] = ()
 
 
-class Notes:
+class RecordAnnotations:
     """What the obligations of one call note for its record, while it goes on.
 
     Attributes:

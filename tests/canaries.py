@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guardrail import GuardrailError, GuardUnavailable
-from guardrail._ports import Facing, Unmet
+from guardrail._ports import FactContext, ObligationNotMet
 
 
 class Hunt:
@@ -91,7 +91,7 @@ def refuse_in_handler(secret: str) -> Any:
     try:
         raise KeyError(secret)
     except KeyError as inner:
-        raise Unmet("not met") from inner
+        raise ObligationNotMet("not met") from inner
 
 
 def deny_in_handler(secret: str) -> Any:
@@ -109,7 +109,7 @@ class OwnFacts:
     def __init__(self, compute: Callable[[], Any]) -> None:
         self._compute = compute
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Any:
+    def compute(self, names: frozenset[str], context: FactContext) -> Any:
         return {"value": self._compute()}
 
 
@@ -133,10 +133,10 @@ class OwnObligation:
     def describe(self, demand: str) -> str:
         return demand
 
-    def admit(self, demand: str, admission: Any) -> Any:
+    def admit(self, demand: str, context: Any) -> Any:
         return self._admit()
 
-    def release(self, demand: str, output: Any, admission: Any) -> Any:
+    def release(self, demand: str, output: Any, context: Any) -> Any:
         return output
 
 

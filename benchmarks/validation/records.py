@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from benchmarks.harness import Case, Row, measure, read_options, report
 from guardrail._documents import read_yaml
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.facts import Bounds, Viewer
 from guardrail.obligations.input.specs import Spec, read_specs
 
@@ -140,7 +140,7 @@ def cases() -> list[Case]:
         Case("pydantic: 10 fields, one bad", refused(lambda: validate(BAD), ValidationError)),
         Case(
             "view and check: 10 fields, one bad",
-            refused(both(visit, BAD), Unmet),
+            refused(both(visit, BAD), ObligationNotMet),
             "pydantic: 10 fields, one bad",
         ),
         Case("pydantic: list of 100 records", lambda: validate_order(ROWS)),

@@ -21,7 +21,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from guardrail._ports import Rooms
+from guardrail._ports import Runtime
 from guardrail.audit.log import log_failure, log_refused
 from guardrail.errors import Denied
 from guardrail.values import Record
@@ -60,20 +60,20 @@ class Refusals:
         self._beyond: Counter[str] = Counter()
         self._last: tuple[Denied, str] | None = None
 
-    def note(self, denial: Denied, peer: str, rooms: Rooms) -> None:
+    def note(self, denial: Denied, peer: str, runtime: Runtime) -> None:
         """Keep one failed authentication; raises nothing.
 
         Arguments:
             denial: with which it was refused. One that was noted before is not noted again.
             peer: what is known of where it came from, such as an address; empty for nothing. It
                 is kept as a pseudonym.
-            rooms: those that refused it.
+            runtime: that which refused it.
         """
         if denial.__dict__.get("_is_noted"):
             return
         denial.__dict__["_is_noted"] = True
         self._meters.refused(denial.code)
-        elapsed = rooms.elapsed()
+        elapsed = runtime.elapsed()
         told: tuple[Denied, str, Counter[str]] | None = None
         with self._lock:
             # A clock at NaN stays in its second: what is beyond the limit is then only counted.
@@ -88,16 +88,16 @@ class Refusals:
                 self._beyond[denial.code] += 1
                 self._last = (_bare(denial), peer)
         if told is not None:
-            self._write(*told, rooms)
+            self._write(*told, runtime)
         if is_kept:
-            self._write(denial, peer, Counter(), rooms)
+            self._write(denial, peer, Counter(), runtime)
 
-    def tell(self, rooms: Rooms) -> None:
+    def tell(self, runtime: Runtime) -> None:
         """Record the last of those that are only counted so far, with the counts of the others."""
         with self._lock:
             told = self._take()
         if told is not None:
-            self._write(*told, rooms)
+            self._write(*told, runtime)
 
     def _take(self) -> tuple[Denied, str, Counter[str]] | None:
         last, beyond = self._last, self._beyond
@@ -107,15 +107,15 @@ class Refusals:
         beyond[last[0].code] -= 1  # which is the record itself
         return *last, +beyond
 
-    def _write(self, denial: Denied, peer: str, beyond: Counter[str], rooms: Rooms) -> None:
-        name = self._pseudonym(peer, rooms)
+    def _write(self, denial: Denied, peer: str, beyond: Counter[str], runtime: Runtime) -> None:
+        name = self._pseudonym(peer, runtime)
         record = Record(
-            decision_id=rooms.new_id(),
+            decision_id=runtime.new_id(),
             parent_decision_id="",
-            guard=rooms.guard,
-            version=rooms.version,
-            revision=rooms.revision,
-            backend=rooms.backend,
+            guard=runtime.guard,
+            version=runtime.version,
+            revision=runtime.revision,
+            backend=runtime.backend,
             function=FUNCTION,
             action="",
             principal_type="",
@@ -129,7 +129,7 @@ class Refusals:
             path=denial.path,
             rows=0,
             input_bytes=0,
-            started_at=rooms.now(),
+            started_at=runtime.now(),
             admit_s=0.0,
             model_s=0.0,
             release_s=0.0,
@@ -140,17 +140,17 @@ class Refusals:
         log_refused(record, name)
         handle = None
         try:
-            handle = rooms.sink.begin(rooms.guard, "", FUNCTION)
+            handle = runtime.sink.begin(runtime.guard, "", FUNCTION)
         except Denied as failure:
             log_failure("recording failed authentication", failure.code)
         try:
-            rooms.sink.end(handle, record)
+            runtime.sink.end(handle, record)
         except Denied as failure:  # it is denied anyhow
             log_failure("recording failed authentication", failure.code)
 
-    def _pseudonym(self, peer: str, rooms: Rooms) -> str:
+    def _pseudonym(self, peer: str, runtime: Runtime) -> str:
         """Return what stands for a peer: by the journal's key, or this process's without one."""
-        naming = rooms.naming
+        naming = runtime.naming
         if not peer:
             return ""
         if naming is not None:

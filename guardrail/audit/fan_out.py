@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from guardrail._ports import Sink, Wait
+from guardrail._ports import BlockingStep, Sink
 from guardrail.audit.log import kind_of, log_untaken
 from guardrail.errors import ConfigurationError, GuardUnavailable
 from guardrail.values import Record
@@ -148,7 +148,7 @@ class Trail:
         if self._only is None and handle is not None:
             handle.check()
 
-    def admit(self, handle: Any, record: Record) -> Wait | None:
+    def admit(self, handle: Any, record: Record) -> BlockingStep | None:
         """Tell the sinks that ask for it that the model is about to run.
 
         Raises:
@@ -160,7 +160,7 @@ class Trail:
             owned.owns.append(handle)
         else:
             owned = handle
-        wait: Wait | None = None
+        wait: BlockingStep | None = None
         owned.check()
         for at, part in enumerate(self._parts):
             if part.intents:
@@ -210,7 +210,7 @@ class Trail:
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(sink, error)
 
-    def end(self, handle: Any, record: Record) -> Wait | None:
+    def end(self, handle: Any, record: Record) -> BlockingStep | None:
         """Hand the record to every sink that began the call; return what is to be waited for.
 
         ``handle`` is ``None`` where `begin` raised or was interrupted; then only sinks
@@ -241,9 +241,9 @@ class Trail:
             handle.failure = "no sink began the call"
         return handle
 
-    def _end_all(self, handle: Handle, record: Record) -> Wait | None:
+    def _end_all(self, handle: Handle, record: Record) -> BlockingStep | None:
         taken = 0
-        wait: Wait | None = None
+        wait: BlockingStep | None = None
         interruption: BaseException | None = None
         for at, part in enumerate(self._parts):
             own = handle.owns[at]
@@ -285,7 +285,7 @@ def wants_intents(sink: Sink) -> bool:
     return bool(getattr(sink, "intents", False))
 
 
-def _both(one: Wait, other: Wait) -> Wait:
+def _both(one: BlockingStep, other: BlockingStep) -> BlockingStep:
     """Return what two sinks wait for, one after the other."""
     first, second = one.work, other.work
 
@@ -295,7 +295,7 @@ def _both(one: Wait, other: Wait) -> Wait:
         finally:
             second()
 
-    return Wait(work)
+    return BlockingStep(work)
 
 
 def wants_frames(sink: Sink) -> bool:

@@ -21,7 +21,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail._scalars import read_scalar
 from guardrail.audit.journal.keys import Keys
 from guardrail.values import Entity, FactValue, Principal, View
@@ -196,7 +196,7 @@ class Names:
         """Return the keyed digest of what leaves; empty where none is kept, or it has none."""
         if "output" not in self._digests:
             return ""
-        with suppress(Unmet, *_UNREADABLE):
+        with suppress(ObligationNotMet, *_UNREADABLE):
             return self._digest(self._take_view(output, "output"))
         return ""
 

@@ -21,13 +21,13 @@ from guardrail import _core, facts, obligations
 from guardrail._documents import Document, Section, read_json, read_toml, read_yaml
 from guardrail._nearest import did_you_mean
 from guardrail._ports import (
+    BlockingStep,
     Clock,
     FactSource,
     ObligationType,
     Recording,
-    Rooms,
+    Runtime,
     Sink,
-    Wait,
 )
 from guardrail.audit import (
     AuditSettings,
@@ -110,7 +110,7 @@ class Bundle:
     keys: frozenset[str] = frozenset()
 
 
-class Furnished(Rooms):
+class BundleRuntime(Runtime):
     """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
 
     __slots__ = ("bundle", "group", "refusals", "revocations")
@@ -202,7 +202,7 @@ class Furnished(Rooms):
         if attestation is None:
             return None
         found = self.bundle.machines.peer.verify(attestation, now)
-        if isinstance(found, Wait):
+        if isinstance(found, BlockingStep):
             raise KeysNeeded(found.work)
         return found
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from guardrail._ports import Clock, FactSource, ObligationType, Wait
+from guardrail._ports import BlockingStep, Clock, FactSource, ObligationType
 from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy import Folder, read_folder
@@ -207,7 +207,9 @@ def _reload_one(
     which = "" if path == origin.path else "The shadow: "
     # What loads may be foreign code, an obligation of the application's: `settle` takes all.
     bundle, failure = settle(
-        Wait(lambda: _take_over(origin, path, held, swap, timeout_s=timeout_s, python=python))
+        BlockingStep(
+            lambda: _take_over(origin, path, held, swap, timeout_s=timeout_s, python=python)
+        )
     )
     if failure is not None:
         error = _as_configuration(failure)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final
 
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 from guardrail._regular_files import open_regular
 from guardrail.errors import ConfigurationError
 from guardrail.policy.source.folder import walk
@@ -87,7 +87,7 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._wait(self._interval_s) and not self._stopped.is_set():
-            settle(Wait(self.look))  # whatever it raises: the next look comes
+            settle(BlockingStep(self.look))  # whatever it raises: the next look comes
 
     def look(self) -> None:
         """Look once, and reload where the folder has changed. Raises nothing of a reload's.
@@ -103,7 +103,7 @@ class Watcher:
             self._settled = signature
             return
         self._tried = contents
-        settle(Wait(self._reload))  # `reload` has logged what is wrong
+        settle(BlockingStep(self._reload))  # `reload` has logged what is wrong
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

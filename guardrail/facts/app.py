@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from guardrail._ports import Facing
+from guardrail._ports import FactContext
 from guardrail.values import FactValue
 
 
@@ -21,6 +21,6 @@ class AppFacts:
     #: Empty: the names are the application's, not ours.
     facts: frozenset[str] = frozenset()
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts named, as far as the caller passed them."""
-        return {name: facing.app[name] for name in names if name in facing.app}
+        return {name: context.app[name] for name in names if name in context.app}

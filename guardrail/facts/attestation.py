@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from guardrail._ports import COUNTED, Facing
+from guardrail._ports import COUNTED, FactContext
 from guardrail.values import Evidence, FactValue
 
 #: By so much the clock of whoever issued evidence may be ahead of ours: the most of `leeway_s`.
@@ -41,9 +41,9 @@ class PeerAttestationFacts:
     facts = _FACTS
     ranges = _RANGES
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts named, without those that the evidence leaves out."""
-        return _told(names, facing.identity.evidence, facing.now)
+        return _told(names, context.identity.evidence, context.now)
 
 
 class HostFacts:
@@ -64,10 +64,10 @@ class HostFacts:
     def __init__(self, host: CurrentEvidence | None = None) -> None:
         self._host = host
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts named, without those that the evidence leaves out."""
         host = self._host
-        return _told(names, None if host is None else host.current(facing.now), facing.now)
+        return _told(names, None if host is None else host.current(context.now), context.now)
 
 
 def _told(names: frozenset[str], evidence: Evidence | None, now: float) -> dict[str, FactValue]:

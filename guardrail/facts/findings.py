@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 
 if TYPE_CHECKING:
     from guardrail.detectors import Detector, Scanner
@@ -42,7 +42,10 @@ class Findings:
         return scanner
 
     def __call__(self, text: str) -> frozenset[str]:
-        """Return the kinds found, such as ``email``; raise `Unmet` (``too_large``) for too many."""
+        """Return the kinds found, such as ``email``.
+
+        Raises `ObligationNotMet` (``too_large``) for too many.
+        """
         from guardrail.detectors import TooManyFindings
 
         scanner = self._scanner or self.prepare()
@@ -50,6 +53,6 @@ class Findings:
             return scanner.kinds_in(text)
         except TooManyFindings as error:
             reason, cure = error.reason, error.cure
-        raise Unmet(
+        raise ObligationNotMet(
             f"A text of the input has {reason}. Send a shorter one, or {cure}.", code="too_large"
         )

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from guardrail._ports cimport Facing
+from guardrail._ports cimport FactContext
 from guardrail.values cimport Identity
 
 
@@ -10,5 +10,5 @@ cdef class IdentityFacts:
     cdef dict _readers
 
     @cython.locals(readers=tuple, found=dict, identity=Identity)
-    cpdef compute(self, names, Facing facing)
+    cpdef compute(self, names, FactContext context)
     cdef tuple _ready(self, names)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from guardrail._ports import COUNTED, Facing
+from guardrail._ports import COUNTED, FactContext
 from guardrail.values import FactValue, Identity
 
 _Reader: TypeAlias = Callable[[Identity, float], FactValue]
@@ -47,15 +47,15 @@ class IdentityFacts:
     def __init__(self) -> None:
         self._readers: dict[frozenset[str], tuple[tuple[str, _Reader | None], ...]] = {}
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts named, without those that are not known of this identity."""
-        identity = facing.identity
+        identity = context.identity
         readers = self._readers.get(names)
         if readers is None:
             readers = self._ready(names)
         found: dict[str, FactValue] = {}
         for name, read in readers:
-            value = getattr(identity, name) if read is None else read(identity, facing.now)
+            value = getattr(identity, name) if read is None else read(identity, context.now)
             if value is not None and value != "":
                 found[name] = value
         return found

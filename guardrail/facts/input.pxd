@@ -2,7 +2,7 @@
 
 cimport cython
 
-from guardrail._ports cimport Facing
+from guardrail._ports cimport FactContext
 
 
 cdef class InputFacts:
@@ -11,7 +11,7 @@ cdef class InputFacts:
     cdef object _tokens
 
     @cython.locals(known=dict, readers=tuple, found=dict)
-    cpdef compute(self, names, Facing facing)
+    cpdef compute(self, names, FactContext context)
     cdef dict _of_messages(self, names, view)
     cdef dict _of_texts(self, list texts, names, view, list decoded=*)
     @cython.locals(known=dict)

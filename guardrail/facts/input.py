@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from guardrail._core import is_swapped
 from guardrail._messages import KEYS, Message, Misfit, read_messages
 from guardrail._paths import path_of
-from guardrail._ports import COUNTED, Facing
+from guardrail._ports import COUNTED, FactContext
 from guardrail.facts.input_view.objects import tables
 from guardrail.values import FactValue, View
 
@@ -110,9 +110,9 @@ class InputFacts:
         if "findings" in names and prepare is not None:
             prepare()
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts named, as far as this kind of input has them."""
-        view = facing.view
+        view = context.view
         kind = view.kind
         if kind == "text":
             return self._of_texts([view.value], names, view)
@@ -127,12 +127,12 @@ class InputFacts:
             found[name] = getattr(view, attribute) if read is None else read(view)
         return found
 
-    def why_absent(self, facing: Facing) -> tuple[str, str]:
+    def why_absent(self, context: FactContext) -> tuple[str, str]:
         """Return where an input is not what its facts are read of, and what was expected there.
 
         Two empty texts where nothing is. Asked when a call is denied for want of a fact.
         """
-        view = facing.view
+        view = context.view
         if view.kind != "list":
             return "", ""
         misfit = read_messages(_plain(view))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from guardrail._ports import Facing
+from guardrail._ports import FactContext
 from guardrail.values import FactValue
 
 #: Each is a field of the peer, of the same name.
@@ -30,9 +30,9 @@ class PeerFacts:
     place = "peer"
     facts = frozenset(_FIELDS)
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts named, without those that nobody said."""
-        peer = facing.identity.peer
+        peer = context.identity.peer
         found: dict[str, FactValue] = {}
         if peer is None:
             return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from guardrail._ports import Facing
+from guardrail._ports import FactContext
 from guardrail._timezones import find_zone
 from guardrail.errors import ConfigurationError
 from guardrail.values import FactValue
@@ -57,7 +57,7 @@ class TimeFacts:
                 "Europe/Berlin, exactly as in the database, or update `tzdata`."
             )
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts named."""
-        local = datetime.fromtimestamp(facing.now, self._zone)
+        local = datetime.fromtimestamp(context.now, self._zone)
         return {name: _READ[name](local) for name in names & self.facts}

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from guardrail._documents import Document, Section
 from guardrail._http_client import RequestFailed, trusting
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 from guardrail._regular_files import read_regular
 from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
 from guardrail.identity.api_keys.verifier import ApiKeys, ApiKeySettings, secret_in
@@ -361,7 +361,7 @@ def evidence_opener(sources: Sources) -> Opener:
             keyring = PinnedKeys(_read(read_keys, raw, algorithms, "`key_file`", place))
         is_host = settings.about == "host"
 
-        def opens(text: str, now: float) -> Claims | Wait:
+        def opens(text: str, now: float) -> Claims | BlockingStep:
             token = Token(text, limit_chars=LIMIT_EVIDENCE)
             if token.head.algorithm not in accepted(algorithms):
                 raise NotAuthenticated(
@@ -373,7 +373,7 @@ def evidence_opener(sources: Sources) -> Opener:
             except KeysNeeded as needed:
                 if not is_host:
                     raise
-                return Wait(needed.fetch)
+                return BlockingStep(needed.fetch)
             return token.claims
 
         return opens

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, TypeAlias
 
-from guardrail._ports import Admission, Wait
+from guardrail._ports import BlockingStep, ObligationContext
 from guardrail.errors import ConfigurationError
 from guardrail.values import Clause, Path
 
@@ -60,19 +60,19 @@ class Audit:
         """Return the paths, sorted."""
         return sorted(_written(path, as_text) for path, as_text in demand)
 
-    def admit(self, demand: Demand, admission: Admission) -> Wait | None:
+    def admit(self, demand: Demand, context: ObligationContext) -> BlockingStep | None:
         """Note the values that this call has."""
-        notes = admission.notes
+        notes = context.notes
         if notes is not None:
             for path, as_text in demand:
                 try:
-                    value = admission.value_of(path)
+                    value = context.value_of(path)
                 except LookupError:
                     continue
                 notes.keep(_written(path, as_text), value)
         return None
 
-    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+    def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
         """Return the output: this asks nothing of it."""
         return output
 

@@ -2,14 +2,14 @@
 
 cimport cython
 
-from guardrail._ports cimport Admission, Duties, Facing, Rooms, Target
-from guardrail.values cimport Decision, Identity, Notes
+from guardrail._ports cimport ObligationContext, PendingObligations, FactContext, Runtime, Target
+from guardrail.values cimport Decision, Identity, RecordAnnotations
 
 
 cdef class Call:
     cdef object __weakref__
     cdef public Target target
-    cdef public Rooms rooms
+    cdef public Runtime runtime
     cdef public object snapshot
     cdef public object value
     cdef public object arguments
@@ -28,8 +28,8 @@ cdef class Call:
     cdef public Decision decision
     cdef public object cached
     cdef public tuple differences
-    cdef public Duties duties
-    cdef public Admission admission
+    cdef public PendingObligations pending
+    cdef public ObligationContext context
     cdef public object outlet
     cdef public object facts
     cdef public object waiting
@@ -46,9 +46,9 @@ cdef class Call:
     cdef public bint recorded
 
 
-cpdef Facing facing_of(Call call, Identity identity)
+cpdef FactContext fact_context_of(Call call, Identity identity)
 cpdef mark_return(Call call)
 cpdef conclude(Call call, outcome, error=*)
-@cython.locals(decision=Decision, identity=Identity, admission=Admission, notes=Notes,
+@cython.locals(decision=Decision, identity=Identity, context=ObligationContext, notes=RecordAnnotations,
                named=tuple, counts=tuple)
 cpdef record_of(Call call, outcome, error=*)

@@ -16,7 +16,14 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from guardrail._core import as_record
-from guardrail._ports import NO_DUTIES, Admission, Facing, Target, Unmet, Wait
+from guardrail._ports import (
+    NOTHING_PENDING,
+    BlockingStep,
+    FactContext,
+    ObligationContext,
+    ObligationNotMet,
+    Target,
+)
 from guardrail._streams import Outlet
 from guardrail.errors import Denied, GuardUnavailable
 from guardrail.values import (
@@ -43,18 +50,50 @@ class Call:
     """One call, from its start to its one record. The snapshot is pinned for it."""
 
     __slots__ = (
-        "__weakref__", "admission", "admitted_at", "arguments", "at", "cached", "decision",
-        "decision_id", "differences", "duties", "error_type", "facts", "framed", "handle",
-        "identity", "input_digest", "met", "named", "now", "outlet", "output_bytes",
-        "output_digest", "output_rows", "parent", "recorded", "resource", "returned_at", "rooms",
-        "running", "seen", "snapshot", "stage", "started_at", "target", "value", "view", "waiting",
+        "__weakref__",
+        "admitted_at",
+        "arguments",
+        "at",
+        "cached",
+        "context",
+        "decision",
+        "decision_id",
+        "differences",
+        "error_type",
+        "facts",
+        "framed",
+        "handle",
+        "identity",
+        "input_digest",
+        "met",
+        "named",
+        "now",
+        "outlet",
+        "output_bytes",
+        "output_digest",
+        "output_rows",
+        "parent",
+        "pending",
+        "recorded",
+        "resource",
+        "returned_at",
+        "running",
+        "runtime",
+        "seen",
+        "snapshot",
+        "stage",
+        "started_at",
+        "target",
+        "value",
+        "view",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, target: Target, value: Any, arguments: Any) -> None:
-        rooms = target.serving.rooms
+        runtime = target.serving.runtime
         self.target = target
-        self.rooms = rooms
-        self.snapshot = rooms.snapshot
+        self.runtime = runtime
+        self.snapshot = runtime.snapshot
         self.value = value
         self.arguments = arguments
         self.parent = _running()
@@ -72,8 +111,8 @@ class Call:
         self.decision: Decision | None = None
         self.cached: bool | None = None
         self.differences: tuple[tuple[str, int], ...] = ()
-        self.duties = NO_DUTIES
-        self.admission: Admission | None = None
+        self.pending = NOTHING_PENDING
+        self.context: ObligationContext | None = None
         self.outlet: Outlet | None = None
         self.facts: Mapping[str, Mapping[str, FactValue]] = NO_FACTS
         self.input_digest = ""
@@ -85,7 +124,7 @@ class Call:
         self.handle: Any = None
         self.framed: Any = None
         self.running: Any = None
-        self.waiting: Wait | None = None
+        self.waiting: BlockingStep | None = None
         self.error_type = ""
         self.recorded = False
 
@@ -95,7 +134,7 @@ class Call:
             conclude_quietly(self, "abandoned")
 
 
-def facing_of(call: Call, identity: Identity) -> Facing:
+def fact_context_of(call: Call, identity: Identity) -> FactContext:
     """Return what fact sources may look at of a call; asks for the application's own facts."""
     target, resource = call.target, call.resource
     if resource is None:
@@ -104,7 +143,7 @@ def facing_of(call: Call, identity: Identity) -> Facing:
     if callable(app):
         positional, named = call.arguments
         app = app(*positional, **named)
-    return Facing(identity, call.view, target.action_id, resource, call.now, app or _NO_APP)
+    return FactContext(identity, call.view, target.action_id, resource, call.now, app or _NO_APP)
 
 
 def mark_return(call: Call) -> None:
@@ -112,7 +151,7 @@ def mark_return(call: Call) -> None:
     if call.returned_at:
         return
     try:
-        call.returned_at = call.rooms.elapsed()
+        call.returned_at = call.runtime.elapsed()
     except Exception:
         pass
 
@@ -121,7 +160,7 @@ def denial_of(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> D
     """Return the denial that an exception in a step of ours comes to."""
     if isinstance(fault, Denied):
         return fault
-    if isinstance(fault, Unmet):
+    if isinstance(fault, ObligationNotMet):
         return fault.denial(policies)
     return _unavailable(call, fault)
 
@@ -168,7 +207,7 @@ def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
     call.recorded = True
     fault: Denied
     try:
-        call.waiting = call.rooms.sink.end(call.handle, record_of(call, outcome, error))
+        call.waiting = call.runtime.sink.end(call.handle, record_of(call, outcome, error))
     except Denied as denied:
         fault = denied
     except Exception:
@@ -190,16 +229,16 @@ def conclude_quietly(call: Call, outcome: Outcome, error_type: str = "") -> None
 
 def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Record:
     """Return what is known of a call now, as its record."""
-    rooms = call.rooms
-    ended = rooms.elapsed()
+    runtime = call.runtime
+    ended = runtime.elapsed()
     admitted = call.admitted_at or ended
     returned = call.returned_at or ended
     decision, identity, view = call.decision, call.identity, call.view
-    resource, admission = call.resource, call.admission
-    notes = admission.notes if admission is not None else None
+    resource, context = call.resource, call.context
+    notes = context.notes if context is not None else None
     principal = name = ""
     facts: tuple[tuple[str, FactValue], ...] = ()
-    naming = rooms.naming
+    naming = runtime.naming
     if call.named is not None:  # by the intent: afterwards the input's view is let go
         principal, name, facts = call.named
     elif naming is not None:
@@ -225,10 +264,10 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
     fields = (
         call.decision_id,
         call.parent,
-        rooms.guard,
-        rooms.version,
-        rooms.revision,
-        rooms.backend,
+        runtime.guard,
+        runtime.version,
+        runtime.revision,
+        runtime.backend,
         call.target.function,
         call.target.action_id,
         identity.principal.type if identity is not None else "",
@@ -237,8 +276,8 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
         code,
         call.stage,
         policies,
-        call.duties.names,
-        call.duties.errors,
+        call.pending.names,
+        call.pending.errors,
         path,
         view.rows if view.kind != "none" else 0,
         view.nbytes,
@@ -256,7 +295,7 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
         call.output_bytes,
         call.input_digest,
         call.output_digest,
-        call.duties.demands,
+        call.pending.demands,
     )
     record: Record = as_record(Record, fields)
     return record

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Coroutine, Generator
 from types import TracebackType
 from typing import Any
 
-from guardrail._ports import Target, Wait
+from guardrail._ports import BlockingStep, Target
 from guardrail.errors import Denied, OutputBlocked
 from guardrail.runtime.call import Call
 from guardrail.runtime.flow import (
@@ -44,7 +44,7 @@ def _admit(call: Call) -> Call:
     return call
 
 
-def sit_out(call: Call, wait: Wait | None) -> None:
+def sit_out(call: Call, wait: BlockingStep | None) -> None:
     """Go on with an admission that must block, on this very thread, until it is done."""
     while wait is not None:
         wait = resume(call, wait, *settle(wait))
@@ -69,7 +69,7 @@ async def _let_out(call: Call) -> None:
         outwait(call, settled[1])
 
 
-async def _go_on(call: Call, wait: Wait | None) -> None:
+async def _go_on(call: Call, wait: BlockingStep | None) -> None:
     """Run the waits of an admission on a thread; a cancellation ends the call, recorded."""
     import asyncio
 
@@ -89,7 +89,7 @@ def run_coroutine(
     """Decide at the call, and return the coroutine that runs the model or raises the denial."""
     call = Call(target, value, arguments)
     denied: Denied | None = None
-    wait: Wait | None = None
+    wait: BlockingStep | None = None
     try:
         wait = advance(call)
     except Denied as error:
@@ -97,7 +97,9 @@ def run_coroutine(
     return _run_coroutine(call, wait, denied, make)
 
 
-async def _run_coroutine(call: Call, wait: Wait | None, denied: Denied | None, make: Any) -> Any:
+async def _run_coroutine(
+    call: Call, wait: BlockingStep | None, denied: Denied | None, make: Any
+) -> Any:
     if denied is not None:
         raise denied
     if wait is not None:
@@ -197,7 +199,7 @@ def run_async_generator(
 
 
 async def _run_async_generator(
-    call: Call, wait: Wait | None, make: Any
+    call: Call, wait: BlockingStep | None, make: Any
 ) -> AsyncGenerator[Any, Any]:
     if wait is not None:
         await _go_on(call, wait)

@@ -2,8 +2,8 @@
 
 cimport cython
 
-from guardrail.runtime.call cimport Call, conclude, facing_of, mark_return, record_of
-from guardrail._ports cimport Admission, Answering, Asking, Facing
+from guardrail.runtime.call cimport Call, conclude, fact_context_of, mark_return, record_of
+from guardrail._ports cimport ObligationContext, Answering, Asking, FactContext
 from guardrail.values cimport Decision, Identity, Obligation
 
 
@@ -12,11 +12,11 @@ cdef int _ARRAY, _LATER, _VALUE
 cpdef _begin(Call call)
 cpdef _identify(Call call)
 cpdef _bound(Call call)
-@cython.locals(facing=Facing)
+@cython.locals(context=FactContext)
 cpdef _gather(Call call, Identity identity, Asking question, dict facts)
-cpdef _refusal(Decision decision, Asking asked, Facing facing)
-cpdef tuple _look_aside(Call call, Asking asked, Facing facing, dict facts)
-@cython.locals(identity=Identity, facing=Facing, decision=Decision, facts=dict, question=Asking,
+cpdef _refusal(Decision decision, Asking asked, FactContext context)
+cpdef tuple _look_aside(Call call, Asking asked, FactContext context, dict facts)
+@cython.locals(identity=Identity, context=FactContext, decision=Decision, facts=dict, question=Asking,
                answer=Answering)
 cpdef _decide(Call call)
 @cython.locals(admits=tuple, held=Obligation)
@@ -28,6 +28,6 @@ cpdef advance(Call call)
 cpdef check_again(Call call)
 cpdef enter(Call call)
 cpdef leave(Call call)
-@cython.locals(admission=Admission, held=Obligation, nature=cython.int)
+@cython.locals(context=ObligationContext, held=Obligation, nature=cython.int)
 cpdef release(Call call, output)
 cpdef tuple size_of(output, bint is_array)

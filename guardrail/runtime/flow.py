@@ -5,10 +5,10 @@
              -> record
 
 Owns the steps that carry a call (`guardrail.runtime.call`) from its start to its one record. It
-does no I/O of its own: a step that must block hands back a `Wait`, and whoever drives the call
-(`guardrail.runtime.drivers`) runs it and resumes; where nothing blocks, a call is a straight run
-through plain functions. Everything uncertain ends as a denial: with `guardrail.runtime.call` this
-is the only module that catches `Exception`.
+does no I/O of its own: a step that must block hands back a `BlockingStep`, and whoever drives the
+call (`guardrail.runtime.drivers`) runs it and resumes; where nothing blocks, a call is a straight
+run through plain functions. Everything uncertain ends as a denial: with `guardrail.runtime.call`
+this is the only module that catches `Exception`.
 
 Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Python twin.
 """
@@ -24,12 +24,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from guardrail._ports import (
-    Admission,
     Asking,
-    Facing,
+    BlockingStep,
+    FactContext,
+    ObligationContext,
+    ObligationNotMet,
     ObligationType,
-    Unmet,
-    Wait,
 )
 from guardrail._streams import can_stream, open_outlet
 from guardrail.errors import (
@@ -46,7 +46,7 @@ from guardrail.runtime.call import (
     conclude_quietly,
     denial_of,
     denied,
-    facing_of,
+    fact_context_of,
     mark_return,
     record_of,
 )
@@ -56,11 +56,11 @@ from guardrail.values import (
     Entity,
     FactValue,
     Identity,
-    Notes,
     Obligation,
     Outcome,
     Path,
     Principal,
+    RecordAnnotations,
     View,
     vouched_for,
 )
@@ -115,29 +115,29 @@ def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
     return {name: by_name[name] for name in names if name in by_name}
 
 
-# The steps. Each reads the call, writes what it found, and raises `Denied` or `Unmet`. A step
-# that returns a `Wait` is entered again when the wait is over.
+# The steps. Each reads the call, writes what it found, and raises `Denied` or `ObligationNotMet`. A
+# step that returns a `BlockingStep` is entered again when the wait is over.
 
 
-def _begin(call: Call) -> Wait | None:
-    target, rooms = call.target, call.rooms
-    call.decision_id = rooms.new_id()
-    call.now = rooms.now()
-    call.started_at = rooms.elapsed()
-    call.handle = rooms.sink.begin(rooms.guard, target.action_id, target.function)
-    if rooms.intents:
-        rooms.sink.check(call.handle)
+def _begin(call: Call) -> BlockingStep | None:
+    target, runtime = call.target, call.runtime
+    call.decision_id = runtime.new_id()
+    call.now = runtime.now()
+    call.started_at = runtime.elapsed()
+    call.handle = runtime.sink.begin(runtime.guard, target.action_id, target.function)
+    if runtime.intents:
+        runtime.sink.check(call.handle)
     if not (_EARLIEST <= call.now <= _LATEST and _EARLIEST <= call.started_at <= _LATEST):
         call.now = call.started_at = 0.0  # so that the record can be written
         raise GuardUnavailable("The clock gives no time (NaN or infinity). Repair the clock.")
     return None
 
 
-def _identify(call: Call) -> Wait | None:
+def _identify(call: Call) -> BlockingStep | None:
     call.stage = "identify"
     principal = call.target.principal
     if principal is None:
-        call.identity = call.rooms.identify(call.now)
+        call.identity = call.runtime.identify(call.now)
         return None
     if callable(principal):
         positional, named = call.arguments
@@ -158,14 +158,14 @@ def _identify(call: Call) -> Wait | None:
     return None
 
 
-def _bound(call: Call) -> Wait | None:
+def _bound(call: Call) -> BlockingStep | None:
     call.stage = "bounds"
     if call.target.input_name:
-        call.view = call.rooms.take_view(call.value, call.target.input_name)
+        call.view = call.runtime.take_view(call.value, call.target.input_name)
     return None
 
 
-def _decide(call: Call) -> Wait | None:
+def _decide(call: Call) -> BlockingStep | None:
     call.stage = "decide"
     target, identity = call.target, call.identity
     if identity is None:
@@ -181,56 +181,62 @@ def _decide(call: Call) -> Wait | None:
     call.resource = resource
     question = call.snapshot.ask(identity.principal, target.action, resource)
     facts: dict[str, Mapping[str, FactValue]] = {}
-    facing = _gather(call, identity, question, facts)
+    context = _gather(call, identity, question, facts)
     answer = question.decide(facts)
     decision = answer.decision
     call.decision = decision
     if decision.code != "bad_fact":  # else one of them is not what it was declared to be
         call.facts = facts
     call.cached = answer.cached
-    call.duties = answer.duties
-    if call.rooms.shadow is not None:
-        call.differences = _look_aside(call, question, facing, facts)
+    call.pending = answer.pending
+    if call.runtime.shadow is not None:
+        call.differences = _look_aside(call, question, context, facts)
     if not decision.allowed:
-        raise _refusal(decision, question, facing)
+        raise _refusal(decision, question, context)
     if decision.obligations:
-        call.admission = Admission(
-            identity, call.view, target.action_id, resource, call.now, answer.value_of, Notes()
+        call.context = ObligationContext(
+            identity,
+            call.view,
+            target.action_id,
+            resource,
+            call.now,
+            answer.value_of,
+            RecordAnnotations(),
         )
-        if target.streams and call.duties.releases:
-            for kind, held in call.duties.releases:
+        if target.streams and call.pending.releases:
+            for kind, held in call.pending.releases:
                 if not can_stream(kind):
                     _refuse_stream(held)
-            call.outlet = open_outlet(call.duties.releases, call.admission)
+            call.outlet = open_outlet(call.pending.releases, call.context)
     return None
 
 
 def _gather(
     call: Call, identity: Identity, question: Asking, facts: dict[str, Mapping[str, FactValue]]
-) -> Facing | None:
+) -> FactContext | None:
     """Compute into ``facts`` what a question wants; return what the sources looked at, if any."""
     if question.refusal is not None or not question.wants:
         return None
-    facing = facing_of(call, identity)
+    context = fact_context_of(call, identity)
     call.stage = "facts"
     for source, names in question.wants:
         # Without names, the place is read whole: all that was passed.
-        facts[source.place] = source.compute(names or frozenset(facing.app), facing)
+        facts[source.place] = source.compute(names or frozenset(context.app), context)
     call.stage = "decide"
-    return facing
+    return context
 
 
-def _refusal(decision: Decision, asked: Asking, facing: Facing | None) -> NotAuthorized:
+def _refusal(decision: Decision, asked: Asking, context: FactContext | None) -> NotAuthorized:
     """Return the denial that a decision is.
 
     Where a policy erred for want of a fact, a fact source may say for what in the input it is
-    absent: ``why_absent(facing) -> (path, expected)``.
+    absent: ``why_absent(context) -> (path, expected)``.
     """
     message, path = decision.message, decision.path
-    if decision.errors and facing is not None:
+    if decision.errors and context is not None:
         for source, _ in asked.wants:
             why = getattr(source, "why_absent", None)
-            place, expected = why(facing) if why is not None else ("", "")
+            place, expected = why(context) if why is not None else ("", "")
             if place:
                 message, path = f"{place}: {expected}. {message}", place
                 break
@@ -247,18 +253,18 @@ def _refusal(decision: Decision, asked: Asking, facing: Facing | None) -> NotAut
 def _look_aside(
     call: Call,
     asked: Asking,
-    facing: Facing | None,
+    context: FactContext | None,
     facts: dict[str, Mapping[str, FactValue]],
 ) -> tuple[tuple[str, int], ...]:
     """Return in what the shadow would decide otherwise. The decision stands, whatever it says."""
     try:
-        return differences(call, asked, facing, facts)
+        return differences(call, asked, context, facts)
     except Exception as fault:
         return failure(fault)
 
 
 def _refuse_stream(held: Obligation) -> None:
-    raise Unmet(
+    raise ObligationNotMet(
         f"@{held.name} works on a whole output, and this function yields it in pieces. "
         "Return the output as one value.",
         code="output_blocked",
@@ -266,18 +272,18 @@ def _refuse_stream(held: Obligation) -> None:
     )
 
 
-def _meet(call: Call) -> Wait | None:
+def _meet(call: Call) -> BlockingStep | None:
     """Meet what the conditions demand before the model: quotas first, then the input."""
-    admits, admission = call.duties.admits, call.admission
-    if admission is None:
+    admits, context = call.pending.admits, call.context
+    if context is None:
         return None
     while call.met < len(admits):
         kind, held = admits[call.met]
         call.met += 1
         call.stage = held.name
         try:
-            wait = kind.admit(held.demand, admission)
-        except Unmet as unmet:
+            wait = kind.admit(held.demand, context)
+        except ObligationNotMet as unmet:
             raise unmet.denial(held.policies) from None
         if wait is not None:
             if not _spends(kind):
@@ -286,16 +292,16 @@ def _meet(call: Call) -> Wait | None:
     return None
 
 
-def _intend(call: Call) -> Wait | None:
+def _intend(call: Call) -> BlockingStep | None:
     """Have it on record that the model is about to run, where the audit wants that."""
     call.stage = "audit"
     call.at = 6  # entered once: after a wait the model may run
-    if not call.rooms.intents:
+    if not call.runtime.intents:
         return None
-    return call.rooms.sink.admit(call.handle, record_of(call, "admitted"))
+    return call.runtime.sink.admit(call.handle, record_of(call, "admitted"))
 
 
-def _step(call: Call) -> Wait | None:
+def _step(call: Call) -> BlockingStep | None:
     """Take the next step. Written out: called through a table, each would cost a lookup."""
     at = call.at
     if at == 0:
@@ -314,8 +320,8 @@ def _step(call: Call) -> Wait | None:
 # What a driver calls.
 
 
-def advance(call: Call) -> Wait | None:
-    """Go on with the way in until it is done (``None``) or must block (the `Wait`).
+def advance(call: Call) -> BlockingStep | None:
+    """Go on with the way in until it is done (``None``) or must block (the `BlockingStep`).
 
     Raises the `Denied` that ended the call; by then its record stands.
     """
@@ -326,7 +332,7 @@ def advance(call: Call) -> Wait | None:
                 return wait
             call.at += 1
         call.stage = "model"
-        call.admitted_at = call.rooms.elapsed()
+        call.admitted_at = call.runtime.elapsed()
         if call.view.buffer is not None:
             call.view.buffer.release()  # or the model could not resize what it was given
         return None
@@ -341,28 +347,30 @@ def advance(call: Call) -> Wait | None:
 def _refused(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
     """Return the denial of a call whose model does not run: it gives back what it has not used."""
     error = denial_of(call, fault, policies)
-    admission = call.admission
-    if admission is not None and admission.notes is not None:
+    context = call.context
+    if context is not None and context.notes is not None:
         try:
-            admission.notes.give_back()
+            context.notes.give_back()
         except Exception:
             pass  # it stays spent
     return error
 
 
-def settle(wait: Wait) -> tuple[Any, Exception | None]:
-    """Do the work of a `Wait`, wherever the driver runs this; return its result or error."""
+def settle(wait: BlockingStep) -> tuple[Any, Exception | None]:
+    """Do the work of a `BlockingStep` on the current thread; return its result or its error."""
     try:
         return wait.work(), None
     except Exception as fault:
         return None, fault
 
 
-def resume(call: Call, wait: Wait, result: Any, fault: Exception | None) -> Wait | None:
-    """Go on after a `Wait`, with what `settle` returned."""
+def resume(
+    call: Call, wait: BlockingStep, result: Any, fault: Exception | None
+) -> BlockingStep | None:
+    """Go on after a `BlockingStep`, with what `settle` returned."""
     held: Obligation | None = None
-    if 0 < call.met <= len(call.duties.admits) and call.at < 6:
-        held = call.duties.admits[call.met - 1][1]
+    if 0 < call.met <= len(call.pending.admits) and call.at < 6:
+        held = call.pending.admits[call.met - 1][1]
     try:
         if fault is not None:
             raise fault
@@ -383,11 +391,11 @@ def check_again(call: Call) -> None:
     obligation that spends is not met twice: the size that it measured must be the same. If no
     argument can change, this costs one comparison. Raises `Denied`.
     """
-    target, rooms = call.target, call.rooms
+    target, runtime = call.target, call.runtime
     changes = bool(target.input_name) and not is_fixed(call.value)
     if not changes and (not target.asks_arguments or _are_fixed(call.arguments)):
         return
-    if not rooms.checks_again:
+    if not runtime.checks_again:
         return
     try:
         _look_again(call, changes)
@@ -420,10 +428,10 @@ def _look_again(call: Call, changes: bool) -> None:
             raise _changed("resource=")
     if changes:
         call.stage = "bounds"
-        call.view = call.rooms.take_view(call.value, target.input_name)
+        call.view = call.runtime.take_view(call.value, target.input_name)
     try:
         _decide_again(call, identity, measured)
-        naming = call.rooms.naming
+        naming = call.runtime.naming
         if call.named is not None and naming is not None:
             call.stage = "audit"
             if naming.input(call.view) != call.input_digest:
@@ -435,55 +443,55 @@ def _look_again(call: Call, changes: bool) -> None:
 
 def _decide_again(call: Call, identity: Identity, measured: View) -> None:
     """Ask the policies of what the arguments are now; they must allow it, and demand the same."""
-    target, resource, before = call.target, call.resource, call.admission
+    target, resource, before = call.target, call.resource, call.context
     if resource is None:
         raise GuardUnavailable("The call has no resource.")
     call.stage = "decide"
     question = call.snapshot.ask(identity.principal, target.action, resource)
     facts: dict[str, Mapping[str, FactValue]] = {}
-    facing = _gather(call, identity, question, facts)
+    context = _gather(call, identity, question, facts)
     answer = question.decide(facts)
     decision = answer.decision
     if not decision.allowed:
-        raise _refusal(decision, question, facing)
+        raise _refusal(decision, question, context)
     if call.decision is None or decision.obligations != call.decision.obligations:
         raise _changed(target.input_name or "facts=")
     call.facts = facts
     if before is not None:
-        call.admission = Admission(
+        call.context = ObligationContext(
             identity, call.view, target.action_id, resource, call.now, answer.value_of, before.notes
         )
         _meet_again(call, before, measured)
         if call.outlet is not None:
-            call.outlet = open_outlet(call.duties.releases, call.admission)
+            call.outlet = open_outlet(call.pending.releases, call.context)
 
 
-def _meet_again(call: Call, before: Admission, measured: View) -> None:
+def _meet_again(call: Call, before: ObligationContext, measured: View) -> None:
     """Meet the obligations again that spend nothing; hold the others to what they measured."""
-    admission = call.admission
-    if admission is None:
+    context = call.context
+    if context is None:
         return
-    view, name = admission.view, call.target.input_name or "facts="
+    view, name = context.view, call.target.input_name or "facts="
     size = (measured.kind, measured.shape, measured.nbytes)
-    for kind, held in call.duties.admits:
+    for kind, held in call.pending.admits:
         call.stage = held.name
         if call.seen is None and not _spends(kind):
             try:
-                wait = kind.admit(held.demand, admission)
-            except Unmet as unmet:
+                wait = kind.admit(held.demand, context)
+            except ObligationNotMet as unmet:
                 raise unmet.denial(held.policies) from None
             if wait is None:
                 continue
             raise _changed(name)  # it did not wait before
         if (
-            any(not _reads_same(path, before, admission) for path in kind.reads(held.demand))
+            any(not _reads_same(path, before, context) for path in kind.reads(held.demand))
             or (view.kind, view.shape, view.nbytes) != size
             or (call.seen is not None and not (call.seen and _digest(call, view) == call.seen))
         ):
             raise _changed(name)
 
 
-def _reads_same(path: Path, before: Admission, now: Admission) -> bool:
+def _reads_same(path: Path, before: ObligationContext, now: ObligationContext) -> bool:
     """Whether a path that an annotation reads has the value that it had."""
     try:
         one = before.value_of(path)
@@ -505,7 +513,7 @@ def _digest(call: Call, view: View) -> str:
     """Return what tells whether an input has changed while a step waited."""
     if not call.target.input_name or is_fixed(call.value):
         return _SAME
-    digest_of = call.rooms.digest_of
+    digest_of = call.runtime.digest_of
     return "" if digest_of is None else str(digest_of(view))
 
 
@@ -570,9 +578,9 @@ def _are_fixed(arguments: Any) -> bool:
 def enter(call: Call) -> None:
     """The model is about to run in this context; `leave` must follow."""
     try:
-        rooms = call.rooms
-        if rooms.frames:
-            call.framed = rooms.sink.enter(call.handle)
+        runtime = call.runtime
+        if runtime.frames:
+            call.framed = runtime.sink.enter(call.handle)
     except Exception as fault:
         error = _refused(call, fault)
     else:
@@ -588,9 +596,9 @@ def leave(call: Call) -> None:
     except ValueError:  # closed from another context, which never had it
         pass
     try:
-        rooms = call.rooms
-        if rooms.frames:
-            rooms.sink.leave(call.handle, call.framed)
+        runtime = call.runtime
+        if runtime.frames:
+            runtime.sink.leave(call.handle, call.framed)
     except Exception as fault:
         call.error_type = type(fault).__name__
 
@@ -607,20 +615,20 @@ def release(call: Call, output: Any) -> Any:
         kind: Any = type(output)
         nature = _nature(kind)
         if nature == _LATER:
-            raise Unmet(
+            raise ObligationNotMet(
                 f"the function returned a {type(output).__name__}, whose values come later and "
                 "unseen. Make it an `async def`, or a generator function.",
                 code="output_blocked",
             )
-        admission = call.admission
-        if admission is not None:
-            for meeting, held in call.duties.releases:
+        context = call.context
+        if context is not None:
+            for meeting, held in call.pending.releases:
                 call.stage = held.name
                 try:
-                    output = meeting.release(held.demand, output, admission)
-                except Unmet as unmet:
+                    output = meeting.release(held.demand, output, context)
+                except ObligationNotMet as unmet:
                     raise unmet.denial(held.policies) from None
-        naming = call.rooms.naming
+        naming = call.runtime.naming
         if naming is not None:
             if type(output) is not kind:
                 kind = type(output)
@@ -658,7 +666,7 @@ def block(call: Call, message: str) -> Denied:
     """End a call whose output may not leave; return the error to raise."""
     mark_return(call)
     call.stage = "release"
-    return denied(call, "blocked", Unmet(message, code="output_blocked").denial())
+    return denied(call, "blocked", ObligationNotMet(message, code="output_blocked").denial())
 
 
 def pass_on(call: Call, item: Any) -> Sequence[Any]:
@@ -688,7 +696,7 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
     call.stage = "release"
     try:
         if value is not None:
-            raise Unmet(
+            raise ObligationNotMet(
                 f"the generator returned a {type(value).__name__} beside what it yielded. "
                 "Yield it, or return nothing.",
                 code="output_blocked",

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from guardrail._ports import Asking, Facing
-from guardrail.runtime.call import Call, facing_of
+from guardrail._ports import Asking, FactContext
+from guardrail.runtime.call import Call, fact_context_of
 from guardrail.values import FactValue
 
 #: Characters of an error's type that are kept.
@@ -21,7 +21,7 @@ _LIMIT_TYPE: Final = 64
 def differences(
     call: Call,
     asked: Asking,
-    facing: Facing | None,
+    context: FactContext | None,
     facts: Mapping[str, Mapping[str, FactValue]],
 ) -> tuple[tuple[str, int], ...]:
     """Return in what the shadow's decision on a call is another one, as the record counts it.
@@ -32,27 +32,27 @@ def differences(
     Arguments:
         call: decided, and on which nothing has been spent yet.
         asked: the question that its decision answers.
-        facing: what its fact sources were shown; ``None`` where none was asked.
+        context: what its fact sources were shown; ``None`` where none was asked.
         facts: what they computed.
     """
-    shadow, identity, decision = call.rooms.shadow, call.identity, call.decision
+    shadow, identity, decision = call.runtime.shadow, call.identity, call.decision
     if shadow is None or identity is None or call.resource is None or decision is None:
         return ()
     question = shadow.ask(identity.principal, call.target.action, call.resource)
     given: dict[str, Mapping[str, FactValue]] = {}
     if question.refusal is None and question.wants:
-        if facing is None:
-            facing = facing_of(call, identity)
+        if context is None:
+            context = fact_context_of(call, identity)
         before = {source.place: (source, names) for source, names in asked.wants} if facts else {}
         for source, names in question.wants:
             # Without names, a place is read whole: all that was passed.
-            wanted = names or frozenset(facing.app)
+            wanted = names or frozenset(context.app)
             known, had = before.get(source.place, (None, wanted))
             told: Mapping[str, FactValue] = {}
             if known is source:
-                told, wanted = facts[source.place], wanted.difference(had or facing.app)
+                told, wanted = facts[source.place], wanted.difference(had or context.app)
             if wanted or known is not source:
-                told = {**told, **source.compute(wanted, facing)}
+                told = {**told, **source.compute(wanted, context)}
             given[source.place] = told
     return shadow.compare(decision, question.decide(given).decision)
 

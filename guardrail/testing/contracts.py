@@ -21,7 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, SearchStrategy
 
-from guardrail._ports import Admission, Facing, FactSource, ObligationType, Unmet
+from guardrail._ports import (
+    FactContext,
+    FactSource,
+    ObligationContext,
+    ObligationNotMet,
+    ObligationType,
+)
 from guardrail.errors import ConfigurationError, Place
 from guardrail.values import NO_INPUT, Clause, Entity, FactValue, Identity, Path, Principal
 
@@ -54,7 +60,7 @@ class ObligationContract:
         patience: how many calls are tried until one is refused; more than any limit in
             ``arguments`` for an obligation that counts.
 
-    Methods to define: `make`, and `admission` where the obligation reads the call.
+    Methods to define: `make`, and `context` where the obligation reads the call.
     """
 
     arguments: SearchStrategy[str]
@@ -66,11 +72,11 @@ class ObligationContract:
         """Return the obligation, fresh: nothing counted yet."""
         raise NotImplementedError
 
-    def admission(self) -> Admission:
+    def context(self) -> ObligationContext:
         """Return the call that is admitted: one without input and without attributes."""
         resource = Entity("Model", "m")
         identity = Identity(Principal("User", "u"))
-        return Admission(identity, NO_INPUT, "predict", resource, 0.0, _absent)
+        return ObligationContext(identity, NO_INPUT, "predict", resource, 0.0, _absent)
 
     def demand(self, data: DataObject, obligation: ObligationType) -> Any:
         """Return the demand of a drawn annotation on one of three policies."""
@@ -128,54 +134,54 @@ class ObligationContract:
     @_settings
     @given(st.data())
     def test_a_call_that_one_side_refuses_is_refused_by_both(self, data: DataObject) -> None:
-        obligation, admission = self.make(), self.admission()
+        obligation, context = self.make(), self.context()
         a, b = (self.demand(data, obligation) for _ in range(2))
         for _ in range(self.patience):
-            if _refuses(obligation, a, admission):
+            if _refuses(obligation, a, context):
                 both = obligation.merge(a, b)
-                _hold(_refuses(obligation, both, admission), "the merged demand is looser")
+                _hold(_refuses(obligation, both, context), "the merged demand is looser")
                 return
 
     @_settings
     @given(st.data())
     def test_what_leaves_under_both_sides_meets_each(self, data: DataObject) -> None:
-        obligation, admission = self.make(), self.admission()
+        obligation, context = self.make(), self.context()
         a, b = (self.demand(data, obligation) for _ in range(2))
         output = data.draw(self.outputs)
         try:
-            alone = obligation.release(a, output, admission)
-        except Unmet:
+            alone = obligation.release(a, output, context)
+        except ObligationNotMet:
             alone = _BLOCKED
         try:
-            released = obligation.release(obligation.merge(a, b), output, admission)
-        except Unmet:
+            released = obligation.release(obligation.merge(a, b), output, context)
+        except ObligationNotMet:
             return
         _hold(alone is not _BLOCKED, "the merged demand releases what one side blocks")
-        again = obligation.release(a, released, admission)
+        again = obligation.release(a, released, context)
         _hold(shown(again) == shown(released), "what leaves under both does not meet one side")
 
     @_settings
     @given(st.data())
     def test_release_is_idempotent_and_leaves_its_input_alone(self, data: DataObject) -> None:
-        obligation, admission = self.make(), self.admission()
+        obligation, context = self.make(), self.context()
         demand = self.demand(data, obligation)
         output = data.draw(self.outputs)
         before = shown(output)
-        released = obligation.release(demand, output, admission)
+        released = obligation.release(demand, output, context)
         _hold(shown(output) == before, "release changed the output that it was given")
-        again = obligation.release(demand, released, admission)
+        again = obligation.release(demand, released, context)
         _hold(shown(again) == shown(released), "release is not idempotent")
 
     @_settings
     @given(st.data())
     def test_a_strange_output_is_refused_or_left_alone(self, data: DataObject) -> None:
-        obligation, admission = self.make(), self.admission()
+        obligation, context = self.make(), self.context()
         demand = self.demand(data, obligation)
         output = data.draw(_STRANGE)
         before = shown(output)
         try:
-            obligation.release(demand, output, admission)
-        except Unmet as refusal:
+            obligation.release(demand, output, context)
+        except ObligationNotMet as refusal:
             _hold(bool(refusal.message and refusal.code), "a refusal without message or code")
         _hold(shown(output) == before, "release changed the output that it was given")
 
@@ -184,20 +190,20 @@ class FactSourceContract:
     """The contract of `guardrail.values.FactSource`. Subclass it in a test module.
 
     Attributes to set:
-        facing: a strategy of calls that the source looks at.
+        context: a strategy of calls that the source looks at.
 
     Methods to define: `make`.
     """
 
-    facing: SearchStrategy[Facing]
+    context: SearchStrategy[FactContext]
 
     def make(self) -> FactSource:
         """Return the source."""
         raise NotImplementedError
 
-    def names(self, data: DataObject, source: FactSource, facing: Facing) -> frozenset[str]:
+    def names(self, data: DataObject, source: FactSource, context: FactContext) -> frozenset[str]:
         """Return some of the names that a policy could read from the source."""
-        known = sorted(source.facts or {*facing.app, "absent"})
+        known = sorted(source.facts or {*context.app, "absent"})
         return frozenset(data.draw(st.lists(st.sampled_from(known), unique=True)))
 
     def test_it_says_its_place_and_its_facts(self) -> None:
@@ -209,31 +215,31 @@ class FactSourceContract:
     @_settings
     @given(st.data())
     def test_only_the_facts_asked_for_are_computed(self, data: DataObject) -> None:
-        source, facing = self.make(), data.draw(self.facing)
-        names = self.names(data, source, facing)
-        _hold(set(source.compute(names, facing)) <= names, "facts that nobody asked for")
-        _hold(not source.compute(frozenset(), facing), "facts where none was asked for")
+        source, context = self.make(), data.draw(self.context)
+        names = self.names(data, source, context)
+        _hold(set(source.compute(names, context)) <= names, "facts that nobody asked for")
+        _hold(not source.compute(frozenset(), context), "facts where none was asked for")
 
     @_settings
     @given(st.data())
     def test_facts_are_cedar_values_and_the_same_each_time(self, data: DataObject) -> None:
-        source, facing = self.make(), data.draw(self.facing)
-        names = self.names(data, source, facing)
-        app = copy.deepcopy(dict(facing.app))
-        computed = source.compute(names, facing)
+        source, context = self.make(), data.draw(self.context)
+        names = self.names(data, source, context)
+        app = copy.deepcopy(dict(context.app))
+        computed = source.compute(names, context)
         if source.facts:  # what the application passes is checked by the policies' schema
             _hold(all(map(_is_cedar, computed.values())), "a fact is no Cedar value")
-        _hold(dict(source.compute(names, facing)) == dict(computed), "the facts change")
-        _hold(dict(facing.app) == app, "the application's facts were changed")
+        _hold(dict(source.compute(names, context)) == dict(computed), "the facts change")
+        _hold(dict(context.app) == app, "the application's facts were changed")
 
     @_settings
     @given(st.data())
     def test_a_fact_does_not_depend_on_what_else_is_asked(self, data: DataObject) -> None:
-        source, facing = self.make(), data.draw(self.facing)
-        names = self.names(data, source, facing)
-        computed = source.compute(names, facing)
+        source, context = self.make(), data.draw(self.context)
+        names = self.names(data, source, context)
+        computed = source.compute(names, context)
         for name in names:
-            alone = source.compute(frozenset((name,)), facing)
+            alone = source.compute(frozenset((name,)), context)
             _hold(
                 dict(alone) == {key: computed[key] for key in computed if key == name},
                 f"`{name}` differs when it is asked for alone",
@@ -253,10 +259,10 @@ def _absent(path: Path) -> FactValue:
     raise LookupError(str(path))
 
 
-def _refuses(obligation: ObligationType, demand: Any, admission: Admission) -> bool:
+def _refuses(obligation: ObligationType, demand: Any, context: ObligationContext) -> bool:
     try:
-        obligation.admit(demand, admission)
-    except Unmet:
+        obligation.admit(demand, context)
+    except ObligationNotMet:
         return True
     return False
 

@@ -262,7 +262,7 @@ def test_a_kept_answer_that_differs_is_seen(monkeypatch):
         if not answer.cached:
             return answer
         other = Decision(not answer.decision.allowed, "prohibited")
-        return Answer(other, answer.question, answer.context, answer.duties, True)
+        return Answer(other, answer.question, answer.context, answer.pending, True)
 
     monkeypatch.setattr(corpus_case, "ask", fickle)
     assert "cached" in kinds(CORPUS)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
-from guardrail._ports import Facing
+from guardrail._ports import FactContext
 from guardrail.facts import (
     AppFacts,
     Bounds,
@@ -62,8 +62,8 @@ views = st.just(NO_INPUT) | inputs.map(
 
 
 class Facings(FactSourceContract):
-    facing = st.builds(
-        Facing,
+    context = st.builds(
+        FactContext,
         identities,
         views,
         st.just("predict"),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
 from guardrail._documents import read_yaml
-from guardrail._ports import Admission
+from guardrail._ports import ObligationContext
 from guardrail.facts import Bounds, Viewer, take_view
 from guardrail.obligations import (
     Input,
@@ -189,12 +189,12 @@ class TestInput(ObligationContract):
         files = {name: read_yaml(f"inputs/{name}.yaml", raw) for name, raw in SPECS.items()}
         return Input(read_specs(files))
 
-    def admission(self):
+    def context(self):
         view = take_view(np.array([[1.0, np.nan]]), name="patients", bounds=Bounds())
         identity = Identity(Principal("User", "ana"))
-        return Admission(identity, view, "predict", Entity("Model", "m"), 0.0, lambda _: 0)
+        return ObligationContext(identity, view, "predict", Entity("Model", "m"), 0.0, lambda _: 0)
 
 
 class TestInputThatIsNone(TestInput):
-    def admission(self):
-        return ObligationContract.admission(self)
+    def context(self):
+        return ObligationContract.context(self)

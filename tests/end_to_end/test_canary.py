@@ -42,7 +42,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from guardrail import Entity, Guard, GuardrailError, Principal, Resource
-from guardrail._ports import Facing, Wait
+from guardrail._ports import BlockingStep, FactContext
 from guardrail.audit import Spans
 from guardrail.audit.journal.segment_progress import read_segment
 from guardrail.audit.journal_read.reader import read_calls
@@ -277,11 +277,11 @@ CASES: dict[str, Callable[[Hunt], Case]] = {
         h, "internal_error", **own_obligation(h, deny_in_handler)
     ),
     "an obligation that waited raises": lambda h: Case(
-        h, "internal_error", **own_obligation(h, lambda s: Wait(lambda: raise_deep(s)))
+        h, "internal_error", **own_obligation(h, lambda s: BlockingStep(lambda: raise_deep(s)))
     ),
     "an obligation refuses after a wait": lambda h: Case(
         h, "obligation_failed",
-        **own_obligation(h, lambda s: Wait(int, lambda _: refuse_in_handler(s))),
+        **own_obligation(h, lambda s: BlockingStep(int, lambda _: refuse_in_handler(s))),
     ),
     **{
         f"a sink raises in {step}": lambda h, step=step: Case(
@@ -565,12 +565,12 @@ def test_no_secret_stands_in_the_repr_of_what_a_plugin_is_given(scene, hunt):
     given = []
 
     class Watching(OwnObligation):
-        def admit(self, demand: str, admission: Any) -> None:
-            given.append(admission)
+        def admit(self, demand: str, context: Any) -> None:
+            given.append(context)
 
     class Looking(OwnFacts):
-        def compute(self, names: frozenset[str], facing: Facing) -> Any:
-            given.append(facing)
+        def compute(self, names: frozenset[str], context: FactContext) -> Any:
+            given.append(context)
             return {"value": 1}
 
     case = Case(hunt, **own_facts(hunt, str))
@@ -579,8 +579,8 @@ def test_no_secret_stands_in_the_repr_of_what_a_plugin_is_given(scene, hunt):
     guard = scene.guard(case)
     options = {"action": case.action, "resource": case.resource, "facts": case.facts}
     by_function(guard, case, {**options, "principal": case.principal})
-    facing, admission = given
-    for thing in (facing, admission, facing.identity, facing.view, case.principal, guard):
+    fact_context, context = given
+    for thing in (fact_context, context, context.identity, context.view, case.principal, guard):
         hunt.see(type(thing).__name__, repr(thing), str(thing))
     hunt.see("scope", repr(guard.acting_as(case.principal)))
     assert scene.leaks() == set()

@@ -347,7 +347,7 @@ def test_a_bundle_with_the_applications_own_facts_is_loaded_with_them(project):
         "class Own:\n"
         "    place = 'own'\n"
         "    facts = frozenset(('flag',))\n"
-        "    def compute(self, names, facing):\n"
+        "    def compute(self, names, context):\n"
         "        return {'flag': True}\n"
         "def pytest_guardrail_options(folder):\n"
         "    assert folder.name == 'bundle'\n"

@@ -143,17 +143,17 @@ def test_a_guard_with_parts_of_its_own_reloads(make_bundle, clock, recorder):
         def describe(self, demand):
             return {"colour": demand}
 
-        def admit(self, demand, admission):
+        def admit(self, demand, context):
             return None
 
-        def release(self, demand, output, admission):
+        def release(self, demand, output, context):
             return f"{output} {demand}"
 
     class Peer:
         place, facts = "app", frozenset()
 
-        def compute(self, names, facing):
-            return dict(facing.app)
+        def compute(self, names, context):
+            return dict(context.app)
 
     stamped = '@id("s") @stamp("{}") forbid (principal, action, resource);'
     # The child can't know how the application's own obligation describes itself.

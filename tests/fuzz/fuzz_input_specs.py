@@ -6,7 +6,7 @@ from tests.fuzz.harness import CANARY, check_error, check_silent, instrumented, 
 
 with instrumented():
     from guardrail._documents import read_yaml
-    from guardrail._ports import Unmet
+    from guardrail._ports import ObligationNotMet
     from guardrail.errors import ConfigurationError
     from guardrail.facts import Bounds, take_view
     from guardrail.obligations.input.specs import read_specs
@@ -33,7 +33,7 @@ def test_one_input(data: bytes) -> None:
     for value in INPUTS:
         try:
             spec.check(take_view(value, name="patients", bounds=Bounds()))
-        except Unmet as error:
+        except ObligationNotMet as error:
             assert error.code == "input_rejected"
             assert error.path.startswith("patients")
             check_silent(error, str(10**15))

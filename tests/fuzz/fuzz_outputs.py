@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from tests.fuzz.harness import CANARY, Draw, check_silent, instrumented, main
 
 with instrumented():
-    from guardrail._ports import Admission, Unmet
+    from guardrail._ports import ObligationContext, ObligationNotMet
     from guardrail.errors import ConfigurationError, Place
     from guardrail.obligations.output.label_only import LabelOnly
     from guardrail.obligations.output.mask import Mask
@@ -18,7 +18,7 @@ with instrumented():
 
 MAIL = f"{CANARY}@clinic.example"
 PLACE = Place("policies.cedar", 3, 1)
-CALL = Admission(
+CALL = ObligationContext(
     Identity(Principal("User", "ana")), NO_INPUT, "predict", Entity("Model", "m"), 0.0, lambda _: 0
 )
 TYPES = {
@@ -96,7 +96,7 @@ def release(name: str, argument: str, output: Any) -> Any:
         return None
     try:
         released = kind.release(demand, output, CALL)
-    except Unmet as refusal:
+    except ObligationNotMet as refusal:
         assert refusal.code == "output_blocked"
         check_silent(refusal)
         return None

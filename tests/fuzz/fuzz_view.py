@@ -10,7 +10,7 @@ import numpy as np
 from tests.fuzz.harness import CANARY, Draw, check_silent, instrumented, main
 
 with instrumented():
-    from guardrail._ports import Unmet
+    from guardrail._ports import ObligationNotMet
     from guardrail.facts import Bounds, take_view
 
 NUMBER = 10**15 + 4711
@@ -87,7 +87,7 @@ def test_one_input(data: bytes) -> None:
     value = value_of(draw)
     try:
         view = take_view(value, name="visit", bounds=bounds)
-    except Unmet as error:
+    except ObligationNotMet as error:
         assert error.code in ("too_large", "input_rejected")
         assert error.path.startswith("visit")
         assert error.message.startswith(error.path)

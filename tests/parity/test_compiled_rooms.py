@@ -159,10 +159,10 @@ def test_calls_are_guarded_and_kept_whichever_core_is_chosen(tmp_path, chosen):
 
 
 @pytest.mark.skipif(PURE, reason="all is plain Python already")
-@pytest.mark.parametrize("rooms", ["guard", "audit identity", "facts obligations", "policy"])
-def test_the_unit_tests_pass_on_the_plain_sources(rooms):
+@pytest.mark.parametrize("runtime", ["guard", "audit identity", "facts obligations", "policy"])
+def test_the_unit_tests_pass_on_the_plain_sources(runtime):
     result = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", RUN, str(ROOT), *(f"tests/unit/{room}" for room in rooms.split())],
+        [sys.executable, "-c", RUN, str(ROOT), *(f"tests/unit/{room}" for room in runtime.split())],
         cwd=ROOT,
         capture_output=True,
         text=True,

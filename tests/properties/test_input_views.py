@@ -1,11 +1,11 @@
-"""Properties of the view: any nested data is measured from above, or refused by `Unmet`."""
+"""Properties of the view: nested data is measured from above, or refused."""
 
 import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail._ports import Facing, Unmet
+from guardrail._ports import FactContext, ObligationNotMet
 from guardrail.facts import Bounds, InputFacts, take_view
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -32,8 +32,8 @@ def unescaped(value):
 
 def digest(record):
     view = take_view(record, name="visit", bounds=Bounds())
-    facing = Facing(identity=None, view=view, action="", resource=None, now=0.0, app={})
-    return InputFacts().compute(frozenset({"digest"}), facing)["digest"]
+    context = FactContext(identity=None, view=view, action="", resource=None, now=0.0, app={})
+    return InputFacts().compute(frozenset({"digest"}), context)["digest"]
 
 
 @settings(deadline=None)
@@ -57,7 +57,7 @@ def test_over_the_bounds_there_is_a_refusal_and_nothing_else(record, depth, node
     bounds = Bounds(input_depth=depth, input_nodes=nodes, input_bytes=nbytes)
     try:
         nbytes_seen = take_view(record, name="visit", bounds=bounds).nbytes
-    except Unmet as error:
+    except ObligationNotMet as error:
         refusal = (error.code, error.path)
     else:
         refusal = None

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
-from guardrail._ports import Admission
+from guardrail._ports import ObligationContext
 from guardrail.obligations.output.rounding import Round
 from guardrail.obligations.output.top_k import TopK
 from guardrail.testing.contracts import shown
 from guardrail.values import NO_INPUT, Entity, Identity, Principal
 
-CALL = Admission(
+CALL = ObligationContext(
     Identity(Principal("User", "ana")), NO_INPUT, "predict", Entity("Model", "m"), 0.0, lambda _: 0
 )
 

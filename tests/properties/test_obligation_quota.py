@@ -11,7 +11,7 @@ from limits.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 
-from guardrail._ports import Admission
+from guardrail._ports import ObligationContext
 from guardrail.errors import Place
 from guardrail.obligations.quota.grammar import read_limits
 from guardrail.obligations.quota.obligation import _key, encode
@@ -62,11 +62,11 @@ def counters(draw):
     (limit,) = read_limits(Clause(policy, "quota", argument, Place("a")), bundle=bundle)
     facts = {"context.app.x": value, "context.app.y": tenant}
     identity = Identity(Principal("User", principal))
-    admission = Admission(
+    context = ObligationContext(
         identity, NO_INPUT, "predict", Entity("M", "m"), 0.0, lambda path: facts[str(path)]
     )
     read = [typed(facts[str(path)]) if path.attrs else principal for path in limit.keys]
-    return (bundle, policy, argument, read), _key(limit, admission)
+    return (bundle, policy, argument, read), _key(limit, context)
 
 
 @given(counters(), counters())

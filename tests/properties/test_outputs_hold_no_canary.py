@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from leaving import holds
 
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import Place
 from guardrail.obligations.output.mask import Mask
 from guardrail.obligations.output.only import Only
@@ -21,7 +21,7 @@ from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 
 CANARY = "canary4711"
 MAIL = f"{CANARY}@clinic.example"
-CALL = Admission(
+CALL = ObligationContext(
     Identity(Principal("User", "ana")), NO_INPUT, "predict", Entity("Model", "m"), 0.0, lambda _: 0
 )
 TYPES = {"mask": Mask(), "only": Only(), "redact": Redact(key=b"k" * 32)}
@@ -133,7 +133,7 @@ def leaves_nothing(name: str, argument: str, output: Any) -> None:
     refusal = None
     try:
         released = kind.release(demand, output, CALL)
-    except Unmet as unmet:
+    except ObligationNotMet as unmet:
         refusal = unmet
     if refusal is not None:
         event(f"{name}: blocked")
@@ -176,6 +176,6 @@ def test_what_an_allow_list_names_leaves_without_the_rest(output, argument):
     demand = TYPES["mask"].parse(Clause("p", "mask", "ssn", Place("c", 1, 1)))
     try:
         output = TYPES["mask"].release(demand, output, CALL)
-    except Unmet:
+    except ObligationNotMet:
         return
     leaves_nothing("only", argument, output)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from random_bundles import WORLD, Request, Rule, bundles, requests
 
 from guardrail import Denied, Entity, obligations
-from guardrail._ports import Rooms, Target
+from guardrail._ports import Runtime, Target
 from guardrail.audit import Trail
 from guardrail.policy import (
     BundleSettings,
@@ -59,10 +59,10 @@ class Given:
         self.facts = NAMES[place]
         self.state = state
 
-    def compute(self, names: frozenset[str], facing: Any) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: Any) -> Mapping[str, FactValue]:
         if self.state.is_aside and self.place in self.state.broken:
             raise RuntimeError(self.place)
-        found = facing.app.get(self.place, {})
+        found = context.app.get(self.place, {})
         return dict(found) if not self.facts else {n: found[n] for n in names if n in found}
 
 
@@ -108,7 +108,7 @@ class Scene:
             sources=tuple(Given(place, self.state) for place in NAMES),
         )
         self.recorder = Recorder()
-        self.rooms = Rooms(
+        self.runtime = Runtime(
             snapshot=self.live,
             identify=None,  # type: ignore[arg-type]  # each call says who calls
             take_view=lambda value, name: NO_INPUT,

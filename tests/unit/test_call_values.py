@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from guardrail._ports import Admission, Facing
+from guardrail._ports import FactContext, ObligationContext
 from guardrail.values import NO_INPUT, Entity, Identity, Principal, View
 
 SECRET = "s3cret"
 IDENTITY = Identity(Principal("User", SECRET, attrs={"mail": SECRET}))
 VIEW = View("record", "visit", {"note": SECRET}, nbytes=20)
-FACING = Facing(IDENTITY, VIEW, "predict", Entity("Model", "m"), 0.0, {"tenant": SECRET})
-ADMISSION = Admission(
+FACING = FactContext(IDENTITY, VIEW, "predict", Entity("Model", "m"), 0.0, {"tenant": SECRET})
+ADMISSION = ObligationContext(
     IDENTITY, VIEW, "predict", Entity("Model", "m"), 0.0, lambda path, held=SECRET: held
 )
 VALUES = [FACING, ADMISSION, VIEW]

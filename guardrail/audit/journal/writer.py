@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Final
 
 from guardrail._core import Gate
-from guardrail._ports import Clock, Wait
+from guardrail._ports import BlockingStep, Clock
 from guardrail.audit.journal.chain import Chain, to_json
 from guardrail.audit.journal.codec import (
     LIMIT_OUTCOME,
@@ -188,7 +188,7 @@ class Journal:
     def leave(self, handle: Pending, token: None) -> None:
         """Do nothing: the outcome follows."""
 
-    def admit(self, handle: Pending, record: Record) -> Wait | None:
+    def admit(self, handle: Pending, record: Record) -> BlockingStep | None:
         """Write that the model is about to run; return what must be over before it does.
 
         Raises:
@@ -198,9 +198,9 @@ class Journal:
         written = self._append(_INTENT, entry)
         handle.is_intended = True
         handle.counts = record.counts
-        return Wait(partial(self._hold, written)) if self._waits else None
+        return BlockingStep(partial(self._hold, written)) if self._waits else None
 
-    def end(self, handle: Pending | None, record: Record) -> Wait | None:
+    def end(self, handle: Pending | None, record: Record) -> BlockingStep | None:
         """Write how the call ended; return what must be over before its result leaves.
 
         Raises:
@@ -218,7 +218,7 @@ class Journal:
         entry = outcome(record, self._definitions, handle.counts)
         written = self._append(_OUTCOME, entry)
         if self._waits and record.outcome == "released":
-            return Wait(partial(self._let_out, written, record))
+            return BlockingStep(partial(self._let_out, written, record))
         return None
 
     def flush(self, timeout_s: float) -> bool:  # noqa: ARG002

@@ -15,7 +15,7 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 from guardrail.bundle.watch import Watcher
 from guardrail.cli.io.terminal import remark
 from guardrail.runtime.flow import settle
@@ -33,7 +33,7 @@ def rerun(directory: Path, run: Callable[[], None]) -> None:
 
     def again() -> None:
         Console().clear()  # of a terminal only
-        _, fault = settle(Wait(run))
+        _, fault = settle(BlockingStep(run))
         if fault is not None and not isinstance(fault, typer.Exit):
             broken.append(fault)
         remark(f"watching {directory}; Ctrl-C ends")

@@ -23,7 +23,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from guardrail._core import OK
 from guardrail._paths import path_of
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.facts.input_view.column_text import Objects
 from guardrail.facts.input_view.columns import Column, Table
 from guardrail.facts.input_view.objects import is_shadowed
@@ -111,7 +111,8 @@ def read_table(value: Any, name: str, bounds: Bounds, keys: frozenset[str] = fro
     Text is counted in bytes of UTF-8, from above; a text that many rows share, each time.
 
     Raises:
-        Unmet: ``too_large`` where the table is over the bounds; ``input_rejected`` where it
+        ObligationNotMet: ``too_large`` where the table is over the bounds; ``input_rejected`` where
+        it
             is none that can be read.
     """
     rows, width, columns = _open(value, name)
@@ -244,9 +245,9 @@ def _path(name: str, label: Any, keys: frozenset[str], row: int | None = None) -
 
 def _refuse(path: str, expected: str, arrived: str, advice: str) -> NoReturn:
     message = f"{path}: expected {expected}; got {arrived}. {advice}"
-    raise Unmet(message, code="input_rejected", path=path)
+    raise ObligationNotMet(message, code="input_rejected", path=path)
 
 
 def _stop(name: str, limit: str) -> NoReturn:
     message = f"{name}: expected no more than {limit}; got more. Send less per call."
-    raise Unmet(message, code="too_large", path=name)
+    raise ObligationNotMet(message, code="too_large", path=name)

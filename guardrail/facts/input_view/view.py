@@ -31,7 +31,7 @@ from guardrail._core.terms import (
 )
 from guardrail._documents import Section
 from guardrail._paths import path_of
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail._scalars import advice as scalar_advice
 from guardrail._scalars import is_scalar, read_scalar
 from guardrail.facts.input_view.objects import (
@@ -242,7 +242,9 @@ class Viewer:
             raise self._misfit(code, steps, kind, name)
         return View(view_kind, name, value, nbytes=nbytes, data=data)
 
-    def _misfit(self, code: int, steps: tuple[str | int, ...], kind: Any, name: str) -> Unmet:
+    def _misfit(
+        self, code: int, steps: tuple[str | int, ...], kind: Any, name: str
+    ) -> ObligationNotMet:
         """Return the refusal of what `measure` found."""
         if code == NOT_PLAIN:
             reader = self._reader_for(kind)
@@ -278,7 +280,7 @@ def take_view(value: Any, *, name: str, bounds: Bounds, keys: frozenset[str] = f
         keys: the keys that a path may show, as `Viewer` has it.
 
     Raises:
-        Unmet: ``too_large`` where the input is over the bounds (as is whatever contains
+        ObligationNotMet: ``too_large`` where the input is over the bounds (as is whatever contains
             itself); ``input_rejected`` where it is none of these.
     """
     return Viewer(bounds, keys).take(value, name)
@@ -418,11 +420,11 @@ def _advice_within(kind: Any) -> str:
 
 def _refusal(
     path: str, kind: Any, advice: str, *, what: str = "a tensor, a table, a record, a list or text"
-) -> Unmet:
+) -> ObligationNotMet:
     message = f"{path}: expected {what}; got {kind.__name__}. {advice}"
-    return Unmet(message, code="input_rejected", path=path)
+    return ObligationNotMet(message, code="input_rejected", path=path)
 
 
-def _excess(name: str, limit: str) -> Unmet:
+def _excess(name: str, limit: str) -> ObligationNotMet:
     message = f"{name}: expected no more than {limit}; got more. Send less per call."
-    return Unmet(message, code="too_large", path=name)
+    return ObligationNotMet(message, code="too_large", path=name)

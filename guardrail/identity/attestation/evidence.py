@@ -8,7 +8,7 @@ evidence and makes none: this process proves nothing of itself to others.
 In the flow it stands beside the verification of tokens, for callers (`peer_evidence`) and for
 this host (`host_evidence`). Signatures are checked by what is handed in (`Opens`), so that
 keys, pinned or fetched, are found as those of identity providers are. Whatever must block comes
-back as a `Wait`: do it, then ask again.
+back as a `BlockingStep`: do it, then ask again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.attestation.claims import (
     Claims,
@@ -35,8 +35,8 @@ from guardrail.identity.attestation.settings import EvidenceSettings, TokenEvide
 from guardrail.values import Evidence
 
 #: Checks the signature of a token at a time, and returns its claims. Raises `NotAuthenticated`
-#: where it does not hold; answers a `Wait` where keys must be fetched first.
-Opens: TypeAlias = Callable[[str, float], Claims | Wait]
+#: where it does not hold; answers a `BlockingStep` where keys must be fetched first.
+Opens: TypeAlias = Callable[[str, float], Claims | BlockingStep]
 
 #: Evidence longer than this is refused before anything reads it.
 LIMIT_BYTES: Final = 64 * 1024
@@ -66,11 +66,11 @@ class Appraiser(Protocol):
         """What ``format`` in ``[evidence.NAME]`` calls it."""
         ...
 
-    def appraise(self, presented: bytes, now: float) -> Appraised | Wait:
+    def appraise(self, presented: bytes, now: float) -> Appraised | BlockingStep:
         """Return what the evidence says, all fields of it, once it was verified.
 
-        A `Wait` where something must block first. Raises `NotAuthenticated`, whose message holds
-        nothing of the evidence. Age and nonces are checked by whoever asks.
+        A `BlockingStep` where something must block first. Raises `NotAuthenticated`, whose message
+        holds nothing of the evidence. Age and nonces are checked by whoever asks.
         """
         ...
 
@@ -94,8 +94,8 @@ class TokenAppraiser:
         self._format = format
         self._opens = opens
 
-    def appraise(self, presented: bytes, now: float) -> Appraised | Wait:
-        """Return what a token says, or the `Wait` of whoever checks signatures.
+    def appraise(self, presented: bytes, now: float) -> Appraised | BlockingStep:
+        """Return what a token says, or the `BlockingStep` of whoever checks signatures.
 
         Raises:
             NotAuthenticated: ``bad_evidence``, ``wrong_issuer``, ``wrong_audience`` or
@@ -105,7 +105,7 @@ class TokenAppraiser:
         if text is None:
             raise bad_evidence("The evidence is no compact JWS (RFC 7515 §7.1).")
         claims = self._opens(text, now)
-        if isinstance(claims, Wait):
+        if isinstance(claims, BlockingStep):
             return claims
         if not isinstance(claims, Mapping):
             raise bad_evidence("The evidence holds no claims.")
@@ -161,7 +161,7 @@ class EvidenceTable:
         self.settings = settings
         self._appraiser = appraiser
 
-    def verify(self, presented: bytes, now: float) -> Appraised | Wait:
+    def verify(self, presented: bytes, now: float) -> Appraised | BlockingStep:
         """Return evidence that holds at ``now`` and until its ``expires_at``, its nonce aside.
 
         Arguments:
@@ -175,7 +175,7 @@ class EvidenceTable:
         if len(presented) > LIMIT_BYTES:
             raise bad_evidence(f"The evidence is over {LIMIT_BYTES} bytes.")
         appraised = self._appraise(presented, now)
-        if isinstance(appraised, Wait):
+        if isinstance(appraised, BlockingStep):
             return appraised
         whole = _whole(appraised)
         return Appraised(self._lasting(whole.evidence, now), whole.nonces)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 from guardrail._regular_files import read_regular
 from guardrail.errors import GuardrailError, NotAuthenticated
 from guardrail.identity.attestation.claims import bad_evidence
@@ -118,7 +118,7 @@ class HostEvidence:
             self._seen, self._evidence = None, None
             self._complaint = Complaint(error.code, error.message)
             return
-        if isinstance(verified, Wait):
+        if isinstance(verified, BlockingStep):
             if self._evidence is None:
                 self._complaint = Complaint(
                     "provider_unavailable", "The keys of the evidence's issuer are being fetched."
@@ -142,15 +142,15 @@ class HostEvidence:
             "Check that the platform writes its token there."
         )
 
-    def _wait_for(self, wait: Wait) -> None:
-        """Have a `Wait` done elsewhere, one at a time; the next look asks again."""
+    def _wait_for(self, wait: BlockingStep) -> None:
+        """Have a `BlockingStep` done elsewhere, one at a time; the next look asks again."""
         if self._waits:
             return
         self._waits = True
 
         def work() -> None:
             try:
-                following: Wait | None = wait
+                following: BlockingStep | None = wait
                 while following is not None:
                     result: Any = following.work()
                     following = None if following.then is None else following.then(result)

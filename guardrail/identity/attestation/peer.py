@@ -12,7 +12,7 @@ import base64
 import json
 from collections.abc import Sequence
 
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.attestation.claims import bad_evidence
 from guardrail.identity.attestation.evidence import (
@@ -51,11 +51,12 @@ class PeerEvidence:
         """Return a nonce for a caller, who has their platform attest it (43 characters)."""
         return self._challenges.issue(now)
 
-    def verify(self, presented: str | bytes, now: float) -> Evidence | Wait:
-        """Return the evidence that a caller presents, or the `Wait` that comes before.
+    def verify(self, presented: str | bytes, now: float) -> Evidence | BlockingStep:
+        """Return the evidence that a caller presents, or the `BlockingStep` that comes before.
 
         Its nonces are taken last, all together, and so only where everything else holds: asked
-        again after a `Wait` they are still there, and asked again after success they are gone.
+        again after a `BlockingStep` they are still there, and asked again after success they are
+        gone.
 
         Arguments:
             presented: a token, or the bytes of another kind of evidence.
@@ -72,7 +73,7 @@ class PeerEvidence:
             raise bad_evidence(f"The evidence is over {LIMIT_BYTES} bytes.")
         table = self._table_of(raw)
         appraised = table.verify(raw, now)
-        if isinstance(appraised, Wait):
+        if isinstance(appraised, BlockingStep):
             return appraised
         if table.settings.needs_nonce:
             self._take(appraised.nonces, now)

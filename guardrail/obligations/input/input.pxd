@@ -2,7 +2,7 @@
 
 cimport cython
 
-from guardrail._ports cimport Admission
+from guardrail._ports cimport ObligationContext
 
 
 cdef class Input:
@@ -11,5 +11,5 @@ cdef class Input:
     cdef readonly frozenset keys
 
     @cython.locals(checks=tuple)
-    cpdef admit(self, demand, Admission admission)
+    cpdef admit(self, demand, ObligationContext context)
     cdef tuple _ready(self, demand)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from guardrail._nearest import did_you_mean
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.input.specs import Spec
 from guardrail.values import Clause, Frozen, Path, View
@@ -72,11 +72,11 @@ class Input:
         names = sorted(demand)
         return names[0] if len(names) == 1 else names
 
-    def admit(self, demand: frozenset[str], admission: Admission) -> None:
-        """Check the input against every spec; raise `Unmet` (``input_rejected``)."""
-        view = admission.view
+    def admit(self, demand: frozenset[str], context: ObligationContext) -> None:
+        """Check the input against every spec; raise `ObligationNotMet` (``input_rejected``)."""
+        view = context.view
         if view.kind == "none":
-            raise Unmet(
+            raise ObligationNotMet(
                 "expected an input, which the policies hold to a spec; got a call without."
                 " Name the guarded parameter: protect(input=...), or enforce(input=...).",
                 code="input_rejected",
@@ -95,7 +95,7 @@ class Input:
         self._checks[demand] = checks
         return checks
 
-    def release(self, demand: frozenset[str], output: object, admission: Admission) -> object:
+    def release(self, demand: frozenset[str], output: object, context: ObligationContext) -> object:
         """Return the output as it is: this obligation is met before the model."""
-        del demand, admission
+        del demand, context
         return output

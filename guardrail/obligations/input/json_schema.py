@@ -104,7 +104,7 @@ class JsonSchemaSpec:
         raise ConfigurationError.at(document.at(*where), "GR300", message)
 
     def check(self, view: View) -> None:
-        """Raise `Unmet` (``input_rejected``) with the place and the keyword that is not met.
+        """Raise `ObligationNotMet` (``input_rejected``) with the place and the keyword that failed.
 
         NaN, infinities, lone surrogates and decimals of more digits than a float has never pass:
         JSON has none of them.

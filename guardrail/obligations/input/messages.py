@@ -84,7 +84,7 @@ class MessagesSpec:
         return cls(name, section)
 
     def check(self, view: View) -> None:
-        """Raise `Unmet` (``input_rejected``) with the place of the first thing that is wrong."""
+        """Raise `ObligationNotMet` (``input_rejected``) with the place of the first fault."""
         if view.kind != "list":
             refuse(view.name, "a list of messages", f"a {view.kind}")
         messages = read_messages(view.value if view.data is None else view.data)

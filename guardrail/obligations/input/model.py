@@ -45,7 +45,7 @@ class ModelSpec:
         self.keys = _fields_below(model)
 
     def check(self, view: View) -> None:
-        """Raise `Unmet` (``input_rejected``) with the place and the rule that is not met."""
+        """Raise `ObligationNotMet` (``input_rejected``) with the place and the rule that failed."""
         if view.kind != "record":
             refuse(view.name, "a record", f"a {view.kind}")
         failed: tuple[tuple[Any, ...], str, int] | None = None

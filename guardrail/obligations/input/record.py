@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 from pydantic import Field, model_validator
 
 from guardrail._documents import Section
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail._schema_hints import absent, given, holds, of, when
 from guardrail.obligations.input.interval import AnyBound, check_order, exactly, is_aware
 from guardrail.values import View
@@ -385,7 +385,7 @@ class Blamed:
         path, expected, arrived = self.first
         more = f" ({self.count} bad fields in all)" if self.count > 1 else ""
         path = path or name
-        raise Unmet(
+        raise ObligationNotMet(
             f"{path}: expected {expected}; got {arrived}{more}. Correct the input and call again.",
             code="input_rejected",
             path=path,
@@ -425,7 +425,7 @@ class RecordSpec:
         return cls(name, Rule(whole))
 
     def check(self, view: View) -> None:
-        """Raise `Unmet` (``input_rejected``) with the path of the first thing that is wrong.
+        """Raise `ObligationNotMet` (``input_rejected``) with the path of the first fault.
 
         An integer passes as a float where it is exactly one, and so does any finite decimal; a
         bool passes as neither. NaN,

@@ -42,7 +42,7 @@ class Spec(Protocol):
         ...
 
     def check(self, view: View) -> None:
-        """Raise `guardrail.values.Unmet` where the input is anything else."""
+        """Raise `guardrail.values.ObligationNotMet` where the input is anything else."""
         ...
 
 

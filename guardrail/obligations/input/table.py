@@ -32,7 +32,7 @@ from guardrail._core import (
 )
 from guardrail._core.terms import IN_LIST
 from guardrail._documents import Section
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail._schema_hints import given, of, one_or_several, when
 from guardrail._timezones import is_zone
 from guardrail.obligations.input.interval import AnyBound, Range, check_order, exactly, is_aware
@@ -343,7 +343,7 @@ class TableSpec:
         return cls(name, section.rows, Frozen(columns), section.extra_columns == "ignore")
 
     def check(self, view: View) -> None:
-        """Raise `Unmet` (``input_rejected``) with the path of the first thing that is wrong.
+        """Raise `ObligationNotMet` (``input_rejected``) with the path of the first fault.
 
         Of the first bad column in the spec's order, the first bad row. In every library, NaN is
         null where a column of floats may have nulls; anywhere else it is a number that is not
@@ -395,7 +395,7 @@ def _path(base: str, name: str) -> str:
 
 
 def _refuse(path: str, expected: str, arrived: str) -> NoReturn:
-    raise Unmet(
+    raise ObligationNotMet(
         f"{path}: expected {expected}; got {arrived}. Correct the input and call again.",
         code="input_rejected",
         path=path,

@@ -20,7 +20,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from guardrail._core import ABOVE, BELOW, DTYPES, OK, check_tensor, count_bad, kind_of
 from guardrail._documents import Section
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail._schema_hints import exactly_one, one_or_several
 from guardrail.obligations.input.interval import Limits, Range
 from guardrail.values import View
@@ -180,7 +180,7 @@ class TensorSpec:
         )
 
     def check(self, view: View) -> None:
-        """Raise `Unmet` (``input_rejected``) with the path of the first thing that is wrong."""
+        """Raise `ObligationNotMet` (``input_rejected``) with the path of the first fault."""
         if view.kind != "tensor":
             self._refuse(view.name, "a tensor", f"a {view.kind}")
         if view.dtype not in self.dtypes:
@@ -216,7 +216,7 @@ class TensorSpec:
         self._refuse(path, f"finite numbers{where}", f"one that is not finite{others}")
 
     def _refuse(self, path: str, expected: str, arrived: str) -> NoReturn:
-        raise Unmet(
+        raise ObligationNotMet(
             f"{path}: expected {expected}; got {arrived}. Correct the input and call again.",
             code="input_rejected",
             path=path,

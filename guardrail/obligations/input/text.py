@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from guardrail._core import find_character
 from guardrail._core.terms import BIDI, CONTROL, SURROGATE, TAG, ZERO_WIDTH
 from guardrail._documents import Section
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.values import View
 
 _CLASSES: Final = {
@@ -72,7 +72,7 @@ class Characters:
         self._classes = classes
 
     def check(self, text: str, path: str) -> None:
-        """Raise `Unmet` with the place of the first one: ``prompt@57`` is the 58th character."""
+        """Raise `ObligationNotMet` with the place: ``prompt@57`` is the 58th character."""
         found, index = find_character(text, self._classes)
         if index >= 0:
             refuse(f"{path}@{index}", f"no {_TOLD[found]}", "one")
@@ -106,7 +106,7 @@ class TextSpec:
         return cls(name, section)
 
     def check(self, view: View) -> None:
-        """Raise `Unmet` (``input_rejected``) with the place of the first thing that is wrong."""
+        """Raise `ObligationNotMet` (``input_rejected``) with the place of the first fault."""
         if view.kind != "text":
             refuse(view.name, "text", f"a {view.kind}")
         text = view.value
@@ -118,8 +118,8 @@ class TextSpec:
 
 
 def refuse(path: str, expected: str, arrived: str) -> NoReturn:
-    """Raise `Unmet` (``input_rejected``) for what stands at a path."""
-    raise Unmet(
+    """Raise `ObligationNotMet` (``input_rejected``) for what stands at a path."""
+    raise ObligationNotMet(
         f"{path}: expected {expected}; got {arrived}. Correct the input and call again.",
         code="input_rejected",
         path=path,

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from guardrail._core import label_rows
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.output_walk import (
     Collapsed,
@@ -68,21 +68,21 @@ class LabelOnly(OutputFilter):
         """Return ``True``, or the sorted names of the specs."""
         return sorted(demand) or True
 
-    def release(self, demand: frozenset[str], output: Any, admission: Admission) -> Any:
+    def release(self, demand: frozenset[str], output: Any, context: ObligationContext) -> Any:
         """Return the label of each row.
 
-        A row is a record of numbers (its label is the name), a list of numbers, the last axis of
-        a numeric array (an array of int64 comes back, one axis less, or with classes nested
-        lists of names), or the row of a table of numbers (a series of names comes back). Lists
-        and records of rows keep their form. Raises `Unmet` (``output_blocked``) for anything
-        else, and for one score for each of several input rows, which has no classes.
+        A row is a record of numbers (its label is the name), a list of numbers, the last axis of a
+        numeric array (an array of int64 comes back, one axis less, or with classes nested lists of
+        names), or the row of a table of numbers (a series of names comes back). Lists and records
+        of rows keep their form. Raises `ObligationNotMet` (``output_blocked``) for anything else,
+        and for one score for each of several input rows, which has no classes.
         """
-        return walk(output, _Labels(self._names(demand), admission))
+        return walk(output, _Labels(self._names(demand), context))
 
     def _names(self, demand: frozenset[str]) -> tuple[str, ...] | None:
         found = {self._classes[name] for name in demand}
         if len(found) > 1:
-            raise Unmet(
+            raise ObligationNotMet(
                 "@label_only: the policies name output specs of different classes. Name one.",
                 code="output_blocked",
             )
@@ -98,10 +98,10 @@ class _Labels(Leaves):
     reads_nested = False
     reads_index = False
 
-    def __init__(self, classes: tuple[str, ...] | None, admission: Admission | None) -> None:
+    def __init__(self, classes: tuple[str, ...] | None, context: ObligationContext | None) -> None:
         super().__init__(paths_of(()))
         self._classes = classes
-        self._admission = admission
+        self._context = context
 
     def leaf(self, value: Any, place: Place) -> Any:
         if value is None and place.is_named and not place.lists:
@@ -152,7 +152,7 @@ class _Labels(Leaves):
         return Collapsed(labels)
 
     def _check_rows(self, values: Any, count: int, place: Place) -> None:
-        if not place.in_rows and are_scores_of_rows(count, self._admission) is not False:
+        if not place.in_rows and are_scores_of_rows(count, self._context) is not False:
             self.refuse(values, "with one value for each of several rows, or another number")
 
     def _check(self, classes: tuple[str, ...], length: int, output: Any) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from guardrail._ports import Admission
+from guardrail._ports import ObligationContext
 from guardrail.obligations.output_walk import (
     Leaves,
     Numbers,
@@ -55,11 +55,12 @@ class Mask(OutputFilter):
         """Return the fields that a demand names."""
         return demand
 
-    def release(self, demand: frozenset[str], output: Any, admission: Admission) -> Any:  # noqa: ARG002
+    def release(self, demand: frozenset[str], output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
         """Return a copy of ``output`` without the values of the fields named.
 
-        Finds them at every depth of records, lists, tables, series and arrays. Raises `Unmet`
-        (``output_blocked``) where an output has no names, and for what is not known.
+        Finds them at every depth of records, lists, tables, series and arrays. Raises
+        `ObligationNotMet` (``output_blocked``) where an output has no names, and for what is not
+        known.
         """
         return walk(output, _Hidden(demand))
 

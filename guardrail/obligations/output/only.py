@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from guardrail._ports import Admission
+from guardrail._ports import ObligationContext
 from guardrail.obligations.output.mask import numbers_in
 from guardrail.obligations.output_walk import (
     DROPPED,
@@ -55,11 +55,11 @@ class Only(OutputFilter):
         """Return the fields that a demand names."""
         return frozenset[str]().union(*demand)
 
-    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+    def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
         """Return of ``output`` the fields that every list names, with the records around them.
 
-        Raises `Unmet` (``output_blocked``) where nothing is left, where it is unclear which of
-        two fields is meant, and for what is not known.
+        Raises `ObligationNotMet` (``output_blocked``) where nothing is left, where it is unclear
+        which of two fields is meant, and for what is not known.
         """
         fields = tuple(sorted(self.fields(demand)))
         number = {field: index for index, field in enumerate(fields)}

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from guardrail._ports import Admission, ObligationType, Unmet, Wait
+from guardrail._ports import BlockingStep, ObligationContext, ObligationNotMet, ObligationType
 from guardrail._streams import Carrier, TextFilter
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.input.text import TextSpec
@@ -44,7 +44,7 @@ class Output:
 
     Arguments:
         specs: the output specs of the bundle, by name.
-        take_view: looks at an output within the bundle's bounds, or raises `Unmet`.
+        take_view: looks at an output within the bundle's bounds, or raises `ObligationNotMet`.
     """
 
     __slots__ = ("_specs", "_take_view")
@@ -90,17 +90,20 @@ class Output:
         """Return the kind of output that each spec demanded describes, where it says one."""
         return {name: self._specs[name].kind for name in demand if self._specs[name].kind}
 
-    def admit(self, demand: frozenset[str], admission: Admission) -> Wait | None:  # noqa: ARG002
+    def admit(self, demand: frozenset[str], context: ObligationContext) -> BlockingStep | None:  # noqa: ARG002
         """Do nothing: the output is not there yet."""
         return None
 
-    def release(self, demand: frozenset[str], output: Any, admission: Admission) -> Any:  # noqa: ARG002
-        """Return a copy of the output, or raise `Unmet` (``output_blocked``) with the path."""
-        refusal: Unmet | None = None
+    def release(self, demand: frozenset[str], output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
+        """Return a copy of the output.
+
+        Raises `ObligationNotMet` (``output_blocked``) with the path.
+        """
+        refusal: ObligationNotMet | None = None
         if type(output) is not str:
             try:  # what is checked is what leaves: the model can change its own
                 output = walk(output, _Checked(paths_of(())))
-            except Unmet as unmet:
+            except ObligationNotMet as unmet:
                 refusal = unmet
         for name in sorted(demand):
             self._check(self._specs[name], output)
@@ -113,7 +116,7 @@ class Output:
         chunks = [self._specs[name].chunk for name in sorted(demand)]
         return next((chunk for chunk in chunks if chunk is not None), None)
 
-    def stream(self, demand: frozenset[str], admission: Admission) -> TextFilter | None:  # noqa: ARG002
+    def stream(self, demand: frozenset[str], context: ObligationContext) -> TextFilter | None:  # noqa: ARG002
         """Return what checks one call's text as it passes."""
         specs = [self._specs[name] for name in sorted(demand)]
         texts: list[TextSpec] = []
@@ -132,11 +135,11 @@ class Output:
                     check_probabilities(view)
                 if spec.classes and view.shape[-1:] != (len(spec.classes),):
                     message = f"expected rows of {len(spec.classes)} classes; got another shape"
-                    raise Unmet(message, path=_OUTPUT)
+                    raise ObligationNotMet(message, path=_OUTPUT)
             finally:
                 if view.buffer is not None:
                     view.buffer.release()
-        except Unmet as unmet:
+        except ObligationNotMet as unmet:
             refusal = _misfit(spec.name, unmet.message, unmet.path)
         else:
             return
@@ -167,7 +170,7 @@ class _TextCheck:
                 raise _misfit(spec.name, f"expected at most {most} characters; got more", _OUTPUT)
             try:
                 spec.characters.check(text, _OUTPUT)
-            except Unmet as unmet:
+            except ObligationNotMet as unmet:
                 refusal = _misfit(spec.name, unmet.message, unmet.path)
             else:
                 continue
@@ -184,14 +187,14 @@ class _TextCheck:
 
 
 def check_probabilities(view: View) -> None:
-    """Raise `Unmet` unless each row of a tensor is numbers of 0 to 1 that sum up to 1."""
+    """Raise `ObligationNotMet` unless each row of a tensor holds numbers of 0 to 1 with sum 1."""
     import numpy as np
 
     rows = np.asarray(view.buffer)
     if not rows.size:
         return
     if rows.dtype.kind != "f" or not rows.ndim:
-        raise Unmet("expected rows of probabilities; got other numbers", path=view.name)
+        raise ObligationNotMet("expected rows of probabilities; got other numbers", path=view.name)
     is_bad = ~((rows >= 0) & (rows <= 1)).all(axis=-1)
     slack = max(_STEPS * rows.shape[-1] * np.finfo(rows.dtype).eps, 1e-9)
     is_bad |= ~(np.abs(rows.sum(axis=-1, dtype=np.float64) - 1) <= slack)
@@ -202,14 +205,14 @@ def check_probabilities(view: View) -> None:
             f"{path}: expected probabilities, from 0 to 1 and summing up to 1; got others, in "
             f"{int(is_bad.sum())} rows"
         )
-        raise Unmet(message, path=path)
+        raise ObligationNotMet(message, path=path)
 
 
-def _misfit(name: str, message: str, path: str) -> Unmet:
+def _misfit(name: str, message: str, path: str) -> ObligationNotMet:
     text = _INPUT_ADVICE.sub("", message).rstrip(".")
     if not text.startswith(path):
         text = f"{path}: {text}"
-    return Unmet(
+    return ObligationNotMet(
         f"{text}. The output does not meet outputs/{name}.yaml: correct the model, or the spec.",
         code="output_blocked",
         path=path,

@@ -16,7 +16,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail._streams import TextFilter
 from guardrail.detectors import (
     LIMIT_FINDINGS,
@@ -31,7 +31,7 @@ from guardrail.detectors import (
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.output_walk import Leaves, OutputFilter, Place, paths_of, walk
 from guardrail.obligations.output_walk.demands import read_fields
-from guardrail.values import Clause, Notes
+from guardrail.values import Clause, RecordAnnotations
 
 #: What becomes of a match, from what tells least to what tells most.
 STYLES: Final = ("block", "drop", "label", "hash")
@@ -118,27 +118,28 @@ class Redact(OutputFilter):
         """Return whether a demand asks for nothing outside the fields that it names."""
         return all(rule.column for rule in demand)
 
-    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:
+    def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:
         """Return a copy of ``output`` without what the demand names.
 
-        Takes texts, numbers, records (mappings, dataclasses, named tuples, models of
-        pydantic's), lists and tuples of these, numeric arrays and arrays of fixed strings, and
-        tables and series of pandas, polars and pyarrow. Raises `Unmet` (``output_blocked``)
-        for anything else, where a name would have to be cut, and where a kind is found that is
-        to be blocked.
+        Takes texts, numbers, records (mappings, dataclasses, named tuples, models of pydantic's),
+        lists and tuples of these, numeric arrays and arrays of fixed strings, and tables and series
+        of pandas, polars and pyarrow. Raises `ObligationNotMet` (``output_blocked``) for anything
+        else, where a name would have to be cut, and where a kind is found that is to be blocked.
         """
         if type(output) is str:
-            return self.cut(demand, _NOWHERE, output, admission.notes)
-        return walk(output, _Cuts(self, demand, admission.notes))
+            return self.cut(demand, _NOWHERE, output, context.notes)
+        return walk(output, _Cuts(self, demand, context.notes))
 
-    def stream(self, demand: Demand, admission: Admission) -> TextFilter | None:
+    def stream(self, demand: Demand, context: ObligationContext) -> TextFilter | None:
         """Return a filter for one call's text. Columns play no part: a stream is one text."""
         everywhere = self.merge((), tuple(rule._replace(column="") for rule in demand))
         stages = self._stages(everywhere, _NOWHERE)
         streams = [stage.stream() for stage in stages]
-        return _Filter(streams, admission.notes) if streams else None
+        return _Filter(streams, context.notes) if streams else None
 
-    def cut(self, demand: Demand, named: frozenset[str], text: str, notes: Notes | None) -> str:
+    def cut(
+        self, demand: Demand, named: frozenset[str], text: str, notes: RecordAnnotations | None
+    ) -> str:
         """Return a text that stands in the fields ``named``, without what the demand names."""
         try:
             for stage in self._stages(demand, named):
@@ -197,7 +198,7 @@ class _Cuts(Leaves):
     reads_nested = False
     reads_index = False
 
-    def __init__(self, redact: Redact, demand: Demand, notes: Notes | None) -> None:
+    def __init__(self, redact: Redact, demand: Demand, notes: RecordAnnotations | None) -> None:
         fields = tuple(sorted(redact.fields(demand)))
         super().__init__(paths_of(fields))
         self._redact = redact
@@ -250,7 +251,7 @@ class _Stage:
         way = cast("Style", "label" if style == "block" else style)
         self._redactor = Redactor(kinds, way, key, limit=limit, own=own)
 
-    def cut(self, text: str, notes: Notes | None) -> str:
+    def cut(self, text: str, notes: RecordAnnotations | None) -> str:
         """Return the text without these kinds, or raise where one is found that blocks."""
         if self._scanner is None:
             text, cuts = self._redactor.cut(text)
@@ -297,7 +298,7 @@ class _Filter:
 
     __slots__ = ("_notes", "_stages")
 
-    def __init__(self, stages: Sequence[Any], notes: Notes | None) -> None:
+    def __init__(self, stages: Sequence[Any], notes: RecordAnnotations | None) -> None:
         self._stages = stages
         self._notes = notes
 
@@ -326,23 +327,23 @@ class _Filter:
         raise _too_many(reason, cure)
 
 
-def _note(notes: Notes | None, cuts: Mapping[str, int]) -> None:
+def _note(notes: RecordAnnotations | None, cuts: Mapping[str, int]) -> None:
     """Have the record say how much was cut."""
     if notes is not None:
         for kind, count in cuts.items():
             notes.count(f"redact/{kind}", count)
 
 
-def _blocking(kinds: Any) -> Unmet:
-    return Unmet(
+def _blocking(kinds: Any) -> ObligationNotMet:
+    return ObligationNotMet(
         f"@redact: the output holds {' or '.join(sorted(kinds))}, which may not leave. Keep it "
         "out of what the model returns.",
         code="output_blocked",
     )
 
 
-def _too_many(reason: str, cure: str) -> Unmet:
-    return Unmet(
+def _too_many(reason: str, cure: str) -> ObligationNotMet:
+    return ObligationNotMet(
         f"@redact: a text of the output has {reason}. Return shorter texts, or {cure}.",
         code="output_blocked",
     )

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from guardrail._core import round_floats
-from guardrail._ports import Admission
+from guardrail._ports import ObligationContext
 from guardrail.obligations.output_walk import (
     Leaves,
     NumberFilter,
@@ -73,14 +73,14 @@ class Round(NumberFilter):
                 rules.append(NumberRule(number, tuple([field for field in named if field])))
         return self.made_of(rules)
 
-    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+    def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
         """Return ``output`` rounded to ``demand`` digits, of the same shape and dtype.
 
         Finds numbers at every depth: ints and floats (Python's or numpy's), float16 to float64
-        arrays of any shape, lists and tuples of numbers in up to two levels, records, tables
-        and series. With fields, the numbers in them alone. Integers, and arrays of them, are
-        round already. None stays None, and what is no number leaves as it is beside numbers.
-        Raises `Unmet` (``output_blocked``) where there is no number to round, and for a number
+        arrays of any shape, lists and tuples of numbers in up to two levels, records, tables and
+        series. With fields, the numbers in them alone. Integers, and arrays of them, are round
+        already. None stays None, and what is no number leaves as it is beside numbers. Raises
+        `ObligationNotMet` (``output_blocked``) where there is no number to round, and for a number
         that can't be rounded: in a text, of another type, beside other entries of a list.
         """
         if type(demand) is int:

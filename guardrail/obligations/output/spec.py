@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, field_validator
 
 from guardrail._documents import Document, Section
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail._schema_hints import of
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations.input.specs import Spec, read_spec
@@ -136,7 +136,7 @@ class Chunk:
     def text_of(self, item: Any) -> str | None:
         """Return the text of an item; ``None`` where it, or a step to it, is not there."""
         if isinstance(item, str | bytes | bytearray):  # it would pass as an item without a text
-            raise Unmet(
+            raise ObligationNotMet(
                 f"The output spec says that items have their text at `{self._path}`, and an item "
                 f"is a {type(item).__name__}. Correct the spec, or the model.",
                 code="output_blocked",
@@ -147,7 +147,7 @@ class Chunk:
             if value is None:
                 return None
         if type(value) is not str:
-            raise Unmet(
+            raise ObligationNotMet(
                 f"The stream's items have a {type(value).__name__} at `{self._path}`, and the "
                 "output spec says that their text stands there. Correct the spec, or the model.",
                 code="output_blocked",

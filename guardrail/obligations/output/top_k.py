@@ -13,7 +13,7 @@ from heapq import nlargest
 from typing import Any, Final
 
 from guardrail._core import keep_largest
-from guardrail._ports import Admission
+from guardrail._ports import ObligationContext
 from guardrail.obligations.output.rounding import is_finer
 from guardrail.obligations.output_walk import (
     Leaves,
@@ -56,20 +56,20 @@ class TopK(NumberFilter):
             kept[fields] = min(number, kept.get(fields, number))
         return self.made_of([NumberRule(number, fields) for fields, number in kept.items()])
 
-    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:
+    def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:
         """Return ``output`` with all but the largest entries of each row cut.
 
         Finds rows at every depth: in float16 to float64 arrays of one axis or more, whose last
         axis is the row; in lists and tuples in up to two levels; in the numbers of a record, in
         their order; in tables and series. With fields, the numbers in them alone. An empty row
-        stays empty; one score for each of several input rows is kept. Raises `Unmet`
+        stays empty; one score for each of several input rows is kept. Raises `ObligationNotMet`
         (``output_blocked``) for anything else, integer arrays among them.
         """
         is_matrix = is_plain_array(output) and output.ndim > 1
         if is_matrix and isinstance(demand, int) and numpy_kind(output) == "f":  # most outputs
             return _cut_array(output, demand)
         for kept, fields in self.rules(demand):
-            output = walk(output, _Largest(kept, fields, admission))
+            output = walk(output, _Largest(kept, fields, context))
         return output
 
 
@@ -80,11 +80,13 @@ class _Largest(Leaves):
     expected = "rows of numbers, a mapping of names to numbers, or a float array with an axis"
     needs_names = False
 
-    def __init__(self, kept: int, fields: tuple[str, ...], admission: Admission | None) -> None:
+    def __init__(
+        self, kept: int, fields: tuple[str, ...], context: ObligationContext | None
+    ) -> None:
         super().__init__(paths_of(fields))
         self._kept = kept
         self._is_whole = not fields
-        self._admission = admission
+        self._context = context
         self._finds_rows = self._finds_others = False
 
     def _is_meant(self, place: Place) -> bool:
@@ -97,7 +99,7 @@ class _Largest(Leaves):
     def _is_one_score_a_row(self, values: Any, count: int, place: Place) -> bool:
         if place.in_rows:
             return False
-        found = are_scores_of_rows(count, self._admission)
+        found = are_scores_of_rows(count, self._context)
         if found is None:
             self.refuse(values, "with another number of values than the input has rows")
         return found

@@ -104,7 +104,10 @@ def _numbers_of(column: Any) -> tuple[Any, Any]:
 
 
 def _plain_type(kind: Any, output: Any, leaves: Leaves) -> Any:
-    """Return a type without dictionaries and metadata; raise `Unmet` for one not known."""
+    """Return a type without dictionaries and metadata.
+
+    Raises `ObligationNotMet` for one not known.
+    """
     types = pa.types
     if types.is_dictionary(kind):
         return _plain_type(kind.value_type, output, leaves)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any, ClassVar, NamedTuple
 
-from guardrail._ports import Admission, Wait
+from guardrail._ports import BlockingStep, ObligationContext
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.output_walk.field_paths import fields_of
 from guardrail.values import Clause, Path
@@ -32,7 +32,7 @@ class OutputFilter(ABC):
         """Return no path: the demand stands in the annotation."""
         return ()
 
-    def admit(self, demand: Any, admission: Admission) -> Wait | None:  # noqa: ARG002
+    def admit(self, demand: Any, context: ObligationContext) -> BlockingStep | None:  # noqa: ARG002
         """Do nothing: the output is not there yet."""
         return None
 

@@ -96,7 +96,10 @@ class PandasColumn:
         return array.copy()
 
     def of_numbers(self, values: Any, nulls: Any) -> Any:
-        """Return such a column; raise `Unmet` where it would need nulls that it can't have."""
+        """Return such a column.
+
+        Raises `ObligationNotMet` where it would need nulls that it can't have.
+        """
         if type(self._series.array).__name__ in _MASKED:
             values[nulls] = 0
             return type(self._series.array)(values, nulls)
@@ -107,7 +110,10 @@ class PandasColumn:
         return values
 
     def of_values(self, values: list[Any]) -> Any:
-        """Return such a column; raise `Unmet` where it would need nulls that it can't have."""
+        """Return such a column.
+
+        Raises `ObligationNotMet` where it would need nulls that it can't have.
+        """
         dtype = self._series.dtype
         if isinstance(dtype, np.dtype) and dtype.kind == "O":
             array = np.empty(len(values), dtype=object)
@@ -297,7 +303,10 @@ def _index_name(name: Any, output: Any, place: Place, leaves: Leaves) -> Any:
 
 
 def _index_of(output: Any, place: Place, leaves: Leaves) -> Any:
-    """Return a new index of the labels of a frame or a series; raise `Unmet` for others."""
+    """Return a new index of the labels of a frame or a series.
+
+    Raises `ObligationNotMet` for others.
+    """
     index = output.index
     if type(index) is pd.MultiIndex:
         levels = [index.get_level_values(level) for level in range(index.nlevels)]

@@ -105,7 +105,7 @@ def _kind(dtype: Any) -> str:
 
 
 def _plain_type(dtype: Any, output: Any, leaves: Leaves) -> Any:
-    """Return a type without categories; raise `Unmet` for one that is not known."""
+    """Return a type without categories; raise `ObligationNotMet` for one that is not known."""
     kind = _kind(dtype)
     if kind in ("Categorical", "Enum"):
         return pl.String

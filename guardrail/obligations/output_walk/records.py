@@ -55,7 +55,7 @@ class Record(NamedTuple):
 def open_record(value: Any, leaves: Leaves) -> Record | None:
     """Return a record's fields, and how another is made of them; ``None`` for no record.
 
-    Raises `Unmet` where a record keeps something that can't be seen.
+    Raises `ObligationNotMet` where a record keeps something that can't be seen.
     """
     kind: Any = type(value)
     if kind is dict or isinstance(value, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 
 _LIMIT_NAME: Final = 64
 
@@ -15,7 +15,7 @@ def _named(kind: str) -> str:
     return kind if kind.isidentifier() and len(kind) <= _LIMIT_NAME else "an object"
 
 
-def blocked(name: str, expected: str, output: Any, *, inside: str = "") -> Unmet:
+def blocked(name: str, expected: str, output: Any, *, inside: str = "") -> ObligationNotMet:
     """Return the refusal of an output with which the obligation ``name`` can't be met."""
     arrived = _named(type(output).__name__)
     numpy: Any = sys.modules.get("numpy")
@@ -25,7 +25,7 @@ def blocked(name: str, expected: str, output: Any, *, inside: str = "") -> Unmet
             # The names of a structured type's fields are the model's business.
             arrived += " of " + ("a structured type" if dtype.names else str(dtype))
     got = f"{arrived} {inside}".strip()
-    return Unmet(
+    return ObligationNotMet(
         f"@{name} expected {expected}; got {got}. Return one of these from the model, "
         "or exempt the caller from the condition.",
         code="output_blocked",

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from guardrail._ports import Admission
+from guardrail._ports import ObligationContext
 from guardrail.values import View
 
 
-def are_scores_of_rows(count: int, admission: Admission | None) -> bool | None:
+def are_scores_of_rows(count: int, context: ObligationContext | None) -> bool | None:
     """Return whether so many numbers are one score a row; ``None`` where they are neither.
 
     Arguments:
         count: how many numbers the model returned side by side.
-        admission: the call; ``None`` for one without an input.
+        context: the call; ``None`` for one without an input.
     """
-    rows, is_batch = _rows_of(admission.view) if admission is not None else (1, False)
+    rows, is_batch = _rows_of(context.view) if context is not None else (1, False)
     if rows == 1 or not count:
         return False
     if count == rows:

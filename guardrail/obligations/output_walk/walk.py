@@ -53,7 +53,7 @@ _OF_MEMBERS: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_orde
 def walk(output: Any, leaves: Leaves) -> Any:
     """Return a copy of ``output`` in which each leaf is what ``leaves`` makes of it.
 
-    Raises `Unmet` (``output_blocked``) for what is not known, for what nests deeper than
+    Raises `ObligationNotMet` (``output_blocked``) for what is not known, for what nests deeper than
     `LIMIT_DEPTH` or holds itself, and where ``leaves`` refuses.
     """
     result = _Walk(leaves).value(output, leaves.paths.start(), 0)

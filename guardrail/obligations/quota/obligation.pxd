@@ -4,8 +4,8 @@ cimport cython
 
 from guardrail.obligations.quota.counters cimport Counters
 from guardrail.obligations.quota.windows cimport Hit
-from guardrail._ports cimport Admission
-from guardrail.values cimport Identity, Notes
+from guardrail._ports cimport ObligationContext
+from guardrail.values cimport Identity, RecordAnnotations
 
 
 cdef class Quota:
@@ -14,7 +14,7 @@ cdef class Quota:
     cdef Counters _counters
     cdef readonly dict _hits
 
-    @cython.locals(counters=Counters, wait_s=double, notes=Notes, hit=Hit)
-    cpdef admit(self, demand, Admission admission)
+    @cython.locals(counters=Counters, wait_s=double, notes=RecordAnnotations, hit=Hit)
+    cpdef admit(self, demand, ObligationContext context)
     @cython.locals(hit=Hit, identity=Identity)
-    cdef Hit _hit(self, limit, Admission admission)
+    cdef Hit _hit(self, limit, ObligationContext context)

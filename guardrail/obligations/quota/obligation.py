@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field
 
 from guardrail._documents import Document, Section
-from guardrail._ports import Admission, Clock, Unmet, Wait
+from guardrail._ports import BlockingStep, Clock, ObligationContext, ObligationNotMet
 from guardrail._schema_hints import absent, of
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.quota.counters import ClockError, Counters, StoreFullError, Taken
@@ -30,7 +30,7 @@ from guardrail.obligations.quota.grammar import (
     read_limits,
 )
 from guardrail.obligations.quota.windows import Hit
-from guardrail.values import Clause, Entity, FactValue, Notes, Path, View
+from guardrail.values import Clause, Entity, FactValue, Path, RecordAnnotations, View
 
 if TYPE_CHECKING:
     from guardrail.obligations.quota.stores import ClockedStorage
@@ -158,8 +158,8 @@ class Quota:
         texts = sorted(limit.text for limit in demand)
         return texts[0] if len(texts) == 1 else texts
 
-    def admit(self, demand: Demand, admission: Admission) -> Wait | None:
-        """Take the call from every counter, or raise `Unmet` and take from none.
+    def admit(self, demand: Demand, context: ObligationContext) -> BlockingStep | None:
+        """Take the call from every counter, or raise `ObligationNotMet` and take from none.
 
         Raises with code ``quota_exceeded`` where a limit is spent, blaming the policies
         of all that are, with the seconds until all would let this call pass if nobody
@@ -172,10 +172,10 @@ class Quota:
             counters = self._storage.open().counters
         waits: list[float] | None = None
         problem = "The quota store cannot take another counter. Try again later."
-        notes = admission.notes
+        notes = context.notes
         try:  # written out: a context manager costs as much as the taking
             if len(demand) == 1 and demand[0].unit == "calls":
-                hit = self._hit(demand[0], admission)
+                hit = self._hit(demand[0], context)
                 wait_s = counters.acquire(hit)
                 if not wait_s:
                     if notes is not None:
@@ -183,7 +183,7 @@ class Quota:
                     return None
                 waits = [wait_s]
             else:
-                hits = [self._hit(limit, admission) for limit in demand]
+                hits = [self._hit(limit, context) for limit in demand]
                 taken: list[Taken] = []
                 waits = counters.acquire_all(hits, taken)
                 if not any(waits):
@@ -197,35 +197,35 @@ class Quota:
         except ClockError:
             problem = "The clock that quotas are counted by went back, or gives no time. Repair it."
         if waits is None:
-            raise Unmet(problem, code="store_unavailable")
+            raise ObligationNotMet(problem, code="store_unavailable")
         raise _spent(demand, waits)
 
-    def _hit(self, limit: Limit, admission: Admission) -> Hit:
+    def _hit(self, limit: Limit, context: ObligationContext) -> Hit:
         """Return what one limit takes; remembered by the principal, where that alone is its key."""
         if not limit.counts_principals:
-            return _hit(limit, admission)
-        identity = admission.identity
+            return _hit(limit, context)
+        identity = context.identity
         principal = identity.principal
         kind, name = principal.type, principal.id
         if type(kind) is not str or type(name) is not str:
-            return _hit(limit, admission)  # text of a subclass may be equal and yet another
+            return _hit(limit, context)  # text of a subclass may be equal and yet another
         key = (limit.prefix, kind, name)
         hit = self._hits.get(key)
         if hit is None:
             if len(self._hits) >= _REMEMBERED:
                 self._hits = {}
-            hit = self._hits[key] = _hit(limit, admission)
+            hit = self._hits[key] = _hit(limit, context)
         return hit
 
     def _return_unused(
-        self, demand: Demand, taken: list[Taken], counters: Counters, notes: Notes
+        self, demand: Demand, taken: list[Taken], counters: Counters, notes: RecordAnnotations
     ) -> None:
         """Note what a call gives back whose input is refused: all but the call itself."""
         weighed = [each for limit, each in zip(demand, taken, strict=True) if limit.unit != "calls"]
         if weighed:
             notes.returns = (*notes.returns, partial(_give_back, counters, weighed))
 
-    def release(self, demand: Demand, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+    def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
         """Return the output: a quota asks nothing of it."""
         return output
 
@@ -236,14 +236,14 @@ def _give_back(counters: Counters, weighed: list[Taken]) -> tuple[tuple[str, int
     return tuple([count for taken in weighed for count in taken.hit.counts])
 
 
-def _spent(demand: Demand, waits: list[float]) -> Unmet:
+def _spent(demand: Demand, waits: list[float]) -> ObligationNotMet:
     refusing = [limit for limit, wait in zip(demand, waits, strict=True) if wait]
     wait_s = max(waits)
     if math.isinf(wait_s):
         message = f"is less than this call asks for. Send fewer {refusing[0].unit} per call."
     else:
         message = "is spent. Call again after `retry_after_s` seconds."
-    return Unmet(
+    return ObligationNotMet(
         f"The quota `{refusing[0].text}` {message}",
         code="quota_exceeded",
         policies=tuple(dict.fromkeys(limit.policy for limit in refusing)),
@@ -251,9 +251,9 @@ def _spent(demand: Demand, waits: list[float]) -> Unmet:
     )
 
 
-def _hit(limit: Limit, admission: Admission) -> Hit:
-    amount = 1 if limit.unit == "calls" else min(_weigh(limit, admission.view), _MOST)
-    key = _key(limit, admission)
+def _hit(limit: Limit, context: ObligationContext) -> Hit:
+    amount = 1 if limit.unit == "calls" else min(_weigh(limit, context.view), _MOST)
+    key = _key(limit, context)
     return Hit(limit.strategy, key, limit.amount, limit.window_s, amount, label=limit.label)
 
 
@@ -272,7 +272,7 @@ def _weigh(limit: Limit, view: View) -> int:
     if limit.unit == "chars" and view.kind in ("text", "list", "record"):
         return count_chars(view.value if view.data is None else view.data)
     arrived = "no input" if view.kind == "none" else f"a {view.kind}"
-    raise Unmet(
+    raise ObligationNotMet(
         f"The quota `{limit.text}` counts {limit.unit}, and got {arrived}. Name the guarded "
         "parameter, or count calls.",
         policies=(limit.policy,),
@@ -295,20 +295,20 @@ def count_chars(data: Any) -> int:
     return chars
 
 
-def _key(limit: Limit, admission: Admission) -> str:
+def _key(limit: Limit, context: ObligationContext) -> str:
     """Return the key of one counter: injective in the limit and the values of its keys."""
     key = limit.prefix
     for path in limit.keys:
         value: FactValue
         if path.attrs:
-            value = _read(limit, path, admission)
+            value = _read(limit, path, context)
         elif path.root == "principal":
-            value = admission.identity.principal.uid
+            value = context.identity.principal.uid
         else:
-            value = admission.resource
+            value = context.resource
         encoded = encode(value)
         if encoded is None:
-            raise Unmet(
+            raise ObligationNotMet(
                 f"The quota `{limit.text}` cannot count by `{path}`: expected a string, a 64-bit "
                 f"integer, a boolean or an entity; got {type(value).__name__}.",
                 path=str(path),
@@ -318,12 +318,12 @@ def _key(limit: Limit, admission: Admission) -> str:
     return key
 
 
-def _read(limit: Limit, path: Path, admission: Admission) -> FactValue:
+def _read(limit: Limit, path: Path, context: ObligationContext) -> FactValue:
     try:
-        return admission.value_of(path)
+        return context.value_of(path)
     except LookupError:
         pass  # raised below, so that no context holds what the lookup said
-    raise Unmet(
+    raise ObligationNotMet(
         f"The quota `{limit.text}` counts by `{path}`, which this call does not have. Provide it.",
         path=str(path),
         policies=(limit.policy,),

@@ -19,7 +19,7 @@ import cedarpy
 from cedarpy import pst
 
 from guardrail._documents import decode
-from guardrail._ports import Facing
+from guardrail._ports import FactContext
 from guardrail.errors import ConfigurationError
 from guardrail.policy.engine.plan import make_plans
 from guardrail.policy.engine.principals import Kind, Subject
@@ -71,7 +71,7 @@ class _Anything:
     place: str
     facts: frozenset[str] = frozenset()
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:  # noqa: ARG002
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:  # noqa: ARG002
         """Compute nothing: the request has the facts."""
         return {}
 

@@ -16,7 +16,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
-from guardrail._ports import NO_DUTIES, Answering, Asking, Duties, ObligationType
+from guardrail._ports import NOTHING_PENDING, Answering, Asking, ObligationType, PendingObligations
 from guardrail.errors import Denied
 from guardrail.policy.engine.plan import Plan, Shape
 from guardrail.policy.engine.principals import Subject, Subjects
@@ -101,7 +101,7 @@ class Question(Asking):
 class Answer(Answering):
     """A decision, and the values that its obligations may ask for. Never changed once made.
 
-    ``duties`` is what the decision demands, made ready; ``cached`` says that an equal
+    ``pending`` is what the decision demands, made ready; ``cached`` says that an equal
     question had been answered before.
     """
 
@@ -112,10 +112,10 @@ class Answer(Answering):
         decision: Decision,
         question: Question | None,
         context: Mapping[str, Any],
-        duties: Duties = NO_DUTIES,
+        pending: PendingObligations = NOTHING_PENDING,
         cached: bool = False,
     ) -> None:
-        super().__init__(decision, duties, cached)
+        super().__init__(decision, pending, cached)
         self.question = question
         self.context = context
 
@@ -147,9 +147,9 @@ class Answer(Answering):
         return value
 
 
-def _kept(decision: Decision, duties: Duties = NO_DUTIES) -> Answer:
+def _kept(decision: Decision, pending: PendingObligations = NOTHING_PENDING) -> Answer:
     """Return an answer as it is kept for others: without a question, and of no facts."""
-    return Answer(decision, None, _NOTHING, duties, True)
+    return Answer(decision, None, _NOTHING, pending, True)
 
 
 def _plain(value: Any) -> Any:
@@ -295,14 +295,14 @@ class Snapshot:
         answer = self._evaluate(question, context, text)
         # Without the question: most are never asked again, and each would keep its caller alive.
         self._answers.put(key, answer)
-        return Answer(answer.decision, question, answer.context, answer.duties)
+        return Answer(answer.decision, question, answer.context, answer.pending)
 
     def _again(self, key: Hashable, answer: Answer, question: Question) -> Answer:
         """Return an answer that is kept, for a caller who may be another than its first."""
         self.hits += 1
         if answer.question is question:
             return answer
-        own = Answer(answer.decision, question, answer.context, answer.duties, True)
+        own = Answer(answer.decision, question, answer.context, answer.pending, True)
         if answer.question is None:  # who asks twice asks again
             self._answers.replace(key, own)
         return own
@@ -340,17 +340,17 @@ class Snapshot:
         if answer is None:
             judgement = judge(verdict, self._by_key, self._order)
             decision = self._decision(judgement, plan, context)
-            answer = _kept(decision, self._duties(decision))
+            answer = _kept(decision, self._pending(decision))
             if clean is not None:
                 self._clean.put(clean, answer)
         if plan.demands_context:
-            return Answer(answer.decision, None, context, answer.duties, True)
+            return Answer(answer.decision, None, context, answer.pending, True)
         return answer
 
-    def _duties(self, decision: Decision) -> Duties:
+    def _pending(self, decision: Decision) -> PendingObligations:
         held = [(self.obligations[each.name], each) for each in decision.obligations]
         idle = {name for kind, _ in held for name in getattr(kind, "subsumes", ())}
-        return Duties(
+        return PendingObligations(
             admits=tuple([pair for pair in held if pair[0].on_admit]),
             releases=tuple(
                 [pair for pair in held if pair[0].on_release and pair[1].name not in idle]

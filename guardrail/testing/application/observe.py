@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from guardrail._ports import (
-    NO_DUTIES,
-    Admission,
+    NOTHING_PENDING,
     Answering,
     Asking,
+    BlockingStep,
     Deciding,
-    Duties,
-    Facing,
+    FactContext,
     FactSource,
+    ObligationContext,
+    ObligationNotMet,
     ObligationType,
+    PendingObligations,
     Recording,
-    Unmet,
-    Wait,
 )
 from guardrail._streams import can_stream
 from guardrail.errors import Denied, GuardUnavailable
@@ -89,14 +89,14 @@ class _Watched:
         """Return what a step returns; ``None`` where it denies the call, or had been denied."""
         if self.denial is not None:
             return None
-        result, fault = settle(Wait(step))
+        result, fault = settle(BlockingStep(step))
         if fault is not None:
             self.deny(fault, stage, policies)
         return result
 
     def deny(self, fault: Exception, stage: str, policies: tuple[str, ...] = ()) -> None:
         """Keep a denial, as the flow would have raised it."""
-        if isinstance(fault, Unmet):
+        if isinstance(fault, ObligationNotMet):
             fault = fault.denial(policies)
         if not isinstance(fault, Denied):
             message = f"The step {stage} failed with {type(fault).__name__}."
@@ -173,7 +173,7 @@ class _Sink:
     def check(self, handle: _Watched) -> None:
         self._sink.check(handle.handle)
 
-    def admit(self, handle: _Watched, record: Record) -> Wait | None:
+    def admit(self, handle: _Watched, record: Record) -> BlockingStep | None:
         return self._sink.admit(handle.handle, _told(handle, record))
 
     def enter(self, handle: _Watched) -> Any:
@@ -182,7 +182,7 @@ class _Sink:
     def leave(self, handle: _Watched, token: Any) -> None:
         self._sink.leave(handle.handle, token)
 
-    def end(self, handle: _Watched | None, record: Record) -> Wait | None:
+    def end(self, handle: _Watched | None, record: Record) -> BlockingStep | None:
         if handle is None:  # it never began
             return self._sink.end(None, record)
         if _current.get() is handle:
@@ -235,16 +235,16 @@ class _Question(Asking):
         if asked is not None:
             answer = call.take(lambda: asked.decide(facts), "decide")
         if answer is None:
-            return _Answer(Decision(True, "", revision=self._revision), NO_DUTIES, None)
+            return _Answer(Decision(True, "", revision=self._revision), NOTHING_PENDING, None)
         decision = answer.decision
         call.judge(decision)
         if decision.allowed:
-            return _Answer(decision, _observed(answer.duties, call), answer)
+            return _Answer(decision, _observed(answer.pending, call), answer)
         # The code stays: the flow keeps no facts where one of them is not what it should be.
         let = Decision(
             True, decision.code, decision.policies, (), decision.errors, revision=decision.revision
         )
-        return _Answer(let, Duties(errors=answer.duties.errors), answer)
+        return _Answer(let, PendingObligations(errors=answer.pending.errors), answer)
 
 
 class _Answer(Answering):
@@ -252,8 +252,10 @@ class _Answer(Answering):
 
     __slots__ = ("_answer",)
 
-    def __init__(self, decision: Decision, duties: Duties, answer: Answering | None) -> None:
-        super().__init__(decision, duties, answer is not None and answer.cached)
+    def __init__(
+        self, decision: Decision, pending: PendingObligations, answer: Answering | None
+    ) -> None:
+        super().__init__(decision, pending, answer is not None and answer.cached)
         self._answer = answer
 
     def value_of(self, path: Path) -> FactValue:
@@ -273,11 +275,11 @@ class _Facts:
         self.place = source.place
         self.facts = source.facts
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
-        return self._call.take(lambda: self._source.compute(names, facing), "facts") or {}
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
+        return self._call.take(lambda: self._source.compute(names, context), "facts") or {}
 
 
-def _observed(duties: Duties, call: _Watched) -> Duties:
+def _observed(pending: PendingObligations, call: _Watched) -> PendingObligations:
     """Return duties that are tried, and change nothing."""
 
     def tried(
@@ -285,8 +287,12 @@ def _observed(duties: Duties, call: _Watched) -> Duties:
     ) -> tuple[tuple[ObligationType, Obligation], ...]:
         return tuple((_Duty(kind, held.policies, call), held) for kind, held in pairs)
 
-    return Duties(
-        tried(duties.admits), tried(duties.releases), duties.names, duties.errors, duties.demands
+    return PendingObligations(
+        tried(pending.admits),
+        tried(pending.releases),
+        pending.names,
+        pending.errors,
+        pending.demands,
     )
 
 
@@ -318,29 +324,31 @@ class _Duty:
     def describe(self, demand: Any) -> Any:
         return self._kind.describe(demand)
 
-    def admit(self, demand: Any, admission: Admission) -> Wait | None:
-        return self._go(lambda: self._kind.admit(demand, admission))
+    def admit(self, demand: Any, context: ObligationContext) -> BlockingStep | None:
+        return self._go(lambda: self._kind.admit(demand, context))
 
-    def _go(self, step: Callable[[], Wait | None]) -> Wait | None:
-        wait: Wait | None = self._call.take(step, self.name, self._policies)
+    def _go(self, step: Callable[[], BlockingStep | None]) -> BlockingStep | None:
+        wait: BlockingStep | None = self._call.take(step, self.name, self._policies)
         if wait is None:
             return None
-        return Wait(lambda: settle(wait), lambda ended: self._go_on(wait, *ended))
+        return BlockingStep(lambda: settle(wait), lambda ended: self._go_on(wait, *ended))
 
-    def _go_on(self, wait: Wait, result: Any, fault: Exception | None) -> Wait | None:
+    def _go_on(
+        self, wait: BlockingStep, result: Any, fault: Exception | None
+    ) -> BlockingStep | None:
         if fault is not None:
             self._call.deny(fault, self.name, self._policies)
             return None
         then = wait.then
         return None if then is None else self._go(lambda: then(result))
 
-    def release(self, demand: Any, output: Any, admission: Admission) -> Any:
+    def release(self, demand: Any, output: Any, context: ObligationContext) -> Any:
         self._call.take(
-            lambda: self._kind.release(demand, output, admission), self.name, self._policies
+            lambda: self._kind.release(demand, output, context), self.name, self._policies
         )
         return output
 
-    def stream(self, demand: Any, admission: Admission) -> None:  # noqa: ARG002
+    def stream(self, demand: Any, context: ObligationContext) -> None:  # noqa: ARG002
         if not can_stream(self._kind):
             message = f"@{self.name} works on a whole output, and this one comes in pieces."
             self._call.take(lambda: _refuse(message), self.name, self._policies)
@@ -356,4 +364,4 @@ class _Duty:
 
 
 def _refuse(message: str) -> None:
-    raise Unmet(message, code="output_blocked")
+    raise ObligationNotMet(message, code="output_blocked")

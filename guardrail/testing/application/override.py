@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from guardrail._ports import Clock, Recording, Sink
 from guardrail.audit import Journal, Trail
-from guardrail.bundle.assembly import Bundle, Furnished, load_bundle
+from guardrail.bundle.assembly import Bundle, BundleRuntime, load_bundle
 from guardrail.errors import ConfigurationError
 from guardrail.testing.application.observe import LetThrough, Observed
 
@@ -39,7 +39,7 @@ class _Parts:
     journal: Journal | None
 
 
-class _Overridden(Furnished):
+class _Overridden(BundleRuntime):
     """The rooms of one overriding, which knows those before it."""
 
     __slots__ = ("before", "is_over", "parts")
@@ -57,7 +57,7 @@ class _Overridden(Furnished):
             journal=parts.journal,
         )
         self.parts = parts
-        self.before: Furnished = guard._serving.rooms
+        self.before: BundleRuntime = guard._serving.runtime
         self.is_over = False
         if observed is not None:
             self.snapshot = observed.snapshot(self.snapshot)
@@ -115,7 +115,7 @@ def overriding(
     seen: list[LetThrough] = []
     with guard._reloading:  # never in the middle of a reload
         own = _Overridden(guard, parts, Observed(seen) if unsafe_observe else None)
-        guard._serving.rooms = own
+        guard._serving.runtime = own
     what = "ENFORCES NOTHING" if unsafe_observe else "is overridden"
     _log.warning("%r %s until `overriding` ends. This is for tests only.", guard, what)
     try:
@@ -132,13 +132,13 @@ def _changed(
     guard: Guard, bundle: str | Path | None, clock: Clock | None, sinks: Sequence[Sink] | None
 ) -> _Parts:
     """Return what serves now, changed as asked for."""
-    rooms = guard._serving.rooms
+    runtime = guard._serving.runtime
     origin = guard._origin
-    if isinstance(rooms, _Overridden):
-        held = rooms.parts
+    if isinstance(runtime, _Overridden):
+        held = runtime.parts
     else:
         home = None if origin is None else origin.path
-        held = _Parts(rooms.bundle, home, guard._clock, guard._trail, guard._journal)
+        held = _Parts(runtime.bundle, home, guard._clock, guard._trail, guard._journal)
     path = held.path if bundle is None else Path(bundle)
     used = clock or held.clock
     loaded = held.bundle
@@ -169,13 +169,13 @@ def _end(guard: Guard, own: _Overridden) -> str:
     """
     own.is_over = True
     serving = guard._serving
-    rooms = serving.rooms
-    if rooms is own:
+    runtime = serving.runtime
+    if runtime is own:
         before = own.before
         while isinstance(before, _Overridden) and before.is_over:
             before = before.before
-        serving.rooms = before
+        serving.runtime = before
         return ""
-    if isinstance(rooms, _Overridden):
+    if isinstance(runtime, _Overridden):
         return "Another overriding of this guard is still open. End them in the reverse order."
     return "The guard was reloaded inside `overriding`, which ended it. Reload it outside."

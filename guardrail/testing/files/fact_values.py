@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from guardrail._documents import Document
-from guardrail._ports import Facing, FactSource
+from guardrail._ports import FactContext, FactSource
 from guardrail.errors import Fault
 from guardrail.facts import InputFacts, TimeFacts
 from guardrail.policy import Question, Snapshot
@@ -45,8 +45,8 @@ def said(
     ):
         return given
     identity = identity_of(case.principal)
-    facing = Facing(identity, view, case.action.id, case.resource, now or 0.0, {})
-    return {**source.compute(names, facing), **given}
+    context = FactContext(identity, view, case.action.id, case.resource, now or 0.0, {})
+    return {**source.compute(names, context), **given}
 
 
 def said_all(question: Question, case: Case) -> dict[str, Any]:

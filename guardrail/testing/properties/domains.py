@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final, Literal, TypeAlias
 
-from guardrail._ports import Facing
+from guardrail._ports import FactContext
 from guardrail.errors import Denied
 from guardrail.facts import TimeFacts
 from guardrail.policy import Snapshot
@@ -345,9 +345,9 @@ class World:
             return
         found: list[Mapping[str, Any]] = []
         for moment in moments_of(self.edges):
-            facing = Facing(
+            context = FactContext(
                 Identity(Principal("Nobody", "")), NO_INPUT, plan.action.id, Entity("Nothing", ""),
                 moment.timestamp(), {},
             )  # fmt: skip
-            found.append(source.compute(names, facing))
+            found.append(source.compute(names, context))
         yield from unique(found)

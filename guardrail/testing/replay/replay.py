@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from guardrail._ports import Facing, FactSource
+from guardrail._ports import FactContext, FactSource
 from guardrail.audit.pseudonyms import GROUPS, LIMIT_ITEMS, is_of_caller
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError
@@ -125,9 +125,11 @@ class Recalled:
         if self.clock is None or not isinstance(caller, Principal):
             return asked
         source, names = self.clock
-        facing = Facing(vouched_for(caller), NO_INPUT, asked.action.id, asked.resource, now, {})
+        context = FactContext(
+            vouched_for(caller), NO_INPUT, asked.action.id, asked.resource, now, {}
+        )
         try:
-            told = source.compute(names, facing)
+            told = source.compute(names, context)
         except (ValueError, OverflowError, OSError):  # no time of any calendar
             told = {}
         return Request(caller, asked.action, asked.resource, {**asked.facts, source.place: told})

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from guardrail._ports import Facing
+from guardrail._ports import FactContext
 from guardrail.audit.journal_read.grouped_calls import Alike, Calls
 from guardrail.bundle.assembly import Bundle
 from guardrail.facts import TimeFacts
@@ -81,8 +81,8 @@ class Slots:
 
     def _facts(self, ns: int) -> tuple[FactValue, ...]:
         nobody, nothing = Principal("User", ""), Entity("", "")
-        facing = Facing(Identity(nobody), NO_INPUT, "", nothing, ns / _NS, {})
-        told = [source.compute(names, facing) for source, names in self._asked]
+        context = FactContext(Identity(nobody), NO_INPUT, "", nothing, ns / _NS, {})
+        told = [source.compute(names, context) for source, names in self._asked]
         return tuple([each[name] for each in told for name in sorted(each)])
 
 

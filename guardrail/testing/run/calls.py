@@ -17,10 +17,10 @@ from guardrail import _core
 from guardrail._ports import (
     Answering,
     Asking,
-    Duties,
-    Facing,
+    FactContext,
     FactSource,
-    Rooms,
+    PendingObligations,
+    Runtime,
     Serving,
     Target,
 )
@@ -91,7 +91,7 @@ class Caller:
 
     def _call(self, case: Case) -> Called:
         called = Called()
-        rooms = Rooms(
+        runtime = Runtime(
             snapshot=_Told(self._bundle.snapshot, case, called, self._unsaid),
             identify=lambda _: identity_of(case.principal),
             take_view=self._take_view,
@@ -101,7 +101,7 @@ class Caller:
             backend=_core.BACKEND,
         )
         target = Target(
-            serving=Serving(rooms),
+            serving=Serving(runtime),
             function="test",
             action=case.action,
             resource=case.resource,
@@ -215,14 +215,14 @@ class _ToldAnswer(Answering):
     """An answer without the demands that are about what the test does not give."""
 
     def __init__(self, answer: Answer, case: Case) -> None:
-        duties = answer.duties
+        pending = answer.pending
         admits = tuple(
             (kind, held)
-            for kind, held in duties.admits
+            for kind, held in pending.admits
             if case.input is not None or kind.name not in _OF_INPUT
         )
-        releases = duties.releases if case.output is not None else ()
-        kept = Duties(admits, releases, duties.names, duties.errors, duties.demands)
+        releases = pending.releases if case.output is not None else ()
+        kept = PendingObligations(admits, releases, pending.names, pending.errors, pending.demands)
         super().__init__(answer.decision, kept, answer.cached)
         self._answer = answer
 
@@ -240,8 +240,8 @@ class _Said:
         self._source = source
         self._case = case
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts, with the marks of what is missing."""
-        now = None if self._case.now is None else facing.now
-        told: Mapping[str, FactValue] = said(self._case, self._source, names, now, facing.view)
+        now = None if self._case.now is None else context.now
+        told: Mapping[str, FactValue] = said(self._case, self._source, names, now, context.view)
         return told

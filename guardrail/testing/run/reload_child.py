@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from pydantic import BaseModel
 
-from guardrail._ports import Admission, Facing
+from guardrail._ports import FactContext, ObligationContext
 from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.bundle.reload import fault_data
 from guardrail.errors import ConfigurationError, Fault, Place
@@ -39,7 +39,7 @@ class NamedFacts:
     place: str
     facts: frozenset[str]
 
-    def compute(self, names: frozenset[str], facing: Facing) -> Mapping[str, FactValue]:  # noqa: ARG002
+    def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:  # noqa: ARG002
         """Compute nothing: tests give the facts."""
         return {}
 
@@ -68,10 +68,10 @@ class NamedObligation:
         """Return the argument."""
         return demand
 
-    def admit(self, demand: str, admission: Admission) -> None:
+    def admit(self, demand: str, context: ObligationContext) -> None:
         """Do nothing: no call is made here."""
 
-    def release(self, demand: str, output: Any, admission: Admission) -> Any:  # noqa: ARG002
+    def release(self, demand: str, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
         """Do nothing: no call is made here."""
         return output
 

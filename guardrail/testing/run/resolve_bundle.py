@@ -16,7 +16,7 @@ from guardrail.testing.files.cases import Suite, read_suite
 def bundle_of(bundle: str | Path | Bundle | Guard) -> Bundle:
     """Return a bundle, loaded; a guard's is the one that it serves now."""
     if isinstance(bundle, Guard):
-        return bundle._serving.rooms.bundle
+        return bundle._serving.runtime.bundle
     if isinstance(bundle, Bundle):
         return bundle
     return load_bundle(Path(bundle), clock=FrozenClock())

@@ -7,7 +7,7 @@ import pytest
 from bundles import GRANT
 
 from guardrail import Entity, NotAuthorized, Principal
-from guardrail._ports import Facing
+from guardrail._ports import FactContext
 from guardrail.facts import HostFacts, PeerAttestationFacts, PeerFacts
 from guardrail.identity import ActingAs
 from guardrail.values import NO_INPUT, Evidence, Identity, Peer
@@ -30,13 +30,13 @@ class Host:
         return self.evidence
 
 
-def facing(*, peer=None, evidence=None, now=NOW):
+def context(*, peer=None, evidence=None, now=NOW):
     identity = Identity(Principal("User", "clara"), peer=peer, evidence=evidence)
-    return Facing(identity, NO_INPUT, "predict", Entity("Model", "tumour"), now, {})
+    return FactContext(identity, NO_INPUT, "predict", Entity("Model", "tumour"), now, {})
 
 
 def told(source, *names, **call):
-    return source.compute(frozenset(names or source.facts), facing(**call))
+    return source.compute(frozenset(names or source.facts), context(**call))
 
 
 def attested(evidence, *names, now=NOW):
@@ -68,7 +68,7 @@ def test_what_nobody_says_of_the_connection_is_left_out():
 def test_only_what_is_named_of_the_connection_is_told():
     peer = Peer(True, "10.0.0.7")
     assert told(PeerFacts(), "tls", "absent", peer=peer) == {"tls": True}
-    assert PeerFacts().compute(frozenset(), facing(peer=peer)) == {}
+    assert PeerFacts().compute(frozenset(), context(peer=peer)) == {}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_evidence_that_holds_is_told():
 
 def test_only_what_is_named_of_a_machine_is_told():
     assert attested(HELD, "debug", "absent") == {"debug": False}
-    assert PeerAttestationFacts().compute(frozenset(), facing(evidence=HELD)) == {}
+    assert PeerAttestationFacts().compute(frozenset(), context(evidence=HELD)) == {}
 
 
 def test_without_evidence_nothing_is_verified_and_nothing_else_told():

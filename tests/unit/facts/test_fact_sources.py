@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from guardrail import facts
-from guardrail._ports import Facing
+from guardrail._ports import FactContext
 from guardrail.errors import ConfigurationError
 from guardrail.facts import AppFacts, Bounds, IdentityFacts, InputFacts, TimeFacts, take_view
 from guardrail.values import NO_INPUT, Entity, Identity, Principal
@@ -15,9 +15,9 @@ from guardrail.values import NO_INPUT, Entity, Identity, Principal
 NOW = datetime(2026, 11, 22, 23, 30, tzinfo=UTC).timestamp()  # a Sunday
 
 
-def facing(value=None, *, now=NOW, app=None, **identity):
+def context(value=None, *, now=NOW, app=None, **identity):
     view = NO_INPUT if value is None else take_view(value, name="patients", bounds=Bounds())
-    return Facing(
+    return FactContext(
         identity=Identity(Principal("User", "clara"), **identity),
         view=view,
         action="predict",
@@ -28,7 +28,7 @@ def facing(value=None, *, now=NOW, app=None, **identity):
 
 
 def compute(source, *names, **arguments):
-    return source.compute(frozenset(names), facing(**arguments))
+    return source.compute(frozenset(names), context(**arguments))
 
 
 class TestInput:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from guardrail._documents import read_yaml
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds
 from guardrail.facts.input_view.tables import digest_table, null_count, read_table
@@ -103,7 +103,7 @@ def spec(text):
 
 
 def refusal(text, value):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         spec(text).check(read(value))
     assert caught.value.__context__ is None
     return caught.value.path, caught.value.message
@@ -357,7 +357,7 @@ def test_bytes_count_what_lists_hold():
     for make in (pa.table, pl.DataFrame):
         small, large = read(make({"a": few})), read(make({"a": many}))
         assert large.nbytes - small.nbytes >= 9_900
-        with pytest.raises(Unmet) as caught:
+        with pytest.raises(ObligationNotMet) as caught:
             read(make({"a": many}), input_bytes=9_000)
         assert caught.value.code == "too_large"
 
@@ -373,7 +373,7 @@ def test_offsets_of_lists_that_lead_nowhere_are_refused():
         broken = pa.Array.from_buffers(
             pa.list_(pa.int8()), 2, buffers, children=[pa.array([1] * 3, "int8")]
         )
-        with pytest.raises(Unmet) as caught:
+        with pytest.raises(ObligationNotMet) as caught:
             read(pa.table({"a": broken}))
         assert caught.value.path == "visits.a"
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.facts import Bounds, take_view
 from guardrail.facts.input_view import table_libraries as libraries
 from guardrail.facts.input_view.tables import (
@@ -38,7 +38,7 @@ def types(value):
 
 
 def refusal(value, *, code="input_rejected", **bounds):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         read(value, **bounds)
     error = caught.value
     assert SECRET not in str(error)
@@ -605,7 +605,7 @@ class TestAdvice:
         ids=lambda value: str(type(value)),
     )
     def test_other_values_are_told_what_to_pass(self, value, says):
-        with pytest.raises(Unmet) as caught:
+        with pytest.raises(ObligationNotMet) as caught:
             take_view(value, name="visits", bounds=Bounds())
         assert says in caught.value.message
 

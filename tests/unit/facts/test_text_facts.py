@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from guardrail._ports import Facing, Unmet
+from guardrail._ports import FactContext, ObligationNotMet
 from guardrail.facts import Bounds, Findings, InputFacts, take_view
 from guardrail.facts.input import count_bytes
 from guardrail.values import View
@@ -28,8 +28,8 @@ def never(text):
 
 def compute(value, *names, source=None):
     view = value if isinstance(value, View) else take_view(value, name="prompt", bounds=Bounds())
-    facing = Facing(identity=None, view=view, action="", resource=None, now=0.0, app={})
-    return (source or InputFacts()).compute(frozenset(names or InputFacts.facts), facing)
+    context = FactContext(identity=None, view=view, action="", resource=None, now=0.0, app={})
+    return (source or InputFacts()).compute(frozenset(names or InputFacts.facts), context)
 
 
 class TestText:
@@ -59,7 +59,7 @@ class TestText:
         assert compute("a@b.co a@b.co", "findings", source=source) == {
             "findings": frozenset({"email"})
         }
-        with pytest.raises(Unmet, match="over 2 findings") as caught:
+        with pytest.raises(ObligationNotMet, match="over 2 findings") as caught:
             compute("a@b.co " * 3, "findings", source=source)
         assert caught.value.code == "too_large"
         assert "b.co" not in str(caught.value)

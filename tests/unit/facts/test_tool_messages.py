@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from guardrail import Guard, InputRejected, NotAuthorized
 from guardrail._documents import read_yaml
 from guardrail._messages import Misfit, read_messages
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.facts import Bounds, take_view
 from guardrail.obligations.input.specs import read_specs
 
@@ -132,7 +132,7 @@ def spec(text):
 
 
 def refusal(text, value):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         spec(text).check(view(value))
     assert caught.value.code == "input_rejected"
     return caught.value.path, caught.value.message

@@ -11,7 +11,7 @@ import pytest
 
 from guardrail._core import _nested_py
 from guardrail._core.terms import NOT_PLAIN
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail._scalars import read_scalar
 from guardrail.facts import Bounds
 from guardrail.facts.input_view.view import Viewer
@@ -53,7 +53,7 @@ class Held:
     ],
 )
 def test_nothing_within_plain_data_poses_as_it(target, wrap):
-    with pytest.raises(Unmet) as refused:
+    with pytest.raises(ObligationNotMet) as refused:
         Viewer(Bounds()).take(wrap(posing(target)()), "x")
     assert refused.value.code == "input_rejected"
 
@@ -77,7 +77,7 @@ def test_what_is_remembered_of_a_type_is_not_another_ones(honest, base, attribut
     viewer.take(honest, "x")
     kind = posing(base, base, **attributes)
     lie = np.zeros(3).view(kind) if base is np.ndarray else kind(honest)
-    with pytest.raises(Unmet):
+    with pytest.raises(ObligationNotMet):
         viewer.take(lie, "x")
     viewer.take(honest, "x")  # and the other way round
 
@@ -86,7 +86,7 @@ def test_an_extension_array_is_not_another_one():
     values = pd.array([1, 2], dtype="Int64")
     kind = posing(pd.arrays.IntegerArray, pd.arrays.IntegerArray)
     frame = pd.DataFrame({"a": pd.Series(kind(values._data, values._mask))})
-    with pytest.raises(Unmet):
+    with pytest.raises(ObligationNotMet):
         Viewer(Bounds()).take(frame, "x")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from guardrail._documents import read_toml
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, Viewer, take_view
 from guardrail.values import Frozen
@@ -26,7 +26,7 @@ def view(value, **bounds):
 
 
 def refusal(value, **bounds):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         view(value, **bounds)
     error = caught.value
     assert SECRET not in str(error)
@@ -280,16 +280,16 @@ class TestViewer:
     def test_types_it_refused_are_refused_again_and_others_pass(self):
         viewer = Viewer(Bounds())
         for _ in range(2):
-            with pytest.raises(Unmet):
+            with pytest.raises(ObligationNotMet):
                 viewer.take(SECRET.encode(), "patients")
-            with pytest.raises(Unmet):
+            with pytest.raises(ObligationNotMet):
                 viewer.take(iter([1.0]), "patients")
             assert viewer.take(np.zeros((2, 3)), "patients").shape == (2, 3)
 
     def test_more_types_than_are_remembered_are_judged_alike(self):
         viewer = Viewer(Bounds())
         for number in range(1100):
-            with pytest.raises(Unmet):
+            with pytest.raises(ObligationNotMet):
                 viewer.take(type(f"Text{number}", (str,), {})(SECRET), "patients")
             if number % 100 == 0:
                 assert viewer.take(np.zeros(2), "patients").rows == 2

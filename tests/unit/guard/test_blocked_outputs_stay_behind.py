@@ -8,7 +8,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import OutputBlocked
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import GuardrailError
 
 MAIL = "ann.canary@clinic.example"
@@ -36,15 +36,15 @@ class Refusing:
     def describe(self, demand):
         return demand
 
-    def admit(self, demand, admission):
+    def admit(self, demand, context):
         return None
 
-    def release(self, demand, output, admission):
+    def release(self, demand, output, context):
         text = repr(output)
         if demand == "denial":
             raise OutputBlocked("no", code="output_blocked")
         if demand == "unmet":
-            raise Unmet("no", code="output_blocked")
+            raise ObligationNotMet("no", code="output_blocked")
         raise KeyError(text)
 
 

@@ -10,7 +10,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import InputRejected, NotAuthorized, Principal, QuotaExceeded, Resource
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 
 ON = {"action": "predict", "resource": 'Model::"tumour"'}
 CHAT = {"action": "summarize", "resource": 'Model::"tumour"'}
@@ -109,9 +109,9 @@ def test_a_change_that_is_allowed_runs_as_whoever_called(guard, recorder):
 def test_only_what_can_change_is_looked_at_again(make_guard, value, looks):
     guard = make_guard()
     taken = []
-    rooms = guard._serving.rooms
-    take = rooms.take_view
-    rooms.take_view = lambda *arguments: taken.append(1) or take(*arguments)
+    runtime = guard._serving.runtime
+    take = runtime.take_view
+    runtime.take_view = lambda *arguments: taken.append(1) or take(*arguments)
     schema_free = guard.protect(
         action="predict", resource='Model::"tumour"', input="value", principal=principal()
     )
@@ -324,11 +324,11 @@ class Slow:
     def describe(self, demand):
         return demand
 
-    def admit(self, demand, admission):
+    def admit(self, demand, context):
         self.asked += 1
-        return Wait(self.meanwhile)
+        return BlockingStep(self.meanwhile)
 
-    def release(self, demand, output, admission):
+    def release(self, demand, output, context):
         return output
 
 
@@ -385,8 +385,8 @@ def test_an_obligation_of_a_users_own_is_met_again_unless_it_spends(make_guard):
     asked = []
 
     class Polite(Slow):
-        def admit(self, demand, admission):
-            asked.append(list(admission.view.value))
+        def admit(self, demand, context):
+            asked.append(list(context.view.value))
 
     polite = Polite(None)
     guard = make_guard(

@@ -210,7 +210,7 @@ def test_a_nonce_that_was_given_out_before_is_not_taken(make, clock, service):
 
 def test_nonces_that_a_clock_left_behind_are_forgotten(make, clock):
     guard, _ = make()
-    challenges = guard._serving.rooms.bundle.challenges
+    challenges = guard._serving.runtime.bundle.challenges
     for _ in range(10):
         guard.challenge()
     clock.at -= HOUR

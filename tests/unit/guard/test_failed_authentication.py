@@ -332,7 +332,7 @@ def test_each_is_counted_by_its_code(make_guard, recorder):
     provider = MeterProvider([reader], shutdown_on_exit=False)
     guard = make_guard()
     guard._refusals = Refusals(Meters("small", meter_provider=provider))
-    guard._serving.rooms.refusals = guard._refusals
+    guard._serving.runtime.refusals = guard._refusals
     flood(guard, 25)
     points = {
         (metric.name, point.attributes["guardrail.decision.reason"]): point.value

@@ -18,7 +18,7 @@ from guardrail import (
     OutputBlocked,
     QuotaExceeded,
 )
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 
 ROWS = np.ones((2, 3))
 ON = {"action": "predict", "resource": 'Model::"tumour"'}
@@ -236,7 +236,7 @@ class Source:
     place = "own"
     facts = frozenset({"value"})
 
-    def compute(self, names, facing):
+    def compute(self, names, context):
         raise ZeroDivisionError("secret")
 
 
@@ -263,10 +263,10 @@ class Demanding:
     def describe(self, demand):
         return demand
 
-    def admit(self, demand, admission):
+    def admit(self, demand, context):
         return self._admit() if self._admit else None
 
-    def release(self, demand, output, admission):
+    def release(self, demand, output, context):
         return self._release(output) if self._release else output
 
 
@@ -323,8 +323,8 @@ def assert_internal(caught, recorder, outcome):
     ("obligation", "outcome", "runs"),
     [
         (Demanding(admit=explode), "denied", False),
-        (Demanding(admit=lambda: Wait(explode)), "denied", False),
-        (Demanding(admit=lambda: Wait(int, explode)), "denied", False),
+        (Demanding(admit=lambda: BlockingStep(explode)), "denied", False),
+        (Demanding(admit=lambda: BlockingStep(int, explode)), "denied", False),
         (Demanding(release=explode), "blocked", True),
     ],
 )
@@ -423,7 +423,7 @@ def test_a_failing_audit_never_hides_the_models_exception(make_bundle):
 
 def test_a_step_that_waits_is_resumed(make_guard, recorder):
     seen = []
-    chain = Wait(lambda: 1, lambda one: Wait(lambda: one + 1, seen.append))
+    chain = BlockingStep(lambda: 1, lambda one: BlockingStep(lambda: one + 1, seen.append))
     guard = make_guard(GRANT + DEMAND, options={"obligations": (Demanding(admit=lambda: chain),)})
     with guard.acting_as(principal()):
         assert guard.protect(**ON)(lambda patients: 5)(ROWS) == 5
@@ -433,7 +433,7 @@ def test_a_step_that_waits_is_resumed(make_guard, recorder):
 
 def test_a_waiting_step_runs_off_the_event_loop(make_guard, recorder):
     threads = []
-    waiting = Demanding(admit=lambda: Wait(lambda: threads.append(threading.get_ident())))
+    waiting = Demanding(admit=lambda: BlockingStep(lambda: threads.append(threading.get_ident())))
     guard = make_guard(GRANT + DEMAND, options={"obligations": (waiting,)})
 
     @guard.protect(**ON)
@@ -486,7 +486,7 @@ def test_a_cancelled_coroutine_is_recorded_once_even_when_cancelled_twice(make_g
 
 def test_a_coroutine_cancelled_while_a_step_waits_is_recorded(make_guard, recorder):
     release = threading.Event()
-    waiting = Demanding(admit=lambda: Wait(release.wait))
+    waiting = Demanding(admit=lambda: BlockingStep(release.wait))
     guard = make_guard(GRANT + DEMAND, options={"obligations": (waiting,)})
     ran = []
 
@@ -626,7 +626,7 @@ def test_async_generators_end_close_and_pass_values(make_guard, recorder):
 
 
 def test_an_async_generator_that_must_wait_is_admitted_at_its_first_item(make_guard, recorder):
-    waiting = Demanding(admit=lambda: Wait(lambda: None))
+    waiting = Demanding(admit=lambda: BlockingStep(lambda: None))
     waiting.on_release = False
     guard = make_guard(GRANT + DEMAND, options={"obligations": (waiting,)})
 

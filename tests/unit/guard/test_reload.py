@@ -186,7 +186,7 @@ def test_own_parts_go_to_the_child_by_name(make_bundle, child, tmp_path, clock, 
     class Site:
         place, facts = "site", frozenset({"floor", "city"})
 
-        def compute(self, names, facing):
+        def compute(self, names, context):
             return {}
 
     folder = make_bundle()

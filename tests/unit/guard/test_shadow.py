@@ -39,7 +39,7 @@ class Risk:
         self.asked: list[set[str]] = []
         self.raises = raises
 
-    def compute(self, names, facing):
+    def compute(self, names, context):
         self.asked.append(set(names))
         if self.raises is not None:
             raise self.raises
@@ -297,7 +297,7 @@ def test_whoever_asks_the_policies_gets_what_is_enforced(make_guard):
 
 
 def test_without_policies_in_shadow_there_is_none(make_guard):
-    assert make_guard(GRANT)._serving.rooms.shadow is None
+    assert make_guard(GRANT)._serving.runtime.shadow is None
 
 
 def test_the_journal_keeps_the_differences(make_guard, tmp_path):

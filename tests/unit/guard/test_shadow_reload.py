@@ -70,10 +70,10 @@ def scene(make_bundle, clock, recorder, tmp_path):
 
 
 def test_where_nothing_changed_nothing_is_swapped(scene):
-    before = scene.guard._serving.rooms
+    before = scene.guard._serving.runtime
     told = scene.change()
     assert (told.changed, told.shadow.changed) == (False, False)
-    assert scene.guard._serving.rooms is before
+    assert scene.guard._serving.runtime is before
 
 
 def test_a_second_bundle_that_changed_looks_on_from_now_on(scene):

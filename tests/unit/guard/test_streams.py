@@ -6,7 +6,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import ConfigurationError, GuardUnavailable, OutputBlocked
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 
 ON = {"action": "predict", "resource": 'Model::"tumour"', "input": None}
 DASHED = '@id("dashes") @dashed("x") forbid (principal, action, resource);'
@@ -22,7 +22,7 @@ class Holding:
 
     def feed(self, text):
         if self.refused in text:
-            raise Unmet("@dashed: a letter may not leave.", code="output_blocked")
+            raise ObligationNotMet("@dashed: a letter may not leave.", code="output_blocked")
         both = self.held + text.upper()
         self.held = both[-1:]
         return both[:-1]
@@ -52,14 +52,14 @@ class Dashed:
     def describe(self, demand):
         return demand
 
-    def admit(self, demand, admission):
+    def admit(self, demand, context):
         return None
 
-    def release(self, demand, output, admission):
+    def release(self, demand, output, context):
         held = Holding(demand)
         return held.feed(output) + held.close()
 
-    def stream(self, demand, admission):
+    def stream(self, demand, context):
         return Holding(demand)
 
 
@@ -243,7 +243,7 @@ def test_an_obligation_that_cannot_stream_refuses_the_stream_at_the_call(make_gu
 
 def test_a_filter_that_fails_blocks_the_stream(make_guard, recorder):
     class Broken(Dashed):
-        def stream(self, demand, admission):
+        def stream(self, demand, context):
             class Failing(Holding):
                 def feed(self, text):
                     raise RuntimeError("s3cret")

@@ -31,7 +31,7 @@ def asker(guard):
 
     def ask():
         try:
-            identity = guard._serving.rooms.identify(0.0)
+            identity = guard._serving.runtime.identify(0.0)
         except NotAuthenticated:
             with pytest.raises(NotAuthenticated) as caught:
                 protected()

@@ -32,7 +32,7 @@ from attestations import (
 )
 from attestations import services as services  # noqa: PLC0414  (a fixture)
 
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.attestation.evidence import (
     LIMIT_BYTES,
@@ -436,12 +436,12 @@ def test_a_wait_for_keys_comes_back_and_the_nonce_is_still_there(services):
     fetched = []
 
     def opens(token, now):
-        return service.opens(token, now) if fetched else Wait(lambda: fetched.append(1))
+        return service.opens(token, now) if fetched else BlockingStep(lambda: fetched.append(1))
 
     verifier, _ = peer(table("azure_maa", opens))
     token = service.sign(azure_snp(verifier.challenge(NOW)))
     wait = verifier.verify(token, NOW)
-    assert isinstance(wait, Wait)
+    assert isinstance(wait, BlockingStep)
     wait.work()
     assert verifier.verify(token, NOW).debug is False
 

@@ -17,7 +17,7 @@ from attestations import (
 )
 from attestations import services as services  # noqa: PLC0414  (a fixture)
 
-from guardrail._ports import Wait
+from guardrail._ports import BlockingStep
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.attestation.evidence import LIMIT_BYTES
 from guardrail.identity.attestation.host import HostEvidence, beside
@@ -173,7 +173,7 @@ class Keys:
     def opens(self, token, now):
         if self.are_here:
             return self.service.opens(token, now)
-        return Wait(lambda: 1, lambda one: Wait(lambda: self.fetch(one)))
+        return BlockingStep(lambda: 1, lambda one: BlockingStep(lambda: self.fetch(one)))
 
     def fetch(self, one):
         assert one == 1

@@ -5,7 +5,7 @@ import pytest
 
 from guardrail._core import look
 from guardrail._documents import read_yaml
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import Bounds, take_view
 from guardrail.obligations.input.input import Input
@@ -53,8 +53,8 @@ def record(**fields):
     return View("record", "visit", fields)
 
 
-def admission(view):
-    return Admission(
+def context(view):
+    return ObligationContext(
         identity=Identity(Principal("User", "clara")),
         view=view,
         action="predict",
@@ -65,8 +65,8 @@ def admission(view):
 
 
 def refusal(obligation, view, *names):
-    with pytest.raises(Unmet) as caught:
-        obligation.admit(frozenset(names), admission(view))
+    with pytest.raises(ObligationNotMet) as caught:
+        obligation.admit(frozenset(names), context(view))
     error = caught.value
     assert error.code == "input_rejected"
     assert error.__context__ is None
@@ -109,13 +109,13 @@ class TestAnnotation:
         assert obligation.describe(merged) == ["loose", "patients"]
         assert obligation.describe(one) == "patients"
         view = tensor(good())
-        assert obligation.admit(merged, admission(view)) is None
+        assert obligation.admit(merged, context(view)) is None
         assert refusal(obligation, tensor(good()[:0]), *merged).path == "rows"
 
     def test_it_asks_for_nothing_and_releases_what_it_gets(self, obligation):
         output = object()
         assert obligation.reads(frozenset({"patients"})) == ()
-        assert obligation.release(frozenset(), output, admission(NO_INPUT)) is output
+        assert obligation.release(frozenset(), output, context(NO_INPUT)) is output
 
     def parse(self, obligation, argument):
         return obligation.parse(Clause("p", "input", argument, Place("p.cedar", 3, 2)))
@@ -126,7 +126,7 @@ class TestTensors:
     @pytest.mark.parametrize("dtype", ["f4", "f8"])
     def test_what_meets_its_spec_passes(self, obligation, dtype, order):
         view = tensor(good().astype(dtype, order=order))
-        assert obligation.admit(frozenset({"patients"}), admission(view)) is None
+        assert obligation.admit(frozenset({"patients"}), context(view)) is None
 
     def test_a_call_without_input_is_refused(self, obligation):
         error = refusal(obligation, NO_INPUT, "patients")
@@ -180,7 +180,7 @@ class TestTensors:
         for order in "<>":
             values = good().astype(f"{order}f8")
             view = take_view(values, name="rows", bounds=Bounds())
-            assert obligation.admit(frozenset({"patients"}), admission(view)) is None
+            assert obligation.admit(frozenset({"patients"}), context(view)) is None
             values[1, 2] = -12345.0
             assert refusal(obligation, view, "patients").path == "rows[1, 2]"
 
@@ -204,12 +204,12 @@ class TestTensors:
 
     def test_the_bounds_themselves_pass(self, obligation):
         values = np.array([[0, -0.5, 1e300], [50, 0, 0]])
-        assert obligation.admit(frozenset({"patients"}), admission(tensor(values))) is None
+        assert obligation.admit(frozenset({"patients"}), context(tensor(values))) is None
 
     def test_a_strided_view_is_checked_as_it_is_seen(self, obligation):
         values = np.full((4, 6), 0.5)
         values[:, 1::2] = 12345.0
-        assert obligation.admit(frozenset({"patients"}), admission(tensor(values[:, ::2]))) is None
+        assert obligation.admit(frozenset({"patients"}), context(tensor(values[:, ::2]))) is None
         assert refusal(obligation, tensor(values[::-1, 1::2]), "patients").path == "rows[0, 0]"
 
     @pytest.mark.parametrize("shape", [(0, 3), (1001, 3), (4, 2), (4, 4), (12,), (4, 3, 1), ()])
@@ -232,11 +232,11 @@ class TestTensors:
         assert refusal(obligation, tensor(np.array(np.nan)), "point").path == "rows"
 
     def test_an_empty_tensor_passes_where_its_spec_lets_it(self, obligation):
-        assert obligation.admit(frozenset({"loose"}), admission(tensor(good()[:0]))) is None
+        assert obligation.admit(frozenset({"loose"}), context(tensor(good()[:0]))) is None
 
     def test_nan_passes_only_where_the_spec_says_so(self, obligation):
         values = np.full((4, 3), np.nan)
-        assert obligation.admit(frozenset({"loose"}), admission(tensor(values))) is None
+        assert obligation.admit(frozenset({"loose"}), context(tensor(values))) is None
 
 
 class TestRecords:
@@ -247,7 +247,7 @@ class TestRecords:
     )
     def test_what_meets_its_spec_passes(self, obligation, change):
         view = record(**{**self.fine, **change})
-        assert obligation.admit(frozenset({"visit"}), admission(view)) is None
+        assert obligation.admit(frozenset({"visit"}), context(view)) is None
 
     @pytest.mark.parametrize(
         ("field", "value", "part"),
@@ -292,7 +292,7 @@ class TestRecords:
 
     def test_extra_fields_pass_where_the_spec_ignores_them(self, obligation):
         fields = {"first name": "Ada", "s3cret": 1}
-        assert obligation.admit(frozenset({"open"}), admission(record(**fields))) is None
+        assert obligation.admit(frozenset({"open"}), context(record(**fields))) is None
         assert refusal(obligation, record(), "open").path == 'visit["first name"]'
 
     def test_a_tensor_is_no_record(self, obligation):

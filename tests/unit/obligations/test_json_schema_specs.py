@@ -9,7 +9,7 @@ import pytest
 from bundles import GRANT
 
 from guardrail._documents import read_json
-from guardrail._ports import SystemClock, Unmet
+from guardrail._ports import ObligationNotMet, SystemClock
 from guardrail.bundle.assembly import load_bundle
 from guardrail.bundle.lint import findings
 from guardrail.errors import ConfigurationError
@@ -40,7 +40,7 @@ def read(text):
 
 
 def refusal(spec, value):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         spec.check(take_view(value, name="visit", bounds=Bounds()))
     error = caught.value
     assert error.code == "input_rejected"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.output.label_only import LabelOnly
 from guardrail.values import Clause
@@ -78,7 +78,7 @@ def test_a_spec_names_the_classes():
 
 @pytest.mark.parametrize("output", [np.ones((2, 3)), [0.1, 0.2, 0.3], [[1.0]]])
 def test_another_number_of_classes_blocks(output):
-    with pytest.raises(Unmet, match="classes"):
+    with pytest.raises(ObligationNotMet, match="classes"):
         label(output, "scores")
 
 
@@ -86,7 +86,7 @@ def test_specs_that_differ_in_their_classes_block():
     merge = LABEL.merge
     same, other = merge(parse("scores"), parse("same")), merge(parse("scores"), parse("abc"))
     assert LABEL.release(same, [0.1, 0.9], None) == "benign"
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         LABEL.release(other, [0.1, 0.9], None)
     assert caught.value.code == "output_blocked"
 
@@ -100,7 +100,7 @@ def test_specs_that_differ_in_their_classes_block():
     ],
 )  # fmt: skip
 def test_an_output_that_is_no_scores_is_blocked(output):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         label(output)
     assert caught.value.code == "output_blocked"
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pydantic
 import pytest
 
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.output.mask import Mask
 from guardrail.values import Clause
@@ -113,7 +113,7 @@ def test_columns_of_tables_are_hidden_in_a_copy(frame):
     ],
 )
 def test_a_table_whose_columns_are_unclear_is_blocked(frame):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         mask("name", frame)
     assert caught.value.code == "output_blocked"
     assert SECRET not in caught.value.message
@@ -137,7 +137,7 @@ def test_columns_of_arrays_are_hidden_by_number():
     ],
 )  # fmt: skip
 def test_an_output_without_names_is_blocked(output):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         mask("name", output)
     assert caught.value.code == "output_blocked"
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from guardrail._documents import read_yaml
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
 from guardrail.obligations.input.specs import read_specs
@@ -47,7 +47,7 @@ def view(value):
 
 
 def refusal(value):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         read().check(view(value))
     error = caught.value
     assert error.code == "input_rejected"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail._documents import read_yaml
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
 from guardrail.obligations.input.record import Blamed, FieldSection, Rule
@@ -49,7 +49,7 @@ def check(value):
 
 
 def refusal(value):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         check(value)
     error = caught.value
     assert error.code == "input_rejected"
@@ -121,7 +121,7 @@ def test_an_object_is_checked_by_its_fields():
 
 def test_a_record_that_is_met_only_by_the_rules_that_blame_is_refused_all_the_same():
     blamed = Blamed()
-    with pytest.raises(Unmet, match="expected what its spec says"):
+    with pytest.raises(ObligationNotMet, match="expected what its spec says"):
         blamed.refuse("order")
 
 
@@ -216,5 +216,5 @@ def test_what_is_not_met_is_blamed_and_what_is_met_is_not(value):
 
 
 def test_another_kind_of_input_is_refused():
-    with pytest.raises(Unmet, match="expected a record; got a list"):
+    with pytest.raises(ObligationNotMet, match="expected a record; got a list"):
         SPEC.check(View("list", "order", []))

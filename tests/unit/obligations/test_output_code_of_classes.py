@@ -13,7 +13,7 @@ import pydantic
 import pytest
 from leaving import holds
 
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import Place
 from guardrail.obligations.output.label_only import LabelOnly
 from guardrail.obligations.output.mask import Mask
@@ -32,7 +32,7 @@ TYPES = {
 }  # fmt: skip
 
 USER, _, HOST = MAIL.partition("@")
-ADMISSION = Admission(
+ADMISSION = ObligationContext(
     Identity(Principal("User", "ana")), NO_INPUT, "predict", Entity("Model", "m"), 0.0, lambda _: 0
 )
 #: Also an identifier.
@@ -48,7 +48,7 @@ def release(name, argument, output):
 
 
 def blocked(name, argument, output):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         release(name, argument, output)
     assert caught.value.code == "output_blocked"
     assert SECRET not in caught.value.message

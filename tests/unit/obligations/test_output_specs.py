@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from guardrail._documents import read_yaml
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.obligations import Output, unfit
@@ -44,7 +44,7 @@ def release(name, output):
 
 
 def refused(name, output):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         release(name, output)
     assert caught.value.code == "output_blocked"
     assert f"outputs/{name}.yaml" in caught.value.message
@@ -157,14 +157,14 @@ def test_a_chunk_without_a_text_has_none(item):
 
 
 def test_a_chunk_of_another_kind_is_blocked():
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         CARRIER.text_of(chunk(b"x"))
     assert caught.value.code == "output_blocked"
 
 
 @pytest.mark.parametrize("item", ["ann@clinic.example", b"x"])
 def test_a_text_where_a_chunk_was_declared_does_not_pass_as_one_without_text(item):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         CARRIER.text_of(item)
     assert caught.value.code == "output_blocked"
     assert "ann" not in caught.value.message
@@ -173,11 +173,11 @@ def test_a_text_where_a_chunk_was_declared_does_not_pass_as_one_without_text(ite
 def test_a_stream_is_checked_as_it_passes():
     held = OUTPUT.stream(frozenset(["reply"]), None)
     assert held.feed("x" * 19) == "x" * 19
-    with pytest.raises(Unmet, match="at most 20"):
+    with pytest.raises(ObligationNotMet, match="at most 20"):
         held.feed("yz")
-    with pytest.raises(Unmet, match="direction of text"):
+    with pytest.raises(ObligationNotMet, match="direction of text"):
         OUTPUT.stream(frozenset(["reply"]), None).feed("a\u202e")
-    with pytest.raises(Unmet, match="tensor"):
+    with pytest.raises(ObligationNotMet, match="tensor"):
         OUTPUT.stream(frozenset(["scores"]), None)
 
 

@@ -19,7 +19,7 @@ import pydantic
 import pytest
 from leaving import holds
 
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.output.label_only import LabelOnly
 from guardrail.obligations.output.mask import Mask
@@ -38,8 +38,8 @@ TYPES = {
 }  # fmt: skip
 
 
-def admission(view=NO_INPUT):
-    return Admission(
+def context(view=NO_INPUT):
+    return ObligationContext(
         Identity(Principal("User", "ana")), view, "predict", Entity("Model", "m"), 0.0, lambda _: 0
     )
 
@@ -49,11 +49,11 @@ def parse(name, argument):
 
 
 def release(name, argument, output, view=NO_INPUT):
-    return TYPES[name].release(parse(name, argument), output, admission(view))
+    return TYPES[name].release(parse(name, argument), output, context(view))
 
 
 def blocked(name, argument, output, view=NO_INPUT):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         release(name, argument, output, view)
     assert caught.value.code == "output_blocked"
     assert SECRET not in caught.value.message
@@ -66,7 +66,7 @@ def leaves_without(name, argument, output, canary):
     refusal = None
     try:
         released = release(name, argument, output)
-    except Unmet as unmet:
+    except ObligationNotMet as unmet:
         refusal = unmet
     if refusal is not None:
         assert (refusal.code, canary in refusal.message) == ("output_blocked", False)
@@ -292,7 +292,7 @@ def test_places_are_not_kept_without_end():
         Clause("p", "round", f"1 on {', '.join(names)}", Place("c", 1, 1))
     )
     for choice in range(1, 6000):
-        TYPES["round"].release(demand, nested(choice), admission())
+        TYPES["round"].release(demand, nested(choice), context())
     assert len(paths_of(demand[0].fields)._places) < LIMIT_PLACES + 100
     assert paths.start() is paths.root
 
@@ -679,7 +679,7 @@ def test_a_rule_on_a_field_holds_at_every_depth_below(note):
     released = release("redact", "email on note", {"note": note, "other": MAIL})
     assert holds(released["note"], MAIL) == []
     assert released["other"] == MAIL
-    with pytest.raises(Unmet):
+    with pytest.raises(ObligationNotMet):
         release("redact", "email as block on note", {"note": note})
 
 
@@ -694,7 +694,7 @@ def test_the_strictest_of_the_rules_that_mean_a_place_holds():
     demand = TYPES["redact"].merge(
         parse("redact", "email as hash on note"), parse("redact", "email as drop on note.text")
     )
-    released = TYPES["redact"].release(demand, {"note": {"text": MAIL, "x": MAIL}}, admission())
+    released = TYPES["redact"].release(demand, {"note": {"text": MAIL, "x": MAIL}}, context())
     assert released["note"]["text"] == "\u2026"
     assert released["note"]["x"].startswith("[email:")
 
@@ -884,12 +884,12 @@ def test_an_intersection_is_what_both_sides_allow():
         demand = parse("only", arguments[0])
         for argument in arguments[1:]:
             demand = only.merge(demand, parse("only", argument))
-        return only.release(demand, output, admission())
+        return only.release(demand, output, context())
 
     assert both("a", "a.b") == both("a.b", "a") == {"a": {"b": 1}}
     assert both("a, b", "b") == {"a": {"b": 1}, "b": 3}
     assert both("a", "b") == {"a": {"b": 1}}
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         both("a.c", "a.b")
     assert caught.value.code == "output_blocked"
 

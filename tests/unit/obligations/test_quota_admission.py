@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from guardrail._documents import read_toml
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import Bounds
 from guardrail.facts.input_view.tables import read_table
@@ -41,12 +41,12 @@ def call(principal="ana", resource=MODEL, values=None):
         return (values or {})[str(path)]
 
     identity = Identity(Principal("User", principal))
-    return Admission(identity, NO_INPUT, "predict", resource, 0.0, value_of)
+    return ObligationContext(identity, NO_INPUT, "predict", resource, 0.0, value_of)
 
 
-def refusal(quota, demand, admission):
-    with pytest.raises(Unmet) as caught:
-        quota.admit(demand, admission)
+def refusal(quota, demand, context):
+    with pytest.raises(ObligationNotMet) as caught:
+        quota.admit(demand, context)
     return caught.value
 
 
@@ -147,9 +147,9 @@ def test_principals_of_two_types_and_of_like_ids_have_their_own_counters(quota):
     demand = quota.parse(clause("1/minute per principal"))
     for kind, name in [("User", "1:a"), ("User1", ":a"), ("User", "1"), ("Use", "r1")]:
         identity = Identity(Principal(kind, name))
-        admission = Admission(identity, NO_INPUT, "predict", MODEL, 0.0, lambda _: None)
-        assert quota.admit(demand, admission) is None
-        refusal(quota, demand, admission)
+        context = ObligationContext(identity, NO_INPUT, "predict", MODEL, 0.0, lambda _: None)
+        assert quota.admit(demand, context) is None
+        refusal(quota, demand, context)
 
 
 def test_text_of_a_subclass_counts_as_the_text_that_it_is(quota):
@@ -221,9 +221,9 @@ def test_value_that_can_be_no_key_is_refused_without_being_shown(quota, value):
 
 def test_refusals_show_neither_caller_nor_key(quota):
     demand = quota.parse(clause("1/minute per principal and context.app.tenant"))
-    admission = call("secret-ana", values={"context.app.tenant": "secret-acme"})
-    quota.admit(demand, admission)
-    unmet = refusal(quota, demand, admission)
+    context = call("secret-ana", values={"context.app.tenant": "secret-acme"})
+    quota.admit(demand, context)
+    unmet = refusal(quota, demand, context)
     assert "secret" not in f"{unmet.message} {unmet.path} {unmet.args}"
 
 
@@ -259,7 +259,7 @@ def test_threads_together_get_exactly_the_limit(quota):
         for _ in range(60):
             try:
                 quota.admit(demand, call(name))
-            except Unmet:
+            except ObligationNotMet:
                 continue
             admitted.append(name)
 
@@ -280,7 +280,7 @@ def test_threads_on_one_counter_get_exactly_the_limit(quota):
         for _ in range(60):
             try:
                 quota.admit(demand, call())
-            except Unmet:
+            except ObligationNotMet:
                 continue
             admitted.append(1)
 
@@ -369,7 +369,7 @@ VIEWS = {
 
 def weighed(limit, view):
     identity = Identity(Principal("User", "ana"))
-    return Admission(identity, view, "predict", MODEL, 0.0, lambda path: None)
+    return ObligationContext(identity, view, "predict", MODEL, 0.0, lambda path: None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from guardrail import Denied, Guard, InputRejected, NotAuthorized, QuotaExceeded
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.obligations.quota.counters import Counters
 from guardrail.obligations.quota.windows import KINDS, Hit
 from guardrail.testing import FrozenClock
@@ -129,16 +129,18 @@ class Own:
     def describe(self, demand):
         return demand
 
-    def admit(self, demand, admission):
+    def admit(self, demand, context):
         if self.error is not None:
             raise self.error
 
-    def release(self, demand, output, admission):
+    def release(self, demand, output, context):
         return output
 
 
 @pytest.mark.parametrize(
-    "error", [Unmet("no", code="input_rejected"), Unmet("no"), ValueError("no")], ids=str
+    "error",
+    [ObligationNotMet("no", code="input_rejected"), ObligationNotMet("no"), ValueError("no")],
+    ids=str,
 )
 def test_an_obligation_that_comes_later_has_it_given_back(protect, error):
     own = Own(error)

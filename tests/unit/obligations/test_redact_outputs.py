@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.output.redact import STYLES, Redact
-from guardrail.values import Clause, Entity, Identity, Notes, Principal, View
+from guardrail.values import Clause, Entity, Identity, Principal, RecordAnnotations, View
 
-ADMISSION = Admission(
+ADMISSION = ObligationContext(
     Identity(Principal("User", "ann")), View("none"), "reply", Entity("Model", "m"), 0.0,
-    {}.__getitem__, Notes(),
+    {}.__getitem__, RecordAnnotations(),
 )  # fmt: skip
 REDACT = Redact(key=b"k" * 32)
 MAIL = "ann@clinic.example"
@@ -44,7 +44,7 @@ class TestTooManyFindings:
         demand = self.few.parse(
             Clause("hide", "redact", f"email as {style}", Place("conditions.cedar", 3, 1))
         )
-        with pytest.raises(Unmet, match="over 3 findings") as caught:
+        with pytest.raises(ObligationNotMet, match="over 3 findings") as caught:
             self.few.release(demand, {"reply": f"{MAIL} " * 4}, ADMISSION)
         assert caught.value.code == "output_blocked"
         assert MAIL not in str(caught.value)
@@ -55,7 +55,7 @@ class TestTooManyFindings:
             Clause("hide", "redact", f"email as {style}", Place("conditions.cedar", 3, 1))
         )
         stream = self.few.stream(demand, ADMISSION)
-        with pytest.raises(Unmet, match=r"over 3 findings|may not leave") as caught:
+        with pytest.raises(ObligationNotMet, match=r"over 3 findings|may not leave") as caught:
             "".join([*map(stream.feed, [f"{MAIL} "] * 4), stream.close()])
         assert caught.value.code == "output_blocked"
 
@@ -144,7 +144,7 @@ def test_texts_of_tables_are_cut(frame):
     ],
 )  # fmt: skip
 def test_an_output_in_which_text_could_hide_is_blocked(output):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         redact("email", output)
     assert caught.value.code == "output_blocked"
     assert MAIL not in caught.value.message
@@ -153,7 +153,7 @@ def test_an_output_in_which_text_could_hide_is_blocked(output):
 def test_what_nests_without_end_is_blocked():
     nested = []
     nested.append(nested)
-    with pytest.raises(Unmet, match="too deep"):
+    with pytest.raises(ObligationNotMet, match="too deep"):
         redact("email", nested)
 
 
@@ -186,7 +186,7 @@ def test_styles():
 
 def test_blocking_kinds_block():
     assert redact("secrets as block", TEXT) == TEXT
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         redact("secrets as block; email", f"{MAIL} {KEY}")
     assert caught.value.code == "output_blocked"
     assert "api_key" in caught.value.message
@@ -252,7 +252,7 @@ def test_a_stream_that_blocks_lets_no_part_of_a_match_out():
         out.extend(held.feed(piece) for piece in pieces)
         out.append(held.close())
 
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         pass_on()
     assert caught.value.code == "output_blocked"
     assert "AKIA" not in "".join(out)
@@ -263,13 +263,13 @@ def test_rules_on_columns_hold_everywhere_in_a_stream():
 
 
 def test_what_was_cut_is_noted_by_kind():
-    notes = Notes()
-    admission = Admission(
+    notes = RecordAnnotations()
+    context = ObligationContext(
         ADMISSION.identity, ADMISSION.view, "reply", ADMISSION.resource, 0.0,
         ADMISSION.value_of, notes,
     )  # fmt: skip
-    REDACT.release(parse("email, phone as label"), [TEXT, {"more": MAIL}], admission)
-    stream = REDACT.stream(parse("email as drop"), admission)
+    REDACT.release(parse("email, phone as label"), [TEXT, {"more": MAIL}], context)
+    stream = REDACT.stream(parse("email as drop"), context)
     stream.feed(MAIL)
     stream.close()
     assert dict(notes.counts) == {"redact/email": 3, "redact/phone": 1}

@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.output.rounding import Round
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 
 ROUND = Round()
 PLACE = Place("conditions.cedar", 9, 4)
-CALL = Admission(
+CALL = ObligationContext(
     Identity(Principal("User", "ana")), NO_INPUT, "predict", Entity("Model", "m"), 0.0, lambda _: 0
 )
 
@@ -91,7 +91,7 @@ def test_digits_are_the_demand_and_the_coarser_wins():
     ],
 )
 def test_output_that_is_not_numbers_is_blocked_without_being_shown(output):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         released(output)
     assert caught.value.code == "output_blocked"
     assert "123456" not in caught.value.message

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from guardrail import Guard, InputRejected, NotAuthorized
 from guardrail._documents import read_json, read_yaml
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, digest_of, take_view
 from guardrail.obligations.input.specs import read_specs
@@ -38,7 +38,7 @@ def spec(text):
 
 
 def refusal(text, value):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         spec(text).check(view({"a": value}))
     assert caught.value.path == "visit.a"
     return caught.value.message
@@ -109,20 +109,20 @@ def test_a_scalar_is_seen_and_the_model_gets_what_came(wrap, value, read):
 )
 def test_what_is_nearly_a_scalar_is_refused_with_what_to_pass(value, says):
     for wrap in (lambda value: {"a": value}, as_list):
-        with pytest.raises(Unmet) as caught:
+        with pytest.raises(ObligationNotMet) as caught:
             view(wrap(value))
         assert caught.value.path.startswith("visit.a")
         assert says in caught.value.message
 
 
 def test_what_is_refused_beside_a_scalar_is_named():
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         view({"a": [Decimal(1), np.int8(1), object()]})
     assert caught.value.path == "visit.a[2]"
 
 
 def test_the_bounds_hold_for_scalars():
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         take_view([Decimal("9" * 200)], name="visit", bounds=Bounds(input_bytes=100))
     assert caught.value.code == "too_large"
 
@@ -201,7 +201,7 @@ def test_a_json_schema_sees_numbers_and_texts():
     good = {"a": Decimal("1.5"), "at": NOON, "flag": np.bool_(True)}
     held.check(view(good))
     for bad in ({**good, "a": Decimal(3)}, {**good, "at": dt.date(2026, 12, 1)}):
-        with pytest.raises(Unmet):
+        with pytest.raises(ObligationNotMet):
             held.check(view(bad))
 
 
@@ -216,7 +216,7 @@ def test_a_model_of_pydantic_sees_them_strictly():
     good = {"a": np.int64(3), "price": Decimal("1.5"), "at": NOON}
     held.check(view(good))
     for bad in ({**good, "a": Decimal(3)}, {**good, "price": 1.5}, {**good, "at": "2026-12-01"}):
-        with pytest.raises(Unmet):
+        with pytest.raises(ObligationNotMet):
             held.check(view(bad))
 
 
@@ -304,7 +304,7 @@ def test_a_record_of_scalars_reaches_the_model_as_it_is(make_bundle):
 def test_a_decimal_is_compared_exactly_in_a_json_schema(rule, value):
     schema = {"type": "object", "properties": {"a": rule}}
     found = read_specs({"s": read_json("inputs/s.json", json.dumps(schema).encode())})["s"]
-    with pytest.raises(Unmet) as refused:
+    with pytest.raises(ObligationNotMet) as refused:
         found.check(view({"a": Decimal(value)}))
     assert refused.value.path in ("visit", "visit.a")
 

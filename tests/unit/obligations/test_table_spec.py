@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from guardrail._documents import read_yaml
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
 from guardrail.facts.input_view.tables import read_table
@@ -166,7 +166,7 @@ def check(spec, value):
 
 
 def refusal(spec, value):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         check(spec, value)
     error = caught.value
     assert SECRET not in str(error)
@@ -442,7 +442,7 @@ def test_columns_with_gaps_between_their_rows_are_read():
 
 @pytest.mark.parametrize("view", [View("none"), View("text", "transactions", SECRET)])
 def test_what_is_no_table_is_refused(view):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         read(SPEC).check(view)
     assert caught.value.code == "input_rejected"
     assert SECRET not in str(caught.value)
@@ -451,7 +451,7 @@ def test_what_is_no_table_is_refused(view):
 def test_a_record_is_no_table_and_a_tensor_neither():
     for value in ({"amount": 1}, np.zeros(3)):
         view = take_view(value, name="transactions", bounds=Bounds())
-        with pytest.raises(Unmet, match="expected a table; got a"):
+        with pytest.raises(ObligationNotMet, match="expected a table; got a"):
             read(SPEC).check(view)
 
 

@@ -5,7 +5,7 @@ from time import thread_time
 import pytest
 
 from guardrail._documents import read_yaml
-from guardrail._ports import Unmet
+from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
 from guardrail.obligations.input.specs import read_specs
@@ -23,7 +23,7 @@ def view(value):
 
 
 def refusal(spec, value):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         spec.check(view(value))
     error = caught.value
     assert error.code == "input_rejected"
@@ -78,7 +78,7 @@ class TestText:
     def test_a_lone_surrogate_is_refused_whatever_is_forbidden(self):
         from guardrail.values import View
 
-        with pytest.raises(Unmet, match="no lone surrogates"):
+        with pytest.raises(ObligationNotMet, match="no lone surrogates"):
             read("kind: text\n").check(View("text", "prompt", "\ud800"))
 
     @pytest.mark.parametrize("filler", ["a", "é", "日", "🙂", "\u2019"])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from guardrail._ports import Admission, Unmet
+from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.obligations.output.top_k import TopK
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
@@ -13,7 +13,7 @@ from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal
 TOP_K = TopK()
 PLACE = Place("conditions.cedar", 9, 14)
 NAN = math.nan
-CALL = Admission(
+CALL = ObligationContext(
     Identity(Principal("User", "ana")), NO_INPUT, "predict", Entity("Model", "m"), 0.0, lambda _: 0
 )
 
@@ -84,7 +84,7 @@ def test_rules_on_the_same_fields_join_and_others_stay_beside_each_other():
     ],
 )
 def test_output_that_is_no_row_of_numbers_is_blocked_without_being_shown(output):
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ObligationNotMet) as caught:
         released(output)
     assert caught.value.code == "output_blocked"
     assert "benign" not in caught.value.message

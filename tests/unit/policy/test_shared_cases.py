@@ -175,7 +175,7 @@ def test_obligations_of_callers_who_share_a_case_read_their_own_values():
         question = snapshot.ask(principal, Entity("Action", "predict"), tumour)
         answer = question.decide({"app": {}})
         assert answer.decision.allowed
-        (kind, held) = answer.duties.admits[0]
+        (kind, held) = answer.pending.admits[0]
         (path,) = kind.reads(held.demand)
         found.append((answer.value_of(path), answer.cached))
     assert found == [("oncology", False), ("surgery", True), ("oncology", True)]

@@ -38,7 +38,7 @@ class Shop:
     facts = frozenset(("stock", "level"))
     ranges = {"stock": (0, 12)}  # noqa: RUF012
 
-    def compute(self, names, facing):
+    def compute(self, names, context):
         return {}
 
 

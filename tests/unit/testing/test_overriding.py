@@ -348,7 +348,7 @@ class Broken:
     place = "own"
     facts = frozenset(("flag",))
 
-    def compute(self, names, facing):
+    def compute(self, names, context):
         raise RuntimeError("secret")
 
 

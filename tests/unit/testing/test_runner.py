@@ -350,7 +350,7 @@ def test_facts_of_the_application_are_given_as_well(make_bundle):
         place = "site"
         facts = frozenset(("name",))
 
-        def compute(self, names, facing):
+        def compute(self, names, context):
             raise AssertionError("a test computes nothing but the time")
 
     schema = (

@@ -28,7 +28,7 @@ from guardrail._ports import (
 from guardrail._type_names import type_name
 from guardrail.errors import ConfigurationError, Denied, Place
 from guardrail.runtime.drivers import Enforcement
-from guardrail.runtime.wrapper import Protect, guarded_parameter, wrap
+from guardrail.runtime.wrapper import ProtectDecorator, guarded_parameter, wrap
 from guardrail.values import AUTO, Auto, Decision, Entity, FactValue, Peer, Principal
 
 if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not wit
 
     from guardrail.audit import Journal, Trail
     from guardrail.bundle.assembly import Bundle, BundleRuntime
-    from guardrail.bundle.reload import Origin, Reloaded
+    from guardrail.bundle.reload import Origin, ReloadResult
     from guardrail.bundle.watch import Watcher
     from guardrail.identity import ActingAs
     from guardrail.policy import Snapshot
@@ -199,7 +199,7 @@ class Guard:
     def _snapshot(self) -> Snapshot:
         return self._serving.runtime.bundle.snapshot
 
-    def reload(self, *, timeout_s: float = 60.0, python: str | None = None) -> Reloaded:
+    def reload(self, *, timeout_s: float = 60.0, python: str | None = None) -> ReloadResult:
         """Load the bundle's folder again, and serve it from now on where it has changed.
 
         The new bundle is tried in a child process first: loaded, asked one request per
@@ -249,7 +249,7 @@ class Guard:
         """
         from guardrail.bundle.watch import Watcher
 
-        def reload() -> Reloaded:
+        def reload() -> ReloadResult:
             return self.reload(timeout_s=timeout_s, python=python)
 
         return Watcher(self._from().paths, reload, interval_s=interval_s).start()
@@ -328,7 +328,7 @@ class Guard:
         input: str | Auto | None = AUTO,
         principal: Principal | Callable[..., Principal] | None = None,
         facts: Mapping[str, FactValue] | Callable[..., Mapping[str, FactValue]] | None = None,
-    ) -> Protect:
+    ) -> ProtectDecorator:
         """Return a decorator that puts the bundle around a function.
 
         Works on functions, methods, coroutine functions, generators, async generators and

@@ -124,7 +124,7 @@ def _named(folder: Path, read: Callable[[], T]) -> T:
 
 
 @dataclass(frozen=True, slots=True)
-class Reloaded:
+class ReloadResult:
     """How a reload ended well.
 
     Attributes:
@@ -139,7 +139,7 @@ class Reloaded:
     previous: str
     changed: bool
     duration_s: float
-    shadow: Reloaded | None = None
+    shadow: ReloadResult | None = None
 
 
 class _MovedError(Exception):
@@ -154,7 +154,7 @@ def reload_bundle(
     count: Callable[[bool], None],
     timeout_s: float = TIMEOUT_S,
     python: str | None = None,
-) -> Reloaded:
+) -> ReloadResult:
     """Load a bundle again where its folder has changed, and swap it in; log either way.
 
     A second bundle comes after it, by the same steps: what is wrong with what only looks on does
@@ -200,7 +200,7 @@ def _reload_one(
     count: Callable[[bool], None],
     timeout_s: float,
     python: str | None,
-) -> Reloaded:
+) -> ReloadResult:
     """Do it for one of the folders; ``held`` is the bundle that was loaded of it."""
     started = origin.clock.elapsed()
     previous = held.snapshot.revision
@@ -220,12 +220,12 @@ def _reload_one(
             raise error
         raise error from failure
     if bundle is None:
-        return Reloaded(previous, previous, False, origin.clock.elapsed() - started)
+        return ReloadResult(previous, previous, False, origin.clock.elapsed() - started)
     count(True)
     duration_s = origin.clock.elapsed() - started
     revision: str = bundle.snapshot.revision
     _log.info("%sReloaded in %.2f s: revision %s, after %s", which, duration_s, revision, previous)
-    return Reloaded(revision, previous, True, duration_s)
+    return ReloadResult(revision, previous, True, duration_s)
 
 
 def _take_over(

@@ -28,6 +28,8 @@ needs          what must be known of a request that is told in part
 explain        why a request is decided as it is
 bare           the policies without a guard, for Cedar's own tools
 rehearse       a first request to every action, in the child process of a reload
+
+Internal: applications import nothing from here.
 """
 
 from guardrail.policy.engine.load import (

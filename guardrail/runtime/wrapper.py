@@ -65,7 +65,7 @@ _DEFERRED_BODY: Final = """
 """
 
 
-class Protect(Protocol):
+class ProtectDecorator(Protocol):
     """The decorator that `Guard.protect` returns: it keeps the signature and the types."""
 
     @overload

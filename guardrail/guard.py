@@ -1,8 +1,7 @@
-"""`Guard`: the object that enforces one bundle, and all that an application calls.
+"""`Guard`: the object that enforces one bundle, and the only one that an application calls.
 
-Owns the public verbs: `protect`, `enforce`, `acting_as`, `decide`, `reload`, `watch`. It builds
-the flow from a bundle and hands it to the drivers; it decides nothing itself. All that it
-knows of a bundle hangs on one reference, which a reload swaps.
+It loads the bundle and hands each call to `guardrail.runtime`, which makes the decision. All state
+of the bundle hangs on one reference, so a reload replaces it in one step.
 """
 
 from __future__ import annotations

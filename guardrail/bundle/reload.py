@@ -1,10 +1,9 @@
-"""A bundle loaded anew, beside the one that serves: tried in a child process first.
+"""Loads a bundle again while the old one serves, after a trial in a child process.
 
-Owns `Origin`, what a load needs, and a reload again; a second bundle that looks on, loaded and
-reloaded beside the first; the trial of a new bundle, for a parser that crashes must not take the
-service down; and what a reload tells, to its caller, the log and the metrics. Refuses to load
-what the trial did not see: the very bytes whose digest the child confirmed are loaded, or
-nothing. Whatever fails, the bundle that serves goes on.
+The trial protects the service from a parser that crashes. Only the bytes whose digest the child
+process confirmed are loaded. If anything fails, the bundle that serves stays. A second bundle, the
+shadow, is loaded and reloaded beside the first one. The result goes to the caller, the log and the
+metrics.
 """
 
 from __future__ import annotations

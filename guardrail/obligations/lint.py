@@ -22,7 +22,7 @@ from guardrail.obligations.quota.obligation import QuotaSettings
 _WINDOW_S: Final = 3600
 
 
-def spec_weaknesses(files: Mapping[str, bytes]) -> Iterator[Finding]:
+def lint_specs(files: Mapping[str, bytes]) -> Iterator[Finding]:
     """Yield the JSON Schemas of a bundle that let everything through, by its files."""
     for name, raw in files.items():
         if name.startswith("inputs/") and name.endswith(".json"):
@@ -35,7 +35,7 @@ def spec_weaknesses(files: Mapping[str, bytes]) -> Iterator[Finding]:
                 yield Finding("GR507", document.at(), message)
 
 
-def quota_weaknesses(
+def lint_quotas(
     document: Document | None, demands: Sequence[tuple[str, Place, Demand]], default: Place
 ) -> Iterator[Finding]:
     """Yield what is weak in the counting of quotas; nothing where a bundle has none.
@@ -65,7 +65,7 @@ def quota_weaknesses(
             yield Finding("GR521", stands, message, policy)
 
 
-def output_weaknesses(
+def lint_outputs(
     actions: Iterable[Demands],
     types: Mapping[str, ObligationType],
     place_of: Callable[[str, str], Place],

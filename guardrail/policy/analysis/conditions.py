@@ -1,9 +1,8 @@
-"""Policies taken apart: what each part of a clause comes to on one request.
+"""Splits the clauses of policies into parts, and asks Cedar for each part's value.
 
-Owns `Anatomy`, which cuts the clauses of some policies into the parts that are true or false by
-themselves, and asks Cedar for all of them at once. Refuses to evaluate: a part's value is what
-Cedar says of a policy that has it as its only clause, and all that is known here is in which order
-Cedar looks at them. Not part of a call: tests and explanations ask.
+`ClauseEvaluator` cuts the clauses of policies into the parts that are true or false on their
+own. Cedar evaluates each part as the only clause of a policy, all in one call; this module only
+knows the order in which Cedar evaluates them. Tests and explanations use it; no call does.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class Part:
         return self.policy.chunk.source.place(self.span[0])
 
 
-class Anatomy:
+class ClauseEvaluator:
     """The parts of some policies' clauses.
 
     Arguments:
@@ -132,7 +131,7 @@ class Trace:
             at, because who and what decide alone or a fact is unfit.
     """
 
-    anatomy: Anatomy
+    anatomy: ClauseEvaluator
     values: tuple[Value | None, ...]
 
 
@@ -144,7 +143,7 @@ class Tracer:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._known: dict[str, tuple[Part, ...]] = {}
-        self._anatomies: dict[tuple[str, ...], Anatomy] = {}
+        self._anatomies: dict[tuple[str, ...], ClauseEvaluator] = {}
 
     def trace(
         self,
@@ -219,12 +218,12 @@ class Tracer:
             handle, _ = snapshot._engine.reached(case, context)
         return handle, as_json(context)
 
-    def anatomy(self, policies: Sequence[Policy]) -> Anatomy:
+    def anatomy(self, policies: Sequence[Policy]) -> ClauseEvaluator:
         """Return some policies taken apart, once."""
         key = tuple([policy.key for policy in policies])
         anatomy = self._anatomies.get(key)
         if anatomy is None:
-            anatomy = self._anatomies[key] = Anatomy(policies, self._known)
+            anatomy = self._anatomies[key] = ClauseEvaluator(policies, self._known)
         return anatomy
 
 

@@ -1,10 +1,9 @@
-"""Requests in Cedar's own form, answered by Cedar and by our slices: for tests alone.
+"""Answers requests in Cedar's own form three ways, for differential tests.
 
-Owns `Replay`, which holds policies, entities and a schema as any Cedar tool has them, with no
-bundle around, and answers each request three ways: by Cedar on all of it, by Cedar on our
-slices (the raw semantics: an error is only named, nobody must be known), and as a snapshot
-would, fail-closed and cached. Refuses to be reached from a guard: only
-`guardrail.testing` imports it, for the raw semantics would allow what a guard denies.
+`Replay` holds policies, entities and a schema without a bundle. It answers each request by Cedar on
+all of them, by Cedar on our slices (with Cedar's own semantics: an error is only reported, and
+no entity has to be known), and as a snapshot would: fail closed and cached. Only
+`guardrail.testing` may import this, because Cedar's semantics can allow what a guard denies.
 """
 
 from __future__ import annotations

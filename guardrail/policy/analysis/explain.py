@@ -1,9 +1,9 @@
-"""Why a request is decided as it is: the policies that matter, and which of their truths do.
+"""Explains a decision: the policies that matter, and which parts of their clauses do.
 
-Owns `explain`: the deciding policies clause by clause; for a call that nobody grants the nearest
-grants, and what would have to be different; for a condition its obligations, and what would exempt
-from it. Refuses to evaluate: every value is Cedar's, and that a truth matters is shown by asking
-Cedar again with that one turned round. Not part of a call.
+`explain` shows the deciding policies clause by clause. For a call without a grant, it shows the
+nearest grants and what would have to differ. For a condition, it shows the obligations and what
+would exempt from it. Every value is Cedar's: to find out whether a part matters, Cedar is
+asked again with that one reversed. No call runs this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cedarpy import pst
 
 from guardrail.errors import Place
 from guardrail.policy.analysis.conditions import (
-    Anatomy,
+    ClauseEvaluator,
     Part,
     Tracer,
     Value,
@@ -236,7 +236,7 @@ class _Asking:
         self._entities = entities
         self._context = context
 
-    def of(self, anatomy: Anatomy) -> tuple[Value | None, ...]:
+    def of(self, anatomy: ClauseEvaluator) -> tuple[Value | None, ...]:
         """Return what the parts of some policies come to."""
         return anatomy.values(self._entities, self._request, self._context)
 

@@ -1,9 +1,8 @@
-"""A bundle's policies as bare Cedar has them: with nothing of a guard around.
+"""Exports a bundle's policies as plain Cedar, for Cedar's own tools.
 
-Owns their text as one file that any Cedar tool reads, and what Cedar itself answers on it: a
-condition is a forbid there, whatever it asks for, and a policy that errs is skipped. Refuses to be
-reached from a guard, which would allow by it what must be denied: only `guardrail.testing` asks,
-to exchange tests with Cedar's own tools.
+The text is one file, and the answers on it are Cedar's: a condition is a forbid, whatever its
+obligation, and a policy whose evaluation errs is skipped. A guard must never use this, because it
+would allow what must be denied. Only `guardrail.testing` imports it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""From a folder to its snapshots: every check that can be made before a call, made once.
+"""Loads a folder into snapshots. All checks that are possible before a call are made here, once.
 
-Owns the order of the load and the strict reading of ``[bundle]``, ``[resources]`` and
-``[check]``. Collects every fault it can find before it refuses: whoever mends a bundle
-wants to see all of them.
+Reads ``[bundle]``, ``[resources]`` and ``[check]`` strictly. It collects all faults that it can
+find before it raises, because the author of a bundle wants to see all of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a call of each action needs, found once at load.
+"""Finds at load what a call of each action needs.
 
-Owns `Plan`: which facts an action's policies can read, of which types, and who computes
-them. Refuses a policy that reads what nobody provides, and an annotation that reads what
-the schema does not have. What is in no plan is not computed, and never reaches Cedar.
+A `Plan` has the facts that an action's policies can read, their types, and their sources. A policy
+that reads a fact without a source is an error, and so is an annotation that reads what the schema
+does not have. A fact that is in no plan is not computed and never reaches Cedar.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Principals as Cedar sees them: what the application or a token says of who calls.
+"""Converts principals to Cedar: what the application or a token says about the caller.
 
-Owns the way from a `Principal` to a `Subject`, and a bounded cache of them. Refuses
-principals whose type, attributes or parents do not fit the schema, or that the evaluation
-would read otherwise than the schema does, and parents that nobody knows.
+`Subjects` makes a `Subject` of a `Principal`, and keeps a bounded cache of them. It rejects a
+principal whose type, attributes or parents do not fit the schema, a value that the evaluation would
+read otherwise than the schema declares, and parents that are unknown.
 """
 
 from __future__ import annotations

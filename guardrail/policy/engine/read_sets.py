@@ -1,10 +1,9 @@
-"""What policies can read of the context and of entities: found once, in their syntax trees.
+"""Finds at load what policies can read of the context and of entities, in their syntax trees.
 
-Owns the read set: for each root (principal, action, resource, context, and every entity that
-a policy names) a tree of the attributes that are asked of it. It drives which facts are
-computed, what is given to Cedar, and the key under which a decision is kept. Refuses to
-guess: where a policy uses a record whole, or reaches a value in a way that has no path, the
-set falls back to more, never to less.
+A read set has, for each root (principal, action, resource, context, and every entity that a policy
+names), a tree of the attributes that policies read. It determines which facts are computed, what
+Cedar gets, and the key of a cached decision. If a policy uses a record whole, or reaches a value in
+a way that has no path, the set grows; it is never smaller than what the policy reads.
 """
 
 from __future__ import annotations

@@ -1,17 +1,16 @@
-"""Slices: of the policies those whose scope can match, of the entities those they can reach.
+"""Slices: the policies whose scope can match, and the entities that these can reach.
 
-Owns `Engine`, which answers as Cedar would on all policies and all entities, at a cost that
-grows with neither. Refuses to judge: what a verdict means is `decide`'s, and what an entity
-that nobody knows means is the snapshot's.
+`Engine` answers as Cedar would on all policies and all entities, at a cost that grows with neither.
+`guardrail.policy.engine.verdict` interprets the answer; the snapshot handles unknown entities.
 
-A slice of policies is found once per combination of constraints that hold (see `scope`), and
+A slice of policies is found once per combination of constraints that hold (see `scope_index`), and
 parsed by Cedar once. A slice of entities begins at the principal, the action, the resource,
-the entities that the policies name and those in facts, and follows the paths that the slice's
-policies have and no others: a blind walk explodes on a set of members, or climbs a chain of
+the entities that the policies name and those in facts, and follows only the paths that the slice's
+policies have: following all attributes would explode on a set of members, or climb a chain of
 managers. Of each entity it keeps the attributes whose names stand in these policies, and all
 its ancestors as parents. What hangs on the resource alone is parsed once; per principal a few
 entities are added, which copies a handful and not a hundred thousand. Callers whom the
-policies cannot tell apart are one case, and share its answers.
+policies can't tell apart share their answers.
 """
 
 from __future__ import annotations

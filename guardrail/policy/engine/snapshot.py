@@ -1,9 +1,9 @@
-"""A bundle loaded, checked and frozen: it answers every question of the calls it serves.
+"""A loaded, checked and frozen bundle, which answers the questions of the calls it serves.
 
-Owns `Snapshot` and `Question`. A snapshot is named by the digest of its bundle and never
-edited. Refuses by returning a denial, never by an exception that a caller could take for
-something else. The flow asks in two steps, so that nothing is computed for a call that is
-lost already: `ask` (who, what, on what), then `decide` (with the facts that were read).
+A `Snapshot` is named by the digest of its bundle and never changes. It answers with a denial, never
+with an exception that a caller could mistake for something else. The flow asks in two steps, so
+that no fact is computed for a call that is denied anyway: `ask` (who, what, on what), then `decide`
+(with the facts).
 
 Compiled as it stands, with ``snapshot.pxd`` beside it; the file is its own plain-Python twin.
 """

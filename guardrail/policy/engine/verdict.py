@@ -1,8 +1,8 @@
-"""One evaluation by Cedar, and what its answer means.
+"""One evaluation by Cedar, and the interpretation of its answer.
 
-Owns the reading of cedarpy's verdict, for Cedar fails open where we must not: it skips a
-policy whose evaluation errs, and answers "no decision" to values that it can't hold. Keeps
-no text of Cedar's errors, which hold values: only our own keys are read out of them.
+Cedar fails open where a guard must not: it skips a policy whose evaluation errs, and answers "no
+decision" to values that it can't hold. Cedar's error texts contain values, so they are dropped:
+only our own keys are read from them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Numbers that a policy computes with, or compares at the edge of what Cedar can tell apart.
+"""Findings about numbers: arithmetic that can overflow, and thresholds that are too fine.
 
-Owns two findings: arithmetic that can pass 64 bits, upon which Cedar drops the policy, and
-decimals of four places. Refuses to cry wolf: what a literal, the clock or an earlier comparison
-bounds can't overflow. Everything else can: nobody promises that a fact is small.
+Cedar drops a policy whose arithmetic exceeds 64 bits, and its decimals have four places. A literal,
+the clock or an earlier comparison bounds a number, so it is not reported. Facts have no known
+bound.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The findings about a bundle's policies, schema, entities and texts, gathered.
+"""Collects the findings about a bundle's policies, schema, entities and texts.
 
-Owns their order: by file and line, as a reader goes through them. Refuses bundles that do not
-load: a snapshot is what it starts from.
+They are sorted by file and line. The input is a snapshot, so the bundle has loaded.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Final
 from cedarpy import pst
 
 from guardrail.errors import Finding
-from guardrail.policy.analysis.conditions import Anatomy, Tracer, unmissable
+from guardrail.policy.analysis.conditions import ClauseEvaluator, Tracer, unmissable
 from guardrail.policy.analysis.replay_requirements import Needs
 from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.lint.missing_coverage import Cover
@@ -158,7 +158,7 @@ class Overlap:
             case = self._tracer.case(somebody, action, resource, whole=True)
             if case is None or not self._cover.matches(ban.node.resource, resource):
                 return False
-            anatomy = Anatomy((ban,))
+            anatomy = ClauseEvaluator((ban,))
             values = anatomy.values(case.handle, case.request, "{}")
             for index, clause in enumerate(ban.node.clauses):
                 wanted = "true" if isinstance(clause, pst.When) else "false"

@@ -1,9 +1,8 @@
-"""The entities of a bundle: indexed once, and looked at one by one.
+"""The entities of a bundle, indexed at load.
 
-Owns which entities are known, and what is known of them. Refuses entities that do not fit
-the schema, at load. An absent entity fails open in Cedar without any error (``principal in
-Role::"x"`` is just false, and a forbid by role does not fire), so whoever asks must be able
-to tell.
+Entities that do not fit the schema are an error at load. An absent entity makes Cedar fail open
+without any error (``principal in Role::"x"`` is just false, and a forbid by role does not match),
+so the store says whether an entity is known.
 """
 
 from __future__ import annotations

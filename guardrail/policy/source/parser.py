@@ -1,9 +1,8 @@
-"""Policies from text to values: grants, prohibitions, conditions.
+"""Parses policies into values: grants, prohibitions, conditions.
 
-Owns what annotations may stand on a policy and turns each policy into a `Policy` with its
-kind, its place and its parsed demands; templates among them, for `guardrail.policy.source.links`
-to fill. Refuses what would silently do nothing: a misspelt annotation, an obligation on a
-permit. Second step of a load.
+Each policy becomes a `Policy` with its kind, its place and its parsed demands, templates included,
+which `guardrail.policy.source.templates` fills. What would silently do nothing is an error: a
+misspelt annotation, or an obligation on a permit. Second step of a load.
 """
 
 from __future__ import annotations

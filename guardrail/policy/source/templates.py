@@ -1,9 +1,9 @@
-"""Templates made policies: each link fills the slots of one.
+"""Makes policies of templates: each link fills the slots of one.
 
-Owns the filling, in the syntax tree: what comes after knows of no templates, and a link is a
-policy like any other, with its template's annotations, its own id and its own place. Refuses
-a template without a link and a link without a template, for either would silently do nothing,
-and entities that the schema does not allow in a slot. After the schema is read, in a load.
+The slots are filled in the syntax tree, so a linked policy is like any other, with its template's
+annotations, its own id and its own place. A template without a link is an error, and so is a link
+without a template, because either would silently do nothing, and an entity that the schema does not
+allow in a slot. Runs at load, after the schema is read.
 """
 
 from __future__ import annotations

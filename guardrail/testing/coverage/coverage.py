@@ -16,7 +16,7 @@ from typing import Any
 
 from guardrail.policy import Snapshot
 from guardrail.policy.analysis.conditions import (
-    Anatomy,
+    ClauseEvaluator,
     Part,
     Trace,
     Tracer,
@@ -102,7 +102,9 @@ class Coverage:
     policies: tuple[PolicySeen, ...] = ()
     tracer: Tracer = field(init=False)
     _by_key: dict[str, PolicySeen] = field(default_factory=dict)
-    _by_anatomy: dict[int, tuple[Anatomy, tuple[PartSeen, ...]]] = field(default_factory=dict)
+    _by_anatomy: dict[int, tuple[ClauseEvaluator, tuple[PartSeen, ...]]] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         policies, schema = self.snapshot.policies, self.snapshot.schema
@@ -141,7 +143,7 @@ class Coverage:
                 if policy.id in demanding:
                     self._by_key[policy.key].applied += 1
 
-    def _parts(self, anatomy: Anatomy) -> tuple[PartSeen, ...]:
+    def _parts(self, anatomy: ClauseEvaluator) -> tuple[PartSeen, ...]:
         """Return what is counted for each part of some policies, in the order of these."""
         known = self._by_anatomy.get(id(anatomy))
         if known is None or known[0] is not anatomy:

@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.bundle.assembly import load_bundle
-from guardrail.policy.analysis.conditions import Anatomy, Tracer, constraints_of, unmissable
+from guardrail.policy.analysis.conditions import (
+    ClauseEvaluator,
+    Tracer,
+    constraints_of,
+    unmissable,
+)
 from guardrail.testing import FrozenClock
 from guardrail.values import Entity, Principal
 
@@ -33,7 +38,7 @@ def parts_of(snapshot_of):
 
     def take_apart(clauses):
         policy = f'@id("p") permit (principal, action == Action::"predict", resource) {clauses};'
-        return Anatomy(snapshot_of(policy).policies).parts
+        return ClauseEvaluator(snapshot_of(policy).policies).parts
 
     return take_apart
 

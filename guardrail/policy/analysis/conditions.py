@@ -16,7 +16,7 @@ from cedarpy import pst
 
 from guardrail.errors import Denied, Place
 from guardrail.policy.analysis.vocabulary import impossible
-from guardrail.policy.engine.slices import Case
+from guardrail.policy.engine.slices import PreparedRequest
 from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.engine.verdict import evaluate
 from guardrail.policy.schema.schema import Schema
@@ -35,7 +35,7 @@ _MARKS: Final[Mapping[str, str]] = {"and": "&&", "or": "||"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class ClausePart:
     """One truth within a clause.
 
     Attributes:
@@ -81,10 +81,10 @@ class ClauseEvaluator:
     __slots__ = ("_needs", "_one_set", "parts", "policies")
 
     def __init__(
-        self, policies: Sequence[Policy], known: dict[str, tuple[Part, ...]] | None = None
+        self, policies: Sequence[Policy], known: dict[str, tuple[ClausePart, ...]] | None = None
     ) -> None:
         self.policies = tuple(policies)
-        parts: list[Part] = []
+        parts: list[ClausePart] = []
         needs: list[_Needs] = []
         cut = {} if known is None else known
         for policy in policies:
@@ -122,7 +122,7 @@ class ClauseEvaluator:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class ClauseTrace:
     """One request, clause by clause.
 
     Attributes:
@@ -135,14 +135,14 @@ class Trace:
     values: tuple[Value | None, ...]
 
 
-class Tracer:
+class ClauseTracer:
     """Traces requests to one snapshot."""
 
     __slots__ = ("_anatomies", "_known", "_snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._known: dict[str, tuple[Part, ...]] = {}
+        self._known: dict[str, tuple[ClausePart, ...]] = {}
         self._anatomies: dict[tuple[str, ...], ClauseEvaluator] = {}
 
     def trace(
@@ -151,7 +151,7 @@ class Tracer:
         action: Entity,
         resource: Entity,
         facts: Mapping[str, Mapping[str, FactValue]] | None,
-    ) -> Trace | None:
+    ) -> ClauseTrace | None:
         """Return what Cedar makes of each clause that it looks at.
 
         Arguments:
@@ -170,9 +170,9 @@ class Tracer:
         anatomy = self.anatomy(case.slice.policies)
         ready = None if facts is None else self.context(case, action, facts)
         if ready is None:
-            return Trace(anatomy, ())
+            return ClauseTrace(anatomy, ())
         handle, text = ready
-        return Trace(anatomy, anatomy.values(handle, case.request, text))
+        return ClauseTrace(anatomy, anatomy.values(handle, case.request, text))
 
     def case(
         self,
@@ -181,7 +181,7 @@ class Tracer:
         resource: Entity,
         *,
         whole: bool = False,
-    ) -> Case | None:
+    ) -> PreparedRequest | None:
         """Return the case of a request; ``None`` where no policy is asked of it.
 
         ``whole``: one that has the entities for all policies, not only for those whose scope
@@ -200,11 +200,11 @@ class Tracer:
             return None
         engine = snapshot._engine
         ask = engine.whole_case if whole else engine.case
-        found: Case = ask(subject, action, resource)
+        found: PreparedRequest = ask(subject, action, resource)
         return found
 
     def context(
-        self, case: Case, action: Entity, facts: Mapping[str, Mapping[str, FactValue]]
+        self, case: PreparedRequest, action: Entity, facts: Mapping[str, Mapping[str, FactValue]]
     ) -> tuple[cedarpy.Entities, str] | None:
         """Return the entities and the context that Cedar is asked with; ``None`` if unfit."""
         snapshot = self._snapshot
@@ -332,7 +332,7 @@ def _is_met(scope: pst.PrincipalOrResourceConstraint, entity: Entity, snapshot: 
     return True
 
 
-def settled(parts: Sequence[Part], schema: Schema) -> frozenset[tuple[int, Value]]:
+def settled(parts: Sequence[ClausePart], schema: Schema) -> frozenset[tuple[int, Value]]:
     """Return what the parts can never come to, by their numbers: as far as the validator knows."""
     asked: list[tuple[int, Value]] = []
     turned: list[Policy] = []
@@ -384,9 +384,9 @@ def literals_of(policies: Sequence[Policy]) -> Literals:
 # Cutting.
 
 
-def _cut(policy: Policy) -> tuple[Part, ...]:
+def _cut(policy: Policy) -> tuple[ClausePart, ...]:
     """Return the parts of a policy, in the order in which Cedar looks at them."""
-    parts: list[Part] = []
+    parts: list[ClausePart] = []
     needs: _Needs = ()
     for number, clause in enumerate(policy.node.clauses):
         cutter = _Cutter(policy, number, parts)
@@ -400,7 +400,7 @@ class _Cutter:
 
     __slots__ = ("_clause", "_keyword", "_parts", "_policy", "tokens")
 
-    def __init__(self, policy: Policy, clause: int, parts: list[Part]) -> None:
+    def __init__(self, policy: Policy, clause: int, parts: list[ClausePart]) -> None:
         self._policy = policy
         self._clause = clause
         self._parts = parts
@@ -442,7 +442,7 @@ class _Cutter:
             span = (whole[0].start, whole[-1].end) if whole else (chunk.start, chunk.end)
             text = written(node)
         self._parts.append(
-            Part(self._policy, self._keyword, self._clause, node, text, span, needs, is_atom)
+            ClausePart(self._policy, self._keyword, self._clause, node, text, span, needs, is_atom)
         )
         return len(self._parts) - 1
 

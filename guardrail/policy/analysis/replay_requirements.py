@@ -30,7 +30,7 @@ _STAND_INS: Final[Mapping[str, FactValue]] = {
 }  # fmt: skip
 
 
-class Needs:
+class ReplayRequirements:
     """What requests to one snapshot hang on."""
 
     __slots__ = ("_accesses", "_named", "_snapshot", "_stand_ins", "_told")

@@ -24,7 +24,7 @@ from guardrail.policy.schema.entities import read_entities
 from guardrail.policy.schema.schema import Schema, read_schema
 from guardrail.policy.source.folder import Folder
 from guardrail.policy.source.links import read_links
-from guardrail.policy.source.parser import Policy, Vocabulary, Written, read_policies
+from guardrail.policy.source.parser import ParsedPolicies, Policy, Vocabulary, read_policies
 from guardrail.policy.source.templates import fill, unfit, unlinked
 from guardrail.policy.source.validation import validate
 from guardrail.values import Entity
@@ -149,7 +149,7 @@ def load_snapshots(
 
 
 def _read_linked(
-    folder: Folder, written: Written, vocabulary: Vocabulary
+    folder: Folder, written: ParsedPolicies, vocabulary: Vocabulary
 ) -> tuple[tuple[Policy, ...], list[Fault]]:
     """Return the policies that ``links.yaml`` makes of the templates."""
     links, faults = read_links(folder.files)

@@ -75,7 +75,7 @@ def overflows(policy: Policy) -> bool:
 
 
 def _overflows(policy: Policy, index: int, known: Known) -> Iterator[Finding]:
-    reader = _Reader()
+    reader = _BoundsReader()
     reader.range(policy.node.clauses[index].expr, known)
     for name in dict.fromkeys(token for token, passes in reader.found if not passes):
         fits = [passes for token, passes in reader.found if token == name]
@@ -107,7 +107,7 @@ def _fine(policy: Policy, argument: pst.Expr) -> Iterator[Finding]:
         yield Finding("GR510", policy.chunk.mention(argument.value), message, policy.text_id)
 
 
-class _Reader:
+class _BoundsReader:
     """One walk over a clause, in the order of its text.
 
     ``found`` holds each operator by its token, and whether its result always fits.

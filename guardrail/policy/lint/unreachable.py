@@ -28,7 +28,7 @@ _NEVER: Final = {
 _ACTION: Final = "Action"
 
 
-class Reach:
+class ReachabilityLint:
     """What can be a principal or a resource of a call, by the scopes of policies.
 
     Arguments:

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from guardrail._documents import decode, item_places, read_json
 from guardrail._nearest import did_you_mean
 from guardrail.errors import ConfigurationError, Fault, Place
-from guardrail.policy.generation_cache import Recent
+from guardrail.policy.generation_cache import GenerationCache
 from guardrail.policy.schema.schema import Schema
 from guardrail.values import Entity
 
@@ -63,7 +63,7 @@ class EntityStore:
     def __init__(self, schema: Schema, entries: Mapping[Entity, Entry]) -> None:
         self._schema = schema
         self._entries = entries
-        self._closures: Recent = Recent(_REMEMBERED)
+        self._closures: GenerationCache = GenerationCache(_REMEMBERED)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -93,7 +93,7 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ParsedPolicies:
     """The policies and the templates of all files, each in order, and every fault in them."""
 
     policies: tuple[Policy, ...]
@@ -101,9 +101,9 @@ class Written:
     faults: tuple[Fault, ...]
 
 
-def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) -> Written:
+def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) -> ParsedPolicies:
     """Return what stands in all files, in order, and every fault found in it."""
-    reader = _Reader(vocabulary)
+    reader = _PolicyReader(vocabulary)
     for file, raw in files:
         try:
             reader.read(Source(file, decode(file, raw)))
@@ -112,10 +112,10 @@ def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) ->
         if len(reader.faults) >= LIMIT_FAULTS:
             break
     policies, templates = tuple(reader.policies), tuple(reader.templates)
-    return Written(policies, templates, tuple(reader.faults[:LIMIT_FAULTS]))
+    return ParsedPolicies(policies, templates, tuple(reader.faults[:LIMIT_FAULTS]))
 
 
-class _Reader:
+class _PolicyReader:
     """Gathers the policies of one file after another."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 from guardrail.policy import Snapshot
 from guardrail.policy.analysis.conditions import (
     ClauseEvaluator,
-    Part,
-    Trace,
-    Tracer,
+    ClausePart,
+    ClauseTrace,
+    ClauseTracer,
     inescapable,
     settled,
     unmissable,
@@ -39,7 +39,7 @@ class PartSeen:
         can_be_true, can_be_false: whether it can, as far as Cedar's validator knows.
     """
 
-    part: Part
+    part: ClausePart
     can_be_true: bool = True
     can_be_false: bool = True
     true: int = 0
@@ -100,7 +100,7 @@ class Coverage:
 
     snapshot: Snapshot
     policies: tuple[PolicySeen, ...] = ()
-    tracer: Tracer = field(init=False)
+    tracer: ClauseTracer = field(init=False)
     _by_key: dict[str, PolicySeen] = field(default_factory=dict)
     _by_anatomy: dict[int, tuple[ClauseEvaluator, tuple[PartSeen, ...]]] = field(
         default_factory=dict
@@ -108,7 +108,7 @@ class Coverage:
 
     def __post_init__(self) -> None:
         policies, schema = self.snapshot.policies, self.snapshot.schema
-        self.tracer = Tracer(self.snapshot)
+        self.tracer = ClauseTracer(self.snapshot)
         whole = self.tracer.anatomy(policies)
         always = unmissable(policies, schema) | inescapable(policies, self.snapshot)
         never = settled(whole.parts, schema)
@@ -122,7 +122,7 @@ class Coverage:
         )
         self._by_key = {seen.policy.key: seen for seen in self.policies}
 
-    def add(self, trace: Trace, decision: Decision) -> None:
+    def add(self, trace: ClauseTrace, decision: Decision) -> None:
         """Count one test: what its request met, and what was decided."""
         for seen in self.policies:
             seen.missed += 1

@@ -21,9 +21,9 @@ FINDINGS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in a bundle: a file, and a line and column counted from 1.
+    """A position in a bundle: a file, and a line and column counted from 1.
 
-    ``line`` and ``column`` are 0 where the whole file is meant.
+    ``line`` and ``column`` are 0 if the position is the whole file.
     """
 
     file: str
@@ -41,7 +41,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a bundle: a stable code, a place, and a sentence."""
+    """One error in a bundle: a stable code, its place, and a message."""
 
     code: str
     place: Place
@@ -53,9 +53,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is weak in a bundle that loads: the bundle's author can accept it, by code.
+    """One weakness of a bundle that loads. The bundle's author can accept it, by its code.
 
-    ``policy`` is the id of the policy that it is about; empty where it is about none.
+    ``policy`` is the id of the policy that it concerns; empty if it concerns none.
     """
 
     code: str
@@ -72,7 +72,7 @@ class Finding:
 
 
 class GuardrailError(Exception):
-    """The root of the tree. ``code`` is stable; the text is for people."""
+    """The base class of all errors of guardrail. ``code`` is stable; the text is for people."""
 
     code: str = "internal_error"
 
@@ -84,10 +84,10 @@ class GuardrailError(Exception):
 
 
 class ConfigurationError(GuardrailError):
-    """Something is wrong before any call: a bundle, or how a function was protected.
+    """A bundle or an argument is wrong. Raised before any call.
 
-    ``faults`` holds every finding with its file, line and column; it is empty where the
-    mistake stands in Python code rather than in a bundle.
+    ``faults`` has every fault of the bundle with its file, line and column. It is empty if the
+    error is in Python code rather than in a bundle.
     """
 
     code = "configuration"
@@ -130,15 +130,15 @@ class Denied(GuardrailError):
 
     Attributes:
         code: one of the stable codes listed in the documentation.
-        decision_id: the id under which the record of this call is kept; empty only
-            where no call was made (`Guard.acting_as` refusing a token).
+        decision_id: the id of the call's record; empty only if there was no call, as for a
+            token that `Guard.acting_as` rejects.
         policies: ids of the policies that decided, in bundle order.
         errors: ids of the policies that could not be evaluated, in bundle order: a grant
             that errs does not grant; a prohibition or condition that errs denies.
-        path: the place in the input or in the facts that was refused, such as
-            ``patients[3, 7]`` or ``context.app.purpose``; empty where none applies.
+        path: the place in the input or in the facts that is wrong, such as
+            ``patients[3, 7]`` or ``context.app.purpose``; empty if there is none.
         reason: the ``@reason`` of the first deciding policy that has one, else empty.
-        retry_after_s: seconds until the same call can succeed; ``None`` where unknown.
+        retry_after_s: seconds until the same call can succeed; ``None`` if unknown.
     """
 
     code = "denied"
@@ -173,19 +173,19 @@ def _denied(cls: type[Denied], message: str, state: dict[str, Any]) -> Denied:
 
 
 class NotAuthenticated(Denied):
-    """Nobody is known to be calling, or what they brought does not hold."""
+    """The caller has no identity, or a credential is not valid."""
 
     code = "not_authenticated"
 
 
 class NotAuthorized(Denied):
-    """The policies do not allow this call: no grant, a prohibition, or an error in one."""
+    """The policies deny the call: no grant matches, a prohibition matches, or a policy errs."""
 
     code = "no_grant"
 
 
 class InputRejected(Denied):
-    """What came in does not meet its spec or the bounds; ``path`` names the place."""
+    """The input does not meet its spec or exceeds the bounds; ``path`` names the place."""
 
     code = "input_rejected"
 
@@ -197,12 +197,12 @@ class QuotaExceeded(Denied):
 
 
 class OutputBlocked(Denied):
-    """The model ran, or would have, and its output may not leave as it is."""
+    """The output may not leave: it does not meet an obligation."""
 
     code = "output_blocked"
 
 
 class GuardUnavailable(Denied):
-    """guardrail could not decide, or could not record. It counts as a denial."""
+    """guardrail could not decide or record the call, so it is denied."""
 
     code = "internal_error"

@@ -40,15 +40,15 @@ if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not wit
     from guardrail.identity import ActingAs
     from guardrail.policy import Snapshot
 
-#: ``context.app`` of a question that gives none.
+#: ``context.app`` of a request that has none.
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Guard:
     """Enforces one bundle around functions of this process.
 
-    Made by `from_dir`. Safe to share between threads and event loops. A context manager: the end
-    of the block is `close`.
+    Make one with `from_dir`. A guard can be shared between threads and event loops. It is a context
+    manager, which calls `close` at the end of the block.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class Guard:
         self._revocations = Revocations()
         # The very object is compared: one of our own is nobody else's.
         self._group: object = object() if identity_group is None else sys.intern(identity_group)
-        self._serving: Serving[BundleRuntime] = Serving(self._furnish(bundle))
+        self._serving: Serving[BundleRuntime] = Serving(self._make_runtime(bundle))
 
-    def _furnish(self, bundle: Bundle) -> BundleRuntime:
+    def _make_runtime(self, bundle: Bundle) -> BundleRuntime:
         from guardrail.bundle.assembly import BundleRuntime
 
         snapshot = bundle.snapshot
@@ -137,18 +137,18 @@ class Guard:
             clock: the one clock of everything; the machine's by default.
             sinks: where records go beside the journal; one OpenTelemetry span per call by
                 default.
-            tracer_provider: for those spans; the global one by default.
+            tracer_provider: the tracer provider of the spans; the global one by default.
             facts: the application's own fact sources, beside the standard ones.
             obligations: its own obligation types.
-            models: its own pydantic models: ``@input("NAME")`` holds the input to the one of
-                this name, strictly, and the function gets what came.
+            models: its own pydantic models: ``@input("NAME")`` validates the input with the one
+                of this name, strictly. The function gets the input as it was passed.
             journal: the folder of the journal; by default the one that ``[audit]`` names;
-                ``None`` for none, whatever is named there: for tests.
-            shadow: the folder of a second bundle, whose policies are asked beside: nothing that
-                they say is enforced, and in what they differ is recorded.
-            identity_group: a name that several guards of this process share: an identity that
-                one of them has verified then holds for all of them. By default, another
-                guard does not see the identities of this one.
+                ``None`` for no journal in any case, for tests.
+            shadow: the folder of a second bundle, whose policies are evaluated too. Their
+                decisions are not enforced; differences are recorded.
+            identity_group: a name that several guards of this process share. They accept the
+                identities that one of them has verified. By default, another guard does not see
+                the identities of this one.
 
         Raises:
             ConfigurationError: with every fault of the bundle, each with file and line.
@@ -199,29 +199,29 @@ class Guard:
         return self._serving.runtime.bundle.snapshot
 
     def reload(self, *, timeout_s: float = 60.0, python: str | None = None) -> ReloadResult:
-        """Load the bundle's folder again, and serve it from now on where it has changed.
+        """Load the bundle's folder again, and use the new bundle if it has changed.
 
-        The new bundle is tried in a child process first: loaded, asked one request per
-        action, put to its own tests. Then it is swapped in whole. A call that began before
-        ends on the bundle that it began with; no call that begins after `reload` has returned
-        sees the old one. Quotas keep their counters; tokens are verified anew. Scopes of
-        `acting_as` that are open stay open.
+        A child process tries the new bundle first: it loads it, evaluates one request per action,
+        and runs the bundle's own tests. Then the guard replaces the old bundle in one step. A call
+        that began before ends on the bundle that it began with; no call that begins after `reload`
+        has returned uses the old one. Quotas keep their counters; tokens are verified again.
+        Scopes of `acting_as` that are open stay open.
 
-        Takes about as long as starting Python and loading the bundle twice, on the calling
+        This takes about as long as starting Python and loading the bundle twice, on the calling
         thread; one reload runs at a time. A second bundle, ``shadow=``, is reloaded after it.
 
         Arguments:
             timeout_s: seconds that the child process may take.
-            python: the interpreter for it, where this process runs inside another program;
-                ``sys.executable`` by default.
+            python: the interpreter for the child process, if this process runs inside another
+                program; ``sys.executable`` by default.
 
         Raises:
-            ConfigurationError: with every fault. Then the last good bundle goes on serving; the
-                first one is new where the faults are the second one's.
+            ConfigurationError: with every fault. The last good bundle stays in use. If the faults
+                are those of the second bundle, the first one has been replaced.
         """
         from guardrail.bundle.reload import reload_bundle
 
-        origin = self._from()
+        origin = self._require_origin()
         with self._reloading:
             return reload_bundle(
                 origin,
@@ -235,25 +235,25 @@ class Guard:
     def watch(
         self, *, interval_s: float = 5.0, timeout_s: float = 60.0, python: str | None = None
     ) -> Watcher:
-        """Start to look at the folders every ``interval_s`` seconds, and `reload` the bundle.
+        """Check the folders every ``interval_s`` seconds, and `reload` a bundle that has changed.
 
-        Returns the running `Watcher`: call its ``stop()``, or use it in ``with``. It polls, on
-        a thread of its own; a bundle that does not load is logged once, and the last good one
-        goes on. In a server that forks, start it in each worker.
+        Returns the running `Watcher`: call its ``stop()``, or use it in ``with``. It polls on a
+        thread of its own. A bundle that does not load is logged once, and the last good one stays
+        in use. In a server that forks, start a watch in each worker.
 
         Arguments:
-            interval_s: seconds between two looks, more than 0.
+            interval_s: seconds between two checks, more than 0.
             timeout_s: seconds that the child process of a reload may take.
-            python: the interpreter for it, as for `reload`.
+            python: the interpreter for the child process, as for `reload`.
         """
         from guardrail.bundle.watch import Watcher
 
         def reload() -> ReloadResult:
             return self.reload(timeout_s=timeout_s, python=python)
 
-        return Watcher(self._from().paths, reload, interval_s=interval_s).start()
+        return Watcher(self._require_origin().paths, reload, interval_s=interval_s).start()
 
-    def _from(self) -> Origin:
+    def _require_origin(self) -> Origin:
         if self._origin is None:
             raise ConfigurationError(
                 "Only a guard that `Guard.from_dir` made has a folder to read."
@@ -265,7 +265,7 @@ class Guard:
         if bundle.audit != self._serving.runtime.bundle.audit:
             before = self._journal
             self._trail, self._journal = self._open_trail(bundle)
-        self._serving.runtime = self._furnish(bundle)
+        self._serving.runtime = self._make_runtime(bundle)
         if before is not None:
             before.close()  # a call that began on it begins another segment of it for its end
 
@@ -276,27 +276,27 @@ class Guard:
         self.close()
 
     def close(self) -> None:
-        """End what the guard has open: its journal's file is closed, and the spans are made.
+        """Make the spans that are deferred, and close the file of the journal.
 
-        So does the end of a ``with`` block, ``with Guard.from_dir(...) as guard:``, and the end of
-        the process. A guard that is collected has its journal's file closed, too. A call that
-        comes later is recorded as ever, in another file.
+        The end of a ``with`` block, ``with Guard.from_dir(...) as guard:``, and the end of the
+        process do the same. The journal's file is also closed when the guard is garbage collected.
+        A later call is still recorded, in another file.
         """
         self.flush()
         if self._journal is not None:
             self._journal.close()
 
     def flush(self, timeout_s: float = 10.0) -> bool:
-        """Wait until all calls that have ended are in the sinks, those that work later included.
+        """Wait until all calls that have ended are in the sinks.
 
-        Only deferred spans (``[audit] spans = "deferred"``) make it wait. They are then with
-        the tracer provider, whose own ``force_flush`` exports them.
+        Only deferred spans (``[audit] spans = "deferred"``) make it wait. Afterwards, the tracer
+        provider has them, whose own ``force_flush`` exports them.
 
         Arguments:
             timeout_s: seconds to wait at most.
 
         Returns:
-            Whether that was long enough.
+            Whether all calls are in the sinks.
         """
         self._refusals.tell(self._serving.runtime)
         return self._trail.flush(timeout_s)
@@ -312,7 +312,7 @@ class Guard:
             timeout_s: seconds to wait at most for each of the two.
 
         Returns:
-            Whether that was long enough.
+            Whether all spans are exported.
         """
         from guardrail.audit import force_flush
 
@@ -328,26 +328,26 @@ class Guard:
         principal: Principal | Callable[..., Principal] | None = None,
         facts: Mapping[str, FactValue] | Callable[..., Mapping[str, FactValue]] | None = None,
     ) -> ProtectDecorator:
-        """Return a decorator that puts the bundle around a function.
+        """Return a decorator that enforces the bundle around a function.
 
-        Works on functions, methods, coroutine functions, generators, async generators and
-        objects with ``__call__``. Everything is decided at the call.
+        It works on functions, methods, coroutine functions, generators, async generators and
+        objects with ``__call__``. The decision is made at the call.
 
         Arguments:
             action: the action's id, such as ``"predict"``.
             resource: a uid such as ``'Model::"tumour"'``, a `Resource`, or a callable of the
                 call's arguments that returns a `Resource`.
-            input: the name of the guarded parameter; may be left out where the function has
-                only one; ``None`` for a function without.
-            principal: who calls, or a callable of the call's arguments that says so; by
-                default whoever `acting_as` names.
-            facts: facts for ``context.app``, or a callable of the arguments that gives them.
+            input: the name of the guarded parameter. It can be left out if the function has
+                only one parameter; ``None`` for a function without an input to check.
+            principal: who calls, or a callable of the call's arguments that returns it; by
+                default the identity of `acting_as`.
+            facts: facts for ``context.app``, or a callable of the arguments that returns them.
 
         Raises:
-            ConfigurationError: at decoration, for what can't be wrapped, for an action that
-                the schema does not declare, and where its policies demand of an output what
-                the output can't meet that they declare, or that the function's return type
-                declares: a masked field that it can't have, for one.
+            ConfigurationError: at decoration, if the function can't be wrapped, if the schema
+                does not declare the action, or if the policies demand what the output can't
+                meet, by its spec or by the function's return type: for example, a masked field
+                that the output can't have.
         """
         from guardrail.obligations import unfit, unfit_for
 
@@ -356,12 +356,12 @@ class Guard:
             _check_callable("principal", "a Principal", principal)
         if not isinstance(resource, str | Entity):
             _check_callable("resource", "a uid, a Resource", resource)
-        deed = self._action(action)
+        action_uid = self._action(action)
         snapshot = self._snapshot
-        if deed not in snapshot.schema.actions:
+        if action_uid not in snapshot.schema.actions:
             known = ", ".join(sorted(str(known) for known in snapshot.plans))
-            raise ConfigurationError(f"The schema declares no {deed}; it has {known}.")
-        demands, types = snapshot.demands_on(deed), snapshot.obligations
+            raise ConfigurationError(f"The schema declares no {action_uid}; it has {known}.")
+        demands, types = snapshot.demands_on(action_uid), snapshot.obligations
         complaint = unfit(demands, types)
         if complaint:
             raise ConfigurationError(complaint)
@@ -374,7 +374,7 @@ class Guard:
             return Target(
                 serving=self._serving,
                 function=_qualified(function),
-                action=deed,
+                action=action_uid,
                 resource=thing,
                 principal=principal,
                 facts=facts,
@@ -399,15 +399,15 @@ class Guard:
     ) -> Enforcement:
         """Return a guarded block, for code that can't be decorated.
 
-        ``with guard.enforce(action=..., resource=..., input=rows) as call:`` admits the
-        call; ``call.release(output)`` returns what may leave.
+        ``with guard.enforce(action=..., resource=..., input=rows) as call:`` checks the call;
+        ``call.release(output)`` returns the output that may leave.
 
         Arguments:
             action: the action's id.
             resource: a uid, or a `Resource`.
             input: the object to check; ``None`` for none.
-            name: what paths in errors begin with.
-            principal: who calls; by default whoever `acting_as` names.
+            name: the name of the input in the paths of errors.
+            principal: who calls; by default the identity of `acting_as`.
             facts: facts for ``context.app``.
         """
         _check_facts("enforce", facts, takes_callables=False)
@@ -433,23 +433,22 @@ class Guard:
         peer: Peer | None = None,
         attestation: str | bytes | None = None,
     ) -> ActingAs:
-        """Return a scope in which this task acts as somebody: ``with guard.acting_as(...)``.
+        """Return a scope in which this task has an identity: ``with guard.acting_as(...)``.
 
-        In coroutines use ``async with``: where a provider's keys must be fetched first, it
-        waits off the event loop.
+        In coroutines use ``async with``: if a provider's keys must be fetched first, it waits
+        without blocking the event loop.
 
         Arguments:
-            principal: somebody whom the application vouches for.
+            principal: the caller, if the application has authenticated them.
             token: instead, a signed token or an API key, verified by the bundle's providers.
-            certificate: instead or as well, the certificate that the caller has proved to
-                hold, in DER or PEM, or the chain of it, leaf first. Only the server that
-                ended the TLS connection knows; never take it from a header that a caller
-                can set.
-            peer: what else is known of the connection.
-            attestation: evidence of the caller's machine, which holds a nonce of `challenge`.
+            certificate: instead or as well, the certificate whose key the caller has proved to
+                have, in DER or PEM, or its chain, leaf first. Only the server that ended the TLS
+                connection knows it; never take it from a header that a caller can set.
+            peer: what else is known about the connection.
+            attestation: evidence about the caller's machine, with a nonce of `challenge`.
 
         Raises:
-            NotAuthenticated: where what was brought does not hold; ``code`` names the cause.
+            NotAuthenticated: if a credential is not valid; ``code`` names the cause.
         """
         chain = (certificate,) if isinstance(certificate, bytes) else tuple(certificate or ())
         brought = token is not None or bool(chain)
@@ -465,24 +464,24 @@ class Guard:
         return runtime.act_as(principal, peer, attestation)
 
     def record_refusal(self, denial: Denied, *, peer: Peer | None = None) -> None:
-        """Record that a caller was refused before `acting_as` was entered.
+        """Record a failed authentication that happened before `acting_as` was entered.
 
-        For code that reads credentials: a header that can't be read, or a request without one.
-        `acting_as` records its own refusals, and nothing is recorded twice. At most ten
-        refusals a second are recorded and logged; the others are counted.
+        For code that reads credentials, and finds a header that can't be read or a request
+        without one. `acting_as` records its own failures. At most ten failures a second are
+        recorded and logged; the others are counted.
 
         Arguments:
             denial: the denial that the caller gets.
-            peer: what is known of the connection; its address is kept as a pseudonym.
+            peer: what is known about the connection; its address is recorded as a pseudonym.
         """
         from guardrail.bundle.assembly import where_from
 
         self._serving.runtime.note(where_from(peer), denial)
 
     def challenge(self) -> str:
-        """Return a nonce that a caller's machine is to attest: 43 characters, for one use.
+        """Return a nonce for an attestation of a caller's machine: 43 characters, for one use.
 
-        It is good for five minutes, with this guard only. See ``docs/evidence.md``.
+        It is valid for five minutes, for this guard only. See ``docs/evidence.md``.
         """
         return self._serving.runtime.bundle.machines.peer.challenge(self._clock.now())
 
@@ -493,21 +492,23 @@ class Guard:
         subject: str | None = None,
         issued_before: float | None = None,
     ) -> None:
-        """Refuse from now on what has not expired yet, also in scopes that are open.
+        """Revoke credentials before they expire, in scopes that are open as well.
 
-        It holds for this guard, as long as it lives, reloads included; a list for all
-        processes is the file that ``revoked_file`` under ``[identity]`` names.
+        A revocation applies to this guard, reloads included, until the process ends. For all
+        processes, use the file that ``revoked_file`` under ``[identity]`` names.
 
         Arguments:
             token_id: a token's ``jti``, an API key's id, or a certificate's serial number in
                 hexadecimal digits, in whichever form a tool prints it.
-            subject: whoever the provider calls so: all that was issued to them up to
-                ``issued_before``, which is now where it is left out.
-            issued_before: seconds since the epoch; alone: all that was issued up to then.
+            subject: the subject in the provider's words. Revokes all credentials that were
+                issued to them up to ``issued_before``, by default up to now.
+            issued_before: seconds since the epoch. Alone, it revokes all credentials that were
+                issued up to then.
 
         Raises:
-            ConfigurationError: where nothing is named, a token together with something else, or
-                what could match nothing: no text, an empty one, no time (NaN, a boolean).
+            ConfigurationError: if no argument is given, if ``token_id`` is given with another
+                one, or if a value can't match: not a text, an empty one, or not a time (NaN, a
+                boolean).
         """
         self._revocations.revoke(
             token_id=token_id,
@@ -524,11 +525,11 @@ class Guard:
         resource: str | Entity,
         facts: Mapping[str, Mapping[str, FactValue]] | None = None,
     ) -> Decision:
-        """Return what the policies say of a request, without any side effect.
+        """Return the decision of the policies on a request, without any side effect.
 
-        Nothing is consumed, recorded or computed: ``facts`` are taken as given, one mapping
-        per place (``{"input": {"rows": 10}}``). An `Entity` as principal must stand in the
-        bundle's ``entities.json``.
+        No quota is spent, nothing is recorded, and no fact is computed: ``facts`` has one mapping
+        per namespace (``{"input": {"rows": 10}}``). If the principal is an `Entity`, the bundle's
+        ``entities.json`` must have it.
 
         Raises:
             TypeError: where an argument is of another type.
@@ -536,22 +537,22 @@ class Guard:
         _check_facts("decide", facts, takes_callables=False)
         _check_kind("decide", "principal", principal, (Principal, Entity), "a Principal or Entity")
         _check_kind("decide", "resource", resource, (str, Entity), "a uid or a Resource")
-        thing = self.parse_uid(resource) if isinstance(resource, str) else resource
-        question = self._snapshot.ask(principal, self._action(action), thing)
+        entity = self.parse_uid(resource) if isinstance(resource, str) else resource
+        question = self._snapshot.ask(principal, self._action(action), entity)
         if facts is None or "app" not in facts:  # an empty record, as a call without any has
             facts = {"app": _NOTHING, **(facts or {})}
-        said = question.decide(facts).decision
+        found = question.decide(facts).decision
         return Decision(
-            said.allowed, said.code, said.policies, said.obligations, said.errors, said.reason,
-            said.path, said.message, said.revision, self._new_id(),
+            found.allowed, found.code, found.policies, found.obligations, found.errors,
+            found.reason, found.path, found.message, found.revision, self._new_id(),
         )  # fmt: skip
 
     def describe(self, decision: Decision) -> dict[str, Any]:
-        """Return a decision as JSON data, with the obligations as a test would write them."""
+        """Return a decision as JSON data, with the obligations in the form of a test file."""
         return self._snapshot.describe(decision)
 
     def parse_uid(self, text: str, place: Place | None = None) -> Entity:
-        """Return the entity that a uid text such as ``User::"clara"`` names, as Cedar reads it.
+        """Return the entity of a uid such as ``User::"clara"``, as Cedar reads it.
 
         Raises `ConfigurationError`, at ``place`` where one is given, for any other text.
         """

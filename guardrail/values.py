@@ -99,9 +99,9 @@ def frozen(value: FactValue) -> FactValue:
 
 
 class Resource(Entity):
-    """The thing that is acted on: ``Resource("Model", "tumour")``.
+    """What a call acts on, such as a model: ``Resource("Model", "tumour")``.
 
-    What a ``resource=`` callable returns. It must be an entity of the bundle.
+    A ``resource=`` callable returns one. It must be an entity of the bundle.
     """
 
     __slots__ = ()
@@ -123,19 +123,19 @@ class Authentication:
 
 
 class Principal:
-    """Who calls, as the application vouches for them.
+    """Who calls, as authenticated by the application.
 
-    What the application knows of the sign-in becomes the facts ``context.identity``; what it
-    leaves out is absent there. ``provider`` and ``method`` are ``"application"`` always, so that a
-    policy can tell who vouches.
+    The sign-in facts that the application gives become ``context.identity``; the others are absent
+    there. ``provider`` and ``method`` are always ``"application"``, so that a policy can tell these
+    principals from those of a token.
 
     Arguments:
         type: the Cedar entity type, such as ``"User"``.
         id: the entity id; any text without lone surrogates.
-        parents: the groups and roles it is in, each an `Entity`.
+        parents: the groups and roles of the principal, each an `Entity`.
         attrs: attribute values (``str``, ``int``, ``bool``, ``Decimal``, ``datetime``,
-            ``timedelta``, IP addresses, `Entity`, and lists and dicts of these). Copied, so that
-            what was checked stays what is used.
+            ``timedelta``, IP addresses, `Entity`, and lists and dicts of these). They are copied,
+            so that a later change has no effect.
         issuer: who signed the caller in.
         mfa: whether they proved more than one factor.
         scopes: the scopes that they were granted (RFC 6749 §3.3): any number of names; ``None``
@@ -147,7 +147,7 @@ class Principal:
     The repr shows the type only: ids are personal data.
 
     Raises:
-        ConfigurationError: where any of it is of another type, or a time is not finite.
+        ConfigurationError: if a value has another type, or a time is not finite.
     """
 
     __slots__ = ("attrs", "authentication", "id", "parents", "type")
@@ -270,12 +270,12 @@ def _misfit(name: str, expected: str, value: object) -> ConfigurationError:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What is known of the connection that a call came over; ``None`` where nobody says.
+    """What is known about the connection of a call; ``None`` for what is unknown.
 
     Attributes:
-        tls: whether it is encrypted and the peer checked who we are.
+        tls: whether it is encrypted and the caller has verified this server.
         ip: the peer's address, as text.
-        certificate_subject: the subject of the certificate that it proved to hold (RFC 4514).
+        certificate_subject: the subject of the peer's verified certificate (RFC 4514).
         certificate_sha256: the sha256 of that certificate in DER: 64 hexadecimal digits.
     """
 
@@ -415,11 +415,11 @@ class PolicyError:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the policies say of one request.
+    """The decision of the policies on one request.
 
     Attributes:
-        allowed: true only where a grant matched, nothing forbids and nothing that could
-            forbid erred. The obligations must still be met.
+        allowed: whether a grant matches, no prohibition matches, and no policy that could forbid
+            erred. The obligations must still be met.
         code: ``"allow"``, or the stable code of the denial.
         policies: ids of the deciding policies: the grants of an allow, the prohibitions
             or the erring policies of a denial; in bundle order.
@@ -452,9 +452,9 @@ Outcome: TypeAlias = Literal[
 
 
 class Record(NamedTuple):
-    """What the audit keeps of one call. It never holds inputs, outputs, claims or messages.
+    """The record of one call. It never contains inputs, outputs, claims or messages.
 
-    A named tuple: made once per call, at a tenth of what a frozen dataclass costs.
+    It is a named tuple, because every call makes one: a frozen dataclass costs ten times as much.
 
     ``started_at`` is in seconds since the epoch; the durations are in seconds.
     ``error_type`` is the class name of an exception that the model raised, or that a step

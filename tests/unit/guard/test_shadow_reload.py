@@ -150,7 +150,7 @@ def test_policies_come_out_of_the_shadow_by_a_reload(make_guard, tmp_path, recor
 
 def test_a_watch_sees_both_folders(scene):
     reloads = []
-    watcher = Watcher(scene.guard._from().paths, lambda: reloads.append(1))
+    watcher = Watcher(scene.guard._require_origin().paths, lambda: reloads.append(1))
     for _ in range(3):
         watcher.look()
     assert len(reloads) == 1  # the first look finds something new, and settles

@@ -31,12 +31,12 @@ from guardrail.runtime.flow import settle
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-#: Seconds that a trial may take, unless the caller says otherwise.
+#: Seconds that a trial may take, by default.
 TIMEOUT_S: Final = 60.0
-#: Faults that one line of the log names.
+#: The most faults in one line of the log.
 _LOGGED: Final = 10
 #: The most bytes of a trial's output: some ten thousand faults.
-_LIMIT_SAID: Final = 4 * 2**20
+_LIMIT_OUTPUT: Final = 4 * 2**20
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ _log: Final = logging.getLogger("guardrail.reload")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a bundle comes from, and what it is loaded with: what a reload needs again."""
+    """The folder of a bundle and the arguments of its load, kept for a reload."""
 
     path: Path
     clock: Clock
@@ -60,10 +60,10 @@ class Origin:
         return (self.path,) if self.shadow is None else (self.path, self.shadow)
 
     def load(self) -> Bundle:
-        """Return the bundle of the folder; where a second one looks on, with its policies.
+        """Return the bundle of the folder, with the policies of a second one as its shadow.
 
         Raises:
-            ConfigurationError: with every fault of one of them.
+            ConfigurationError: with every fault of the bundle that does not load.
         """
         bundle = self.load_one(read_folder(self.path))
         path = self.shadow
@@ -73,11 +73,11 @@ class Origin:
         return replace(bundle, shadow=other.snapshot)
 
     def load_one(self, folder: Folder, held: Bundle | None = None) -> Bundle:
-        """Return the bundle of what was read of one folder.
+        """Return the bundle of the files of one folder.
 
         Arguments:
             folder: its files.
-            held: whose quota counters and challenges it goes on with.
+            held: the bundle whose quota counters and challenges it takes over.
         """
         bundle = load_bundle(
             folder,
@@ -89,16 +89,16 @@ class Origin:
             own_models=self.models,
         )
         if self.shadow is not None and folder.path == self.path:
-            _refuse_two(bundle)
+            _check_one_shadow(bundle)
         return bundle
 
 
-def _refuse_two(bundle: Bundle) -> None:
-    """Raise where a bundle has a shadow of its own, which a second bundle's would replace."""
+def _check_one_shadow(bundle: Bundle) -> None:
+    """Raise if a bundle has shadow policies that those of a second bundle would replace."""
     policies = bundle.shadow.policies if bundle.shadow is not None else ()
     message = (
-        '@mode("shadow") would do nothing here: a second bundle is the shadow, with shadow=. '
-        "Write the policy there without @mode, or leave shadow= out."
+        '@mode("shadow") has no effect here, because shadow= names a second bundle. '
+        "Move the policy there without @mode, or omit shadow=."
     )
     faults = [
         Fault("GR115", policy.chunk.annotation("mode"), message)
@@ -109,7 +109,7 @@ def _refuse_two(bundle: Bundle) -> None:
 
 
 def _named(folder: Path, read: Callable[[], T]) -> T:
-    """Return what is read of a second bundle; its faults name its folder."""
+    """Return what `read` returns for a second bundle, with its folder in the places of faults."""
     try:
         return read()
     except ConfigurationError as error:
@@ -124,14 +124,14 @@ def _named(folder: Path, read: Callable[[], T]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """How a reload ended well.
+    """The result of a successful reload.
 
     Attributes:
-        revision: the digest of the bundle that serves now.
-        previous: the digest of the one before; the same where nothing had changed.
-        changed: whether another bundle serves now.
-        duration_s: seconds from reading the folder to the swap, the trial among them.
-        shadow: the same of the second bundle; ``None`` where none looks on.
+        revision: the digest of the bundle that is in use now.
+        previous: the digest of the bundle before; the same if the folder has not changed.
+        changed: whether another bundle is in use now.
+        duration_s: seconds from reading the folder to the replacement, with the trial.
+        shadow: the result for the second bundle; ``None`` if there is none.
     """
 
     revision: str
@@ -142,7 +142,7 @@ class ReloadResult:
 
 
 class _MovedError(Exception):
-    """The folder is no longer what was read of it."""
+    """The folder has changed since it was read."""
 
 
 def reload_bundle(
@@ -154,21 +154,21 @@ def reload_bundle(
     timeout_s: float = TIMEOUT_S,
     python: str | None = None,
 ) -> ReloadResult:
-    """Load a bundle again where its folder has changed, and swap it in; log either way.
+    """Load a bundle again if its folder has changed, and replace the old one; log the result.
 
-    A second bundle comes after it, by the same steps: what is wrong with what only looks on does
-    not keep the first one from being reloaded.
+    A second bundle is reloaded after it, in the same steps, so that its faults do not keep the
+    first one from being reloaded.
 
     Arguments:
-        origin: where it comes from.
-        held: the bundle that serves; its quota counters are handed on.
-        swap: called with the new bundle, when it has been tried and loaded.
-        count: told of each reload whether it went well.
+        origin: the folder, and the arguments of the load.
+        held: the bundle that is in use; the new one takes over its quota counters.
+        swap: called with the new bundle after its trial and load.
+        count: called after each reload with whether it succeeded.
         timeout_s: seconds that the trial may take.
         python: the interpreter for the trial; this process's own by default.
 
     Raises:
-        ConfigurationError: with every fault of one of them; then that one was not swapped.
+        ConfigurationError: with every fault of one bundle, which was not replaced.
     """
     serving = held
 
@@ -178,12 +178,12 @@ def reload_bundle(
         swap(serving)
 
     again = partial(_reload_one, origin, count=count, timeout_s=timeout_s, python=python)
-    told = again(origin.path, held, take)
+    result = again(origin.path, held, take)
     if origin.shadow is None or serving.shadow is None:
-        return told
+        return result
     beside = replace(serving, snapshot=serving.shadow)
     return replace(
-        told,
+        result,
         shadow=again(
             origin.shadow, beside, lambda other: swap(replace(serving, shadow=other.snapshot))
         ),
@@ -200,11 +200,11 @@ def _reload_one(
     timeout_s: float,
     python: str | None,
 ) -> ReloadResult:
-    """Do it for one of the folders; ``held`` is the bundle that was loaded of it."""
+    """Reload one of the folders; ``held`` is the bundle that was loaded from it."""
     started = origin.clock.elapsed()
     previous = held.snapshot.revision
     which = "" if path == origin.path else "The shadow: "
-    # What loads may be foreign code, an obligation of the application's: `settle` takes all.
+    # A load can run code of the application, such as an obligation: `settle` catches all errors.
     bundle, failure = settle(
         BlockingStep(
             lambda: _take_over(origin, path, held, swap, timeout_s=timeout_s, python=python)
@@ -212,9 +212,9 @@ def _reload_one(
     )
     if failure is not None:
         error = _as_configuration(failure)
-        told = "; ".join(str(fault) for fault in error.faults[:_LOGGED]) or error.message
+        reason = "; ".join(str(fault) for fault in error.faults[:_LOGGED]) or error.message
         count(False)
-        _log.error("%sNot reloaded, revision %s stays: %s", which, previous, told)
+        _log.error("%sNot reloaded, revision %s stays: %s", which, previous, reason)
         if error is failure:
             raise error
         raise error from failure
@@ -236,7 +236,7 @@ def _take_over(
     timeout_s: float,
     python: str | None,
 ) -> Bundle | None:
-    """Return the bundle that was swapped in; ``None`` where the folder is as it was."""
+    """Return the new bundle, after the swap; ``None`` if the folder has not changed."""
     bundle = _renewed(origin, path, held, timeout_s, python)
     if bundle is not None:
         swap(bundle)
@@ -248,14 +248,16 @@ def _as_configuration(failure: Exception) -> ConfigurationError:
         return failure
     kind = type(failure).__name__
     if isinstance(failure, OSError):
-        return ConfigurationError(f"The bundle could not be read ({kind}). See to its files.")
+        return ConfigurationError(
+            f"The bundle could not be read ({kind}). Check its files and their permissions."
+        )
     return ConfigurationError(f"Loading the bundle raised {kind}. The cause is chained.")
 
 
 def _renewed(
     origin: Origin, path: Path, held: Bundle, timeout_s: float, python: str | None
 ) -> Bundle | None:
-    """Return the new bundle, tried and loaded; ``None`` where the folder is as it was."""
+    """Return the new bundle, tried and loaded; ``None`` if the folder has not changed."""
     if path == origin.shadow:
         return _named(path, lambda: _tried(origin, path, held, timeout_s, python))
     return _tried(origin, path, held, timeout_s, python)
@@ -264,7 +266,7 @@ def _renewed(
 def _tried(
     origin: Origin, path: Path, held: Bundle, timeout_s: float, python: str | None
 ) -> Bundle | None:
-    for _ in range(2):  # once more where somebody was just writing
+    for _ in range(2):  # again if the folder changed meanwhile
         folder = read_folder(path)
         if folder.revision == held.snapshot.revision:
             return None
@@ -273,12 +275,14 @@ def _tried(
         except _MovedError:
             continue
         return origin.load_one(folder, held)
-    message = "The folder changes while it is read. Put a bundle in its place in one step."
+    message = (
+        "The folder changed while it was read. Replace a bundle in one step, such as a rename."
+    )
     raise ConfigurationError.at(Place(str(path)), "GR021", message)
 
 
 def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> None:
-    """Load and try the bundle in a child process; raise where it does not come through."""
+    """Load and try the bundle in a child process; raise if the trial fails."""
     # Without the working directory in front (-P), and with the paths that this process has.
     command = [python, "-P", "-m", "guardrail.testing.run.reload_child", str(folder.path)]
     for source in origin.facts:
@@ -287,20 +291,25 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
         command.append(f"--obligation={kind.name}")
     command.extend(f"--model={name}" for name in origin.models)
     try:
-        said, returncode = _run(command, timeout_s)
+        output, returncode = _run(command, timeout_s)
     except subprocess.TimeoutExpired:
         problem = f"took over {timeout_s:g} s. Allow more with timeout_s="
     except (OSError, ValueError) as error:
         problem = f"could not be started ({type(error).__name__}). Name a Python with python="
     else:
-        faults = _read_faults(said, folder.revision) if len(said) <= _LIMIT_SAID else None
+        faults = _read_faults(output, folder.revision) if len(output) <= _LIMIT_OUTPUT else None
         if faults is not None and (returncode == 0) == (not faults):
             if faults:
                 raise ConfigurationError(faults=faults)
             return
-        problem = f"ended {_how(returncode)}; loading it here would have done the same"
-        if len(said) > _LIMIT_SAID:
-            problem = f"said over {_LIMIT_SAID >> 20} MiB. Correct the first faults of the bundle"
+        problem = (
+            f"ended {_how(returncode)}. A load in this process would end in the same way. Correct "
+            "the bundle, or restore the last one"
+        )
+        if len(output) > _LIMIT_OUTPUT:
+            problem = (
+                f"wrote over {_LIMIT_OUTPUT >> 20} MiB. Correct the first faults of the bundle"
+            )
     message = f"The trial of the new bundle in a separate process {problem}."
     raise ConfigurationError.at(Place(str(folder.path)), "GR020", message)
 
@@ -308,10 +317,10 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
 def _run(command: Sequence[str], timeout_s: float) -> tuple[bytes, int]:
     """Run a trial; return its standard output and its exit code.
 
-    It is killed where it says more than `_LIMIT_SAID` bytes; more than that, then, is returned.
+    It is killed if it writes more than `_LIMIT_OUTPUT` bytes; then more than that is returned.
 
     Raises:
-        TimeoutExpired: where it took longer than ``timeout_s``.
+        TimeoutExpired: if it takes longer than ``timeout_s``.
     """
     ends_at = time.monotonic() + timeout_s
     with subprocess.Popen(  # noqa: S603  no shell; the arguments are ours, or configuration
@@ -322,34 +331,34 @@ def _run(command: Sequence[str], timeout_s: float) -> tuple[bytes, int]:
         env=_environment(),
     ) as child:
         try:
-            said = _read_until(child.stdout, ends_at)
-            if len(said) > _LIMIT_SAID:
+            output = _read_until(child.stdout, ends_at)
+            if len(output) > _LIMIT_OUTPUT:
                 child.kill()
-            return said, child.wait(max(0.0, ends_at - time.monotonic()))
+            return output, child.wait(max(0.0, ends_at - time.monotonic()))
         finally:
             child.kill()  # does nothing to one that has ended
 
 
 def _read_until(pipe: Any, ends_at: float) -> bytes:
-    """Return what comes through a pipe until its end, the time or the limit is reached."""
-    said = bytearray()
+    """Return the bytes of a pipe up to its end, the time limit or the size limit."""
+    output = bytearray()
     ready = select.poll()  # `select.select` takes no handle over 1,023
     ready.register(pipe, select.POLLIN)
-    while len(said) <= _LIMIT_SAID:
+    while len(output) <= _LIMIT_OUTPUT:
         if not ready.poll(max(0.0, ends_at - time.monotonic()) * 1000):
             break
         piece = os.read(pipe.fileno(), 65_536)
         if not piece:
             break
-        said += piece
-    return bytes(said)
+        output += piece
+    return bytes(output)
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of a trial: this process's, with no setting of Python's in it.
+    """Return the environment of a trial: this process's, without its ``PYTHON...`` settings.
 
-    ``PYTHONINSPECT``, ``PYTHONWARNINGS`` or ``PYTHONIOENCODING`` would change what a trial says,
-    or keep it from ending. It gets the paths that this process has, and its home.
+    ``PYTHONINSPECT``, ``PYTHONWARNINGS`` or ``PYTHONIOENCODING`` would change the output of a
+    trial, or keep it from ending. It gets the import paths and the home of this process.
     """
     kept = {
         name: value
@@ -361,12 +370,12 @@ def _environment() -> dict[str, str]:
 
 
 def _read_faults(output: bytes, revision: str) -> tuple[Fault, ...] | None:
-    """Return the faults that a trial of this revision found; ``None`` where it says nothing."""
+    """Return the faults in the output of a trial; ``None`` if the output can't be read."""
     try:
-        told = json.loads(output.rstrip().rpartition(b"\n")[2])
-        if told["revision"] != revision:
+        report = json.loads(output.rstrip().rpartition(b"\n")[2])
+        if report["revision"] != revision:
             raise _MovedError
-        return tuple(_fault(**data) for data in told["faults"])
+        return tuple(_fault(**data) for data in report["faults"])
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
@@ -383,7 +392,7 @@ def _how(returncode: int) -> str:
 
 
 def fault_data(fault: Fault) -> dict[str, Any]:
-    """Return a fault as the trial tells it: what `_fault` takes."""
+    """Return a fault as the trial writes it, for `_fault`."""
     place = fault.place
     return {
         "code": fault.code,

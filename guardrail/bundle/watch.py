@@ -21,9 +21,9 @@ from guardrail.errors import ConfigurationError
 from guardrail.policy.source.folder import walk
 from guardrail.runtime.flow import settle
 
-#: Seconds between two looks, unless the caller says otherwise.
+#: Seconds between two checks, by default.
 INTERVAL_S: Final = 5.0
-#: A file that is larger is of no bundle; loading says so.
+#: A bundle has no larger file: a load reports it.
 _LIMIT_BYTES: Final = 512 * 1024 * 1024
 
 #: Path, time of change in ns, size in bytes, inode.
@@ -33,15 +33,15 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 class Watcher:
     """Reloads a bundle when a folder of it changes, until it is stopped.
 
-    Made by `Guard.watch`, and usable in ``with``. The thread is a daemon: it keeps no process
-    alive. It is not there in a process forked off later: start one in each worker.
+    `Guard.watch` makes and starts one. It can be used in ``with``. The thread is a daemon, which
+    keeps no process alive. A forked process does not have it: start one in each worker.
 
     Arguments:
         paths: the folders.
-        reload: loads the bundle again where it has changed; logs what is wrong.
-        interval_s: seconds between two looks.
-        wait: waits so many seconds, and returns whether the watch is over; by default until
-            `stop` is called.
+        reload: loads the bundle again if it has changed, and logs faults.
+        interval_s: seconds between two checks.
+        wait: waits for a number of seconds and returns whether the watch is over. By default,
+            `stop` ends it.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Watcher:
         wait: Callable[[float], bool] | None = None,
     ) -> None:
         if not 0 < interval_s < threading.TIMEOUT_MAX:
-            raise ConfigurationError("A watch takes interval_s= in seconds, more than 0.")
+            raise ConfigurationError("`interval_s` must be a number of seconds greater than 0.")
         self._paths = tuple(paths)
         self._reload = reload
         self._interval_s = interval_s
@@ -69,7 +69,10 @@ class Watcher:
         return self
 
     def stop(self, timeout_s: float | None = 5.0) -> None:
-        """End the watch, and wait so long for a reload under way. May be called again."""
+        """End the watch; wait up to ``timeout_s`` seconds for a reload that is running.
+
+        It may be called again.
+        """
         self._stopped.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
@@ -87,13 +90,13 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._wait(self._interval_s) and not self._stopped.is_set():
-            settle(BlockingStep(self.look))  # whatever it raises: the next look comes
+            settle(BlockingStep(self.check))  # after an error, the next check follows
 
-    def look(self) -> None:
-        """Look once, and reload where the folder has changed. Raises nothing of a reload's.
+    def check(self) -> None:
+        """Check once, and reload if a folder has changed. It raises no error of the reload.
 
-        Times of change are coarse, so one that differs is looked at twice: now, and at the
-        next look, when what was written in the same instant is there to be seen.
+        Modification times are coarse, so a change is read twice: now, and at the next check,
+        which sees what was written in the same instant.
         """
         signature = _signature(self._paths)
         if signature == self._settled:
@@ -107,12 +110,12 @@ class Watcher:
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files of bundles, tests among them: those that a load would look at."""
+    """Return the files of bundles that a load would read, with their tests."""
     return [file for path in paths for file in sorted(walk(path))]
 
 
 def _signature(paths: Sequence[Path]) -> _Signature | None:
-    """Return what tells, without opening a file, that one may have changed."""
+    """Return a value that changes when a file may have changed, without opening any."""
     try:
         stats = [(str(file), file.stat()) for file in _files(paths)]
     except (OSError, ConfigurationError):
@@ -121,7 +124,7 @@ def _signature(paths: Sequence[Path]) -> _Signature | None:
 
 
 def _digest_of(file: BinaryIO) -> bytes:
-    """Return a digest of a file; of its size and time of change where no bundle may have it."""
+    """Return a digest of a file; of its size and modification time if it is too large."""
     at = os.fstat(file.fileno())
     if at.st_size > _LIMIT_BYTES:
         return f"{at.st_size} {at.st_mtime_ns}".encode()
@@ -129,7 +132,7 @@ def _digest_of(file: BinaryIO) -> bytes:
 
 
 def _digest(paths: Sequence[Path]) -> bytes:
-    """Return a digest of all files; of the kind of error where one can't be read."""
+    """Return a digest of all files; of the type of the error if one can't be read."""
     digest = hashlib.sha256()
     try:
         for path in _files(paths):

@@ -24,16 +24,16 @@ def differences(
     context: FactContext | None,
     facts: Mapping[str, Mapping[str, FactValue]],
 ) -> tuple[tuple[str, int], ...]:
-    """Return in what the shadow's decision on a call is another one, as the record counts it.
+    """Return the differences between the shadow's decision and the call's, for its record.
 
-    A fact of another source than the call's own, such as a second bundle has in another time
-    zone, is computed by that one.
+    A second bundle can have other fact sources, for example for another time zone. They compute
+    their own facts.
 
     Arguments:
-        call: decided, and on which nothing has been spent yet.
-        asked: the question that its decision answers.
-        context: what its fact sources were shown; ``None`` where none was asked.
-        facts: what they computed.
+        call: the call, after its decision and before any quota is spent.
+        asked: the question of the call's decision.
+        context: what the fact sources got; ``None`` if none computed anything.
+        facts: the facts that they computed.
     """
     shadow, identity, decision = call.runtime.shadow, call.identity, call.decision
     if shadow is None or identity is None or call.resource is None or decision is None:
@@ -45,21 +45,21 @@ def differences(
             context = fact_context_of(call, identity)
         before = {source.place: (source, names) for source, names in asked.wants} if facts else {}
         for source, names in question.wants:
-            # Without names, a place is read whole: all that was passed.
+            # Without names, a namespace is read whole: all facts that were passed.
             wanted = names or frozenset(context.app)
             known, had = before.get(source.place, (None, wanted))
-            told: Mapping[str, FactValue] = {}
+            computed: Mapping[str, FactValue] = {}
             if known is source:
-                told, wanted = facts[source.place], wanted.difference(had or context.app)
+                computed, wanted = facts[source.place], wanted.difference(had or context.app)
             if wanted or known is not source:
-                told = {**told, **source.compute(wanted, context)}
-            given[source.place] = told
+                computed = {**computed, **source.compute(wanted, context)}
+            given[source.place] = computed
     return shadow.compare(decision, question.decide(given).decision)
 
 
 def failure(fault: Exception) -> tuple[tuple[str, int], ...]:
-    """Return what the record counts of a shadow that failed: the type of the error, no text."""
+    """Return the count of a shadow that failed, for the record: the error's type, no text."""
     name = type(fault).__name__
     if not (name.isascii() and name.isidentifier() and len(name) <= _LIMIT_TYPE):
-        name = "Exception"  # whoever makes types as it goes, may put anything into their names
+        name = "Exception"  # a type that is made at run time can have any name
     return ((f"shadow/failed/{name}", 1),)

@@ -41,7 +41,7 @@ def rerun(directory: Path, run: Callable[[], None]) -> None:
     watcher = Watcher((directory,), again, interval_s=_INTERVAL_S)
     try:
         while not broken:
-            watcher.look()
+            watcher.check()
             time.sleep(_INTERVAL_S)
     except KeyboardInterrupt:
         return

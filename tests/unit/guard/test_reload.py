@@ -125,7 +125,7 @@ def test_a_child_that_never_stops_talking_is_ended_at_the_limit(scene, child):
             peaks.append(tracemalloc.get_traced_memory()[1])
     finally:
         tracemalloc.stop()
-    assert (fault.code, "said over 4 MiB" in fault.message) == ("GR020", True)
+    assert (fault.code, "wrote over 4 MiB" in fault.message) == ("GR020", True)
     assert peaks[1] < peaks[0] + 32 * 2**20
 
 

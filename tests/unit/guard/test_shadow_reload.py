@@ -152,10 +152,10 @@ def test_a_watch_sees_both_folders(scene):
     reloads = []
     watcher = Watcher(scene.guard._require_origin().paths, lambda: reloads.append(1))
     for _ in range(3):
-        watcher.look()
+        watcher.check()
     assert len(reloads) == 1  # the first look finds something new, and settles
     for folder in (scene.first, scene.second):
         (folder / "policies.cedar").write_text(GRANT + f"// {folder.name}\n")
-        watcher.look()
-        watcher.look()
+        watcher.check()
+        watcher.check()
     assert len(reloads) == 3

@@ -40,14 +40,14 @@ def reloads():
 def watcher(folder, reloads):
     watcher = Watcher([folder], reloads)
     for _ in range(3):  # the first look finds something new, and settles
-        watcher.look()
+        watcher.check()
     assert reloads.count == 1
     return watcher
 
 
 def looks(watcher, count=4):
     for _ in range(count):
-        watcher.look()
+        watcher.check()
 
 
 def write(path, text):
@@ -98,9 +98,9 @@ def test_what_is_hidden_is_not_looked_at(watcher, folder, reloads):
 
 def test_a_second_change_in_the_same_instant_is_seen_at_the_next_look(watcher, folder, reloads):
     (folder / "guardrail.toml").write_text("two")
-    watcher.look()
+    watcher.check()
     write(folder / "guardrail.toml", "owt")  # of the same size, inode and time
-    watcher.look()
+    watcher.check()
     assert reloads.count == 3
 
 

@@ -41,7 +41,7 @@ RUNNING: Final[ContextVar[str]] = ContextVar("guardrail_running", default="")
 _running: Final = RUNNING.get
 _NO_APP: Final[Mapping[str, FactValue]] = {}
 
-#: What a call knows before any fact was computed.
+#: The facts of a call before any was computed.
 NO_FACTS: Final[Mapping[str, Mapping[str, FactValue]]] = {}
 
 
@@ -134,7 +134,7 @@ class Call:
 
 
 def fact_context_of(call: Call, identity: Identity) -> FactContext:
-    """Return what fact sources may look at of a call; asks for the application's own facts."""
+    """Return the context of the fact sources, with the application's own facts."""
     target, resource = call.target, call.resource
     if resource is None:
         raise GuardUnavailable("The call has no resource.")
@@ -146,7 +146,7 @@ def fact_context_of(call: Call, identity: Identity) -> FactContext:
 
 
 def mark_return(call: Call) -> None:
-    """Note when the model returned. A clock that fails is found out by the record."""
+    """Set the time at which the model returned. If the clock fails, the record reports it."""
     if call.returned_at:
         return
     try:
@@ -156,7 +156,7 @@ def mark_return(call: Call) -> None:
 
 
 def denial_of(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
-    """Return the denial that an exception in a step of ours comes to."""
+    """Return the denial for an exception in a step of the flow."""
     if isinstance(fault, Denied):
         return fault
     if isinstance(fault, ObligationNotMet):
@@ -165,7 +165,7 @@ def denial_of(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> D
 
 
 def _unavailable(call: Call, fault: Exception) -> GuardUnavailable:
-    """Return the denial for a step of ours that raised: where, and of which type; no text."""
+    """Return the denial for a step that raised, with place and type of the error, not its text."""
     call.error_type = type(fault).__name__
     place, where = "", fault.__traceback__
     while where is not None:
@@ -180,8 +180,8 @@ def _unavailable(call: Call, fault: Exception) -> GuardUnavailable:
 def denied(call: Call, outcome: Outcome, error: Denied) -> Denied:
     """Record a denial and return it for raising.
 
-    It carries no other exception along, and no frame in which it was raised before: their
-    locals are what a step of ours was looking at.
+    It refers to no other exception and to no frame in which it was raised before, because the
+    locals of these frames hold data of the call.
     """
     error.decision_id = call.decision_id
     error.__cause__ = error.__context__ = error.__traceback__ = None
@@ -197,9 +197,9 @@ def denied(call: Call, outcome: Outcome, error: Denied) -> Denied:
 def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
     """Write the one record of a call; later attempts do nothing.
 
-    Where the record is not safe yet, ``call.waiting`` is what must be over before the result
-    leaves. Raises `GuardUnavailable` (``audit_unavailable``) where it could not be handed
-    over: then nothing may leave.
+    If the record is not safe yet, ``call.waiting`` is the step that must end before the result
+    leaves. Raises `GuardUnavailable` (``audit_unavailable``) if no sink took the record: then
+    nothing may leave.
     """
     if call.recorded:
         return
@@ -218,7 +218,7 @@ def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
 
 
 def conclude_quietly(call: Call, outcome: Outcome, error_type: str = "") -> None:
-    """Write the record where another exception is on its way, which must not be replaced."""
+    """Write the record while another exception propagates, which must not be replaced."""
     call.error_type = call.error_type or error_type
     try:
         conclude(call, outcome)
@@ -227,7 +227,7 @@ def conclude_quietly(call: Call, outcome: Outcome, error_type: str = "") -> None
 
 
 def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Record:
-    """Return what is known of a call now, as its record."""
+    """Return the record of a call, from its current state."""
     runtime = call.runtime
     ended = runtime.elapsed()
     admitted = call.admitted_at or ended

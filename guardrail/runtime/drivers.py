@@ -33,7 +33,7 @@ from guardrail.values import Decision
 
 
 def begin(target: Target, value: Any, arguments: Any) -> Call:
-    """Admit a call, blocking where a step must; raise `Denied` where it is not allowed."""
+    """Admit a call, and block if a step must; raise `Denied` if it is not allowed."""
     return _admit(Call(target, value, arguments))
 
 
@@ -45,14 +45,14 @@ def _admit(call: Call) -> Call:
 
 
 def sit_out(call: Call, wait: BlockingStep | None) -> None:
-    """Go on with an admission that must block, on this very thread, until it is done."""
+    """Finish an admission that must block, on the current thread."""
     while wait is not None:
         wait = resume(call, wait, *settle(wait))
     check_again(call)
 
 
 def let_out(call: Call) -> None:
-    """Wait, on this very thread, until the record is safe; raise where it can't be made so."""
+    """Wait on the current thread until the record is safe; raise if that fails."""
     wait = call.waiting
     if wait is not None:
         outwait(call, settle(wait)[1])
@@ -70,7 +70,7 @@ async def _let_out(call: Call) -> None:
 
 
 async def _go_on(call: Call, wait: BlockingStep | None) -> None:
-    """Run the waits of an admission on a thread; a cancellation ends the call, recorded."""
+    """Run the blocking steps of an admission on a thread. A cancellation is recorded."""
     import asyncio
 
     loop = asyncio.get_running_loop()
@@ -126,7 +126,7 @@ async def _run_coroutine(
 def run_generator(
     target: Target, value: Any, arguments: Any, make: Any
 ) -> Generator[Any, Any, Any]:
-    """Decide at the call, blocking where a step must, and return the guarded generator."""
+    """Decide at the call, block if a step must, and return the guarded generator."""
     return _run_generator(begin(target, value, arguments), make)
 
 

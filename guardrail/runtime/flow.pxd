@@ -15,7 +15,7 @@ cpdef _bound(Call call)
 @cython.locals(context=FactContext)
 cpdef _gather(Call call, Identity identity, Asking question, dict facts)
 cpdef _refusal(Decision decision, Asking asked, FactContext context)
-cpdef tuple _look_aside(Call call, Asking asked, FactContext context, dict facts)
+cpdef tuple _compare_shadow(Call call, Asking asked, FactContext context, dict facts)
 @cython.locals(identity=Identity, context=FactContext, decision=Decision, facts=dict, question=Asking,
                answer=Answering)
 cpdef _decide(Call call)

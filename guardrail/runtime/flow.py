@@ -75,17 +75,16 @@ _ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
 _RELEASE: Final = ("only", "output", "mask", "label_only", "top_k", "round", "noise", "dp")
 _LAST: Final = ("redact", "sign")
 
-#: The least and the greatest time, in seconds: what a clock gives beyond is no number.
+#: The least and the greatest time, in seconds. Other values are NaN or infinite.
 _EARLIEST: Final = -sys.float_info.max
 _LATEST: Final = sys.float_info.max
 
 #: Libraries whose arrays and tables tell their size.
 _ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
 
-#: Stands for the digest of an input that nobody can change.
+#: The digest of an immutable input.
 _SAME: Final = "same"
-#: Types whose values nobody can change. By identity: the metaclass of a type may call it equal to
-#: any other.
+#: Types with immutable values. By identity: a metaclass may call its type equal to any other.
 _FIXED: Final = frozenset(
     map(
         id,
@@ -95,10 +94,10 @@ _FIXED: Final = frozenset(
         ),
     )
 )  # fmt: skip
-#: Those of which it holds where their time zone is none, or of one of the types beside.
+#: Types that are immutable if their time zone is absent, or of a type in `_ZONES`.
 _ZONED: Final = frozenset(map(id, (datetime.datetime, datetime.time)))
 _ZONES: Final = frozenset(map(id, (type(None), datetime.timezone)))
-#: A tuple with more in it, at any depth, is checked again: that is bounded, and this would not be.
+#: A tuple with more items, at any depth, counts as mutable and is checked again.
 _LIMIT_LOOKS: Final = 10_000
 
 #: What an output is, by its type: a value; values that come later, as awaitables and iterators
@@ -191,7 +190,7 @@ def _decide(call: Call) -> BlockingStep | None:
     call.cached = answer.cached
     call.pending = answer.pending
     if call.runtime.shadow is not None:
-        call.differences = _look_aside(call, question, context, facts)
+        call.differences = _compare_shadow(call, question, context, facts)
     if not decision.allowed:
         raise _refusal(decision, question, context)
     if decision.obligations:
@@ -215,23 +214,23 @@ def _decide(call: Call) -> BlockingStep | None:
 def _gather(
     call: Call, identity: Identity, question: Asking, facts: dict[str, Mapping[str, FactValue]]
 ) -> FactContext | None:
-    """Compute into ``facts`` what a question wants; return what the sources looked at, if any."""
+    """Compute the facts of a question into ``facts``; return the sources' context, if any."""
     if question.refusal is not None or not question.wants:
         return None
     context = fact_context_of(call, identity)
     call.stage = "facts"
     for source, names in question.wants:
-        # Without names, the place is read whole: all that was passed.
+        # Without names, the namespace is read whole: all facts that were passed.
         facts[source.place] = source.compute(names or frozenset(context.app), context)
     call.stage = "decide"
     return context
 
 
 def _refusal(decision: Decision, asked: Asking, context: FactContext | None) -> NotAuthorized:
-    """Return the denial that a decision is.
+    """Return the denial for a decision.
 
-    Where a policy erred for want of a fact, a fact source may say for what in the input it is
-    absent: ``why_absent(context) -> (path, expected)``.
+    If a policy erred because a fact is absent, a fact source can report the cause in the input:
+    ``why_absent(context) -> (path, expected)``.
     """
     message, path = decision.message, decision.path
     if decision.errors and context is not None:
@@ -251,13 +250,13 @@ def _refusal(decision: Decision, asked: Asking, context: FactContext | None) -> 
     )
 
 
-def _look_aside(
+def _compare_shadow(
     call: Call,
     asked: Asking,
     context: FactContext | None,
     facts: dict[str, Mapping[str, FactValue]],
 ) -> tuple[tuple[str, int], ...]:
-    """Return in what the shadow would decide otherwise. The decision stands, whatever it says."""
+    """Return how the shadow's decision differs. The call's decision stays the same."""
     try:
         return differences(call, asked, context, facts)
     except Exception as fault:
@@ -274,7 +273,7 @@ def _refuse_stream(held: Obligation) -> None:
 
 
 def _meet(call: Call) -> BlockingStep | None:
-    """Meet what the conditions demand before the model: quotas first, then the input."""
+    """Meet the obligations before the model runs: quotas first, then the input."""
     admits, context = call.pending.admits, call.context
     if context is None:
         return None
@@ -294,7 +293,7 @@ def _meet(call: Call) -> BlockingStep | None:
 
 
 def _intend(call: Call) -> BlockingStep | None:
-    """Have it on record that the model is about to run, where the audit wants that."""
+    """Record that the model is about to run, if the audit requires it."""
     call.stage = "audit"
     call.at = 6  # entered once: after a wait the model may run
     if not call.runtime.intents:
@@ -322,9 +321,9 @@ def _step(call: Call) -> BlockingStep | None:
 
 
 def advance(call: Call) -> BlockingStep | None:
-    """Go on with the way in until it is done (``None``) or must block (the `BlockingStep`).
+    """Run the steps before the model. Return ``None`` at the end, or a `BlockingStep` to run.
 
-    Raises the `Denied` that ended the call; by then its record stands.
+    Raises the `Denied` that ended the call, after its record is written.
     """
     try:
         while call.at < 6:
@@ -346,7 +345,7 @@ def advance(call: Call) -> BlockingStep | None:
 
 
 def _refused(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
-    """Return the denial of a call whose model does not run: it gives back what it has not used."""
+    """Return the denial of a call whose model does not run, and give back unused quota."""
     error = denial_of(call, fault, policies)
     context = call.context
     if context is not None and context.notes is not None:
@@ -399,7 +398,7 @@ def check_again(call: Call) -> None:
     if not runtime.checks_again:
         return
     try:
-        _look_again(call, changes)
+        _repeat_steps(call, changes)
         call.stage = "model"
         return
     except Exception as fault:
@@ -410,8 +409,8 @@ def check_again(call: Call) -> None:
     raise denied(call, "denied", error)
 
 
-def _look_again(call: Call, changes: bool) -> None:
-    """Take the steps of `advance` anew that read arguments, and hold them to what was found."""
+def _repeat_steps(call: Call, changes: bool) -> None:
+    """Repeat the steps that read arguments; their results must be the same."""
     target, identity, measured = call.target, call.identity, call.view
     if identity is None:
         raise GuardUnavailable("The call has no identity.")
@@ -443,7 +442,7 @@ def _look_again(call: Call, changes: bool) -> None:
 
 
 def _decide_again(call: Call, identity: Identity, measured: View) -> None:
-    """Ask the policies of what the arguments are now; they must allow it, and demand the same."""
+    """Decide on the current arguments: the same obligations must result."""
     target, resource, before = call.target, call.resource, call.context
     if resource is None:
         raise GuardUnavailable("The call has no resource.")
@@ -468,7 +467,7 @@ def _decide_again(call: Call, identity: Identity, measured: View) -> None:
 
 
 def _meet_again(call: Call, before: ObligationContext, measured: View) -> None:
-    """Meet the obligations again that spend nothing; hold the others to what they measured."""
+    """Meet again the obligations that spend nothing; the others must measure the same."""
     context = call.context
     if context is None:
         return
@@ -493,7 +492,7 @@ def _meet_again(call: Call, before: ObligationContext, measured: View) -> None:
 
 
 def _reads_same(path: Path, before: ObligationContext, now: ObligationContext) -> bool:
-    """Whether a path that an annotation reads has the value that it had."""
+    """Tell whether a path that an annotation reads has the same value as before."""
     try:
         one = before.value_of(path)
     except LookupError:
@@ -506,12 +505,12 @@ def _reads_same(path: Path, before: ObligationContext, now: ObligationContext) -
 
 
 def _spends(kind: ObligationType) -> bool:
-    """Whether meeting an obligation takes something that another call then lacks."""
+    """Tell whether meeting an obligation spends something, such as quota."""
     return bool(getattr(kind, "spends", False))
 
 
 def _digest(call: Call, view: View) -> str:
-    """Return what tells whether an input has changed while a step waited."""
+    """Return a digest that shows whether an input has changed while a step waited."""
     if not call.target.input_name or is_fixed(call.value):
         return _SAME
     digest_of = call.runtime.digest_of
@@ -538,9 +537,9 @@ def _changed(name: str) -> InputRejected:
 
 
 def is_fixed(value: Any) -> bool:
-    """Whether nobody can change a value: text, bytes, numbers, times, and tuples of these.
+    """Tell whether a value is immutable: text, bytes, numbers, times, and tuples of these.
 
-    Of a value that is too large to look through, and of one that refers to what can change, no.
+    A value that is too large to check counts as mutable.
     """
     kind: Any = type(value)
     if id(kind) in _FIXED:
@@ -566,7 +565,7 @@ def is_fixed(value: Any) -> bool:
 
 
 def _is_constant_zone(kind: Any) -> bool:
-    """Whether time zones of a type never change. Whoever has a `ZoneInfo` has imported it."""
+    """Tell whether time zones of a type never change. A `ZoneInfo` needs its module imported."""
     zoneinfo: Any = sys.modules.get("zoneinfo")
     return id(kind) in _ZONES or (zoneinfo is not None and kind is zoneinfo.ZoneInfo)
 
@@ -577,7 +576,7 @@ def _are_fixed(arguments: Any) -> bool:
 
 
 def enter(call: Call) -> None:
-    """The model is about to run in this context; `leave` must follow."""
+    """Prepare this context for the model; `leave` must follow."""
     try:
         runtime = call.runtime
         if runtime.frames:
@@ -591,7 +590,7 @@ def enter(call: Call) -> None:
 
 
 def leave(call: Call) -> None:
-    """The model has returned or yielded: nothing of ours stays set in this context."""
+    """Reset this context after the model has returned or yielded."""
     try:
         _reset_running(call.running)
     except ValueError:  # closed from another context, which never had it
@@ -605,10 +604,10 @@ def leave(call: Call) -> None:
 
 
 def release(call: Call, output: Any) -> Any:
-    """Return what may leave of the model's output, after its record stands; or raise.
+    """Return the part of the model's output that may leave, after its record; or raise.
 
-    Where ``call.waiting`` is something afterwards, the output may leave only when that is over:
-    see `outwait`.
+    If ``call.waiting`` is set afterwards, the output may leave only when that step has ended: see
+    `outwait`.
     """
     mark_return(call)
     call.stage = "release"
@@ -645,9 +644,9 @@ def release(call: Call, output: Any) -> Any:
 
 
 def outwait(call: Call, fault: Exception | None) -> None:
-    """End ``call.waiting``, with what `settle` caught of it; raise where nothing may leave.
+    """End ``call.waiting``, with the error of `settle`; raise if nothing may leave.
 
-    The record stands by then, and whoever could not make it safe has corrected it.
+    The record is written by then; a sink that could not make it safe has corrected it.
     """
     call.waiting = None
     if fault is None:
@@ -671,7 +670,7 @@ def block(call: Call, message: str) -> Denied:
 
 
 def pass_on(call: Call, item: Any) -> Sequence[Any]:
-    """Return what may leave now that a stream has yielded an item; or raise."""
+    """Return the items that may leave after a stream has yielded one; or raise."""
     outlet = call.outlet
     if outlet is None:
         return (item,)
@@ -686,9 +685,9 @@ def pass_on(call: Call, item: Any) -> Sequence[Any]:
 
 
 def run_out(call: Call, value: Any) -> Sequence[Any]:
-    """Return what a stream that has ended by itself still held back; or raise.
+    """Return what the filters still hold back when a stream has ended; or raise.
 
-    No filter sees what the generator returned, ``value``: under obligations it may not leave.
+    No filter checks the generator's return value, ``value``: under obligations it may not leave.
     """
     mark_return(call)
     outlet = call.outlet
@@ -710,13 +709,13 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
 
 
 def finish(call: Call) -> None:
-    """A stream has ended by itself, and all that may leave has left."""
+    """Record the end of a stream whose items have all left."""
     mark_return(call)
     conclude(call, "released")
 
 
 def interrupt(call: Call, error: BaseException) -> None:
-    """The model raised, or was cancelled, or its generator closed. The error goes on as it is."""
+    """Record that the model raised, was cancelled, or its generator closed. Keeps the error."""
     mark_return(call)
     outcome: Outcome = "raised"
     asyncio = sys.modules.get("asyncio")  # whoever cancels a task has imported it
@@ -728,7 +727,7 @@ def interrupt(call: Call, error: BaseException) -> None:
 
 
 def size_of(output: Any, is_array: bool) -> tuple[int, int]:
-    """Return how many rows and bytes leave, as far as that is told without looking through."""
+    """Return how many rows and bytes leave, if the output tells without a walk over it."""
     kind: Any = type(output)
     if kind is str:
         return 1, len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
@@ -746,7 +745,7 @@ def size_of(output: Any, is_array: bool) -> tuple[int, int]:
 
 @lru_cache(maxsize=512)
 def _nature(kind: Any) -> int:
-    """Return what outputs of a type are."""
+    """Return the kind of output of a type: value, array, or values that come later."""
     if any(hasattr(kind, name) for name in ("__await__", "__next__", "__anext__", "__aiter__")):
         return _LATER
     module = getattr(kind, "__module__", "")  # whatever a class says of itself

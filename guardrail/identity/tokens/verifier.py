@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
+from guardrail._type_names import type_name
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.settings import ClaimPath, TokenSettings, claim_path
 from guardrail.identity.tokens.keys import Key, accepted
@@ -59,7 +60,7 @@ class Token:
 
     def __init__(self, text: str, *, limit_chars: int = LIMIT_CHARS) -> None:
         if not isinstance(text, str):
-            raise malformed(f"Expected a token as text, got {type(text).__name__}.")
+            raise malformed(f"Expected a token as text, got {type_name(text)}.")
         if len(text) > limit_chars:
             raise malformed(f"The token is over {limit_chars} characters.")
         parts = _COMPACT.fullmatch(text)
@@ -430,5 +431,5 @@ def malformed(message: str, path: str = "") -> NotAuthenticated:
 
 def wrong_type(path: ClaimPath, expected: str, value: Any) -> NotAuthenticated:
     """Return the error for a claim of the wrong type; of the value it names the type only."""
-    name, got = ".".join(path), type(value).__name__
+    name, got = ".".join(path), type_name(value)
     return malformed(f"The claim `{name}`: expected {expected}, got {got}.", f"token.{name}")

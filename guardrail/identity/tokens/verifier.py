@@ -334,6 +334,8 @@ def find(claims: Claims, path: ClaimPath) -> Any:
 
     All below a claim that is null is absent, as the claim itself is where it is optional.
     """
+    if len(path) == 1 and type(claims) is dict:  # the usual case, at a third of the cost
+        return claims.get(path[0], MISSING)
     value: Any = claims
     for depth, name in enumerate(path):
         if value is None:
@@ -402,12 +404,16 @@ def time_of(
     return None if value is None else float(rounded(_at(value, name)))
 
 
+#: Kept: a union that is written in place is made anew at every call.
+_NUMBER: Final = (int, float)
+
+
 def _at(value: Any, name: str) -> float:
     """Return a time as it stands (RFC 7519 §2): fractions are allowed, and few readers agree.
 
     Who compares rounds it so that a token is never valid longer: an end down, a beginning up.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, _NUMBER):
         raise wrong_type((name,), "a number of seconds", value)
     if not 0 <= value <= _LATEST:
         raise malformed(f"`{name}` is no time in seconds since the epoch.", f"token.{name}")

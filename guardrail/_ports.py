@@ -86,12 +86,6 @@ class FactContext:
 COUNTED: Final = (0, 2**63 - 1)
 
 
-def ranges_of(source: FactSource) -> Mapping[str, tuple[int, int]]:
-    """Return the least and the most that whole numbers of a source can be, where it says so."""
-    ranges: Mapping[str, tuple[int, int]] = getattr(source, "ranges", {})
-    return ranges
-
-
 class FactSource(Protocol):
     """Says which facts it provides, and computes them from a call.
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from guardrail import _core, facts, obligations
 from guardrail._documents import Document, Section, read_json, read_toml, read_yaml
+from guardrail._hooks import in_order, keys_of, plain_of, prepare
 from guardrail._nearest import did_you_mean
 from guardrail._ports import (
     BlockingStep,
@@ -70,7 +71,6 @@ from guardrail.policy import (
     read_uid,
 )
 from guardrail.policy.engine.read_sets import read_of_callers
-from guardrail.runtime.flow import in_order
 from guardrail.values import Auto, Evidence, Identity, Peer, Principal, vouched_for
 
 if TYPE_CHECKING:
@@ -408,9 +408,7 @@ def load_bundle(
     snapshot, shadow = loaded if loaded is not None else (None, None)
     for plan in (plan for each in (snapshot, shadow) if each for plan in each.plans.values()):
         for fact_source, names in plan.wants:
-            prepare = getattr(fact_source, "prepare", None)
-            if prepare is not None:
-                prepare(names)
+            prepare(fact_source, names)
     if snapshot is not None and providers is not None:
         for name, place in providers.entity_types.items():
             if not snapshot.schema.declares(name):
@@ -421,10 +419,8 @@ def load_bundle(
     faults.stop()
     if snapshot is None or providers is None or bounds is None or audit is None or machines is None:
         raise ConfigurationError("The bundle could not be read.")
-    plain = frozenset(
-        f"{source.place}.{name}" for source in sources for name in getattr(source, "plain", ())
-    )
-    keys: frozenset[str] = frozenset().union(*[getattr(kind, "keys", ()) for kind in types])
+    plain = frozenset(f"{source.place}.{name}" for source in sources for name in plain_of(source))
+    keys: frozenset[str] = frozenset().union(*[keys_of(kind) for kind in types])
     return Bundle(
         snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow, keys
     )

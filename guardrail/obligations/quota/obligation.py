@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
 
 from guardrail._documents import Document, Section
+from guardrail._hooks import ArgumentChange, Stage
 from guardrail._ports import BlockingStep, Clock, ObligationContext, ObligationNotMet
 from guardrail._schema_hints import absent, of
 from guardrail.errors import ConfigurationError
@@ -26,6 +28,7 @@ from guardrail.obligations.quota.grammar import (
     Demand,
     Limit,
     counted,
+    looser_arguments,
     narrowest_first,
     read_limits,
 )
@@ -128,6 +131,7 @@ class Quota:
     __slots__ = ("_bundle", "_counters", "_hits", "_storage")
 
     name = "quota"
+    stage = Stage.SPEND
     on_admit = True
     on_release = False
     spends = True
@@ -224,6 +228,10 @@ class Quota:
         weighed = [each for limit, each in zip(demand, taken, strict=True) if limit.unit != "calls"]
         if weighed:
             notes.returns = (*notes.returns, partial(_give_back, counters, weighed))
+
+    def mutate(self, argument: str) -> Iterator[ArgumentChange]:
+        """Yield changes of an argument that count less."""
+        return looser_arguments(argument)
 
     def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
         """Return the output: a quota asks nothing of it."""

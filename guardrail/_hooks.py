@@ -13,13 +13,18 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast
 
 from guardrail._ports import (
     BlockingStep,
+    Clock,
     FactContext,
     FactSource,
     ObligationContext,
     ObligationType,
+    QuotaCounters,
     Sink,
 )
 from guardrail.values import Path, Record
+
+#: How the windows of quotas can move.
+STRATEGIES: Final = frozenset(("fixed", "moving", "sliding"))
 
 
 class Stage:
@@ -207,6 +212,26 @@ class FactSourceBase:
         Called where a policy erred. The denial then names the place.
         """
         return "", ""
+
+
+class QuotaStoreBase:
+    """The defaults of a quota store: inherit from it, and write ``name``, `open` and what differs.
+
+    Attributes:
+        settings: the pydantic model of the ``[quota]`` table.
+        strategies: the strategies that it counts by.
+        is_shared: whether several processes count together. `guardrail check` warns where not.
+        waits: whether a call to it can wait.
+    """
+
+    settings: type[Any] | None = None
+    strategies: frozenset[str] = STRATEGIES
+    is_shared: bool = True
+    waits: bool = True
+
+    def open(self, settings: Any, clock: Clock) -> QuotaCounters:
+        """Return the opened store."""
+        raise NotImplementedError
 
 
 class SinkBase:

@@ -9,7 +9,7 @@ to do anything, as `guardrail.values` does.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -241,6 +241,121 @@ class ObligationType(Protocol):
         """Return the output that may leave.
 
         Raises `ObligationNotMet`. Never changes ``output``.
+        """
+        ...
+
+
+class QuotaHit(Protocol):
+    """What one call takes from one counter: ``amount`` of at most ``limit`` per window.
+
+    Amounts and limits are whole numbers below 2**63; the amount can be 0 or above the limit.
+    """
+
+    @property
+    def strategy(self) -> str:
+        """How the window moves: ``fixed``, ``moving`` or ``sliding``, as `limits` defines them."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The key of the counter: printable ASCII but for the values of its keys, no bound."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """The most that a window holds."""
+        ...
+
+    @property
+    def window_s(self) -> int:
+        """The length of the window in seconds."""
+        ...
+
+    @property
+    def amount(self) -> int:
+        """What the call takes."""
+        ...
+
+
+class QuotaStoreError(Exception):
+    """Raised by a store that can't count: the call is denied with ``store_unavailable``.
+
+    The message says what is wrong and what to do, for the caller: no address, no password.
+    """
+
+
+class QuotaCounters(Protocol):
+    """An opened quota store. It is called from several threads at once."""
+
+    def acquire_all(self, hits: Sequence[QuotaHit], taken: list[Any] | None = None) -> list[float]:
+        """Take every hit, or none.
+
+        Arguments:
+            hits: what one call takes; the keys differ.
+            taken: where all are taken, gets one object for each hit, in order, by which
+                `give_back` returns it.
+
+        Returns:
+            For each hit the seconds until it fits by itself, in order: 0.0 where it fits now,
+            infinity where it never fits. All are 0.0 exactly where all were taken.
+
+        Raises:
+            QuotaStoreError: where the store can't count. Nothing may be taken then.
+        """
+        ...
+
+    def give_back(self, taken: Any) -> None:
+        """Return one hit to its counter, as far as it still counts.
+
+        Called at most once for each object in ``taken``, where the input of a call is refused
+        after the call took from the store. What it raises is ignored: the hit stays taken.
+        """
+        ...
+
+
+class QuotaStore(Protocol):
+    """One kind of quota store: where the counters of ``@quota`` are kept.
+
+    `guardrail._hooks.QuotaStoreBase` has the defaults.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name by which ``store = "NAME"`` in ``[quota]`` chooses it."""
+        ...
+
+    @property
+    def settings(self) -> type[Any] | None:
+        """The pydantic model of the ``[quota]`` table; ``None`` where it has no keys of its own.
+
+        A subclass of `guardrail.extensions.QuotaStoreSettings`.
+        """
+        ...
+
+    @property
+    def strategies(self) -> frozenset[str]:
+        """The strategies that it counts by, of ``fixed``, ``moving`` and ``sliding``."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes count together, and counters outlive a process."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call to it can wait, as on a network or a disk.
+
+        Then the flow calls `acquire_all` off the event loop where the call is a coroutine's.
+        """
+        ...
+
+    def open(self, settings: Any, clock: Clock) -> QuotaCounters:
+        """Return the opened store. Connects to nothing: the first call does.
+
+        Arguments:
+            settings: the ``[quota]`` table, as the model of `settings`.
+            clock: the injected clock, for a store that counts in this process.
         """
         ...
 

@@ -128,7 +128,9 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         for name, demand in policy.demands
         if name == "quota"
     ]
-    yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
+    yield from quota_weaknesses(
+        _table(settings, "quota"), quotas, default, is_shared=bundle.storage.store.is_shared
+    )
     yield from _output_weaknesses(bundle)
     yield from spec_weaknesses(folder.files)
     yield from audit_weaknesses(_table(settings, "audit"), default)

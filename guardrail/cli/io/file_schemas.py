@@ -29,7 +29,7 @@ from guardrail.identity.attestation.settings import TokenEvidenceSettings
 from guardrail.identity.load import KINDS as PROVIDERS
 from guardrail.obligations.input.specs import KINDS as SPECS
 from guardrail.obligations.output.spec import OWN, OutputSection
-from guardrail.obligations.quota.obligation import QuotaSettings
+from guardrail.obligations.quota.settings import QuotaSettings
 from guardrail.policy import BundleSettings, CheckSettings, ResourceSettings
 from guardrail.policy.source.parser import ID
 from guardrail.testing.files import format as tests

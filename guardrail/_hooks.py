@@ -12,16 +12,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast
 
 from guardrail._ports import (
+    Authenticator,
     BlockingStep,
     Clock,
     FactContext,
     FactSource,
     ObligationContext,
     ObligationType,
+    ProviderContext,
     QuotaCounters,
+    SettingsTable,
     Sink,
 )
-from guardrail.values import Path, Record
+from guardrail.errors import Finding, Place
+from guardrail.values import Entity, Identity, Path, Record
 
 #: How the windows of quotas can move.
 STRATEGIES: Final = frozenset(("fixed", "moving", "sliding"))
@@ -212,6 +216,50 @@ class FactSourceBase:
         Called where a policy erred. The denial then names the place.
         """
         return "", ""
+
+
+class AuthenticatorBase:
+    """The defaults of an opened identity provider: inherit from it, and write `authenticate`.
+
+    Attributes:
+        entity_types: the entity types of principals and their parents, with their places.
+        principal_types: the entity types of principals.
+        parent_types: the entity types of their parents.
+    """
+
+    entity_types: Mapping[str, Place] = {}
+    principal_types: frozenset[str] = frozenset()
+    parent_types: frozenset[str] = frozenset()
+
+    def accepts(self, token: str) -> bool:  # noqa: ARG002
+        """Return false: no token is one of this provider's."""
+        return False
+
+    def authenticate(
+        self, credential: Any, now: float, *, knows: Callable[[Entity], bool]
+    ) -> Identity:
+        """Return the identity that a credential proves, or raise `NotAuthenticated`."""
+        raise NotImplementedError
+
+
+class IdentityProviderBase:
+    """The defaults of a kind of identity provider: inherit from it, and write what differs.
+
+    A subclass has at least ``kind``, ``settings`` and `open` (see `IdentityProvider`).
+
+    Attributes:
+        takes: which credential it takes: a token.
+    """
+
+    takes: str = "token"
+
+    def open(self, settings: Any, context: ProviderContext) -> Authenticator:
+        """Return the provider of one table."""
+        raise NotImplementedError
+
+    def lint(self, settings: Any, table: SettingsTable) -> Iterable[Finding]:  # noqa: ARG002
+        """Return no finding."""
+        return ()
 
 
 class QuotaStoreBase:

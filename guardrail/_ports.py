@@ -9,16 +9,18 @@ to do anything, as `guardrail.values` does.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from guardrail.errors import (
     Denied,
+    Finding,
     GuardUnavailable,
     InputRejected,
     NotAuthorized,
     OutputBlocked,
+    Place,
     QuotaExceeded,
 )
 from guardrail.values import (
@@ -242,6 +244,155 @@ class ObligationType(Protocol):
 
         Raises `ObligationNotMet`. Never changes ``output``.
         """
+        ...
+
+
+class SettingsTable(Protocol):
+    """The places of the keys of one table of ``guardrail.toml``, for faults and findings."""
+
+    def at(self, *path: str | int) -> Place:
+        """Return the place of a key, or of the nearest one above it; of the table for no key."""
+        ...
+
+
+class BundleSources(Protocol):
+    """The files and the environment of a bundle, for keys and secrets."""
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """The bundle's files by their path: the bytes over which its digest is made."""
+        ...
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment."""
+        ...
+
+    def file(self, name: str, key: str, place: Place) -> bytes:
+        """Return a file of the bundle; raise `ConfigurationError` (``GR400``) at ``place``."""
+        ...
+
+    def secret(self, env: str | None, file: str | None, place: Place) -> tuple[bytes, str]:
+        """Return a secret and what a message calls it, or raise ``GR400`` at ``place``."""
+        ...
+
+
+class PrincipalIds(Protocol):
+    """How one provider names its principals, so that no two providers name the same one."""
+
+    @property
+    def own(self) -> str:
+        """What begins the ids of its principals: ``id_prefix`` and ``#``, or nothing."""
+        ...
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The same of the bundle's other providers, where they have one."""
+        ...
+
+    def id_of(self, value: str) -> str:
+        """Return the id of the principal that the provider calls ``value``.
+
+        Raises `NotAuthenticated` where the id would be one of another provider's.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ProviderContext:
+    """What an identity provider gets at load, besides its settings.
+
+    ``name`` is the name of its table, ``table`` has the places of its keys, ``ids`` makes the ids
+    of principals, and ``sources`` has the bundle's files and the environment.
+    """
+
+    name: str
+    table: SettingsTable
+    ids: PrincipalIds
+    sources: BundleSources
+
+
+class Authenticator(Protocol):
+    """An opened identity provider: turns what a caller brings into an identity.
+
+    `guardrail._hooks.AuthenticatorBase` has the defaults.
+    """
+
+    @property
+    def entity_types(self) -> Mapping[str, Place]:
+        """The entity types of principals and their parents, each with the place that names it.
+
+        The bundle does not load where the schema lacks one of them.
+        """
+        ...
+
+    @property
+    def principal_types(self) -> frozenset[str]:
+        """The entity types of principals."""
+        ...
+
+    @property
+    def parent_types(self) -> frozenset[str]:
+        """The entity types of their parents."""
+        ...
+
+    def accepts(self, token: str) -> bool:
+        """Whether a token is one of this provider's, by its form, such as by its prefix.
+
+        Asked where the provider takes tokens. It verifies nothing, and does not raise.
+        """
+        ...
+
+    def authenticate(
+        self, credential: Any, now: float, *, knows: Callable[[Entity], bool]
+    ) -> Identity:
+        """Return the identity that a credential proves, or raise `NotAuthenticated`.
+
+        Called where `acting_as` is entered, from several threads at once.
+
+        Arguments:
+            credential: the token as a text, or the chain of certificates, leaf first.
+            now: seconds since the epoch, by the injected clock.
+            knows: says whether an entity exists in the bundle; ask it for each parent.
+        """
+        ...
+
+
+class IdentityProvider(Protocol):
+    """One kind of identity provider: ``type = "KIND"`` in a table ``[identity.NAME]``.
+
+    `guardrail._hooks.IdentityProviderBase` has the defaults.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The value of ``type`` in the tables of this kind."""
+        ...
+
+    @property
+    def settings(self) -> type[Any]:
+        """The pydantic model of its table. It has the key ``type``."""
+        ...
+
+    @property
+    def takes(self) -> str:
+        """Which credential it takes.
+
+        ``token``: a text for which its `Authenticator.accepts` returns true. ``certificate``: the
+        chain of the client's certificates; a bundle has one such provider. ``signed_token``: a JWS
+        of its issuer, for the kinds ``jwt`` and ``oidc``.
+        """
+        ...
+
+    def open(self, settings: Any, context: ProviderContext) -> Authenticator:
+        """Return the provider of one table; raise `ConfigurationError` for what is wrong in it.
+
+        Called at load. It fetches nothing.
+        """
+        ...
+
+    def lint(self, settings: Any, table: SettingsTable) -> Iterable[Finding]:
+        """Return what is weak in a table that loads, for `guardrail check`."""
         ...
 
 

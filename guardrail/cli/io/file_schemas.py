@@ -26,7 +26,7 @@ from guardrail.facts import Bounds, DetectorSettings
 from guardrail.facts.custom_detectors import LIMIT_DETECTORS
 from guardrail.identity.attestation.formats import FORMATS
 from guardrail.identity.attestation.settings import TokenEvidenceSettings
-from guardrail.identity.load import KINDS as PROVIDERS
+from guardrail.identity.registry import STANDARD as PROVIDERS
 from guardrail.obligations.input.specs import KINDS as SPECS
 from guardrail.obligations.output.spec import OWN, OutputSection
 from guardrail.obligations.quota.settings import QuotaSettings
@@ -202,7 +202,7 @@ def _one_of(models: Iterable[type[BaseModel]], key: str) -> Any:
 
 
 def _settings() -> _Schema:
-    tables = _made("", _one_of(PROVIDERS.values(), "type"))
+    tables = _made("", _one_of((kind.settings for kind in PROVIDERS), "type"))
 
     def change(whole: _Schema) -> None:
         whole["definitions"] |= tables["definitions"]

@@ -315,7 +315,7 @@ class ProviderContext:
 class Authenticator(Protocol):
     """An opened identity provider: turns what a caller brings into an identity.
 
-    `guardrail._hooks.AuthenticatorBase` has the defaults.
+    `guardrail.extensions.AuthenticatorBase` has the defaults.
     """
 
     @property
@@ -361,7 +361,7 @@ class Authenticator(Protocol):
 class IdentityProvider(Protocol):
     """One kind of identity provider: ``type = "KIND"`` in a table ``[identity.NAME]``.
 
-    `guardrail._hooks.IdentityProviderBase` has the defaults.
+    `guardrail.extensions.IdentityProviderBase` has the defaults.
     """
 
     @property
@@ -467,7 +467,7 @@ class QuotaCounters(Protocol):
 class QuotaStore(Protocol):
     """One kind of quota store: where the counters of ``@quota`` are kept.
 
-    `guardrail._hooks.QuotaStoreBase` has the defaults.
+    `guardrail.extensions.QuotaStoreBase` has the defaults.
     """
 
     @property

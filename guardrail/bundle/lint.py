@@ -115,7 +115,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
         weak = lint(bundle.shadow, folder, settings)
         yield from (finding for finding in weak if finding.policy in ids)
-    yield from identity_weaknesses(_table(settings, "identity"))
+    yield from identity_weaknesses(_table(settings, "identity"), bundle.own_kinds)
     yield from evidence_weaknesses(_table(settings, "evidence"))
     written = (*bundle.snapshot.policies, *(bundle.shadow.policies if bundle.shadow else ()))
     named = chain(named_entities(written, folder), _named_in_tests(folder))

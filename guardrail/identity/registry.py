@@ -13,8 +13,8 @@ from guardrail.identity.tokens.kinds import JwtKind, OidcKind
 
 #: The kinds of this version.
 STANDARD: Final[tuple[IdentityProvider, ...]] = (JwtKind(), OidcKind(), ApiKeyKind(), MtlsKind())
-#: The credentials that a kind can take: see `guardrail._ports.IdentityProvider`.
-CREDENTIALS: Final = ("token", "signed_token", "certificate")
+#: The credentials that an application's own kind can take: see `IdentityProvider`.
+CREDENTIALS: Final = ("token", "certificate")
 
 
 def kinds_by_name(own: Sequence[IdentityProvider] = ()) -> Mapping[str, IdentityProvider]:
@@ -27,7 +27,7 @@ def kinds_by_name(own: Sequence[IdentityProvider] = ()) -> Mapping[str, Identity
         if provider.kind in kinds:
             message = f"Two identity providers have the kind {provider.kind}. Rename one."
             raise ConfigurationError(message)
-        if provider.takes not in CREDENTIALS:
+        if provider.takes not in CREDENTIALS and provider not in STANDARD:
             message = (
                 f"`takes` of the identity provider {provider.kind} must be one of "
                 f"{', '.join(CREDENTIALS)}."

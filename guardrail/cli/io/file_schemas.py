@@ -18,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from guardrail._documents import Section
 from guardrail.audit.settings import AuditSettings
+from guardrail.bundle.named_extensions import ExtensionSettings
 from guardrail.cli.io import authzen, question
 from guardrail.cli.io.files import Files
 from guardrail.detectors import GROUPS, KINDS
@@ -84,6 +85,7 @@ class _Settings(Section):
         bounds: the most that is accepted before anything of an input is read.
         quota: where quotas are counted.
         audit: how calls are recorded.
+        extensions: which plug-ins of installed packages are loaded.
         identity: what proves who calls: a table per provider, ``[identity.NAME]``.
         evidence: what proves on which machine a call runs: a table each, ``[evidence.NAME]``.
         detectors: custom kinds of findings: a table each, ``[detectors.NAME]``.
@@ -95,6 +97,7 @@ class _Settings(Section):
     bounds: Bounds = Field(default=Bounds())
     quota: QuotaSettings = Field(default=QuotaSettings())
     audit: AuditSettings = Field(default=AuditSettings())
+    extensions: ExtensionSettings = Field(default=ExtensionSettings())
     identity: _Identity = Field(default=_Identity())
     evidence: dict[str, TokenEvidenceSettings] = Field(default={})
     detectors: Annotated[dict[str, DetectorSettings], Field(max_length=LIMIT_DETECTORS, default={})]

@@ -6,8 +6,8 @@ from plugged_provider import BadgeKind, Badges
 from plugged_store import Shelf, ShelfStore
 
 from guardrail.errors import NotAuthenticated
+from guardrail.extensions import Entity, Identity, Principal
 from guardrail.testing.contracts import IdentityProviderContract, QuotaStoreContract
-from guardrail.values import Entity, Identity, Principal
 
 
 def failures(suite):

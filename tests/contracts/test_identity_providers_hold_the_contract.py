@@ -15,13 +15,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import strategies as st
 from plugged_provider import BadgeKind
 
+from guardrail.extensions import Entity
 from guardrail.identity.api_keys.entries import entries_text, issue
 from guardrail.identity.api_keys.kind import ApiKeyKind
 from guardrail.identity.certificates.kind import MtlsKind
 from guardrail.identity.tokens import open_keys
 from guardrail.identity.tokens.kinds import JwtKind, OidcKind
 from guardrail.testing.contracts import IdentityProviderContract
-from guardrail.values import Entity
 
 NOW = 1_700_000_000
 SECRET = "0123456789abcdef" * 4

@@ -20,10 +20,10 @@ from guardrail import (
 )
 from guardrail.bundle.assembly import load_bundle
 from guardrail.bundle.lint import findings
+from guardrail.extensions import Identity, Principal
 from guardrail.policy import read_folder
 from guardrail.testing import FrozenClock
 from guardrail.testing.run.suite import run_tests
-from guardrail.values import Identity, Principal
 
 HEAD = '[bundle]\nname = "small"\nversion = "1.0.0"\n'
 BADGE = HEAD + '[identity.desk]\ntype = "badge"\nid_prefix = "desk"\n'

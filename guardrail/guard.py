@@ -19,7 +19,9 @@ from guardrail._ids import Ids
 from guardrail._ports import (
     Clock,
     FactSource,
+    IdentityProvider,
     ObligationType,
+    QuotaStore,
     Serving,
     Sink,
     SystemClock,
@@ -127,6 +129,8 @@ class Guard:
         facts: Sequence[FactSource] = (),
         obligations: Sequence[ObligationType] = (),
         models: Mapping[str, type[BaseModel]] | None = None,
+        providers: Sequence[IdentityProvider] = (),
+        quota_store: QuotaStore | None = None,
         journal: str | Path | Auto | None = AUTO,
         shadow: str | Path | None = None,
         identity_group: str | None = None,
@@ -143,6 +147,9 @@ class Guard:
             obligations: its own obligation types.
             models: its own pydantic models: ``@input("NAME")`` holds the input to the one of
                 this name, strictly, and the function gets what came.
+            providers: its own kinds of identity providers, beside the standard ones: a table
+                ``[identity.NAME]`` chooses one by its ``type``.
+            quota_store: its own quota store, which ``[quota]`` must choose by its name.
             journal: the folder of the journal; by default the one that ``[audit]`` names;
                 ``None`` for none, whatever is named there: for tests.
             shadow: the folder of a second bundle, whose policies are asked beside: nothing that
@@ -159,7 +166,7 @@ class Guard:
         used = clock or SystemClock()
         origin = Origin(
             Path(path).absolute(), used, tuple(facts), tuple(obligations), dict(models or {}),
-            None if shadow is None else Path(shadow).absolute(),
+            None if shadow is None else Path(shadow).absolute(), tuple(providers), quota_store,
         )  # fmt: skip
         return cls(
             origin.load(),
@@ -452,15 +459,15 @@ class Guard:
         Raises:
             NotAuthenticated: where what was brought does not hold; ``code`` names the cause.
         """
+        from guardrail.identity import Credentials
+
         chain = (certificate,) if isinstance(certificate, bytes) else tuple(certificate or ())
         brought = token is not None or bool(chain)
         if (principal is None) != brought:
             raise TypeError("acting_as takes either a Principal, or token= and certificate=")
         runtime = self._serving.runtime
         if principal is None:
-            return runtime.act_under(
-                token=token, certificate=chain, peer=peer, attestation=attestation
-            )
+            return runtime.act_under(Credentials(token, chain, peer, attestation))
         if not isinstance(principal, Principal):
             raise TypeError(f"acting_as takes a Principal, got {type(principal).__name__}")
         return runtime.act_as(principal, peer, attestation)
@@ -476,9 +483,9 @@ class Guard:
             denial: the denial that the caller gets.
             peer: what is known of the connection; its address is kept as a pseudonym.
         """
-        from guardrail.bundle.assembly import where_from
+        from guardrail.identity import origin_of
 
-        self._serving.runtime.note(where_from(peer), denial)
+        self._serving.runtime.note(origin_of(peer), denial)
 
     def challenge(self) -> str:
         """Return a nonce that a caller's machine is to attest: 43 characters, for one use.

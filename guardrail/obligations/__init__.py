@@ -25,7 +25,9 @@ from guardrail.obligations.output.redact import Redact
 from guardrail.obligations.output.rounding import Round
 from guardrail.obligations.output.spec import read_output_specs
 from guardrail.obligations.output.top_k import TopK
-from guardrail.obligations.quota.obligation import Quota, QuotaSettings, StorageHandle, open_storage
+from guardrail.obligations.quota.obligation import Quota
+from guardrail.obligations.quota.settings import QuotaSettings
+from guardrail.obligations.quota.storage_handle import StorageHandle, open_storage
 from guardrail.values import View
 
 if TYPE_CHECKING:

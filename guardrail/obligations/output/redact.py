@@ -11,11 +11,13 @@ part of a match.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
+from guardrail._hooks import ArgumentChange, Stage
 from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail._streams import TextFilter
 from guardrail.detectors import (
@@ -36,6 +38,8 @@ from guardrail.values import Clause, RecordAnnotations
 #: What becomes of a match, from what tells least to what tells most.
 STYLES: Final = ("block", "drop", "label", "hash")
 
+_STRICT_STYLE: Final = re.compile(r"(?<= as )(?:block|drop|label)\b")
+_LOOSER_STYLE: Final = dict(itertools.pairwise(STYLES))
 #: A kind, or one with the countries whose national forms it takes: ``phone(ES, PL)``.
 _KIND: Final = re.compile(r"[a-z0-9_]+(?:\([A-Z]{2}(?:, [A-Z]{2})*\))?")
 _CLAUSE: Final = re.compile(
@@ -71,6 +75,7 @@ class Redact(OutputFilter):
     __slots__ = ("_declared", "_key", "_limit", "_own", "_ready")
 
     name = "redact"
+    stage = Stage.REDACT
     outputs = OutputFilter.outputs | {"text", "messages"}
 
     def __init__(
@@ -94,6 +99,13 @@ class Redact(OutputFilter):
         for column in {rule.column for rule in rules}:  # made at load, so that no call has to
             self._stages(rules, frozenset((column,)) if column else _NOWHERE)
         return rules
+
+    def mutate(self, argument: str) -> Iterator[ArgumentChange]:
+        """Yield changes of an argument to a style that shows more of what was cut."""
+        for found in _STRICT_STYLE.finditer(argument):
+            looser = _LOOSER_STYLE[found[0]]
+            what = f"{found[0]} became {looser}"
+            yield ArgumentChange(what, found.start(), found.end(), looser)
 
     def merge(self, one: Demand, other: Demand) -> Demand:
         """Return the rules of both sides; of two for one kind and column, what tells less."""

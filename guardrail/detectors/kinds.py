@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from guardrail._nearest import nearest
-from guardrail.detectors.rules.phone_formats import FORMS
+from guardrail.detectors.phone_formats import FORMS
 
 #: Every kind, with what it means.
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -110,7 +110,7 @@ def expand(names: Iterable[str], own: Iterable[str] = ()) -> tuple[str, ...]:
 
     Arguments:
         names: kinds, groups, and ``phone(ES, PL)``: `phone` with the national forms of countries
-            (`guardrail.detectors.rules.phone_formats.FORMS`), by their ISO 3166 codes.
+            (`guardrail.detectors.phone_formats.FORMS`), by their ISO 3166 codes.
         own: names of other kinds that there are; they go last.
 
     Raises `ValueError` for a name that is none of these, and for a single text in place of several

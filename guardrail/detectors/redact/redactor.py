@@ -97,7 +97,7 @@ class Redactor:
             delay = sought.delay_chars
             layers.append(FoldedLayer(folding, marks, PatternLook(sought, limit), delay, limit))
         if wanted & SPOTTED:
-            look = SpotLook(scanner.setup)
+            look = SpotLook(scanner.core)
             layers.append(FoldedLayer(folding, marks, look, _LIMIT_SPOT, limit))
         for kind in PHRASES:
             if kind in wanted:

@@ -27,8 +27,7 @@ from guardrail.detectors.scan.folding import (
     fold_char,
     prepends,
 )
-from guardrail.detectors.scan.scan_state import Setup
-from guardrail.detectors.scan.scanner_core import Spots
+from guardrail.detectors.scan.scanner_core import ScannerCore
 
 #: So many bytes of plain view before what is not decided are kept: no rule reads back further.
 _CONTEXT: Final = 96
@@ -285,24 +284,27 @@ class Look(Protocol):
 class SpotLook:
     """Looks for what `Spots` finds."""
 
-    __slots__ = ("_setup",)
+    __slots__ = ("_core",)
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, core: ScannerCore) -> None:
+        self._core = core
 
     def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:
         """Look from a cursor on; before the floor all is cut."""
-        sheet = Spots(self._setup, view.data, final, False)
+        core = self._core
+        state = core.start(view.data, final=final, nests=False)
         if floor > PAD:
-            sheet.close(floor)
-        stop = sheet.size if final else sheet.hold(cursor)
-        at = max(sheet.scan(cursor, stop), stop)
-        found = [(NAMES[kind], start, end) for kind, start, end in sheet.found]
-        return Looked(found, at, sheet.begin(sheet.floor, at), sheet.closer, sheet.inner)
+            state.close(floor)
+        stop = state.size if final else core.decided_until(state, cursor)
+        at = max(core.scan(state, cursor, stop), stop)
+        found = [(NAMES[kind], start, end) for kind, start, end in state.found]
+        limit = core.earliest_start(state, state.floor, at)
+        return Looked(found, at, limit, state.closer, state.inner)
 
     def ending(self, view: View, closer: int, at: int, final: bool) -> int:
         """Return where what is open ends, or -1."""
-        return Spots(self._setup, view.data, final, False).ending(closer, at)
+        state = self._core.start(view.data, final=final, nests=False)
+        return self._core.end_of_open(state, closer, at)
 
 
 class PatternLook:

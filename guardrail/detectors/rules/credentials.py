@@ -17,8 +17,7 @@ from typing import Any, Final
 from guardrail.detectors.kinds import KINDS, NAMES
 from guardrail.detectors.scan.folding import PAD
 from guardrail.detectors.scan.patterns import Pattern, read_pattern
-from guardrail.detectors.scan.scan_state import Setup
-from guardrail.detectors.scan.scanner_core import Spots
+from guardrail.detectors.scan.scanner_core import ScannerCore
 
 #: So many characters of what may become a match are held back; more of them are refused.
 LIMIT_HELD: Final = 4_096
@@ -100,19 +99,19 @@ class Credentials:
     """The kind ``credential``, for `own.Search`.
 
     Arguments:
-        setup: what the scan looks for: a value that is a key or token by its format is that.
+        core: the scan for formats: a value that is a key or token by its format is that.
         own: names of a bundle's own kinds, whose marks are no values.
     """
 
-    __slots__ = ("_marks", "_setup", "held", "name", "pattern")
+    __slots__ = ("_core", "_marks", "held", "name", "pattern")
 
     spare = 1
 
-    def __init__(self, setup: Setup, own: Iterable[str] = ()) -> None:
+    def __init__(self, core: ScannerCore, own: Iterable[str] = ()) -> None:
         self.name = "credential"
         self.held = LIMIT_HELD
         self.pattern = _pattern()
-        self._setup = setup
+        self._core = core
         names = "|".join((*KINDS, *own))
         self._marks = re.compile(rf"\[(?:{names})(?::[0-9a-f]{{8}})?\]|\x81".encode("latin-1"))
 
@@ -182,11 +181,12 @@ class Credentials:
 
     def _has_own_kind(self, value: bytes) -> bool:
         """Tell whether a value is wholly a key or a token by its format."""
-        sheet = Spots(self._setup, bytearray(bytes(PAD) + value + bytes(PAD)), True, False)
-        sheet.scan(PAD, sheet.size)
+        data = bytearray(bytes(PAD) + value + bytes(PAD))
+        state = self._core.start(data, final=True, nests=False)
+        self._core.scan(state, PAD, state.size)
         return any(
-            NAMES[kind] in _FORMATTED and start == PAD and end == sheet.size
-            for kind, start, end in sheet.found
+            NAMES[kind] in _FORMATTED and start == PAD and end == state.size
+            for kind, start, end in state.found
         )
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Final
 
-from guardrail.detectors import formats, payloads
+from guardrail.detectors import formats, payloads, phone_formats
 from guardrail.detectors.custom_kinds import Detector, Search
 from guardrail.detectors.kinds import (
     LIMIT_FINDINGS,
@@ -23,14 +23,13 @@ from guardrail.detectors.kinds import (
     expand,
 )
 from guardrail.detectors.redact.stream_layers import View
-from guardrail.detectors.rules import phone_formats as phones
 from guardrail.detectors.rules import tricks
 from guardrail.detectors.rules.credentials import Credentials
 from guardrail.detectors.rules.runs import PayloadRuns, WordRuns
 from guardrail.detectors.scan import re2 as engine
 from guardrail.detectors.scan.folding import PAD, Folding
-from guardrail.detectors.scan.scan_state import Setup
-from guardrail.detectors.scan.scanner_core import Spots
+from guardrail.detectors.scan.scan_state import ScanSetup
+from guardrail.detectors.scan.scanner_core import ScannerCore
 
 #: The kinds that each way of looking finds.
 SPOTTED: Final = frozenset(formats.MARKS)
@@ -58,8 +57,8 @@ class Scanner:
     """
 
     __slots__ = (
-        "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "folding",
-        "kinds", "limit", "setup", "signs", "sought",
+        "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "core", "folding",
+        "kinds", "limit", "signs", "sought",
     )  # fmt: skip
 
     def __init__(
@@ -76,21 +75,22 @@ class Scanner:
         wanted = frozenset(self.kinds)
         self.folding = Folding()
         self._spots = bool(wanted & SPOTTED)
-        self.setup = Setup(
+        setup = ScanSetup(
             wanted,
             formats.triggers(wanted),
             formats.entries(wanted),
             formats.tails(),
             formats.ibans() if "iban" in wanted else {},
-            phones.shapes(countries),
+            phone_formats.shapes(countries),
             limit=limit,
         )
+        self.core = ScannerCore(setup)
         #: Kinds with a pattern of their own: a bundle's, then ours.
         self.sought: list[Detector | Credentials] = [
             detector for detector in own if detector.name in wanted
         ]
         if "credential" in wanted:
-            self.sought.append(Credentials(self.setup, [detector.name for detector in own]))
+            self.sought.append(Credentials(self.core, [detector.name for detector in own]))
         self._patterns = [kind for kind in PHRASES if kind in wanted]
         for kind in self._patterns:
             engine.pattern(kind)  # compiled now, and not on the first text
@@ -152,9 +152,9 @@ class Scanner:
     def _spot(self, data: bytearray) -> list[tuple[int, int, int]]:
         if not self._spots:
             return []
-        sheet = Spots(self.setup, data, True, True)
-        sheet.scan(PAD, sheet.size)
-        return sheet.found
+        state = self.core.start(data, final=True, nests=True)
+        self.core.scan(state, PAD, state.size)
+        return state.found
 
     def _find_unseen(self, text: str) -> list[tuple[str, int, int]]:
         if not self._unseen:

@@ -1,6 +1,6 @@
 """Detectors: what is in a text that should not be, where, and the text without it.
 
-Owns the kinds that are looked for (`KINDS`, `GROUPS`), their finding (`Scanner`) and their
+Owns the kinds that are result for (`KINDS`, `GROUPS`), their finding (`Scanner`) and their
 cutting, of whole texts (`Redactor`) and of texts that come in pieces (`StreamRedactor`). Its
 place is below the rooms: facts say what was found, obligations cut it. Refuses to promise: what
 it finds, and what not, is measured and published in ``docs/detectors.md``.
@@ -24,7 +24,7 @@ from guardrail.detectors.kinds import (
 )
 from guardrail.detectors.redact.redactor import Redactor, StreamRedactor
 from guardrail.detectors.redact.replacements import Style
-from guardrail.detectors.scan.re2 import ENGINE
+from guardrail.detectors.scan.re2_patterns import ENGINE
 from guardrail.detectors.scan.scanner import Scanner
 
 __all__ = [

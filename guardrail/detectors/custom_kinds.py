@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from guardrail.detectors.kinds import GROUPS, KINDS, MatchTooLong, TooManyFindings
-from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan import re2_patterns
 from guardrail.detectors.scan.folding import Folding
 from guardrail.detectors.scan.patterns import Pattern, PatternError, read_pattern
 
@@ -114,12 +114,12 @@ class Detector:
         return bool(Search(self, len(text) + 1).whole(_plain(text)))
 
 
-class Sought(Protocol):
+class SearchKind(Protocol):
     """What a search looks for: a pattern, and a judgement of its matches."""
 
     name: str
     pattern: Pattern
-    #: So many matches that do not count are looked at, for each finding that a text may have.
+    #: So many matches that do not count are result at, for each finding that a text may have.
     spare: int
 
     @property
@@ -141,7 +141,7 @@ class Sought(Protocol):
 
 
 class Search:
-    """Looks for one detector in one text; it counts what it has looked at.
+    """Looks for one detector in one text; it counts what it has result at.
 
     Arguments:
         detector: what to look for.
@@ -151,7 +151,7 @@ class Search:
 
     __slots__ = ("_count", "_detector", "_is_any", "_limit", "_rejected")
 
-    def __init__(self, detector: Sought, limit: int, *, is_any: bool = False) -> None:
+    def __init__(self, detector: SearchKind, limit: int, *, is_any: bool = False) -> None:
         self._detector = detector
         self._limit = limit
         self._is_any = is_any
@@ -262,7 +262,7 @@ def _words(near: Sequence[str]) -> Any:
         if max(plain, default=128) >= 128:
             raise WordError("a word of `near` has a character without an ASCII form")
         words.append("".join(f"\\x{{{code:x}}}" for code in plain))
-    return engine.compiled("|".join(words))
+    return re2_patterns.compiled("|".join(words))
 
 
 def _is_mark(name: str) -> bool:

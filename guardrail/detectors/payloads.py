@@ -12,7 +12,7 @@ import string
 from functools import lru_cache
 from typing import Any, Final
 
-from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan import re2_patterns
 
 #: Runs from this length on are decoded, and from the other on are findings by themselves.
 LEAST: Final = 32
@@ -27,14 +27,14 @@ _HEX: Final = frozenset(string.hexdigits.encode())
 @lru_cache(maxsize=64)
 def run() -> Any:
     """Return the compiled pattern of a run that is long enough."""
-    return engine.compiled(rf"[A-Za-z0-9+/_=-]{{{LEAST}}}[A-Za-z0-9+/_=-]*")
+    return re2_patterns.compiled(rf"[A-Za-z0-9+/_=-]{{{LEAST}}}[A-Za-z0-9+/_=-]*")
 
 
 def is_payload(head: bytes) -> bool:
     """Tell whether a run is a payload, by its first `LONG` characters."""
     if len(head) >= LONG and is_dense(head):
         return True
-    search = engine.override().search
+    search = re2_patterns.override().search
     return any(search(part) for part in decoded(head))
 
 

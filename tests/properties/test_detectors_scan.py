@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import guardrail
 from guardrail.detectors import KINDS, LIMIT_FINDINGS, Scanner, formats
 from guardrail.detectors.scan.folding import PAD, Folding
-from guardrail.detectors.scan.scan_state import ScanSetup
+from guardrail.detectors.scan.scan_state import ScanSetup, ScanState
 from guardrail.detectors.scan.scanner_core import ScannerCore
 
 ROOT = Path(guardrail.__file__).parents[1]
@@ -44,7 +44,7 @@ def core(kinds, triggers):
 
 
 def found_by(scanner, text):
-    state = scanner.start(FOLDING.fold(text), final=True, nests=False)
+    state = ScanState(scanner.setup, FOLDING.fold(text), True, False)
     scanner.scan(state, PAD, state.size)
     return state.found
 

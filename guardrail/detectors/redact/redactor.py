@@ -16,21 +16,21 @@ from guardrail.detectors.kinds import LIMIT_FINDINGS
 from guardrail.detectors.payloads import LONG
 from guardrail.detectors.redact.replacements import Marks, Style
 from guardrail.detectors.redact.stream_layers import (
-    Folded,
     FoldedLayer,
+    FormatFinder,
+    InvisibleLayer,
     Layer,
-    PatternLook,
-    PhraseLook,
-    SpotLook,
-    UnseenLayer,
+    PatternFinder,
+    PhraseFinder,
 )
-from guardrail.detectors.rules.runs import LIMIT_JOINED, PayloadRuns, RunLook, WordRuns
+from guardrail.detectors.rules.runs import LIMIT_JOINED, PayloadRuns, RunFinder, WordRuns
 from guardrail.detectors.rules.tricks import LIMIT_WORD
-from guardrail.detectors.scan.re2 import LIMIT_MATCH
-from guardrail.detectors.scan.scanner import PHRASES, SPOTTED, UNSEEN, WORDS, Scanner
+from guardrail.detectors.scan.re2_patterns import LIMIT_MATCH
+from guardrail.detectors.scan.scanner import BY_FORMAT, INVISIBLE, PHRASES, WORDS, Scanner
+from guardrail.detectors.scan.view import FoldCache
 
 #: How many characters of the plain view `Spots` may hold back.
-_LIMIT_SPOT: int = 1320
+_LIMIT_FORMAT: int = 1320
 
 
 class Redactor:
@@ -42,7 +42,7 @@ class Redactor:
             equal values under one key; ``drop`` leaves ``…``, so that what closes up over a cut
             forms nothing new. Characters that nobody sees leave no mark in any style.
         key: for ``hash``: 16 to 64 secret bytes.
-        limit: how many places of a text may be looked at closely: see `Scanner`.
+        limit: how many places of a text may be result at closely: see `Scanner`.
         own: kinds of your own, which ``kinds`` may name.
 
     Raises `ValueError` for an unknown kind or style, or a key that does not fit.
@@ -89,25 +89,25 @@ class Redactor:
     def layers(self) -> list[Layer]:
         """Return fresh layers, for one text, in their order."""
         wanted, marks, scanner = self._wanted, self._marks, self._scanner
-        folding, limit = Folded(scanner.folding), scanner.limit
+        folding, limit = FoldCache(scanner.folding), scanner.limit
         layers: list[Layer] = []
-        if wanted & UNSEEN:
-            layers.append(UnseenLayer(wanted & UNSEEN, scanner.signs, limit))
+        if wanted & INVISIBLE:
+            layers.append(InvisibleLayer(wanted & INVISIBLE, scanner.signs, limit))
         for sought in scanner.sought:
             delay = sought.delay_chars
-            layers.append(FoldedLayer(folding, marks, PatternLook(sought, limit), delay, limit))
-        if wanted & SPOTTED:
-            look = SpotLook(scanner.core)
-            layers.append(FoldedLayer(folding, marks, look, _LIMIT_SPOT, limit))
+            layers.append(FoldedLayer(folding, marks, PatternFinder(sought, limit), delay, limit))
+        if wanted & BY_FORMAT:
+            look = FormatFinder(scanner.core)
+            layers.append(FoldedLayer(folding, marks, look, _LIMIT_FORMAT, limit))
         for kind in PHRASES:
             if kind in wanted:
-                phrases = PhraseLook(kind, limit)
+                phrases = PhraseFinder(kind, limit)
                 layers.append(FoldedLayer(folding, marks, phrases, LIMIT_MATCH + 2, limit))
         if "encoded" in wanted:
-            runs = RunLook(PayloadRuns(limit))
+            runs = RunFinder(PayloadRuns(limit))
             layers.append(FoldedLayer(folding, marks, runs, LONG + LIMIT_JOINED, limit))
         if wanted & WORDS:
-            words = RunLook(WordRuns(wanted & WORDS, scanner.signs, limit))
+            words = RunFinder(WordRuns(wanted & WORDS, scanner.signs, limit))
             layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD + LIMIT_JOINED, limit))
         return layers
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from guardrail.detectors.kinds import KINDS, NAMES
 from guardrail.detectors.scan.folding import PAD
 from guardrail.detectors.scan.patterns import Pattern, read_pattern
+from guardrail.detectors.scan.scan_state import ScanState
 from guardrail.detectors.scan.scanner_core import ScannerCore
 
 #: So many characters of what may become a match are held back; more of them are refused.
@@ -182,7 +183,7 @@ class Credentials:
     def _has_own_kind(self, value: bytes) -> bool:
         """Tell whether a value is wholly a key or a token by its format."""
         data = bytearray(bytes(PAD) + value + bytes(PAD))
-        state = self._core.start(data, final=True, nests=False)
+        state = ScanState(self._core.setup, data, True, False)
         self._core.scan(state, PAD, state.size)
         return any(
             NAMES[kind] in _FORMATTED and start == PAD and end == state.size

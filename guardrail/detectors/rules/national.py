@@ -260,7 +260,7 @@ class NationalRules:
 
     def national_id(self, state: ScanState, at: int) -> int:
         """Judge a chain as a national number."""
-        first = state.chain.sizes[0]
+        first = state.chain.size_of(0)
         if first in (6, 8):
             end = self.with_letter(state, at, first)
             if end:
@@ -299,20 +299,20 @@ class NationalRules:
             return 1 if self._is_ahv(state.chain) else 0
         if state.chain.count < 2:
             return 0
-        if state.chain.signs[0] == ord(" ") and state.follows_number(at):
+        if state.chain.sign_after(0) == ord(" ") and state.follows_number(at):
             return 0
         return self._several_groups(state, at)
 
     def _several_groups(self, state: ScanState, at: int) -> int:
         """Return how many groups of a chain of several are a national number, or 0."""
-        sign = state.chain.signs[0]
-        if state.chain.is_shaped(0x3332, 4) and sign == state.chain.signs[1] == ord("."):
-            return 4 if state.chain.signs[2] == ord("-") and self._is_cpf(state.chain) else 0
+        sign = state.chain.sign_after(0)
+        if state.chain.is_shaped(0x3332, 4) and sign == state.chain.sign_after(1) == ord("."):
+            return 4 if state.chain.sign_after(2) == ord("-") and self._is_cpf(state.chain) else 0
         if state.chain.is_shaped(0x22232, 5):
             return (
                 5
                 if state.chain.common_sign(3)
-                and state.chain.signs[2] == ord("-")
+                and state.chain.sign_after(2) == ord("-")
                 and self._is_nn(state.chain)
                 else 0
             )

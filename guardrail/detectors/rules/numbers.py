@@ -90,7 +90,7 @@ class NumberRules:
             and not state.is_digit[text[at + 3]]
         ):
             return 0
-        state.chain.read(state.text, at)
+        state.start_chain().read(state, at)
         end = 0
         if state.wanted[_SSN]:
             end = self._ssn(state, at)

@@ -41,7 +41,7 @@ cdef class PhoneRules:
     @cython.locals(
         text="const unsigned char *", spot=Py_ssize_t, total=Py_ssize_t, end=Py_ssize_t, groups=int,
         size=Py_ssize_t, place=Py_ssize_t, points=int, trunk=int, least=int, most=int, opened=bint,
-        threes=bint,
+        threes=bint, chain=DigitChain,
     )
     cdef Py_ssize_t international(self, ScanState state, Py_ssize_t at) except -1
 

@@ -53,7 +53,7 @@ class PhoneRules:
     def national(self, state: ScanState, at: int) -> int:
         """Judge a chain as a phone number in a national form."""
         groups = self._groups(state, at)
-        if groups == 0 or (state.chain.signs[0] == ord(" ") and state.follows_number(at)):
+        if groups == 0 or (state.chain.sign_after(0) == ord(" ") and state.follows_number(at)):
             return 0
         return self._accept_phone(state, at, state.chain.end(at, groups))
 
@@ -98,14 +98,16 @@ class PhoneRules:
         if state.chain.is_shaped(0x334, 3) and state.chain.is_even(3):  # United States, Canada
             return (
                 3
-                if n[0] > 1 and n[3] > 1 and state.chain.signs[1] != ord("/")
+                if n[0] > 1 and n[3] > 1 and state.chain.sign_after(1) != ord("/")
                 else self._trunk(state, at)
             )
         if state.chain.is_shaped(0x1334, 4) and n[0] == 1 and state.chain.is_even(4):
             return 4 if n[1] > 1 and n[4] > 1 else 0
         if n[0] == 0:
             if state.chain.is_shaped(0x22222, 5) and n[1] > 0:  # France
-                return 5 if state.chain.common_sign(5) and state.chain.signs[0] != ord("/") else 0
+                return (
+                    5 if state.chain.common_sign(5) and state.chain.sign_after(0) != ord("/") else 0
+                )
             return self._trunk(state, at)
         for shape, groups, _, first in state.setup.phones:
             if state.chain.is_shaped(shape, groups) and self._is_listed(state, at, groups, first):
@@ -119,20 +121,22 @@ class PhoneRules:
         """
         if not (first >> state.chain.digits[0]) & 1 or not state.chain.is_even(groups):
             return False
-        if state.chain.signs[0] == ord("/") or (groups > 2 and state.chain.signs[1] == ord("/")):
+        if state.chain.sign_after(0) == ord("/") or (
+            groups > 2 and state.chain.sign_after(1) == ord("/")
+        ):
             return False
         end = state.chain.end(at, groups)
         if not state.chain.is_shaped(0x333, 3) or groups != 3:
             return True
         is_amount = state.text[end] == ord(",") and state.is_digit[state.text[end + 1]]
-        if state.chain.signs[0] == ord(".") or is_amount:
+        if state.chain.sign_after(0) == ord(".") or is_amount:
             return False
         return not self._context.is_thousands(state, at, end)
 
     def _plain(self, state: ScanState, at: int) -> int:
         """Judge a plain run of digits behind a word: a number of a country that is named."""
         for _, _, size, first in state.setup.phones:
-            if size == state.chain.sizes[0] and (first >> state.chain.digits[0]) & 1:
+            if size == state.chain.size_of(0) and (first >> state.chain.digits[0]) & 1:
                 return 1 if state.is_named(at, _PHONE_WORDS) else 0
         return 0
 
@@ -147,26 +151,26 @@ class PhoneRules:
         if n[0] != 0 or not state.chain.is_even(min(state.chain.count, 6)):
             return 0
         if n[1] == 0:
-            if state.chain.sizes[0] < 2 or n[2] == 0 or not _is_country(n[2], n[3], n[4]):
+            if state.chain.size_of(0) < 2 or n[2] == 0 or not _is_country(n[2], n[3], n[4]):
                 return 0
             least = 2 + _least(n[2], n[3], n[4])
             most = 2 + _most(n[2], n[3], n[4])
             if n[2] == 1 and n[3] < 2:
                 return 0
-        elif not 3 <= state.chain.sizes[0] <= 6:
+        elif not 3 <= state.chain.size_of(0) <= 6:
             return 0
         if state.chain.is_shaped(0x333, 3) and (
             n[3] == 0
-            or (state.chain.count > 3 and state.chain.sizes[3] == 3)
+            or (state.chain.count > 3 and state.chain.size_of(3) == 3)
             or self._context.is_thousands(state, at, state.chain.end(at, 3))
         ):
             return 0  # numbers of three digits, with zeros before them, or thousands
         total = 0
         for group in range(min(state.chain.count, 6)):
-            total += state.chain.sizes[group]
-            if total > most or (group > 0 and state.chain.sizes[group] < 2 and n[1] != 0):
+            total += state.chain.size_of(group)
+            if total > most or (group > 0 and state.chain.size_of(group) < 2 and n[1] != 0):
                 break
-            if group > 1 and state.chain.signs[group - 1] == ord("/"):
+            if group > 1 and state.chain.sign_after(group - 1) == ord("/"):
                 break
             if (
                 group > 0
@@ -183,6 +187,7 @@ class PhoneRules:
     def international(self, state: ScanState, at: int) -> int:  # noqa: PLR0912 (one pass over the groups)
         """Judge the phone number behind a plus."""
         text = state.text
+        chain = state.start_chain()
         spot, total, end, groups, points = at + 1, 0, 0, 0, 0
         trunk, threes = 0, True
         least, most = 8, 15
@@ -192,17 +197,14 @@ class PhoneRules:
                 break
             opened = text[spot - 1] == ord("(")
             for place in range(spot, spot + size):
-                state.chain.digits[total] = text[place] - 48
+                chain.digits[total] = text[place] - 48
                 total += 1
             if opened and size == 1 and text[spot] == ord("0"):
                 trunk = 1
             if total >= 3:
-                least = _least(state.chain.digits[0], state.chain.digits[1], state.chain.digits[2])
-                most = (
-                    _most(state.chain.digits[0], state.chain.digits[1], state.chain.digits[2])
-                    + trunk
-                )
-            if total > most or (groups == 0 and size < 4 and not self._is_code(state.chain, size)):
+                least = _least(chain.digits[0], chain.digits[1], chain.digits[2])
+                most = _most(chain.digits[0], chain.digits[1], chain.digits[2]) + trunk
+            if total > most or (groups == 0 and size < 4 and not self._is_code(chain, size)):
                 break
             spot += size
             if groups > 0 and size != 3:
@@ -220,9 +222,7 @@ class PhoneRules:
             if text[spot] == ord(".") and state.is_digit[text[spot + 1]]:
                 points += 1
             spot = self._next_group(state, spot, opened)
-        if end == 0 or not _is_country(
-            state.chain.digits[0], state.chain.digits[1], state.chain.digits[2]
-        ):
+        if end == 0 or not _is_country(chain.digits[0], chain.digits[1], chain.digits[2]):
             return 0
         if points and groups < 3:  # ``+4.2079460958`` is a number
             return 0
@@ -231,7 +231,7 @@ class PhoneRules:
                 return 0
         elif self._cards.has_fraction(state, at, end):
             return 0
-        if state.chain.digits[0] == 1 and (state.chain.digits[1] < 2 or state.chain.digits[4] < 2):
+        if chain.digits[0] == 1 and (chain.digits[1] < 2 or chain.digits[4] < 2):
             return 0
         return state.accept(_PHONE, at, self._extension(state, end))
 
@@ -274,9 +274,11 @@ class PhoneRules:
             spot += 1
         if not state.is_digit[text[spot]]:
             return 0
-        state.chain.read(state.text, spot)
+        state.start_chain().read(state, spot)
         start = at - 2 if self._has_prefix_1(state, at) else at
-        is_american = size == 3 and text[at + 1] > ord("1") and state.chain.signs[0] != ord("/")
+        is_american = (
+            size == 3 and text[at + 1] > ord("1") and state.chain.sign_after(0) != ord("/")
+        )
         if is_american and state.chain.is_shaped(0x34, 2):
             return self._accept_phone(state, start, spot + 8)
         total, groups = size, 0
@@ -290,7 +292,7 @@ class PhoneRules:
                     return self._accept_phone(state, at, state.chain.end(spot, count - 1))
             return 0
         for group in range(min(state.chain.count, 4)):
-            total += state.chain.sizes[group]
+            total += state.chain.size_of(group)
             if total > 12:
                 break
             if total >= 9 and self._may_close(state, state.chain.end(spot, group + 1)):

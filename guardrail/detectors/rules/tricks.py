@@ -1,12 +1,10 @@
 # ruff: noqa: RUF003 (look-alikes are what this is about)
-"""Tricks of writing, in the text as it came: what nobody sees, and letters that pose as others.
+"""Tricks of writing, in the text as it came: invisible characters, and letters that imitate others.
 
-Owns `Signs`, which knows of each character what it can be in a trick, and finds what nobody sees
-(`Signs.invisible`), where two letters stand side by side that do not go together
-(`Signs.next_pair`), and which tricks a word is (`Signs.judge`). ASCII has none of these.
-Refuses to call a trick what a script needs: joiners in Persian, Hindi and emoji, one variation
-selector, the tags of a flag, a Greek letter at the edge of a name. Compiled as it stands;
-``tricks.pxd``.
+`TrickFinder` classifies characters and finds invisible ones (`TrickFinder.invisible`), neighbouring
+letters that do not go together (`TrickFinder.next_pair`), and the tricks in a word
+(`TrickFinder.judge`). ASCII has none of these. What a script needs is no trick: joiners in Persian,
+Hindi and emoji, one variation selector, the tags of a flag, a Greek letter at the edge of a name.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ _UNSEEN: Final = 7
 Span = tuple[str, int, int]
 
 
-class Signs:
+class TrickFinder:
     """Finds tricks in texts. Threads may share it: what it keeps is equal, whoever makes it."""
 
     __slots__ = ("_pages",)

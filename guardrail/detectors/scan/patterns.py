@@ -11,7 +11,7 @@ from __future__ import annotations
 import string
 from typing import Any, Final, NamedTuple
 
-from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan import re2_patterns
 from guardrail.detectors.scan.folding import FOREIGN_LETTER, fold_char
 
 #: The most characters of a pattern.
@@ -99,8 +99,8 @@ def read_pattern(text: str, *, is_edged: bool = True) -> Pattern:
 def _compiled(pattern: str) -> Any:
     complaint = ""
     try:
-        return engine.compiled(pattern, is_folding_case=False, has_groups=True)
-    except engine.error() as error:
+        return re2_patterns.compiled(pattern, is_folding_case=False, has_groups=True)
+    except re2_patterns.error() as error:
         complaint = _complaint(error)
     raise PatternError(f"RE2 does not take the pattern: {complaint}")
 

@@ -3,7 +3,7 @@
 
 cimport cython
 
-cdef int _LIMIT_GROUPS, _LIMIT_DIGITS
+cdef int _LIMIT_GROUPS, _LIMIT_DIGITS, _SIZES_AT, _SIGNS_AT
 cdef Py_ssize_t _LIMIT_CHAIN, _LIMIT_NAME
 
 
@@ -28,17 +28,18 @@ cdef class ScanSetup:
     cdef readonly Py_ssize_t limit
 
 
+cdef class ScanState
+
+
+@cython.freelist(4)
 cdef class DigitChain:
-    cdef bytearray _digits
-    cdef bytearray _sizes
-    cdef bytearray _signs
+    cdef bytearray _store
     cdef unsigned char *digits
-    cdef unsigned char *sizes
-    cdef unsigned char *signs
     cdef unsigned long long shape
     cdef int count
-    cdef const unsigned char *_is_digit
-    cdef const unsigned char *_is_joint
+
+    cdef int size_of(self, int group) noexcept
+    cdef int sign_after(self, int group) noexcept
 
     cdef int pair(self, int at) noexcept
 
@@ -49,7 +50,7 @@ cdef class DigitChain:
         text="const unsigned char *", groups=int, total=int, spot=Py_ssize_t, size=int, sign=int,
         shape="unsigned long long",
     )
-    cdef void read(self, const unsigned char *text, Py_ssize_t at) noexcept
+    cdef void read(self, ScanState state, Py_ssize_t at) noexcept
 
     cdef bint is_shaped(self, unsigned long long shape, int groups) noexcept
 
@@ -74,6 +75,7 @@ cdef class ScanState:
     cdef Py_ssize_t chain_low
     cdef Py_ssize_t chain_high
     cdef DigitChain chain
+    cdef bint has_chain
     cdef readonly bint final
     cdef readonly bint nests
     cdef readonly int closer
@@ -91,6 +93,8 @@ cdef class ScanState:
     cdef const unsigned char *countries
     cdef const unsigned char *is_joint
     cdef const unsigned char *is_glue
+
+    cdef DigitChain start_chain(self)
 
     @cython.locals(text="const unsigned char *", before=int)
     cdef bint is_joined(self, Py_ssize_t at) noexcept

@@ -27,7 +27,10 @@ _ALNUM: Final = string.ascii_letters + string.digits
 #: The most groups and digits of a chain that are read.
 _LIMIT_GROUPS: Final = 8
 _LIMIT_DIGITS: Final = 20
-#: How far back the beginning of a chain of digits is looked for.
+#: Where a chain keeps the sizes of its groups and the signs between them, behind its digits.
+_SIZES_AT: Final = 24
+_SIGNS_AT: Final = 32
+#: How far back the beginning of a chain of digits is result for.
 _LIMIT_CHAIN: Final = 64
 #: How far before a number its name may stand.
 _LIMIT_NAME: Final = 28
@@ -106,31 +109,25 @@ class DigitChain:
 
     Attributes:
         digits: the digits, each as its value.
-        sizes: how many digits each group has; 255 for more than are read.
-        signs: the sign behind each group but the last.
         count: how many groups there are.
         shape: the sizes of the groups, four bits each, the first group highest.
-
-    Arguments:
-        setup: the classes of characters.
     """
 
-    __slots__ = (
-        "_digits", "_is_digit", "_is_joint", "_signs", "_sizes", "count", "digits", "shape",
-        "signs", "sizes",
-    )  # fmt: skip
+    __slots__ = ("_store", "count", "digits", "shape")
 
-    def __init__(self, setup: ScanSetup) -> None:
-        self._digits = bytearray(40)
-        self._sizes = bytearray(24)
-        self._signs = bytearray(24)
-        self.digits = self._digits
-        self.sizes = self._sizes
-        self.signs = self._signs
+    def __init__(self) -> None:
+        self._store = bytearray(_SIGNS_AT + _LIMIT_GROUPS)
+        self.digits = self._store
         self.count = 0
         self.shape = 0
-        self._is_digit = setup.is_digit
-        self._is_joint = setup.is_joint
+
+    def size_of(self, group: int) -> int:
+        """Return how many digits a group has; 255 for more than are read."""
+        return self.digits[_SIZES_AT + group]
+
+    def sign_after(self, group: int) -> int:
+        """Return the sign behind a group."""
+        return self.digits[_SIGNS_AT + group]
 
     def pair(self, at: int) -> int:
         """Return the number that two digits make."""
@@ -148,27 +145,28 @@ class DigitChain:
             total += digit
         return total % 10 == 0
 
-    def read(self, text: bytearray, at: int) -> None:
-        """Read a chain: the digits to ``n``, the sizes of its groups, the signs between them."""
+    def read(self, state: ScanState, at: int) -> None:
+        """Read a chain: its digits, the sizes of its groups, the signs between them."""
+        text = state.text
         groups, total, spot, shape = 0, 0, at, 0
         while groups < _LIMIT_GROUPS:
             size = 0
-            while self._is_digit[text[spot]] and total < _LIMIT_DIGITS:
+            while state.is_digit[text[spot]] and total < _LIMIT_DIGITS:
                 self.digits[total] = text[spot] - 48
                 total += 1
                 size += 1
                 spot += 1
-            self.sizes[groups] = 255 if self._is_digit[text[spot]] else size
-            shape = shape << 4 | min(self.sizes[groups], 15)
+            self.digits[_SIZES_AT + groups] = size = 255 if state.is_digit[text[spot]] else size
+            shape = shape << 4 | min(size, 15)
             groups += 1
             sign = text[spot]
             if (
-                not self._is_joint[sign]
-                or not self._is_digit[text[spot + 1]]
+                not state.is_joint[sign]
+                or not state.is_digit[text[spot + 1]]
                 or total == _LIMIT_DIGITS
             ):
                 break
-            self.signs[groups - 1] = sign
+            self.digits[_SIGNS_AT + groups - 1] = sign
             spot += 1
         self.count = groups
         self.shape = shape << 4 * (_LIMIT_GROUPS - groups)
@@ -180,21 +178,21 @@ class DigitChain:
     def common_sign(self, groups: int) -> int:
         """Return the sign that stands between all of a chain's first groups, or 0."""
         for group in range(1, groups - 1):
-            if self.signs[group] != self.signs[0]:
+            if self.sign_after(group) != self.sign_after(0):
                 return 0
-        return self.signs[0] if groups > 1 else 0
+        return self.sign_after(0) if groups > 1 else 0
 
     def end(self, at: int, groups: int) -> int:
         """Return where a chain's first groups end."""
         end = at + groups - 1
         for group in range(groups):
-            end += self.sizes[group]
+            end += self.size_of(group)
         return end
 
     def is_even(self, groups: int) -> bool:
         """Tell whether points stand between all of a chain's first groups, or between none."""
         for group in range(1, groups - 1):
-            if (self.signs[group] == ord(".")) != (self.signs[0] == ord(".")):
+            if (self.sign_after(group) == ord(".")) != (self.sign_after(0) == ord(".")):
                 return False
         return True
 
@@ -207,11 +205,14 @@ class ScanState:
         data: the text with its padding; written to where something was found.
         final: no more text follows.
         nests: the text inside a private key or a comment is scanned as well.
+
+    There is a ``chain`` only after `start_chain`.
     """
 
     __slots__ = (
         "chain", "chain_high", "chain_low", "closer", "countries", "data", "final", "floor",
-        "found", "inner", "is_alnum", "is_digit", "is_glue", "is_hex", "is_joint", "is_local",
+        "found", "has_chain", "inner", "is_alnum", "is_digit", "is_glue", "is_hex", "is_joint",
+        "is_local",
         "is_space", "is_token", "is_word", "key_pairs", "nests", "setup", "size", "text",
         "until_armour", "until_comment", "wanted",
     )  # fmt: skip
@@ -230,7 +231,7 @@ class ScanState:
         self.until_armour = 0
         self.until_comment = 0
         self.chain_low, self.chain_high = 1, 0
-        self.chain = DigitChain(setup)
+        self.has_chain = False
         self.wanted = setup.wanted
         self.is_digit = setup.is_digit
         self.is_word = setup.is_word
@@ -243,6 +244,13 @@ class ScanState:
         self.countries = setup.countries
         self.is_joint = setup.is_joint
         self.is_glue = setup.is_glue
+
+    def start_chain(self) -> DigitChain:
+        """Return the chain to read digits into; most texts need none, so it is made here."""
+        if not self.has_chain:
+            self.chain = DigitChain()
+            self.has_chain = True
+        return self.chain
 
     def is_joined(self, at: int) -> bool:
         """Tell whether a dash or a point joins the digits at a place to what is before it.

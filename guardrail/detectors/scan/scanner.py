@@ -2,7 +2,7 @@
 
 Owns the choice of what is needed for some kinds, and the order of findings. Refuses to change
 a text; for that there is `redactor`. Offsets are of the text as it came, whatever view of it
-was looked through.
+was result through.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from guardrail.detectors.kinds import (
     bare,
     expand,
 )
-from guardrail.detectors.redact.stream_layers import View
 from guardrail.detectors.rules import tricks
 from guardrail.detectors.rules.credentials import Credentials
 from guardrail.detectors.rules.runs import PayloadRuns, WordRuns
-from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan import re2_patterns
 from guardrail.detectors.scan.folding import PAD, Folding
-from guardrail.detectors.scan.scan_state import ScanSetup
+from guardrail.detectors.scan.scan_state import ScanSetup, ScanState
 from guardrail.detectors.scan.scanner_core import ScannerCore
+from guardrail.detectors.scan.view import TextView
 
 #: The kinds that each way of looking finds.
-SPOTTED: Final = frozenset(formats.MARKS)
+BY_FORMAT: Final = frozenset(formats.MARKS)
 PHRASES: Final = ("override", "hidden_text", "role_marker")
-UNSEEN: Final = frozenset(("bidi", "tag", "zero_width"))
+INVISIBLE: Final = frozenset(("bidi", "tag", "zero_width"))
 WORDS: Final = frozenset(("look_alike", "mixed_script"))
 
 _PLACE: Final = itemgetter(1, 2, 0)
@@ -45,7 +45,7 @@ class Scanner:
 
     Arguments:
         kinds: names of kinds and groups.
-        limit: how many places of one text are looked at closely, in each of the ways to look
+        limit: how many places of one text are result at closely, in each of the ways to look
             (formats, each sort of phrase, payloads, words, what nobody sees). A text with more
             of them is refused with `TooManyFindings`, since each costs more than a character.
         own: kinds of your own, which ``kinds`` may name.
@@ -57,8 +57,18 @@ class Scanner:
     """
 
     __slots__ = (
-        "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "core", "folding",
-        "kinds", "limit", "signs", "sought",
+        "_has_formats",
+        "_invisible",
+        "_is_formats_only",
+        "_patterns",
+        "_payloads",
+        "_words",
+        "core",
+        "folding",
+        "kinds",
+        "limit",
+        "signs",
+        "sought",
     )  # fmt: skip
 
     def __init__(
@@ -69,12 +79,12 @@ class Scanner:
         own: Sequence[Detector] = (),
     ) -> None:
         self.limit = limit
-        self.signs = tricks.Signs()
+        self.signs = tricks.TrickFinder()
         names = expand(kinds, [detector.name for detector in own])
         self.kinds, countries = bare(names)
         wanted = frozenset(self.kinds)
         self.folding = Folding()
-        self._spots = bool(wanted & SPOTTED)
+        self._has_formats = bool(wanted & BY_FORMAT)
         setup = ScanSetup(
             wanted,
             formats.triggers(wanted),
@@ -93,12 +103,12 @@ class Scanner:
             self.sought.append(Credentials(self.core, [detector.name for detector in own]))
         self._patterns = [kind for kind in PHRASES if kind in wanted]
         for kind in self._patterns:
-            engine.pattern(kind)  # compiled now, and not on the first text
+            re2_patterns.pattern(kind)  # compiled now, and not on the first text
         self._payloads = PayloadRuns(limit) if "encoded" in wanted else None
         self._words = WordRuns(wanted & WORDS, self.signs, limit) if wanted & WORDS else None
-        self._unseen = wanted & UNSEEN
+        self._invisible = wanted & INVISIBLE
         #: Of an ASCII text, one scan tells all.
-        self._is_spotting = not (self._patterns or self.sought or self._payloads is not None)
+        self._is_formats_only = not (self._patterns or self.sought or self._payloads is not None)
 
     def find(self, text: str) -> list[Finding]:
         """Return what is found in a text, by start, then end. Findings may overlap.
@@ -106,7 +116,7 @@ class Scanner:
         What stands inside a private key or a hidden comment is found as well. A text without
         anything gives an empty list. Raises `TooManyFindings`.
         """
-        view = View(self.folding, text)
+        view = TextView(self.folding, text)
         found = self._look(view)
         if view.is_ascii:
             findings = {Finding(kind, start - PAD, end - PAD) for kind, start, end in found}
@@ -114,29 +124,29 @@ class Scanner:
             findings = {
                 Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
             }
-            findings.update(Finding(*span) for span in self._find_unseen(text))
+            findings.update(Finding(*span) for span in self._find_invisible(text))
         return sorted(findings, key=_PLACE)
 
     def kinds_in(self, text: str) -> frozenset[str]:
         """Return the kinds that are found in a text. Raises `TooManyFindings`."""
-        if self._is_spotting and text.isascii():
+        if self._is_formats_only and text.isascii():
             data = self.folding.fold(text)
-            return frozenset([NAMES[kind] for kind, _, _ in self._spot(data)])
-        found = {kind for kind, _, _ in self._look(View(self.folding, text))}
+            return frozenset([NAMES[kind] for kind, _, _ in self._scan(data)])
+        found = {kind for kind, _, _ in self._look(TextView(self.folding, text))}
         if not text.isascii():
-            found.update(kind for kind, _, _ in self._find_unseen(text))
+            found.update(kind for kind, _, _ in self._find_invisible(text))
         return frozenset(found)
 
-    def _look(self, view: View) -> list[tuple[str, int, int]]:
+    def _look(self, view: TextView) -> list[tuple[str, int, int]]:
         """Return all that is found in a plain view."""
-        found = [(NAMES[kind], start, end) for kind, start, end in self._spot(view.data)]
+        found = [(NAMES[kind], start, end) for kind, start, end in self._scan(view.data)]
         if self._patterns or self.sought:
             plain = bytes(view.data[PAD:-PAD])
             for sought in self.sought:
                 spans = Search(sought, self.limit).whole(plain)
                 found += [(sought.name, start + PAD, end + PAD) for start, end in spans]
             for kind in self._patterns:
-                matches = islice(engine.matches(kind, plain), self.limit + 1)
+                matches = islice(re2_patterns.matches(kind, plain), self.limit + 1)
                 phrases = [(kind, start + PAD, end + PAD) for start, end in matches]
                 if len(phrases) > self.limit:
                     raise TooManyFindings(self.limit)
@@ -149,19 +159,19 @@ class Scanner:
                 found += [(kind, start, end) for kind in self._words.all(view, start, head)]
         return found
 
-    def _spot(self, data: bytearray) -> list[tuple[int, int, int]]:
-        if not self._spots:
+    def _scan(self, data: bytearray) -> list[tuple[int, int, int]]:
+        if not self._has_formats:
             return []
-        state = self.core.start(data, final=True, nests=True)
+        state = ScanState(self.core.setup, data, True, True)
         self.core.scan(state, PAD, state.size)
         return state.found
 
-    def _find_unseen(self, text: str) -> list[tuple[str, int, int]]:
-        if not self._unseen:
+    def _find_invisible(self, text: str) -> list[tuple[str, int, int]]:
+        if not self._invisible:
             return []
-        return self.signs.invisible(text, self._unseen, limit=self.limit)[0]
+        return self.signs.invisible(text, self._invisible, limit=self.limit)[0]
 
-    def _find_payloads(self, runs: PayloadRuns, view: View) -> list[tuple[int, int]]:
+    def _find_payloads(self, runs: PayloadRuns, view: TextView) -> list[tuple[int, int]]:
         return [
             (start, end)
             for start, end in runs.find(view, PAD, True)

@@ -61,10 +61,6 @@ class ScannerCore:
         )
         self._tokens = TokenRules()
 
-    def start(self, data: bytearray, *, final: bool, nests: bool) -> ScanState:
-        """Return the state of a new scan: see `ScanState`."""
-        return ScanState(self.setup, data, final, nests)
-
     def end_of_open(self, state: ScanState, closer: int, at: int) -> int:
         """Return where a finding that is open at a place ends: see `TokenRules`."""
         return self._tokens.end_of_open(state, closer, at)

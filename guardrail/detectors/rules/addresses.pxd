@@ -9,6 +9,7 @@ cdef int _EMAIL, _IBAN, _IPV6, _MAC
 cdef Py_ssize_t _LIMIT_LOCAL, _LIMIT_DOMAIN
 
 
+@cython.final
 cdef class AddressRules:
     cdef CardRules _cards
 

@@ -8,6 +8,7 @@ from guardrail.detectors.scan.scan_state cimport ScanState
 cdef int _CARD, _LIMIT_DIGITS
 
 
+@cython.final
 cdef class CardRules:
     cdef NumberContext _context
 

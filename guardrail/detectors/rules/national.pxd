@@ -9,6 +9,7 @@ from guardrail.detectors.scan.scan_state cimport DigitChain, ScanState
 cdef int _NATIONAL_ID, _CARD
 
 
+@cython.final
 cdef class NationalRules:
     cdef CardRules _cards
     cdef NumberContext _context

@@ -7,6 +7,7 @@ from guardrail.detectors.scan.scan_state cimport ScanState
 cdef int _LIMIT_DIGITS
 
 
+@cython.final
 cdef class NumberContext:
     cdef bint is_exponent(self, ScanState state, Py_ssize_t at) noexcept
 

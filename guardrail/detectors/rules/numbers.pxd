@@ -12,6 +12,7 @@ from guardrail.detectors.scan.scan_state cimport ScanState
 cdef int _PHONE, _CARD, _IBAN, _SSN, _NATIONAL_ID, _IPV4, _MAC
 
 
+@cython.final
 cdef class NumberRules:
     cdef CardRules _cards
     cdef NumberContext _context

@@ -9,6 +9,7 @@ from guardrail.detectors.scan.scan_state cimport DigitChain, ScanState
 cdef int _PHONE, _LIMIT_GROUPS
 
 
+@cython.final
 cdef class PhoneRules:
     cdef CardRules _cards
     cdef NumberContext _context

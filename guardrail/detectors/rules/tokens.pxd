@@ -10,6 +10,7 @@ cdef int _EXACT, _RANDOM, _POINTS, _ADDRESS
 cdef Py_ssize_t _LIMIT_HEADER, _LIMIT_LABEL, _LIMIT_BOT, _LIMIT_MAC, _LIMIT_HOST, _LIMIT_MIXED
 
 
+@cython.final
 cdef class TokenRules:
     @cython.locals(
         text="const unsigned char *", number=int, prefix=bytes, mark=Py_ssize_t, chars=bytes,

@@ -7,6 +7,7 @@ cdef int _LIMIT_GROUPS, _LIMIT_DIGITS, _SIZES_AT, _SIGNS_AT
 cdef Py_ssize_t _LIMIT_CHAIN, _LIMIT_NAME
 
 
+@cython.final
 cdef class ScanSetup:
     cdef readonly bytes wanted
     cdef readonly bytes triggers
@@ -32,6 +33,7 @@ cdef class ScanState
 
 
 @cython.freelist(4)
+@cython.final
 cdef class DigitChain:
     cdef bytearray _store
     cdef unsigned char *digits
@@ -64,6 +66,7 @@ cdef class DigitChain:
     cdef bint is_even(self, int groups) noexcept
 
 
+@cython.final
 cdef class ScanState:
     cdef readonly ScanSetup setup
     cdef readonly bytearray data

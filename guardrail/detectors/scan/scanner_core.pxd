@@ -16,6 +16,7 @@ cdef int _DIGIT, _OTHER, _KEY
 cdef Py_ssize_t _LIMIT_TOKEN, _LIMIT_SPACED, _LIMIT_BEFORE
 
 
+@cython.final
 cdef class ScannerCore:
     cdef readonly ScanSetup setup
     cdef AddressRules _addresses

@@ -129,14 +129,13 @@ class Outlet:
         return (*rest, *self._waiting)
 
 
-def _blamed(policies: tuple[str, ...], step: Any, *arguments: str) -> str:
+def _blamed(policies: tuple[str, ...], step: Any, *arguments: Any) -> Any:
     """Do a filter's step; what it refuses, its policies have refused."""
     try:
-        text: str = step(*arguments)
+        return step(*arguments)
     except ObligationNotMet as unmet:
         unmet.policies = policies if unmet.policies is None else unmet.policies
         raise
-    return text
 
 
 def can_stream(kind: ObligationType) -> bool:
@@ -154,7 +153,8 @@ def open_outlet(
         find = getattr(kind, "carrier", None)
         if find is not None:
             carrier = find(held.demand) or carrier
-        opened = kind.stream(held.demand, context)  # type: ignore[attr-defined]
+        begin = kind.stream  # type: ignore[attr-defined]
+        opened = _blamed(held.policies, begin, held.demand, context)
         if opened is not None:
             filters.append((opened, held.policies))
     return Outlet(carrier, filters)

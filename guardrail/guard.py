@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not wit
     from guardrail.bundle.assembly import Bundle, BundleRuntime
     from guardrail.bundle.reload import Origin, Reloaded
     from guardrail.bundle.watch import Watcher
+    from guardrail.detectors import DetectorKind
     from guardrail.identity import ActingAs
     from guardrail.policy import Snapshot
 
@@ -120,6 +121,7 @@ class Guard:
         facts: Sequence[FactSource] = (),
         obligations: Sequence[ObligationType] = (),
         models: Mapping[str, type[BaseModel]] | None = None,
+        detectors: Sequence[DetectorKind] = (),
         journal: str | Path | Auto | None = AUTO,
         shadow: str | Path | None = None,
         identity_group: str | None = None,
@@ -136,6 +138,8 @@ class Guard:
             obligations: its own obligation types.
             models: its own pydantic models: ``@input("NAME")`` holds the input to the one of
                 this name, strictly, and the function gets what came.
+            detectors: its own kinds of findings that code finds, such as a model: see
+                `guardrail.detectors.DetectorKind`.
             journal: the folder of the journal; by default the one that ``[audit]`` names;
                 ``None`` for none, whatever is named there: for tests.
             shadow: the folder of a second bundle, whose policies are asked beside: nothing that
@@ -152,7 +156,7 @@ class Guard:
         used = clock or SystemClock()
         origin = Origin(
             Path(path).absolute(), used, tuple(facts), tuple(obligations), dict(models or {}),
-            None if shadow is None else Path(shadow).absolute(),
+            None if shadow is None else Path(shadow).absolute(), tuple(detectors),
         )  # fmt: skip
         return cls(
             origin.load(),

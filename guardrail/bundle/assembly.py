@@ -76,6 +76,8 @@ from guardrail.values import Auto, Evidence, Identity, Peer, Principal, vouched_
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from guardrail.detectors import DetectorKind
+
 S = TypeVar("S", bound=Section)
 T = TypeVar("T")
 
@@ -310,6 +312,7 @@ def load_bundle(
     own_facts: Sequence[FactSource] = (),
     own_obligations: Sequence[ObligationType] = (),
     own_models: Mapping[str, type[BaseModel]] | None = None,
+    own_detectors: Sequence[DetectorKind] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Bundle:
     """Return the bundle of a folder, or raise `ConfigurationError` with every fault.
@@ -322,6 +325,7 @@ def load_bundle(
         own_facts: the application's own fact sources, beside ours.
         own_obligations: its own obligation types.
         own_models: its own pydantic models, each a spec of inputs by this name.
+        own_detectors: its own kinds of findings.
         environ: where secrets named by the bundle are looked up; the process's by default.
     """
     folder = source if isinstance(source, Folder) else read_folder(Path(source))
@@ -344,7 +348,11 @@ def load_bundle(
     resources = faults.gather(lambda: _parse(of("resources"), ResourceSettings))
     faults.gather(lambda: _parse(of("check"), CheckSettings))
     bounds = faults.gather(lambda: _parse(of("bounds"), Bounds))
-    detectors = faults.gather(lambda: facts.read_detectors(of("detectors"))) or ()
+    detectors = _unique(
+        "detector",
+        faults.gather(lambda: facts.read_detectors(of("detectors"), own_detectors)) or (),
+        "name",
+    )
     audit = faults.gather(lambda: read_audit(of("audit")))
     environment = os.environ if environ is None else environ
     providers = faults.gather(

@@ -32,6 +32,8 @@ from guardrail.runtime.flow import settle
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from guardrail.detectors import DetectorKind
+
 #: Seconds that a trial may take, unless the caller says otherwise.
 TIMEOUT_S: Final = 60.0
 #: Faults that one line of the log names.
@@ -54,6 +56,7 @@ class Origin:
     obligations: tuple[ObligationType, ...]
     models: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     shadow: Path | None = None
+    detectors: tuple[DetectorKind, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -88,6 +91,7 @@ class Origin:
             own_facts=self.facts,
             own_obligations=self.obligations,
             own_models=self.models,
+            own_detectors=self.detectors,
         )
         if self.shadow is not None and folder.path == self.path:
             _refuse_two(bundle)
@@ -287,6 +291,7 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
     for kind in origin.obligations:
         command.append(f"--obligation={kind.name}")
     command.extend(f"--model={name}" for name in origin.models)
+    command.extend(f"--detector={kind.name}" for kind in origin.detectors)
     try:
         said, returncode = _run(command, timeout_s)
     except subprocess.TimeoutExpired:

@@ -55,16 +55,7 @@ class Detector:
     spare = 8
 
     def __init__(self, name: str, pattern: str, near: Sequence[str] = ()) -> None:
-        if NAME.fullmatch(name) is None:
-            raise ValueError(
-                "the name of a detector must begin with a lower case letter, and have lower case "
-                "letters, digits and _ only, at most 40"
-            )
-        if name in KINDS or name in GROUPS:
-            what = "kind" if name in KINDS else "group of kinds"
-            raise ValueError(f"{name} is a built-in {what}; choose another name")
-        if _is_mark(name):
-            raise ValueError(f"the mark [{name}] is itself a finding; choose another name")
+        check_name(name)
         self.name = name
         self.pattern = read_pattern(pattern)
         self.near = _words(near)
@@ -119,7 +110,7 @@ class SearchKind(Protocol):
 
     name: str
     pattern: Pattern
-    #: So many matches that do not count are result at, for each finding that a text may have.
+    #: So many matches that do not count are looked at, for each finding that a text may have.
     spare: int
 
     @property
@@ -141,7 +132,7 @@ class SearchKind(Protocol):
 
 
 class Search:
-    """Looks for one detector in one text; it counts what it has result at.
+    """Looks for one detector in one text; it counts what it has looked at.
 
     Arguments:
         detector: what to look for.
@@ -240,6 +231,20 @@ class WordError(PatternError):
     """A word of ``near`` is not taken."""
 
     key = "near"
+
+
+def check_name(name: str) -> None:
+    """Raise `ValueError` for a name that no kind of a bundle or an application may have."""
+    if NAME.fullmatch(name) is None:
+        raise ValueError(
+            "the name of a detector must begin with a lower case letter, and have lower case "
+            "letters, digits and _ only, at most 40"
+        )
+    if name in KINDS or name in GROUPS:
+        what = "kind" if name in KINDS else "group of kinds"
+        raise ValueError(f"{name} is a built-in {what}; choose another name")
+    if _is_mark(name):
+        raise ValueError(f"the mark [{name}] is itself a finding; choose another name")
 
 
 def _plain(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The names of what is result for: kinds, groups of kinds, and what a finding is.
+"""The names of what is looked for: kinds, groups of kinds, and what a finding is.
 
 Owns the vocabulary. Refuses an unknown name, and says which known one is near.
 """
@@ -57,12 +57,12 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 NAMES: Final = tuple(KINDS)
 
 
-#: How many places of one text are result at closely, by default: findings, and what may be one.
+#: How many places of one text are looked at closely, by default: findings, and what may be one.
 LIMIT_FINDINGS: Final = 2_000
 
 
 class TooManyFindings(Exception):
-    """A text has more places to look at closely than it may: it is refused, and not result through.
+    """A text has more places to look at closely than it may: it is refused, and not looked through.
 
     Arguments:
         limit: how many it may have.

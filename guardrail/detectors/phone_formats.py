@@ -1,7 +1,7 @@
 """National forms of phone numbers by country: groups of digits, and what they begin with.
 
 A number in a national form without a trunk prefix looks like any other number in groups, so these
-are result for only where a kind names their countries: ``phone(ES, PL, BR)``. A country with a
+are looked for only where a kind names their countries: ``phone(ES, PL, BR)``. A country with a
 trunk prefix (0, or 1 in North America) is found without being named; naming it changes nothing.
 The forms are those of the countries' numbering plans, as the ITU publishes them (E.164, national
 numbering plans).

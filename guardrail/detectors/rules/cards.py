@@ -61,7 +61,7 @@ class CardRules:
         Arguments:
             state: the scan.
             at: where a run of digits begins.
-            joined: a number goes before it, so that only the groups of cards are result for.
+            joined: a number goes before it, so that only the groups of cards are looked for.
         """
         text = state.text
         first = state.count_digits(at, _LIMIT_DIGITS)

@@ -28,7 +28,7 @@ _LIMIT_BOT: Final = 64
 
 #: The most hexadecimal digits of the code that ends a PuTTY key.
 _LIMIT_MAC: Final = 64
-#: So many characters of a key are result at to tell whether it is one of words.
+#: So many characters of a key are looked at to tell whether it is one of words.
 _LIMIT_MIXED: Final = 32
 #: So many characters of an address are read before a webhook's host: a scheme, and subdomains.
 _LIMIT_HOST: Final = 24

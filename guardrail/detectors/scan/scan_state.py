@@ -30,7 +30,7 @@ _LIMIT_DIGITS: Final = 20
 #: Where a chain keeps the sizes of its groups and the signs between them, behind its digits.
 _SIZES_AT: Final = 24
 _SIGNS_AT: Final = 32
-#: How far back the beginning of a chain of digits is result for.
+#: How far back the beginning of a chain of digits is looked for.
 _LIMIT_CHAIN: Final = 64
 #: How far before a number its name may stand.
 _LIMIT_NAME: Final = 28

@@ -2,7 +2,7 @@
 
 Owns the choice of what is needed for some kinds, and the order of findings. Refuses to change
 a text; for that there is `redactor`. Offsets are of the text as it came, whatever view of it
-was result through.
+was looked through.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Final
 
 from guardrail.detectors import formats, payloads, phone_formats
+from guardrail.detectors.credentials import Credentials
 from guardrail.detectors.custom_kinds import Detector, Search
 from guardrail.detectors.kinds import (
     LIMIT_FINDINGS,
@@ -22,8 +23,8 @@ from guardrail.detectors.kinds import (
     bare,
     expand,
 )
+from guardrail.detectors.model_kinds import ModelKind
 from guardrail.detectors.rules import tricks
-from guardrail.detectors.rules.credentials import Credentials
 from guardrail.detectors.rules.runs import PayloadRuns, WordRuns
 from guardrail.detectors.scan import re2_patterns
 from guardrail.detectors.scan.folding import PAD, Folding
@@ -45,7 +46,7 @@ class Scanner:
 
     Arguments:
         kinds: names of kinds and groups.
-        limit: how many places of one text are result at closely, in each of the ways to look
+        limit: how many places of one text are looked at closely, in each of the ways to look
             (formats, each sort of phrase, payloads, words, what nobody sees). A text with more
             of them is refused with `TooManyFindings`, since each costs more than a character.
         own: kinds of your own, which ``kinds`` may name.
@@ -67,6 +68,7 @@ class Scanner:
         "folding",
         "kinds",
         "limit",
+        "models",
         "signs",
         "sought",
     )  # fmt: skip
@@ -76,7 +78,7 @@ class Scanner:
         kinds: Iterable[str],
         *,
         limit: int = LIMIT_FINDINGS,
-        own: Sequence[Detector] = (),
+        own: Sequence[Detector | ModelKind] = (),
     ) -> None:
         self.limit = limit
         self.signs = tricks.TrickFinder()
@@ -97,8 +99,9 @@ class Scanner:
         self.core = ScannerCore(setup)
         #: Kinds with a pattern of their own: a bundle's, then ours.
         self.sought: list[Detector | Credentials] = [
-            detector for detector in own if detector.name in wanted
+            kind for kind in own if isinstance(kind, Detector) and kind.name in wanted
         ]
+        self.models = [kind for kind in own if isinstance(kind, ModelKind) and kind.name in wanted]
         if "credential" in wanted:
             self.sought.append(Credentials(self.core, [detector.name for detector in own]))
         self._patterns = [kind for kind in PHRASES if kind in wanted]
@@ -108,13 +111,16 @@ class Scanner:
         self._words = WordRuns(wanted & WORDS, self.signs, limit) if wanted & WORDS else None
         self._invisible = wanted & INVISIBLE
         #: Of an ASCII text, one scan tells all.
-        self._is_formats_only = not (self._patterns or self.sought or self._payloads is not None)
+        self._is_formats_only = not (
+            self._patterns or self.sought or self.models or self._payloads is not None
+        )
 
     def find(self, text: str) -> list[Finding]:
         """Return what is found in a text, by start, then end. Findings may overlap.
 
         What stands inside a private key or a hidden comment is found as well. A text without
-        anything gives an empty list. Raises `TooManyFindings`.
+        anything gives an empty list. Raises `TooManyFindings`, and `DetectorFailed` where a kind
+        with code of its own fails.
         """
         view = TextView(self.folding, text)
         found = self._look(view)
@@ -125,10 +131,25 @@ class Scanner:
                 Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
             }
             findings.update(Finding(*span) for span in self._find_invisible(text))
+        for model in self.models:
+            spans = model.find([text], self.limit)[0]
+            findings.update(Finding(model.name, start, end) for start, end in spans)
         return sorted(findings, key=_PLACE)
 
     def kinds_in(self, text: str) -> frozenset[str]:
-        """Return the kinds that are found in a text. Raises `TooManyFindings`."""
+        """Return the kinds that are found in a text.
+
+        Raises `TooManyFindings`, and `DetectorFailed` where a kind with code of its own fails.
+        """
+        return self.kinds_in_all([text]) if self.models else self._kinds_in(text)
+
+    def kinds_in_all(self, texts: Sequence[str]) -> frozenset[str]:
+        """Return the kinds that are found in any of some texts: see `kinds_in`."""
+        found = frozenset().union(*[self._kinds_in(text) for text in texts])
+        names = [model.name for model in self.models if any(model.find(texts, self.limit))]
+        return found.union(names)
+
+    def _kinds_in(self, text: str) -> frozenset[str]:
         if self._is_formats_only and text.isascii():
             data = self.folding.fold(text)
             return frozenset([NAMES[kind] for kind, _, _ in self._scan(data)])

@@ -154,6 +154,7 @@ def _changed(
                 "own_facts": origin.facts,
                 "own_obligations": origin.obligations,
                 "own_models": origin.models,
+                "own_detectors": origin.detectors,
             }
         loaded = load_bundle(path, clock=used, **own)
     if sinks is None:

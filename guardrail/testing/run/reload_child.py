@@ -80,12 +80,27 @@ class NamedModel(BaseModel):
     """An application's own model, as far as its name goes: no input comes here."""
 
 
+@dataclass(frozen=True, slots=True)
+class NamedDetector:
+    """An application's own kind of findings, with its name only: it finds nothing."""
+
+    name: str
+    timeout_s: float = 1.0
+    batch_size: int = 1
+    held_chars: int | None = None
+
+    def find(self, texts: Sequence[str], /) -> list[list[tuple[int, int]]]:
+        """Find nothing."""
+        return [[] for _ in texts]
+
+
 def try_out(
     path: Path,
     *,
     facts: Sequence[NamedFacts] = (),
     obligations: Sequence[NamedObligation] = (),
     models: Sequence[str] = (),
+    detectors: Sequence[str] = (),
 ) -> tuple[str, tuple[Fault, ...]]:
     """Return the revision of a folder, and all that stands against serving it."""
     folder = read_folder(path)
@@ -96,6 +111,7 @@ def try_out(
             own_facts=facts,
             own_obligations=obligations,
             own_models=dict.fromkeys(models, NamedModel),
+            own_detectors=[NamedDetector(name) for name in detectors],
         )
         for snapshot in (bundle.snapshot, bundle.shadow):
             if snapshot is not None:
@@ -133,6 +149,7 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
     parser.add_argument("--fact", action="append", default=[], metavar="PLACE:NAME,NAME")
     parser.add_argument("--obligation", action="append", default=[], metavar="NAME")
     parser.add_argument("--model", action="append", default=[], metavar="NAME")
+    parser.add_argument("--detector", action="append", default=[], metavar="NAME")
     options = parser.parse_args(arguments)
     facts = [fact.partition(":") for fact in options.fact]
     try:
@@ -144,6 +161,7 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
             ],
             obligations=[NamedObligation(name) for name in options.obligation],
             models=options.model,
+            detectors=options.detector,
         )
     except ConfigurationError as error:  # no folder of a bundle any more: of no revision
         revision, faults = "", error.faults

@@ -87,7 +87,7 @@ class Detector:
         end: int,
         final: bool,
     ) -> bool | None:
-        """Tell whether a word stands near a match; ``None``: text that follows may have one."""
+        """Return whether a word stands near a match; ``None``: text that follows may have one."""
         del match
         if self.near is None:
             return True
@@ -97,11 +97,11 @@ class Detector:
         return False if final or end + LIMIT_NEAR <= len(plain) else None
 
     def fits(self, text: str) -> bool:
-        """Tell whether a match stands in a text, whatever is near it. Raises `MatchTooLong`."""
+        """Return whether a match stands in a text, whatever is near it. Raises `MatchTooLong`."""
         return bool(Search(self, 1, is_any=True).whole(_plain(text)))
 
     def finds(self, text: str) -> bool:
-        """Tell whether it is found in a text. Raises `MatchTooLong`."""
+        """Return whether it is found in a text. Raises `MatchTooLong`."""
         return bool(Search(self, len(text) + 1).whole(_plain(text)))
 
 
@@ -127,7 +127,7 @@ class SearchKind(Protocol):
         ...
 
     def judge(self, plain: bytes, match: Any, start: int, end: int, final: bool) -> bool | None:
-        """Tell whether a match counts; ``None``: text that follows decides."""
+        """Return whether a match counts; ``None``: text that follows decides."""
         ...
 
 
@@ -195,20 +195,20 @@ class Search:
         found: list[tuple[int, int]],
     ) -> tuple[int, bool]:
         """Add a window's matches; return where it ended, and whether one is not decided."""
-        sought = self._detector
+        kind = self._detector
         while at < limit and (match := self._next(plain, at, stop)) is not None:
-            first, start, end = sought.span(match)
+            first, start, end = kind.span(match)
             if first >= limit:
                 break
-            if end - first > sought.held:
-                raise MatchTooLong(sought.name, sought.held)
-            counts = self._is_any or sought.judge(plain, match, start, end, final)
+            if end - first > kind.held:
+                raise MatchTooLong(kind.name, kind.held)
+            counts = self._is_any or kind.judge(plain, match, start, end, final)
             if counts is None:
                 return first, True
             self._note(counts)
             if counts:
                 found.append((start, end))
-            at = end if counts else sought.resume(start, end)
+            at = end if counts else kind.resume(start, end)
         return max(at, limit), False
 
     def _next(self, plain: bytes, at: int, stop: int) -> Any:
@@ -271,7 +271,7 @@ def _words(near: Sequence[str]) -> Any:
 
 
 def _is_mark(name: str) -> bool:
-    """Tell whether what stands where such a kind was cut is a finding of ours."""
+    """Return whether what stands where such a kind was cut is a finding of ours."""
     from guardrail.detectors.scan.scanner import Scanner
 
     return bool(Scanner(KINDS).kinds_in(f"[{name}] [{name}:0a1b2c3d]"))

@@ -1,8 +1,7 @@
 """Encoded payloads: long runs of base64 or hexadecimal digits, and what they decode to.
 
-Owns the judgement of a run. It counts when it decodes to a phrase that overrides instructions,
-or when it is so long that no word, name or checksum is. Refuses to decode more than a run's
-beginning.
+A run is a finding if it decodes to a phrase that overrides instructions, or if it is longer than
+any word, name or checksum. Only the beginning of a run is decoded.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def run() -> Any:
 
 
 def is_payload(head: bytes) -> bool:
-    """Tell whether a run is a payload, by its first `LONG` characters."""
+    """Return whether a run is a payload, by its first `LONG` characters."""
     if len(head) >= LONG and is_dense(head):
         return True
     search = re2_patterns.override().search
@@ -39,7 +38,7 @@ def is_payload(head: bytes) -> bool:
 
 
 def is_dense(head: bytes) -> bool:
-    """Tell whether a long run's beginning is of a code, and no rule drawn across a page."""
+    """Return whether a long run's beginning is of a code, and no rule drawn across a page."""
     return len(set(head.translate(None, b"+/_=-"))) > 4
 
 

@@ -31,7 +31,7 @@ from guardrail.detectors.scan.re2_patterns import LIMIT_MATCH
 from guardrail.detectors.scan.scanner import BY_FORMAT, INVISIBLE, PHRASES, WORDS, Scanner
 from guardrail.detectors.scan.view import FoldCache
 
-#: How many characters of the plain view `Spots` may hold back.
+#: How many characters of the plain view the scan for formats may hold back.
 _LIMIT_FORMAT: int = 1320
 
 
@@ -42,7 +42,7 @@ class Redactor:
         kinds: names of kinds and groups.
         style: ``label`` leaves ``[email]``; ``hash`` leaves ``[email:1a2b3c4d]``, equal for
             equal values under one key; ``drop`` leaves ``…``, so that what closes up over a cut
-            forms nothing new. Characters that nobody sees leave no mark in any style.
+            forms nothing new. Invisible characters leave no mark in any style.
         key: for ``hash``: 16 to 64 secret bytes.
         limit: how many places of a text may be looked at closely: see `Scanner`.
         own: kinds of your own, which ``kinds`` may name.
@@ -104,9 +104,9 @@ class Redactor:
         layers: list[Layer] = []
         if wanted & INVISIBLE:
             layers.append(InvisibleLayer(wanted & INVISIBLE, scanner.signs, limit))
-        for sought in scanner.sought:
-            delay = sought.delay_chars
-            layers.append(FoldedLayer(folding, marks, PatternFinder(sought, limit), delay, limit))
+        for custom in scanner.by_pattern:
+            finder = PatternFinder(custom, limit)
+            layers.append(FoldedLayer(folding, marks, finder, custom.delay_chars, limit))
         if wanted & BY_FORMAT:
             look = FormatFinder(scanner.core)
             layers.append(FoldedLayer(folding, marks, look, _LIMIT_FORMAT, limit))
@@ -128,7 +128,7 @@ class StreamRedactor:
     """Redacts one text that comes in pieces; the pieces it gives make what `redact` gives.
 
     It holds back the word that is being written and a number before it, seldom more; at most
-    `delay_chars` characters that a reader sees, each with at most 30 that nobody sees. A kind
+    `delay_chars` characters that a reader sees, each with at most 30 invisible ones. A kind
     without a greatest length, such as a private key without an end, is cut from its beginning
     to its end, or to the end of the text. One stream is for one text, and one thread.
 
@@ -149,7 +149,7 @@ class StreamRedactor:
 
     @property
     def delay_chars(self) -> int:
-        """The most characters that are held back, not counting what nobody sees."""
+        """The most characters that are held back, not counting invisible ones."""
         return sum(layer.delay_chars for layer in self._layers)
 
     @property

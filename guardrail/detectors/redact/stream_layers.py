@@ -1,10 +1,9 @@
-"""Texts that are cut as they come: each layer takes pieces and gives what is decided.
+"""Layers that cut findings out of a text in pieces: each takes pieces and returns what is decided.
 
-Owns the ways to go through a text: its plain view (`FoldedLayer`, for what `Spots` finds, for
-phrases, and for the runs of `runs`), and its unseen characters (`InvisibleLayer`). A layer that is
-handed a whole text and one that is handed its characters one by one give the same, for they decide
-a thing only when no text that may follow can change it. Refuses to let a character of a finding
-leave. What is held back is bounded.
+A `FoldedLayer` cuts what a `Finder` finds in the plain view of a text; an `InvisibleLayer` drops
+invisible characters. A layer decides something only when no text that may follow can change it, so
+a whole text and the same text in pieces have the same result. A character of a finding never
+leaves. What is held back is bounded.
 """
 
 from __future__ import annotations
@@ -149,7 +148,7 @@ class FoldedLayer:
 
 
 class FormatFinder:
-    """Looks for what `Spots` finds."""
+    """Finds what has a format."""
 
     __slots__ = ("_core",)
 
@@ -175,18 +174,18 @@ class FormatFinder:
 
 
 class PatternFinder:
-    """Looks for one kind by its own pattern: see `own.Search`. For one text.
+    """Looks for one kind by its own pattern: see `custom_kinds.Search`. For one text.
 
     Arguments:
-        sought: what to look for.
+        kind: what to look for.
         limit: how many findings the text may have.
     """
 
     __slots__ = ("_kind", "_search")
 
-    def __init__(self, sought: SearchKind, limit: int) -> None:
-        self._kind = sought.name
-        self._search = Search(sought, limit)
+    def __init__(self, kind: SearchKind, limit: int) -> None:
+        self._kind = kind.name
+        self._search = Search(kind, limit)
 
     def __call__(self, view: TextView, cursor: int, floor: int, final: bool) -> FinderResult:  # noqa: ARG002
         """Look from a cursor on; all before it is decided."""
@@ -230,7 +229,7 @@ class PhraseFinder:
 
 
 class InvisibleLayer:
-    """Drops what nobody sees, in every style: a mark would break words that a reader sees whole.
+    """Drops invisible characters, in every style: a mark would split words for the reader.
 
     Each character counts as one cut.
 

@@ -150,7 +150,7 @@ class AddressRules:
         return state.accept(_IPV6, start, self._zone(state, spot))
 
     def _may_stand_beside(self, state: ScanState, char: int, bracket: int) -> bool:
-        """Tell whether a colon of an address may stand beside a character.
+        """Return whether a colon of an address may stand beside a character.
 
         Nothing may that can stand where something was cut: it would be another sign before. So the
         bracket may not that a mark begins or ends with on that side.
@@ -159,7 +159,7 @@ class AddressRules:
         return not (beside or state.is_word[char] or char > 127)
 
     def _is_group(self, state: ScanState, at: int, most: int) -> bool:
-        """Tell whether another group of an address, or no group, goes before a colon or dash."""
+        """Return whether another group of an address, or no group, goes before a colon or dash."""
         text = state.text
         start = at
         while at - start <= most and state.is_hex[text[start - 1]]:
@@ -234,7 +234,7 @@ class AddressRules:
         return state.accept(_MAC, at, end)
 
     def _has_group(self, state: ScanState, at: int) -> bool:
-        """Tell whether a further group of four stands at a place, which is no bank account."""
+        """Return whether a further group of four stands at a place, which is no bank account."""
         text = state.text
         end = at
         while end - at <= 4 and state.is_hex[text[end]]:

@@ -29,7 +29,7 @@ class CardRules:
         self._context = context
 
     def has_fraction(self, state: ScanState, at: int, end: int) -> bool:
-        """Tell whether a fraction follows a run of digits: behind a point, or a decimal comma."""
+        """Return whether a fraction follows a run of digits: behind a point, or a decimal comma."""
         text = state.text
         if text[end] == ord(".") and text[at] != ord("+"):
             return self.blocks(state, end + 1)
@@ -45,11 +45,11 @@ class CardRules:
         )
 
     def may_end(self, state: ScanState, end: int) -> bool:
-        """Tell whether a number may end at a place."""
+        """Return whether a number may end at a place."""
         return not state.is_word[state.text[end]] and not self.blocks(state, end + 1)
 
     def blocks(self, state: ScanState, at: int) -> bool:
-        """Tell whether what a sign joins at a place forbids that a number ends before it.
+        """Return whether what a sign joins at a place forbids that a number ends before it.
 
         A card in groups does not: it is found whatever stands before it.
         """
@@ -122,7 +122,7 @@ class CardRules:
         return state.text[at]
 
     def _is_in_column(self, state: ScanState, at: int, end: int) -> bool:
-        """Tell whether lines of numbers stand before a place, or behind the end of another."""
+        """Return whether lines of numbers stand before a place, or behind the end of another."""
         text = state.text
         if text[at - 1] == ord("\n") and state.is_digit[text[at - 2]]:
             return True
@@ -175,7 +175,7 @@ class CardRules:
         return end if _is_issued(head, count) else 0
 
     def _is_word(self, state: ScanState, at: int) -> bool:
-        """Tell whether letters of a word follow at a place: no hexadecimals, no mail address."""
+        """Return whether letters of a word follow at a place: no hexadecimals, no mail address."""
         text = state.text
         spot = at
         is_word = False
@@ -189,12 +189,12 @@ class CardRules:
 
 
 def _is_maestro(head: int) -> bool:
-    """Tell whether first six digits are of Maestro, whose numbers may have twelve."""
+    """Return whether first six digits are of Maestro, whose numbers may have twelve."""
     return head // 10000 == 50 or 560000 <= head <= 589999 or 600000 <= head <= 699999
 
 
 def _is_issued(head: int, count: int) -> bool:
-    """Tell whether a network issues cards of some first six digits and some length."""
+    """Return whether a network issues cards of some first six digits and some length."""
     two, three, four = head // 10000, head // 1000, head // 100
     if two // 10 == 4:
         return count in (13, 16, 19)

@@ -349,7 +349,7 @@ class NationalRules:
         return 0
 
     def _has_group_of_4(self, state: ScanState, at: int) -> bool:
-        """Tell whether one more group of four, and no card, follows a space at a place."""
+        """Return whether one more group of four, and no card, follows a space at a place."""
         text = state.text
         if not state.follows_number(at + 1) or state.count_digits(at + 1, 4) != 4:
             return False

@@ -20,7 +20,7 @@ class NumberContext:
     __slots__ = ()
 
     def is_exponent(self, state: ScanState, at: int) -> bool:
-        """Tell whether the digits at a place are the exponent of a number: ``1.5e-05``."""
+        """Return whether the digits at a place are the exponent of a number: ``1.5e-05``."""
         text = state.text
         sign = text[at - 1]
         return (
@@ -30,7 +30,7 @@ class NumberContext:
         )
 
     def is_fraction(self, state: ScanState, at: int) -> bool:
-        """Tell whether the digits at a place are the fraction of a number with a decimal comma.
+        """Return whether the digits at a place are the fraction of a number with a decimal comma.
 
         They are where 17 digits at most are in the whole number (IEEE 754 has no more), or all
         are behind the comma; in a list without spaces each is a number of its own. Such a number
@@ -58,14 +58,14 @@ class NumberContext:
         return first == at - 1 or at - 1 - first + size <= 17
 
     def has_more_groups(self, state: ScanState, at: int) -> bool:
-        """Tell whether a number goes on behind a place: with a letter, or a sign and a digit."""
+        """Return whether a number goes on behind a place: with a letter, or a sign and a digit."""
         text = state.text
         return bool(state.is_word[text[at]]) or (
             (text[at] == ord("-") or text[at] == ord("/")) and bool(state.is_digit[text[at + 1]])
         )
 
     def is_identifier(self, state: ScanState, at: int) -> bool:
-        """Tell whether a dash joins digits to four or eight hexadecimal ones, as in a UUID."""
+        """Return whether a dash joins digits to four or eight hexadecimal ones, as in a UUID."""
         text = state.text
         before = text[at - 2]
         if text[at - 1] != ord("-"):
@@ -88,7 +88,7 @@ class NumberContext:
         return has_letter and size in (4, 8) and not state.is_word[text[first - 1]]
 
     def is_amount(self, state: ScanState, at: int) -> bool:
-        """Tell whether groups of three go on at a place, or a decimal comma follows them."""
+        """Return whether groups of three go on at a place, or a decimal comma follows them."""
         text = state.text
         if text[at] == ord(","):
             return bool(state.is_digit[text[at + 1]])
@@ -101,7 +101,7 @@ class NumberContext:
         )  # fmt: skip
 
     def is_thousands(self, state: ScanState, at: int, end: int) -> bool:
-        """Tell whether groups of three stand before a number in such groups, or behind it."""
+        """Return whether groups of three stand before a number in such groups, or behind it."""
         text = state.text
         if self.is_amount(state, end):
             return text[end] != ord(",") or state.count_digits(end + 1, 6) <= 6

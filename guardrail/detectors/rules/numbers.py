@@ -53,7 +53,7 @@ class NumberRules:
         self._phones = phones
 
     def number(self, state: ScanState, at: int) -> int:
-        """Judge what begins with, or is told by, the run of digits at a place."""
+        """Judge what begins with, or is recognised by, the run of digits at a place."""
         text = state.text
         wanted = state.wanted
         if state.is_word[text[at - 1]]:

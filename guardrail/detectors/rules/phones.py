@@ -115,7 +115,7 @@ class PhoneRules:
         return 0
 
     def _is_listed(self, state: ScanState, at: int, groups: int, first: int) -> bool:
-        """Tell whether a chain may be a number of a country that is named.
+        """Return whether a chain may be a number of a country that is named.
 
         Groups of three by points, and such with a decimal comma behind them, are amounts.
         """
@@ -181,7 +181,7 @@ class PhoneRules:
         return groups
 
     def _may_close(self, state: ScanState, end: int) -> bool:
-        """Tell whether a phone number may end at a place, with or without an extension."""
+        """Return whether a phone number may end at a place, with or without an extension."""
         return self._cards.may_end(state, end) or self._extension(state, end) > end
 
     def international(self, state: ScanState, at: int) -> int:  # noqa: PLR0912 (one pass over the groups)
@@ -236,7 +236,7 @@ class PhoneRules:
         return state.accept(_PHONE, at, self._extension(state, end))
 
     def _is_code(self, chain: DigitChain, size: int) -> bool:
-        """Tell whether the first digits read are a country's code, whole."""
+        """Return whether the first digits read are a country's code, whole."""
         n = chain.digits
         if size == 1:
             return n[0] in _CODES
@@ -300,7 +300,7 @@ class PhoneRules:
         return self._accept_phone(state, at, state.chain.end(spot, groups)) if groups else 0
 
     def _has_prefix_1(self, state: ScanState, at: int) -> bool:
-        """Tell whether the 1 of North America stands before a bracket, with one sign."""
+        """Return whether the 1 of North America stands before a bracket, with one sign."""
         text = state.text
         return (
             at - 2 >= state.floor
@@ -312,7 +312,7 @@ class PhoneRules:
 
 
 def _is_country(first: int, second: int, third: int) -> bool:
-    """Tell whether digits begin with a country's code."""
+    """Return whether digits begin with a country's code."""
     return (
         first in _CODES
         or 10 * first + second in _CODES

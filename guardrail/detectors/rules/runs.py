@@ -1,8 +1,7 @@
 """Runs of characters, such as words and encoded payloads, that are judged by their beginnings.
 
-Owns how a text is divided into them (`WordRuns`, `PayloadRuns`), which of them are findings, and
-the look at them for `layers`. Refuses to judge more of them than a limit: each costs more than a
-character.
+`WordRuns` and `PayloadRuns` divide a text into runs and decide which are findings; `RunFinder`
+finds them for a layer. At most a limit of runs is judged, because each costs more than a character.
 """
 
 from __future__ import annotations

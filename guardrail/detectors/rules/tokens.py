@@ -106,7 +106,7 @@ class TokenRules:
         return host if state.is_word[text[start - 1]] else start
 
     def _is_mixed(self, state: ScanState, first: int, count: int) -> bool:
-        """Tell whether letters and digits are mixed as in no words, by how often they change.
+        """Return whether letters and digits are mixed as in no words, by how often they change.
 
         Of 62 letters and digits in any order, the kind (capital, small, digit) changes from one to
         the next at 6 of 10 places; in words that are written together at 2 or 3, and of them two

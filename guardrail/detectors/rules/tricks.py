@@ -21,8 +21,8 @@ LIMIT_FLAG: Final = 8
 #: So many characters of a word are judged; a word that is longer is cut whole.
 LIMIT_WORD: Final = 64
 
-#: What a character is to one that nobody sees: nothing, a white space, of a cursive script or an
-#: emoji (beside which a joiner can be needed), or one that nobody sees itself.
+#: What a character is to an invisible one: nothing, a white space, of a cursive script or an
+#: emoji (beside which a joiner can be needed), or an invisible one itself.
 _PLAIN: Final = 0
 _SPACE: Final = 1
 _JOINED: Final = 2
@@ -62,7 +62,7 @@ class TrickFinder:
         final: bool = True,
         limit: int,
     ) -> tuple[list[Span], int]:
-        """Return what nobody sees in a text, and up to where that is decided.
+        """Return the invisible characters in a text, and up to where that is decided.
 
         Arguments:
             text: the text; what stands before ``begin`` is what is kept of the text before it.
@@ -85,7 +85,7 @@ class TrickFinder:
     def next_pair(self, text: str, begin: int) -> int:
         """Return where the next letter stands that does not go with the one before it, or -1.
 
-        Both letters stand at ``begin`` or later. What nobody sees is passed over.
+        Both letters stand at ``begin`` or later. Invisible characters are skipped.
         """
         return self._compare(text, begin)
 
@@ -208,7 +208,7 @@ class TrickFinder:
 
 
 def _trick(what: int, before: int, after: int) -> int:
-    """Return what a character that nobody sees is, given what is kept before it; 0 for no trick."""
+    """Return which trick an invisible character is after what is kept before it; 0 for none."""
     if what in (_BIDI, _TAG, _ZERO):
         return what
     if what == _JOINER:
@@ -220,7 +220,7 @@ def _trick(what: int, before: int, after: int) -> int:
 
 
 def _differ(one: int, other: int, adjacent: bool) -> bool:
-    """Tell whether two letters do not go together."""
+    """Return whether two letters do not go together."""
     if _LATIN in (one, other):
         return one != other
     if one == _STYLED and other == _STYLED:
@@ -232,7 +232,7 @@ def _differ(one: int, other: int, adjacent: bool) -> bool:
 
 @lru_cache(maxsize=8192)
 def _page(number: int) -> bytes:
-    """Return of 256 characters what they are in words, times 16, and to what nobody sees."""
+    """Return of 256 characters what they are in words, times 16, and to invisible ones."""
     return bytes(
         _in_words(chr(point)) << 4 | _to_unseen(chr(point))
         for point in range(number << 8, (number << 8) + 256)

@@ -107,8 +107,8 @@ def _compiled(pattern: str) -> Any:
 
 def _complaint(error: Exception) -> str:
     """Return RE2's complaint without the part of the pattern that it quotes."""
-    said = error.args[0] if error.args else ""
-    text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)
+    message = error.args[0] if error.args else ""
+    text = message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
     return text.partition(":")[0].strip() or "it is not a regular expression"
 
 
@@ -139,13 +139,13 @@ def _folded(text: str) -> str:
 
 
 def _is_bound(text: str, at: int) -> bool:
-    """Tell whether a character of a class is the first or last one of a range."""
+    """Return whether a character of a class is the first or last one of a range."""
     ends = text[at - 1] == "-" and text[at - 2] != "["
     return ends or (text[at + 1 : at + 2] == "-" and text[at + 2 : at + 3] != "]")
 
 
 def _is_escaped(text: str, at: int) -> bool:
-    """Tell whether an odd number of backslashes stands before a place."""
+    """Return whether an odd number of backslashes stands before a place."""
     return (at - len(text[:at].rstrip("\\"))) % 2 == 1
 
 

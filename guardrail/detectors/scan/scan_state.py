@@ -134,7 +134,7 @@ class DigitChain:
         return self.digits[at] * 10 + self.digits[at + 1]
 
     def passes_luhn(self, first: int, count: int) -> bool:
-        """Tell whether digits pass the Luhn check (ISO/IEC 7812-1)."""
+        """Return whether digits pass the Luhn check (ISO/IEC 7812-1)."""
         total = 0
         for place in range(count):
             digit = self.digits[first + count - 1 - place]
@@ -172,7 +172,7 @@ class DigitChain:
         self.shape = shape << 4 * (_LIMIT_GROUPS - groups)
 
     def is_shaped(self, shape: int, groups: int) -> bool:
-        """Tell whether a chain begins with groups of sizes: hexadecimal, the first one highest."""
+        """Return whether a chain begins with groups of some sizes, as hexadecimal digits."""
         return self.shape >> 4 * (_LIMIT_GROUPS - groups) == shape
 
     def common_sign(self, groups: int) -> int:
@@ -190,7 +190,7 @@ class DigitChain:
         return end
 
     def is_even(self, groups: int) -> bool:
-        """Tell whether points stand between all of a chain's first groups, or between none."""
+        """Return whether points stand between all of a chain's first groups, or between none."""
         for group in range(1, groups - 1):
             if (self.sign_after(group) == ord(".")) != (self.sign_after(0) == ord(".")):
                 return False
@@ -253,7 +253,7 @@ class ScanState:
         return self.chain
 
     def is_joined(self, at: int) -> bool:
-        """Tell whether a dash or a point joins the digits at a place to what is before it.
+        """Return whether a dash or a point joins the digits at a place to what is before it.
 
         A point does behind any digit, for it makes a fraction of them; and behind the end of what
         was cut or is a mark for it, since that may have been a digit.
@@ -267,9 +267,9 @@ class ScanState:
         return text[at - 1] == ord("-") and self.is_linked(at)
 
     def is_linked(self, at: int) -> bool:
-        """Tell whether a sign links the digits at a place to a chain before it.
+        """Return whether a sign links the digits at a place to a chain before it.
 
-        Of a chain that goes on from a letter or from what is in a payload, nothing is told: it
+        Of a chain that goes on from a letter or from what is in a payload, nothing is known: it
         may be cut as that. What is known of a chain from an earlier answer is not read again.
         """
         text = self.text
@@ -312,14 +312,14 @@ class ScanState:
         return spot
 
     def is_named(self, at: int, names: tuple[bytes, ...]) -> bool:
-        """Tell whether one of some names stands just before a place, and nothing cut in between."""
+        """Return whether one of some names stands just before a place, with no cut between."""
         first = max(self.floor, at - _LIMIT_NAME)
         before = bytes(self.data[first:at]).lower()
         before = before[max(before.rfind(b"]"), before.rfind(b"\x81")) + 1 :]
         return any(name in before for name in names)
 
     def follows_number(self, at: int) -> bool:
-        """Tell whether a number in groups by spaces goes back beyond a place."""
+        """Return whether a number in groups by spaces goes back beyond a place."""
         return self.text[at - 1] == ord(" ") and self.is_linked(at)
 
     def close(self, end: int) -> None:

@@ -1,8 +1,7 @@
-"""What looks through a whole text: `Scanner`.
+"""Finds kinds in whole texts: `Scanner`.
 
-Owns the choice of what is needed for some kinds, and the order of findings. Refuses to change
-a text; for that there is `redactor`. Offsets are of the text as it came, whatever view of it
-was looked through.
+It prepares what is needed for the kinds that are wanted, and returns the findings in order. Their
+offsets are those of the original text, whatever view of it was searched.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Scanner:
     Arguments:
         kinds: names of kinds and groups.
         limit: how many places of one text are looked at closely, in each of the ways to look
-            (formats, each sort of phrase, payloads, words, what nobody sees). A text with more
+            (formats, each sort of phrase, payloads, words, invisible characters). A text with more
             of them is refused with `TooManyFindings`, since each costs more than a character.
         own: kinds of your own, which ``kinds`` may name.
 
@@ -64,13 +63,13 @@ class Scanner:
         "_patterns",
         "_payloads",
         "_words",
+        "by_pattern",
         "core",
         "folding",
         "kinds",
         "limit",
         "models",
         "signs",
-        "sought",
     )  # fmt: skip
 
     def __init__(
@@ -98,21 +97,21 @@ class Scanner:
         )
         self.core = ScannerCore(setup)
         #: Kinds with a pattern of their own: a bundle's, then ours.
-        self.sought: list[Detector | Credentials] = [
+        self.by_pattern: list[Detector | Credentials] = [
             kind for kind in own if isinstance(kind, Detector) and kind.name in wanted
         ]
         self.models = [kind for kind in own if isinstance(kind, ModelKind) and kind.name in wanted]
         if "credential" in wanted:
-            self.sought.append(Credentials(self.core, [detector.name for detector in own]))
+            self.by_pattern.append(Credentials(self.core, [detector.name for detector in own]))
         self._patterns = [kind for kind in PHRASES if kind in wanted]
         for kind in self._patterns:
             re2_patterns.pattern(kind)  # compiled now, and not on the first text
         self._payloads = PayloadRuns(limit) if "encoded" in wanted else None
         self._words = WordRuns(wanted & WORDS, self.signs, limit) if wanted & WORDS else None
         self._invisible = wanted & INVISIBLE
-        #: Of an ASCII text, one scan tells all.
+        #: One scan finds everything in an ASCII text.
         self._is_formats_only = not (
-            self._patterns or self.sought or self.models or self._payloads is not None
+            self._patterns or self.by_pattern or self.models or self._payloads is not None
         )
 
     def find(self, text: str) -> list[Finding]:
@@ -161,11 +160,11 @@ class Scanner:
     def _look(self, view: TextView) -> list[tuple[str, int, int]]:
         """Return all that is found in a plain view."""
         found = [(NAMES[kind], start, end) for kind, start, end in self._scan(view.data)]
-        if self._patterns or self.sought:
+        if self._patterns or self.by_pattern:
             plain = bytes(view.data[PAD:-PAD])
-            for sought in self.sought:
-                spans = Search(sought, self.limit).whole(plain)
-                found += [(sought.name, start + PAD, end + PAD) for start, end in spans]
+            for custom in self.by_pattern:
+                spans = Search(custom, self.limit).whole(plain)
+                found += [(custom.name, start + PAD, end + PAD) for start, end in spans]
             for kind in self._patterns:
                 matches = islice(re2_patterns.matches(kind, plain), self.limit + 1)
                 phrases = [(kind, start + PAD, end + PAD) for start, end in matches]

@@ -158,7 +158,7 @@ class ScannerCore:
         return max(at, least)
 
     def _may_go_on(self, state: ScanState, at: int) -> int:
-        """Tell whether a number may go on over the space, or the line's end, before a place.
+        """Return whether a number may go on over the space, or the line's end, before a place.
 
         0: it does not; 2: it may, for the word before has digits; 1: it may if a word before that
         one has: this one is a group of letters, or what stands before an extension.
@@ -184,7 +184,7 @@ class ScannerCore:
         return 1 if state.wanted[_PHONE] and word in EXTENSIONS else 0
 
     def earliest_start(self, state: ScanState, least: int, at: int) -> int:
-        """Return where a finding that is told by a stop at a place, or later, may begin."""
+        """Return where a finding that is recognised by a stop at a place, or later, may begin."""
         text = state.text
         first = max(least, at - _LIMIT_BEFORE)
         while at > first and not state.is_space[text[at - 1]]:

@@ -103,14 +103,13 @@ class Outlet:
         return (*rest, *self._waiting)
 
 
-def _blamed(policies: tuple[str, ...], step: Any, *arguments: str) -> str:
+def _blamed(policies: tuple[str, ...], step: Any, *arguments: Any) -> Any:
     """Do a filter's step; what it refuses, its policies have refused."""
     try:
-        text: str = step(*arguments)
+        return step(*arguments)
     except ObligationNotMet as unmet:
         unmet.policies = policies if unmet.policies is None else unmet.policies
         raise
-    return text
 
 
 def can_stream(kind: ObligationType) -> bool:
@@ -126,8 +125,8 @@ def open_outlet(
     filters: list[tuple[TextFilter, tuple[str, ...]]] = []
     for kind, held in releases:
         carrier = carrier_of(kind, held.demand) or carrier
-        stream = stream_of(kind)
-        opened = None if stream is None else stream(held.demand, context)
+        begin = stream_of(kind)
+        opened = None if begin is None else _blamed(held.policies, begin, held.demand, context)
         if opened is not None:
             filters.append((opened, held.policies))
     return Outlet(carrier, filters)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not wit
     from guardrail.bundle.assembly import Bundle, BundleRuntime
     from guardrail.bundle.reload import Origin, Reloaded
     from guardrail.bundle.watch import Watcher
+    from guardrail.detectors import DetectorKind
     from guardrail.identity import ActingAs
     from guardrail.policy import Snapshot
 
@@ -131,6 +132,7 @@ class Guard:
         models: Mapping[str, type[BaseModel]] | None = None,
         providers: Sequence[IdentityProvider] = (),
         quota_store: QuotaStore | None = None,
+        detectors: Sequence[DetectorKind] = (),
         journal: str | Path | Auto | None = AUTO,
         shadow: str | Path | None = None,
         identity_group: str | None = None,
@@ -150,6 +152,8 @@ class Guard:
             providers: its own kinds of identity providers, beside the standard ones: a table
                 ``[identity.NAME]`` chooses one by its ``type``.
             quota_store: its own quota store, which ``[quota]`` must choose by its name.
+            detectors: its own kinds of findings that code finds, such as a model: see
+                `guardrail.detectors.DetectorKind`.
             journal: the folder of the journal; by default the one that ``[audit]`` names;
                 ``None`` for none, whatever is named there: for tests.
             shadow: the folder of a second bundle, whose policies are asked beside: nothing that
@@ -167,6 +171,7 @@ class Guard:
         origin = Origin(
             Path(path).absolute(), used, tuple(facts), tuple(obligations), dict(models or {}),
             None if shadow is None else Path(shadow).absolute(), tuple(providers), quota_store,
+            tuple(detectors),
         )  # fmt: skip
         return cls(
             origin.load(),

@@ -79,6 +79,8 @@ from guardrail.values import Auto, Identity, Peer, Principal, vouched_for
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from guardrail.detectors import DetectorKind
+
 S = TypeVar("S", bound=Section)
 T = TypeVar("T")
 
@@ -262,6 +264,7 @@ def load_bundle(
     own_models: Mapping[str, type[BaseModel]] | None = None,
     own_providers: Sequence[IdentityProvider] = (),
     own_quota_store: QuotaStore | None = None,
+    own_detectors: Sequence[DetectorKind] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Bundle:
     """Return the bundle of a folder, or raise `ConfigurationError` with every fault.
@@ -276,6 +279,7 @@ def load_bundle(
         own_models: its own pydantic models, each a spec of inputs by this name.
         own_providers: its own kinds of identity providers.
         own_quota_store: its own quota store.
+        own_detectors: its own kinds of findings.
         environ: where secrets named by the bundle are looked up; the process's by default.
     """
     folder = source if isinstance(source, Folder) else read_folder(Path(source))
@@ -299,7 +303,11 @@ def load_bundle(
     resources = faults.gather(lambda: _parse(of("resources"), ResourceSettings))
     faults.gather(lambda: _parse(of("check"), CheckSettings))
     bounds = faults.gather(lambda: _parse(of("bounds"), Bounds))
-    detectors = faults.gather(lambda: facts.read_detectors(of("detectors"))) or ()
+    detectors = _unique(
+        "detector",
+        faults.gather(lambda: facts.read_detectors(of("detectors"), own_detectors)) or (),
+        "name",
+    )
     audit = faults.gather(lambda: read_audit(of("audit")))
     named = faults.gather(lambda: read_extensions(of("extensions"))) or NamedExtensions()
     own_kinds = (*own_providers, *named.providers)

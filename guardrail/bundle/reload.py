@@ -39,6 +39,8 @@ from guardrail.runtime.flow import settle
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from guardrail.detectors import DetectorKind
+
 #: Seconds that a trial may take, unless the caller says otherwise.
 TIMEOUT_S: Final = 60.0
 #: Faults that one line of the log names.
@@ -63,6 +65,7 @@ class Origin:
     shadow: Path | None = None
     providers: tuple[IdentityProvider, ...] = ()
     quota_store: QuotaStore | None = None
+    detectors: tuple[DetectorKind, ...] = ()
 
     @property
     def own(self) -> dict[str, Any]:
@@ -73,6 +76,7 @@ class Origin:
             "own_models": self.models,
             "own_providers": self.providers,
             "own_quota_store": self.quota_store,
+            "own_detectors": self.detectors,
         }
 
     @property
@@ -320,6 +324,7 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
     if origin.quota_store is not None:
         store = origin.quota_store
         command.append(f"--store={store.name}:{','.join(sorted(store.strategies))}")
+    command.extend(f"--detector={kind.name}" for kind in origin.detectors)
     try:
         said, returncode = _run(command, timeout_s)
     except subprocess.TimeoutExpired:

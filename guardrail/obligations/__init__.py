@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from guardrail._documents import Document
 from guardrail._ports import Clock, ObligationType
-from guardrail.detectors import LIMIT_FINDINGS, Detector
+from guardrail.detectors import LIMIT_FINDINGS, Detector, ModelKind
 from guardrail.obligations.audit import Audit
 from guardrail.obligations.input.input import Input
 from guardrail.obligations.input.specs import read_specs
@@ -65,7 +65,7 @@ def standard(
     clock: Clock,
     take_view: Callable[[Any, str], View],
     limit_findings: int = LIMIT_FINDINGS,
-    detectors: Sequence[Detector] = (),
+    detectors: Sequence[Detector | ModelKind] = (),
     storage: StorageHandle | None = None,
     models: Mapping[str, type[BaseModel]] | None = None,
 ) -> tuple[ObligationType, ...]:

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, SearchStrategy
 
 from guardrail._documents import Document, read_toml
+from guardrail.detectors import DetectorKind, ModelKind, Redactor, StreamRedactor
 from guardrail.extensions import (
     Clause,
     ConfigurationError,
@@ -582,7 +583,62 @@ def _is_cedar(value: FactValue) -> bool:
     return isinstance(value, _ATOMS)
 
 
+class DetectorKindContract:
+    """The contract of `guardrail.detectors.DetectorKind`. Subclass it in a test module.
+
+    Attributes to set:
+        found: texts in which the kind is found.
+        not_found: texts in which it is not found.
+
+    Methods to define: `make`.
+    """
+
+    found: Sequence[str] = ()
+    not_found: Sequence[str] = ()
+
+    def make(self) -> DetectorKind:
+        """Return the kind."""
+        raise NotImplementedError
+
+    def test_its_attributes_are_valid(self) -> None:
+        ModelKind(self.make())
+
+    def test_it_finds_what_it_must_and_nothing_else(self) -> None:
+        _hold(bool(self.found), "`found` is empty: name a text in which the kind is found")
+        kind = ModelKind(self.make())
+        for texts, expected in ((self.found, True), (self.not_found, False)):
+            for number, spans in enumerate(kind.find(list(texts), _LIMIT_FINDINGS)):
+                _hold(bool(spans) == expected, f"text {number} is not judged as expected")
+
+    def test_a_batch_has_the_findings_of_its_texts_one_by_one(self) -> None:
+        kind = ModelKind(self.make())
+        texts = [*self.found, *self.not_found]
+        alone = [kind.find([text], _LIMIT_FINDINGS)[0] for text in texts]
+        _hold(kind.find(texts, _LIMIT_FINDINGS) == alone, "a batch changes what is found")
+        _hold(kind.find(texts[::-1], _LIMIT_FINDINGS) == alone[::-1], "the order changes it")
+
+    @_settings
+    @given(st.text(max_size=200))
+    def test_it_answers_for_any_text(self, text: str) -> None:
+        ModelKind(self.make()).find([text], max(_LIMIT_FINDINGS, len(text)))
+
+    def test_a_stream_is_cut_as_its_whole_text(self) -> None:
+        kind = ModelKind(self.make())
+        if kind.held_chars is None:
+            return
+        redactor = Redactor([kind.name], own=[kind])
+        filler = "x " * kind.held_chars
+        for text in (*self.found, *(filler + text + filler for text in self.found)):
+            stream = StreamRedactor(redactor)
+            pieces = [stream.feed(text[at : at + 7]) for at in range(0, len(text), 7)]
+            whole, _ = redactor.redact(text)
+            _hold("".join(pieces) + stream.close() == whole, "a stream is cut otherwise")
+
+
+_LIMIT_FINDINGS: Final = 100_000
+
 __all__ = [
+    "DetectorKindContract",
     "FactSourceContract",
     "IdentityProviderContract",
     "ObligationContract",

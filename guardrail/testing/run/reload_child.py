@@ -130,6 +130,20 @@ class NamedModel(BaseModel):
     """An application's own model, as far as its name goes: no input comes here."""
 
 
+@dataclass(frozen=True, slots=True)
+class NamedDetector:
+    """An application's own kind of findings, with its name only: it finds nothing."""
+
+    name: str
+    timeout_s: float = 1.0
+    batch_size: int = 1
+    held_chars: int | None = None
+
+    def find(self, texts: Sequence[str], /) -> list[list[tuple[int, int]]]:
+        """Find nothing."""
+        return [[] for _ in texts]
+
+
 def try_out(
     path: Path,
     *,
@@ -138,6 +152,7 @@ def try_out(
     models: Sequence[str] = (),
     providers: Sequence[NamedProvider] = (),
     store: NamedStore | None = None,
+    detectors: Sequence[str] = (),
 ) -> tuple[str, tuple[Fault, ...]]:
     """Return the revision of a folder, and all that stands against serving it."""
     folder = read_folder(path)
@@ -150,6 +165,7 @@ def try_out(
             own_models=dict.fromkeys(models, NamedModel),
             own_providers=providers,
             own_quota_store=store,
+            own_detectors=[NamedDetector(name) for name in detectors],
         )
         for snapshot in (bundle.snapshot, bundle.shadow):
             if snapshot is not None:
@@ -189,6 +205,7 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
     parser.add_argument("--model", action="append", default=[], metavar="NAME")
     parser.add_argument("--provider", action="append", default=[], metavar="KIND:CREDENTIAL")
     parser.add_argument("--store", action="append", default=[], metavar="NAME:STRATEGY,STRATEGY")
+    parser.add_argument("--detector", action="append", default=[], metavar="NAME")
     options = parser.parse_args(arguments)
     facts = [fact.partition(":") for fact in options.fact]
     kinds = [provider.rpartition(":") for provider in options.provider]
@@ -206,6 +223,7 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
             store=next(
                 (NamedStore(name, frozenset(each.split(","))) for name, _, each in stores), None
             ),
+            detectors=options.detector,
         )
     except ConfigurationError as error:  # no folder of a bundle any more: of no revision
         revision, faults = "", error.faults

@@ -19,6 +19,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
 
+from guardrail._type_names import type_name
+
 #: The way to a text within its message: ``("content",)``, ``("content", 2, "text")``.
 Steps: TypeAlias = tuple[str | int, ...]
 
@@ -434,4 +436,4 @@ def _unescaped(text: str) -> str:
 
 
 def _refuse(steps: Steps, expected: str, value: Any) -> NoReturn:
-    raise _NoMessage(steps, expected, "None" if value is None else type(value).__name__)
+    raise _NoMessage(steps, expected, "None" if value is None else type_name(value))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from guardrail._ports import ObligationContext, ObligationNotMet, ObligationType
+from guardrail._type_names import a_type
 from guardrail.values import Obligation
 
 #: Items without a text that wait for the text before them.
@@ -66,7 +67,7 @@ class PlainText:
         """Return the item."""
         if type(item) is not str:
             raise ObligationNotMet(
-                f"The stream is filtered as text, and an item is a {type(item).__name__}. Yield "
+                f"The stream is filtered as text, and an item is {a_type(item)}. Yield "
                 "text, or say in an output spec where it stands (`chunk`).",
                 code="output_blocked",
             )

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail._ids import Ids
@@ -24,6 +25,7 @@ from guardrail._ports import (
     SystemClock,
     Target,
 )
+from guardrail._type_names import type_name
 from guardrail.errors import ConfigurationError, Denied, Place
 from guardrail.runtime.drivers import Enforcement
 from guardrail.runtime.wrapper import Protect, guarded_parameter, wrap
@@ -63,9 +65,14 @@ class Guard:
         identity_group: str | None = None,
     ) -> None:
         from guardrail.audit import Meters, Refusals
-        from guardrail.bundle.assembly import open_trail
+        from guardrail.bundle.assembly import Bundle, open_trail
         from guardrail.identity import Revocations
 
+        if not isinstance(bundle, Bundle):
+            raise TypeError(
+                f"Guard takes a loaded bundle, got {type_name(bundle)}. For a folder call "
+                "Guard.from_dir(path)."
+            )
         self._clock: Clock = clock or SystemClock()
         self._open_trail = partial(
             open_trail,
@@ -345,6 +352,11 @@ class Guard:
         """
         from guardrail.obligations import unfit, unfit_for
 
+        _check_facts("protect", facts)
+        if principal is not None and not isinstance(principal, Principal):
+            _check_callable("principal", "a Principal", principal)
+        if not isinstance(resource, str | Entity):
+            _check_callable("resource", "a uid, a Resource", resource)
         deed = self._action(action)
         snapshot = self._snapshot
         if deed not in snapshot.schema.actions:
@@ -399,6 +411,9 @@ class Guard:
             principal: who calls; by default whoever `acting_as` names.
             facts: facts for ``context.app``.
         """
+        _check_facts("enforce", facts, takes_callables=False)
+        _check_kind("enforce", "principal", principal, (Principal, NoneType), "a Principal")
+        _check_kind("enforce", "resource", resource, (str, Entity), "a uid or a Resource")
         target = Target(
             serving=self._serving,
             function="enforce",
@@ -515,7 +530,13 @@ class Guard:
         Nothing is consumed, recorded or computed: ``facts`` are taken as given, one mapping
         per place (``{"input": {"rows": 10}}``). An `Entity` as principal must stand in the
         bundle's ``entities.json``.
+
+        Raises:
+            TypeError: where an argument is of another type.
         """
+        _check_facts("decide", facts, takes_callables=False)
+        _check_kind("decide", "principal", principal, (Principal, Entity), "a Principal or Entity")
+        _check_kind("decide", "resource", resource, (str, Entity), "a uid or a Resource")
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
         question = self._snapshot.ask(principal, self._action(action), thing)
         if facts is None or "app" not in facts:  # an empty record, as a call without any has
@@ -545,6 +566,27 @@ class Guard:
 
     def _action(self, action: str) -> Entity:
         return self.parse_uid(action) if "::" in action else _plain_action(action)
+
+
+def _check_kind(
+    where: str, name: str, value: object, kinds: tuple[type, ...], expected: str
+) -> None:
+    if not isinstance(value, kinds):
+        raise TypeError(f"{where} takes {expected} as {name}=, got {type_name(value)}")
+
+
+def _check_facts(where: str, facts: object, *, takes_callables: bool = True) -> None:
+    if facts is None or isinstance(facts, Mapping) or (takes_callables and callable(facts)):
+        return
+    expected = "a mapping, or a callable that returns one," if takes_callables else "a mapping"
+    raise TypeError(f"{where} takes {expected} as facts=, got {type_name(facts)}")
+
+
+def _check_callable(name: str, expected: str, value: object) -> None:
+    if not callable(value):
+        raise TypeError(
+            f"protect takes {expected} or a callable as {name}=, got {type_name(value)}"
+        )
 
 
 @lru_cache(maxsize=256)

@@ -88,7 +88,7 @@ def frozen(value: FactValue) -> FactValue:
     """Return a fact value that nobody can change: tuples for lists, `Frozen` for dicts."""
     if id(type(value)) in _ATOMS:
         return value
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         made: Frozen[Any, Any] = Frozen.__new__(Frozen)  # its own copy is made right here
         items = {key: frozen(item) for key, item in value.items()}
         object.__setattr__(made, "_items", items)
@@ -174,11 +174,12 @@ class Principal:
         authenticated_at: float | None = None,
         expires_at: float | None = None,
     ) -> None:
-        for name, text in (("type", type), ("id", id)):
-            if not isinstance(text, str):
-                raise _unlike(name, "text", text)
+        if not isinstance(type, str):
+            raise _unlike("type", "text", type)
+        if not isinstance(id, str):
+            raise _unlike("id", "text", id)
         given: Any = parents  # whatever it is declared to be
-        if isinstance(given, Entity | str):
+        if isinstance(given, _NO_PARENTS):
             raise _unlike("parents", "a list of `Entity`", parents)
         if attrs is not None and not isinstance(attrs, Mapping):
             raise _unlike("attrs", "a dict of attributes by name", attrs)
@@ -224,6 +225,9 @@ def _principal(
     return principal
 
 
+#: What would be taken for several parents. Kept: a union that is written in place is made anew at
+#: every call.
+_NO_PARENTS: Final = (Entity, str)
 #: The sign-in facts of a `Principal` without any.
 _UNTOLD: Final = ("", False, None, "", None, None)
 

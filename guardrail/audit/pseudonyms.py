@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from guardrail._ports import ObligationNotMet
 from guardrail._scalars import read_scalar
+from guardrail._type_names import type_name
 from guardrail.audit.journal.keys import Keys
 from guardrail.values import Entity, FactValue, Principal, View
 
@@ -183,7 +184,7 @@ class Names:
 
     def _group(self, group: Any) -> str:
         if not isinstance(group, Entity):  # the call is denied for it
-            return type(group).__name__
+            return type_name(group)
         if self._knows(group):
             return str(group)
         return self.pseudonym("group", group.type, group.id)
@@ -234,7 +235,7 @@ class Names:
         if isinstance(value, tuple | list | set | frozenset) and deep < _LIMIT_DEPTH:
             items = [self._shown(item, is_plain, deep + 1) for item in value]
             return sorted(items, key=str)[:LIMIT_ITEMS]
-        return type(value).__name__  # a record, whose shape is nobody's business here; too deep
+        return type_name(value)  # a record, whose shape is nobody's business here; too deep
 
 
 def is_of_caller(path: str) -> bool:

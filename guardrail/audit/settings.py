@@ -12,10 +12,10 @@ import os
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from guardrail._documents import Document, Section
 from guardrail._ports import Clock, Sink
@@ -43,6 +43,19 @@ _JOURNALS: Final = (
     "durability", "segment_bytes", "keep", "compress", "principal", "facts", "digests",
     "key_file", "encrypt", "checkpoints",
 )  # fmt: skip
+
+
+def _period(text: str) -> str:
+    if _PERIOD.fullmatch(text) is None:
+        raise ValueError("expected a whole number and a unit, such as 90d, 12h, 30min or 60s")
+    return text
+
+
+_Period: TypeAlias = Annotated[
+    str,
+    AfterValidator(_period),
+    Field(json_schema_extra={"pattern": f"^{_PERIOD.pattern}$"}),
+]
 
 
 class CheckpointSettings(Section):
@@ -117,7 +130,7 @@ class AuditSettings(Section):
     journal: str | None = Field(default=None, min_length=1)
     durability: Literal["write", "group", "each"] = "write"
     segment_bytes: int = Field(default=16 << 20, ge=256 << 10, le=1 << 30)
-    keep: str | None = Field(default=None, pattern=f"^{_PERIOD.pattern}$")
+    keep: _Period | None = None
     compress: bool = True
     principal: Literal["pseudonym", "id", "none"] = "pseudonym"
     facts: list[str] = Field(default=[])

@@ -412,10 +412,8 @@ def load_bundle(
             if prepare is not None:
                 prepare(names)
     if snapshot is not None and providers is not None:
-        for name, place in providers.entity_types.items():
-            if not snapshot.schema.declares(name):
-                message = f"The schema has no entity type {name}. Correct the name, or declare it."
-                faults.found.append(Fault("GR003", place, message))
+        faults.found.extend(_unknown_types(providers, snapshot))
+        faults.found.extend(_unknown_attributes(providers, snapshot))
     if snapshot is not None and audit is not None:
         faults.found.extend(_unfit_audit(audit, snapshot, settings, folder.path))
     faults.stop()
@@ -428,6 +426,24 @@ def load_bundle(
     return Bundle(
         snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow, keys
     )
+
+
+def _unknown_types(providers: Providers, snapshot: Snapshot) -> Iterator[Fault]:
+    """Yield a fault for each entity type that a provider names and the schema lacks."""
+    for name, place in providers.entity_types.items():
+        if not snapshot.schema.declares(name):
+            message = f"The schema has no entity type {name}. Correct the name, or declare it."
+            yield Fault("GR003", place, message)
+
+
+def _unknown_attributes(providers: Providers, snapshot: Snapshot) -> Iterator[Fault]:
+    """Yield the attributes that providers give principals and the schema does not."""
+    from guardrail.policy.engine.request_names import Names as RequestNames
+
+    for kind, attr, place in providers.attributes:
+        if snapshot.schema.declares(kind):
+            for message in RequestNames(snapshot).unknown_attribute(kind, attr):
+                yield Fault("GR003", place, message)
 
 
 def _unfit_audit(

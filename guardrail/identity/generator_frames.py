@@ -81,12 +81,14 @@ class Owner(NamedTuple):
             between two items is the loop's own. ``next(...)`` written by hand is no loop: a
             set-up step is driven so, too.
         is_suspended: whether it can be: it is a generator, and no function.
+
+    The defaults are those of a function.
     """
 
     frame: FrameType
-    is_direct: bool
-    is_iterated: bool
-    is_suspended: bool = True
+    is_direct: bool = True
+    is_iterated: bool = False
+    is_suspended: bool = False
 
 
 def owner_here(*, task: Any = None) -> Owner | None:
@@ -107,21 +109,26 @@ def owner_here(*, task: Any = None) -> Owner | None:
         if not flags & _ANY_KIND or (flags & CO_COROUTINE and _is_scheduled(frame, task)):
             if is_direct and _module(frame) != "contextlib":
                 if _writes_with(frame):
-                    return Owner(frame, is_direct=True, is_iterated=False, is_suspended=False)
+                    return Owner(frame)
                 is_direct = False
             frame = frame.f_back
             continue
         driver = _driver(frame)
         if driver is None:
-            return Owner(frame, is_direct and _writes_with(frame), is_iterated=False)
+            return _generator(frame, is_direct=is_direct and _writes_with(frame))
         name = _module(driver)
         if name == "contextlib" and driver.f_code.co_name in _MANAGING:
             frame = driver
         elif _drives_fixtures(driver, name):
             frame, is_direct = frame.f_back, False
         else:
-            return Owner(frame, is_direct and _writes_with(frame), _iterates(driver))
+            is_written = is_direct and _writes_with(frame)
+            return _generator(frame, is_direct=is_written, is_iterated=_iterates(driver))
     return None
+
+
+def _generator(frame: FrameType, *, is_direct: bool, is_iterated: bool = False) -> Owner:
+    return Owner(frame, is_direct, is_iterated, is_suspended=True)
 
 
 def _module(frame: FrameType) -> str:
@@ -188,6 +195,9 @@ def _instruction(frame: FrameType, before: int = 0) -> int:
 
 def _writes_with(frame: FrameType) -> bool:
     """Whether a frame is at a ``with`` or an ``async with`` of its own."""
+    at = frame.f_lasti
+    if at >= 0 and frame.f_code.co_code[at] == _WITH:
+        return True  # the usual case, at half of the cost
     now = _instruction(frame)
     if now == _SEND:
         return _comes_from(frame, _ASYNC_WITH)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from guardrail._documents import Document, Section
 from guardrail._http_client import RequestFailed, trusting
+from guardrail._nearest import did_you_mean
 from guardrail._ports import BlockingStep
 from guardrail._regular_files import read_regular
 from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
@@ -131,12 +132,16 @@ def read_tables(document: Document) -> Mapping[str, Section]:
     for name, table in document.data.items():
         if name in _OWN:
             continue
-        kind = table.get("type") if isinstance(table, dict) else None
+        if not isinstance(table, dict):
+            hint = did_you_mean(name, _OWN, "Put the keys of a provider below [identity.NAME].")
+            message = f"`{name}` is no key of [identity] itself. {hint}"
+            faults.append(Fault("GR003", document.at(name), message))
+            continue
+        kind = table.get("type")
         model = KINDS.get(kind) if isinstance(kind, str) else None
         if model is None:
             message = f"`identity.{name}.type` must be one of {', '.join(KINDS)}."
-            place = document.at(name, "type") if isinstance(table, dict) else document.at(name)
-            faults.append(Fault("GR003", place, message))
+            faults.append(Fault("GR003", document.at(name, "type"), message))
             continue
         try:
             settings[name] = document.below(name).parse(model)
@@ -183,6 +188,7 @@ def read_providers(
     tokens: dict[str, TokenProvider] = {}
     others: dict[str, Any] = {}
     types: dict[str, Place] = {}
+    attributes: list[tuple[str, str, Place]] = []
     makers: dict[str, dict[IdPrefix, None]] = {}
     parents: set[str] = set()
     faults: list[Fault] = []
@@ -201,6 +207,10 @@ def read_providers(
                 parents.update(table.principal.parents)
                 for kind in table.principal.parents:
                     kinds.setdefault(kind, at.at("principal", "in", kind))
+                attributes += [
+                    (table.principal.type, attr, at.at("principal", "attrs", attr))
+                    for attr in table.principal.attrs
+                ]
             elif isinstance(table, ApiKeySettings):
                 others["api_keys"] = made = _api_keys(name, prefix, table, at, sources)
                 kinds, principals = dict(made.entity_types), made.principal_types
@@ -229,6 +239,7 @@ def read_providers(
     return Providers(
         Frozen(tokens),
         entity_types=Frozen(types),
+        attributes=tuple(attributes),
         makers=Frozen(named_by),
         revoked_file=revoked_file,
         inherits=inherit == INHERIT[0],

@@ -136,6 +136,8 @@ class Providers:
         certificates: the one of certificates, if there is one.
         entity_types: the entity types that principals and their parents get, each with the
             place that names it: whoever knows the schema can hold them to it.
+        attributes: the attributes that principals get of claims: the principal's type, the
+            attribute's name, and the place that names it.
         makers: for an entity type of principals, how each provider of such names them. A type is
             not here where its entities can be called otherwise, too: as parents.
         revoked_file: the file of what is revoked, where one is configured.
@@ -146,6 +148,7 @@ class Providers:
     api_keys: KeyProvider | None = None
     certificates: CertificateProvider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
+    attributes: tuple[tuple[str, str, Place], ...] = ()
     makers: Mapping[str, tuple[IdPrefix, ...]] = field(
         default_factory=Frozen[str, tuple[IdPrefix, ...]]
     )

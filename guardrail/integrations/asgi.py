@@ -106,6 +106,11 @@ class IdentityMiddleware:
         attestation_header: str | None = None,
         trusted_proxies: Sequence[str] = (),
     ) -> None:
+        if not callable(getattr(guard, "acting_as", None)) or not callable(app):
+            raise ConfigurationError(
+                "IdentityMiddleware takes an ASGI application and a Guard, in this order: "
+                "IdentityMiddleware(app, guard)."
+            )
         if _REALM.fullmatch(realm) is None:
             raise ConfigurationError(
                 "`realm` must be printable ASCII without quotes and backslashes."

@@ -32,6 +32,7 @@ from guardrail._ports import (
     ObligationType,
 )
 from guardrail._streams import can_stream, open_outlet
+from guardrail._type_names import a_type, type_name
 from guardrail.errors import (
     Denied,
     GuardUnavailable,
@@ -144,7 +145,7 @@ def _identify(call: Call) -> BlockingStep | None:
         principal = principal(*positional, **named)
     if not isinstance(principal, Principal):
         raise NotAuthorized(
-            f"principal= must give a Principal, got {type(principal).__name__}.", code="wrong_type"
+            f"principal= must give a Principal, got {type_name(principal)}.", code="wrong_type"
         )
     identity = vouched_for(principal)
     expires_at = identity.expires_at
@@ -176,7 +177,7 @@ def _decide(call: Call) -> BlockingStep | None:
         resource = resource(*positional, **named)
     if not isinstance(resource, Entity):
         raise NotAuthorized(
-            f"resource= must give a Resource, got {type(resource).__name__}.", code="wrong_type"
+            f"resource= must give a Resource, got {type_name(resource)}.", code="wrong_type"
         )
     call.resource = resource
     question = call.snapshot.ask(identity.principal, target.action, resource)
@@ -616,7 +617,7 @@ def release(call: Call, output: Any) -> Any:
         nature = _nature(kind)
         if nature == _LATER:
             raise ObligationNotMet(
-                f"the function returned a {type(output).__name__}, whose values come later and "
+                f"the function returned {a_type(output)}, whose values come later and "
                 "unseen. Make it an `async def`, or a generator function.",
                 code="output_blocked",
             )
@@ -697,7 +698,7 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
     try:
         if value is not None:
             raise ObligationNotMet(
-                f"the generator returned a {type(value).__name__} beside what it yielded. "
+                f"the generator returned {a_type(value)} beside what it yielded. "
                 "Yield it, or return nothing.",
                 code="output_blocked",
             )

@@ -99,8 +99,9 @@ sys.meta_path.insert(0, Source())
 package = types.ModuleType("guardrail")  # without the rest of it, which is not asked here
 package.__path__ = [sys.argv[1] + "/guardrail"]
 sys.modules["guardrail"] = package
-from guardrail.detectors import GROUPS, Redactor, Scanner, StreamRedactor, spots
-assert spots.__file__.endswith(".py"), spots.__file__
+from guardrail.detectors import GROUPS, Redactor, Scanner, StreamRedactor
+from guardrail.detectors.scan import scanner_core
+assert scanner_core.__file__.endswith(".py"), scanner_core.__file__
 scanner, redactor = Scanner(GROUPS), Redactor(GROUPS)
 out = []
 for text in json.load(sys.stdin):

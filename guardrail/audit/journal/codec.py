@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from guardrail._core import Layout, Run
+from guardrail._type_names import type_name
 from guardrail.audit.telemetry.attributes import utf8
 from guardrail.values import Record
 
@@ -193,7 +194,7 @@ def readable(value: Any, deep: int = 0) -> Any:
             return [readable(item, deep + 1) for item in value]
         if isinstance(value, Mapping):
             return {utf8(str(key)): readable(item, deep + 1) for key, item in value.items()}
-    return type(value).__name__
+    return type_name(value)
 
 
 def outcome(

@@ -29,7 +29,8 @@ from guardrail.errors import ConfigurationError
 #: The name of the key file that a journal makes for itself.
 OWN_KEY_FILE: Final = "journal.key"
 _LINE: Final = re.compile(r"([a-z0-9]{1,16}) ([A-Za-z0-9+/]{43}=)")
-_LIMIT_BYTES: Final = 64 * 1024
+#: Bytes of a key file: some 19,000 keys.
+_LIMIT_BYTES: Final = 2**20
 _NONCE_BYTES: Final = 12
 #: Of what the id of a key is made, at random. An id never comes twice: what was written with a key
 #: that was taken out of the file since would else be read with another one.
@@ -132,8 +133,17 @@ def read_keys(path: Path) -> Keys:
     else:
         problem = "others can read it. Take that right from them (chmod 600)"
         if not stat.S_IMODE(mode) & 0o077:
+            if len(raw) > _LIMIT_BYTES:
+                raise _too_large(path)
             return _parsed(path, raw)
     raise ConfigurationError(f"The key file {path} can't be used: {problem}.")
+
+
+def _too_large(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"The key file {path} can't be used: it may have {_LIMIT_BYTES} bytes, and would have "
+        "more. Remove the last keys, with which nothing that you still keep was written."
+    )
 
 
 def _parsed(path: Path, raw: bytes) -> Keys:
@@ -161,9 +171,17 @@ def add_key(path: Path) -> str:
     """Put a new active key into a key file, which is made where there is none; return its id.
 
     Raises:
-        ConfigurationError: as `read_keys`.
+        ConfigurationError: as `read_keys`, and where the path is a link to nothing, or the file
+            would be too large.
         OSError: where it can't be written.
     """
+    if path.is_symlink():  # the file that it names gets the key, and the link stays
+        if not path.exists():
+            raise ConfigurationError(
+                f"The key file {path} is a link to a file that does not exist. Correct the link, "
+                "or remove it to have the file made there."
+            )
+        path = path.resolve()
     with _locked(path.parent):
         lines: list[str] = []
         if path.exists():
@@ -171,7 +189,10 @@ def add_key(path: Path) -> str:
             lines = path.read_text("ascii").splitlines()
         name = _new_id()
         lines.insert(0, key_line(name, secrets.token_bytes(32)))
-        made = _write_beside(path, "\n".join(lines) + "\n")
+        text = "\n".join(lines) + "\n"
+        if len(text) > _LIMIT_BYTES:
+            raise _too_large(path)
+        made = _write_beside(path, text)
         made.replace(path)
     return name
 

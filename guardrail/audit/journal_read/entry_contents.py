@@ -37,6 +37,7 @@ class Opener:
         self._keys = keys
         self._ciphers: dict[str, Cipher] = {}
         self._unproven: set[str] = set()
+        self._encrypts: dict[str, bool] = {}
         self._defined: dict[str, dict[int, dict[str, Any]]] = {}
 
     def header(self, segment: str, body: bytes) -> str:
@@ -52,6 +53,7 @@ class Opener:
         chain, number = said.get("chain"), said.get("number")
         if not isinstance(chain, str) or type(number) is not int:
             raise ValueError("the header does not name its segment")
+        self._encrypts[segment] = "key" in said
         if "key" in said and self._keys is not None:
             self._ciphers[segment] = self._cipher(segment, said, self._keys)
             if "fingerprint" not in said:  # an earlier version's: what decrypts proves the key
@@ -94,8 +96,7 @@ class Opener:
         Raises:
             ConfigurationError, ValueError: as `call`.
         """
-        if item.kind not in _KINDS:
-            raise ValueError("an entry of a kind that this version does not know")
+        self.check_frame(segment, item)
         said = self._plain(segment, item)
         if item.kind not in OF_DEFINED:
             return
@@ -106,6 +107,18 @@ class Opener:
             raise _undefined()
         check(said)
 
+    def check_frame(self, segment: str, item: Frame) -> None:
+        """Check what can be known of an entry without its key.
+
+        Raises:
+            ValueError: where its kind is unknown, or where it is encrypted and its segment's header
+                says that nothing in it is.
+        """
+        if item.kind not in _KINDS:
+            raise ValueError("an entry of a kind that this version does not know")
+        if item.is_encrypted and self._encrypts.get(segment) is False:
+            raise ValueError("an encrypted entry, and the segment's header names no key")
+
     def _define(self, segment: str, number: Any, said: dict[str, Any]) -> None:
         if type(number) is not int:
             raise ValueError("a definition without a number")
@@ -114,6 +127,7 @@ class Opener:
     def forget(self, segment: str) -> None:
         """Forget what only this segment's entries need, after all of them were read."""
         self._ciphers.pop(segment, None)
+        self._encrypts.pop(segment, None)
         self._defined.pop(segment, None)
         self._unproven.discard(segment)
 
@@ -136,6 +150,7 @@ class Opener:
     def _plain(self, segment: str, item: Frame) -> dict[str, Any]:
         if not item.is_encrypted:
             return parsed(item.body)
+        self.check_frame(segment, item)
         cipher = self._ciphers.get(segment)
         if cipher is None:
             raise ConfigurationError(

@@ -220,6 +220,7 @@ def _parse(data: bytes, seen: _Seen, verdict: Verdict, opener: Opener, *, has_ke
                     message = f"is a file of the segment {own}, according to its header"
                     verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
             elif frame.is_encrypted and not has_keys:
+                opener.check_frame(name, frame)
                 verdict.unparsed += 1
             elif frame.is_encrypted and frame.kind in _MARKS:  # as earlier versions wrote them
                 body = json.dumps(opener.body(name, frame)).encode()

@@ -133,7 +133,7 @@ def hold_to(snapshot: Snapshot, asked: Question, action: Entity, document: Docum
         ConfigurationError: with each fact and attribute that the schema does not have.
     """
     from guardrail.errors import ConfigurationError, Fault
-    from guardrail.policy.analysis.request_names import Names
+    from guardrail.policy.engine.request_names import Names
 
     names = Names(snapshot)
     found = list(names.misnamed(asked.principal, action, asked.resource))

@@ -7,13 +7,14 @@ Refuses to find an address by itself, and to send over a wire that others can re
 from __future__ import annotations
 
 import hashlib
+import re
 import signal as signals
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
@@ -21,6 +22,10 @@ import typer
 from guardrail._http_client import is_loopback
 from guardrail.cli.io.terminal import complain, say, stop
 from guardrail.cli.journal.journal import JournalArgument, KeyFileOption, Unread, keys_of
+
+#: RFC 9110 §5.6.2 and §5.5: a header's name, and its value.
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
 
 class Signal(StrEnum):
@@ -83,6 +88,11 @@ def export(
     place = hashlib.sha256(f"{signal} {endpoint}".encode()).hexdigest()[:12]
     kept = cursor or path / f"export-{place}.cursor"
     unread = Unread()
+    if path.is_file():
+        raise stop(
+            f"{path} is a file, and only a whole journal is exported. Give its folder: "
+            f"{path.parent}"
+        )
     try:
         files_of(path, may_be_new=follow)
         send = open_otlp(endpoint, signal=signal.value, headers=headers, ca_file=ca)
@@ -112,19 +122,25 @@ def export(
 def _check(endpoint: str, *, unsafe_http: bool) -> None:
     try:
         parts = urlsplit(endpoint)
-        host = parts.hostname or ""
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         raise stop("--endpoint is no address: expected https://HOST:4318.") from None
-    if not host or parts.scheme not in ("http", "https"):
+    is_text = endpoint.isascii() and not any(char <= " " for char in endpoint)
+    if not host or port == 0 or not is_text or parts.scheme not in ("http", "https"):
         raise stop("--endpoint is no address: expected https://HOST:4318.")
+    if parts.username is not None or parts.password is not None:
+        raise stop(
+            "--endpoint has a user name, which is not sent. Remove it, and give the credential as "
+            "--header 'Authorization=Basic ...'."
+        )
     if parts.scheme == "http" and not (is_loopback(host) or unsafe_http):
         raise stop("http to another machine can be read on the way. Use https, or --unsafe-http.")
 
 
 def _header(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise stop("--header: expected NAME=VALUE.")
+    if not equals or _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
+        raise stop("--header: expected NAME=VALUE, the name and the value as HTTP has them.")
     return name, value
 
 

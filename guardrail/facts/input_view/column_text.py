@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import sub
 from typing import Any, Final, Protocol
@@ -17,8 +17,6 @@ from guardrail._core import (
     MALFORMED,
     NULL,
     OK,
-    check_codes,
-    check_nulls,
     check_objects,
     check_text,
     check_views,
@@ -26,7 +24,17 @@ from guardrail._core import (
     measure_text,
     measure_views,
 )
-from guardrail.facts.input_view.columns import AnyRule, Hash, Part, Rule, Verdict, present_of
+from guardrail.facts.input_view.columns import (
+    AnyRule,
+    ByCode,
+    Hash,
+    Part,
+    Rule,
+    Verdict,
+    mark_bytes,
+    null_rows,
+    present_of,
+)
 
 #: The length that a null has in a digest.
 _NO_LENGTH: Final = -1
@@ -68,7 +76,7 @@ class Text:
     @property
     def nbytes(self) -> int:
         """The bytes of the offsets and of what says which rows are null."""
-        return self.offsets.nbytes + (len(self) + 7) // 8 * (self.validity is not None)
+        return self.offsets.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
         """Return the bytes of the text, or that the offsets are broken."""
@@ -93,7 +101,7 @@ class Text:
 
     def nulls(self) -> int:
         """Return how many rows are null."""
-        return check_nulls(len(self), self.validity, self.offset, None)[2]
+        return null_rows(len(self), self.validity, self.offset)
 
     def words(self) -> Iterable[bytes | None]:
         """Return each row as UTF-8."""
@@ -138,7 +146,7 @@ class Views:
     @property
     def nbytes(self) -> int:
         """The bytes of the views and of what says which rows are null."""
-        return self.views.nbytes + (len(self) + 7) // 8 * (self.validity is not None)
+        return self.views.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
         """Return the bytes of the text, each as often as a row refers to it."""
@@ -162,7 +170,7 @@ class Views:
 
     def nulls(self) -> int:
         """Return how many rows are null."""
-        return check_nulls(len(self), self.validity, self.offset, None)[2]
+        return null_rows(len(self), self.validity, self.offset)
 
     def words(self) -> Iterable[bytes | None]:
         """Return each row as UTF-8."""
@@ -248,30 +256,8 @@ class Objects:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Codes:
-    """Text by its place in a dictionary, which is judged once for all rows.
-
-    Attributes:
-        codes: one axis, whatever the stride, of integers.
-        dictionary: the texts, in order.
-        validity, offset: the bitmap and where it begins, or ``None``.
-        minus_is_null: whether the code -1 says that a row is null.
-    """
-
-    codes: memoryview
-    dictionary: tuple[Words, ...]
-    validity: memoryview | None = None
-    offset: int = 0
-    minus_is_null: bool = False
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the codes and of the dictionary, as far as they are known."""
-        own = self.codes.nbytes + (len(self) + 7) // 8 * (self.validity is not None)
-        return own + sum(part.nbytes for part in self.dictionary)
+class Codes(ByCode[Words]):
+    """Text by its place in a dictionary; see `ByCode`."""
 
     def measure(self) -> Verdict:
         """Return the bytes of the dictionary's text, or what is wrong with its first bad entry."""
@@ -285,19 +271,15 @@ class Codes:
 
     def check(self, rule: Rule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
-        return self._check([part.flags(rule) for part in self.dictionary], rule.nullable)
-
-    def _check(self, flags: Sequence[bytes], nullable: bool) -> Verdict:
-        return check_codes(
-            self.codes, self.validity, self.offset, b"".join(flags), nullable, self.minus_is_null
-        )
+        flags = b"".join([part.flags(rule) for part in self.dictionary])
+        return self.judge(flags, nullable=rule.nullable)
 
     def nulls(self) -> int:
         """Return how many rows are null, or have no entry at all."""
         flags = [
             bytes(NULL if word is None else OK for word in part.words()) for part in self.dictionary
         ]
-        return self._check(flags, False)[2]
+        return self.judge(b"".join(flags), nullable=False)[2]
 
     def chars(self) -> int:
         """Return how many characters the rows have, each as often as a row refers to it."""

@@ -24,7 +24,6 @@ from guardrail._core import (
     NULL,
     OK,
     TOO_LONG,
-    check_codes,
     check_nulls,
     check_numbers,
     measure_text,
@@ -34,12 +33,15 @@ from guardrail._core.terms import IN_LIST
 from guardrail.facts.input_view.columns import (
     AnyRule,
     Bits,
+    ByCode,
     Column,
     Hash,
     Numbers,
     Rule,
     Verdict,
     cleared,
+    mark_bytes,
+    null_rows,
     present_of,
 )
 
@@ -65,7 +67,7 @@ class Halves:
     @property
     def nbytes(self) -> int:
         """The bytes of the numbers and of what says which are null."""
-        return self.values.nbytes + (len(self) + 7) // 8 * (self.validity is not None)
+        return self.values.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
         """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
@@ -205,7 +207,7 @@ class Decimals:
     @property
     def nbytes(self) -> int:
         """The bytes of the numbers and of what says which are null."""
-        return self.values.nbytes + (len(self) + 7) // 8 * (self.validity is not None)
+        return self.values.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
         """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
@@ -232,7 +234,7 @@ class Decimals:
 
     def nulls(self) -> int:
         """Return how many rows are null."""
-        return check_nulls(len(self), self.validity, self.offset, None)[2]
+        return null_rows(len(self), self.validity, self.offset)
 
     def chars(self) -> int:
         """Return 0: there is no text."""
@@ -294,29 +296,8 @@ class Nulls:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Coded:
-    """Numbers, bools or times by their place in a dictionary, which is judged once for all rows.
-
-    Attributes:
-        codes, validity, offset, minus_is_null: as in
-            `guardrail.facts.input_view.column_text.Codes`.
-        dictionary: the values, in order.
-    """
-
-    codes: memoryview
-    dictionary: tuple[Numbers | Bits | Times, ...]
-    validity: memoryview | None = None
-    offset: int = 0
-    minus_is_null: bool = False
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the codes and of the dictionary."""
-        own = self.codes.nbytes + (len(self) + 7) // 8 * (self.validity is not None)
-        return own + sum(part.nbytes for part in self.dictionary)
+class Coded(ByCode[Numbers | Bits | Times]):
+    """Numbers, bools or times by their place in a dictionary; see `ByCode`."""
 
     def measure(self) -> Verdict:
         """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
@@ -327,9 +308,7 @@ class Coded:
         flags = bytes(
             [part.one(row).check(rule)[0] for part in self.dictionary for row in range(len(part))]
         )
-        return check_codes(
-            self.codes, self.validity, self.offset, flags, rule.nullable, self.minus_is_null
-        )
+        return self.judge(flags, nullable=rule.nullable)
 
     def nulls(self) -> int:
         """Return how many rows are null, or have no entry at all."""
@@ -378,7 +357,7 @@ class Lists:
     def nbytes(self) -> int:
         """The bytes of the offsets, of the items, and of what says which rows are null."""
         own = 0 if isinstance(self.offsets, range) else self.offsets.nbytes
-        own += (len(self) + 7) // 8 * (self.validity is not None)
+        own += mark_bytes(len(self), self.validity)
         return own + sum(part.nbytes for part in self.content.parts)
 
     def measure(self) -> Verdict:
@@ -424,7 +403,7 @@ class Lists:
 
     def nulls(self) -> int:
         """Return how many rows are null, and how many items."""
-        own = check_nulls(len(self), self.validity, self.offset, None)[2]
+        own = null_rows(len(self), self.validity, self.offset)
         return own + self.content.null_count()
 
     def chars(self) -> int:

@@ -17,9 +17,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from guardrail._core import ABOVE, MALFORMED, OK, Choices, check_nulls, check_numbers
+from guardrail._core import (
+    ABOVE,
+    MALFORMED,
+    OK,
+    Choices,
+    check_codes,
+    check_nulls,
+    check_numbers,
+)
 
 #: The code and the row of the first bad one, and how many are bad: see `guardrail._core`.
 Verdict: TypeAlias = tuple[int, int, int]
@@ -135,6 +143,56 @@ class Part(Protocol):
         ...
 
 
+#: The parts of a dictionary.
+D = TypeVar("D", bound=Part)
+
+
+def mark_bytes(rows: int, validity: memoryview | None) -> int:
+    """Return how many bytes say which rows are null, in Arrow's bitmap: none where there is none.
+
+    The bitmap may be that of a longer column; only the bytes of these rows count.
+    """
+    return 0 if validity is None else (rows + 7) // 8
+
+
+def null_rows(rows: int, validity: memoryview | None, offset: int) -> int:
+    """Return how many rows are null by Arrow's bitmap."""
+    return check_nulls(rows, validity, offset, None)[2]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ByCode(Generic[D]):
+    """Rows that name their place in a dictionary, which is judged once for all of them.
+
+    Attributes:
+        codes: one axis, whatever the stride, of integers.
+        dictionary: the values, in order, in parts.
+        validity, offset: Arrow's bitmap and where it begins, or ``None``.
+        minus_is_null: whether the code -1 says that a row is null.
+    """
+
+    codes: memoryview
+    dictionary: tuple[D, ...]
+    validity: memoryview | None = None
+    offset: int = 0
+    minus_is_null: bool = False
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the codes and of the dictionary, as far as they are known."""
+        own = self.codes.nbytes + mark_bytes(len(self), self.validity)
+        return own + sum(part.nbytes for part in self.dictionary)
+
+    def judge(self, flags: bytes, *, nullable: bool) -> Verdict:
+        """Return the verdict over the rows, by the code of each value of the dictionary."""
+        return check_codes(
+            self.codes, self.validity, self.offset, flags, nullable, self.minus_is_null
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Numbers:
     """Numbers, as numpy and Arrow lay them out.
@@ -161,7 +219,7 @@ class Numbers:
     def nbytes(self) -> int:
         """The bytes of the numbers and of what says which are null."""
         mask = 0 if self.mask is None else self.mask.nbytes
-        return self.values.nbytes + mask + (len(self) + 7) // 8 * (self.validity is not None)
+        return self.values.nbytes + mask + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
         """Return ``(OK, 0, 0)``: the rows tell of nothing more."""

@@ -18,6 +18,7 @@ from struct import calcsize
 from typing import Any, Final, TypeAlias
 
 from guardrail._core import dtype_of, is_swapped
+from guardrail._type_names import type_name
 from guardrail.facts.input_view.column_text import Codes, Objects, Text, Views, Words
 from guardrail.facts.input_view.column_values import Coded, Decimals, Halves, Lists, Nulls, Times
 from guardrail.facts.input_view.columns import Bits, Column, Numbers, Part
@@ -94,7 +95,7 @@ def each_of(items: Iterable[tuple[Any, Any]], read: Callable[[Any], Column]) -> 
             raise
         except (TypeError, ValueError, BufferError, AttributeError, NotImplementedError):
             # what an exporter refuses to hand out; its own words may hold a value
-            what = type(item).__name__
+            what = type_name(item)
             raise Unreadable(what, "Copy it, or pass another type.", label) from None
         yield label, column
 
@@ -107,7 +108,7 @@ def _numbers(values: Any, *, mask: Any = None, is_time: bool = False) -> Numbers
     if dtype not in _NUMBERS and dtype != "bool":
         if is_swapped(held.format):
             raise Unreadable("numbers in the other byte order", _NATIVE)
-        raise Unreadable(dtype or type(values).__name__, "Pass one axis of native numbers.")
+        raise Unreadable(dtype or type_name(values), "Pass one axis of native numbers.")
     absent = None
     if mask is not None:
         absent = memoryview(mask)
@@ -140,7 +141,7 @@ def is_array(value: Any) -> bool:
 def read_array(values: Any) -> Column:
     """Return the column of a numpy array of one axis, for which nothing but NaT is null."""
     if not is_array(values):
-        raise Unreadable(type(values).__name__, "Pass numpy.asarray(...) of it.")
+        raise Unreadable(type_name(values), "Pass numpy.asarray(...) of it.")
     if values.ndim != 1:
         raise Unreadable(f"{values.ndim} axes", "Pass arrays of one axis.")
     return _read_numpy(values, na=None)
@@ -149,7 +150,7 @@ def read_array(values: Any) -> Column:
 def _read_numpy(values: Any, *, na: object) -> Column:
     """Return the column of a numpy array; ``na`` is what pandas puts for a missing object."""
     if not is_array(values):  # a subclass could show the model other values
-        raise Unreadable(type(values).__name__, _PLAIN_ARRAYS)
+        raise Unreadable(type_name(values), _PLAIN_ARRAYS)
     kind = values.dtype.kind
     if kind == "O":
         return Column("string", "", (Objects(values, na),))
@@ -190,7 +191,7 @@ def read_pandas(frame: Any) -> Named:
         reader = _pandas_reader(type(values))
         if reader is None:
             kind = type(values).__name__
-            raise Unreadable(kind, _DENSE.get(kind, "Convert it, or leave it out."))
+            raise Unreadable(type_name(values), _DENSE.get(kind, "Convert it, or leave it out."))
         return reader(values, na)
 
     return each_of(frame.items(), read)
@@ -228,7 +229,7 @@ def _read_masked(values: Any, na: object) -> Column:
     # AttributeError refuses the column, and ``tests/unit/facts/test_tables.py`` says so.
     data, mask = values._data, values._mask
     if not (is_array(data) and is_array(mask)):
-        raise Unreadable(type(data).__name__, _PLAIN_ARRAYS)
+        raise Unreadable(type_name(data), _PLAIN_ARRAYS)
     return _column_of(_numbers(data, mask=mask))
 
 

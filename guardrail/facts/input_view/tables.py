@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn, Protocol
 from guardrail._core import OK
 from guardrail._paths import path_of
 from guardrail._ports import ObligationNotMet
+from guardrail._type_names import class_name, type_name
 from guardrail.facts.input_view.column_text import Objects
 from guardrail.facts.input_view.columns import Column, Table
 from guardrail.facts.input_view.objects import is_shadowed
@@ -165,7 +166,7 @@ def _open(value: Any, name: str) -> tuple[int, int, Named]:
     library = _FRAMES.get((kind.__module__, kind.__qualname__), "")
     if getattr(sys.modules.get(library), kind.__name__, None) is not kind or is_shadowed(value):
         # one with code of its own could show the model other values than it showed us
-        _refuse(name, "a table", kind.__name__, "Pass a plain DataFrame or Table of it.")
+        _refuse(name, "a table", class_name(kind), "Pass a plain DataFrame or Table of it.")
     if library == "pandas":
         return len(value.index), len(value.columns), read_pandas(value)
     if library == "polars":
@@ -193,7 +194,7 @@ def _read_columns(columns: Named, name: str, rows: int, keys: frozenset[str]) ->
             failed = (error.label, error.what, error.advice)
             break
         if type(label) is not str or not _is_text(label):
-            _refuse(name, "names of columns as text", type(label).__name__, "Rename them.")
+            _refuse(name, "names of columns as text", type_name(label), "Rename them.")
         if label in read:
             _refuse(_path(name, label, keys), "one column of a name", "several", "Rename them.")
         if sum(map(len, column.parts)) != rows:
@@ -214,7 +215,7 @@ def _measure(column: Column, name: str, label: str, keys: frozenset[str]) -> int
             path = _path(name, label, keys, before + row if isinstance(part, Objects) else None)
             if isinstance(part, Objects):
                 kind = type(part.values[row])
-                _refuse(path, "text or None", kind.__name__, _advice_on(kind))
+                _refuse(path, "text or None", class_name(kind), _advice_on(kind))
             _refuse(path, "text or None", "buffers that are broken", "Write the data again.")
         nbytes += more
         before += len(part)

@@ -34,6 +34,7 @@ from guardrail._paths import path_of
 from guardrail._ports import ObligationNotMet
 from guardrail._scalars import advice as scalar_advice
 from guardrail._scalars import is_scalar, read_scalar
+from guardrail._type_names import class_name
 from guardrail.facts.input_view.objects import (
     Reader,
     flags_of,
@@ -421,7 +422,7 @@ def _advice_within(kind: Any) -> str:
 def _refusal(
     path: str, kind: Any, advice: str, *, what: str = "a tensor, a table, a record, a list or text"
 ) -> ObligationNotMet:
-    message = f"{path}: expected {what}; got {kind.__name__}. {advice}"
+    message = f"{path}: expected {what}; got {class_name(kind)}. {advice}"
     return ObligationNotMet(message, code="input_rejected", path=path)
 
 

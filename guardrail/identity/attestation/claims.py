@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
+from guardrail._type_names import type_name
 from guardrail.errors import NotAuthenticated
 
 Claims: TypeAlias = Mapping[str, Any]
@@ -33,7 +34,7 @@ def bad_evidence(message: str, *path: str) -> NotAuthenticated:
 
 def unlike(expected: str, value: Any, *path: str) -> NotAuthenticated:
     """Return the error for a claim of the wrong kind; of the value it names the type only."""
-    got = type(value).__name__
+    got = type_name(value)
     return bad_evidence(f"The claim `{'.'.join(path)}`: expected {expected}, got {got}.", *path)
 
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 
 from guardrail._ports import BlockingStep
+from guardrail._type_names import type_name
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.attestation.claims import bad_evidence
 from guardrail.identity.attestation.evidence import (
@@ -68,7 +69,7 @@ class PeerEvidence:
         """
         raw = presented.encode("utf-8", "replace") if isinstance(presented, str) else presented
         if not isinstance(raw, bytes):
-            raise bad_evidence(f"Expected text or bytes, got {type(presented).__name__}.")
+            raise bad_evidence(f"Expected text or bytes, got {type_name(presented)}.")
         if len(raw) > LIMIT_BYTES:
             raise bad_evidence(f"The evidence is over {LIMIT_BYTES} bytes.")
         table = self._table_of(raw)

@@ -92,9 +92,13 @@ def _parents(claims: Claims, settings: TokenSettings, knows: Knows) -> tuple[Ent
     found: dict[Entity, None] = {}
     for kind, sources in settings.principal.parents.items():
         for source in sources:
+            named = [Entity(kind, name) for name in _named(claims, source)]
+            if all(map(knows, named)):  # the usual case: no message is made
+                found.update(dict.fromkeys(named))
+                continue
             claim = ".".join(source.claim)
             kept = known_parents(
-                [Entity(kind, name) for name in _named(claims, source)],
+                named,
                 knows=knows,
                 unknown=settings.unknown_parents,
                 source=f"claim `{claim}`",

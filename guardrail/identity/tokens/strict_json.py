@@ -16,6 +16,8 @@ LIMIT_DEPTH: Final = 500
 #: One without an end goes up to the end of all: a search from each quote would take too long.
 _TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
+#: White space between values (RFC 8259 §2).
+_SPACE: Final = " \t\n\r"
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
@@ -26,7 +28,12 @@ def read_object(raw: bytes) -> dict[str, Any]:
     text = raw.decode("utf-8")
     if raw.count(b"[") + raw.count(b"{") > LIMIT_DEPTH and _depth(raw) > LIMIT_DEPTH:
         raise ValueError("nested too deep")
-    found = _DECODER.decode(text)
+    if text.startswith("{"):  # the usual case: two searches for white space less
+        found, end = _DECODER.raw_decode(text)
+        if end < len(text) and text[end:].strip(_SPACE):
+            raise ValueError("more than one value")
+    else:
+        found = _DECODER.decode(text)
     if not isinstance(found, dict):
         raise TypeError("no object")
     return found

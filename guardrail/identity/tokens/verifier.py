@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
+from guardrail._type_names import type_name
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.settings import ClaimPath, TokenSettings, claim_path
 from guardrail.identity.tokens.keys import Key, accepted
@@ -59,7 +60,7 @@ class Token:
 
     def __init__(self, text: str, *, limit_chars: int = LIMIT_CHARS) -> None:
         if not isinstance(text, str):
-            raise malformed(f"Expected a token as text, got {type(text).__name__}.")
+            raise malformed(f"Expected a token as text, got {type_name(text)}.")
         if len(text) > limit_chars:
             raise malformed(f"The token is over {limit_chars} characters.")
         parts = _COMPACT.fullmatch(text)
@@ -333,6 +334,8 @@ def find(claims: Claims, path: ClaimPath) -> Any:
 
     All below a claim that is null is absent, as the claim itself is where it is optional.
     """
+    if len(path) == 1 and type(claims) is dict:  # the usual case, at a third of the cost
+        return claims.get(path[0], MISSING)
     value: Any = claims
     for depth, name in enumerate(path):
         if value is None:
@@ -401,12 +404,16 @@ def time_of(
     return None if value is None else float(rounded(_at(value, name)))
 
 
+#: Kept: a union that is written in place is made anew at every call.
+_NUMBER: Final = (int, float)
+
+
 def _at(value: Any, name: str) -> float:
     """Return a time as it stands (RFC 7519 §2): fractions are allowed, and few readers agree.
 
     Who compares rounds it so that a token is never valid longer: an end down, a beginning up.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, _NUMBER):
         raise wrong_type((name,), "a number of seconds", value)
     if not 0 <= value <= _LATEST:
         raise malformed(f"`{name}` is no time in seconds since the epoch.", f"token.{name}")
@@ -430,5 +437,5 @@ def malformed(message: str, path: str = "") -> NotAuthenticated:
 
 def wrong_type(path: ClaimPath, expected: str, value: Any) -> NotAuthenticated:
     """Return the error for a claim of the wrong type; of the value it names the type only."""
-    name, got = ".".join(path), type(value).__name__
+    name, got = ".".join(path), type_name(value)
     return malformed(f"The claim `{name}`: expected {expected}, got {got}.", f"token.{name}")

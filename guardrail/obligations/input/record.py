@@ -23,6 +23,7 @@ from pydantic import Field, model_validator
 from guardrail._documents import Section
 from guardrail._ports import ObligationNotMet
 from guardrail._schema_hints import absent, given, holds, of, when
+from guardrail._type_names import class_name
 from guardrail.obligations.input.interval import AnyBound, check_order, exactly, is_aware
 from guardrail.values import View
 
@@ -315,12 +316,12 @@ class Rule:
                 blamed.add(path, expected, "None")
         elif self._kind == _RECORD:
             if kind is not dict:
-                blamed.add(path, expected, kind.__name__)
+                blamed.add(path, expected, class_name(kind))
             else:
                 self._blame_record(value, path, blamed)
         elif self._kind == _LIST:
             if kind is not list and kind is not tuple:
-                blamed.add(path, expected, kind.__name__)
+                blamed.add(path, expected, class_name(kind))
             else:
                 self._blame_list(value, path, blamed)
         else:
@@ -347,7 +348,7 @@ class Rule:
 
     def _blame_leaf(self, code: int, kind: type, path: str, blamed: Blamed) -> None:
         if code == _WRONG_TYPE:
-            blamed.add(path, _NAMES[_KINDS[self._kind]], kind.__name__)
+            blamed.add(path, _NAMES[_KINDS[self._kind]], class_name(kind))
         elif code == _NOT_FINITE:
             blamed.add(path, "a finite number", "one that is not finite")
         elif code == _NOT_EXACT:

@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 from guardrail._documents import Document, Section
 from guardrail._ports import ObligationNotMet
 from guardrail._schema_hints import of
+from guardrail._type_names import a_type
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations.input.specs import Spec, read_spec
 
@@ -138,7 +139,7 @@ class Chunk:
         if isinstance(item, str | bytes | bytearray):  # it would pass as an item without a text
             raise ObligationNotMet(
                 f"The output spec says that items have their text at `{self._path}`, and an item "
-                f"is a {type(item).__name__}. Correct the spec, or the model.",
+                f"is {a_type(item)}. Correct the spec, or the model.",
                 code="output_blocked",
             )
         value = item
@@ -148,7 +149,7 @@ class Chunk:
                 return None
         if type(value) is not str:
             raise ObligationNotMet(
-                f"The stream's items have a {type(value).__name__} at `{self._path}`, and the "
+                f"The stream's items have {a_type(value)} at `{self._path}`, and the "
                 "output spec says that their text stands there. Correct the spec, or the model.",
                 code="output_blocked",
             )

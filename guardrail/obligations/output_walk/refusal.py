@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import Any
 
 from guardrail._ports import ObligationNotMet
-
-_LIMIT_NAME: Final = 64
-
-
-def _named(kind: str) -> str:
-    """Return the name of a type; not of one that was made of data."""
-    return kind if kind.isidentifier() and len(kind) <= _LIMIT_NAME else "an object"
+from guardrail._type_names import type_name
 
 
 def blocked(name: str, expected: str, output: Any, *, inside: str = "") -> ObligationNotMet:
     """Return the refusal of an output with which the obligation ``name`` can't be met."""
-    arrived = _named(type(output).__name__)
+    arrived = type_name(output)
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None and isinstance(output, numpy.ndarray | numpy.generic):
         dtype = output.dtype

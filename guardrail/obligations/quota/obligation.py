@@ -20,6 +20,7 @@ from pydantic import Field
 from guardrail._documents import Document, Section
 from guardrail._ports import BlockingStep, Clock, ObligationContext, ObligationNotMet
 from guardrail._schema_hints import absent, of
+from guardrail._type_names import type_name
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.quota.counters import ClockError, Counters, StoreFullError, Taken
 from guardrail.obligations.quota.grammar import (
@@ -310,7 +311,7 @@ def _key(limit: Limit, context: ObligationContext) -> str:
         if encoded is None:
             raise ObligationNotMet(
                 f"The quota `{limit.text}` cannot count by `{path}`: expected a string, a 64-bit "
-                f"integer, a boolean or an entity; got {type(value).__name__}.",
+                f"integer, a boolean or an entity; got {type_name(value)}.",
                 path=str(path),
                 policies=(limit.policy,),
             )

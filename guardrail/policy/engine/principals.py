@@ -35,6 +35,10 @@ CACHE_SIZE: Final = 2048
 # By identity: the metaclass of a type may call it equal to any other.
 _PLAIN: Final[Mapping[int, str]] = {id(str): "String", id(int): "Long", id(bool): "Bool"}
 
+#: Attributes that are tried, to name the one that does not fit.
+_LIMIT_TRIED: Final = 16
+#: A value of each type that JSON has.
+_EXAMPLES: Final[tuple[Any, ...]] = ("x", 1, True, [])
 _NO_TAGS: Final[Mapping[str, Any]] = {}
 
 
@@ -187,12 +191,14 @@ class Subjects:
             entry = _united(own, entry)
             parents |= own.parents
         if not self._fits(principal, entry):
+            name = self._culprit(entry)
+            what = f"attribute {name} does" if name else "attributes or parents do"
             raise NotAuthorized(
-                f"The principal's attributes or parents do not fit the entity {uid.type} of the "
+                f"The principal's {what} not fit the entity {uid.type} of the "
                 "schema. Correct the claims, their mapping, or the Principal; a decimal, a "
                 "datetime, an IP address and an Entity are values of their own, not text.",
                 code="wrong_type",
-                path="principal",
+                path=f"principal.{name}" if name else "principal",
             )
         tags = own.tags if own is not None else {}
         whole = Entry(entry["attrs"], parents, tags)
@@ -221,6 +227,19 @@ class Subjects:
         if shape is not None:
             self._fitting.put(shape, fits)
         return fits
+
+    def _culprit(self, entry: dict[str, Any]) -> str:
+        """Return the one attribute that does not fit; empty where there are several, or none.
+
+        An entity fits without it, or with another value of it where the schema demands it.
+        """
+        attrs = entry["attrs"]
+        for name in list(attrs)[:_LIMIT_TRIED]:
+            rest = {other: value for other, value in attrs.items() if other != name}
+            tried = [rest, *({**attrs, name: value} for value in _EXAMPLES)]
+            if any(self._reads_alike({**entry, "attrs": each}) for each in tried):
+                return str(name)
+        return ""
 
     def _reads_alike(self, entry: dict[str, Any]) -> bool:
         text = json.dumps([entry])

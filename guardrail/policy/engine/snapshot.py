@@ -17,6 +17,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from guardrail._ports import NOTHING_PENDING, Answering, Asking, ObligationType, PendingObligations
+from guardrail._type_names import type_name
 from guardrail.errors import Denied
 from guardrail.policy.engine.plan import Plan, Shape
 from guardrail.policy.engine.principals import Subject, Subjects
@@ -513,7 +514,7 @@ def _project(
         value, where = facts[name], f"{path}.{name}"
         if isinstance(expected, dict):
             if not isinstance(value, Mapping):
-                raise BadFact(where, f"expected a record, got {type(value).__name__}")
+                raise BadFact(where, f"expected a record, got {type_name(value)}")
             projected[name] = _project(value, expected, where, type_at)
         else:
             projected[name] = to_cedar(value, expected, where, type_at)

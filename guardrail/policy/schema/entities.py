@@ -43,9 +43,7 @@ _BLOCK: Final = 512
 
 _FILE: Final = "entities.json"
 _KEYS: Final = frozenset({"uid", "attrs", "parents", "tags"})
-_STRANGE: Final = (
-    "An entity has uid, attrs, parents and tags, and nothing else. Correct the names of its keys."
-)
+_REQUIRED: Final = ("uid", "attrs", "parents")
 _NONE: Final[frozenset[Entity]] = frozenset()
 _NO_TAGS: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -158,7 +156,18 @@ def _shape_faults(raw: bytes) -> list[Fault]:
         return [Fault("GR005", Place(_FILE, 1, 1), message)]
     strange = [number for number, entry in enumerate(data) if not _is_entity(entry)]
     places = item_places(_FILE, raw) if strange else []
-    return [Fault("GR201", places[number], _STRANGE) for number in strange[:LIMIT_FAULTS]]
+    return [
+        Fault("GR201", places[number], _strange(data[number])) for number in strange[:LIMIT_FAULTS]
+    ]
+
+
+def _strange(entry: Any) -> str:
+    """Say which key of an entity is none, and what was meant."""
+    if type(entry) is not dict:
+        return "Expected an entity: an object with uid, attrs and parents."
+    key = min(entry.keys() - _KEYS)
+    hint = did_you_mean(key, _KEYS - entry.keys(), "Remove it, or put it into attrs.")
+    return f"An entity has uid, attrs, parents and tags, and no key {key!r}. {hint}"
 
 
 def _is_entity(entry: Any) -> bool:
@@ -204,6 +213,10 @@ def _fits(data: list[Any], schema: Schema) -> bool:
 
 def _unfit(entry: Mapping[str, Any], schema: Schema, *, is_brief: bool) -> str:
     """Say what of an entity does not fit: what it fits without, or with."""
+    missing = [key for key in _REQUIRED if key not in entry]
+    if missing:
+        empty = {"uid": '{"type": ..., "id": ...}', "attrs": "{}", "parents": "[]"}[missing[0]]
+        return f'This entity lacks the key {missing[0]}. Add it, as in "{missing[0]}": {empty}.'
     uid = entry.get("uid")
     kind = uid.get("type") if isinstance(uid, dict) else None
     if not isinstance(kind, str):

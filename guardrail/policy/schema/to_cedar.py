@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 from pydantic_core import to_json
 
 from guardrail._scalars import read_scalar
+from guardrail._type_names import type_name
 from guardrail.policy.schema.schema import ANY, RECORD, CedarType
 from guardrail.values import Entity, FactValue
 
@@ -52,7 +53,7 @@ class BadFact(Exception):
 
 
 def _wrong(path: str, expected: str, value: object) -> BadFact:
-    return BadFact(path, f"expected {expected}, got {type(value).__name__}")
+    return BadFact(path, f"expected {expected}, got {type_name(value)}")
 
 
 def scan(value: FactValue, path: str) -> None:

@@ -8,7 +8,7 @@ a fact or a policy exists, the runner asks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -117,12 +117,14 @@ class Unread:
 class Suite:
     """The tests of a bundle, in the order of their files and lines.
 
-    ``given`` are the sections whose facts stand for all tests of a file.
+    ``given`` are the sections whose facts stand for all tests of a file, and ``unused`` the
+    principals in them that no test names.
     """
 
     cases: tuple[Case | Unread, ...]
     given: tuple[Document, ...] = ()
     properties: tuple[Property | Unstated, ...] = ()
+    unused: tuple[Document, ...] = ()
 
 
 def read_suite(folder: Path) -> Suite:
@@ -134,6 +136,7 @@ def read_suite(folder: Path) -> Suite:
     cases: list[Case | Unread] = []
     given: list[Document] = []
     properties: list[Property | Unstated] = []
+    unused: list[Document] = []
     files = [
         file
         for file in sorted(tests.rglob("*"))
@@ -160,7 +163,17 @@ def read_suite(folder: Path) -> Suite:
         cases.extend(found)
         if common is not None:
             given.append(common)
-    return Suite(tuple(cases), tuple(given), tuple(properties))
+            unused.extend(_unused(common, found))
+    return Suite(tuple(cases), tuple(given), tuple(properties), tuple(unused))
+
+
+def _unused(common: Document, cases: Sequence[Case | Unread]) -> Iterator[Document]:
+    """Yield the principals of a file that none of its tests names."""
+    calls = [call for case in cases if isinstance(case, Case) for call in (case, *case.steps)]
+    used = {call.spots.caller_at for call in calls}
+    for name in common.data.get("principals") or ():
+        if ("principals", name) not in used:
+            yield common.below("principals", name)
 
 
 def _check_file(file: Path, name: str, *, is_within: bool) -> None:

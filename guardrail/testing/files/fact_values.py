@@ -15,9 +15,9 @@ from guardrail._ports import FactContext, FactSource
 from guardrail.errors import Fault
 from guardrail.facts import InputFacts, TimeFacts
 from guardrail.policy import Question, Snapshot
-from guardrail.policy.analysis.request_names import Names
+from guardrail.policy.engine.request_names import Names
 from guardrail.testing.files.cases import Case
-from guardrail.testing.files.yaml_values import MISSING, leaves
+from guardrail.testing.files.yaml_values import MISSING, Caller, leaves, principal_of
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal, View
 
 #: Stands where a tree of facts has nothing, which is another thing than `MISSING`.
@@ -128,4 +128,13 @@ def undeclared(
     return tuple(
         Fault("GR601", document.at(*each.where), each.message)
         for each in Names(snapshot).facts(actions, document.data.get("facts", {}))
+    )
+
+
+def misnamed(document: Document, snapshot: Snapshot) -> tuple[Fault, ...]:
+    """Return a fault for each name of a principal that the bundle does not have."""
+    principal = principal_of(document.parse(Caller), document)
+    return tuple(
+        Fault("GR601", document.at(*each.where[1:]), each.message)
+        for each in Names(snapshot).caller(principal)
     )

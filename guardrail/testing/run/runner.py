@@ -16,7 +16,7 @@ from typing import Any, Final
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import Fault
 from guardrail.policy import Question
-from guardrail.policy.analysis.request_names import Names
+from guardrail.policy.engine.request_names import Names
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
 from guardrail.testing.files.cases import Case
@@ -37,6 +37,8 @@ from guardrail.values import Decision
 _NOTHING: Final = object()
 #: Retries are compared to the millisecond.
 _SAME_S: Final = 1e-3
+#: How a call ends without the input that an obligation needs.
+_OF_INPUT: Final = frozenset(("obligation_failed", "input_rejected"))
 
 
 class Runner:
@@ -207,6 +209,8 @@ def _differences(
             why = ""
             if called is not None and name in ("decision", "code") and told["message"]:
                 why = f" ({told['code']}: {told['message']})"
+                if case.input is None and told["code"] in _OF_INPUT:
+                    why += ". The test has no `input`. Add it"
             yield name, f"{name}: expected {wanted or 'none'}; got {got or 'none'}{why}"
     erred = [error["policy"] for error in told["errors"]]
     for name, came in (("policies", told["policies"]), ("errors", erred)):

@@ -15,7 +15,7 @@ from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
 from guardrail.testing.files.cases import Suite, Unread, read_suite
-from guardrail.testing.files.fact_values import undeclared
+from guardrail.testing.files.fact_values import misnamed, undeclared
 from guardrail.testing.properties.check import EXAMPLES, run_properties
 from guardrail.testing.run.report import Report, Result
 from guardrail.testing.run.runner import Runner
@@ -73,7 +73,7 @@ def select(suite: Suite, only: str) -> Suite:
         for each in suite.properties
         if not each.name or sought in f"{each.place.file} {each.name}".casefold()
     )
-    return Suite(cases, suite.given, properties)
+    return Suite(cases, suite.given, properties, suite.unused)
 
 
 def report(bundle: Bundle, results: Iterable[Result], coverage: Coverage | None = None) -> Report:
@@ -89,6 +89,10 @@ def run(
     run_case = Runner(bundle, coverage).run
     for document in suite.given:
         faults = undeclared(document, bundle.snapshot, bundle.snapshot.plans)
+        if faults:
+            yield Result("", document.at(), "error", faults)
+    for document in suite.unused:
+        faults = misnamed(document, bundle.snapshot)
         if faults:
             yield Result("", document.at(), "error", faults)
     for case in suite.cases:

@@ -113,3 +113,38 @@ def test_a_journal_whose_key_is_rotated_while_it_is_written_is_read_whole(tmp_pa
         journal.close()
     assert ids(read_calls(folder, keys=read_keys(path))) == [0, 1, 2]
     assert verify(folder, keys=read_keys(path)).unparsed == 0
+
+
+def test_a_key_file_holds_thousands_of_keys(tmp_path):
+    path = tmp_path / "keys"
+    path.write_text("".join(f"k{number} {'A' * 43}=\n" for number in range(5000)))
+    path.chmod(0o600)
+    assert read_keys(path).active == "k0"
+    assert read_keys(path).active != add_key(path) == read_keys(path).active
+
+
+def test_a_key_file_that_would_be_too_large_stays_as_it_is(tmp_path):
+    path = tmp_path / "keys"
+    line = f"{'k' * 10}{{:06}} {'A' * 43}=\n"
+    path.write_text("".join(line.format(number) for number in range(2**20 // 62 + 1)))
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError, match="Remove the last keys"):
+        read_keys(path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: 2**20 // len(lines[0])]))
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="Remove the last keys"):
+        add_key(path)
+    assert path.read_bytes() == before
+
+
+def test_a_link_to_nothing_is_told_and_one_to_a_file_stays(tmp_path):
+    path, link = tmp_path / "keys", tmp_path / "link"
+    link.symlink_to(path)
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        add_key(link)
+    assert link.is_symlink()
+    add_key(path)
+    name = add_key(link)
+    assert link.is_symlink()
+    assert read_keys(path).active == name

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from guardrail.audit.journal import codec as entries
 from guardrail.audit.journal import maintenance as keeper
 from guardrail.audit.journal.codec import NO_TRACE, Definitions, opening, outcome
-from guardrail.audit.journal.framing import LIMIT_BODY, MAGIC, Kind
+from guardrail.audit.journal.framing import ENCRYPTED, LIMIT_BODY, MAGIC, Kind
 from guardrail.audit.journal.keys import Keys
 from guardrail.audit.journal.maintenance import Keeper, compress
 from guardrail.audit.journal_read.grouped_calls import Calls
@@ -615,3 +615,22 @@ def test_a_copy_that_looks_as_if_it_were_being_written_replaces_nothing(tmp_path
 def test_what_is_written_begins_with_a_magic(tmp_path):
     first, _ = two(tmp_path)
     assert first.read_bytes().startswith(MAGIC)
+
+
+@pytest.mark.parametrize("keys", [None, ONE], ids=["without keys", "with keys"])
+@pytest.mark.parametrize("kind", [Kind.WHOLE, Kind.DEFINED, 77])
+def test_an_encrypted_entry_in_a_plain_segment_is_said(tmp_path, kind, keys):
+    write(tmp_path, b"\x8f" * 40, kind | ENCRYPTED)
+    verdict = verify(tmp_path, keys=keys)
+    assert "form of an entry" in str(verdict.flaws)
+    assert not verdict.unparsed
+    with pytest.raises(JournalDamaged):
+        list(read_calls(tmp_path, keys=keys))
+
+
+def test_an_entry_of_an_unknown_kind_is_said_without_the_keys(tmp_path):
+    journal = journal_in(tmp_path, keys=ONE, encrypt=True)
+    call(journal, 1)
+    journal._chain.segment.append(77 | ENCRYPTED, b"\x8f" * 40)
+    journal.close()
+    assert "form of an entry" in str(verify(tmp_path).flaws)

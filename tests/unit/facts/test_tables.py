@@ -550,7 +550,7 @@ class TestBrokenBuffers:
 def test_reading_imports_no_library():
     code = (
         "import json, sys\n"
-        "from guardrail.facts import tables\n"
+        "from guardrail.facts.input_view import tables\n"
         "assert not tables.is_table(int) and not tables.holds_arrays({'a': 1})\n"
         "print(json.dumps(sorted({'pandas', 'polars', 'pyarrow', 'numpy'} & set(sys.modules))))"
     )

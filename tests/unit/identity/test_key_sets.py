@@ -193,6 +193,23 @@ def test_measuring_the_depth_takes_a_time_that_grows_with_the_text_alone():
     assert time.process_time() - began < 5
 
 
+@pytest.mark.parametrize("raw", [b'{"a": 1}', b' {"a": 1}', b'{"a": 1} \t\r\n', b'\n{"a": 1}\n'])
+def test_white_space_around_an_object_is_none_of_it(raw: bytes) -> None:
+    assert read_object(raw) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", b" ", b'{"a": 1}x', b'{"a": 1} {}', b'{"a": 1}\x00', b'{"a": 1}\xc2\xa0', b'{"a": 1',
+        b'{"a":}', b'\xef\xbb\xbf{"a": 1}', b'\xc2\xa0{"a": 1}',
+    ],
+)  # fmt: skip
+def test_whatever_else_stands_around_an_object_is_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  which text it has is Python's own
+        read_object(raw)
+
+
 # Names of Edwards curves (RFC 9864).
 
 

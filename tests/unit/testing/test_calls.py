@@ -429,3 +429,14 @@ def test_a_matrix_is_a_test_for_each_of_its_cells(folder):
     )
     (fault,) = results[-1].faults
     assert str(fault) == ("tests/a_test.yaml:19:57 GR602 decision: expected allow; got deny")
+
+
+def test_a_call_that_lacks_the_input_of_a_quota_says_what_to_add(run):
+    policies = """\
+@id("grant") permit (principal, action, resource);
+@id("rows") @quota("500 rows/hour per principal") forbid (principal, action, resource);
+"""
+    ((outcome, says),) = run("{name: a, as: clara, output: 1, expect: allow}", policies=policies)
+    assert outcome == "failed"
+    assert "obligation_failed" in says
+    assert "The test has no `input`. Add it" in says

@@ -252,3 +252,32 @@ def test_a_denial_by_other_policies_is_not_the_expected_one(predict):
 def test_what_is_no_denial_passes_through():
     with pytest.raises(ZeroDivisionError), denied("prohibited"):
         raise ZeroDivisionError
+
+
+# Principals that no test names.
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{uid: 'User::\"bo\"', attrs: {deparment: care}}", "Did you mean department?"),
+        ("{uid: 'User::\"bo\"', in: ['Role::\"analist\"'], attrs: {department: care}}", "analyst"),
+        ("{uid: 'Usr::\"bo\"'}", "Did you mean User?"),
+        ("{uid: 'Model::\"bo\"'}", "No action applies"),
+        ("{uid: 'User::\"bo\"', attrs: {department: 3}}", "department is a text"),
+        ("{uid: 'User::\"bo\"'}", "demands the attribute department"),
+    ],
+)
+def test_a_principal_that_no_test_uses_is_checked(run, line, says):
+    given = f"{GIVEN}    bo: {line}\n"
+    outcomes = run("{name: a, as: clara, expect: allow}", given)
+    assert [outcome for outcome, _ in outcomes] == ["error", "passed"]
+    assert says in outcomes[0][1]
+
+
+def test_one_that_only_some_test_uses_is_checked_there_alone(make_bundle):
+    given = f"{GIVEN}    bo: {{uid: 'User::\"bo\"', attrs: {{deparment: care}}}}\n"
+    test = "{name: a, as: bo, expect: {decision: deny, code: wrong_type}}"
+    folder = make_bundle(POLICIES, **{"tests/a_test.yaml": f"{given}tests:\n  - {test}\n"})
+    assert [each.outcome for each in run_tests(folder).results] == ["passed"]
+    assert [each.outcome for each in run_tests(folder, only="no such").results] == []

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final, TypeAlias
 
 from guardrail._nearest import LIMIT, did_you_mean, nearest
+from guardrail._type_names import type_name
 from guardrail.errors import Denied
 from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.schema.schema import RECORD, CedarType, is_type_name
@@ -119,17 +120,49 @@ class Names:
             message = f"The schema gives {kind} no attribute {'.'.join(path)}. {hint}"
             yield Misnamed(("principal", "attrs", *path), message, _WRONG_TYPE)
 
+    def actions_of(self, kind: str) -> tuple[Entity, ...]:
+        """Return the actions that apply to callers of a type."""
+        schema = self._snapshot.schema
+        resources = types_of(schema)
+        return tuple(
+            action
+            for action in self._snapshot.plans
+            if any(schema.fits(kind, action, resource) for resource in resources)
+        )
+
+    def unknown_attribute(self, kind: str, name: str) -> Iterator[str]:
+        """Yield what is wrong with the name of an attribute of callers of a type, if anything.
+
+        Nothing is known of a type to which no action applies.
+        """
+        actions = self.actions_of(kind)
+        if actions:
+            for each in self.attrs(kind, actions, {name: None}):
+                yield each.message
+
+    def caller(self, principal: Principal) -> Iterator[Misnamed]:
+        """Yield each name of a caller that the bundle does not have, whatever the caller does."""
+        if not self._snapshot.schema.declares(principal.type):
+            yield Misnamed(("principal", "uid"), self._no_type(principal.type), _WRONG_TYPE)
+            return
+        actions = self.actions_of(principal.type)
+        if not actions:
+            message = f"No action applies to a principal of type {principal.type}. Correct its uid."
+            yield Misnamed(("principal", "uid"), message, _WRONG_TYPE)
+            return
+        yield from self._caller(principal, *actions)
+
     def parent(self, entity: Entity) -> str:
         """Return what is wrong with a group of a caller; empty where the bundle has it."""
         return "" if self._snapshot.store.knows(entity) else self._no_entity(entity)
 
-    def _caller(self, principal: Principal | Entity, action: Entity) -> Iterator[Misnamed]:
+    def _caller(self, principal: Principal | Entity, *actions: Entity) -> Iterator[Misnamed]:
         if isinstance(principal, Entity):
             if not self._snapshot.store.knows(principal):
                 message = self._no_entity(principal)
                 yield Misnamed(("principal", "uid"), message, _UNKNOWN)
             return
-        found = list(self.attrs(principal.type, [action], principal.attrs))
+        found = list(self.attrs(principal.type, actions, principal.attrs))
         for index, parent in enumerate(principal.parents):
             if message := self.parent(parent):
                 found.append(Misnamed(("principal", "in", index), message, _UNKNOWN | _WRONG_TYPE))
@@ -140,7 +173,7 @@ class Names:
             self._snapshot._subjects.of(principal)
         except Denied as error:  # a value of another type, a parent of a type that has no members
             codes = frozenset((error.code,))
-            unfit = [] if error.code != "wrong_type" else list(self._unfit(principal, action))
+            unfit = [] if error.code != "wrong_type" else list(self._unfit(principal, actions[0]))
             for name, message in unfit:
                 yield Misnamed(("principal", "attrs", name), message, codes)
             if not unfit:
@@ -162,7 +195,7 @@ class Names:
             value = principal.attrs[name]
             is_truth = isinstance(value, bool) and wanted != "Bool"
             if is_truth or not isinstance(value, types):
-                got = type(value).__name__
+                got = type_name(value)
                 yield name, f"principal.{name} is {said} in the schema; got {got}. {fix}"
 
     def _wrong_types(

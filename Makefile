@@ -1,5 +1,5 @@
 # Two commands need nothing first: `make demo` and `make test`.
-.PHONY: demo test test-long test-scale test-night lint bench fuzz sanitize clean
+.PHONY: demo test test-long test-scale test-night lint docs bench fuzz sanitize clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -60,6 +60,12 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+# What README.md and docs/ show runs: their examples, commands, tables and links.
+docs: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n 2 --dist loadfile \
+		$$(grep -lE 'README|docs/' tests/end_to_end/test_*.py tests/unit/texts/test_*.py)
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks.guarded_call
@@ -81,4 +87,5 @@ sanitize: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz.sanitize
 
 clean:
-	rm -rf build $(VENV) rm -rf build $(VENV) guardrail/*.so guardrail/*/*.sorm -rf build $(VENV) guardrail/*.so guardrail/*/*.so find guardrail -name "*.so" -delete
+	rm -rf build $(VENV)
+	find guardrail -name '*.so' -delete

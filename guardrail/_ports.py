@@ -1,9 +1,8 @@
-"""The ports: what the rooms are to each other, and what a user's own parts must be.
+"""The ports: the protocols between the flow and the rooms, and those of plug-ins.
 
-Owns the protocols between the flow and the rooms, and the small values that cross them.
-The two extension points of the policies' vocabulary stand here, `FactSource` and
-`ObligationType`, and `Sink`, where records go; ours and a user's are made alike. Refuses
-to do anything, as `guardrail.values` does.
+The plug-ins are fact sources, obligations, sinks, identity providers and quota stores. The standard
+ones and a user's own are made the same way; `guardrail.extensions` exports what their authors need.
+The optional parts of the ports are in `guardrail._hooks`.
 """
 
 from __future__ import annotations
@@ -91,11 +90,8 @@ COUNTED: Final = (0, 2**63 - 1)
 class FactSource(Protocol):
     """Says which facts it provides, and computes them from a call.
 
-    A user's own is made like ours: an object with these, passed to the guard. One that needs
-    something made ready has ``prepare(names)`` too, called at load with the names that the
-    policies of an action read. A source that knows the least and the greatest value of a whole
-    number among its facts declares them in ``ranges``, by name: tests then try no impossible
-    value, and `guardrail check` finds comparisons that no value meets.
+    The optional parts (``prepare``, ``ranges``, ``plain``, ``why_absent``) and their defaults are
+    those of `guardrail.extensions.FactSourceBase`.
     """
 
     @property
@@ -195,7 +191,10 @@ class BlockingStep:
 class ObligationType(Protocol):
     """One kind of obligation: parses its annotation, merges, and is met.
 
-    The contract (see ``tests/contracts``): `merge` is commutative, associative and
+    The optional parts (``stage``, ``spends``, ``stream``, ``mutate`` and others) and their defaults
+    are those of `guardrail.extensions.ObligationBase`.
+
+    The contract (see `guardrail.testing.contracts`): `merge` is commutative, associative and
     idempotent, and its result is never looser than either side. `admit` and `release`
     raise `ObligationNotMet` where the call does not meet the demand, and nothing else.
 
@@ -513,6 +512,8 @@ class QuotaStore(Protocol):
 
 class Sink(Protocol):
     """Where records go. Called on the caller's thread; what it raises denies the call.
+
+    The defaults of its optional parts are those of `guardrail.extensions.SinkBase`.
 
     A sink that has nothing to do around the model says so with ``frames = False`` on its
     class. Then `enter` and `leave` are not called, and `end` gets ``None`` for a handle where

@@ -30,7 +30,7 @@ class DetectorKind(Protocol):
     """A kind of findings with code of its own, such as a model that finds names or toxicity.
 
     Pass it to `Guard.from_dir` (``detectors=``), or name it in ``[detectors.NAME]`` with
-    ``plugin = "package.module:object"``. `guardrail.testing.contracts.DetectorKindContract` tests
+    ``plugin = "ENTRY POINT"``. `guardrail.testing.contracts.DetectorKindContract` tests
     what it must hold.
     """
 

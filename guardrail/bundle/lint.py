@@ -115,7 +115,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
         weak = lint(bundle.shadow, folder, settings)
         yield from (finding for finding in weak if finding.policy in ids)
-    yield from identity_weaknesses(_table(settings, "identity"))
+    yield from identity_weaknesses(_table(settings, "identity"), bundle.own_kinds)
     yield from evidence_weaknesses(_table(settings, "evidence"))
     written = (*bundle.snapshot.policies, *(bundle.shadow.policies if bundle.shadow else ()))
     named = chain(named_entities(written, folder), _named_in_tests(folder))
@@ -128,7 +128,9 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         for name, demand in policy.demands
         if name == "quota"
     ]
-    yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
+    yield from quota_weaknesses(
+        _table(settings, "quota"), quotas, default, is_shared=bundle.storage.store.is_shared
+    )
     yield from _output_weaknesses(bundle)
     yield from spec_weaknesses(folder.files)
     yield from audit_weaknesses(_table(settings, "audit"), default)

@@ -52,8 +52,8 @@ class Hooks:
     def pytest_guardrail_options(self, folder: Path) -> Mapping[str, Any] | None:
         """Return what of its own an application loads a bundle with.
 
-        ``facts``, ``obligations`` and ``models``, as `Guard.from_dir` takes them; ``None`` for
-        nothing.
+        ``facts``, ``obligations``, ``models``, ``providers`` and ``quota_store``, as
+        `Guard.from_dir` takes them; ``None`` for nothing.
         """
 
 

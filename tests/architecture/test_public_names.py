@@ -22,14 +22,16 @@ DOCUMENTED = {
     "__version__",
 }  # fmt: skip
 #: Only these may catch everything: the flow, which makes a denial of it; the trail, for which
-#: each sink is foreign code; deferred spans, whose thread must outlive a processor's error; and
-#: the launcher, for which another distribution's `guardrail` is foreign code.
+#: each sink is foreign code; deferred spans, whose thread must outlive a processor's error; the
+#: launcher, for which another distribution's `guardrail` is foreign code; and at load the import of
+#: a plug-in.
 CATCH_EXCEPTION = {
     "runtime/call.py", "runtime/flow.py", "audit/fan_out.py", "audit/telemetry/deferred_spans.py",
-    "cli/launcher/__init__.py",
+    "cli/launcher/__init__.py", "_plugins.py",
 }  # fmt: skip
-#: And these what interrupts: the drivers pass it on, after the call has its record.
-CATCH_ALL = CATCH_EXCEPTION | {"runtime/drivers.py"}
+#: And these what interrupts: the drivers pass it on, after the call has its record; and the
+#: thread of a detector kind, whose caller raises in its place.
+CATCH_ALL = CATCH_EXCEPTION | {"runtime/drivers.py", "detectors/model_kinds.py"}
 
 every_module = pytest.mark.parametrize(
     "path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES]

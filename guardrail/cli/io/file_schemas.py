@@ -18,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from guardrail._documents import Section
 from guardrail.audit.settings import AuditSettings
+from guardrail.bundle.named_extensions import ExtensionSettings
 from guardrail.cli.io import authzen, question
 from guardrail.cli.io.files import Files
 from guardrail.detectors import GROUPS, KINDS
@@ -26,10 +27,10 @@ from guardrail.facts import Bounds, DetectorSettings
 from guardrail.facts.custom_detectors import LIMIT_DETECTORS
 from guardrail.identity.attestation.formats import FORMATS
 from guardrail.identity.attestation.settings import TokenEvidenceSettings
-from guardrail.identity.load import KINDS as PROVIDERS
+from guardrail.identity.registry import STANDARD as PROVIDERS
 from guardrail.obligations.input.specs import KINDS as SPECS
 from guardrail.obligations.output.spec import OWN, OutputSection
-from guardrail.obligations.quota.obligation import QuotaSettings
+from guardrail.obligations.quota.settings import QuotaSettings
 from guardrail.policy import BundleSettings, CheckSettings, ResourceSettings
 from guardrail.policy.source.parser import ID
 from guardrail.testing.files import format as tests
@@ -84,6 +85,7 @@ class _Settings(Section):
         bounds: the most that is accepted before anything of an input is read.
         quota: where quotas are counted.
         audit: how calls are recorded.
+        extensions: which plug-ins of installed packages are loaded.
         identity: what proves who calls: a table per provider, ``[identity.NAME]``.
         evidence: what proves on which machine a call runs: a table each, ``[evidence.NAME]``.
         detectors: custom kinds of findings: a table each, ``[detectors.NAME]``.
@@ -95,6 +97,7 @@ class _Settings(Section):
     bounds: Bounds = Field(default=Bounds())
     quota: QuotaSettings = Field(default=QuotaSettings())
     audit: AuditSettings = Field(default=AuditSettings())
+    extensions: ExtensionSettings = Field(default=ExtensionSettings())
     identity: _Identity = Field(default=_Identity())
     evidence: dict[str, TokenEvidenceSettings] = Field(default={})
     detectors: Annotated[dict[str, DetectorSettings], Field(max_length=LIMIT_DETECTORS, default={})]
@@ -202,7 +205,7 @@ def _one_of(models: Iterable[type[BaseModel]], key: str) -> Any:
 
 
 def _settings() -> _Schema:
-    tables = _made("", _one_of(PROVIDERS.values(), "type"))
+    tables = _made("", _one_of((kind.settings for kind in PROVIDERS), "type"))
 
     def change(whole: _Schema) -> None:
         whole["definitions"] |= tables["definitions"]

@@ -148,13 +148,7 @@ def _changed(
                 "Only a guard that `Guard.from_dir` made can be loaded with another clock. "
                 "Give bundle=, too."
             )
-        own: dict[str, Any] = {}
-        if origin is not None:
-            own = {
-                "own_facts": origin.facts,
-                "own_obligations": origin.obligations,
-                "own_models": origin.models,
-            }
+        own: dict[str, Any] = {} if origin is None else origin.own
         loaded = load_bundle(path, clock=used, **own)
     if sinks is None:
         return _Parts(loaded, path, used, held.sink, held.journal)

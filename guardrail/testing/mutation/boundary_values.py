@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any, Final
 
-from guardrail._ports import ranges_of
+from guardrail._hooks import ranges_of
 from guardrail.facts import (
     HostFacts,
     IdentityFacts,

@@ -80,7 +80,7 @@ class Caller:
 
     def begin(self) -> None:
         """Begin a test: it finds whole quotas, and its own time."""
-        self._bundle.storage.open().reset()
+        self._bundle.storage.count_in_memory()
         self._began = self._clock.elapsed()
 
     def calls(self, case: Case) -> Iterator[Called]:

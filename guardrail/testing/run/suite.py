@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 
-from guardrail._ports import FactSource, ObligationType
+from guardrail._ports import FactSource, IdentityProvider, ObligationType, QuotaStore
 from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
@@ -30,6 +30,8 @@ def run_tests(
     examples: int = EXAMPLES,
     facts: Sequence[FactSource] = (),
     obligations: Sequence[ObligationType] = (),
+    providers: Sequence[IdentityProvider] = (),
+    quota_store: QuotaStore | None = None,
 ) -> Report:
     """Run the policy tests of the bundle in a folder, and return how they ended.
 
@@ -41,6 +43,8 @@ def run_tests(
         examples: how many random requests each property is tried on, after those at the edges.
         facts: the application's own fact sources, as for `Guard.from_dir`.
         obligations: its own obligation types.
+        providers: its own kinds of identity providers.
+        quota_store: its own quota store; the tests count in memory all the same.
 
     Raises:
         ConfigurationError: where the bundle does not load. Faults of the test files are in
@@ -50,7 +54,12 @@ def run_tests(
     folder = FilePath(path)
     if bundle is None:
         bundle = load_bundle(
-            folder, clock=FrozenClock(), own_facts=facts, own_obligations=obligations
+            folder,
+            clock=FrozenClock(),
+            own_facts=facts,
+            own_obligations=obligations,
+            own_providers=providers,
+            own_quota_store=quota_store,
         )
     suite = select(read_suite(folder), only)
     tried = Coverage(bundle.snapshot) if coverage else None

@@ -3,11 +3,11 @@
 import pytest
 
 from guardrail.bundle.assembly import load_bundle
+from guardrail.extensions import Path
 from guardrail.testing import FrozenClock
 from guardrail.testing.mutation.candidate_requests import requests
 from guardrail.testing.properties.domains import World
 from guardrail.testing.replay.request_variations import Around, callers_in
-from guardrail.values import Path
 
 SCHEMA = """
 entity User;

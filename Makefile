@@ -64,7 +64,7 @@ lint: $(VENV)/lint.stamp
 
 # What README.md and docs/ show runs: their examples, commands, tables and links.
 docs: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadfile \
+	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist loadfile \
 		$$(grep -lE 'README|docs/' tests/end_to_end/test_*.py tests/unit/texts/test_*.py)
 
 bench: $(VENV)/bench.stamp

@@ -156,18 +156,28 @@ def test_cedar_blocks_parse_and_fit_the_shipped_schema(policy):
     assert result.validation_passed, result.errors
 
 
-@pytest.mark.parametrize(
-    "text",
-    sorted(
-        [
-            "README.md",
-            "SECURITY.md",
-            "CONTRIBUTING.md",
-            *(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
-        ]
-    ),
+TEXTS = sorted(
+    [
+        *("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+        *(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
+    ]
 )
-def test_links_lead_to_files(text):
+
+
+def headings(path):
+    """Return the anchors of a page, as GitHub makes them, and those that it names itself."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    slugs = [re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles]
+    return {*slugs, *re.findall(r'<a id="([^"]+)"', text)}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_links_lead_to_files_and_headings(text):
     path = ROOT / text
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", path.read_text("utf-8"))
+    for target, anchor in links:
+        to = path.parent / target if target else path
+        assert to.exists(), target
+        if anchor and to.suffix == ".md":
+            assert anchor in headings(to), f"{target}#{anchor}"

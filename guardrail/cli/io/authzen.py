@@ -1,9 +1,8 @@
-"""Requests and answers in the form of OpenID AuthZEN's Authorization API 1.0.
+"""Requests and responses of OpenID AuthZEN's Authorization API 1.0, for ``guardrail decide``.
 
-Owns the Access Evaluation request, the Access Evaluations request (several in one), and the
-responses to them; how a subject becomes a principal, and a context facts. Refuses what would be
-ignored: properties of an action or a resource, for the bundle alone says what these are, and keys
-that it does not know. It is a form of what `guardrail decide` takes and prints, and no endpoint.
+A subject becomes a principal, and a context becomes facts. Properties of an action or a resource
+are an error, since the bundle alone defines these; so are unknown keys. This is a file format and
+no endpoint.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from guardrail.values import Decision, Entity, Principal
 
 Semantic: TypeAlias = Literal["execute_all", "deny_on_first_deny", "permit_on_first_permit"]
 
-#: Nothing stands below these properties.
+#: The schema of properties that must be empty.
 _EMPTY: Final = {"maxProperties": 0}
 _SEVERAL: Final = ("evaluations", "options")
 _EMPTY_LIST: Final = {"maxItems": 0}
@@ -57,7 +56,7 @@ class Subject(Uid):
     properties: dict[str, Any] | None = None
 
 
-class Deed(Section):
+class ActionSection(Section):
     """What is done.
 
     Attributes:
@@ -71,7 +70,7 @@ class Deed(Section):
     properties: dict[str, Any] | None = None
 
 
-class Thing(Uid):
+class ResourceSection(Uid):
     """On what.
 
     Attributes:
@@ -96,12 +95,12 @@ class Evaluation(Section):
     """
 
     subject: Subject
-    action: Deed
-    resource: Thing
+    action: ActionSection
+    resource: ResourceSection
     context: dict[str, dict[str, Any]] = Field(default={})
 
 
-class Part(Section):
+class EvaluationItem(Section):
     """One of several questions; what it leaves out, the request has for all.
 
     Attributes:
@@ -112,8 +111,8 @@ class Part(Section):
     """
 
     subject: Subject | None = None
-    action: Deed | None = None
-    resource: Thing | None = None
+    action: ActionSection | None = None
+    resource: ResourceSection | None = None
     context: dict[str, dict[str, Any]] | None = None
 
 
@@ -128,7 +127,7 @@ class Options(Section):
     evaluations_semantic: Semantic = "execute_all"
 
 
-class Evaluations(Part):
+class Evaluations(EvaluationItem):
     """An Access Evaluations request of AuthZEN: several questions.
 
     Attributes:
@@ -142,7 +141,7 @@ class Evaluations(Part):
 
     hints = (when(of("evaluations", _EMPTY_LIST), given("subject", "action", "resource")),)
 
-    evaluations: list[Part]
+    evaluations: list[EvaluationItem]
     options: Options = Field(default=Options())
 
 

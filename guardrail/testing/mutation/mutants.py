@@ -100,7 +100,7 @@ class Mutation:
         """The whole in one line."""
         told = f"mutants {self.noticed} noticed, {len(self.survivors)} survive"
         told += f", {len(self.equivalent)} decide alike" if self.equivalent else ""
-        return told + (f", {len(self.untried)} not tried in full" if self.untried else "")
+        return told + (f", {len(self.untried)} not fully tried" if self.untried else "")
 
     def as_json(self) -> dict[str, Any]:
         """Return what became of the mutants as plain JSON data."""

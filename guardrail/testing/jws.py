@@ -1,9 +1,8 @@
-"""``python -m guardrail.testing.jws FILE``: public test vectors of signed tokens, replayed.
+"""``python -m guardrail.testing.jws FILE`` replays public test vectors of signed tokens.
 
-Owns the reading of vectors in their public JSON form (``testGroups``, each with a key and
-``tests`` of ``jws`` and ``result``, as Project Wycheproof has them) and the report. Each goes
-through the very verifier that serves calls: the strict reading of the token, the keys' own
-rules, PyJWT. Refuses to call a vector passed that it could not run: those are counted apart.
+It reads vectors in the JSON format of Project Wycheproof (``testGroups``, each with a key and
+``tests`` of ``jws`` and ``result``) and verifies each with the verifier that serves calls. Vectors
+that can't be run are counted apart.
 """
 
 from __future__ import annotations

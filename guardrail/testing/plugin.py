@@ -1,11 +1,10 @@
-"""Policy tests under pytest, and what tests of a guarded application need, as fixtures.
+"""A pytest plugin: the policy tests of a bundle as test items, and fixtures for an application.
 
-Asked for by name: ``pytest_plugins = ["guardrail.testing.plugin"]`` in the topmost conftest, or
-``-p guardrail.testing.plugin``. Owns the way from ``tests/*_test.yaml`` of a bundle to items of
-pytest, and the fixtures `guard`, `acting_as`, `frozen_clock` and `recorded`. Refuses to run a test
-itself, for `guardrail.testing.run.suite` does; a traceback, for what fails is a line of YAML; and
-what ``guardrail test`` refuses: a file beside the tests that would never run is an error here, too.
-The one module of guardrail that imports pytest.
+Enable it with ``pytest_plugins = ["guardrail.testing.plugin"]`` in the topmost conftest, or with
+``-p guardrail.testing.plugin``. The fixtures are `guard`, `acting_as`, `frozen_clock` and
+`recorded`. `guardrail.testing.run.suite` runs the tests; a failure shows a line of YAML and no
+traceback. A file beside the tests that would never run is an error, as in ``guardrail test``. Only
+this module of guardrail imports pytest.
 """
 
 from __future__ import annotations

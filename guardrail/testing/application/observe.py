@@ -1,9 +1,8 @@
-"""Calls that are decided as ever, and stopped by nothing: what `overriding` puts around the rooms.
+"""The ports of ``overriding(..., unsafe_observe=True)``, which decides calls but stops none.
 
-Owns `LetThrough`, one call that would have been denied. It stands where the flow meets the rooms:
-each port is asked as ever, and a denial of its is kept instead of raised. From then on the call
-is asked nothing more, as it would have been over. Refuses to be reached in any other way than
-through `guardrail.testing.overriding`.
+Each port of the runtime is wrapped: it works as usual, but a denial is stored instead of raised.
+After a denial the wrapped ports do nothing more, as in a call that has ended. `LetThrough` is a
+call that would have been denied.
 """
 
 from __future__ import annotations

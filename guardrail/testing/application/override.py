@@ -1,10 +1,7 @@
-"""An application's own guard under other policies, while its tests run.
+"""Gives an application's own guard another bundle, clock or sinks while tests run.
 
-Owns `overriding`, which swaps what a guard's calls find at their start, and swaps it back; how a
-call is only observed, `guardrail.testing.application.observe` knows. Refuses to be left on: it ends
-with its ``with``, whatever is raised inside; it says so in the log when it begins, for whoever
-finds it where no test runs; and overridings that end in another order than they began, or that a
-reload has ended, are told as errors.
+`overriding` replaces the guard's runtime for the duration of a ``with`` block, and logs a warning
+when it begins. Overlapping blocks, and a reload inside a block, are errors at its end.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""``python -m guardrail.testing.cedar.corpus DIR``: replay Cedar's own kind of test cases.
+"""``python -m guardrail.testing.cedar.corpus DIR`` replays Cedar's integration tests.
 
-Owns the command and the finding of cases: JSON files in the form of Cedar's public integration
-tests, with paths relative to the folder. What is compared is ``corpus_case``'s, what is told
-``corpus_report``'s. Refuses a folder without a case: nothing
-replayed is nothing shown.
+It finds the cases in a folder: JSON files in the format of Cedar's public integration tests, with
+paths relative to the folder. A folder without a case is an error.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""One case of a corpus: read, asked in every way, compared.
+"""One case of Cedar's corpus: reads it, decides its requests, and compares the decisions.
 
-Owns what must hold. By the raw semantics our slices answer as Cedar does on everything, name
-for name, and Cedar as the case says. As a guard would answer, fail-closed and from the cache,
-an allow is one of Cedar's too; we deny more only where a policy errs, an entity is unknown, or
-the request fits no schema. Refuses to judge policies: whether what Cedar says is what somebody
-wants is not asked.
+With Cedar's own semantics, our slices must give the same decision and policies as Cedar with all
+policies, and Cedar must give what the case expects. With a guard's semantics, an allow must be an
+allow of Cedar too; a guard denies more only if a policy has an error, an entity is unknown, or the
+request does not match the schema.
 """
 
 from __future__ import annotations

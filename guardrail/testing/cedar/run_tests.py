@@ -1,9 +1,8 @@
-"""Tests in the form of Cedar's own tools: the JSON of ``cedar run-tests``, read, run and written.
+"""Reads, runs and writes tests in the JSON format of ``cedar run-tests``.
 
-Owns that form, and what holds of such a test: Cedar itself, on the policies as they stand and the
-test's own entities, answers as it says. Beside that it tells what a guard would answer, for the two
-differ where they must: to Cedar a condition is a forbid, and an error is nothing. Refuses to write
-a test that Cedar can't be asked.
+A test passes if Cedar itself, with the policies and the test's entities, decides as it expects. A
+guard's decision is shown beside it, since the two can differ: for Cedar a condition is a forbid,
+and a policy with an error is ignored. Tests that Cedar can't express are left out of an export.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Policy tests as they are written: ``tests/*_test.yaml``, read into cases.
+"""Reads ``tests/*_test.yaml`` into test cases.
 
-Owns what a test adds to what is `given`: who calls, and how facts merge. Refuses what it does
-not know, with file and line: a key that is ignored makes a test that tests less than it says.
-One broken test does not hide the others: it is kept, with its faults. Needs no bundle; whether
-a fact or a policy exists, the runner asks.
+A test is completed with what the file's `given` section defines for all tests. An unknown key is an
+error with its file and line, since an ignored key would test less than it states. A test that is
+not valid is kept with its faults, so that it does not hide the others. Names of facts and policies
+are checked later, against the bundle.
 """
 
 from __future__ import annotations

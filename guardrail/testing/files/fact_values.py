@@ -1,8 +1,7 @@
-"""What a test says of the facts, in the form in which a decision gets them.
+"""Turns the facts of a test into those of a decision, and finds facts that a test leaves open.
 
-Owns the rule that nothing is guessed: a fact that the policies read must be given, or marked
-missing, or follow from the test's own time or input; else the test would hang on how a policy
-takes its absence, and say so nowhere. Refuses facts that the schema does not have.
+A fact that the policies read must have a value, be marked missing, or follow from the test's own
+time or input. Otherwise the result would depend on how a policy treats a missing fact.
 """
 
 from __future__ import annotations

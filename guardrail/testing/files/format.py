@@ -1,7 +1,7 @@
-"""The format of a test file, as models: what its keys are called and which values they take.
+"""The format of a test file, as models: the names of its keys and their types.
 
-Owns the names of the keys. Refuses keys that it does not know; what a value means,
-`guardrail.testing.files.cases` reads. What the docstrings say of a key, editors show.
+Unknown keys are errors. `guardrail.testing.files.cases` interprets the values. Editors show the
+docstrings as descriptions of the keys.
 """
 
 from __future__ import annotations

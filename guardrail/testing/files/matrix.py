@@ -1,8 +1,8 @@
-"""A matrix in a test file: callers by actions by resources, and what is expected of each.
+"""Reads the matrix of a test: callers by actions by resources, with the expectation of each cell.
 
-Owns how a row is read: one word for all of it, a list with a word for each resource, or either by
-the name of the action. Refuses a table with a hole in it, and a row that is longer than the
-resources: what is not said is not tested, and nobody would see it.
+A row is one word for all cells, a list with a word for each resource, or one of these for each
+action. A row that is shorter or longer than the list of resources is an error, since a missing
+cell would not be tested.
 """
 
 from __future__ import annotations

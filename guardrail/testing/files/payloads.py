@@ -1,9 +1,8 @@
-"""Inputs and outputs as a policy test writes them: plain data, or a form that makes an array.
+"""Reads the inputs and outputs of a test, which are plain data or forms that make an array.
 
-Owns the forms (`zeros`, `ones`, `array`, `table`, `repeat`, `value`), and what counts as the same
-output: a number is compared as its own type shows it, and what a filter has taken out is null.
-Refuses forms that it does not know half: a mapping with a form's key is that form, whole, or a
-fault with its place.
+The forms are `zeros`, `ones`, `array`, `table`, `repeat` and `value`. A mapping with a form's key
+must be that form, or it is an error. Outputs are compared as numbers of their own type, and values
+that a filter removed are null.
 """
 
 from __future__ import annotations

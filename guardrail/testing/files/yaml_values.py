@@ -1,7 +1,6 @@
-"""How callers and values are written down in YAML: in policy tests, and in requests.
+"""How principals and values are written in YAML, in policy tests and in requests.
 
-Owns the shape of a principal, and the tags for values that YAML has no form for. Refuses to
-guess: a text stays a text, and is an entity only where it says ``!entity``.
+Values without a YAML form have tags. A text stays a text; it is an entity only with ``!entity``.
 """
 
 from __future__ import annotations

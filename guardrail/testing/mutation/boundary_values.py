@@ -1,8 +1,8 @@
-"""The values at the edges of what the policies of a bundle compare with, by their types.
+"""The boundary values of each fact and attribute that the policies of a bundle compare.
 
-Owns which values a fact or an attribute is tried with: the constants that stand in the policies
-and their neighbours, both truths, each text that is named and one that is not. The simplest come
-first. No value is tried that no call can have: the source of a fact says what its numbers can be.
+These are the constants in the policies and their neighbours, both booleans, each text in a policy
+and one that is in none; the simplest come first. Values that no call can have are left out: the
+source of a fact declares the range of its numbers.
 """
 
 from __future__ import annotations

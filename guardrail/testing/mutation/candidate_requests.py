@@ -1,8 +1,8 @@
-"""Requests that are worth a try: at the edges of what the policies of a bundle compare with.
+"""Requests at the boundary values of a bundle's policies.
 
-Owns who is tried with what: the callers of tests and others like them, on every resource, each fact
-at its edges, and none at all. Refuses randomness that can't be had again: the same bundle and tests
-give the same requests, in the same order.
+They combine the callers of the tests and variants of them with every resource, and with each fact
+at its boundary values or absent. The same bundle and tests give the same requests in the same
+order.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Mutants: policies that are changed a little, of which a suite of tests should notice each.
+"""Mutants: small edits to policies, each of which the tests of a bundle should detect.
 
-Owns what becomes of a mutant: a test of the suite fails (it is noticed), or none does and a request
-is found on which the two decide otherwise (it survives, and that request is the test that lacks),
-or none is found: then the two decide alike, or not all that they read could be tried. A suite that
-fails on the unchanged policies is an error: it would fail on every mutant.
+A mutant is detected if a test fails on it. It survives if no test fails and a request is found that
+it decides differently; that request is the missing test. Otherwise it decides alike, or could not
+be tried on everything that its policy reads. Tests that fail on the unchanged policies are an
+error, since they would fail on every mutant.
 """
 
 from __future__ import annotations

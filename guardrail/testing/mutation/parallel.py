@@ -1,8 +1,7 @@
-"""Mutants tried in several processes at once, told as one process would tell them.
+"""Tries mutants in several processes, with the results in the order of one process.
 
-Owns the processes, each of which loads the bundle itself, of the very bytes that were loaded here.
-Refuses to tell anything in another order than `guardrail.testing.mutation.mutants.mutate`, or to go
-on where a process dies. It pays where there are many: ``benchmarks/policy_tests.py``.
+Each process loads the bundle itself, from the bytes that were loaded here. If a process dies, the
+run fails. Several processes are faster for many mutants only: ``benchmarks/policy_tests.py``.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Properties of policies, checked: what no request may show, tried on those that could.
+"""Tries properties on requests: first at boundary values, then on random ones.
 
-Owns how a property is tried: first on requests at the edges of the policies and of the property
-itself, then on random ones, the same each time. What is found is made as simple as can be, and
-told as a test to paste. Refuses to pass a property of which nothing was tried.
+The random requests are the same in each run. A counterexample is simplified and written as a test
+to paste. A property for which no request was tried fails.
 
-A request that leaves out what the schema demands is tried only where a property asks for it: what
-is missing makes a policy err, and that grants nothing. Hypothesis draws the random ones, and is
-imported where some are asked for.
+Requests that lack a fact that the schema requires are tried only if a property asks for it: a
+missing fact makes a policy err, and that grants nothing. hypothesis draws the random requests, and
+is imported only if there are some.
 """
 
 from __future__ import annotations

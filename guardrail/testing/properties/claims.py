@@ -1,8 +1,7 @@
-"""Claims of a property, read against a bundle: from a file's mapping to a `Condition`.
+"""Reads a claim of a property against a bundle, from a mapping in a file to a `Condition`.
 
-Owns what the keys of a claim mean. Refuses what the bundle has not, with file and line: an action,
-an attribute, a fact, a role, a policy or an obligation of another name would hold of nothing, and
-so test nothing.
+A name that the bundle lacks (an action, attribute, fact, role, policy or obligation) is an error
+with its file and line: the claim would hold of no request, and test nothing.
 """
 
 from __future__ import annotations

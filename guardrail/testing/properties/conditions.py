@@ -1,8 +1,7 @@
-"""What a property says of a request and of the decision on it: asked, and used to make requests.
+"""Conditions: what a property claims about a request and its decision.
 
-Owns what a claim means: which requests it holds of (`Condition.holds`). Refuses names that the
-bundle has not, and values that a type can't have, with file and line: a condition on what there is
-not would hold of nothing, and test nothing.
+They decide whether a request meets the claim (`Condition.holds`), and restrict the requests that
+are generated.
 """
 
 from __future__ import annotations

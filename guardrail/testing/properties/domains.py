@@ -1,8 +1,8 @@
-"""What a request to a bundle can be: which callers, on what, with which facts, of which types.
+"""The requests that a bundle can get: callers, resources and facts, with their types.
 
-Owns `World` and its `Domain`, one for each action and type of caller that fit. All of it comes of
-the schema, the entities and the policies; only the facts that policies read are there. Refuses
-facts of the time that no moment has: they come of one moment together.
+A `World` has a `Domain` for each possible pair of an action and a type of caller. It is made from
+the schema, the entities and the policies, with only the facts that policies read. Facts of the time
+are those of one moment.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The format of properties, as models: what must never, or always, hold of a decision.
+"""The format of properties in a test file, as models.
 
-Owns the names of the keys. Refuses keys that it does not know, and a property that says nothing;
-what a value means hangs on the schema, and `guardrail.testing.properties.conditions` reads it.
+Unknown keys, and a property without a claim, are errors. `guardrail.testing.properties.conditions`
+interprets the values, since that depends on the schema.
 """
 
 from __future__ import annotations

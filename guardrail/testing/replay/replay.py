@@ -1,11 +1,9 @@
-"""Recorded calls, asked again: which request a record was, and what a bundle decides on it now.
+"""Turns a recorded call back into a request, and decides it on a bundle.
 
-Owns the way from a record to its request, and what is missing on that way. (`policy.replay` is
-another thing: Cedar's own corpus.) Refuses to guess: where a value that the policies look at is not
-in the record, and follows neither from the bundle's entities nor from the call's time, nothing is
-decided, and the reason names the value. Where the policies do not look, something that the schema
-demands of a caller is made up; that the caller fits the schema but for what is recorded is taken
-for granted.
+If a value that the policies read is not in the record, and follows neither from the bundle's
+entities nor from the time of the call, the call is not decided, and the reason names the value. A
+value that the schema requires but no policy reads is filled in. It assumes that the caller fitted
+the schema. (`guardrail.policy.analysis.differential` replays Cedar's own corpus.)
 """
 
 from __future__ import annotations

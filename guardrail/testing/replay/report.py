@@ -1,9 +1,9 @@
-"""What a bundle decides on the calls of a journal, beside what was decided on them then.
+"""Compares the decisions of a bundle with those recorded in a journal.
 
-Owns the comparison, call by call: what is the same, what flips, and what cannot be told. Each
-different request is decided once, and once more for each time that its policies tell apart. Refuses
-to count what it does not know as the same. A difference under the very revision that made the
-record stands by itself: that is no change of a policy, but a record that lacks something.
+It counts the calls that are decided alike, differently, or not at all. Each different request is
+decided once for each period of time that its policies distinguish. A call without a known request
+is not counted as the same. A difference under the revision that made the record is listed
+separately: it shows an incomplete record and no changed policy.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""A policy test as a whole call: through the very flow, with the test's own facts.
+"""Runs a policy test as a whole call through the runtime, with the facts of the test.
 
-Owns what stands where in such a call: the test's caller for the identity, its facts where sources
-would compute them, its output for the model's, a clock that stands still. All else is as in a
-service: the view of the input, the quotas, the specs, the filters. Refuses to demand what the
-test has not: where it gives no input none is checked, and where it gives no output none is
-filtered. Nothing is recorded, and the counters are the test's alone.
+The test provides the caller, the facts, the output of the model, and the time. Everything else is
+as in a service: the view of the input, quotas, specifications and filters. Without an input none is
+checked, and without an output none is filtered. Nothing is recorded, and each test has its own
+quota counters.
 """
 
 from __future__ import annotations

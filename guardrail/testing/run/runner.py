@@ -1,9 +1,7 @@
-"""Policy tests, run: each case is one question to the snapshot, or calls through the flow.
+"""Runs policy tests: each is one decision of a snapshot, or calls through the runtime.
 
-Owns what a test passes by. Refuses to guess what a test leaves open
-(`guardrail.testing.files.fact_values`). A test that asks the policies calls nothing and takes
-nothing; one that makes calls makes them beside all that serves: its quotas are whole when it
-begins, and the time is its own.
+A test that makes calls has its own quotas and its own time. A fact that a test leaves open is a
+fault (`guardrail.testing.files.fact_values`).
 """
 
 from __future__ import annotations

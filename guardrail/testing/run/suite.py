@@ -1,8 +1,7 @@
-"""All tests and properties of a bundle, run: for the command, for a reload, for pytest.
+"""Runs all tests and properties of a bundle, for the command line, reloads and pytest.
 
-Owns the order, tests first and then properties, and which of them are picked by a text. Refuses to
-judge one by itself: `guardrail.testing.run.runner` runs a test, `guardrail.testing.properties`
-tries a property.
+Tests run first, then properties. `guardrail.testing.run.runner` runs one test, and
+`guardrail.testing.properties` tries one property.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _INDENTED: Final = re.compile(r"(?:\n\n|(?<=:)\n)(?=[ ])")
 _KEEP_LINES: Final = "\b\n"
 
 
-class Section(StrEnum):
+class HelpSection(StrEnum):
     """The sections of ``guardrail --help``, in their order."""
 
     start = "First steps"
@@ -48,7 +48,7 @@ class Command:
 
     name: str
     run: Callable[..., None]
-    section: Section = Section.tools
+    section: HelpSection = HelpSection.tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class CommandGroup:
     help: str
     example: str
     commands: Iterable[Command | CommandGroup]
-    section: Section = Section.tools
+    section: HelpSection = HelpSection.tools
 
 
 def find_commands(package: str) -> Iterator[Command | CommandGroup]:
@@ -117,7 +117,7 @@ class SectionedGroup(TyperGroup):
         del ctx
         visible = {name: each for name, each in self.commands.items() if not each.hidden}
         width = max(map(len, visible), default=0)
-        for section in Section:
+        for section in HelpSection:
             rows = [
                 (name.ljust(width), each.get_short_help_str(formatter.width - 6 - width))
                 for name, each in sorted(visible.items())

@@ -27,7 +27,7 @@ _UNUSABLE: Final = "unusable_key"
 _SHARED: Final = ("HS256", "HS384", "HS512")
 
 
-class Outcome(NamedTuple):
+class VectorResult(NamedTuple):
     """What became of one vector: ``result`` is the file's word, ``code`` ours (empty: accepted)."""
 
     number: int
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
         return self.result == "valid" and bool(self.code)
 
 
-def replay(vectors: Mapping[str, Any]) -> Iterator[Outcome]:
+def replay(vectors: Mapping[str, Any]) -> Iterator[VectorResult]:
     """Verify every vector of a file, and yield what became of it.
 
     A group whose key can't be used refuses all its tokens with ``unusable_key``: that is what a
@@ -59,7 +59,7 @@ def replay(vectors: Mapping[str, Any]) -> Iterator[Outcome]:
             keys = None
         for test in group["tests"]:
             said = _UNUSABLE if keys is None else refused(test["jws"], keys)
-            yield Outcome(test["tcId"], test.get("comment", ""), test["result"], said)
+            yield VectorResult(test["tcId"], test.get("comment", ""), test["result"], said)
 
 
 def keys_of(group: Mapping[str, Any]) -> KeySet:

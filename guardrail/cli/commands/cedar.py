@@ -15,8 +15,8 @@ import typer
 
 from guardrail.cli.commands.check import BundleArgument
 from guardrail.cli.io.terminal import (
-    Format,
     FormatOption,
+    OutputFormat,
     complain,
     remark,
     say,
@@ -43,7 +43,7 @@ def run_tests(
         ),
     ],
     *,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     """Run tests in Cedar's own format on a bundle.
 
@@ -77,7 +77,7 @@ def run_tests(
     except OSError as error:
         raise stop(f"{tests} cannot be read: {error.strerror or type(error).__name__}") from None
     counts = Counter(each.result.outcome for each in results)
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json(
             {
                 "passed": counts["passed"],

@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from guardrail.cli.io.terminal import Format, FormatOption, complain, findings, say, say_json, stop
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.io.terminal import (
+    FormatOption,
+    OutputFormat,
+    complain,
+    findings,
+    say,
+    say_json,
+    stop,
+)
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail import Guard
@@ -67,7 +75,7 @@ def read(directory: Path) -> tuple[Bundle, Folder]:
     return load_bundle(folder, clock=SystemClock()), folder
 
 
-def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> None:
+def check(directory: BundleArgument, *, format: FormatOption = OutputFormat.text) -> None:
     """Report what is wrong or weak in a bundle.
 
     Each finding is one line: file:line:column, a stable code, and what to do.
@@ -98,7 +106,7 @@ def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> N
         _print_faults(findings(error), format)
         raise typer.Exit(1) from None
     open_findings = [finding for finding in found if not acceptance.accepts(finding)]
-    if format is Format.json:
+    if format is OutputFormat.json:
         rows = [
             _as_json(finding, is_accepted=acceptance.accepts(finding))
             | ({"reason": why} if (why := acceptance.reason(finding)) else {})
@@ -123,8 +131,8 @@ def _print_findings(bundle: Bundle, open_findings: list[Finding], *, accepted: i
     complain(f"{_count(open_findings)}{accepted_note}. Correct them, or {how}")
 
 
-def _print_faults(faults: tuple[Fault, ...], format: Format) -> None:
-    if format is Format.json:
+def _print_faults(faults: tuple[Fault, ...], format: OutputFormat) -> None:
+    if format is OutputFormat.json:
         rows = [_as_json(fault, is_accepted=False) for fault in faults]
         say_json({"bundle": None, "revision": None, "findings": rows})
         return
@@ -159,4 +167,4 @@ def _as_json(found: Fault | Finding, *, is_accepted: bool) -> dict[str, Any]:
     }
 
 
-COMMAND: Final = Command("check", check, Section.write)
+COMMAND: Final = Command("check", check, HelpSection.write)

@@ -24,13 +24,13 @@ from guardrail.cli.io.request import (
     document_of,
     reject_two_sources,
 )
-from guardrail.cli.io.terminal import Format, FormatOption, say, say_json, stop_at
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.io.terminal import FormatOption, OutputFormat, say, say_json, stop_at
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail import Guard
     from guardrail.bundle.assembly import Bundle
-    from guardrail.cli.io.question import Question
+    from guardrail.cli.io.question import DecisionRequest
     from guardrail.values import Decision
 
 
@@ -45,7 +45,7 @@ def decide(
     action: ActionOption = None,
     resource: ResourceOption = None,
     facts: FactsOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     r"""Decide one request.
 
@@ -82,7 +82,7 @@ def decide(
     """
     from guardrail import ConfigurationError, Guard
     from guardrail.cli.io import authzen
-    from guardrail.cli.io.question import question
+    from guardrail.cli.io.question import read_request
     from guardrail.testing.run.render_decision import sentence
 
     options: dict[str, Any] = {
@@ -107,14 +107,14 @@ def decide(
             exchange = authzen.read(document, parse=guard.parse_uid)
             decisions = list(exchange.answer(partial(_decide, guard)))
         else:
-            query = question(document, parse=guard.parse_uid)
+            query = read_request(document, parse=guard.parse_uid)
             check_names(bundle.snapshot, query, action_of(query.action), document)
             decisions = [_decide(guard, query)]
             shadow_decision = _shadow_decision(bundle, query, decisions[0])
     except ConfigurationError as error:
         raise stop_at(error, code=2) from None
     descriptions = [guard.describe(decision) for decision in decisions]
-    if format is Format.json:
+    if format is OutputFormat.json:
         answer = descriptions[0] if exchange is None else exchange.response(descriptions)
         say_json(answer | ({"shadow": shadow_decision[1]} if shadow_decision is not None else {}))
         return
@@ -129,7 +129,7 @@ def decide(
         )
 
 
-def _decide(guard: Guard, query: Question) -> Decision:
+def _decide(guard: Guard, query: DecisionRequest) -> Decision:
     return guard.decide(
         principal=query.principal,
         action=query.action,
@@ -139,7 +139,7 @@ def _decide(guard: Guard, query: Question) -> Decision:
 
 
 def _shadow_decision(
-    bundle: Bundle, query: Question, decision: Decision
+    bundle: Bundle, query: DecisionRequest, decision: Decision
 ) -> tuple[Decision, dict[str, Any]] | None:
     """Return the decision with the policies in shadow enforced, or ``None`` if it is the same."""
     from guardrail import Guard
@@ -154,4 +154,4 @@ def _shadow_decision(
     return other, guard.describe(other)
 
 
-COMMAND: Final = Command("decide", decide, Section.write)
+COMMAND: Final = Command("decide", decide, HelpSection.write)

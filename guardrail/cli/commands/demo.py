@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
-from guardrail.cli.io.terminal import Format, FormatOption
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.io.terminal import FormatOption, OutputFormat
+from guardrail.cli.registry import Command, HelpSection
 
 
 def demo(
@@ -17,7 +17,7 @@ def demo(
         Path | None,
         typer.Option(metavar="DIR", help="The bundle to use. Default: the one of this package."),
     ] = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     """Guard a classifier on real data, and call it in many ways.
 
@@ -39,4 +39,4 @@ def demo(
     raise typer.Exit(run(format.literal, bundle=bundle))
 
 
-COMMAND: Final = Command("demo", demo, Section.start)
+COMMAND: Final = Command("demo", demo, HelpSection.start)

@@ -16,8 +16,8 @@ from guardrail.cli.commands.replay import read_calls
 from guardrail.cli.commands.test import load
 from guardrail.cli.io.journal import KeyFileOption, keys_of
 from guardrail.cli.io.terminal import (
-    Format,
     FormatOption,
+    OutputFormat,
     complain,
     remark,
     say,
@@ -25,7 +25,7 @@ from guardrail.cli.io.terminal import (
     stop,
     stop_at,
 )
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ def diff(
         typer.Option(metavar="PATH", exists=True, help="Also compare the calls of this journal."),
     ] = None,
     key_file: KeyFileOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     """Compare two versions of a bundle: who gains or loses access.
 
@@ -99,13 +99,13 @@ def diff(
         recorded, is_damaged = _recorded(before, after, journal, keys)
     comparison = Comparison(before, after, (tests, other_tests), recorded)
     found = sorted(comparison.changes(), key=lambda each: KINDS.index(each.kind))
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json([change.as_json() for change in found])
         report = remark
     else:
         _print_changes(found)
         report = partial(say, color="yellow")
-    if not found and format is Format.text:
+    if not found and format is OutputFormat.text:
         if comparison.untried:
             say(f"no difference found in {comparison.asked:,} requests", color="yellow")
         else:
@@ -168,4 +168,4 @@ def _outcome_line(outcome: Mapping[str, object]) -> str:
     return f"allow{by}" + (f", if: {demands}" if demands else "")
 
 
-COMMAND: Final = Command("diff", diff, Section.compare)
+COMMAND: Final = Command("diff", diff, HelpSection.compare)

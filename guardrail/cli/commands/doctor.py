@@ -19,9 +19,9 @@ import typer
 
 from guardrail._version import __version__
 from guardrail.cli.commands.init import template
-from guardrail.cli.io.terminal import Format, FormatOption, complain, say, say_json
+from guardrail.cli.io.terminal import FormatOption, OutputFormat, complain, say, say_json
 from guardrail.cli.launcher import CHECK, damage
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.registry import Command, HelpSection
 
 REQUIRED: Final = (
     "cedarpy", "pydantic", "limits", "pyjwt", "opentelemetry-api", "cachetools", "google-re2",
@@ -46,7 +46,7 @@ class CheckResult:
     advice: str = ""
 
 
-def doctor(*, format: FormatOption = Format.text) -> None:
+def doctor(*, format: FormatOption = OutputFormat.text) -> None:
     """Check this installation.
 
     Shows which core is active (compiled or plain Python), how tensors are read
@@ -71,7 +71,7 @@ def doctor(*, format: FormatOption = Format.text) -> None:
         _self_test(),
     ]
     ok = all(result.ok for result in results)
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json({"ok": ok, "checks": [asdict(result) for result in results]})
     else:
         width = max(len(result.name) for result in results)
@@ -194,4 +194,4 @@ def _self_test() -> CheckResult:
     return CheckResult(name, value, ok=right, advice="" if right else advice)
 
 
-COMMAND: Final = Command("doctor", doctor, Section.start)
+COMMAND: Final = Command("doctor", doctor, HelpSection.start)

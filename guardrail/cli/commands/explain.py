@@ -29,15 +29,15 @@ from guardrail.cli.io.request import (
 )
 from guardrail.cli.io.terminal import (
     TRUTHS,
-    Format,
     FormatOption,
+    OutputFormat,
     say,
     say_json,
     stop,
     stop_at,
 )
 from guardrail.cli.io.test_selection import TestOption, find_test
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.audit.journal.keys import Keys
@@ -66,7 +66,7 @@ def explain(
         typer.Option(metavar="PATH", exists=True, help="The journal that holds the record."),
     ] = None,
     key_file: KeyFileOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     """Explain why a request is allowed or denied.
 
@@ -114,7 +114,7 @@ def explain(
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     if record is not None and journal is not None:
-        _explain_record(bundle, journal, record, keys, format is Format.json)
+        _explain_record(bundle, journal, record, keys, format is OutputFormat.json)
         return
     explainer = Explainer(bundle.snapshot)
     if test is not None:
@@ -131,7 +131,7 @@ def explain(
         found = explainer.explain(
             asked.principal, action_entity, asked.resource, {"app": {}, **asked.facts}
         )
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json(found.as_json())
     else:
         print_explanation(found)
@@ -160,7 +160,7 @@ def _explain_record(
     from guardrail.cli.io.journal import UnreadParts, progress
     from guardrail.cli.journal.show import line
     from guardrail.policy.analysis.explain import Explainer
-    from guardrail.testing.replay.replay import Recaller, Unknown, outcome_of, recorded
+    from guardrail.testing.replay.replay import RecordReader, UnknownRequest, outcome_of, recorded
 
     unread = UnreadParts()
     try:
@@ -173,9 +173,9 @@ def _explain_record(
         many = f"{len(records)} records begin" if records else "no record of the journal begins"
         raise stop(f"--record: {many} with {id!r}.")
     record = records[0]
-    was, recalled = recorded(record), Recaller(bundle).recall(record)
+    was, recalled = recorded(record), RecordReader(bundle).recall(record)
     then = was if isinstance(was, str) else was.as_json()
-    if isinstance(recalled, Unknown):
+    if isinstance(recalled, UnknownRequest):
         if is_json:
             say_json({"recorded": then, "not_known": list(recalled.reasons)})
         else:
@@ -206,4 +206,4 @@ def _explain_record(
     unread.end()
 
 
-COMMAND: Final = Command("explain", explain, Section.write)
+COMMAND: Final = Command("explain", explain, HelpSection.write)

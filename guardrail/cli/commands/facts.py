@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli.commands.check import BundleArgument, read
-from guardrail.cli.io.terminal import Format, FormatOption, say, say_json, stop_at
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.io.terminal import FormatOption, OutputFormat, say, say_json, stop_at
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.policy.analysis.describe import ActionFacts
@@ -20,7 +20,7 @@ PLACES: Final = frozenset(
 )
 
 
-def facts(directory: BundleArgument, *, format: FormatOption = Format.text) -> None:
+def facts(directory: BundleArgument, *, format: FormatOption = OutputFormat.text) -> None:
     """List the facts that the policies of each action read.
 
     Shows each fact with its type and the policies that read it. A call computes
@@ -46,7 +46,7 @@ def facts(directory: BundleArgument, *, format: FormatOption = Format.text) -> N
     snapshot = bundle.shadow or bundle.snapshot  # what only policies in shadow read, too
     shadow = {policy.id for policy in snapshot.policies if policy.is_shadow}
     actions = overview(snapshot, places=PLACES)
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json(
             {
                 "bundle": snapshot.name,
@@ -99,4 +99,4 @@ def _as_json(facts_read: ActionFacts, shadow: set[str]) -> dict[str, Any]:
     }
 
 
-COMMAND: Final = Command("facts", facts, Section.write)
+COMMAND: Final = Command("facts", facts, HelpSection.write)

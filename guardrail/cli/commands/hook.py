@@ -13,8 +13,8 @@ from typing import Annotated, Final
 
 import typer
 
-from guardrail.cli.io.terminal import Format, say
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.io.terminal import OutputFormat, say
+from guardrail.cli.registry import Command, HelpSection
 
 
 class Verb(StrEnum):
@@ -84,7 +84,7 @@ def _code_of(run: Callable[[Path], None], bundle: Path) -> int:
 def _check(bundle: Path) -> None:
     from guardrail.cli.commands.check import check
 
-    check(bundle, format=Format.text)
+    check(bundle, format=OutputFormat.text)
 
 
 def _test(bundle: Path) -> None:
@@ -96,4 +96,4 @@ def _test(bundle: Path) -> None:
 _VERBS: Final[Mapping[Verb, Callable[[Path], None]]] = {Verb.check: _check, Verb.test: _test}
 
 
-COMMAND: Final = Command("hook", hook, Section.tools)
+COMMAND: Final = Command("hook", hook, HelpSection.tools)

@@ -17,7 +17,7 @@ import typer
 
 from guardrail.cli.io.files import Files
 from guardrail.cli.io.terminal import say, stop
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.registry import Command, HelpSection
 
 #: What stands for the bundle's name in the files of the template.
 PLACEHOLDER: Final = "BUNDLE_NAME"
@@ -130,4 +130,4 @@ def _texts(source: Traversable, below: PurePosixPath, name: str) -> Iterator[tup
             yield str(below / entry.name), text
 
 
-COMMAND: Final = Command("init", init, Section.start)
+COMMAND: Final = Command("init", init, HelpSection.start)

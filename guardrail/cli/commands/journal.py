@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from guardrail.cli.registry import CommandGroup, Section, find_commands
+from guardrail.cli.registry import CommandGroup, HelpSection, find_commands
 
 COMMAND: Final = CommandGroup(
     "journal",
     help="Show, verify, summarize and export a journal.",
     example="guardrail journal show var/guardrail --outcome denied --since 1h",
     commands=tuple(find_commands("guardrail.cli.journal")),
-    section=Section.records,
+    section=HelpSection.records,
 )

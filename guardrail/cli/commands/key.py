@@ -18,15 +18,15 @@ import typer
 
 from guardrail.cli.commands.check import BundleArgument, files_of
 from guardrail.cli.io.terminal import (
-    Format,
     FormatOption,
+    OutputFormat,
     remark,
     say,
     say_json,
     stop,
     stop_at,
 )
-from guardrail.cli.registry import Command, CommandGroup, Section
+from guardrail.cli.registry import Command, CommandGroup, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.errors import Place
@@ -94,7 +94,7 @@ def issue(
     ] = None,
     note: Annotated[str, typer.Option(metavar="TEXT", help="What the key is for.")] = "",
     provider: ProviderOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     r"""Issue an API key and print it.
 
@@ -153,7 +153,7 @@ def issue(
         f"Key {entry.id} of {caller.uid}, {until}: its hash is in {table.path}. Keep the key: "
         "it can't be shown again. Running guards accept it from their next reload on."
     )
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json({"key": key, **_as_json(entry)})
     else:
         say(key)
@@ -202,7 +202,7 @@ def list_keys(
     directory: BundleArgument,
     *,
     provider: ProviderOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     """List the API keys of a bundle, without keys or hashes.
 
@@ -226,7 +226,7 @@ def list_keys(
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     rows = [_as_json(entry) for entry in sorted(entries, key=lambda entry: entry.created)]
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json({"provider": table.name, "keys": rows})
         return
     if not rows:
@@ -301,7 +301,7 @@ def _caller(principal: str, parents: list[str], attrs: list[str]) -> Principal:
     """Return the principal that options name, or exit with 2."""
     from guardrail.cli.io.question import from_options
     from guardrail.errors import ConfigurationError
-    from guardrail.testing.files.yaml_values import Caller, principal_of
+    from guardrail.testing.files.yaml_values import PrincipalSection, principal_of
 
     try:
         document = from_options(
@@ -313,7 +313,7 @@ def _caller(principal: str, parents: list[str], attrs: list[str]) -> Principal:
             resource=None,
             facts=(),
         ).below("principal")
-        return principal_of(document.parse(Caller), document)
+        return principal_of(document.parse(PrincipalSection), document)
     except ConfigurationError as error:
         raise stop_at(error, code=2) from None
 
@@ -357,5 +357,5 @@ COMMAND: Final = CommandGroup(
     help="Issue, revoke and list a bundle's API keys.",
     example="""guardrail key issue policies/scoring --principal 'Service::"nightly"'""",
     commands=(Command("issue", issue), Command("revoke", revoke), Command("list", list_keys)),
-    section=Section.callers,
+    section=HelpSection.callers,
 )

@@ -18,8 +18,8 @@ from guardrail.cli.commands.explain import print_explanation
 from guardrail.cli.commands.test import load
 from guardrail.cli.io.journal import JournalArgument, KeyFileOption, keys_of, progress
 from guardrail.cli.io.terminal import (
-    Format,
     FormatOption,
+    OutputFormat,
     complain,
     remark,
     say,
@@ -28,13 +28,13 @@ from guardrail.cli.io.terminal import (
     stop_at,
 )
 from guardrail.cli.journal.show import line, moment
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.audit.journal.keys import Keys
     from guardrail.audit.journal_read.grouped_calls import Calls
     from guardrail.policy.analysis.explain import Explanation
-    from guardrail.testing.replay.report import Replay, Slots
+    from guardrail.testing.replay.report import ReplayReport, Slots
 
 
 def replay(
@@ -55,7 +55,7 @@ def replay(
         typer.Option("--last", "-n", metavar="N", min=1, help="Only the last N of them."),
     ] = None,
     key_file: KeyFileOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     """Decide recorded calls again on a bundle, and show the changes.
 
@@ -101,7 +101,7 @@ def replay(
         )
         for flip in found.flips
     ]
-    if format is Format.json:
+    if format is OutputFormat.json:
         output = found.as_json()
         for flip, example in zip(output["flips"], examples, strict=True):
             flip["explanation"] = example.as_json()
@@ -145,7 +145,7 @@ def read_calls(
     return calls
 
 
-def _print_replay(found: Replay, examples: list[Explanation]) -> None:
+def _print_replay(found: ReplayReport, examples: list[Explanation]) -> None:
     for reason, count in found.unknown.most_common():
         say(f"{count:,} cannot be replayed: {reason}", color="yellow")
     for flip, example in zip(found.flips, examples, strict=True):
@@ -158,4 +158,4 @@ def _print_replay(found: Replay, examples: list[Explanation]) -> None:
     say(found.summary, color="green" if found.holds else "red")
 
 
-COMMAND: Final = Command("replay", replay, Section.compare)
+COMMAND: Final = Command("replay", replay, HelpSection.compare)

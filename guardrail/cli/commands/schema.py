@@ -13,7 +13,7 @@ import typer
 from guardrail.cli.commands.check import files_of
 from guardrail.cli.io.files import Files
 from guardrail.cli.io.terminal import say, stop, stop_at
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.registry import Command, HelpSection
 
 
 def schema(
@@ -103,4 +103,4 @@ def _write(file: Path, text: str) -> None:
     raise stop(f"{file} cannot be written: {reason}")
 
 
-COMMAND: Final = Command("schema", schema, Section.tools)
+COMMAND: Final = Command("schema", schema, HelpSection.tools)

@@ -18,7 +18,7 @@ import typer
 
 from guardrail.cli.commands.check import BundleArgument
 from guardrail.cli.io.terminal import TRUTHS, complain, say, say_json, stop, stop_at
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.bundle.assembly import Bundle
@@ -364,4 +364,4 @@ def _nothing(directory: Path, only: str) -> str:
     return f"{directory} has no tests. Write one: tests/NAME_test.yaml"
 
 
-COMMAND: Final = Command("test", run, Section.write)
+COMMAND: Final = Command("test", run, HelpSection.write)

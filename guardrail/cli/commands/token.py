@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from guardrail.cli.commands.check import BundleArgument, read
-from guardrail.cli.io.terminal import Format, FormatOption, complain, say, say_json, stop, stop_at
-from guardrail.cli.registry import Command, Section
+from guardrail.cli.io.terminal import (
+    FormatOption,
+    OutputFormat,
+    complain,
+    say,
+    say_json,
+    stop,
+    stop_at,
+)
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.values import Identity
@@ -38,7 +46,7 @@ def token(
             metavar="SECONDS", help="Verify the token as of this time, in seconds since the epoch."
         ),
     ] = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     """Verify a token as the bundle does, and show its identity.
 
@@ -72,7 +80,7 @@ def token(
         found = settled(lambda: bundle.providers.authenticate(text, now, knows=knows))
         identity = found.settle() if isinstance(found, Pending) else found
     except Denied as error:
-        if format is Format.json:
+        if format is OutputFormat.json:
             say_json(
                 {
                     "holds": False,
@@ -87,7 +95,7 @@ def token(
             _print_claims(claims)
         raise typer.Exit(1) from None
     shown = _as_json(identity, now)
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json({"holds": True, **shown, "claims": claims})
         return
     _print_identity(shown)
@@ -158,4 +166,4 @@ def _print_claims(claims: list[str]) -> None:
         say(f"  claims      {', '.join(claims)}")
 
 
-COMMAND: Final = Command("token", token, Section.callers)
+COMMAND: Final = Command("token", token, HelpSection.callers)

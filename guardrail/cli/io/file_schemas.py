@@ -32,7 +32,7 @@ from guardrail.obligations.quota.obligation import QuotaSettings
 from guardrail.policy import BundleSettings, CheckSettings, ResourceSettings
 from guardrail.policy.source.parser import ID
 from guardrail.testing.files import format as tests
-from guardrail.testing.properties.format import Stated
+from guardrail.testing.properties.format import PropertySection
 
 _Schema: TypeAlias = dict[str, Any]
 
@@ -242,20 +242,25 @@ def _links() -> _Schema:
 
 
 def _tests() -> _Schema:
-    parts = _schema("", tests.Given | tests.Asked | tests.Step | Stated)["definitions"]
+    parts = _schema(
+        "", tests.Given | tests.PolicyTestSection | tests.StepSection | PropertySection
+    )["definitions"]
 
     def change(whole: _Schema) -> None:
         given, asked, step, stated = (
-            {"$ref": f"#/definitions/{name}"} for name in ("Given", "Asked", "Step", "Stated")
+            {"$ref": f"#/definitions/{name}"}
+            for name in ("Given", "PolicyTestSection", "StepSection", "PropertySection")
         )
         whole["definitions"] |= parts
         whole["properties"]["given"] |= {"anyOf": [given, {"type": "null"}]}
         whole["properties"]["tests"]["items"] = asked
         whole["properties"]["properties"]["items"] = stated
-        steps = parts["Asked"]["properties"]["steps"]
+        steps = parts["PolicyTestSection"]["properties"]["steps"]
         next(form for form in steps["anyOf"] if form["type"] == "array")["items"] = step
 
-    return _schema("Policy tests of a guardrail bundle: tests/NAME_test.yaml", tests.Head, change)
+    return _schema(
+        "Policy tests of a guardrail bundle: tests/NAME_test.yaml", tests.TestFileSection, change
+    )
 
 
 def _request() -> _Schema:

@@ -16,7 +16,7 @@ from pydantic import Field
 from guardrail._documents import Document, Section, read_json, read_yaml
 from guardrail._schema_hints import exactly_one
 from guardrail.errors import ConfigurationError, Place
-from guardrail.testing.files.yaml_values import VALUE_TAGS, Caller, Parse, principal_of
+from guardrail.testing.files.yaml_values import VALUE_TAGS, Parse, PrincipalSection, principal_of
 from guardrail.values import Entity, FactValue, Principal
 
 CODE: Final = "GR003"
@@ -38,7 +38,7 @@ class RequestSection(Section):
 
     hints = (exactly_one("as", "principal"),)
 
-    principal: Caller | None = None
+    principal: PrincipalSection | None = None
     known: str | None = Field(default=None, alias="as")
     action: str
     resource: str
@@ -46,7 +46,7 @@ class RequestSection(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DecisionRequest:
     """The arguments of `Guard.decide`. An `Entity` as principal is one of entities.json."""
 
     principal: Principal | Entity
@@ -65,7 +65,7 @@ def read(file: str, raw: bytes) -> Document:
     return read_json(file, raw) if is_json else read_yaml(file, raw, tags=VALUE_TAGS)
 
 
-def question(document: Document, *, parse: Parse) -> Question:
+def read_request(document: Document, *, parse: Parse) -> DecisionRequest:
     """Return the request of a document; raise `ConfigurationError` with all of its faults."""
     if not isinstance(document.data, dict):
         text = "Expected a mapping with `principal` or `as`, `action`, `resource` and `facts`."
@@ -85,7 +85,7 @@ def question(document: Document, *, parse: Parse) -> Question:
     if "::" in section.action:  # an action in a namespace is written as its whole uid
         parse(section.action, document.at("action"))
     resource = parse(section.resource, document.at("resource"))
-    return Question(principal, section.action, resource, section.facts)
+    return DecisionRequest(principal, section.action, resource, section.facts)
 
 
 def from_options(

@@ -12,7 +12,7 @@ from guardrail.cli.io.terminal import complain, stop
 
 if TYPE_CHECKING:
     from guardrail._documents import Document
-    from guardrail.cli.io.question import Question
+    from guardrail.cli.io.question import DecisionRequest
     from guardrail.policy import Snapshot
     from guardrail.testing.files.yaml_values import Parse
     from guardrail.values import Entity
@@ -62,7 +62,7 @@ def reject_two_sources(request: str | None, options: dict[str, Any]) -> None:
 
 def question_of(
     request: str | None, options: dict[str, Any], parse: Parse
-) -> tuple[Question, Document]:
+) -> tuple[DecisionRequest, Document]:
     """Return the one request of a file or of options, and its document.
 
     Raises:
@@ -73,7 +73,7 @@ def question_of(
 
     document = document_of(request, options)
     if not authzen.is_authzen(document):
-        return question.question(document, parse=parse), document
+        return question.read_request(document, parse=parse), document
     found, *more = authzen.read(document, parse=parse).questions
     if more:
         message = f"The request has {len(more) + 1} evaluations. Keep one."
@@ -119,7 +119,9 @@ def action_of(name: str) -> Entity:
     return uid_at(name, Place("action")) if "::" in name else Entity("Action", name)
 
 
-def check_names(snapshot: Snapshot, request: Question, action: Entity, document: Document) -> None:
+def check_names(
+    snapshot: Snapshot, request: DecisionRequest, action: Entity, document: Document
+) -> None:
     """Check the names of a request against a bundle.
 
     A fact or an attribute that the schema lacks is an error: it would be ignored, or change the

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from guardrail.errors import ConfigurationError, Fault
 
 
-class Format(StrEnum):
+class OutputFormat(StrEnum):
     """The output format: text for people, JSON for programs."""
 
     text = "text"
@@ -26,14 +26,14 @@ class Format(StrEnum):
     @property
     def literal(self) -> Literal["text", "json"]:
         """The format as a literal, for functions that take one."""
-        return "json" if self is Format.json else "text"
+        return "json" if self is OutputFormat.json else "text"
 
 
 #: The colours of a condition's value; ``None``: it is not evaluated.
 TRUTHS: Final = {"true": "green", "false": "red", "error": "yellow", None: None}
 
 FormatOption = Annotated[
-    Format, typer.Option("--format", help="Output for people or for programs.")
+    OutputFormat, typer.Option("--format", help="Output for people or for programs.")
 ]
 
 

@@ -17,7 +17,7 @@ from guardrail.cli.io.terminal import complain, stop
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from guardrail.testing.files.cases import Case, Unread
+    from guardrail.testing.files.cases import InvalidTest, PolicyTestCase
 
 TestOption: TypeAlias = Annotated[
     str | None,
@@ -28,7 +28,7 @@ TestOption: TypeAlias = Annotated[
 _PLACE: Final = re.compile(r"(.+\.yaml):([1-9][0-9]{0,8})(?::[0-9]+)?")
 
 
-def find_test(directory: Path, text: str) -> Case:
+def find_test(directory: Path, text: str) -> PolicyTestCase:
     """Return the test with a name, or at a place, in the bundle in ``directory``.
 
     Arguments:
@@ -37,7 +37,7 @@ def find_test(directory: Path, text: str) -> Case:
 
     Exits with 2 if there is none or more than one, or if it is not valid.
     """
-    from guardrail.testing.files.cases import Unread, read_suite
+    from guardrail.testing.files.cases import InvalidTest, read_suite
 
     try:
         cases = read_suite(directory).cases
@@ -61,7 +61,7 @@ def find_test(directory: Path, text: str) -> Case:
         hint = f"Did you mean {near!r}?" if near else "Give its name, or FILE:LINE."
         raise stop(f"no test of {directory} has this name. {hint}")
     (case,) = found
-    if isinstance(case, Unread):
+    if isinstance(case, InvalidTest):
         for fault in case.faults:
             complain(str(fault).lstrip())
         raise stop("the test is not valid.")
@@ -69,8 +69,8 @@ def find_test(directory: Path, text: str) -> Case:
 
 
 def _at(
-    directory: Path, file: str, line: int, cases: Sequence[Case | Unread]
-) -> list[Case | Unread]:
+    directory: Path, file: str, line: int, cases: Sequence[PolicyTestCase | InvalidTest]
+) -> list[PolicyTestCase | InvalidTest]:
     """Return the test to which a line of a file belongs; none where it belongs to none."""
     above = [
         case
@@ -82,11 +82,11 @@ def _at(
     return [case for case in there if _belongs(directory, case, line)]
 
 
-def _is_in(case: Case | Unread, file: str) -> bool:
+def _is_in(case: PolicyTestCase | InvalidTest, file: str) -> bool:
     return f"/{file}".endswith(f"/{case.place.file}")
 
 
-def _belongs(directory: Path, case: Case | Unread, line: int) -> bool:
+def _belongs(directory: Path, case: PolicyTestCase | InvalidTest, line: int) -> bool:
     """Return whether a line belongs to a test, and not to what follows it or lies past the file.
 
     A line belongs to it if YAML places a value of the test there, or if it is indented like the
@@ -107,7 +107,7 @@ def _belongs(directory: Path, case: Case | Unread, line: int) -> bool:
     return len(lines) == line - start and lines[-1:] == text[-1:] and indented
 
 
-def _why_none(file: str, cases: Sequence[Case | Unread]) -> str:
+def _why_none(file: str, cases: Sequence[PolicyTestCase | InvalidTest]) -> str:
     files = list(dict.fromkeys(case.place.file for case in cases))
     if not any(_is_in(case, file) for case in cases):
         hint = did_you_mean(file, files, f"There are: {', '.join(files) or 'none'}.")

@@ -17,7 +17,7 @@ import typer
 
 from guardrail._safe_text import printable, quoted
 from guardrail.cli.io.journal import JournalArgument, KeyFileOption, UnreadParts, keys_of, progress
-from guardrail.cli.io.terminal import Format, FormatOption, stop
+from guardrail.cli.io.terminal import FormatOption, OutputFormat, stop
 from guardrail.cli.registry import Command
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def show(
         bool, typer.Option("--follow", "-f", help="Keep showing new calls, until Ctrl-C.")
     ] = False,
     key_file: KeyFileOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     """Show the calls of a journal, one line each, by time.
 
@@ -125,7 +125,7 @@ def show(
         since=moment(since, "--since", now), until=moment(until, "--until", now),
     )  # fmt: skip
     keys = keys_of(key_file)
-    is_json = format is Format.json
+    is_json = format is OutputFormat.json
     unread = UnreadParts()
     try:
         tail = Tail(path, keys=keys, tell=unread) if follow else None

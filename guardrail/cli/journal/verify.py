@@ -9,7 +9,15 @@ from typing import Annotated, Any, Final
 import typer
 
 from guardrail.cli.io.journal import JournalArgument, KeyFileOption, keys_of, progress
-from guardrail.cli.io.terminal import Format, FormatOption, complain, remark, say, say_json, stop
+from guardrail.cli.io.terminal import (
+    FormatOption,
+    OutputFormat,
+    complain,
+    remark,
+    say,
+    say_json,
+    stop,
+)
 from guardrail.cli.registry import Command
 
 #: Bytes of a public key's file, and of one with checkpoints.
@@ -38,7 +46,7 @@ def verify(
         ),
     ] = None,
     key_file: KeyFileOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
     """Verify that a journal is as it was written.
 
@@ -69,7 +77,7 @@ def verify(
         raise stop(error.message) from None
     except OSError as error:
         raise stop(f"{path} can't be read: {error.strerror}.") from None
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json(
             {
                 "whole": verdict.is_whole,

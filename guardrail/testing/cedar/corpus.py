@@ -14,7 +14,7 @@ from pathlib import Path
 
 from guardrail._documents import read_json
 from guardrail.errors import ConfigurationError
-from guardrail.testing.cedar.corpus_case import Case, requests_of
+from guardrail.testing.cedar.corpus_case import CorpusCase, requests_of
 from guardrail.testing.cedar.corpus_report import CorpusReport, Failure
 
 
@@ -28,7 +28,7 @@ def replay(root: Path) -> CorpusReport:
             if not isinstance(data, dict) or "policies" not in data or requests_of(data) is None:
                 continue  # entities, a schema
             report.cases += 1
-            Case(root, name, data, report).replay()
+            CorpusCase(root, name, data, report).replay()
         except (ConfigurationError, OSError) as error:
             message = " ".join(str(error).split())
             report.failures.append(Failure(name, "unreadable", message))

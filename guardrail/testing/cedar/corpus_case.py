@@ -29,7 +29,7 @@ def requests_of(data: Mapping[str, Any]) -> Any:
     return data.get("requests", data.get("queries"))
 
 
-class Case:
+class CorpusCase:
     """One case: its files, and its requests replayed.
 
     Arguments:
@@ -47,7 +47,7 @@ class Case:
         self._data = data
         self._report = report
 
-    def _fail(self, kind: str, message: str, request: _Request | None = None) -> None:
+    def _fail(self, kind: str, message: str, request: _CorpusRequest | None = None) -> None:
         number = None if request is None else request.number
         description = "" if request is None else request.description
         self._report.failures.append(Failure(self._name, kind, message, number, description))
@@ -89,7 +89,7 @@ class Case:
             self._report.refused += len(requests)
 
     def _replay(
-        self, found: Materials, requests: Sequence[_Request], moved: Entity | None = None
+        self, found: Materials, requests: Sequence[_CorpusRequest], moved: Entity | None = None
     ) -> Replay:
         actions = [request.asked.action for request in requests]
         return Replay(
@@ -101,7 +101,7 @@ class Case:
             moved=moved,
         )
 
-    def _compare_raw(self, request: _Request, standing: Replay, found: Materials) -> None:
+    def _compare_raw(self, request: _CorpusRequest, standing: Replay, found: Materials) -> None:
         """Compare the slices with Cedar on everything, and that with the case."""
         asked = request.asked
         truth = request.truth = (
@@ -124,7 +124,7 @@ class Case:
                 self._fail("raw", message, request)
 
     def _compare_ours(
-        self, requests: Sequence[_Request], standing: Replay, found: Materials
+        self, requests: Sequence[_CorpusRequest], standing: Replay, found: Materials
     ) -> None:
         """Compare what a guard would decide, twice: an answer that was kept must be the same."""
         names = {name for request in requests for name in request.asked.context}
@@ -146,7 +146,7 @@ class Case:
 
 
 @dataclass(slots=True)
-class _Request:
+class _CorpusRequest:
     """One request of a case. ``truth`` is what Cedar says of it, once asked."""
 
     number: int
@@ -173,7 +173,7 @@ class _Request:
         return self.truth is not None and self.truth.decision == "Allow"
 
 
-def _read_request(number: int, data: Any, found: Materials) -> _Request | None:
+def _read_request(number: int, data: Any, found: Materials) -> _CorpusRequest | None:
     """Return a request; ``None`` where it leaves open who asks, or for what."""
     if not isinstance(data, dict):
         raise ConfigurationError(f"requests[{number}] must be an object.")
@@ -194,7 +194,7 @@ def _read_request(number: int, data: Any, found: Materials) -> _Request | None:
         facts: Mapping[str, FactValue] | None = in_python(context)
     except (ValueError, OverflowError):
         facts = None
-    return _Request(
+    return _CorpusRequest(
         number=number,
         description=str(data.get("description", data.get("desc", ""))),
         asked=asked,
@@ -223,7 +223,7 @@ def _names(data: Mapping[str, Any], key: str, number: int) -> frozenset[str]:
     return frozenset(names)
 
 
-def _ask(snapshot: Snapshot, request: _Request) -> Answer | None:
+def _ask(snapshot: Snapshot, request: _CorpusRequest) -> Answer | None:
     """Ask as a guard does; ``None`` where no application could pass this context."""
     if request.facts is None:
         return None
@@ -234,7 +234,9 @@ def _decision(answer: Answer | None) -> Any:
     return None if answer is None else answer.decision
 
 
-def _complaint(request: _Request, answer: Answer | None, standing: Replay, found: Materials) -> str:
+def _complaint(
+    request: _CorpusRequest, answer: Answer | None, standing: Replay, found: Materials
+) -> str:
     """Return what is wrong with a decision of ours; empty where Cedar's explains it."""
     truth = request.truth
     if answer is None or truth is None:

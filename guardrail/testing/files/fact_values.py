@@ -15,7 +15,7 @@ from guardrail.errors import Fault
 from guardrail.facts import InputFacts, TimeFacts
 from guardrail.policy import Question, Snapshot
 from guardrail.policy.analysis.request_names import Names
-from guardrail.testing.files.cases import Case
+from guardrail.testing.files.cases import PolicyTestCase
 from guardrail.testing.files.yaml_values import MISSING, leaves
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal, View
 
@@ -30,8 +30,12 @@ def identity_of(principal: Principal | Entity) -> Identity:
     return Identity(Principal(principal.type, principal.id))
 
 
-def said(
-    case: Case, source: FactSource, names: frozenset[str], now: float | None, view: View = NO_INPUT
+def stated_facts(
+    case: PolicyTestCase,
+    source: FactSource,
+    names: frozenset[str],
+    now: float | None,
+    view: View = NO_INPUT,
 ) -> Any:
     """Return the facts of one place as a call would have them, with the marks of what is missing.
 
@@ -48,15 +52,18 @@ def said(
     return {**source.compute(names, context), **given}
 
 
-def said_all(question: Question, case: Case) -> dict[str, Any]:
+def all_stated_facts(question: Question, case: PolicyTestCase) -> dict[str, Any]:
     """Return all facts of a case that asks the policies only.
 
     Every place whose source would be asked is there, as in a call, if only empty.
     """
-    return {source.place: said(case, source, names, case.now) for source, names in question.wants}
+    return {
+        source.place: stated_facts(case, source, names, case.now)
+        for source, names in question.wants
+    }
 
 
-class Unsaid:
+class UnstatedFacts:
     """Finds the facts that a snapshot's policies read, and of which a test says nothing."""
 
     def __init__(self, snapshot: Snapshot) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 
 from guardrail._documents import Document, Key
 from guardrail.errors import ConfigurationError
-from guardrail.testing.files.format import DECIDED, Asked, Expected, Verdict
+from guardrail.testing.files.format import DECIDED, Expected, PolicyTestSection, Verdict
 
 _VERDICTS: Final = frozenset(get_args(Verdict))
 _TABLE: Final = ("matrix", "table")
@@ -47,7 +47,7 @@ class Cell:
         return f"{test}: {' '.join(filter(None, (self.who, self.action, self.resource)))}"
 
 
-def cells_of(asked: Asked, document: Document) -> Iterator[Cell]:
+def cells_of(asked: PolicyTestSection, document: Document) -> Iterator[Cell]:
     """Yield the cells of a test's matrix, row by row.
 
     Raises:

@@ -55,7 +55,7 @@ class Array(Section):
     dtype: Dtype = "float64"
 
 
-class Table(Section):
+class TableForm(Section):
     """Columns by name, each an array: ``{table: {amount: [1.5, 2.0], country: [DE, FR]}}``."""
 
     table: dict[str, list[Any]] = Field(min_length=1)
@@ -79,7 +79,7 @@ _FORMS: Final[Mapping[str, type[Section]]] = {
     "zeros": Zeros,
     "ones": Ones,
     "array": Array,
-    "table": Table,
+    "table": TableForm,
     "repeat": Repeat,
     "value": Value,
 }
@@ -102,7 +102,7 @@ def payload(document: Document) -> Any:
     if isinstance(form, Repeat):
         _check_size(document, len(form.repeat) * form.times)
         return form.repeat * form.times
-    if isinstance(form, Table):
+    if isinstance(form, TableForm):
         for name in form.dtypes:
             if name not in form.table:
                 message = "The table has no column of this name. Correct it."

@@ -56,7 +56,7 @@ _DURATION: Final = re.compile(
 _LIMIT_ENTITIES: Final = 20
 
 
-class Edges:
+class BoundaryValues:
     """The edges of one bundle's policies.
 
     Arguments:
@@ -240,7 +240,7 @@ def duration_of(text: str) -> timedelta | None:
     return None
 
 
-def moments_of(edges: Edges) -> Iterator[datetime]:
+def moments_of(edges: BoundaryValues) -> Iterator[datetime]:
     """Yield moments of every hour and of every day of a week, and those at the edges."""
     yield from (moment for moment in edges.datetimes if moment >= _EPOCH)
     for day in range(7):

@@ -23,14 +23,14 @@ from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.guard import Guard
 from guardrail.policy import Snapshot
-from guardrail.testing.files.cases import Case, Suite
+from guardrail.testing.files.cases import PolicyTestCase, Suite
 from guardrail.testing.files.render_test import as_test
 from guardrail.testing.files.yaml_values import leaves
 from guardrail.testing.mutation.candidate_requests import Request, decided, requests
 from guardrail.testing.properties.claims import read_condition
 from guardrail.testing.properties.conditions import UNFIT, Condition, at
 from guardrail.testing.properties.domains import Domain, World
-from guardrail.testing.properties.format import Checked, Property, Unstated
+from guardrail.testing.properties.format import Checked, InvalidProperty, Property
 from guardrail.testing.properties.narrowing import narrowed
 from guardrail.testing.properties.shrinking import simplest
 from guardrail.testing.properties.value_conditions import ABSENT
@@ -59,14 +59,14 @@ def run_properties(bundle: Bundle, suite: Suite, *, examples: int = EXAMPLES) ->
     """
     checker = Checker(bundle, suite, examples=examples)
     for stated in suite.properties:
-        if isinstance(stated, Unstated):
+        if isinstance(stated, InvalidProperty):
             yield Result(stated.name, stated.place, "error", stated.faults)
         else:
             yield checker.check(stated)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _BoundProperty:
     """A property, read against a bundle."""
 
     when: Condition
@@ -117,7 +117,7 @@ class Checker:
         if faults:
             return Result(stated.name, stated.place, "error", tuple(faults))
         when, claim = conditions
-        return self._try(stated, _Asked(when, claim, stated.is_never, meant), world)
+        return self._try(stated, _BoundProperty(when, claim, stated.is_never, meant), world)
 
     def _world(self, *, is_missing: bool) -> World:
         world = self._worlds.get(is_missing)
@@ -125,9 +125,9 @@ class Checker:
             world = self._worlds[is_missing] = World(self._snapshot, missing=is_missing)
         return world
 
-    def _try(self, stated: Property, asked: _Asked, world: World) -> Result:
+    def _try(self, stated: Property, asked: _BoundProperty, world: World) -> Result:
         domains = narrowed(world, asked.when)
-        trying = _Trying(asked, self._snapshot)
+        trying = _Trial(asked, self._snapshot)
         found = self._at_edges(stated, asked, trying, domains)
         if found is None and self._examples:
             try:
@@ -151,7 +151,7 @@ class Checker:
         return Result(stated.name, stated.place, "passed")
 
     def _at_edges(
-        self, stated: Property, asked: _Asked, trying: _Trying, domains: Sequence[Domain]
+        self, stated: Property, asked: _BoundProperty, trying: _Trial, domains: Sequence[Domain]
     ) -> Request | None:
         """Return the first request at the edges that breaks a property.
 
@@ -175,7 +175,7 @@ class Checker:
         known = [
             request
             for case in self._suite.cases
-            if isinstance(case, Case)
+            if isinstance(case, PolicyTestCase)
             for request in runner.requests(case)
         ]
         known += [
@@ -213,7 +213,7 @@ class Checker:
             if path not in lacking
         )
 
-    def _at_random(self, asked: _Asked, world: World, trying: _Trying) -> Request | None:
+    def _at_random(self, asked: _BoundProperty, world: World, trying: _Trial) -> Request | None:
         """Return a random request that breaks it, as it is drawn: made simple later."""
         from hypothesis import Phase, find, settings
         from hypothesis.errors import NoSuchExample, Unsatisfiable
@@ -249,12 +249,12 @@ class Checker:
         return Result(stated.name, stated.place, "failed", (fault,), decision, request)
 
 
-class _Trying:
+class _Trial:
     """Tries requests, and counts those of which the property says something."""
 
     __slots__ = ("_asked", "_snapshot", "tried")
 
-    def __init__(self, asked: _Asked, snapshot: Snapshot) -> None:
+    def __init__(self, asked: _BoundProperty, snapshot: Snapshot) -> None:
         self._asked = asked
         self._snapshot = snapshot
         self.tried = 0

@@ -20,7 +20,7 @@ UNFIT: Final = frozenset(("unknown_entity", "undeclared_action", "wrong_type", "
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EntityCondition:
     """What is said of a principal or of a resource.
 
     Attributes:
@@ -50,7 +50,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DecisionCondition:
     """What is said of a decision, as `Snapshot.describe` tells it."""
 
     allow: bool | None = None
@@ -82,11 +82,11 @@ ANY_VALUE: Final = object()
 class Condition:
     """A claim, ready to be asked."""
 
-    principal: Side = Side()
+    principal: EntityCondition = EntityCondition()
     actions: frozenset[Entity] = frozenset()
-    resource: Side = Side()
+    resource: EntityCondition = EntityCondition()
     facts: tuple[tuple[Path, ValueTest], ...] = ()
-    outcome: Outcome = Outcome()
+    outcome: DecisionCondition = DecisionCondition()
 
     @property
     def names_unfit(self) -> bool:
@@ -117,7 +117,7 @@ class Condition:
         return self.outcome.holds(told) and self.asks(request, snapshot)
 
 
-_ANYBODY: Final = Side()
+_ANYBODY: Final = EntityCondition()
 
 
 def uid_of(principal: Principal | Entity) -> Entity:

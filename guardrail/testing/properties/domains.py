@@ -19,7 +19,13 @@ from guardrail.policy import Snapshot
 from guardrail.policy.engine.plan import Plan, Shape
 from guardrail.policy.schema.schema import RECORD, CedarType
 from guardrail.policy.schema.schema_paths import are_required, attributes_of, types_of
-from guardrail.testing.mutation.boundary_values import LEAST, MOST, Edges, moments_of, unique
+from guardrail.testing.mutation.boundary_values import (
+    LEAST,
+    MOST,
+    BoundaryValues,
+    moments_of,
+    unique,
+)
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal
 
@@ -193,7 +199,7 @@ class World:
 
     def __init__(self, snapshot: Snapshot, *, missing: bool = False) -> None:
         self.snapshot = snapshot
-        self.edges = Edges(snapshot)
+        self.edges = BoundaryValues(snapshot)
         self._missing = missing
         self._types = types_of(snapshot.schema)
         self._kinds: dict[tuple[Path, Entity, str], CedarType | None] = {}

@@ -13,7 +13,7 @@ from guardrail._ports import FactSource, ObligationType
 from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
-from guardrail.testing.files.cases import Suite, Unread, read_suite
+from guardrail.testing.files.cases import InvalidTest, Suite, read_suite
 from guardrail.testing.files.fact_values import undeclared
 from guardrail.testing.properties.check import EXAMPLES, run_properties
 from guardrail.testing.run.report import Report, Result
@@ -91,7 +91,7 @@ def run(
         if faults:
             yield Result("", document.at(), "error", faults)
     for case in suite.cases:
-        if isinstance(case, Unread):
+        if isinstance(case, InvalidTest):
             yield Result(case.name, case.place, "error", case.faults)
         else:
             yield run_case(case)

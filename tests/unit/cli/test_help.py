@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from guardrail.cli import app
 from guardrail.cli.registry import (
     CommandGroup,
-    Section,
+    HelpSection,
     add_commands,
     find_commands,
 )
@@ -116,7 +116,7 @@ def test_a_list_of_commands_shows_each_with_a_whole_sentence(path):
 
 def test_help_lists_every_section_once():
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).output
-    assert re.findall(r"^(\S.*):$", shown, re.MULTILINE) == ["Options", *Section]
+    assert re.findall(r"^(\S.*):$", shown, re.MULTILINE) == ["Options", *HelpSection]
     assert "guardrail init" in shown
 
 

@@ -1,5 +1,5 @@
 # Two commands need nothing first: `make demo` and `make test`.
-.PHONY: demo test test-long test-scale lint bench fuzz sanitize clean
+.PHONY: demo test test-long test-scale test-night lint docs bench fuzz sanitize clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -41,10 +41,15 @@ demo: $(VENV)/test.stamp
 	$(BIN)/guardrail demo
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'not long and not scale' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist loadfile
 
 test-long: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m 'long and not scale' -n 2 --dist load
+
+# Takes hours: all kill rounds and differential runs, long fuzzing, mutation testing.
+test-night: $(VENV)/fuzz.stamp
+	KILL_ROUNDS=150 $(BIN)/python -m pytest -m 'night and not scale' -n 2 --dist load
+	$(BIN)/python -m tests.fuzz.run --seconds 14400
 
 test-scale: $(VENV)/scale.stamp
 	$(BIN)/python -m pytest -m scale
@@ -55,6 +60,12 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+# What README.md and docs/ show runs: their examples, commands, tables and links.
+docs: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist loadfile \
+		$$(grep -lE 'README|docs/' tests/end_to_end/test_*.py tests/unit/texts/test_*.py)
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks.guarded_call
@@ -76,4 +87,5 @@ sanitize: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz.sanitize
 
 clean:
-	rm -rf build $(VENV) rm -rf build $(VENV) guardrail/*.so guardrail/*/*.sorm -rf build $(VENV) guardrail/*.so guardrail/*/*.so find guardrail -name "*.so" -delete
+	rm -rf build $(VENV)
+	find guardrail -name '*.so' -delete

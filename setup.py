@@ -6,6 +6,7 @@ compilation fails the install: a slower guard must be a choice, never an acciden
 """
 
 import os
+import sys
 from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
@@ -16,6 +17,12 @@ KERNELS = sorted(ROOT.glob("guardrail/_core/*.pyx"))
 #: A product is rounded before anything is taken from it (`_rounding.pyx` needs that), and no
 #: one asks which exceptions a float has raised: so loops with divisions become vectors.
 FLAGS = ["-O3", "-ffp-contract=off", "-fno-trapping-math", "-fno-plt"]
+#: Modules without loops over memory: as fast, and a quarter smaller. Nothing of C unwinds them.
+SMALL = ["-O2", "-finline-limit=20", "-fno-asynchronous-unwind-tables", *FLAGS[1:]]
+#: No debug information and no symbols: a crash is examined in a build of its own.
+LINK = ["-s", "-Wl,-z,noseparate-code", "-Wl,--build-id=none"]
+#: What Cython puts into every module otherwise, compiled once.
+SHARED = "guardrail._cyutility"
 #: Loops in C, which kernels include.
 HEADERS = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("guardrail/_core/*.h"))]
 #: Files that are compiled as they stand: each that has C declarations beside it.
@@ -33,7 +40,22 @@ STALE = any(path.stat().st_mtime < NEWEST for path in ROOT.glob("build/cython/**
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
 SANITIZE = os.environ.get("GUARDRAIL_SANITIZE", "") not in ("", "0")
 
-COMPILE_ARGS = ["-O1", *FLAGS[1:], *SANITIZERS] if SANITIZE else FLAGS if os.name == "posix" else []
+IS_GCC = sys.platform.startswith("linux")
+
+
+def compile_args(path: Path) -> list[str]:
+    """Return the compiler's options for a module."""
+    if SANITIZE:
+        return ["-O1", *FLAGS[1:], *SANITIZERS]
+    if not IS_GCC:
+        return []
+    return [*(FLAGS if path in KERNELS else SMALL), "-g0"]
+
+
+def link_args() -> list[str]:
+    """Return the linker's options."""
+    return SANITIZERS if SANITIZE else LINK if IS_GCC else []
+
 
 extensions = []
 if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
@@ -46,11 +68,20 @@ if os.environ.get("GUARDRAIL_PURE", "") in ("", "0"):
                 [str(path.relative_to(ROOT))],
                 include_dirs=["guardrail/_core"],
                 depends=HEADERS if path in KERNELS else [],
-                extra_compile_args=COMPILE_ARGS,
-                extra_link_args=SANITIZERS if SANITIZE else [],
+                extra_compile_args=compile_args(path),
+                extra_link_args=link_args(),
             )
             for path in KERNELS + COMPILED
+        ]
+        + [
+            Extension(
+                SHARED,
+                ["guardrail/_cyutility.c"],
+                extra_compile_args=compile_args(ROOT),
+                extra_link_args=link_args(),
+            )
         ],
+        shared_utility_qualified_name=SHARED,
         build_dir="build/cython",
         force=STALE,
         compiler_directives={

@@ -26,12 +26,20 @@ from limits.strategies import MovingWindowRateLimiter
 from benchmarks.harness import Case, main
 from guardrail._core import BACKEND
 from guardrail._documents import read_yaml
-from guardrail._ports import FactContext, ObligationContext, SystemClock
 from guardrail.errors import Place
+from guardrail.extensions import (
+    Clause,
+    Entity,
+    FactContext,
+    Identity,
+    ObligationContext,
+    Path,
+    Principal,
+    SystemClock,
+)
 from guardrail.facts import Bounds, IdentityFacts, InputFacts, Viewer
 from guardrail.obligations import Input, Quota, Round, open_storage
 from guardrail.obligations.input.specs import read_specs
-from guardrail.values import Clause, Entity, Identity, Path, Principal
 
 SPEC = FilePath(__file__).parent / "bundle" / "inputs" / "patients.yaml"
 PATIENT: Any = np.linspace(0.5, 15.0, 30).reshape(1, 30)

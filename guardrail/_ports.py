@@ -1,24 +1,25 @@
-"""The ports: what the rooms are to each other, and what a user's own parts must be.
+"""The ports: the protocols between the flow and the rooms, and those of plug-ins.
 
-Owns the protocols between the flow and the rooms, and the small values that cross them.
-The two extension points of the policies' vocabulary stand here, `FactSource` and
-`ObligationType`, and `Sink`, where records go; ours and a user's are made alike. Refuses
-to do anything, as `guardrail.values` does.
+The plug-ins are fact sources, obligations, sinks, identity providers and quota stores. The standard
+ones and a user's own are made the same way; `guardrail.extensions` exports what their authors need.
+The optional parts of the ports are in `guardrail._hooks`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from guardrail.errors import (
     Denied,
+    Finding,
     GuardUnavailable,
     InputRejected,
     NotAuthorized,
     OutputBlocked,
+    Place,
     QuotaExceeded,
 )
 from guardrail.values import (
@@ -86,20 +87,11 @@ class FactContext:
 COUNTED: Final = (0, 2**63 - 1)
 
 
-def ranges_of(source: FactSource) -> Mapping[str, tuple[int, int]]:
-    """Return the least and the most that whole numbers of a source can be, where it says so."""
-    ranges: Mapping[str, tuple[int, int]] = getattr(source, "ranges", {})
-    return ranges
-
-
 class FactSource(Protocol):
     """Says which facts it provides, and computes them from a call.
 
-    A user's own is made like ours: an object with these, passed to the guard. One that needs
-    something made ready has ``prepare(names)`` too, called at load with the names that the
-    policies of an action read. A source that knows the least and the greatest value of a whole
-    number among its facts declares them in ``ranges``, by name: tests then try no impossible
-    value, and `guardrail check` finds comparisons that no value meets.
+    The optional parts (``prepare``, ``ranges``, ``plain``, ``why_absent``) and their defaults are
+    those of `guardrail.extensions.FactSourceBase`.
     """
 
     @property
@@ -199,7 +191,10 @@ class BlockingStep:
 class ObligationType(Protocol):
     """One kind of obligation: parses its annotation, merges, and is met.
 
-    The contract (see ``tests/contracts``): `merge` is commutative, associative and
+    The optional parts (``stage``, ``spends``, ``stream``, ``mutate`` and others) and their defaults
+    are those of `guardrail.extensions.ObligationBase`.
+
+    The contract (see `guardrail.testing.contracts`): `merge` is commutative, associative and
     idempotent, and its result is never looser than either side. `admit` and `release`
     raise `ObligationNotMet` where the call does not meet the demand, and nothing else.
 
@@ -251,8 +246,274 @@ class ObligationType(Protocol):
         ...
 
 
+class SettingsTable(Protocol):
+    """The places of the keys of one table of ``guardrail.toml``, for faults and findings."""
+
+    def at(self, *path: str | int) -> Place:
+        """Return the place of a key, or of the nearest one above it; of the table for no key."""
+        ...
+
+
+class BundleSources(Protocol):
+    """The files and the environment of a bundle, for keys and secrets."""
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """The bundle's files by their path: the bytes over which its digest is made."""
+        ...
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment."""
+        ...
+
+    def file(self, name: str, key: str, place: Place) -> bytes:
+        """Return a file of the bundle; raise `ConfigurationError` (``GR400``) at ``place``."""
+        ...
+
+    def secret(self, env: str | None, file: str | None, place: Place) -> tuple[bytes, str]:
+        """Return a secret and what a message calls it, or raise ``GR400`` at ``place``."""
+        ...
+
+
+class PrincipalIds(Protocol):
+    """How one provider names its principals, so that no two providers name the same one."""
+
+    @property
+    def own(self) -> str:
+        """What begins the ids of its principals: ``id_prefix`` and ``#``, or nothing."""
+        ...
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The same of the bundle's other providers, where they have one."""
+        ...
+
+    def id_of(self, value: str) -> str:
+        """Return the id of the principal that the provider calls ``value``.
+
+        Raises `NotAuthenticated` where the id would be one of another provider's.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ProviderContext:
+    """What an identity provider gets at load, besides its settings.
+
+    ``name`` is the name of its table, ``table`` has the places of its keys, ``ids`` makes the ids
+    of principals, and ``sources`` has the bundle's files and the environment.
+    """
+
+    name: str
+    table: SettingsTable
+    ids: PrincipalIds
+    sources: BundleSources
+
+
+class Authenticator(Protocol):
+    """An opened identity provider: turns what a caller brings into an identity.
+
+    `guardrail.extensions.AuthenticatorBase` has the defaults.
+    """
+
+    @property
+    def entity_types(self) -> Mapping[str, Place]:
+        """The entity types of principals and their parents, each with the place that names it.
+
+        The bundle does not load where the schema lacks one of them.
+        """
+        ...
+
+    @property
+    def principal_types(self) -> frozenset[str]:
+        """The entity types of principals."""
+        ...
+
+    @property
+    def parent_types(self) -> frozenset[str]:
+        """The entity types of their parents."""
+        ...
+
+    def accepts(self, token: str) -> bool:
+        """Whether a token is one of this provider's, by its form, such as by its prefix.
+
+        Asked where the provider takes tokens. It verifies nothing, and does not raise.
+        """
+        ...
+
+    def authenticate(
+        self, credential: Any, now: float, *, knows: Callable[[Entity], bool]
+    ) -> Identity:
+        """Return the identity that a credential proves, or raise `NotAuthenticated`.
+
+        Called where `acting_as` is entered, from several threads at once.
+
+        Arguments:
+            credential: the token as a text, or the chain of certificates, leaf first.
+            now: seconds since the epoch, by the injected clock.
+            knows: says whether an entity exists in the bundle; ask it for each parent.
+        """
+        ...
+
+
+class IdentityProvider(Protocol):
+    """One kind of identity provider: ``type = "KIND"`` in a table ``[identity.NAME]``.
+
+    `guardrail.extensions.IdentityProviderBase` has the defaults.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The value of ``type`` in the tables of this kind."""
+        ...
+
+    @property
+    def settings(self) -> type[Any]:
+        """The pydantic model of its table. It has the key ``type``."""
+        ...
+
+    @property
+    def takes(self) -> str:
+        """Which credential it takes.
+
+        ``token``: a text for which its `Authenticator.accepts` returns true. ``certificate``: the
+        chain of the client's certificates; a bundle has one such provider. ``signed_token``: a JWS
+        of its issuer, for the kinds ``jwt`` and ``oidc``.
+        """
+        ...
+
+    def open(self, settings: Any, context: ProviderContext) -> Authenticator:
+        """Return the provider of one table; raise `ConfigurationError` for what is wrong in it.
+
+        Called at load. It fetches nothing.
+        """
+        ...
+
+    def lint(self, settings: Any, table: SettingsTable) -> Iterable[Finding]:
+        """Return what is weak in a table that loads, for `guardrail check`."""
+        ...
+
+
+class QuotaHit(Protocol):
+    """What one call takes from one counter: ``amount`` of at most ``limit`` per window.
+
+    Amounts and limits are whole numbers below 2**63; the amount can be 0 or above the limit.
+    """
+
+    @property
+    def strategy(self) -> str:
+        """How the window moves: ``fixed``, ``moving`` or ``sliding``, as `limits` defines them."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The key of the counter: printable ASCII but for the values of its keys, no bound."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """The most that a window holds."""
+        ...
+
+    @property
+    def window_s(self) -> int:
+        """The length of the window in seconds."""
+        ...
+
+    @property
+    def amount(self) -> int:
+        """What the call takes."""
+        ...
+
+
+class QuotaStoreError(Exception):
+    """Raised by a store that can't count: the call is denied with ``store_unavailable``.
+
+    The message says what is wrong and what to do, for the caller: no address, no password.
+    """
+
+
+class QuotaCounters(Protocol):
+    """An opened quota store. It is called from several threads at once."""
+
+    def acquire_all(self, hits: Sequence[QuotaHit], taken: list[Any] | None = None) -> list[float]:
+        """Take every hit, or none.
+
+        Arguments:
+            hits: what one call takes; the keys differ.
+            taken: where all are taken, gets one object for each hit, in order, by which
+                `give_back` returns it.
+
+        Returns:
+            For each hit the seconds until it fits by itself, in order: 0.0 where it fits now,
+            infinity where it never fits. All are 0.0 exactly where all were taken.
+
+        Raises:
+            QuotaStoreError: where the store can't count. Nothing may be taken then.
+        """
+        ...
+
+    def give_back(self, taken: Any) -> None:
+        """Return one hit to its counter, as far as it still counts.
+
+        Called at most once for each object in ``taken``, where the input of a call is refused
+        after the call took from the store. What it raises is ignored: the hit stays taken.
+        """
+        ...
+
+
+class QuotaStore(Protocol):
+    """One kind of quota store: where the counters of ``@quota`` are kept.
+
+    `guardrail.extensions.QuotaStoreBase` has the defaults.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name by which ``store = "NAME"`` in ``[quota]`` chooses it."""
+        ...
+
+    @property
+    def settings(self) -> type[Any] | None:
+        """The pydantic model of the ``[quota]`` table; ``None`` where it has no keys of its own.
+
+        A subclass of `guardrail.extensions.QuotaStoreSettings`.
+        """
+        ...
+
+    @property
+    def strategies(self) -> frozenset[str]:
+        """The strategies that it counts by, of ``fixed``, ``moving`` and ``sliding``."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes count together, and counters outlive a process."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call to it can wait, as on a network or a disk.
+
+        Then the flow calls `acquire_all` off the event loop where the call is a coroutine's.
+        """
+        ...
+
+    def open(self, settings: Any, clock: Clock) -> QuotaCounters:
+        """Return the opened store. Connects to nothing: the first call does.
+
+        Arguments:
+            settings: the ``[quota]`` table, as the model of `settings`.
+            clock: the injected clock, for a store that counts in this process.
+        """
+        ...
+
+
 class Sink(Protocol):
     """Where records go. Called on the caller's thread; what it raises denies the call.
+
+    The defaults of its optional parts are those of `guardrail.extensions.SinkBase`.
 
     A sink that has nothing to do around the model says so with ``frames = False`` on its
     class. Then `enter` and `leave` are not called, and `end` gets ``None`` for a handle where

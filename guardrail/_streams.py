@@ -9,52 +9,25 @@ whatever could still become part of a match; the outlet releases the rest at the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from guardrail._hooks import Carrier, TextFilter, carrier_of, stream_of
 from guardrail._ports import ObligationContext, ObligationNotMet, ObligationType
 from guardrail._type_names import a_type
 from guardrail.values import Obligation
 
+__all__ = [
+    "PLAIN_TEXT",
+    "Carrier",
+    "Outlet",
+    "PlainText",
+    "TextFilter",
+    "can_stream",
+    "open_outlet",
+]
+
 #: Items without a text that wait for the text before them.
 LIMIT_WAITING: Final = 16
-
-
-class TextFilter(Protocol):
-    """One obligation on a text that comes in pieces."""
-
-    def feed(self, text: str, /) -> str:
-        """Take the next piece and return what may leave now.
-
-        Raises `ObligationNotMet` where none may.
-        """
-        ...
-
-    def close(self) -> str:
-        """Return what may leave of that which was held back: nothing follows any more."""
-        ...
-
-
-class Carrier(Protocol):
-    """Where in an item the text stands."""
-
-    def text_of(self, item: Any) -> str | None:
-        """Return the text of an item, ``None`` where it has none.
-
-        Raises `ObligationNotMet` for others.
-        """
-        ...
-
-    def with_text(self, item: Any, text: str) -> Any:
-        """Return a copy of the item that has this text in its place."""
-        ...
-
-
-class Streaming(ObligationType, Protocol):
-    """An obligation that can be met piece by piece."""
-
-    def stream(self, demand: Any, context: ObligationContext) -> TextFilter | None:
-        """Return a filter for one call's text; ``None`` where nothing is to be done."""
-        ...
 
 
 class PlainText:
@@ -129,19 +102,18 @@ class Outlet:
         return (*rest, *self._waiting)
 
 
-def _blamed(policies: tuple[str, ...], step: Any, *arguments: str) -> str:
+def _blamed(policies: tuple[str, ...], step: Any, *arguments: Any) -> Any:
     """Do a filter's step; what it refuses, its policies have refused."""
     try:
-        text: str = step(*arguments)
+        return step(*arguments)
     except ObligationNotMet as unmet:
         unmet.policies = policies if unmet.policies is None else unmet.policies
         raise
-    return text
 
 
 def can_stream(kind: ObligationType) -> bool:
     """Tell whether an obligation on outputs can be met piece by piece."""
-    return callable(getattr(kind, "stream", None))
+    return stream_of(kind) is not None
 
 
 def open_outlet(
@@ -151,10 +123,9 @@ def open_outlet(
     carrier: Carrier = PLAIN_TEXT
     filters: list[tuple[TextFilter, tuple[str, ...]]] = []
     for kind, held in releases:
-        find = getattr(kind, "carrier", None)
-        if find is not None:
-            carrier = find(held.demand) or carrier
-        opened = kind.stream(held.demand, context)  # type: ignore[attr-defined]
+        carrier = carrier_of(kind, held.demand) or carrier
+        begin = stream_of(kind)
+        opened = None if begin is None else _blamed(held.policies, begin, held.demand, context)
         if opened is not None:
             filters.append((opened, held.policies))
     return Outlet(carrier, filters)

@@ -18,7 +18,9 @@ from guardrail._ids import Ids
 from guardrail._ports import (
     Clock,
     FactSource,
+    IdentityProvider,
     ObligationType,
+    QuotaStore,
     Serving,
     Sink,
     SystemClock,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not wit
     from guardrail.bundle.assembly import Bundle, BundleRuntime
     from guardrail.bundle.reload import Origin, ReloadResult
     from guardrail.bundle.watch import Watcher
+    from guardrail.detectors import DetectorKind
     from guardrail.identity import ActingAs
     from guardrail.policy import Snapshot
 
@@ -126,6 +129,9 @@ class Guard:
         facts: Sequence[FactSource] = (),
         obligations: Sequence[ObligationType] = (),
         models: Mapping[str, type[BaseModel]] | None = None,
+        providers: Sequence[IdentityProvider] = (),
+        quota_store: QuotaStore | None = None,
+        detectors: Sequence[DetectorKind] = (),
         journal: str | Path | Auto | None = AUTO,
         shadow: str | Path | None = None,
         identity_group: str | None = None,
@@ -142,6 +148,11 @@ class Guard:
             obligations: its own obligation types.
             models: its own pydantic models: ``@input("NAME")`` validates the input with the one
                 of this name, strictly. The function gets the input as it was passed.
+            providers: its own kinds of identity providers, beside the standard ones: a table
+                ``[identity.NAME]`` chooses one by its ``type``.
+            quota_store: its own quota store, which ``[quota]`` must choose by its name.
+            detectors: its own kinds of findings that code finds, such as a model: see
+                `guardrail.detectors.DetectorKind`.
             journal: the folder of the journal; by default the one that ``[audit]`` names;
                 ``None`` for no journal in any case, for tests.
             shadow: the folder of a second bundle, whose policies are evaluated too. Their
@@ -158,7 +169,8 @@ class Guard:
         used = clock or SystemClock()
         origin = Origin(
             Path(path).absolute(), used, tuple(facts), tuple(obligations), dict(models or {}),
-            None if shadow is None else Path(shadow).absolute(),
+            None if shadow is None else Path(shadow).absolute(), tuple(providers), quota_store,
+            tuple(detectors),
         )  # fmt: skip
         return cls(
             origin.load(),
@@ -450,15 +462,15 @@ class Guard:
         Raises:
             NotAuthenticated: if a credential is not valid; ``code`` names the cause.
         """
+        from guardrail.identity import Credentials
+
         chain = (certificate,) if isinstance(certificate, bytes) else tuple(certificate or ())
         brought = token is not None or bool(chain)
         if (principal is None) != brought:
             raise TypeError("acting_as takes either a Principal, or token= and certificate=")
         runtime = self._serving.runtime
         if principal is None:
-            return runtime.act_under(
-                token=token, certificate=chain, peer=peer, attestation=attestation
-            )
+            return runtime.act_under(Credentials(token, chain, peer, attestation))
         if not isinstance(principal, Principal):
             raise TypeError(f"acting_as takes a Principal, got {type(principal).__name__}")
         return runtime.act_as(principal, peer, attestation)
@@ -474,9 +486,9 @@ class Guard:
             denial: the denial that the caller gets.
             peer: what is known about the connection; its address is recorded as a pseudonym.
         """
-        from guardrail.bundle.assembly import where_from
+        from guardrail.identity import origin_of
 
-        self._serving.runtime.note(where_from(peer), denial)
+        self._serving.runtime.note(origin_of(peer), denial)
 
     def challenge(self) -> str:
         """Return a nonce for an attestation of a caller's machine: 43 characters, for one use.

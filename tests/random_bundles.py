@@ -17,8 +17,8 @@ from bundles import ENTITIES, SCHEMA
 from hypothesis import strategies as st
 
 from guardrail import Entity, Principal, Resource, facts, obligations
+from guardrail._hooks import in_order
 from guardrail.policy import BundleSettings, Folder, Snapshot, Vocabulary, load_snapshots
-from guardrail.runtime.flow import in_order
 from guardrail.testing import FrozenClock
 
 

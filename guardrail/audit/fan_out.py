@@ -11,6 +11,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from guardrail._hooks import (
+    admit_of,
+    flush_of,
+    is_traced,
+    trace_of,
+    wants_frames,
+    wants_intents,
+)
 from guardrail._ports import BlockingStep, Sink
 from guardrail.audit.log import kind_of, log_untaken
 from guardrail.errors import ConfigurationError, GuardUnavailable
@@ -61,9 +69,9 @@ class Part:
         self.end = sink.end
         self.frames = wants_frames(sink)
         self.intents = wants_intents(sink)
-        self.admit: Any = getattr(sink, "admit", None) if self.intents else None
-        self.is_traced = bool(getattr(sink, "is_traced", False))
-        self.trace_of = getattr(sink, "trace_of", None)
+        self.admit: Any = admit_of(sink)
+        self.is_traced = is_traced(sink)
+        self.trace_of = trace_of(sink)
 
 
 class Trail:
@@ -274,15 +282,10 @@ class Trail:
         """
         is_done = True
         for part in self._parts:
-            flush = getattr(part.sink, "flush", None)
+            flush = flush_of(part.sink)
             if flush is not None:
                 is_done = bool(flush(timeout_s)) and is_done
         return is_done
-
-
-def wants_intents(sink: Sink) -> bool:
-    """Tell whether a sink must be told of a call before its model runs; only where it says so."""
-    return bool(getattr(sink, "intents", False))
 
 
 def _both(one: BlockingStep, other: BlockingStep) -> BlockingStep:
@@ -296,8 +299,3 @@ def _both(one: BlockingStep, other: BlockingStep) -> BlockingStep:
             second()
 
     return BlockingStep(work)
-
-
-def wants_frames(sink: Sink) -> bool:
-    """Tell whether a sink must be told of the model's runs; it is, where it does not say."""
-    return bool(getattr(sink, "frames", True))

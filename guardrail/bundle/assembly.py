@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from guardrail import _core, facts, obligations
 from guardrail._documents import Document, Section, read_json, read_toml, read_yaml
+from guardrail._hooks import in_order, keys_of, plain_of, prepare
 from guardrail._nearest import did_you_mean
 from guardrail._ports import (
-    BlockingStep,
     Clock,
     FactSource,
+    IdentityProvider,
     ObligationType,
+    QuotaStore,
     Recording,
     Runtime,
     Sink,
@@ -39,19 +41,21 @@ from guardrail.audit import (
     open_sinks,
     read_audit,
 )
-from guardrail.errors import ConfigurationError, Denied, Fault, NotAuthenticated, Place
+from guardrail.bundle.named_extensions import NamedExtensions, read_extensions
+from guardrail.errors import ConfigurationError, Denied, Fault, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.identity import (
     ActingAs,
     Callers,
     Challenges,
-    KeysNeeded,
+    Credentials,
+    Identification,
     Machines,
     Providers,
     Revocations,
     Sources,
     evidence_opener,
-    peer_of,
+    origin_of,
     read_machines,
     read_providers,
     settled,
@@ -70,18 +74,19 @@ from guardrail.policy import (
     read_uid,
 )
 from guardrail.policy.engine.read_sets import read_of_callers
-from guardrail.runtime.flow import in_order
-from guardrail.values import Auto, Evidence, Identity, Peer, Principal, vouched_for
+from guardrail.values import Auto, Identity, Peer, Principal, vouched_for
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from guardrail.detectors import DetectorKind
 
 S = TypeVar("S", bound=Section)
 T = TypeVar("T")
 
 _TABLES: Final = (
     "bundle", "identity", "evidence", "bounds", "quota", "audit", "resources", "check",
-    "detectors",
+    "detectors", "extensions",
 )  # fmt: skip
 
 
@@ -94,7 +99,8 @@ class Bundle:
     one that was injected, by which quotas are counted. ``shadow`` is what is asked beside the
     snapshot: all of the bundle's policies, where some have ``@mode("shadow")``, or a second
     bundle's (`guardrail.bundle.reload`); ``None`` where nothing is. ``keys`` are the keys of inputs
-    that its specs name: no other one ever stands in a path.
+    that its specs name: no other one ever stands in a path. ``own_kinds`` are the kinds of identity
+    providers beside those of this version.
     """
 
     snapshot: Snapshot
@@ -108,12 +114,13 @@ class Bundle:
     plain_facts: frozenset[str] = frozenset()
     shadow: Snapshot | None = None
     keys: frozenset[str] = frozenset()
+    own_kinds: tuple[IdentityProvider, ...] = ()
 
 
 class BundleRuntime(Runtime):
     """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
 
-    __slots__ = ("bundle", "group", "refusals", "revocations")
+    __slots__ = ("_identification", "bundle", "group", "refusals", "revocations")
 
     read_uid = staticmethod(read_uid)
 
@@ -145,66 +152,18 @@ class BundleRuntime(Runtime):
         self.group = group
         self.revocations = revocations
         self.refusals = refusals
+        self._identification = Identification(
+            bundle.providers, bundle.machines, revocations, bundle.snapshot.store.knows
+        )
 
-    def act_under(
-        self,
-        *,
-        token: str | None,
-        certificate: Sequence[bytes],
-        peer: Peer | None,
-        attestation: str | bytes | None,
-    ) -> ActingAs:
-        """Return the scope of the identity that a token or a certificate proves.
+    def act_under(self, credentials: Credentials) -> ActingAs:
+        """Return the scope of the identity that credentials prove; raises `NotAuthenticated`."""
 
-        Where both are there, the token names the principal, and may be bound to the
-        certificate. Raises `NotAuthenticated`.
-        """
-        tell = partial(self._identify, token, tuple(certificate), peer, attestation)
-        note = partial(self.note, where_from(peer, certificate))
-        return ActingAs(settled(tell, note), self.revocations, since=self.now(), group=self.group)
+        def identify() -> Identity:
+            return self._identification.identify(credentials, self.now())
 
-    def note(self, peer: str, denial: Denied) -> None:
-        """Keep a failed authentication: `Refusals.note`."""
-        self.refusals.note(denial, peer, self)
-
-    def _identify(
-        self,
-        token: str | None,
-        certificate: Sequence[bytes],
-        peer: Peer | None,
-        attestation: str | bytes | None,
-    ) -> Identity:
-        providers, now = self.bundle.providers, self.now()
-        knows = self.bundle.snapshot.store.knows
-        identity: Identity | None = None
-        if certificate:
-            told = peer or Peer()
-            is_tls = True if told.tls is None else told.tls  # where a certificate is proved
-            peer = replace(peer_of(certificate[0], ip=told.ip), tls=is_tls)
-            if token is None or providers.certificates is not None:
-                identity = providers.authenticate_chain(certificate, now, knows=knows)
-        if token is not None:
-            identity = providers.authenticate(
-                token,
-                now,
-                knows=knows,
-                certificate_sha256=(peer.certificate_sha256 or "") if peer is not None else "",
-            )
-        if identity is None:
-            raise NotAuthenticated("The caller brought neither a token nor a certificate.")
-        self.revocations.check(identity, now)
-        if peer is None and attestation is None:
-            return identity
-        return replace(identity, peer=peer, evidence=self._evidence(attestation, now))
-
-    def _evidence(self, attestation: str | bytes | None, now: float) -> Evidence | None:
-        """Return what the caller's machine attests. Asked last: its nonce is taken."""
-        if attestation is None:
-            return None
-        found = self.bundle.machines.peer.verify(attestation, now)
-        if isinstance(found, BlockingStep):
-            raise KeysNeeded(found.work)
-        return found
+        identity = settled(identify, partial(self.note, credentials.origin))
+        return ActingAs(identity, self.revocations, since=self.now(), group=self.group)
 
     def act_as(
         self, principal: Principal, peer: Peer | None, attestation: str | bytes | None
@@ -215,23 +174,16 @@ class BundleRuntime(Runtime):
         if attestation is None:
             return ActingAs(vouched, group=self.group, since=since)
 
-        def tell() -> Identity:
-            return replace(vouched, evidence=self._evidence(attestation, self.now()))
+        def identify() -> Identity:
+            evidence = self._identification.verify_attestation(attestation, self.now())
+            return replace(vouched, evidence=evidence)
 
-        note = partial(self.note, where_from(peer))
-        return ActingAs(settled(tell, note), group=self.group, since=since)
+        identity = settled(identify, partial(self.note, origin_of(peer)))
+        return ActingAs(identity, group=self.group, since=since)
 
-
-def where_from(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
-    """Return what tells where somebody calls from: an address, or else a certificate's digest."""
-    if peer is not None and (peer.ip or peer.certificate_sha256):
-        return peer.ip or peer.certificate_sha256 or ""
-    if certificate:
-        try:
-            return peer_of(certificate[0]).certificate_sha256 or ""
-        except NotAuthenticated:  # no certificate: that is why
-            pass
-    return ""
+    def note(self, origin: str, denial: Denied) -> None:
+        """Keep a failed authentication: `Refusals.note`."""
+        self.refusals.note(denial, origin, self)
 
 
 def _names(bundle: Bundle, journal: Journal) -> Names:
@@ -310,6 +262,9 @@ def load_bundle(
     own_facts: Sequence[FactSource] = (),
     own_obligations: Sequence[ObligationType] = (),
     own_models: Mapping[str, type[BaseModel]] | None = None,
+    own_providers: Sequence[IdentityProvider] = (),
+    own_quota_store: QuotaStore | None = None,
+    own_detectors: Sequence[DetectorKind] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Bundle:
     """Return the bundle of a folder, or raise `ConfigurationError` with every fault.
@@ -317,11 +272,14 @@ def load_bundle(
     Arguments:
         source: the folder, or what was read of it.
         clock: the injected clock.
-        storage: the quota store to go on with; ``None`` opens the one that is configured.
+        storage: the quota store to go on with, where ``[quota]`` still configures it as it was.
         challenges: the nonces to go on with.
         own_facts: the application's own fact sources, beside ours.
         own_obligations: its own obligation types.
         own_models: its own pydantic models, each a spec of inputs by this name.
+        own_providers: its own kinds of identity providers.
+        own_quota_store: its own quota store.
+        own_detectors: its own kinds of findings.
         environ: where secrets named by the bundle are looked up; the process's by default.
     """
     folder = source if isinstance(source, Folder) else read_folder(Path(source))
@@ -336,6 +294,7 @@ def load_bundle(
         message = "[bundle] is required. Add it, with name and version."
         faults.found.append(Fault("GR003", settings.at(), message))
     faults.stop()
+    environment = os.environ if environ is None else environ
 
     def of(name: str) -> Document | None:
         return settings.below(name) if name in settings.data else None
@@ -344,11 +303,18 @@ def load_bundle(
     resources = faults.gather(lambda: _parse(of("resources"), ResourceSettings))
     faults.gather(lambda: _parse(of("check"), CheckSettings))
     bounds = faults.gather(lambda: _parse(of("bounds"), Bounds))
-    detectors = faults.gather(lambda: facts.read_detectors(of("detectors"))) or ()
+    detectors = _unique(
+        "detector",
+        faults.gather(lambda: facts.read_detectors(of("detectors"), own_detectors)) or (),
+        "name",
+    )
     audit = faults.gather(lambda: read_audit(of("audit")))
-    environment = os.environ if environ is None else environ
+    named = faults.gather(lambda: read_extensions(of("extensions"))) or NamedExtensions()
+    own_kinds = (*own_providers, *named.providers)
     providers = faults.gather(
-        lambda: read_providers(of("identity"), files=folder.files, environ=environment)
+        lambda: read_providers(
+            of("identity"), files=folder.files, environ=environment, own=own_kinds
+        )
     )
     given = challenges or Challenges(random=secrets.token_bytes)
     machines = faults.gather(
@@ -358,8 +324,8 @@ def load_bundle(
             opener=evidence_opener(Sources(folder.files, environment)),
         )
     )
-    opened = faults.gather(lambda: obligations.open_storage(of("quota"), clock))
-    store = storage or opened  # in this version all are of one kind, which holds the counters
+    own_stores = (*named.stores, *(() if own_quota_store is None else (own_quota_store,)))
+    store = faults.gather(lambda: _storage(of("quota"), clock, own_stores, storage))
     specs = _read_specs(folder, "inputs", faults)
     facts.load_libraries(for_tables=_takes_tables(folder, specs))
     types = faults.gather(
@@ -406,11 +372,7 @@ def load_bundle(
         )
     )
     snapshot, shadow = loaded if loaded is not None else (None, None)
-    for plan in (plan for each in (snapshot, shadow) if each for plan in each.plans.values()):
-        for fact_source, names in plan.wants:
-            prepare = getattr(fact_source, "prepare", None)
-            if prepare is not None:
-                prepare(names)
+    _prepare_sources(snapshot, shadow)
     if snapshot is not None and providers is not None:
         faults.found.extend(_unknown_types(providers, snapshot))
         faults.found.extend(_unknown_attributes(providers, snapshot))
@@ -419,13 +381,31 @@ def load_bundle(
     faults.stop()
     if snapshot is None or providers is None or bounds is None or audit is None or machines is None:
         raise ConfigurationError("The bundle could not be read.")
-    plain = frozenset(
-        f"{source.place}.{name}" for source in sources for name in getattr(source, "plain", ())
-    )
-    keys: frozenset[str] = frozenset().union(*[getattr(kind, "keys", ()) for kind in types])
+    plain = frozenset(f"{source.place}.{name}" for source in sources for name in plain_of(source))
+    keys: frozenset[str] = frozenset().union(*[keys_of(kind) for kind in types])
     return Bundle(
-        snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow, keys
-    )
+        snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow, keys,
+        own_kinds,
+    )  # fmt: skip
+
+
+def _storage(
+    document: Document | None,
+    clock: Clock,
+    own: Sequence[QuotaStore],
+    held: StorageHandle | None,
+) -> StorageHandle:
+    """Return the configured quota store: the held one with its counters, where it is the same."""
+    opened = obligations.open_storage(document, clock, own)
+    return held if held is not None and held.counts_as(opened) else opened
+
+
+def _prepare_sources(*snapshots: Snapshot | None) -> None:
+    """Have the fact sources make ready what the policies of each action read."""
+    for snapshot in snapshots:
+        for plan in snapshot.plans.values() if snapshot is not None else ():
+            for source, names in plan.wants:
+                prepare(source, names)
 
 
 def _unknown_types(providers: Providers, snapshot: Snapshot) -> Iterator[Fault]:

@@ -114,7 +114,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
         weak = lint(bundle.shadow, folder, settings)
         yield from (finding for finding in weak if finding.policy in ids)
-    yield from lint_identity(_table(settings, "identity"))
+    yield from lint_identity(_table(settings, "identity"), bundle.own_kinds)
     yield from lint_evidence(_table(settings, "evidence"))
     written = (*bundle.snapshot.policies, *(bundle.shadow.policies if bundle.shadow else ()))
     named = chain(named_entities(written, folder), _named_in_tests(folder))
@@ -127,7 +127,9 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         for name, demand in policy.demands
         if name == "quota"
     ]
-    yield from lint_quotas(_table(settings, "quota"), quotas, default)
+    yield from lint_quotas(
+        _table(settings, "quota"), quotas, default, is_shared=bundle.storage.store.is_shared
+    )
     yield from _lint_outputs(bundle)
     yield from lint_specs(folder.files)
     yield from lint_audit(_table(settings, "audit"), default)

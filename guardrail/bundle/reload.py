@@ -22,7 +22,14 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from guardrail._ports import BlockingStep, Clock, FactSource, ObligationType
+from guardrail._ports import (
+    BlockingStep,
+    Clock,
+    FactSource,
+    IdentityProvider,
+    ObligationType,
+    QuotaStore,
+)
 from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy import Folder, read_folder
@@ -30,6 +37,8 @@ from guardrail.runtime.flow import settle
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from guardrail.detectors import DetectorKind
 
 #: Seconds that a trial may take, by default.
 TIMEOUT_S: Final = 60.0
@@ -53,6 +62,21 @@ class Origin:
     obligations: tuple[ObligationType, ...]
     models: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     shadow: Path | None = None
+    providers: tuple[IdentityProvider, ...] = ()
+    quota_store: QuotaStore | None = None
+    detectors: tuple[DetectorKind, ...] = ()
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The application's own parts, as `load_bundle` takes them."""
+        return {
+            "own_facts": self.facts,
+            "own_obligations": self.obligations,
+            "own_models": self.models,
+            "own_providers": self.providers,
+            "own_quota_store": self.quota_store,
+            "own_detectors": self.detectors,
+        }
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -84,13 +108,22 @@ class Origin:
             clock=self.clock,
             storage=None if held is None else held.storage,
             challenges=None if held is None else held.challenges,
-            own_facts=self.facts,
-            own_obligations=self.obligations,
-            own_models=self.models,
+            **self.own,
         )
+        if folder.path == self.path:
+            self._check_store(bundle)
         if self.shadow is not None and folder.path == self.path:
             _check_one_shadow(bundle)
         return bundle
+
+    def _check_store(self, bundle: Bundle) -> None:
+        """Raise where the application passes a quota store, and the bundle counts elsewhere."""
+        store = self.quota_store
+        if store is not None and bundle.storage.store is not store:
+            raise ConfigurationError(
+                "The bundle does not count in the store that `quota_store` passes. Write "
+                f'`store = "{store.name}"` under [quota], or leave `quota_store` out.'
+            )
 
 
 def _check_one_shadow(bundle: Bundle) -> None:
@@ -290,6 +323,11 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
     for kind in origin.obligations:
         command.append(f"--obligation={kind.name}")
     command.extend(f"--model={name}" for name in origin.models)
+    command.extend(f"--provider={each.kind}:{each.takes}" for each in origin.providers)
+    if origin.quota_store is not None:
+        store = origin.quota_store
+        command.append(f"--store={store.name}:{','.join(sorted(store.strategies))}")
+    command.extend(f"--detector={kind.name}" for kind in origin.detectors)
     try:
         output, returncode = _run(command, timeout_s)
     except subprocess.TimeoutExpired:

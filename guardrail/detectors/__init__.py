@@ -1,13 +1,13 @@
 """Detectors: what is in a text that should not be, where, and the text without it.
 
-Owns the kinds that are looked for (`KINDS`, `GROUPS`), their finding (`Scanner`) and their
-cutting, of whole texts (`Redactor`) and of texts that come in pieces (`StreamRedactor`). Its
-place is below the rooms: facts say what was found, obligations cut it. Refuses to promise: what
-it finds, and what not, is measured and published in ``docs/detectors.md``.
+`Scanner` finds kinds (`KINDS`, `GROUPS`), `Redactor` cuts them out of whole texts and
+`StreamRedactor` out of texts in pieces. Facts report what was found, and obligations cut it.
+``docs/detectors.md`` publishes how much is found, and what is not.
 
-Its time is linear in the text, whatever the text. It looks through compatibility forms, accents,
-letters that pose as ASCII and characters that nobody sees, and what it cuts is always whole
-grapheme clusters of the text as it came (UAX #29; of up to 30 marks).
+The time is linear in the text, whatever the text. Compatibility forms, accents, letters that
+imitate ASCII and invisible characters do not hide a finding, and what is cut is always whole
+grapheme clusters of the original text (UAX #29; of up to 30 marks). A kind can also be code of the
+application, such as a model: see `DetectorKind`.
 
 Internal: applications import nothing from here.
 """
@@ -24,12 +24,15 @@ from guardrail.detectors.kinds import (
     TooManyFindings,
     expand,
 )
+from guardrail.detectors.model_kinds import DetectorFailed, DetectorKind, ModelKind
+from guardrail.detectors.redact.model_layer import KnownFindings
 from guardrail.detectors.redact.redactor import Redactor, StreamRedactor
 from guardrail.detectors.redact.replacements import Style
-from guardrail.detectors.scan.re2 import ENGINE
+from guardrail.detectors.scan.re2_patterns import ENGINE
 from guardrail.detectors.scan.scanner import Scanner
 
 __all__ = [
-    "ENGINE", "GROUPS", "KINDS", "LIMIT_FINDINGS", "Detector", "Finding", "MatchTooLong",
-    "Redactor", "Scanner", "StreamRedactor", "Style", "TooManyFindings", "expand",
+    "ENGINE", "GROUPS", "KINDS", "LIMIT_FINDINGS", "Detector", "DetectorFailed", "DetectorKind",
+    "Finding", "KnownFindings", "MatchTooLong", "ModelKind", "Redactor", "Scanner",
+    "StreamRedactor", "Style", "TooManyFindings", "expand",
 ]  # fmt: skip

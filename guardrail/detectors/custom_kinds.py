@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from guardrail.detectors.kinds import GROUPS, KINDS, MatchTooLong, TooManyFindings
-from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan import re2_patterns
 from guardrail.detectors.scan.folding import Folding
 from guardrail.detectors.scan.patterns import Pattern, PatternError, read_pattern
 
@@ -55,16 +55,7 @@ class Detector:
     spare = 8
 
     def __init__(self, name: str, pattern: str, near: Sequence[str] = ()) -> None:
-        if NAME.fullmatch(name) is None:
-            raise ValueError(
-                "the name of a detector must begin with a lower case letter, and have lower case "
-                "letters, digits and _ only, at most 40"
-            )
-        if name in KINDS or name in GROUPS:
-            what = "kind" if name in KINDS else "group of kinds"
-            raise ValueError(f"{name} is a built-in {what}; choose another name")
-        if _is_mark(name):
-            raise ValueError(f"the mark [{name}] is itself a finding; choose another name")
+        check_name(name)
         self.name = name
         self.pattern = read_pattern(pattern)
         self.near = _words(near)
@@ -96,7 +87,7 @@ class Detector:
         end: int,
         final: bool,
     ) -> bool | None:
-        """Tell whether a word stands near a match; ``None``: text that follows may have one."""
+        """Return whether a word stands near a match; ``None``: text that follows may have one."""
         del match
         if self.near is None:
             return True
@@ -106,15 +97,15 @@ class Detector:
         return False if final or end + LIMIT_NEAR <= len(plain) else None
 
     def fits(self, text: str) -> bool:
-        """Tell whether a match stands in a text, whatever is near it. Raises `MatchTooLong`."""
+        """Return whether a match stands in a text, whatever is near it. Raises `MatchTooLong`."""
         return bool(Search(self, 1, is_any=True).whole(_plain(text)))
 
     def finds(self, text: str) -> bool:
-        """Tell whether it is found in a text. Raises `MatchTooLong`."""
+        """Return whether it is found in a text. Raises `MatchTooLong`."""
         return bool(Search(self, len(text) + 1).whole(_plain(text)))
 
 
-class Sought(Protocol):
+class SearchKind(Protocol):
     """What a search looks for: a pattern, and a judgement of its matches."""
 
     name: str
@@ -136,7 +127,7 @@ class Sought(Protocol):
         ...
 
     def judge(self, plain: bytes, match: Any, start: int, end: int, final: bool) -> bool | None:
-        """Tell whether a match counts; ``None``: text that follows decides."""
+        """Return whether a match counts; ``None``: text that follows decides."""
         ...
 
 
@@ -151,7 +142,7 @@ class Search:
 
     __slots__ = ("_count", "_detector", "_is_any", "_limit", "_rejected")
 
-    def __init__(self, detector: Sought, limit: int, *, is_any: bool = False) -> None:
+    def __init__(self, detector: SearchKind, limit: int, *, is_any: bool = False) -> None:
         self._detector = detector
         self._limit = limit
         self._is_any = is_any
@@ -204,20 +195,20 @@ class Search:
         found: list[tuple[int, int]],
     ) -> tuple[int, bool]:
         """Add a window's matches; return where it ended, and whether one is not decided."""
-        sought = self._detector
+        kind = self._detector
         while at < limit and (match := self._next(plain, at, stop)) is not None:
-            first, start, end = sought.span(match)
+            first, start, end = kind.span(match)
             if first >= limit:
                 break
-            if end - first > sought.held:
-                raise MatchTooLong(sought.name, sought.held)
-            counts = self._is_any or sought.judge(plain, match, start, end, final)
+            if end - first > kind.held:
+                raise MatchTooLong(kind.name, kind.held)
+            counts = self._is_any or kind.judge(plain, match, start, end, final)
             if counts is None:
                 return first, True
             self._note(counts)
             if counts:
                 found.append((start, end))
-            at = end if counts else sought.resume(start, end)
+            at = end if counts else kind.resume(start, end)
         return max(at, limit), False
 
     def _next(self, plain: bytes, at: int, stop: int) -> Any:
@@ -242,6 +233,20 @@ class WordError(PatternError):
     key = "near"
 
 
+def check_name(name: str) -> None:
+    """Raise `ValueError` for a name that no kind of a bundle or an application may have."""
+    if NAME.fullmatch(name) is None:
+        raise ValueError(
+            "the name of a detector must begin with a lower case letter, and have lower case "
+            "letters, digits and _ only, at most 40"
+        )
+    if name in KINDS or name in GROUPS:
+        what = "kind" if name in KINDS else "group of kinds"
+        raise ValueError(f"{name} is a built-in {what}; choose another name")
+    if _is_mark(name):
+        raise ValueError(f"the mark [{name}] is itself a finding; choose another name")
+
+
 def _plain(text: str) -> bytes:
     from guardrail.detectors.scan.folding import PAD
 
@@ -262,11 +267,11 @@ def _words(near: Sequence[str]) -> Any:
         if max(plain, default=128) >= 128:
             raise WordError("a word of `near` has a character without an ASCII form")
         words.append("".join(f"\\x{{{code:x}}}" for code in plain))
-    return engine.compiled("|".join(words))
+    return re2_patterns.compiled("|".join(words))
 
 
 def _is_mark(name: str) -> bool:
-    """Tell whether what stands where such a kind was cut is a finding of ours."""
+    """Return whether what stands where such a kind was cut is a finding of ours."""
     from guardrail.detectors.scan.scanner import Scanner
 
     return bool(Scanner(KINDS).kinds_in(f"[{name}] [{name}:0a1b2c3d]"))

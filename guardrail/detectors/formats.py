@@ -1,7 +1,7 @@
-"""The public formats of keys, and the shapes of bank account numbers: what scans are told.
+"""The public formats of keys, and the structure of bank account numbers, for the scan.
 
-A format that is no more than a run of letters and digits is left out: without a mark of its own, a
-key cannot be told from a checksum. The tables are made before a scan; nothing here runs on a text.
+A format that is only a run of letters and digits is left out: without a typical prefix, a key looks
+like a checksum. The tables are made before a scan; nothing here runs on a text.
 """
 
 from __future__ import annotations
@@ -260,8 +260,8 @@ def ibans() -> dict[bytes, bytes]:
     table = {}
     for first in string.ascii_uppercase:
         for second in string.ascii_uppercase:
-            ((_, told), *_) = iban._ibandb.info(first + second)
-            parts = re.findall(r"(\d+)!([nac])", told.get("bban", ""))
+            ((_, entry), *_) = iban._ibandb.info(first + second)
+            parts = re.findall(r"(\d+)!([nac])", entry.get("bban", ""))
             if parts:
                 shape = "".join(int(size) * char for size, char in parts)
                 table[(first + second).encode()] = shape.encode()

@@ -1,6 +1,7 @@
-"""The names of what is looked for: kinds, groups of kinds, and what a finding is.
+"""The vocabulary of the detectors: kinds, groups of kinds, and what a finding is.
 
-Owns the vocabulary. Refuses an unknown name, and says which known one is near.
+`expand` turns the names that a policy or an application writes into kinds. An unknown name is an
+error that suggests the nearest known one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from guardrail._nearest import nearest
-from guardrail.detectors.rules.phone_formats import FORMS
+from guardrail.detectors.phone_formats import FORMS
 
 #: Every kind, with what it means.
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -29,14 +30,14 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "api_key": "a key in the public format of a known service",
         "credential": "a password or token that stands behind its name, or in an address",
         "bidi": "controls that reorder text for the eye",
-        "tag": "tag characters, which nobody sees",
+        "tag": "invisible tag characters",
         "zero_width": "characters without a width, where no script needs them",
-        "look_alike": "a word in which letters pose as others",
+        "look_alike": "a word in which letters imitate others",
         "mixed_script": "a word written in more than one script",
         "override": "a phrase that asks a model to forget its instructions",
         "hidden_text": "text that a page does not show",
         "encoded": "a long encoded payload",
-        "role_marker": "a mark by which text poses as another speaker",
+        "role_marker": "a mark by which text imitates another speaker",
     }
 )
 
@@ -83,7 +84,7 @@ class TooManyFindings(Exception):
 class MatchTooLong(TooManyFindings):
     """A possible match of a pattern without a maximum length is too long.
 
-    The text is refused: whether it has a match can't be told from as much of it as is held back.
+    The text is refused: whether it has a match cannot be decided from the part that is held back.
 
     Arguments:
         kind: whose pattern it is.
@@ -110,7 +111,7 @@ def expand(names: Iterable[str], own: Iterable[str] = ()) -> tuple[str, ...]:
 
     Arguments:
         names: kinds, groups, and ``phone(ES, PL)``: `phone` with the national forms of countries
-            (`guardrail.detectors.rules.phone_formats.FORMS`), by their ISO 3166 codes.
+            (`guardrail.detectors.phone_formats.FORMS`), by their ISO 3166 codes.
         own: names of other kinds that there are; they go last.
 
     Raises `ValueError` for a name that is none of these, and for a single text in place of several

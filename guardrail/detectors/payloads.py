@@ -1,8 +1,7 @@
 """Encoded payloads: long runs of base64 or hexadecimal digits, and what they decode to.
 
-Owns the judgement of a run. It counts when it decodes to a phrase that overrides instructions,
-or when it is so long that no word, name or checksum is. Refuses to decode more than a run's
-beginning.
+A run is a finding if it decodes to a phrase that overrides instructions, or if it is longer than
+any word, name or checksum. Only the beginning of a run is decoded.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import string
 from functools import lru_cache
 from typing import Any, Final
 
-from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan import re2_patterns
 
 #: Runs from this length on are decoded, and from the other on are findings by themselves.
 LEAST: Final = 32
@@ -27,19 +26,19 @@ _HEX: Final = frozenset(string.hexdigits.encode())
 @lru_cache(maxsize=64)
 def run() -> Any:
     """Return the compiled pattern of a run that is long enough."""
-    return engine.compiled(rf"[A-Za-z0-9+/_=-]{{{LEAST}}}[A-Za-z0-9+/_=-]*")
+    return re2_patterns.compiled(rf"[A-Za-z0-9+/_=-]{{{LEAST}}}[A-Za-z0-9+/_=-]*")
 
 
 def is_payload(head: bytes) -> bool:
-    """Tell whether a run is a payload, by its first `LONG` characters."""
+    """Return whether a run is a payload, by its first `LONG` characters."""
     if len(head) >= LONG and is_dense(head):
         return True
-    search = engine.override().search
+    search = re2_patterns.override().search
     return any(search(part) for part in decoded(head))
 
 
 def is_dense(head: bytes) -> bool:
-    """Tell whether a long run's beginning is of a code, and no rule drawn across a page."""
+    """Return whether a long run's beginning is of a code, and no rule drawn across a page."""
     return len(set(head.translate(None, b"+/_=-"))) > 4
 
 

@@ -26,7 +26,7 @@ from guardrail.facts.peer import PeerFacts
 from guardrail.facts.time import TimeFacts
 
 if TYPE_CHECKING:
-    from guardrail.detectors import Detector
+    from guardrail.detectors import Detector, ModelKind
 
 __all__ = [
     "AppFacts",
@@ -54,7 +54,7 @@ def standard(
     timezone: str,
     bounds: Bounds,
     host: CurrentEvidence | None = None,
-    detectors: Sequence[Detector] = (),
+    detectors: Sequence[Detector | ModelKind] = (),
 ) -> tuple[FactSource, ...]:
     """Return the fact sources of this version, for a bundle in this time zone.
 

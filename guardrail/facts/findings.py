@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from guardrail._ports import ObligationNotMet
 
 if TYPE_CHECKING:
-    from guardrail.detectors import Detector, Scanner
+    from guardrail.detectors import Detector, ModelKind, Scanner
 
 
 class Findings:
@@ -26,7 +26,7 @@ class Findings:
 
     __slots__ = ("_limit", "_own", "_scanner")
 
-    def __init__(self, limit: int, own: Sequence[Detector] = ()) -> None:
+    def __init__(self, limit: int, own: Sequence[Detector | ModelKind] = ()) -> None:
         self._limit = limit
         self._own = own
         self._scanner: Scanner | None = None
@@ -41,16 +41,17 @@ class Findings:
             scanner = self._scanner = Scanner(kinds, limit=self._limit, own=self._own)
         return scanner
 
-    def __call__(self, text: str) -> frozenset[str]:
-        """Return the kinds found, such as ``email``.
+    def __call__(self, texts: Sequence[str]) -> frozenset[str]:
+        """Return the kinds found in any of some texts, such as ``email``.
 
-        Raises `ObligationNotMet` (``too_large``) for too many.
+        Raises `ObligationNotMet` (``too_large``) for too many, and `DetectorFailed` where a kind
+        with code of its own fails: the call is then denied as for any fact that fails.
         """
         from guardrail.detectors import TooManyFindings
 
         scanner = self._scanner or self.prepare()
         try:
-            return scanner.kinds_in(text)
+            return scanner.kinds_in_all(texts)
         except TooManyFindings as error:
             reason, cure = error.reason, error.cure
         raise ObligationNotMet(

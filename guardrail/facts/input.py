@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from guardrail._core import is_swapped
@@ -27,8 +27,8 @@ _Reader: TypeAlias = Callable[[View], FactValue]
 _Ready: TypeAlias = tuple[str, str, _Reader | None]
 #: Counts a text's tokens.
 CountTokens: TypeAlias = Callable[[str], int]
-#: Finds what a text holds, and tells the kinds of it (``email``, ``iban``), never the text.
-FindKinds: TypeAlias = Callable[[str], frozenset[str]]
+#: Returns the kinds of what some texts hold (``email``, ``iban``), never the texts.
+FindKinds: TypeAlias = Callable[[Sequence[str]], frozenset[str]]
 
 #: Sets of names whose readers are remembered; there is one for each set that policies read.
 _LIMIT_KNOWN: Final = 512
@@ -181,7 +181,7 @@ class InputFacts:
         find = self._findings
         if "findings" in names and find is not None:
             searched = texts if decoded is None else texts + decoded
-            facts["findings"] = frozenset().union(*[find(text) for text in searched])
+            facts["findings"] = find(searched)
         if "digest" in names:
             facts["digest"] = digest_text(view) if view.kind == "text" else digest_plain(view)
         return facts

@@ -11,11 +11,13 @@ Internal: applications import nothing from here.
 
 from guardrail.identity.attestation.load import Machines, read_machines
 from guardrail.identity.attestation.nonces import Challenges
-from guardrail.identity.certificates.mtls import peer_of
+from guardrail.identity.attestation.open_evidence import evidence_opener
 from guardrail.identity.context import ActingAs, Callers, current
-from guardrail.identity.load import Sources, evidence_opener, read_providers
+from guardrail.identity.identify import Credentials, Identification, origin_of
+from guardrail.identity.load import read_providers
 from guardrail.identity.providers import Pending, Providers, settled
 from guardrail.identity.revocation import Revocations
+from guardrail.identity.sources import Sources
 from guardrail.identity.tokens.claim_mapping import Knows
 from guardrail.identity.tokens.verifier import KeysNeeded
 
@@ -23,6 +25,8 @@ __all__ = [
     "ActingAs",
     "Callers",
     "Challenges",
+    "Credentials",
+    "Identification",
     "KeysNeeded",
     "Knows",
     "Machines",
@@ -32,7 +36,7 @@ __all__ = [
     "Sources",
     "current",
     "evidence_opener",
-    "peer_of",
+    "origin_of",
     "read_machines",
     "read_providers",
     "settled",

@@ -7,11 +7,23 @@ role for a role that nobody forbids.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
-from guardrail.errors import NotAuthenticated
+from guardrail._ports import SettingsTable
+from guardrail.errors import Finding, NotAuthenticated
 from guardrail.values import Entity
+
+
+def dropped_groups(settings: Any, table: SettingsTable) -> Iterator[Finding]:
+    """Yield the finding about a table that leaves out groups which the bundle lacks."""
+    if settings.unknown_parents == "drop":
+        message = (
+            "Groups of a token that the bundle lacks are left out, and with them whatever "
+            'forbids by group. Write `unknown_parents = "deny"`, and add the groups to '
+            "entities.json."
+        )
+        yield Finding("GR532", table.at("unknown_parents"), message)
 
 
 def known_parents(

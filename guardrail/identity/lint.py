@@ -1,48 +1,31 @@
-"""What is weak in the identity settings of a bundle that loads.
-
-Owns the findings about ``[identity]`` and ``[evidence]``. Refuses nothing: what is wrong there is
-a fault, found by `settings` and `keys`. Only `check` asks.
-"""
+"""The findings of ``guardrail check`` about the ``[identity]`` and ``[evidence]`` tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
 
 from guardrail._documents import Document
+from guardrail._ports import IdentityProvider
 from guardrail.errors import Finding
-from guardrail.identity.certificates.mtls import MtlsSettings
 from guardrail.identity.load import read_tables
-from guardrail.identity.settings import JwtSettings, TokenSettings
-
-#: Clocks of one organisation are within this; what is more keeps expired tokens alive.
-_LEEWAY_S: Final = 60
-#: Claims that people change, or that go to somebody else one day (OpenID Connect Core §5.7).
-_REASSIGNED: Final = frozenset(
-    ("email", "preferred_username", "username", "name", "nickname", "phone_number", "upn")
-)
+from guardrail.identity.registry import kinds_by_name
 
 
-def lint_identity(document: Document | None) -> Iterator[Finding]:
-    """Yield what is weak in the ``[identity]`` table; nothing where there is none."""
+def lint_identity(
+    document: Document | None, own: Sequence[IdentityProvider] = ()
+) -> Iterator[Finding]:
+    """Yield what is weak in the ``[identity]`` table; nothing where there is none.
+
+    Arguments:
+        document: the table.
+        own: the application's own kinds of providers.
+    """
     if document is None:
         return
-    for name, settings in read_tables(document).items():
-        if isinstance(settings, TokenSettings):
-            yield from _of_tokens(document.below(name), settings)
-        if isinstance(settings, MtlsSettings) and settings.ca_file is None:
-            message = (
-                "Nobody here verifies certificates: whoever gets past the TLS server, or has it "
-                "hand on what it did not verify, is whom they say. Give `ca_file`."
-            )
-            yield Finding("GR534", document.at(name, "unsafe_trust_server"), message)
-        if getattr(settings, "unknown_parents", "deny") == "drop":
-            message = (
-                "Groups of a token that the bundle lacks are left out, and with them whatever "
-                'forbids by group. Write `unknown_parents = "deny"`, and add the groups to '
-                "entities.json."
-            )
-            yield Finding("GR532", document.at(name, "unknown_parents"), message)
+    kinds = kinds_by_name(own)
+    for name, settings in read_tables(document, own).items():
+        table = document.below(name)
+        yield from kinds[table.data["type"]].lint(settings, table)
 
 
 def lint_evidence(document: Document | None) -> Iterator[Finding]:
@@ -54,25 +37,3 @@ def lint_evidence(document: Document | None) -> Iterator[Finding]:
                 "until it lapses. Have callers ask for a challenge, and leave `nonce` out."
             )
             yield Finding("GR535", document.at(name, "nonce"), message)
-
-
-def _of_tokens(table: Document, settings: TokenSettings) -> Iterator[Finding]:
-    if isinstance(settings, JwtSettings) and settings.is_shared:
-        message = (
-            f"{settings.algorithms[0]} has one secret for signing and verifying: whoever verifies "
-            "tokens can make them. Use an algorithm with a public key, such as ES256."
-        )
-        yield Finding("GR530", table.at("algorithms"), message)
-    if settings.leeway_s > _LEEWAY_S:
-        message = (
-            f"Tokens are accepted more than {_LEEWAY_S} seconds after they expire. Set the clocks, "
-            "and lower `leeway_s`."
-        )
-        yield Finding("GR531", table.at("leeway_s"), message)
-    named = settings.principal.id[-1]
-    if named in _REASSIGNED:
-        message = (
-            f"The claim `{named}` can change, or go to somebody else, who then has "
-            "the grants and quotas of the first. Use `sub`."
-        )
-        yield Finding("GR533", table.at("principal"), message)

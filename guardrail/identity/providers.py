@@ -1,9 +1,8 @@
-"""The identity providers of a bundle.
+"""The identity providers of a bundle: what the ``[identity]`` table comes to.
 
-Owns `Providers`, what a bundle's ``[identity]`` table comes to: one place that turns what a
-caller brings into an `Identity`, and the choice of who is asked: a token's issuer, an API key, a
-certificate. Refuses whatever none is configured for. Built once per snapshot; asked where the
-application enters ``acting_as(...)``.
+`Providers` turns what a caller brings to ``acting_as(...)`` into an `Identity`. It chooses the
+provider by the form of a token, by its issuer, or by the certificate, and refuses a credential for
+which no provider is configured. Built once per snapshot.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from cachetools import FIFOCache
 
+from guardrail._ports import Authenticator
 from guardrail.errors import Denied, NotAuthenticated, Place
-from guardrail.identity.api_keys.format import PREFIX as API_KEY
 from guardrail.identity.id_prefixes import IdPrefix
 from guardrail.identity.settings import TokenSettings
 from guardrail.identity.tokens.claim_mapping import Knows, identify
@@ -27,6 +26,7 @@ from guardrail.identity.tokens.verifier import (
     Claims,
     KeysNeeded,
     Token,
+    Verified,
     Verifier,
     find,
     issuer_of,
@@ -47,12 +47,42 @@ class TokenProvider:
         prefix: how it names its principals.
         settings: what stands in the table.
         verifier: what verifies its tokens.
+        entity_types: the entity types of principals and their parents, with their places.
     """
 
     name: str
     prefix: IdPrefix
     settings: TokenSettings
     verifier: Verifier
+    entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
+
+    @property
+    def principal_types(self) -> frozenset[str]:
+        """The entity type of its principals."""
+        return frozenset((self.settings.principal.type,))
+
+    @property
+    def parent_types(self) -> frozenset[str]:
+        """The entity types of their parents."""
+        return frozenset(self.settings.principal.parents)
+
+    def accepts(self, token: str) -> bool:  # noqa: ARG002
+        """Return false: a signed token is known by its issuer, not by its form."""
+        return False
+
+    def authenticate(self, credential: Token, now: float, *, knows: Knows) -> Identity:
+        """Return the identity that a parsed token proves, or raise `NotAuthenticated`."""
+        return self.identify(self.verifier.verify(credential, now), knows=knows)
+
+    def identify(self, verified: Verified, *, knows: Knows) -> Identity:
+        """Return the identity that verified claims make, or raise `NotAuthenticated`."""
+        return identify(
+            verified,
+            provider=self.name,
+            prefix=self.prefix,
+            settings=self.settings,
+            knows=knows,
+        )
 
     @property
     def issuer(self) -> str:
@@ -60,20 +90,35 @@ class TokenProvider:
         return self.settings.issuer
 
 
-class KeyProvider(Protocol):
-    """A provider of API keys."""
+@dataclass(frozen=True, slots=True)
+class OpenedProvider:
+    """A provider of tokens that it knows by form, or of certificates.
 
-    def authenticate(self, key: str, now: float, *, knows: Knows) -> Identity:
-        """Return the identity of a key, or raise `NotAuthenticated`."""
-        ...
+    Attributes:
+        name: the name of its table.
+        prefix: how it names its principals.
+        authenticator: the opened provider.
+    """
 
+    name: str
+    prefix: IdPrefix
+    authenticator: Authenticator
 
-class CertificateProvider(Protocol):
-    """A provider that knows callers by their certificates."""
+    def authenticate(self, credential: Any, now: float, *, knows: Knows) -> Identity:
+        """Return the identity that a credential proves, or raise `NotAuthenticated`.
 
-    def authenticate(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
-        """Return the identity of a chain, leaf first, or raise `NotAuthenticated`."""
-        ...
+        An identity that names another provider, or a principal as another provider names its own,
+        is refused: a provider can't speak for another one.
+        """
+        identity = self.authenticator.authenticate(credential, now, knows=knows)
+        principal = identity.principal
+        if identity.provider != self.name or not self.prefix.makes(principal.id):
+            raise NotAuthenticated(
+                f"The identity provider {self.name} returned an identity that is not one of its "
+                "own. Correct the provider: use the name and the ids of its context.",
+                code="malformed_token",
+            )
+        return identity
 
 
 class _Remembered(NamedTuple):
@@ -132,7 +177,7 @@ class Providers:
 
     Attributes:
         tokens: those of signed tokens, by their issuers.
-        api_keys: the one of API keys, if there is one.
+        by_form: those that know their tokens by form: API keys, and an application's own.
         certificates: the one of certificates, if there is one.
         entity_types: the entity types that principals and their parents get, each with the
             place that names it: whoever knows the schema can hold them to it.
@@ -145,8 +190,8 @@ class Providers:
     """
 
     tokens: Mapping[str, TokenProvider] = field(default_factory=Frozen[str, TokenProvider])
-    api_keys: KeyProvider | None = None
-    certificates: CertificateProvider | None = None
+    by_form: tuple[OpenedProvider, ...] = ()
+    certificates: OpenedProvider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
     attributes: tuple[tuple[str, str, Place], ...] = ()
     makers: Mapping[str, tuple[IdPrefix, ...]] = field(
@@ -182,8 +227,9 @@ class Providers:
                 chain holds a claim or the token.
             KeysNeeded: where keys must be fetched first.
         """
-        if isinstance(token, str) and token.startswith(API_KEY) and self.api_keys is not None:
-            return self.api_keys.authenticate(token, now, knows=knows)
+        taker = self._by_form(token) if isinstance(token, str) else None
+        if taker is not None:
+            return taker.authenticate(token, now, knows=knows)
         if not self.tokens:
             raise NotAuthenticated(
                 "The bundle accepts no tokens. Configure `[identity.NAME]` in guardrail.toml."
@@ -205,16 +251,23 @@ class Providers:
         verified = provider.verifier.verify(parsed, now)
         bound_to = _bound_to(verified.claims)
         check_binding(bound_to, certificate_sha256)
-        identity = identify(
-            verified,
-            provider=provider.name,
-            prefix=provider.prefix,
-            settings=provider.settings,
-            knows=knows,
-        )
+        identity = provider.identify(verified, knows=knows)
         with self._lock:
             self._verified[digest] = _Remembered(identity, now, verified.expires_at, bound_to)
         return identity
+
+    def _by_form(self, token: str) -> OpenedProvider | None:
+        """Return the provider that accepts a token by its form; ``None`` where none does."""
+        taker = None
+        for provider in self.by_form:
+            if provider.authenticator.accepts(token):
+                if taker is not None:
+                    raise NotAuthenticated(
+                        "Two identity providers accept tokens of this form. Configure one of them.",
+                        code="ambiguous_credential",
+                    )
+                taker = provider
+        return taker
 
     def can_make(self, entity: Entity) -> bool:
         """Whether an entity can be somebody whom a provider knows, as far as its id tells.

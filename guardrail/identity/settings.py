@@ -170,6 +170,24 @@ _ClaimValues: TypeAlias = Annotated[
 ]
 
 
+class ProviderSettings(Section):
+    """What the table of an application's own kind of identity provider has at least.
+
+    A kind has a subclass of this model, with ``type: Literal["KIND"]`` and its own keys.
+
+    Attributes:
+        type: the kind of the provider.
+        id_prefix: the prefix of the ids of its principals, before a ``#``. If there are several
+            providers, all but one must have a prefix.
+        unknown_parents: what becomes of a group that the bundle does not have: ``deny`` refuses
+            the caller, ``drop`` leaves it out.
+    """
+
+    type: str
+    id_prefix: IdPrefixText = ""
+    unknown_parents: UnknownParents = "deny"
+
+
 class TokenSettings(Section):
     """What all providers of signed tokens have in common.
 

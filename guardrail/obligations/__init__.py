@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from guardrail._documents import Document
 from guardrail._ports import Clock, ObligationType
-from guardrail.detectors import LIMIT_FINDINGS, Detector
+from guardrail.detectors import LIMIT_FINDINGS, Detector, ModelKind
 from guardrail.obligations.audit import Audit
 from guardrail.obligations.input.input import Input
 from guardrail.obligations.input.specs import read_specs
@@ -27,7 +27,9 @@ from guardrail.obligations.output.redact import Redact
 from guardrail.obligations.output.rounding import Round
 from guardrail.obligations.output.spec import read_output_specs
 from guardrail.obligations.output.top_k import TopK
-from guardrail.obligations.quota.obligation import Quota, QuotaSettings, StorageHandle, open_storage
+from guardrail.obligations.quota.obligation import Quota
+from guardrail.obligations.quota.settings import QuotaSettings
+from guardrail.obligations.quota.storage_handle import StorageHandle, open_storage
 from guardrail.values import View
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def standard(
     clock: Clock,
     take_view: Callable[[Any, str], View],
     limit_findings: int = LIMIT_FINDINGS,
-    detectors: Sequence[Detector] = (),
+    detectors: Sequence[Detector | ModelKind] = (),
     storage: StorageHandle | None = None,
     models: Mapping[str, type[BaseModel]] | None = None,
 ) -> tuple[ObligationType, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, TypeAlias
 
+from guardrail._hooks import Stage
 from guardrail._ports import BlockingStep, ObligationContext
 from guardrail.errors import ConfigurationError
 from guardrail.values import Clause, Path
@@ -31,6 +32,7 @@ class Audit:
     __slots__ = ()
 
     name = "audit"
+    stage = Stage.RECORD
     on_admit = True
     on_release = False
 

@@ -16,7 +16,6 @@ from guardrail.errors import Finding, Place
 from guardrail.obligations.input.json_schema import lets_all_through
 from guardrail.obligations.output.output import Demands, undescribed
 from guardrail.obligations.quota.grammar import Demand
-from guardrail.obligations.quota.obligation import QuotaSettings
 
 #: A longer window on a store that dies with the process is forgotten too often to count on.
 _WINDOW_S: Final = 3600
@@ -36,7 +35,11 @@ def lint_specs(files: Mapping[str, bytes]) -> Iterator[Finding]:
 
 
 def lint_quotas(
-    document: Document | None, demands: Sequence[tuple[str, Place, Demand]], default: Place
+    document: Document | None,
+    demands: Sequence[tuple[str, Place, Demand]],
+    default: Place,
+    *,
+    is_shared: bool,
 ) -> Iterator[Finding]:
     """Yield what is weak in the counting of quotas; nothing where a bundle has none.
 
@@ -44,9 +47,9 @@ def lint_quotas(
         document: the ``[quota]`` table; ``None`` where there is none.
         demands: each ``@quota`` with the id of its policy and its place.
         default: the place of what no table says.
+        is_shared: whether several processes count together.
     """
-    settings = QuotaSettings() if document is None else document.parse(QuotaSettings)
-    if settings.store != "memory" or not demands:
+    if is_shared or not demands:
         return
     place = default
     if document is not None:

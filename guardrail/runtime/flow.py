@@ -19,17 +19,17 @@ import datetime
 import decimal
 import sys
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from guardrail._hooks import spends, why_absent
 from guardrail._ports import (
     Asking,
     BlockingStep,
     FactContext,
     ObligationContext,
     ObligationNotMet,
-    ObligationType,
 )
 from guardrail._streams import can_stream, open_outlet
 from guardrail._type_names import a_type, type_name
@@ -69,12 +69,6 @@ from guardrail.values import (
 _set_running: Final = RUNNING.set
 _reset_running: Final = RUNNING.reset
 
-#: The order in which obligations are met. Those of a user's own come after ours on the way
-#: in, and before ``redact`` and ``sign`` on the way out.
-_ADMIT: Final = ("audit", "quota", "concurrency", "deadline", "input")
-_RELEASE: Final = ("only", "output", "mask", "label_only", "top_k", "round", "noise", "dp")
-_LAST: Final = ("redact", "sign")
-
 #: The least and the greatest time, in seconds. Other values are NaN or infinite.
 _EARLIEST: Final = -sys.float_info.max
 _LATEST: Final = sys.float_info.max
@@ -105,14 +99,6 @@ _LIMIT_LOOKS: Final = 10_000
 _VALUE: Final = 0
 _LATER: Final = 1
 _ARRAY: Final = 2
-
-
-def in_order(types: Iterable[ObligationType]) -> dict[str, ObligationType]:
-    """Return obligation types by name, in the order in which a call meets them."""
-    by_name = {kind.name: kind for kind in types}
-    own = sorted(set(by_name).difference(_ADMIT, _RELEASE, _LAST))
-    names = (*_ADMIT, *_RELEASE, *own, *_LAST)
-    return {name: by_name[name] for name in names if name in by_name}
 
 
 # The steps. Each reads the call, writes what it found, and raises `Denied` or `ObligationNotMet`. A
@@ -235,8 +221,7 @@ def _refusal(decision: Decision, asked: Asking, context: FactContext | None) -> 
     message, path = decision.message, decision.path
     if decision.errors and context is not None:
         for source, _ in asked.wants:
-            why = getattr(source, "why_absent", None)
-            place, expected = why(context) if why is not None else ("", "")
+            place, expected = why_absent(source, context)
             if place:
                 message, path = f"{place}: {expected}. {message}", place
                 break
@@ -286,7 +271,7 @@ def _meet(call: Call) -> BlockingStep | None:
         except ObligationNotMet as unmet:
             raise unmet.denial(held.policies) from None
         if wait is not None:
-            if not _spends(kind):
+            if not spends(kind):
                 call.seen = _digest(call, call.view)
             return wait
     return None
@@ -475,7 +460,7 @@ def _meet_again(call: Call, before: ObligationContext, measured: View) -> None:
     size = (measured.kind, measured.shape, measured.nbytes)
     for kind, held in call.pending.admits:
         call.stage = held.name
-        if call.seen is None and not _spends(kind):
+        if call.seen is None and not spends(kind):
             try:
                 wait = kind.admit(held.demand, context)
             except ObligationNotMet as unmet:
@@ -502,11 +487,6 @@ def _reads_same(path: Path, before: ObligationContext, now: ObligationContext) -
     except LookupError:
         other = None
     return type(one) is type(other) and bool(one == other)
-
-
-def _spends(kind: ObligationType) -> bool:
-    """Tell whether meeting an obligation spends something, such as quota."""
-    return bool(getattr(kind, "spends", False))
 
 
 def _digest(call: Call, view: View) -> str:

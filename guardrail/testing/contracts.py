@@ -1,8 +1,8 @@
-"""What every obligation and every fact source must hold, as suites for pytest.
+"""What every plug-in must hold, as suites for pytest.
 
-Owns `ObligationContract` and `FactSourceContract`: the author of a plugin subclasses one
-in a test module, says what to try, and has the tests. Refuses to know any plugin of ours.
-Needs hypothesis, which the extra ``test`` brings; nothing else in guardrail imports it.
+The author of a plug-in subclasses the suite of its port in a test module, says what to try, and has
+the tests: `ObligationContract`, `FactSourceContract`, `IdentityProviderContract` and
+`QuotaStoreContract`. They need pytest and hypothesis, which the extra ``properties`` brings.
 """
 
 # ruff: noqa: D102  (the name of a test is its claim)
@@ -12,24 +12,46 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, Final
+from math import inf
+from secrets import token_hex
+from typing import Any, Final, NamedTuple
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, SearchStrategy
 
-from guardrail._ports import (
+from guardrail._documents import Document, read_toml
+from guardrail.detectors import DetectorKind, ModelKind, Redactor, StreamRedactor
+from guardrail.extensions import (
+    Clause,
+    ConfigurationError,
+    Entity,
     FactContext,
     FactSource,
+    FactValue,
+    Finding,
+    Identity,
+    IdentityProvider,
+    NotAuthenticated,
     ObligationContext,
     ObligationNotMet,
     ObligationType,
+    Path,
+    Place,
+    Principal,
+    QuotaCounters,
+    QuotaHit,
+    QuotaStore,
 )
-from guardrail.errors import ConfigurationError, Place
-from guardrail.values import NO_INPUT, Clause, Entity, FactValue, Identity, Path, Principal
+from guardrail.identity import Pending, Providers, read_providers, settled
+from guardrail.identity.registry import STANDARD
+from guardrail.obligations import open_storage
+from guardrail.testing.application.clock import FrozenClock
+from guardrail.values import NO_INPUT
 
 #: Outputs that no filter expects: each must be refused, or come back whole.
 _STRANGE: Final[SearchStrategy[Any]] = st.one_of(
@@ -47,11 +69,15 @@ _settings = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
 )
 
+_DAY_S: Final = 86_400
+#: A credential that is shorter can stand in a message by chance.
+_SHORT: Final = 8
+
 _PLACE: Final = Place("policies.cedar", 7, 3)
 
 
 class ObligationContract:
-    """The contract of `guardrail._ports.ObligationType`. Subclass it in a test module.
+    """The contract of `guardrail.extensions.ObligationType`. Subclass it in a test module.
 
     Attributes to set:
         arguments: a strategy of annotation arguments that parse.
@@ -187,7 +213,7 @@ class ObligationContract:
 
 
 class FactSourceContract:
-    """The contract of `guardrail.values.FactSource`. Subclass it in a test module.
+    """The contract of `guardrail.extensions.FactSource`. Subclass it in a test module.
 
     Attributes to set:
         context: a strategy of calls that the source looks at.
@@ -244,6 +270,260 @@ class FactSourceContract:
                 dict(alone) == {key: computed[key] for key in computed if key == name},
                 f"`{name}` differs when it is asked for alone",
             )
+
+
+class IdentityProviderContract:
+    """The contract of `guardrail.extensions.IdentityProvider`. Subclass it in a test module.
+
+    Attributes to set:
+        table: the lines of its table ``[identity.NAME]`` but for ``type`` and ``id_prefix``.
+        files: the bundle's files that the table names.
+        environ: the environment that it reads.
+        now: when the credential holds, in seconds since the epoch.
+        refused: a strategy of credentials of its form that do not hold.
+
+    Methods to define: `make` and `credential`.
+    """
+
+    table: str = ""
+    files: Mapping[str, bytes] = {}
+    environ: Mapping[str, str] = {}
+    now: float = 1_700_000_000.0
+    refused: SearchStrategy[Any]
+
+    def make(self) -> IdentityProvider:
+        """Return the kind of provider."""
+        raise NotImplementedError
+
+    def credential(self) -> Any:
+        """Return one that holds: a token, or a chain of certificates."""
+        raise NotImplementedError
+
+    def open(self, *, prefix: str = "", lines: str | None = None) -> Providers:
+        """Return the opened provider, as a bundle with its table alone has it."""
+        kind = self.make()
+        own = () if any(type(each) is type(kind) for each in STANDARD) else (kind,)
+        return read_providers(
+            self._document(prefix, lines), files=self.files, environ=self.environ, own=own
+        )
+
+    def _document(self, prefix: str = "", lines: str | None = None) -> Document:
+        text = f'[identity.contract]\ntype = "{self.make().kind}"\n'
+        if prefix:
+            text += f'id_prefix = "{prefix}"\n'
+        raw = (text + (self.table if lines is None else lines)).encode()
+        return read_toml("guardrail.toml", raw).below("identity")
+
+    def identify(self, credential: Any, *, prefix: str = "", knows: bool = True) -> Identity:
+        """Return the identity that a credential proves."""
+        providers = self.open(prefix=prefix)
+
+        def authenticate() -> Identity:
+            if self.make().takes == "certificate":
+                return providers.authenticate_chain(credential, self.now, knows=lambda _: knows)
+            return providers.authenticate(credential, self.now, knows=lambda _: knows)
+
+        found = settled(authenticate)
+        return found.settle() if isinstance(found, Pending) else found
+
+    def test_it_has_a_kind_and_takes_a_known_credential(self) -> None:
+        kind = self.make()
+        _hold(kind.kind.isidentifier(), "the kind is no name")
+        credentials = ("token", "signed_token", "certificate")
+        _hold(kind.takes in credentials, "takes is none of " + ", ".join(credentials))
+
+    def test_its_table_is_strict(self) -> None:
+        for line in ("key_that_nobody_has = 1\n", "id_prefix = 1\n"):
+            faults = 0
+            try:
+                self.open(lines=line + self.table)
+            except ConfigurationError as error:
+                faults = len(error.faults)
+            _hold(faults > 0, f"the table loads with `{line.strip()}`")
+
+    def test_its_model_has_the_kind(self) -> None:
+        table = {**self._document().data["contract"], "type": "another_kind"}
+        is_refused = False
+        try:
+            self.make().settings.model_validate(table)
+        except ValueError:
+            is_refused = True
+        _hold(is_refused, "the model takes a table of another type")
+
+    def test_the_identity_is_its_own(self) -> None:
+        identity = self.identify(self.credential(), prefix="own")
+        _hold(identity.provider == "contract", "the identity names no provider, or another one")
+        _hold(identity.principal.id.startswith("own#"), "the id lacks the `id_prefix`")
+        bare = self.identify(self.credential())
+        _hold(identity.principal.id == f"own#{bare.principal.id}", "the prefix changes the id")
+
+    def test_the_entity_types_are_declared(self) -> None:
+        identity, providers = self.identify(self.credential()), self.open()
+        whole = identity.principal
+        for kind in (whole.type, *(parent.type for parent in whole.parents)):
+            _hold(kind in providers.entity_types, f"{kind} is not among the entity types")
+
+    def test_parents_that_the_bundle_lacks_are_left_out_or_deny(self) -> None:
+        try:
+            identity = self.identify(self.credential(), knows=False)
+        except NotAuthenticated:
+            return
+        _hold(not identity.principal.parents, "a parent that the bundle lacks is kept")
+
+    def test_a_credential_proves_the_same_each_time(self) -> None:
+        credential = self.credential()
+        first, second = (_named(self.identify(credential)) for _ in range(2))
+        _hold(first == second, "the identity changes")
+
+    @_settings
+    @given(st.data())
+    def test_what_does_not_hold_is_refused_and_not_repeated(self, data: DataObject) -> None:
+        credential = data.draw(self.refused)
+        refusal: NotAuthenticated | None = None
+        try:
+            self.identify(credential)
+        except NotAuthenticated as error:
+            refusal = error
+        _hold(refusal is not None, "a credential that does not hold proves an identity")
+        parts = [credential] if isinstance(credential, str) else credential
+        for part in parts:
+            text = part if isinstance(part, str) else part.decode("latin-1")
+            is_short = len(text) < _SHORT
+            _hold(is_short or text not in str(refusal), "the refusal repeats the credential")
+
+    @_settings
+    @given(st.text())
+    def test_whose_token_it_is_is_said_of_any_text(self, text: str) -> None:
+        for opened in self.open().by_form:
+            accepts = opened.authenticator.accepts(text)
+            _hold(type(accepts) is bool, "accepts returns no bool")
+
+    def test_its_findings_are_findings(self) -> None:
+        kind, table = self.make(), self._document().below("contract")
+        found = list(kind.lint(table.parse(kind.settings), table))
+        _hold(all(isinstance(each, Finding) for each in found), "lint returns no findings")
+
+
+def _named(identity: Identity) -> tuple[Any, ...]:
+    """Return what an identity says, to compare two: a principal is equal to itself only."""
+    whole = identity.principal
+    return (
+        whole.uid, set(whole.parents), dict(whole.attrs), identity.provider, identity.issuer,
+        identity.method, identity.subject, identity.token_id, identity.expires_at,
+    )  # fmt: skip
+
+
+class _QuotaHit(NamedTuple):
+    strategy: str
+    key: str
+    limit: int
+    window_s: int
+    amount: int = 1
+
+
+class QuotaStoreContract:
+    """The contract of `guardrail.extensions.QuotaStore`. Subclass it in a test module.
+
+    Each test counts under new keys in windows of a day, so that a store that others use too, on a
+    server with its own clock, can be tried.
+
+    Attributes to set:
+        table: the lines of ``[quota]`` but for ``store``.
+
+    Methods to define: `make`.
+    """
+
+    table: str = ""
+
+    def make(self) -> QuotaStore:
+        """Return the kind of store."""
+        raise NotImplementedError
+
+    def open(self) -> QuotaCounters:
+        """Return the opened store, as a bundle with this ``[quota]`` table has it."""
+        store = self.make()
+        own = () if store.name == "memory" else (store,)
+        raw = f'[quota]\nstore = "{store.name}"\n{self.table}'.encode()
+        document = read_toml("guardrail.toml", raw).below("quota")
+        return open_storage(document, FrozenClock(), own).open()
+
+    def hit(self, data: DataObject, limit: int, amount: int = 1, key: str = "") -> QuotaHit:
+        """Return a hit on one counter that nobody has used."""
+        strategy = data.draw(st.sampled_from(sorted(self.make().strategies)))
+        return _QuotaHit(strategy, f"{token_hex(8)}/{key}", limit, _DAY_S, amount)
+
+    def test_it_says_what_it_can(self) -> None:
+        store = self.make()
+        _hold(bool(store.name) and store.name.isprintable(), "the name is no name")
+        known = frozenset(("fixed", "moving", "sliding"))
+        _hold(bool(store.strategies) and store.strategies <= known, "strategies that are none")
+        _hold(type(store.is_shared) is bool, "is_shared is no bool")
+        _hold(type(store.waits) is bool, "waits is no bool")
+
+    @_settings
+    @given(st.data(), st.integers(1, 20), st.lists(st.integers(0, 25), max_size=8))
+    def test_a_hit_is_taken_where_it_fits(
+        self, data: DataObject, limit: int, amounts: list[int]
+    ) -> None:
+        counters, first = self.open(), self.hit(data, limit)
+        total = 0
+        for amount in amounts:
+            hit = _QuotaHit(first.strategy, first.key, limit, _DAY_S, amount)
+            taken: list[Any] = []
+            waits = counters.acquire_all([hit], taken)
+            fits = total + amount <= limit
+            _hold(len(waits) == 1, "not one wait for one hit")
+            _hold((waits[0] == 0) is fits, "a hit that fits is refused, or the other way round")
+            _hold(len(taken) == (1 if fits else 0), "not one object for each hit that was taken")
+            _hold(waits[0] >= 0, "a wait is negative or NaN")
+            _hold((waits[0] == inf) is (amount > limit), "infinity is for what never fits")
+            total += amount if fits else 0
+
+    @_settings
+    @given(st.data(), st.integers(1, 9), st.integers(2, 4))
+    def test_all_hits_are_taken_or_none(self, data: DataObject, limit: int, others: int) -> None:
+        counters = self.open()
+        full = self.hit(data, limit, limit)
+        free = [self.hit(data, limit, limit) for _ in range(others)]
+        _hold(not any(counters.acquire_all([full])), "a hit that fits is refused")
+        at = data.draw(st.integers(0, others))
+        taken: list[Any] = []
+        waits = counters.acquire_all([*free[:at], full, *free[at:]], taken)
+        _hold([wait > 0 for wait in waits].index(True) == at, "the wait is of another hit")
+        _hold(sum(wait > 0 for wait in waits) == 1, "hits that fit have to wait")
+        _hold(taken == [], "something was taken of hits that do not all fit")
+        _hold(not any(counters.acquire_all(free)), "a part of the hits was taken")
+
+    @_settings
+    @given(st.data(), st.integers(1, 20))
+    def test_what_is_given_back_can_be_taken_again(self, data: DataObject, limit: int) -> None:
+        counters = self.open()
+        hits = [self.hit(data, limit, limit) for _ in range(2)]
+        for _ in range(2):
+            taken: list[Any] = []
+            _hold(not any(counters.acquire_all(hits, taken)), "a hit that fits is refused")
+            _hold(len(taken) == len(hits), "not one object for each hit")
+            for each in taken:
+                counters.give_back(each)
+        _hold(not any(counters.acquire_all(hits)), "a hit that fits is refused")
+        _hold(all(counters.acquire_all(hits)), "more was given back than was taken")
+
+    @_settings
+    @given(st.data(), st.text(max_size=8), st.text(max_size=8))
+    def test_keys_are_apart(self, data: DataObject, one: str, other: str) -> None:
+        counters, first = self.open(), self.hit(data, 1, key=one)
+        second = _QuotaHit(first.strategy, first.key + f"/{other}", 1, _DAY_S)
+        _hold(not any(counters.acquire_all([first])), "a hit that fits is refused")
+        _hold(not any(counters.acquire_all([second])), "two keys have one counter")
+        _hold(all(counters.acquire_all([first])), "a full counter takes more")
+
+    def test_threads_take_no_more_than_the_limit(self) -> None:
+        counters = self.open()
+        for strategy in sorted(self.make().strategies):
+            hits = [_QuotaHit(strategy, token_hex(8), 10, _DAY_S) for _ in range(2)]
+            with ThreadPoolExecutor(8) as pool:
+                waits = list(pool.map(lambda _, hits=hits: counters.acquire_all(hits), range(40)))
+            _hold(sum(not any(each) for each in waits) == 10, "threads take another amount")
 
 
 _BLOCKED: Final = object()
@@ -303,4 +583,65 @@ def _is_cedar(value: FactValue) -> bool:
     return isinstance(value, _ATOMS)
 
 
-__all__ = ["FactSourceContract", "ObligationContract", "shown"]
+class DetectorKindContract:
+    """The contract of `guardrail.detectors.DetectorKind`. Subclass it in a test module.
+
+    Attributes to set:
+        found: texts in which the kind is found.
+        not_found: texts in which it is not found.
+
+    Methods to define: `make`.
+    """
+
+    found: Sequence[str] = ()
+    not_found: Sequence[str] = ()
+
+    def make(self) -> DetectorKind:
+        """Return the kind."""
+        raise NotImplementedError
+
+    def test_its_attributes_are_valid(self) -> None:
+        ModelKind(self.make())
+
+    def test_it_finds_what_it_must_and_nothing_else(self) -> None:
+        _hold(bool(self.found), "`found` is empty: name a text in which the kind is found")
+        kind = ModelKind(self.make())
+        for texts, expected in ((self.found, True), (self.not_found, False)):
+            for number, spans in enumerate(kind.find(list(texts), _LIMIT_FINDINGS)):
+                _hold(bool(spans) == expected, f"text {number} is not judged as expected")
+
+    def test_a_batch_has_the_findings_of_its_texts_one_by_one(self) -> None:
+        kind = ModelKind(self.make())
+        texts = [*self.found, *self.not_found]
+        alone = [kind.find([text], _LIMIT_FINDINGS)[0] for text in texts]
+        _hold(kind.find(texts, _LIMIT_FINDINGS) == alone, "a batch changes what is found")
+        _hold(kind.find(texts[::-1], _LIMIT_FINDINGS) == alone[::-1], "the order changes it")
+
+    @_settings
+    @given(st.text(max_size=200))
+    def test_it_answers_for_any_text(self, text: str) -> None:
+        ModelKind(self.make()).find([text], max(_LIMIT_FINDINGS, len(text)))
+
+    def test_a_stream_is_cut_as_its_whole_text(self) -> None:
+        kind = ModelKind(self.make())
+        if kind.held_chars is None:
+            return
+        redactor = Redactor([kind.name], own=[kind])
+        filler = "x " * kind.held_chars
+        for text in (*self.found, *(filler + text + filler for text in self.found)):
+            stream = StreamRedactor(redactor)
+            pieces = [stream.feed(text[at : at + 7]) for at in range(0, len(text), 7)]
+            whole, _ = redactor.redact(text)
+            _hold("".join(pieces) + stream.close() == whole, "a stream is cut otherwise")
+
+
+_LIMIT_FINDINGS: Final = 100_000
+
+__all__ = [
+    "DetectorKindContract",
+    "FactSourceContract",
+    "IdentityProviderContract",
+    "ObligationContract",
+    "QuotaStoreContract",
+    "shown",
+]

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
-from guardrail._ports import FactContext
+from guardrail.extensions import Entity, Evidence, FactContext, Identity, Peer, Principal
 from guardrail.facts import (
     AppFacts,
     Bounds,
@@ -17,7 +17,7 @@ from guardrail.facts import (
     take_view,
 )
 from guardrail.testing.contracts import FactSourceContract
-from guardrail.values import NO_INPUT, Entity, Evidence, Identity, Peer, Principal
+from guardrail.values import NO_INPUT
 
 times = st.floats(0, 4e9)
 peers = st.builds(

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
 from guardrail._documents import read_yaml
-from guardrail._ports import ObligationContext
+from guardrail.extensions import Entity, Identity, ObligationContext, Principal
 from guardrail.facts import Bounds, Viewer, take_view
 from guardrail.obligations import (
     Input,
@@ -22,7 +22,6 @@ from guardrail.obligations.input.specs import read_specs
 from guardrail.obligations.output.spec import read_output_specs
 from guardrail.testing import FrozenClock
 from guardrail.testing.contracts import ObligationContract
-from guardrail.values import Entity, Identity, Principal
 
 SPECS = {
     "any_rows": b"kind: tensor\ndtype: float64\nshape: [1..10, 2]\n",

@@ -43,7 +43,7 @@ def test_there_is_one_of_each_kind():
 @pytest.mark.parametrize("block", PROVIDERS, ids=range(len(PROVIDERS)))
 def test_each_provider_loads_alone(block, sso):
     providers = load(block, sso.ca_pem)
-    assert providers.tokens or (providers.api_keys, providers.certificates) != (None, None)
+    assert providers.tokens or providers.by_form or providers.certificates
 
 
 def test_all_providers_load_together_and_their_ids_are_apart(sso):

@@ -47,7 +47,10 @@ def test_workers_of_each_durability_that_are_killed_as_they_compress_lose_nothin
     assert told["compressing"] >= ROUNDS // 4
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize(
+    "part",
+    [pytest.param(0, marks=pytest.mark.long)]
+    + [pytest.param(part, marks=pytest.mark.night) for part in range(1, 10)],
+)
 def test_1000_rounds_of_killed_workers_lose_nothing(tmp_path, part):
     holds(crash(tmp_path, 100, part), 100)

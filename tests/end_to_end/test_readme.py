@@ -1,5 +1,5 @@
-"""The README runs: its Python prints what it says, its commands exit as they should, its
-Cedar parses. The blocks run in order, in a folder that holds a copy of ``policies/``."""
+"""The README and the guides run: their Python prints what they say, their commands exit as they
+should, their Cedar parses. The blocks of a page run in order, beside a copy of ``policies/``."""
 
 import contextlib
 import io
@@ -9,28 +9,38 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import cedarpy
 import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
+LIMIT_README_BYTES = 10_000
+LEAST_MODULES = 20
+#: The pages whose Python runs in one piece, and whose commands run afterwards.
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/calls.md", "docs/policies.md", "docs/command-line.md")
+}
+README = PAGES["README.md"]
+#: Those of the guide that stand before the templates, which the shipped schema does not know.
+POLICIES = PAGES["docs/policies.md"].partition("## Templates")[0]
 EXTENDING = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 
 
-def blocks(language, text=README):
+def blocks(language, text):
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def commands():
     """Yield each command of the console blocks, with the lines of output that it promises."""
-    for block in blocks("console"):
-        for shown in re.split(r"^\$ ", block.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
-            command, *lines = shown.splitlines()
-            yield pytest.param(command, lines, id=" ".join(command.split()[:3]))
+    for name, text in PAGES.items():
+        for block in blocks("console", text):
+            for shown in re.split(r"^\$ ", block.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+                command, *lines = shown.splitlines()
+                title = f"{name}: {' '.join(command.split()[:3])}"
+                yield pytest.param(name, command, lines, id=title)
 
 
 def run_python(text, folder):
@@ -58,17 +68,19 @@ def copy_of_policies(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def read(tmp_path_factory):
-    """A checkout in which the README's Python has run, and what that printed."""
-    folder = copy_of_policies(tmp_path_factory)
-    return folder, run_python(README, folder)
+    """For each page a checkout in which its Python has run, and what that printed."""
+    folders = {name: copy_of_policies(tmp_path_factory) for name in PAGES}
+    return {name: (folder, run_python(PAGES[name], folder)) for name, folder in folders.items()}
 
 
-def test_python_blocks_of_the_readme_print_what_they_say(read):
-    for printed, promised in read[1]:
+@pytest.mark.parametrize("name", PAGES)
+def test_python_blocks_of_a_page_print_what_they_say(read, name):
+    for printed, promised in read[name][1]:
         assert printed == promised
 
 
-def test_python_blocks_of_the_docs_print_what_they_say(tmp_path_factory):
+def test_python_blocks_of_the_extensions_print_what_they_say(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("DESK_SECRET", "")  # what the page sets is undone
     for printed, promised in run_python(EXTENDING, copy_of_policies(tmp_path_factory)):
         assert printed == promised
 
@@ -83,16 +95,48 @@ def run_suite(kind):
 
 
 def test_first_block_needs_nothing_but_the_bundle():
-    assert 'Guard.from_dir("policies/clinical_scoring")' in blocks("python")[0]
+    assert 'Guard.from_dir("policies/clinical_scoring")' in blocks("python", README)[0]
 
 
-@pytest.mark.parametrize(("command", "promised"), list(commands()))
-def test_commands_print_what_they_say(read, command, promised):
+def test_the_readme_is_short():
+    assert len(README.encode()) <= LIMIT_README_BYTES
+
+
+def test_the_index_lists_every_page():
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"\]\(([^)#]+)\)", index))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"} - listed == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CONTRIBUTING.md",
+        *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/decisions").glob("0*.md")),
+    ],
+)
+def test_the_files_that_a_page_for_contributors_names_exist(text):
+    named = re.findall(
+        r"`((?:guardrail|tests|docs)/[\w./]+)`", (ROOT / text).read_text(encoding="utf-8")
+    )
+    assert named
+    assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
+def test_the_names_in_the_glossary_exist():
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    modules = re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)` \|$", text, re.MULTILINE)
+    assert len(modules) > LEAST_MODULES
+    assert [name for name in modules if not find_spec(f"guardrail.{name}")] == []
+
+
+@pytest.mark.parametrize(("name", "command", "promised"), list(commands()))
+def test_commands_print_what_they_say(read, name, command, promised):
     program, *arguments = shlex.split(command)
     prefix = {"guardrail": ["-m", "guardrail"], "python": []}[program]
     done = subprocess.run(  # noqa: S603
         [sys.executable, *prefix, *arguments],
-        cwd=read[0],
+        cwd=read[name][0],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -104,7 +148,7 @@ def test_commands_print_what_they_say(read, command, promised):
     assert [line for line in promised if line not in done.stdout.splitlines()] == []
 
 
-@pytest.mark.parametrize("policy", blocks("cedar"))
+@pytest.mark.parametrize("policy", blocks("cedar", README) + blocks("cedar", POLICIES))
 def test_cedar_blocks_parse_and_fit_the_shipped_schema(policy):
     standard = (ROOT / "guardrail/policy/schema/standard.cedarschema").read_text(encoding="utf-8")
     schema = (ROOT / "policies/clinical_scoring/schema.cedarschema").read_text(encoding="utf-8")
@@ -112,17 +156,28 @@ def test_cedar_blocks_parse_and_fit_the_shipped_schema(policy):
     assert result.validation_passed, result.errors
 
 
-@pytest.mark.parametrize(
-    "text",
-    sorted(
-        [
-            "README.md",
-            "SECURITY.md",
-            *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
-        ]
-    ),
+TEXTS = sorted(
+    [
+        *("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+        *(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
+    ]
 )
-def test_links_lead_to_files(text):
+
+
+def headings(path):
+    """Return the anchors of a page, as GitHub makes them, and those that it names itself."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    slugs = [re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles]
+    return {*slugs, *re.findall(r'<a id="([^"]+)"', text)}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_links_lead_to_files_and_headings(text):
     path = ROOT / text
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", path.read_text("utf-8"))
+    for target, anchor in links:
+        to = path.parent / target if target else path
+        assert to.exists(), target
+        if anchor and to.suffix == ".md":
+            assert anchor in headings(to), f"{target}#{anchor}"

@@ -42,58 +42,61 @@ tests:
 """
 
 
+CLASS = re.compile(r"^(?:cdef )?class (\w+)", re.MULTILINE)
+
+
+def top_level(file):
+    """Return the statements of a module."""
+    return ast.parse(file.read_text()).body
+
+
+def methods_of(node):
+    names = (each.name for each in node.body if isinstance(each, ast.FunctionDef))
+    return frozenset(name for name in names if not name.startswith("__"))
+
+
 def declared():
     """Return the compiled classes, by name, each with the names of its methods."""
     found = {}
     for file in ROOT.rglob("*.px[dy]"):
-        names = re.findall(r"^(?:cdef )?class (\w+)", file.read_text(), re.MULTILINE)
         source = file.with_suffix(".py")
-        methods = methods_of(source) if source.exists() else {}
-        found |= {name: methods.get(name, frozenset()) for name in names}
+        body = top_level(source) if source.exists() else []
+        methods = {node.name: methods_of(node) for node in body if isinstance(node, ast.ClassDef)}
+        for name in CLASS.findall(file.read_text()):
+            found[name] = methods.get(name, frozenset())
     return found
-
-
-def methods_of(source):
-    return {
-        node.name: frozenset(
-            each.name
-            for each in node.body
-            if isinstance(each, ast.FunctionDef) and not each.name.startswith("__")
-        )
-        for node in ast.walk(ast.parse(source.read_text()))
-        if isinstance(node, ast.ClassDef)
-    }
 
 
 def across_the_border():
     """Yield each plain class that derives from a compiled one, with the methods it overrides."""
     inherited = declared()
-    sources = [file for file in ROOT.rglob("*.py") if not file.with_suffix(".pxd").exists()]
-    trees = {file: ast.parse(file.read_text()) for file in sources}
+    classes = []
+    for file in ROOT.rglob("*.py"):
+        if file.with_suffix(".pxd").exists() or not CLASS.search(file.read_text()):
+            continue
+        body = top_level(file)
+        imported = {
+            alias.asname or alias.name: alias.name
+            for node in body
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("guardrail")
+            for alias in node.names
+        }
+        here = [node for node in body if isinstance(node, ast.ClassDef)]
+        own = {node.name for node in here}
+        classes += [(file, node, imported, own) for node in here if node.bases]
     before = -1
     found = {}
     while len(found) != before:  # until no class derives from one that was found
         before = len(found)
-        for file, tree in trees.items():
-            imported = {
-                alias.asname or alias.name: alias.name
-                for node in ast.walk(tree)
-                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("guardrail")
-                for alias in node.names
-            }
-            own = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-            for node in ast.walk(tree):
-                if not isinstance(node, ast.ClassDef):
-                    continue
-                for base in node.bases:
-                    written = ast.unparse(base).partition("[")[0]
-                    name = imported.get(written, written.rpartition(".")[2])
-                    is_ours = written in imported or "." in written or (file, name) in found
-                    if name in inherited and (is_ours or name not in own):
-                        above = inherited[name]
-                        overridden = above & methods_of(file)[node.name]
-                        found[file, node.name] = overridden
-                        inherited[node.name] = above
+        for file, node, imported, own in classes:
+            for base in node.bases:
+                written = ast.unparse(base).partition("[")[0]
+                name = imported.get(written, written.rpartition(".")[2])
+                is_ours = written in imported or "." in written or (file, name) in found
+                if name in inherited and (is_ours or name not in own):
+                    above = inherited[name]
+                    found[file, node.name] = above & methods_of(node)
+                    inherited[node.name] = above
     for (file, name), overridden in found.items():
         module = ".".join(("guardrail", *file.relative_to(ROOT).with_suffix("").parts))
         for method in sorted(overridden):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import guardrail
 from guardrail.detectors import KINDS, LIMIT_FINDINGS, Scanner, formats
 from guardrail.detectors.scan.folding import PAD, Folding
-from guardrail.detectors.scan.scan_state import Setup
-from guardrail.detectors.scan.scanner_core import Spots
+from guardrail.detectors.scan.scan_state import ScanSetup, ScanState
+from guardrail.detectors.scan.scanner_core import ScannerCore
 
 ROOT = Path(guardrail.__file__).parents[1]
 FOLDING = Folding()
@@ -29,22 +29,24 @@ FORMS = (
 )  # fmt: skip
 
 
-def setup(kinds, triggers):
+def core(kinds, triggers):
     wanted = frozenset(kinds)
-    return Setup(
-        wanted,
-        triggers,
-        formats.entries(wanted),
-        formats.tails(),
-        formats.ibans() if "iban" in wanted else {},
-        limit=LIMIT_FINDINGS,
+    return ScannerCore(
+        ScanSetup(
+            wanted,
+            triggers,
+            formats.entries(wanted),
+            formats.tails(),
+            formats.ibans() if "iban" in wanted else {},
+            limit=LIMIT_FINDINGS,
+        )
     )
 
 
-def spots(text, made):
-    sheet = Spots(made, FOLDING.fold(text), True, False)
-    sheet.scan(PAD, sheet.size)
-    return sheet.found
+def found_by(scanner, text):
+    state = ScanState(scanner.setup, FOLDING.fold(text), True, False)
+    scanner.scan(state, PAD, state.size)
+    return state.found
 
 
 #: Stops at every byte: digits as digits, all else as any mark there is.
@@ -54,7 +56,7 @@ EVERYWHERE = bytes(
 )
 SETS = [(kind,) for kind in formats.MARKS] + [tuple(formats.MARKS)]
 PAIRS = {
-    kinds: (setup(kinds, formats.triggers(frozenset(kinds))), setup(kinds, EVERYWHERE))
+    kinds: (core(kinds, formats.triggers(frozenset(kinds))), core(kinds, EVERYWHERE))
     for kinds in SETS
 }
 
@@ -65,7 +67,7 @@ def test_no_stop_is_missed_in_any_short_text(alphabet):
     for size in range(1, 7):
         for chars in itertools.product(alphabet, repeat=size):
             text = "".join(chars)
-            assert spots(text, quick) == spots(text, full)
+            assert found_by(quick, text) == found_by(full, text)
 
 
 @settings(max_examples=500, deadline=None)
@@ -76,10 +78,10 @@ def test_no_stop_is_missed_in_any_short_text(alphabet):
 def test_no_stop_is_missed_in_a_longer_text(pieces, kinds):
     quick, full = PAIRS[kinds]
     text = "".join(pieces)
-    found = spots(text, full)
+    found = found_by(full, text)
     # alone, a rule for another kind that shares a mark may only be asked by the full scan
     if {tuple(KINDS)[kind] for kind, _, _ in found} <= set(kinds):
-        assert spots(text, quick) == found
+        assert found_by(quick, text) == found
 
 
 # The scan from its sources, in a process of its own: compiled modules and plain ones do not mix.

@@ -30,7 +30,7 @@ run = partial(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 #: Each example asks 54 requests of one bundle.
-DEFAULT, LONG = 120, 2000
+DEFAULT, LONG, NIGHT = 120, 400, 2000
 
 ORDER = ("quota", "top_k", "round")
 #: How a clause asks something of the resource's owner, who may be nobody.
@@ -135,6 +135,13 @@ def test_one_set_decides_as_two_sets_apart(bundle, asked):
 
 @pytest.mark.long
 @run(max_examples=LONG)
+@given(bundles(most=12), requests)
+def test_one_set_decides_as_two_sets_apart_over_20_000_requests(bundle, asked):
+    compare(bundle, asked)
+
+
+@pytest.mark.night
+@run(max_examples=NIGHT)
 @given(bundles(most=12), requests)
 def test_one_set_decides_as_two_sets_apart_over_100_000_requests(bundle, asked):
     compare(bundle, asked)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from random_bundles import WORLD, Request, Rule, bundles, requests
 
 from guardrail import Denied, Entity, obligations
+from guardrail._hooks import in_order
 from guardrail._ports import Runtime, Target
 from guardrail.audit import Trail
 from guardrail.policy import (
@@ -31,7 +32,7 @@ from guardrail.policy import (
     load_snapshots,
 )
 from guardrail.runtime.call import Call
-from guardrail.runtime.flow import advance, in_order, release
+from guardrail.runtime.flow import advance, release
 from guardrail.testing import FrozenClock, Recorder
 from guardrail.values import NO_INPUT, FactValue
 

@@ -1,10 +1,10 @@
-"""What cuts findings out of texts: `Redactor` for whole ones, `StreamRedactor` for what comes.
+"""Cuts findings out of texts: `Redactor` for whole texts, `StreamRedactor` for texts in pieces.
 
-Owns the order of the layers, which is the same for both: first what nobody sees, for it may split
-all else; then kinds of a bundle's own, and what its name tells; then what has a format; then
-phrases; then payloads; then words. Each layer reads what the one before it left, and none can make
-one before it find anything new: so a text that was redacted stays as it is. Refuses to give a
-character away before it is decided.
+Both have the same layers in the same order: first invisible characters, which may split everything
+else; then the bundle's own patterns and credentials; then what has a format; then phrases; then
+payloads; then words; and last what the application's own code finds. Each layer reads what the one
+before it left. No pattern layer can make an earlier one find anything new, so a text that was
+redacted stays as it is. A character leaves only when it is decided.
 """
 
 from __future__ import annotations
@@ -13,24 +13,26 @@ from collections.abc import Iterable, Sequence
 
 from guardrail.detectors.custom_kinds import Detector
 from guardrail.detectors.kinds import LIMIT_FINDINGS
+from guardrail.detectors.model_kinds import ModelKind
 from guardrail.detectors.payloads import LONG
+from guardrail.detectors.redact.model_layer import KnownFindings, ModelLayer
 from guardrail.detectors.redact.replacements import Marks, Style
 from guardrail.detectors.redact.stream_layers import (
-    Folded,
     FoldedLayer,
+    FormatFinder,
+    InvisibleLayer,
     Layer,
-    PatternLook,
-    PhraseLook,
-    SpotLook,
-    UnseenLayer,
+    PatternFinder,
+    PhraseFinder,
 )
-from guardrail.detectors.rules.runs import LIMIT_JOINED, PayloadRuns, RunLook, WordRuns
+from guardrail.detectors.rules.runs import LIMIT_JOINED, PayloadRuns, RunFinder, WordRuns
 from guardrail.detectors.rules.tricks import LIMIT_WORD
-from guardrail.detectors.scan.re2 import LIMIT_MATCH
-from guardrail.detectors.scan.scanner import PHRASES, SPOTTED, UNSEEN, WORDS, Scanner
+from guardrail.detectors.scan.re2_patterns import LIMIT_MATCH
+from guardrail.detectors.scan.scanner import BY_FORMAT, INVISIBLE, PHRASES, WORDS, Scanner
+from guardrail.detectors.scan.view import FoldCache
 
-#: How many characters of the plain view `Spots` may hold back.
-_LIMIT_SPOT: int = 1320
+#: How many characters of the plain view the scan for formats may hold back.
+_LIMIT_FORMAT: int = 1320
 
 
 class Redactor:
@@ -40,7 +42,7 @@ class Redactor:
         kinds: names of kinds and groups.
         style: ``label`` leaves ``[email]``; ``hash`` leaves ``[email:1a2b3c4d]``, equal for
             equal values under one key; ``drop`` leaves ``…``, so that what closes up over a cut
-            forms nothing new. Characters that nobody sees leave no mark in any style.
+            forms nothing new. Invisible characters leave no mark in any style.
         key: for ``hash``: 16 to 64 secret bytes.
         limit: how many places of a text may be looked at closely: see `Scanner`.
         own: kinds of your own, which ``kinds`` may name.
@@ -60,7 +62,7 @@ class Redactor:
         key: bytes = b"",
         *,
         limit: int = LIMIT_FINDINGS,
-        own: Sequence[Detector] = (),
+        own: Sequence[Detector | ModelKind] = (),
     ) -> None:
         self._scanner = Scanner(kinds, limit=limit, own=own)
         self._marks = Marks(style, key)
@@ -75,40 +77,50 @@ class Redactor:
         text, cuts = self.cut(text)
         return text, sum(cuts.values())
 
-    def cut(self, text: str) -> tuple[str, dict[str, int]]:
+    @property
+    def whole_text_kinds(self) -> tuple[str, ...]:
+        """The kinds that need a whole text: no stream can be cut for them."""
+        return tuple(model.name for model in self._scanner.models if model.held_chars is None)
+
+    def cut(self, text: str, known: KnownFindings | None = None) -> tuple[str, dict[str, int]]:
         """Return a text without what was found in it, and how many cuts were made, by kind.
 
-        Raises `TooManyFindings`.
+        Arguments:
+            text: the text.
+            known: what kinds with code of their own have found already, of many texts at once.
+
+        Raises `TooManyFindings`, and `DetectorFailed` where a kind with code of its own fails.
         """
         cuts: dict[str, int] = {}
-        for layer in self.layers():
+        for layer in self.layers(known):
             text = layer.feed(text, final=True)
             cuts |= layer.kinds  # no two layers have a kind in common
         return text, cuts
 
-    def layers(self) -> list[Layer]:
+    def layers(self, known: KnownFindings | None = None) -> list[Layer]:
         """Return fresh layers, for one text, in their order."""
         wanted, marks, scanner = self._wanted, self._marks, self._scanner
-        folding, limit = Folded(scanner.folding), scanner.limit
+        folding, limit = FoldCache(scanner.folding), scanner.limit
         layers: list[Layer] = []
-        if wanted & UNSEEN:
-            layers.append(UnseenLayer(wanted & UNSEEN, scanner.signs, limit))
-        for sought in scanner.sought:
-            delay = sought.delay_chars
-            layers.append(FoldedLayer(folding, marks, PatternLook(sought, limit), delay, limit))
-        if wanted & SPOTTED:
-            look = SpotLook(scanner.setup)
-            layers.append(FoldedLayer(folding, marks, look, _LIMIT_SPOT, limit))
+        if wanted & INVISIBLE:
+            layers.append(InvisibleLayer(wanted & INVISIBLE, scanner.signs, limit))
+        for custom in scanner.by_pattern:
+            finder = PatternFinder(custom, limit)
+            layers.append(FoldedLayer(folding, marks, finder, custom.delay_chars, limit))
+        if wanted & BY_FORMAT:
+            look = FormatFinder(scanner.core)
+            layers.append(FoldedLayer(folding, marks, look, _LIMIT_FORMAT, limit))
         for kind in PHRASES:
             if kind in wanted:
-                phrases = PhraseLook(kind, limit)
+                phrases = PhraseFinder(kind, limit)
                 layers.append(FoldedLayer(folding, marks, phrases, LIMIT_MATCH + 2, limit))
         if "encoded" in wanted:
-            runs = RunLook(PayloadRuns(limit))
+            runs = RunFinder(PayloadRuns(limit))
             layers.append(FoldedLayer(folding, marks, runs, LONG + LIMIT_JOINED, limit))
         if wanted & WORDS:
-            words = RunLook(WordRuns(wanted & WORDS, scanner.signs, limit))
+            words = RunFinder(WordRuns(wanted & WORDS, scanner.signs, limit))
             layers.append(FoldedLayer(folding, marks, words, LIMIT_WORD + LIMIT_JOINED, limit))
+        layers += [ModelLayer(model, marks, limit, known) for model in scanner.models]
         return layers
 
 
@@ -116,23 +128,28 @@ class StreamRedactor:
     """Redacts one text that comes in pieces; the pieces it gives make what `redact` gives.
 
     It holds back the word that is being written and a number before it, seldom more; at most
-    `delay_chars` characters that a reader sees, each with at most 30 that nobody sees. A kind
+    `delay_chars` characters that a reader sees, each with at most 30 invisible ones. A kind
     without a greatest length, such as a private key without an end, is cut from its beginning
     to its end, or to the end of the text. One stream is for one text, and one thread.
 
     Arguments:
         redactor: what to cut, and what to leave in its place.
+
+    Raises `ValueError` where a kind needs the whole text (`Redactor.whole_text_kinds`).
     """
 
     __slots__ = ("_is_closed", "_layers")
 
     def __init__(self, redactor: Redactor) -> None:
+        if redactor.whole_text_kinds:
+            names = ", ".join(redactor.whole_text_kinds)
+            raise ValueError(f"{names} can be found in whole texts only, and not in a stream")
         self._layers = redactor.layers()
         self._is_closed = False
 
     @property
     def delay_chars(self) -> int:
-        """The most characters that are held back, not counting what nobody sees."""
+        """The most characters that are held back, not counting invisible ones."""
         return sum(layer.delay_chars for layer in self._layers)
 
     @property

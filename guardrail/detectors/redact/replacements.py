@@ -1,8 +1,8 @@
-"""What stands in the text where something was cut.
+"""What stands in the text where something was cut: the styles ``label``, ``hash`` and ``drop``.
 
-Owns the three styles. A mark begins and ends with a sign that joins nothing, so that it neither
-makes nor hides a finding: what closes up over a cut can be no new match. Refuses a hash without
-a key, which anyone could turn back by trying.
+A mark begins and ends with a sign that joins nothing, so that it neither makes nor hides a finding:
+the text on both sides of a cut cannot form a new match. The style ``hash`` needs a key, because
+anyone could reverse a hash without a key by trying values.
 """
 
 from __future__ import annotations

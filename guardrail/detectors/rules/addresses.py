@@ -1,312 +1,265 @@
-"""Addresses in a folded text: email, IPv6, hardware, bank accounts.
+"""Addresses in a folded text: email, IPv4, IPv6, hardware addresses, bank account numbers.
 
-Owns a rule for each, called where its mark stands (an ``@``, a colon, a dash, a digit). A rule
-reads left and right from there, within bounds, and returns where the scan goes on, or 0. Its
-place is the second layer of the scan, on `Sheet`. Compiled as it stands; `addresses.pxd`.
+The scanner calls a rule at the character that is typical of the kind (an ``@``, a colon, a dash, a
+digit). The rule reads to the left and right from there, within bounds, and returns where the scan
+continues, or 0 if there is no finding.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from guardrail.detectors.scan.scan_state import Sheet
+from guardrail.detectors.rules.cards import CardRules
+from guardrail.detectors.scan.scan_state import ScanState
 
 _EMAIL: Final = 0
-_IBAN: Final = 3
 _IPV6: Final = 7
 _MAC: Final = 8
+_IBAN: Final = 3
 
 #: RFC 5321, section 4.5.3.1.
 _LIMIT_LOCAL: Final = 64
 _LIMIT_DOMAIN: Final = 254
-#: How far back the beginning of a chain of digits is looked for.
-_LIMIT_CHAIN: Final = 64
 #: What ends a file's name is no top-level domain: ``icon@2x.png``.
 _FILES: Final = frozenset(
     (b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js", b"html", b"json", b"pdf")
 )
 
-
 #: How a top-level domain begins that stands for one in another script (RFC 5890).
 _ACE: Final = (b"xn--", b"XN--")
 
 
-class Addresses(Sheet):
-    """A sheet with the rules for addresses."""
+class AddressRules:
+    """Rules for addresses and bank account numbers."""
 
-    __slots__ = ()
+    __slots__ = ("_cards",)
 
-    def _email(self, at: int) -> int:
+    def __init__(self, cards: CardRules) -> None:
+        self._cards = cards
+
+    def email(self, state: ScanState, at: int) -> int:
         """Judge the address around an ``@`` (RFC 5321 without quoted local parts)."""
-        d = self._d
+        text = state.text
         start = at
-        while at - start < _LIMIT_LOCAL and self._local[d[start - 1]]:
+        while at - start < _LIMIT_LOCAL and state.is_local[text[start - 1]]:
             start -= 1
         # where it is too long, what may be one begins at a word
         while start < at and (
-            self._word[d[start - 1]] or not self._word[d[start]] or self._joined(start)
+            state.is_word[text[start - 1]]
+            or not state.is_word[text[start]]
+            or state.is_joined(start)
         ):
             start += 1
         if start == at:
             return 0
-        end = self._domain(at + 1)
-        return self._accept(_EMAIL, start, end) if end else 0
+        end = self._domain(state, at + 1)
+        return state.accept(_EMAIL, start, end) if end else 0
 
-    def _domain(self, at: int) -> int:
+    def _domain(self, state: ScanState, at: int) -> int:
         """Return the end of the longest domain at a place that has a top-level one, or 0."""
-        d = self._d
+        text = state.text
         end = 0
         label = spot = at
         while spot - at < _LIMIT_DOMAIN:
-            if self._alnum[d[spot]] or d[spot] == ord("-"):
+            if state.is_alnum[text[spot]] or text[spot] == ord("-"):
                 spot += 1
                 continue
             if spot == label:
                 break
             if label > at:
-                top = self._top_level(label, spot)
+                top = self._top_level(state, label, spot)
                 if top:
                     end = top
-            if d[spot] != ord("."):
+            if text[spot] != ord("."):
                 break
             spot += 1
             label = spot
         return end
 
-    def _top_level(self, label: int, stop: int) -> int:
+    def _top_level(self, state: ScanState, label: int, stop: int) -> int:
         """Return where a label ends as a top-level domain, or 0."""
-        d = self._d
+        text = state.text
         end = label
-        while end < stop and self._alnum[d[end]] and not self._digit[d[end]]:
+        while end < stop and state.is_alnum[text[end]] and not state.is_digit[text[end]]:
             end += 1
-        if end == label + 2 and stop > label + 4 and bytes(self.data[label : label + 4]) in _ACE:
+        if end == label + 2 and stop > label + 4 and bytes(state.data[label : label + 4]) in _ACE:
             return stop
-        if end - label < 2 or end - label > 24 or self._digit[d[end]] or d[end] == ord("_"):
+        if (
+            end - label < 2
+            or end - label > 24
+            or state.is_digit[text[end]]
+            or text[end] == ord("_")
+        ):
             return 0
-        return 0 if bytes(self.data[label:end]).lower() in _FILES else end
+        return 0 if bytes(state.data[label:end]).lower() in _FILES else end
 
-    def _ipv6(self, at: int) -> int:  # noqa: PLR0912 (one grammar, read once)
+    def ipv6(self, state: ScanState, at: int) -> int:  # noqa: PLR0912 (one grammar, read once)
         """Judge the address whose first colon stands at a place (RFC 4291, section 2.2)."""
-        d = self._d
+        text = state.text
         start = at
-        while at - start <= 4 and self._hexa[d[start - 1]]:
+        while at - start <= 4 and state.is_hex[text[start - 1]]:
             start -= 1
-        if at - start > 4 or self._word[d[start - 1]] or self._joined(start):
+        if at - start > 4 or state.is_word[text[start - 1]] or state.is_joined(start):
             return 0
-        if d[start - 1] == ord(":") and self._is_group(start - 1, 4):
+        if text[start - 1] == ord(":") and self._is_group(state, start - 1, 4):
             return 0
         spot, groups, gap, digits = start, 0, False, False
         if start == at:
-            if d[at + 1] != ord(":") or not self._apart(d[at - 1], ord("]")):
+            if text[at + 1] != ord(":") or not self._may_stand_beside(
+                state, text[at - 1], ord("]")
+            ):
                 return 0
             gap = True
             spot += 2
         while True:
             first = spot
-            while spot - first <= 4 and self._hexa[d[spot]]:
-                if self._digit[d[spot]]:
+            while spot - first <= 4 and state.is_hex[text[spot]]:
+                if state.is_digit[text[spot]]:
                     digits = True
                 spot += 1
             if spot == first:
                 break
-            if spot - first > 4 or self._word[d[spot]]:
+            if spot - first > 4 or state.is_word[text[spot]]:
                 # no group: the address may end before it, but not with two colons
-                spot = first if d[first - 2] == ord(":") else first - 1
+                spot = first if text[first - 2] == ord(":") else first - 1
                 break
-            if d[spot] == ord(".") and self._digit[d[spot + 1]]:
-                end = self._quad(first)
+            if text[spot] == ord(".") and state.is_digit[text[spot + 1]]:
+                end = self.ipv4(state, first)
                 if end:
                     groups += 2
                     spot = end
                     break
             groups += 1
-            if groups > 8 or d[spot] != ord(":") or (gap and groups == 7):
+            if groups > 8 or text[spot] != ord(":") or (gap and groups == 7):
                 break
-            if d[spot + 1] == ord(":"):
+            if text[spot + 1] == ord(":"):
                 if gap:
                     return 0
                 gap = True
                 spot += 2
-            elif self._hexa[d[spot + 1]]:
+            elif state.is_hex[text[spot + 1]]:
                 spot += 1
             else:
                 break
         if groups > 7 if gap else groups != 8:
             return 0
-        if self._word[d[spot]] or groups == 0 or not (digits or groups > 2):
+        if state.is_word[text[spot]] or groups == 0 or not (digits or groups > 2):
             return 0
-        if d[spot - 1] == ord(":") and not self._apart(d[spot], ord("[")):
+        if text[spot - 1] == ord(":") and not self._may_stand_beside(state, text[spot], ord("[")):
             return 0
-        return self._accept(_IPV6, start, self._zone(spot))
+        return state.accept(_IPV6, start, self._zone(state, spot))
 
-    def _apart(self, char: int, bracket: int) -> bool:
-        """Tell whether a colon of an address may stand beside a character.
+    def _may_stand_beside(self, state: ScanState, char: int, bracket: int) -> bool:
+        """Return whether a colon of an address may stand beside a character.
 
         Nothing may that can stand where something was cut: it would be another sign before. So the
         bracket may not that a mark begins or ends with on that side.
         """
         beside = char in (ord(":"), bracket, 1)
-        return not (beside or self._word[char] or char > 127)
+        return not (beside or state.is_word[char] or char > 127)
 
-    def _is_group(self, at: int, most: int) -> bool:
-        """Tell whether another group of an address, or no group, goes before a colon or dash."""
-        d = self._d
+    def _is_group(self, state: ScanState, at: int, most: int) -> bool:
+        """Return whether another group of an address, or no group, goes before a colon or dash."""
+        text = state.text
         start = at
-        while at - start <= most and self._hexa[d[start - 1]]:
+        while at - start <= most and state.is_hex[text[start - 1]]:
             start -= 1
         if start == at:
-            return d[at - 1] == d[at]
-        return at - start <= most and not self._word[d[start - 1]]
+            return text[at - 1] == text[at]
+        return at - start <= most and not state.is_word[text[start - 1]]
 
-    def _zone(self, at: int) -> int:
+    def _zone(self, state: ScanState, at: int) -> int:
         """Return the end of the zone at a place, such as ``%eth0`` (RFC 4007); else the place."""
-        d = self._d
-        if d[at] != ord("%") or not self._alnum[d[at + 1]]:
+        text = state.text
+        if text[at] != ord("%") or not state.is_alnum[text[at + 1]]:
             return at
         end = at + 1
-        while end - at <= 16 and self._token[d[end]]:
+        while end - at <= 16 and state.is_token[text[end]]:
             end += 1
-        return at if self._word[d[end]] else end
+        return at if state.is_word[text[end]] else end
 
-    def _quad(self, at: int) -> int:
+    def ipv4(self, state: ScanState, at: int) -> int:
         """Return the end of the IPv4 address at a place, or 0."""
-        d = self._d
+        text = state.text
         spot = at
         for number in range(4):
-            size = self._run(spot, 3)
+            size = state.count_digits(spot, 3)
             if size == 0 or size > 3:
                 return 0
             value = 0
             for place in range(spot, spot + size):
-                value = 10 * value + d[place] - ord("0")
+                value = 10 * value + text[place] - ord("0")
             if value > 255:
                 return 0
             spot += size
             if number < 3:
-                if d[spot] != ord("."):
+                if text[spot] != ord("."):
                     return 0
                 spot += 1
-        if self._word[d[spot]] or (d[spot] == ord(".") and self._blocks(spot + 1)):
+        if state.is_word[text[spot]] or (
+            text[spot] == ord(".") and self._cards.blocks(state, spot + 1)
+        ):
             return 0
         return spot
 
-    def _mac(self, at: int) -> int:
+    def mac(self, state: ScanState, at: int) -> int:
         """Judge the hardware address (EUI-48 or EUI-64) whose first group starts at a place."""
-        d = self._d
-        if self._word[d[at - 1]] or self._joined(at):
+        text = state.text
+        if state.is_word[text[at - 1]] or state.is_joined(at):
             return 0
-        sign = d[at + 2] if self._hexa[d[at]] and self._hexa[d[at + 1]] else 0
+        sign = text[at + 2] if state.is_hex[text[at]] and state.is_hex[text[at + 1]] else 0
         width, least, most = 2, 6, 8
         if sign != ord(":") and sign != ord("-"):
             width, least, most, sign = 4, 3, 4, ord(".")
-        if d[at - 1] == sign and self._is_group(at - 1, width):
+        if text[at - 1] == sign and self._is_group(state, at - 1, width):
             return 0
         spot, groups = at, 0
         while groups < most:
             size = 0
-            while size < width and self._hexa[d[spot + size]]:
+            while size < width and state.is_hex[text[spot + size]]:
                 size += 1
-            if size < width or self._word[d[spot + width]]:
+            if size < width or state.is_word[text[spot + width]]:
                 break
             groups += 1
             spot += width
-            if d[spot] != sign:
+            if text[spot] != sign:
                 spot += 1
                 break
             spot += 1
         end = at + groups * (width + 1) - 1
-        if groups < least or (sign == ord(".") and d[end] == sign and self._is_more(end + 1)):
+        if groups < least or (
+            sign == ord(".") and text[end] == sign and self._has_group(state, end + 1)
+        ):
             return 0
-        return self._accept(_MAC, at, end)
+        return state.accept(_MAC, at, end)
 
-    def _is_more(self, at: int) -> bool:
-        """Tell whether a further group of four stands at a place, which is no bank account."""
-        d = self._d
+    def _has_group(self, state: ScanState, at: int) -> bool:
+        """Return whether a further group of four stands at a place, which is no bank account."""
+        text = state.text
         end = at
-        while end - at <= 4 and self._hexa[d[end]]:
+        while end - at <= 4 and state.is_hex[text[end]]:
             end += 1
-        is_account = self._wanted[_IBAN] and self._countries[d[at] << 8 | d[at + 1]]
-        return 0 < end - at <= 4 and not self._word[d[end]] and not is_account
+        is_account = state.wanted[_IBAN] and state.countries[text[at] << 8 | text[at + 1]]
+        return 0 < end - at <= 4 and not state.is_word[text[end]] and not is_account
 
-    def _joined(self, at: int) -> bool:
-        """Tell whether a dash or a point joins the digits at a place to what is before it.
-
-        A point does behind any digit, for it makes a fraction of them; and behind the end of what
-        was cut or is a mark for it, since that may have been a digit.
-        """
-        d = self._d
-        if d[at - 1] == ord("."):
-            before = d[at - 2]
-            return bool(self._digit[d[at]]) and (
-                self._digit[before] != 0 or before in (1, ord("]"), 0x81)
-            )
-        return d[at - 1] == ord("-") and self._linked(at)
-
-    def _linked(self, at: int) -> bool:
-        """Tell whether a sign links the digits at a place to a chain before it.
-
-        Of a chain that goes on from a letter or from what is in a payload, nothing is told: it
-        may be cut as that. What is known of a chain from an earlier answer is not read again.
-        """
-        d = self._d
-        if not self._digit[d[at]] or not self._digit[d[at - 2]]:
-            return False
-        spot, high = at - 2, at
-        while at - spot <= _LIMIT_CHAIN:
-            if self.chain_low <= spot <= self.chain_high:
-                spot, high = self.chain_low - 1, max(at, self.chain_high)
-                continue
-            char = d[spot]
-            if not self._digit[char] and not (
-                self._sign[char] and char != ord("/") and self._digit[d[spot - 1]]
-            ):
-                break
-            spot -= 1
-        self.chain_low, self.chain_high = spot + 1, high
-        return at - spot <= _LIMIT_CHAIN and not (self._glue[d[spot]] or d[spot] == ord("-"))
-
-    def _blocks(self, at: int) -> bool:
-        """Tell whether what a sign joins at a place forbids that a number ends before it."""
-        return self._joined(at)
-
-    def _between(self, at: int) -> int:
-        """Return where the next group of a number begins: behind one sign, spaces, a line's end.
-
-        Where none of these stands, it is the place itself.
-        """
-        d = self._d
-        spot = at
-        while spot - at < 2 and d[spot] == ord(" "):
-            spot += 1
-        if d[spot] == ord("\r") and d[spot + 1] == ord("\n"):
-            spot += 1
-        if d[spot] == ord("\n"):
-            end = spot + 9
-            spot += 1
-            while spot < end and d[spot] == ord(" "):
-                spot += 1
-        elif spot == at and (self._sign[d[at]] or d[at] == ord("_")):
-            spot += 1
-        return spot
-
-    def _iban(self, at: int) -> int:
+    def iban(self, state: ScanState, at: int) -> int:
         """Judge the account number whose check digits start at a place (ISO 13616)."""
-        d = self._d
+        text = state.text
         start = at - 2
-        country = self._countries[d[start] << 8 | d[start + 1]]
-        if country == 0 or not self._digit[d[at + 1]]:
+        country = state.countries[text[start] << 8 | text[start + 1]]
+        if country == 0 or not state.is_digit[text[at + 1]]:
             return 0
-        bban = self.setup.bbans[country]
+        bban = state.setup.bbans[country]
         size = len(bban) + 4
         spot, place = start, 0
         rest, head = 0, 0
         while place < size:
             if place > 0 and place % 4 == 0:
-                spot = self._between(spot)
-            char = d[spot]
-            if not self._alnum[char]:
+                spot = state.next_group(spot)
+            char = text[spot]
+            if not state.is_alnum[char]:
                 return 0
-            if place > 3 and not self._digit[char]:
+            if place > 3 and not state.is_digit[char]:
                 if bban[place - 4] == ord("n"):
                     return 0
             elif place > 3 and bban[place - 4] == ord("a"):
@@ -319,10 +272,10 @@ class Addresses(Sheet):
                 rest = _remainder(rest, char)
             spot += 1
             place += 1
-        if self._digit[d[spot]]:  # a letter may be of the bank's code (BIC) behind it
+        if state.is_digit[text[spot]]:  # a letter may be of the bank's code (BIC) behind it
             return 0
         # the country and the check digits go last: two letters are four digits, so six in all
-        return self._accept(_IBAN, start, spot) if (rest * 1000000 + head) % 97 == 1 else 0
+        return state.accept(_IBAN, start, spot) if (rest * 1000000 + head) % 97 == 1 else 0
 
 
 def _remainder(value: int, char: int) -> int:

@@ -1,8 +1,7 @@
 """Runs of characters, such as words and encoded payloads, that are judged by their beginnings.
 
-Owns how a text is divided into them (`WordRuns`, `PayloadRuns`), which of them are findings, and
-the look at them for `layers`. Refuses to judge more of them than a limit: each costs more than a
-character.
+`WordRuns` and `PayloadRuns` divide a text into runs and decide which are findings; `RunFinder`
+finds them for a layer. At most a limit of runs is judged, because each costs more than a character.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from typing import Final, Protocol
 
 from guardrail.detectors import payloads
 from guardrail.detectors.kinds import TooManyFindings
-from guardrail.detectors.redact.stream_layers import Looked, Spot, View
 from guardrail.detectors.rules import tricks
 from guardrail.detectors.scan.folding import PAD
+from guardrail.detectors.scan.view import FinderResult, Span, TextView
 
 
-class RunLook:
+class RunFinder:
     """Looks for runs of characters, such as words, that are judged by their beginnings.
 
     Arguments:
@@ -31,27 +30,27 @@ class RunLook:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
 
-    def __call__(self, view: View, cursor: int, floor: int, final: bool) -> Looked:
+    def __call__(self, view: TextView, cursor: int, floor: int, final: bool) -> FinderResult:
         """Look from a cursor on; before the floor all is cut. A long run is passed over once."""
         chars, data, size = self._runs.chars, view.data, view.size
         passed = chars.match(data, cursor - 1, size) if cursor > floor else None
         if passed is not None:
             cursor = passed.end()
-        found: list[Spot] = []
+        found: list[Span] = []
         for start, end in self._runs.find(view, cursor, final):
             is_last = end == size and not final
             if is_last and end - start < self._runs.limit:
-                return Looked(found, start, joined_from(data, start, floor))
+                return FinderResult(found, start, joined_from(data, start, floor))
             kind = self._runs.judge(view, start, min(end, start + self._runs.limit))
             if kind:
                 begin = joined_from(data, start, floor) if data[start] in _DIGITS else start
                 found.append((kind, begin, end))
                 floor = end
                 if is_last:
-                    return Looked(found, size, size, closer=1, inner=end)
-        return Looked(found, size, size if final else joined_from(data, size, floor))
+                    return FinderResult(found, size, size, closer=1, inner=end)
+        return FinderResult(found, size, size if final else joined_from(data, size, floor))
 
-    def ending(self, view: View, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
+    def ending(self, view: TextView, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
         """Return where the run ends that is open, or -1."""
         match = self._runs.chars.match(view.data, at, view.size)
         end = at if match is None else match.end()
@@ -86,11 +85,11 @@ class Runs(Protocol):
     limit: int
     chars: re.Pattern[bytes]
 
-    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
+    def find(self, view: TextView, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the runs from a place on; where more may follow the last one as well."""
         ...
 
-    def judge(self, view: View, start: int, stop: int) -> str:
+    def judge(self, view: TextView, start: int, stop: int) -> str:
         """Return the kind of a run, by its first `limit` characters; empty for none."""
         ...
 
@@ -106,14 +105,14 @@ class WordRuns:
 
     __slots__ = ("_limit", "_signs", "_wanted", "chars", "limit")
 
-    def __init__(self, wanted: frozenset[str], signs: tricks.Signs, limit: int) -> None:
+    def __init__(self, wanted: frozenset[str], signs: tricks.TrickFinder, limit: int) -> None:
         self._wanted = wanted
         self._signs = signs
         self._limit = limit
         self.chars = re.compile(rb"[\w\x80]+")
         self.limit = tricks.LIMIT_WORD
 
-    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
+    def find(self, view: TextView, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the words from a place on in which two letters do not go together."""
         found: list[tuple[int, int]] = []
         if view.is_ascii and final:
@@ -136,12 +135,12 @@ class WordRuns:
             found.append((start, size))
         return found
 
-    def judge(self, view: View, start: int, stop: int) -> str:
+    def judge(self, view: TextView, start: int, stop: int) -> str:
         """Return which trick a word is."""
         kinds = self.all(view, start, stop)
         return kinds[0] if kinds else ""
 
-    def all(self, view: View, start: int, stop: int) -> list[str]:
+    def all(self, view: TextView, start: int, stop: int) -> list[str]:
         """Return all tricks that a word is."""
         word = view.text[view.place(start) : view.place(stop - 1) + 1]
         is_plain = b"\x80" not in view.data[start:stop]
@@ -159,7 +158,7 @@ class PayloadRuns:
         self.chars = re.compile(rb"[A-Za-z0-9+/_=-]+")
         self.limit = payloads.LONG
 
-    def find(self, view: View, at: int, final: bool) -> list[tuple[int, int]]:
+    def find(self, view: TextView, at: int, final: bool) -> list[tuple[int, int]]:
         """Return the runs from a place on that are long enough, and the last one."""
         plain = bytes(view.data[:-PAD])
         runs = payloads.run().finditer(plain, at)
@@ -172,7 +171,7 @@ class PayloadRuns:
                 found.append((start, view.size))
         return found
 
-    def judge(self, view: View, start: int, stop: int) -> str:
+    def judge(self, view: TextView, start: int, stop: int) -> str:
         """Return whether a run is a payload."""
         head = bytes(view.data[start:stop])
         return "encoded" if len(head) >= payloads.LEAST and payloads.is_payload(head) else ""

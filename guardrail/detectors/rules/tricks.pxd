@@ -1,4 +1,4 @@
-# C declarations for tricks.py, which compiles as it stands: characters as numbers.
+# C declarations for tricks.py, which is compiled as it is: characters as numbers.
 
 cimport cython
 
@@ -6,7 +6,7 @@ cdef int _PLAIN, _SPACE, _JOINED, _FLAG, _SELECTOR, _BIDI, _TAG, _JOINER, _ZERO
 cdef int _LATIN, _GREEK, _CYRILLIC, _OTHER, _STYLED, _WIDE, _UNSEEN
 
 
-cdef class Signs:
+cdef class TrickFinder:
     cdef list _pages
 
     @cython.locals(

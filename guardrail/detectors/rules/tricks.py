@@ -1,12 +1,10 @@
 # ruff: noqa: RUF003 (look-alikes are what this is about)
-"""Tricks of writing, in the text as it came: what nobody sees, and letters that pose as others.
+"""Tricks of writing, in the text as it came: invisible characters, and letters that imitate others.
 
-Owns `Signs`, which knows of each character what it can be in a trick, and finds what nobody sees
-(`Signs.invisible`), where two letters stand side by side that do not go together
-(`Signs.next_pair`), and which tricks a word is (`Signs.judge`). ASCII has none of these.
-Refuses to call a trick what a script needs: joiners in Persian, Hindi and emoji, one variation
-selector, the tags of a flag, a Greek letter at the edge of a name. Compiled as it stands;
-``tricks.pxd``.
+`TrickFinder` classifies characters and finds invisible ones (`TrickFinder.invisible`), neighbouring
+letters that do not go together (`TrickFinder.next_pair`), and the tricks in a word
+(`TrickFinder.judge`). ASCII has none of these. What a script needs is no trick: joiners in Persian,
+Hindi and emoji, one variation selector, the tags of a flag, a Greek letter at the edge of a name.
 """
 
 from __future__ import annotations
@@ -23,8 +21,8 @@ LIMIT_FLAG: Final = 8
 #: So many characters of a word are judged; a word that is longer is cut whole.
 LIMIT_WORD: Final = 64
 
-#: What a character is to one that nobody sees: nothing, a white space, of a cursive script or an
-#: emoji (beside which a joiner can be needed), or one that nobody sees itself.
+#: What a character is to an invisible one: nothing, a white space, of a cursive script or an
+#: emoji (beside which a joiner can be needed), or an invisible one itself.
 _PLAIN: Final = 0
 _SPACE: Final = 1
 _JOINED: Final = 2
@@ -47,7 +45,7 @@ _UNSEEN: Final = 7
 Span = tuple[str, int, int]
 
 
-class Signs:
+class TrickFinder:
     """Finds tricks in texts. Threads may share it: what it keeps is equal, whoever makes it."""
 
     __slots__ = ("_pages",)
@@ -64,7 +62,7 @@ class Signs:
         final: bool = True,
         limit: int,
     ) -> tuple[list[Span], int]:
-        """Return what nobody sees in a text, and up to where that is decided.
+        """Return the invisible characters in a text, and up to where that is decided.
 
         Arguments:
             text: the text; what stands before ``begin`` is what is kept of the text before it.
@@ -87,7 +85,7 @@ class Signs:
     def next_pair(self, text: str, begin: int) -> int:
         """Return where the next letter stands that does not go with the one before it, or -1.
 
-        Both letters stand at ``begin`` or later. What nobody sees is passed over.
+        Both letters stand at ``begin`` or later. Invisible characters are skipped.
         """
         return self._compare(text, begin)
 
@@ -210,7 +208,7 @@ class Signs:
 
 
 def _trick(what: int, before: int, after: int) -> int:
-    """Return what a character that nobody sees is, given what is kept before it; 0 for no trick."""
+    """Return which trick an invisible character is after what is kept before it; 0 for none."""
     if what in (_BIDI, _TAG, _ZERO):
         return what
     if what == _JOINER:
@@ -222,7 +220,7 @@ def _trick(what: int, before: int, after: int) -> int:
 
 
 def _differ(one: int, other: int, adjacent: bool) -> bool:
-    """Tell whether two letters do not go together."""
+    """Return whether two letters do not go together."""
     if _LATIN in (one, other):
         return one != other
     if one == _STYLED and other == _STYLED:
@@ -234,7 +232,7 @@ def _differ(one: int, other: int, adjacent: bool) -> bool:
 
 @lru_cache(maxsize=8192)
 def _page(number: int) -> bytes:
-    """Return of 256 characters what they are in words, times 16, and to what nobody sees."""
+    """Return of 256 characters what they are in words, times 16, and to invisible ones."""
     return bytes(
         _in_words(chr(point)) << 4 | _to_unseen(chr(point))
         for point in range(number << 8, (number << 8) + 256)

@@ -1,4 +1,4 @@
-# C declarations for folding.py, which compiles as it stands: characters as numbers.
+# C declarations for folding.py, which is compiled as it is: characters as numbers.
 
 cimport cython
 

@@ -1,11 +1,11 @@
 # ruff: noqa: RUF001, RUF002 (look-alikes are what this is about)
 """The plain view of a text: one byte per character, with tricks of writing undone.
 
-Owns `Folding`, which turns text into bytes that the scans read: compatibility forms and
-letters that pose as ASCII become ASCII, accents and what nobody sees go, all else becomes one
-of two bytes. Each character is folded by itself, so that a text can be folded in any pieces.
-Refuses to drop more than 30 characters in a row, as UAX #15 (section 13) bounds the marks of
-a stream: the 31st stands as one foreign character. Compiled as it stands; `folding.pxd`.
+`Folding` turns text into the bytes that the scans read: compatibility forms and letters that
+imitate ASCII become ASCII, accents and invisible characters are dropped, and everything else
+becomes one of two bytes. Each character is folded by itself, so that a text can be folded in any
+pieces. At most 30 characters in a row are dropped, the number by which UAX #15 (section 13) bounds
+the marks of a stream: the 31st becomes one foreign character.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _plain(char: str) -> str:
 
 
 def extends(char: str) -> bool:
-    """Tell whether a character is of the cluster of the one before it (UAX #29, GB9, GB9a)."""
+    """Return whether a character is of the cluster of the one before it (UAX #29, GB9, GB9a)."""
     return (
         unicodedata.category(char)[0] == "M"
         or char in _EXTENDS
@@ -210,5 +210,5 @@ def extends(char: str) -> bool:
 
 
 def prepends(char: str) -> bool:
-    """Tell whether a character is of the cluster of the one behind it (UAX #29, GB9b)."""
+    """Return whether a character is of the cluster of the one behind it (UAX #29, GB9b)."""
     return char in _PREPENDS

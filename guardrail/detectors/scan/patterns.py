@@ -11,7 +11,7 @@ from __future__ import annotations
 import string
 from typing import Any, Final, NamedTuple
 
-from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan import re2_patterns
 from guardrail.detectors.scan.folding import FOREIGN_LETTER, fold_char
 
 #: The most characters of a pattern.
@@ -99,16 +99,16 @@ def read_pattern(text: str, *, is_edged: bool = True) -> Pattern:
 def _compiled(pattern: str) -> Any:
     complaint = ""
     try:
-        return engine.compiled(pattern, is_folding_case=False, has_groups=True)
-    except engine.error() as error:
+        return re2_patterns.compiled(pattern, is_folding_case=False, has_groups=True)
+    except re2_patterns.error() as error:
         complaint = _complaint(error)
     raise PatternError(f"RE2 does not take the pattern: {complaint}")
 
 
 def _complaint(error: Exception) -> str:
     """Return RE2's complaint without the part of the pattern that it quotes."""
-    said = error.args[0] if error.args else ""
-    text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)
+    message = error.args[0] if error.args else ""
+    text = message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
     return text.partition(":")[0].strip() or "it is not a regular expression"
 
 
@@ -139,13 +139,13 @@ def _folded(text: str) -> str:
 
 
 def _is_bound(text: str, at: int) -> bool:
-    """Tell whether a character of a class is the first or last one of a range."""
+    """Return whether a character of a class is the first or last one of a range."""
     ends = text[at - 1] == "-" and text[at - 2] != "["
     return ends or (text[at + 1 : at + 2] == "-" and text[at + 2 : at + 3] != "]")
 
 
 def _is_escaped(text: str, at: int) -> bool:
-    """Tell whether an odd number of backslashes stands before a place."""
+    """Return whether an odd number of backslashes stands before a place."""
     return (at - len(text[:at].rstrip("\\"))) % 2 == 1
 
 

@@ -1,22 +1,26 @@
-# C declarations for sheet.py, which compiles as it stands. The padding behind a text is never
-# part of any class of characters, so a rule that goes on while a class holds stays inside.
+# C declarations for scan_state.py, which is compiled as it is. The padding behind a text is in no
+# class of characters, so a rule that reads on while a class holds stays inside the text.
 
 cimport cython
 
+cdef int _LIMIT_GROUPS, _LIMIT_DIGITS, _SIZES_AT, _SIGNS_AT
+cdef Py_ssize_t _LIMIT_CHAIN, _LIMIT_NAME
 
-cdef class Setup:
+
+@cython.final
+cdef class ScanSetup:
     cdef readonly bytes wanted
     cdef readonly bytes triggers
-    cdef readonly bytes pairs
-    cdef readonly bytes digit
-    cdef readonly bytes word
-    cdef readonly bytes alnum
-    cdef readonly bytes hexa
-    cdef readonly bytes token
-    cdef readonly bytes local
-    cdef readonly bytes space
-    cdef readonly bytes sign
-    cdef readonly bytes glue
+    cdef readonly bytes key_pairs
+    cdef readonly bytes is_digit
+    cdef readonly bytes is_word
+    cdef readonly bytes is_alnum
+    cdef readonly bytes is_hex
+    cdef readonly bytes is_token
+    cdef readonly bytes is_local
+    cdef readonly bytes is_space
+    cdef readonly bytes is_joint
+    cdef readonly bytes is_glue
     cdef readonly dict keys
     cdef readonly tuple phones
     cdef readonly tuple tails
@@ -25,40 +29,97 @@ cdef class Setup:
     cdef readonly Py_ssize_t limit
 
 
-cdef class Sheet:
-    cdef readonly Setup setup
+cdef class ScanState
+
+
+@cython.freelist(4)
+@cython.final
+cdef class DigitChain:
+    cdef bytearray _store
+    cdef unsigned char *digits
+    cdef unsigned long long shape
+    cdef int count
+
+    cdef int size_of(self, int group) noexcept
+    cdef int sign_after(self, int group) noexcept
+
+    cdef int pair(self, int at) noexcept
+
+    @cython.locals(total=int, digit=int, place=int)
+    cdef bint passes_luhn(self, int first, int count) noexcept
+
+    @cython.locals(
+        text="const unsigned char *", groups=int, total=int, spot=Py_ssize_t, size=int, sign=int,
+        shape="unsigned long long",
+    )
+    cdef void read(self, ScanState state, Py_ssize_t at) noexcept
+
+    cdef bint is_shaped(self, unsigned long long shape, int groups) noexcept
+
+    @cython.locals(group=int)
+    cdef int common_sign(self, int groups) noexcept
+
+    @cython.locals(end=Py_ssize_t, group=int)
+    cdef Py_ssize_t end(self, Py_ssize_t at, int groups) noexcept
+
+    @cython.locals(group=int)
+    cdef bint is_even(self, int groups) noexcept
+
+
+@cython.final
+cdef class ScanState:
+    cdef readonly ScanSetup setup
     cdef readonly bytearray data
-    cdef unsigned char *_d
+    cdef unsigned char *text
     cdef readonly Py_ssize_t size
     cdef readonly Py_ssize_t floor
     cdef readonly Py_ssize_t until_armour
     cdef readonly Py_ssize_t until_comment
     cdef Py_ssize_t chain_low
     cdef Py_ssize_t chain_high
+    cdef DigitChain chain
+    cdef bint has_chain
     cdef readonly bint final
     cdef readonly bint nests
     cdef readonly int closer
     cdef readonly Py_ssize_t inner
     cdef readonly list found
-    cdef const unsigned char *_wanted
-    cdef const unsigned char *_digit
-    cdef const unsigned char *_word
-    cdef const unsigned char *_alnum
-    cdef const unsigned char *_hexa
-    cdef const unsigned char *_token
-    cdef const unsigned char *_local
-    cdef const unsigned char *_space
-    cdef const unsigned char *_pairs
-    cdef const unsigned char *_countries
-    cdef const unsigned char *_sign
-    cdef const unsigned char *_glue
+    cdef const unsigned char *wanted
+    cdef const unsigned char *is_digit
+    cdef const unsigned char *is_word
+    cdef const unsigned char *is_alnum
+    cdef const unsigned char *is_hex
+    cdef const unsigned char *is_token
+    cdef const unsigned char *is_local
+    cdef const unsigned char *is_space
+    cdef const unsigned char *key_pairs
+    cdef const unsigned char *countries
+    cdef const unsigned char *is_joint
+    cdef const unsigned char *is_glue
 
-    cdef _lay(self, Setup setup, bytearray data, bint final, bint nests)
+    cdef DigitChain start_chain(self)
+
+    @cython.locals(text="const unsigned char *", before=int)
+    cdef bint is_joined(self, Py_ssize_t at) noexcept
+
+    @cython.locals(text="const unsigned char *", spot=Py_ssize_t, high=Py_ssize_t, char=int)
+    cdef bint is_linked(self, Py_ssize_t at) noexcept
+
+    @cython.locals(text="const unsigned char *", spot=Py_ssize_t, end=Py_ssize_t)
+    cdef Py_ssize_t next_group(self, Py_ssize_t at) noexcept
+
+    @cython.locals(first=Py_ssize_t, before=bytes, name=bytes)
+    cdef bint is_named(self, Py_ssize_t at, tuple names) except -1
+
+    cdef bint follows_number(self, Py_ssize_t at) noexcept
+
     cpdef close(self, Py_ssize_t end)
-    cdef Py_ssize_t _accept(self, int kind, Py_ssize_t start, Py_ssize_t end) except -1
-    cdef Py_ssize_t _accept_open(
+
+    cdef Py_ssize_t accept(self, int kind, Py_ssize_t start, Py_ssize_t end) except -1
+
+    cdef Py_ssize_t accept_open(
         self, int kind, Py_ssize_t start, Py_ssize_t end, int closer
     ) except -1
 
     @cython.locals(end=Py_ssize_t)
-    cdef Py_ssize_t _run(self, Py_ssize_t at, Py_ssize_t limit) noexcept
+    cdef Py_ssize_t count_digits(self, Py_ssize_t at, Py_ssize_t limit) noexcept

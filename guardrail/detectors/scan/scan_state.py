@@ -1,9 +1,9 @@
-"""One folded text on its way through a scan: its bytes, what was found, where the last one ended.
+"""The state of one scan: the folded text, what was found in it, and the digits being judged.
 
-Owns `Setup`, what a scan looks for, and `Sheet`, which all rules read and write. The scan goes
-from left to right, once. What was found is closed off: no later rule reads into it or past it,
-so that what stands before a match counts as it will stand once the match is cut. Refuses to
-look at more than a bounded number of bytes for one rule. Compiled as it stands; `sheet.pxd`.
+`ScanSetup` holds what a scan looks for, `ScanState` the text of one scan, and `DigitChain` the
+groups of digits at the place where a rule reads. All rules work on a `ScanState`. A scan runs once,
+from left to right. A finding closes off the text before its end: no later rule reads into it or
+past it, so that what stands before a finding is judged as it will stand once the finding is cut.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from guardrail.detectors.formats import Entry
 from guardrail.detectors.kinds import NAMES, TooManyFindings
-from guardrail.detectors.rules.phone_formats import Phone
+from guardrail.detectors.phone_formats import Phone
 
 
 def _table(chars: str) -> bytes:
@@ -24,12 +24,40 @@ def _table(chars: str) -> bytes:
 _ALNUM: Final = string.ascii_letters + string.digits
 
 
-class Setup:
+#: The most groups and digits of a chain that are read.
+_LIMIT_GROUPS: Final = 8
+_LIMIT_DIGITS: Final = 20
+#: Where a chain keeps the sizes of its groups and the signs between them, behind its digits.
+_SIZES_AT: Final = 24
+_SIGNS_AT: Final = 32
+#: How far back the beginning of a chain of digits is looked for.
+_LIMIT_CHAIN: Final = 64
+#: How far before a number its name may stand.
+_LIMIT_NAME: Final = 28
+
+
+class ScanSetup:
     """What a scan looks for; made once, read by every scan."""
 
     __slots__ = (
-        "alnum", "bbans", "countries", "digit", "glue", "hexa", "keys", "limit", "local", "pairs",
-        "phones", "sign", "space", "tails", "token", "triggers", "wanted", "word",
+        "bbans",
+        "countries",
+        "is_alnum",
+        "is_digit",
+        "is_glue",
+        "is_hex",
+        "is_joint",
+        "is_local",
+        "is_space",
+        "is_token",
+        "is_word",
+        "key_pairs",
+        "keys",
+        "limit",
+        "phones",
+        "tails",
+        "triggers",
+        "wanted",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 (what a scan looks for, in one place)
@@ -60,68 +88,139 @@ class Setup:
         pairs = bytearray(1 << 16)
         for code in keys:
             pairs[code & 0xFFFF] = 1
-        self.pairs = bytes(pairs)
-        self.digit = _table(string.digits)
-        self.alnum = _table(_ALNUM)
+        self.key_pairs = bytes(pairs)
+        self.is_digit = _table(string.digits)
+        self.is_alnum = _table(_ALNUM)
         #: Letters and digits: what a number may not be glued to. A low line may stand beside one:
         #: it is a mark of emphasis, or parts the names in one.
-        self.word = _table(_ALNUM)
-        self.hexa = _table(string.hexdigits)
-        self.token = _table(_ALNUM + "_-")
-        self.local = _table(_ALNUM + "._%+'-")
-        self.space = _table(" \t\n\v\f\r")
+        self.is_word = _table(_ALNUM)
+        self.is_hex = _table(string.hexdigits)
+        self.is_token = _table(_ALNUM + "_-")
+        self.is_local = _table(_ALNUM + "._%+'-")
+        self.is_space = _table(" \t\n\v\f\r")
         #: What joins the groups of a number; what makes digits behind it part of another thing,
         #: which may be cut as that.
-        self.sign = _table(" -./")
-        self.glue = bytes(_table(_ALNUM + "_+/=")[:128]) + b"\1" + bytes(127)
+        self.is_joint = _table(" -./")
+        self.is_glue = bytes(_table(_ALNUM + "_+/=")[:128]) + b"\1" + bytes(127)
 
 
-class Sheet:
+class DigitChain:
+    """Runs of digits that single signs join, such as ``123-45-6789``.
+
+    Attributes:
+        digits: the digits, each as its value.
+        count: how many groups there are.
+        shape: the sizes of the groups, four bits each, the first group highest.
+    """
+
+    __slots__ = ("_store", "count", "digits", "shape")
+
+    def __init__(self) -> None:
+        self._store = bytearray(_SIGNS_AT + _LIMIT_GROUPS)
+        self.digits = self._store
+        self.count = 0
+        self.shape = 0
+
+    def size_of(self, group: int) -> int:
+        """Return how many digits a group has; 255 for more than are read."""
+        return self.digits[_SIZES_AT + group]
+
+    def sign_after(self, group: int) -> int:
+        """Return the sign behind a group."""
+        return self.digits[_SIGNS_AT + group]
+
+    def pair(self, at: int) -> int:
+        """Return the number that two digits make."""
+        return self.digits[at] * 10 + self.digits[at + 1]
+
+    def passes_luhn(self, first: int, count: int) -> bool:
+        """Return whether digits pass the Luhn check (ISO/IEC 7812-1)."""
+        total = 0
+        for place in range(count):
+            digit = self.digits[first + count - 1 - place]
+            if place & 1:
+                digit *= 2
+                if digit > 9:
+                    digit -= 9
+            total += digit
+        return total % 10 == 0
+
+    def read(self, state: ScanState, at: int) -> None:
+        """Read a chain: its digits, the sizes of its groups, the signs between them."""
+        text = state.text
+        groups, total, spot, shape = 0, 0, at, 0
+        while groups < _LIMIT_GROUPS:
+            size = 0
+            while state.is_digit[text[spot]] and total < _LIMIT_DIGITS:
+                self.digits[total] = text[spot] - 48
+                total += 1
+                size += 1
+                spot += 1
+            self.digits[_SIZES_AT + groups] = size = 255 if state.is_digit[text[spot]] else size
+            shape = shape << 4 | min(size, 15)
+            groups += 1
+            sign = text[spot]
+            if (
+                not state.is_joint[sign]
+                or not state.is_digit[text[spot + 1]]
+                or total == _LIMIT_DIGITS
+            ):
+                break
+            self.digits[_SIGNS_AT + groups - 1] = sign
+            spot += 1
+        self.count = groups
+        self.shape = shape << 4 * (_LIMIT_GROUPS - groups)
+
+    def is_shaped(self, shape: int, groups: int) -> bool:
+        """Return whether a chain begins with groups of some sizes, as hexadecimal digits."""
+        return self.shape >> 4 * (_LIMIT_GROUPS - groups) == shape
+
+    def common_sign(self, groups: int) -> int:
+        """Return the sign that stands between all of a chain's first groups, or 0."""
+        for group in range(1, groups - 1):
+            if self.sign_after(group) != self.sign_after(0):
+                return 0
+        return self.sign_after(0) if groups > 1 else 0
+
+    def end(self, at: int, groups: int) -> int:
+        """Return where a chain's first groups end."""
+        end = at + groups - 1
+        for group in range(groups):
+            end += self.size_of(group)
+        return end
+
+    def is_even(self, groups: int) -> bool:
+        """Return whether points stand between all of a chain's first groups, or between none."""
+        for group in range(1, groups - 1):
+            if (self.sign_after(group) == ord(".")) != (self.sign_after(0) == ord(".")):
+                return False
+        return True
+
+
+class ScanState:
     """A folded text, and what was found in it.
 
     Arguments:
         setup: what to look for.
         data: the text with its padding; written to where something was found.
         final: no more text follows.
-        nests: what stands in a private key or a comment is looked at as well.
+        nests: the text inside a private key or a comment is scanned as well.
+
+    There is a ``chain`` only after `start_chain`.
     """
 
     __slots__ = (
-        "_alnum",
-        "_countries",
-        "_d",
-        "_digit",
-        "_glue",
-        "_hexa",
-        "_local",
-        "_pairs",
-        "_sign",
-        "_space",
-        "_token",
-        "_wanted",
-        "_word",
-        "chain_high",
-        "chain_low",
-        "closer",
-        "data",
-        "final",
-        "floor",
-        "found",
-        "inner",
-        "nests",
-        "setup",
-        "size",
-        "until_armour",
-        "until_comment",
+        "chain", "chain_high", "chain_low", "closer", "countries", "data", "final", "floor",
+        "found", "has_chain", "inner", "is_alnum", "is_digit", "is_glue", "is_hex", "is_joint",
+        "is_local",
+        "is_space", "is_token", "is_word", "key_pairs", "nests", "setup", "size", "text",
+        "until_armour", "until_comment", "wanted",
     )  # fmt: skip
 
-    def __init__(self, setup: Setup, data: bytearray, final: bool, nests: bool) -> None:
-        self._lay(setup, data, final, nests)
-
-    def _lay(self, setup: Setup, data: bytearray, final: bool, nests: bool) -> None:
+    def __init__(self, setup: ScanSetup, data: bytearray, final: bool, nests: bool) -> None:
         self.setup = setup
         self.data = data
-        self._d = data
+        self.text = data
         self.size = len(data) - 8
         self.final = final
         self.nests = nests
@@ -132,27 +231,105 @@ class Sheet:
         self.until_armour = 0
         self.until_comment = 0
         self.chain_low, self.chain_high = 1, 0
-        self._wanted = setup.wanted
-        self._digit = setup.digit
-        self._word = setup.word
-        self._alnum = setup.alnum
-        self._hexa = setup.hexa
-        self._token = setup.token
-        self._local = setup.local
-        self._space = setup.space
-        self._pairs = setup.pairs
-        self._countries = setup.countries
-        self._sign = setup.sign
-        self._glue = setup.glue
+        self.has_chain = False
+        self.wanted = setup.wanted
+        self.is_digit = setup.is_digit
+        self.is_word = setup.is_word
+        self.is_alnum = setup.is_alnum
+        self.is_hex = setup.is_hex
+        self.is_token = setup.is_token
+        self.is_local = setup.is_local
+        self.is_space = setup.is_space
+        self.key_pairs = setup.key_pairs
+        self.countries = setup.countries
+        self.is_joint = setup.is_joint
+        self.is_glue = setup.is_glue
+
+    def start_chain(self) -> DigitChain:
+        """Return the chain to read digits into; most texts need none, so it is made here."""
+        if not self.has_chain:
+            self.chain = DigitChain()
+            self.has_chain = True
+        return self.chain
+
+    def is_joined(self, at: int) -> bool:
+        """Return whether a dash or a point joins the digits at a place to what is before it.
+
+        A point does behind any digit, for it makes a fraction of them; and behind the end of what
+        was cut or is a mark for it, since that may have been a digit.
+        """
+        text = self.text
+        if text[at - 1] == ord("."):
+            before = text[at - 2]
+            return bool(self.is_digit[text[at]]) and (
+                self.is_digit[before] != 0 or before in (1, ord("]"), 0x81)
+            )
+        return text[at - 1] == ord("-") and self.is_linked(at)
+
+    def is_linked(self, at: int) -> bool:
+        """Return whether a sign links the digits at a place to a chain before it.
+
+        Of a chain that goes on from a letter or from what is in a payload, nothing is known: it
+        may be cut as that. What is known of a chain from an earlier answer is not read again.
+        """
+        text = self.text
+        if not self.is_digit[text[at]] or not self.is_digit[text[at - 2]]:
+            return False
+        spot, high = at - 2, at
+        while at - spot <= _LIMIT_CHAIN:
+            if self.chain_low <= spot <= self.chain_high:
+                spot, high = self.chain_low - 1, max(at, self.chain_high)
+                continue
+            char = text[spot]
+            if not self.is_digit[char] and not (
+                self.is_joint[char] and char != ord("/") and self.is_digit[text[spot - 1]]
+            ):
+                break
+            spot -= 1
+        self.chain_low, self.chain_high = spot + 1, high
+        return at - spot <= _LIMIT_CHAIN and not (
+            self.is_glue[text[spot]] or text[spot] == ord("-")
+        )
+
+    def next_group(self, at: int) -> int:
+        """Return where the next group of a number begins: behind one sign, spaces, a line's end.
+
+        Where none of these stands, it is the place itself.
+        """
+        text = self.text
+        spot = at
+        while spot - at < 2 and text[spot] == ord(" "):
+            spot += 1
+        if text[spot] == ord("\r") and text[spot + 1] == ord("\n"):
+            spot += 1
+        if text[spot] == ord("\n"):
+            end = spot + 9
+            spot += 1
+            while spot < end and text[spot] == ord(" "):
+                spot += 1
+        elif spot == at and (self.is_joint[text[at]] or text[at] == ord("_")):
+            spot += 1
+        return spot
+
+    def is_named(self, at: int, names: tuple[bytes, ...]) -> bool:
+        """Return whether one of some names stands just before a place, with no cut between."""
+        first = max(self.floor, at - _LIMIT_NAME)
+        before = bytes(self.data[first:at]).lower()
+        before = before[max(before.rfind(b"]"), before.rfind(b"\x81")) + 1 :]
+        return any(name in before for name in names)
+
+    def follows_number(self, at: int) -> bool:
+        """Return whether a number in groups by spaces goes back beyond a place."""
+        return self.text[at - 1] == ord(" ") and self.is_linked(at)
 
     def close(self, end: int) -> None:
         """Close off all before a place: no rule reads past it again."""
-        self._d[end - 1] = 1
-        self._d[end - 2] = 1
+        self.text[end - 1] = 1
+        self.text[end - 2] = 1
         self.floor = end
         self.chain_low, self.chain_high = 1, 0
 
-    def _accept(self, kind: int, start: int, end: int) -> int:
+    def accept(self, kind: int, start: int, end: int) -> int:
         """Note a finding, close it off, and return where the scan goes on."""
         if len(self.found) >= self.setup.limit:
             raise TooManyFindings(self.setup.limit)
@@ -160,15 +337,15 @@ class Sheet:
         self.close(end)
         return end
 
-    def _accept_open(self, kind: int, start: int, end: int, closer: int) -> int:
+    def accept_open(self, kind: int, start: int, end: int, closer: int) -> int:
         """Note a finding whose end may lie in text that has yet to come."""
         if end == self.size and not self.final:
             self.closer = closer
-        return self._accept(kind, start, end)
+        return self.accept(kind, start, end)
 
-    def _run(self, at: int, limit: int) -> int:
+    def count_digits(self, at: int, limit: int) -> int:
         """Return how many digits stand at a place, at most one more than a limit."""
         end = at
-        while end - at <= limit and self._digit[self._d[end]]:
+        while end - at <= limit and self.is_digit[self.text[end]]:
             end += 1
         return end - at

@@ -1,8 +1,7 @@
-"""What looks through a whole text: `Scanner`.
+"""Finds kinds in whole texts: `Scanner`.
 
-Owns the choice of what is needed for some kinds, and the order of findings. Refuses to change
-a text; for that there is `redactor`. Offsets are of the text as it came, whatever view of it
-was looked through.
+It prepares what is needed for the kinds that are wanted, and returns the findings in order. Their
+offsets are those of the original text, whatever view of it was searched.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from itertools import islice
 from operator import itemgetter
 from typing import Final
 
-from guardrail.detectors import formats, payloads
+from guardrail.detectors import formats, payloads, phone_formats
+from guardrail.detectors.credentials import Credentials
 from guardrail.detectors.custom_kinds import Detector, Search
 from guardrail.detectors.kinds import (
     LIMIT_FINDINGS,
@@ -22,20 +22,19 @@ from guardrail.detectors.kinds import (
     bare,
     expand,
 )
-from guardrail.detectors.redact.stream_layers import View
-from guardrail.detectors.rules import phone_formats as phones
+from guardrail.detectors.model_kinds import ModelKind
 from guardrail.detectors.rules import tricks
-from guardrail.detectors.rules.credentials import Credentials
 from guardrail.detectors.rules.runs import PayloadRuns, WordRuns
-from guardrail.detectors.scan import re2 as engine
+from guardrail.detectors.scan import re2_patterns
 from guardrail.detectors.scan.folding import PAD, Folding
-from guardrail.detectors.scan.scan_state import Setup
-from guardrail.detectors.scan.scanner_core import Spots
+from guardrail.detectors.scan.scan_state import ScanSetup, ScanState
+from guardrail.detectors.scan.scanner_core import ScannerCore
+from guardrail.detectors.scan.view import TextView
 
 #: The kinds that each way of looking finds.
-SPOTTED: Final = frozenset(formats.MARKS)
+BY_FORMAT: Final = frozenset(formats.MARKS)
 PHRASES: Final = ("override", "hidden_text", "role_marker")
-UNSEEN: Final = frozenset(("bidi", "tag", "zero_width"))
+INVISIBLE: Final = frozenset(("bidi", "tag", "zero_width"))
 WORDS: Final = frozenset(("look_alike", "mixed_script"))
 
 _PLACE: Final = itemgetter(1, 2, 0)
@@ -47,7 +46,7 @@ class Scanner:
     Arguments:
         kinds: names of kinds and groups.
         limit: how many places of one text are looked at closely, in each of the ways to look
-            (formats, each sort of phrase, payloads, words, what nobody sees). A text with more
+            (formats, each sort of phrase, payloads, words, invisible characters). A text with more
             of them is refused with `TooManyFindings`, since each costs more than a character.
         own: kinds of your own, which ``kinds`` may name.
 
@@ -58,8 +57,19 @@ class Scanner:
     """
 
     __slots__ = (
-        "_is_spotting", "_patterns", "_payloads", "_spots", "_unseen", "_words", "folding",
-        "kinds", "limit", "setup", "signs", "sought",
+        "_has_formats",
+        "_invisible",
+        "_is_formats_only",
+        "_patterns",
+        "_payloads",
+        "_words",
+        "by_pattern",
+        "core",
+        "folding",
+        "kinds",
+        "limit",
+        "models",
+        "signs",
     )  # fmt: skip
 
     def __init__(
@@ -67,46 +77,51 @@ class Scanner:
         kinds: Iterable[str],
         *,
         limit: int = LIMIT_FINDINGS,
-        own: Sequence[Detector] = (),
+        own: Sequence[Detector | ModelKind] = (),
     ) -> None:
         self.limit = limit
-        self.signs = tricks.Signs()
+        self.signs = tricks.TrickFinder()
         names = expand(kinds, [detector.name for detector in own])
         self.kinds, countries = bare(names)
         wanted = frozenset(self.kinds)
         self.folding = Folding()
-        self._spots = bool(wanted & SPOTTED)
-        self.setup = Setup(
+        self._has_formats = bool(wanted & BY_FORMAT)
+        setup = ScanSetup(
             wanted,
             formats.triggers(wanted),
             formats.entries(wanted),
             formats.tails(),
             formats.ibans() if "iban" in wanted else {},
-            phones.shapes(countries),
+            phone_formats.shapes(countries),
             limit=limit,
         )
+        self.core = ScannerCore(setup)
         #: Kinds with a pattern of their own: a bundle's, then ours.
-        self.sought: list[Detector | Credentials] = [
-            detector for detector in own if detector.name in wanted
+        self.by_pattern: list[Detector | Credentials] = [
+            kind for kind in own if isinstance(kind, Detector) and kind.name in wanted
         ]
+        self.models = [kind for kind in own if isinstance(kind, ModelKind) and kind.name in wanted]
         if "credential" in wanted:
-            self.sought.append(Credentials(self.setup, [detector.name for detector in own]))
+            self.by_pattern.append(Credentials(self.core, [detector.name for detector in own]))
         self._patterns = [kind for kind in PHRASES if kind in wanted]
         for kind in self._patterns:
-            engine.pattern(kind)  # compiled now, and not on the first text
+            re2_patterns.pattern(kind)  # compiled now, and not on the first text
         self._payloads = PayloadRuns(limit) if "encoded" in wanted else None
         self._words = WordRuns(wanted & WORDS, self.signs, limit) if wanted & WORDS else None
-        self._unseen = wanted & UNSEEN
-        #: Of an ASCII text, one scan tells all.
-        self._is_spotting = not (self._patterns or self.sought or self._payloads is not None)
+        self._invisible = wanted & INVISIBLE
+        #: One scan finds everything in an ASCII text.
+        self._is_formats_only = not (
+            self._patterns or self.by_pattern or self.models or self._payloads is not None
+        )
 
     def find(self, text: str) -> list[Finding]:
         """Return what is found in a text, by start, then end. Findings may overlap.
 
         What stands inside a private key or a hidden comment is found as well. A text without
-        anything gives an empty list. Raises `TooManyFindings`.
+        anything gives an empty list. Raises `TooManyFindings`, and `DetectorFailed` where a kind
+        with code of its own fails.
         """
-        view = View(self.folding, text)
+        view = TextView(self.folding, text)
         found = self._look(view)
         if view.is_ascii:
             findings = {Finding(kind, start - PAD, end - PAD) for kind, start, end in found}
@@ -114,29 +129,44 @@ class Scanner:
             findings = {
                 Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
             }
-            findings.update(Finding(*span) for span in self._find_unseen(text))
+            findings.update(Finding(*span) for span in self._find_invisible(text))
+        for model in self.models:
+            spans = model.find([text], self.limit)[0]
+            findings.update(Finding(model.name, start, end) for start, end in spans)
         return sorted(findings, key=_PLACE)
 
     def kinds_in(self, text: str) -> frozenset[str]:
-        """Return the kinds that are found in a text. Raises `TooManyFindings`."""
-        if self._is_spotting and text.isascii():
+        """Return the kinds that are found in a text.
+
+        Raises `TooManyFindings`, and `DetectorFailed` where a kind with code of its own fails.
+        """
+        return self.kinds_in_all([text]) if self.models else self._kinds_in(text)
+
+    def kinds_in_all(self, texts: Sequence[str]) -> frozenset[str]:
+        """Return the kinds that are found in any of some texts: see `kinds_in`."""
+        found = frozenset().union(*[self._kinds_in(text) for text in texts])
+        names = [model.name for model in self.models if any(model.find(texts, self.limit))]
+        return found.union(names)
+
+    def _kinds_in(self, text: str) -> frozenset[str]:
+        if self._is_formats_only and text.isascii():
             data = self.folding.fold(text)
-            return frozenset([NAMES[kind] for kind, _, _ in self._spot(data)])
-        found = {kind for kind, _, _ in self._look(View(self.folding, text))}
+            return frozenset([NAMES[kind] for kind, _, _ in self._scan(data)])
+        found = {kind for kind, _, _ in self._look(TextView(self.folding, text))}
         if not text.isascii():
-            found.update(kind for kind, _, _ in self._find_unseen(text))
+            found.update(kind for kind, _, _ in self._find_invisible(text))
         return frozenset(found)
 
-    def _look(self, view: View) -> list[tuple[str, int, int]]:
+    def _look(self, view: TextView) -> list[tuple[str, int, int]]:
         """Return all that is found in a plain view."""
-        found = [(NAMES[kind], start, end) for kind, start, end in self._spot(view.data)]
-        if self._patterns or self.sought:
+        found = [(NAMES[kind], start, end) for kind, start, end in self._scan(view.data)]
+        if self._patterns or self.by_pattern:
             plain = bytes(view.data[PAD:-PAD])
-            for sought in self.sought:
-                spans = Search(sought, self.limit).whole(plain)
-                found += [(sought.name, start + PAD, end + PAD) for start, end in spans]
+            for custom in self.by_pattern:
+                spans = Search(custom, self.limit).whole(plain)
+                found += [(custom.name, start + PAD, end + PAD) for start, end in spans]
             for kind in self._patterns:
-                matches = islice(engine.matches(kind, plain), self.limit + 1)
+                matches = islice(re2_patterns.matches(kind, plain), self.limit + 1)
                 phrases = [(kind, start + PAD, end + PAD) for start, end in matches]
                 if len(phrases) > self.limit:
                     raise TooManyFindings(self.limit)
@@ -149,19 +179,19 @@ class Scanner:
                 found += [(kind, start, end) for kind in self._words.all(view, start, head)]
         return found
 
-    def _spot(self, data: bytearray) -> list[tuple[int, int, int]]:
-        if not self._spots:
+    def _scan(self, data: bytearray) -> list[tuple[int, int, int]]:
+        if not self._has_formats:
             return []
-        sheet = Spots(self.setup, data, True, True)
-        sheet.scan(PAD, sheet.size)
-        return sheet.found
+        state = ScanState(self.core.setup, data, True, True)
+        self.core.scan(state, PAD, state.size)
+        return state.found
 
-    def _find_unseen(self, text: str) -> list[tuple[str, int, int]]:
-        if not self._unseen:
+    def _find_invisible(self, text: str) -> list[tuple[str, int, int]]:
+        if not self._invisible:
             return []
-        return self.signs.invisible(text, self._unseen, limit=self.limit)[0]
+        return self.signs.invisible(text, self._invisible, limit=self.limit)[0]
 
-    def _find_payloads(self, runs: PayloadRuns, view: View) -> list[tuple[int, int]]:
+    def _find_payloads(self, runs: PayloadRuns, view: TextView) -> list[tuple[int, int]]:
         return [
             (start, end)
             for start, end in runs.find(view, PAD, True)

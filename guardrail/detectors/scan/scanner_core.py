@@ -1,17 +1,22 @@
-"""The scan of a folded text: stops where something may be, and asks the rules.
+"""The scan of a folded text: it stops where a finding may be and calls the rules there.
 
-Owns the one pass from left to right, and `Spots.hold`, which says how much of a text that goes
-on is decided already. Refuses nothing: a scan has no errors, only findings. It is the last
-layer, the one that is used. Compiled as it stands; `spots.pxd`. Measured by
-``benchmarks/validation/texts.py``.
+`ScannerCore` is made once per `Scanner` and shared by its scans. It makes one pass over the text of
+a `ScanState`, from left to right. For a text that continues, `decided_until` returns how much of it
+is decided. ``benchmarks/validation/texts.py`` measures it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from guardrail.detectors.rules.numbers import EXTENSIONS, Numbers
-from guardrail.detectors.scan.scan_state import Setup
+from guardrail.detectors.rules.addresses import AddressRules
+from guardrail.detectors.rules.cards import CardRules
+from guardrail.detectors.rules.national import NationalRules
+from guardrail.detectors.rules.number_context import NumberContext
+from guardrail.detectors.rules.numbers import NumberRules
+from guardrail.detectors.rules.phones import EXTENSIONS, PhoneRules
+from guardrail.detectors.rules.tokens import TokenRules
+from guardrail.detectors.scan.scan_state import ScanSetup, ScanState
 
 _EMAIL: Final = 0
 _PHONE: Final = 1
@@ -36,139 +41,155 @@ _LIMIT_BEFORE: Final = 66
 _BESIDE: Final = b"(),;:=#_"
 
 
-class Spots(Numbers):
-    """A sheet with all rules, and the scan."""
+class ScannerCore:
+    """All rules, and the scan. It has no state of its own: threads may share it.
 
-    __slots__ = ()
+    Arguments:
+        setup: what to look for.
+    """
 
-    def __init__(self, setup: Setup, data: bytearray, final: bool, nests: bool) -> None:
-        self._lay(setup, data, final, nests)
-        self._lay_numbers()
+    __slots__ = ("_addresses", "_numbers", "_phones", "_tokens", "setup")
 
-    def scan(self, begin: int, stop: int) -> int:
+    def __init__(self, setup: ScanSetup) -> None:
+        self.setup = setup
+        context = NumberContext()
+        cards = CardRules(context)
+        self._addresses = AddressRules(cards)
+        self._phones = PhoneRules(cards, context)
+        self._numbers = NumberRules(
+            cards, context, self._addresses, NationalRules(cards, context), self._phones
+        )
+        self._tokens = TokenRules()
+
+    def end_of_open(self, state: ScanState, closer: int, at: int) -> int:
+        """Return where a finding that is open at a place ends: see `TokenRules`."""
+        return self._tokens.end_of_open(state, closer, at)
+
+    def scan(self, state: ScanState, begin: int, stop: int) -> int:
         """Scan from one place to another and return where it came to, which may be beyond."""
-        d = self._d
-        triggers = self.setup.triggers
+        text = state.text
+        triggers = state.setup.triggers
         table = triggers
         at = begin
         while at < stop:
-            what = table[d[at]]
+            what = table[text[at]]
             if what:
-                end = self._judge(at, what)
+                end = self._judge(state, at, what)
                 if end:
                     at = end
                     continue
             at += 1
         return at
 
-    def _judge(self, at: int, what: int) -> int:
+    def _judge(self, state: ScanState, at: int, what: int) -> int:
         """Ask the rules for what a stop is for; return where the scan goes on, or 0."""
         end = 0
         if what & _DIGIT:
-            return 0 if self._digit[self._d[at - 1]] else self._number(at)
+            return 0 if state.is_digit[state.text[at - 1]] else self._numbers.number(state, at)
         if what & _OTHER:
-            end = self._other(at)
+            end = self._judge_mark(state, at)
         if not end and what & _KEY:
-            end = self._key(at)
+            end = self._tokens.key(state, at)
         return end
 
-    def _other(self, at: int) -> int:
+    def _judge_mark(self, state: ScanState, at: int) -> int:
         """Ask the rule whose mark stands at a place."""
-        d = self._d
-        wanted = self._wanted
-        sign = d[at]
+        text = state.text
+        wanted = state.wanted
+        sign = text[at]
         end = 0
         if sign == ord("@"):
-            return self._email(at)
+            return self._addresses.email(state, at)
         if sign == ord(":"):
             if wanted[_IPV6]:
-                end = self._ipv6(at)
+                end = self._addresses.ipv6(state, at)
             if not end and wanted[_MAC]:
-                end = self._mac(at - 2)
+                end = self._addresses.mac(state, at - 2)
             if not end and wanted[_API_KEY]:
-                end = self._bot(at)
+                end = self._tokens.telegram_bot(state, at)
             return end
         if sign == ord("-"):
             if wanted[_PRIVATE_KEY]:
-                end = self._armour(at)
-            return self._mac(at - 2) if not end and wanted[_MAC] else end
+                end = self._tokens.pem_block(state, at)
+            return self._addresses.mac(state, at - 2) if not end and wanted[_MAC] else end
         if sign == ord("."):
-            return self._mac(at - 4)
+            return self._addresses.mac(state, at - 4)
         if sign == ord("+"):
-            return self._plus(at)
+            return self._numbers.plus(state, at)
         if sign == ord("("):
-            return self._bracket(at)
+            return self._phones.bracket(state, at)
         if sign == ord("J"):
-            return self._jwt(at)
-        return self._comment(at) if sign == ord("<") else 0
+            return self._tokens.jwt(state, at)
+        return self._tokens.comment(state, at) if sign == ord("<") else 0
 
-    def hold(self, least: int) -> int:
+    def decided_until(self, state: ScanState, least: int) -> int:
         """Return up to where stops are decided, whatever text may follow.
 
         The rules read on to the end of a word, so the last word is not decided; nor is a word
         before it with digits, for these go on over spaces; nor the beginning of an armour.
 
         Arguments:
+            state: the scan.
             least: what was decided before.
         """
-        d = self._d
-        size = self.size
+        text = state.text
+        size = state.size
         first = max(least, size - _LIMIT_TOKEN)
         at = size
-        while at > first and not self._space[d[at - 1]]:
+        while at > first and not state.is_space[text[at - 1]]:
             at -= 1
         last = max(least, size - _LIMIT_SPACED)
         spot = at
         while spot > last:
-            what = self._goes_on(spot)
+            what = self._may_go_on(state, spot)
             if what == 0:
                 break
             spot -= 1
-            while spot > last and self._space[d[spot - 1]]:
+            while spot > last and state.is_space[text[spot - 1]]:
                 spot -= 1
-            while spot > last and not self._space[d[spot - 1]]:
+            while spot > last and not state.is_space[text[spot - 1]]:
                 spot -= 1
             if what == 2:
                 at = spot
-        if self._wanted[_PRIVATE_KEY]:
-            place = self.data.find(b"-----BEGIN ", max(least, size - 64), size)
+        if state.wanted[_PRIVATE_KEY]:
+            place = state.data.find(b"-----BEGIN ", max(least, size - 64), size)
             if 0 <= place < at:
                 at = place
         return max(at, least)
 
-    def _goes_on(self, at: int) -> int:
-        """Tell whether a number may go on over the space, or the line's end, before a place.
+    def _may_go_on(self, state: ScanState, at: int) -> int:
+        """Return whether a number may go on over the space, or the line's end, before a place.
 
         0: it does not; 2: it may, for the word before has digits; 1: it may if a word before that
         one has: this one is a group of letters, or what stands before an extension.
         """
-        d = self._d
+        text = state.text
         spot = at - 1
-        if not self._space[d[spot]]:
+        if not state.is_space[text[spot]]:
             return 0
         while at - spot <= 14 and (
-            self._space[d[spot]] or self._sign[d[spot]] or d[spot] in _BESIDE
+            state.is_space[text[spot]] or state.is_joint[text[spot]] or text[spot] in _BESIDE
         ):
             spot -= 1
-        if not self._alnum[d[spot]]:
+        if not state.is_alnum[text[spot]]:
             return 0
         first = spot
-        while first - spot < 24 and not self._space[d[spot]] and d[spot]:
-            if self._digit[d[spot]]:
+        while first - spot < 24 and not state.is_space[text[spot]] and text[spot]:
+            if state.is_digit[text[spot]]:
                 return 2
             spot -= 1
-        if first - spot <= 4 and self._wanted[_IBAN]:
+        if first - spot <= 4 and state.wanted[_IBAN]:
             return 1
-        word = bytes(self.data[spot + 1 : first + 1]).lower()
-        return 1 if self._wanted[_PHONE] and word in EXTENSIONS else 0
+        word = bytes(state.data[spot + 1 : first + 1]).lower()
+        return 1 if state.wanted[_PHONE] and word in EXTENSIONS else 0
 
-    def begin(self, least: int, at: int) -> int:
-        """Return where a finding that is told by a stop at a place, or later, may begin."""
-        d = self._d
+    def earliest_start(self, state: ScanState, least: int, at: int) -> int:
+        """Return where a finding that is recognised by a stop at a place, or later, may begin."""
+        text = state.text
         first = max(least, at - _LIMIT_BEFORE)
-        while at > first and not self._space[d[at - 1]]:
+        while at > first and not state.is_space[text[at - 1]]:
             at -= 1
         # the 1 of North America may stand before a bracket, with a space
-        if d[at] == ord("(") and at - 2 >= least and d[at - 2] == ord("1"):
+        if text[at] == ord("(") and at - 2 >= least and text[at - 2] == ord("1"):
             return at - 2
         return at

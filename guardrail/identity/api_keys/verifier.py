@@ -18,21 +18,20 @@ from typing import Final, Literal
 from pydantic import field_validator, model_validator
 
 from guardrail._documents import Section, item_places
-from guardrail._regular_files import read_regular
 from guardrail._schema_hints import exactly_one, of
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
 from guardrail.identity.api_keys.entries import Entry, read_entries
-from guardrail.identity.api_keys.format import hash_of, id_of
+from guardrail.identity.api_keys.format import PREFIX, hash_of, id_of
 from guardrail.identity.field_types import IdPrefixText, Text, Variable
 from guardrail.identity.groups import known_parents
 from guardrail.identity.id_prefixes import IdPrefix
 from guardrail.identity.settings import UnknownParents
+from guardrail.identity.sources import secret_in
 from guardrail.identity.tokens.claim_mapping import Knows
 from guardrail.values import Frozen, Identity, Principal
 
 #: RFC 2104 §3: a key no shorter than the hash.
 _LEAST_BYTES: Final = 32
-_LIMIT_BYTES: Final = 64 * 1024
 #: Compared with where no key has the id: no hash that anything has.
 _NOBODY: Final = "0" * 64
 _REFUSED: Final = "The API key does not hold. Ask for a new one."
@@ -122,22 +121,6 @@ def read_secret(
     if problem:
         raise ConfigurationError.at(place, "GR400", problem)
     return secret
-
-
-def secret_in(path: Path, bundle: Path | None) -> tuple[bytes, str]:
-    """Return what a file of a secret holds, without the line end that editors add."""
-    raw, problem = b"", ""
-    try:
-        if bundle is not None and path.resolve().is_relative_to(bundle.resolve()):
-            problem = "`secret_file` is in the bundle. Keep it apart from the keys' file."
-        else:
-            raw = read_regular(path, limit_bytes=_LIMIT_BYTES)
-    except (OSError, RuntimeError, ValueError):  # a loop of links
-        problem = (
-            f"`secret_file` can't be read: expected a regular file of {_LIMIT_BYTES} bytes at most "
-            "with the secret, which the service may read."
-        )
-    return raw.rstrip(b"\r\n"), problem
 
 
 class ApiKeys:
@@ -251,6 +234,10 @@ class ApiKeys:
             return identity
         less = Principal(whole.type, whole.id, parents=parents, attrs=whole.attrs)
         return replace(identity, principal=less)
+
+    def accepts(self, token: str) -> bool:
+        """Whether a token has the form of an API key."""
+        return token.startswith(PREFIX)
 
     def __repr__(self) -> str:
         return f"<ApiKeys {len(self)}>"

@@ -119,13 +119,26 @@ class Certificates:
         ConfigurationError: ``GR400``, for roots that are absent or can verify nothing.
     """
 
-    __slots__ = ("_parents", "_prefix", "_roots", "_settings", "entity_types", "issuer", "name")
+    __slots__ = (
+        "_parents",
+        "_prefix",
+        "_roots",
+        "_settings",
+        "entity_types",
+        "issuer",
+        "name",
+        "parent_types",
+        "principal_types",
+    )
 
     name: str
     #: The trust domain; where none is configured, the name of the table.
     issuer: str
     #: The entity types of principals and parents, each with the place of the table.
     entity_types: Mapping[str, Place]
+    #: The entity type of principals, and those of their parents.
+    principal_types: frozenset[str]
+    parent_types: frozenset[str]
 
     def __init__(
         self,
@@ -149,10 +162,16 @@ class Certificates:
         self.name = name
         self.issuer = settings.trust_domain or name
         self.entity_types = Frozen(dict.fromkeys((holder.type, *holder.parents), place))
+        self.principal_types = frozenset((holder.type,))
+        self.parent_types = frozenset(holder.parents)
         self._settings = settings
         self._prefix = IdPrefix(prefix, others)
         parents = [Entity(kind, each) for kind, ids in holder.parents.items() for each in ids]
         self._parents = tuple(dict.fromkeys(parents))
+
+    def accepts(self, token: str) -> bool:  # noqa: ARG002
+        """Return false: a certificate is no token."""
+        return False
 
     def authenticate(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
         """Return the identity of who holds the first certificate of a chain.

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
+from guardrail._hooks import Stage
 from guardrail._nearest import did_you_mean
 from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError
@@ -36,6 +37,7 @@ class Input:
     __slots__ = ("_checks", "_specs", "keys")
 
     name = "input"
+    stage = Stage.INPUT
     on_admit = True
     on_release = False
 

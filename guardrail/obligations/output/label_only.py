@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from guardrail._core import label_rows
+from guardrail._hooks import Stage
 from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.output_walk import (
@@ -42,6 +43,7 @@ class LabelOnly(OutputFilter):
     __slots__ = ("_classes",)
 
     name = "label_only"
+    stage = Stage.LABEL
     #: Obligations that have nothing left to do where this one is met.
     subsumes: ClassVar[frozenset[str]] = frozenset(("top_k", "round", "noise"))
 

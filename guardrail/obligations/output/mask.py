@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from guardrail._hooks import Stage
 from guardrail._ports import ObligationContext
 from guardrail.obligations.output_walk import (
     Leaves,
@@ -38,6 +39,7 @@ class Mask(OutputFilter):
     __slots__ = ()
 
     name = "mask"
+    stage = Stage.MASK
 
     def parse(self, clause: Clause) -> frozenset[str]:
         """Return the fields; raise `ConfigurationError` at the clause's place."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from guardrail._hooks import Stage
 from guardrail._ports import ObligationContext
 from guardrail.obligations.output.mask import numbers_in
 from guardrail.obligations.output_walk import (
@@ -37,6 +38,7 @@ class Only(OutputFilter):
     __slots__ = ()
 
     name = "only"
+    stage = Stage.SELECT
 
     def parse(self, clause: Clause) -> Demand:
         """Return the list of fields; raise `ConfigurationError` at the clause's place."""

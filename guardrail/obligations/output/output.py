@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from guardrail._hooks import Stage, outputs_of
 from guardrail._ports import BlockingStep, ObligationContext, ObligationNotMet, ObligationType
 from guardrail._streams import Carrier, TextFilter
 from guardrail.errors import ConfigurationError
@@ -50,6 +51,7 @@ class Output:
     __slots__ = ("_specs", "_take_view")
 
     name = "output"
+    stage = Stage.CHECK_OUTPUT
     on_admit = False
     on_release = True
 
@@ -234,7 +236,7 @@ def unfit(demands: Demands, types: Mapping[str, ObligationType]) -> str:
     specs = _specs(demands, types)
     advice = "Remove one of the two, or give them to actions of their own."
     for policy, name, demand in demands:
-        fitting = getattr(types[name], "outputs", None)
+        fitting = outputs_of(types[name])
         for spec in specs:
             if fitting is not None and spec.kind and spec.kind not in fitting:
                 return (
@@ -296,8 +298,8 @@ def _specs(demands: Demands, types: Mapping[str, ObligationType]) -> list[Output
     found = {
         spec.name: spec
         for _, name, demand in demands
-        for spec in getattr(types[name], "specs", lambda _: ())(demand)
-        if isinstance(types[name], Output)
+        if isinstance(kind := types[name], Output)
+        for spec in kind.specs(demand)
     }
     return [found[name] for name in sorted(found)]
 

@@ -11,16 +11,20 @@ part of a match.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
+from guardrail._hooks import ArgumentChange, Stage
 from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail._streams import TextFilter
 from guardrail.detectors import (
     LIMIT_FINDINGS,
     Detector,
+    KnownFindings,
+    ModelKind,
     Redactor,
     Scanner,
     StreamRedactor,
@@ -36,6 +40,8 @@ from guardrail.values import Clause, RecordAnnotations
 #: What becomes of a match, from what tells least to what tells most.
 STYLES: Final = ("block", "drop", "label", "hash")
 
+_STRICT_STYLE: Final = re.compile(r"(?<= as )(?:block|drop|label)\b")
+_LOOSER_STYLE: Final = dict(itertools.pairwise(STYLES))
 #: A kind, or one with the countries whose national forms it takes: ``phone(ES, PL)``.
 _KIND: Final = re.compile(r"[a-z0-9_]+(?:\([A-Z]{2}(?:, [A-Z]{2})*\))?")
 _CLAUSE: Final = re.compile(
@@ -68,9 +74,10 @@ class Redact(OutputFilter):
         own: the bundle's own kinds.
     """
 
-    __slots__ = ("_declared", "_key", "_limit", "_own", "_ready")
+    __slots__ = ("_declared", "_key", "_limit", "_models", "_own", "_ready")
 
     name = "redact"
+    stage = Stage.REDACT
     outputs = OutputFilter.outputs | {"text", "messages"}
 
     def __init__(
@@ -78,10 +85,11 @@ class Redact(OutputFilter):
         key: bytes | None = None,
         *,
         limit: int = LIMIT_FINDINGS,
-        own: Sequence[Detector] = (),
+        own: Sequence[Detector | ModelKind] = (),
     ) -> None:
         self._limit = limit
         self._own = tuple(own)
+        self._models = frozenset(kind.name for kind in own if isinstance(kind, ModelKind))
         self._key = key if key is not None else os.urandom(32)
         self._ready: dict[tuple[Demand, frozenset[str]], tuple[_Stage, ...]] = {}
         self._declared: dict[Demand, set[tuple[str, frozenset[str]]]] = {}
@@ -94,6 +102,13 @@ class Redact(OutputFilter):
         for column in {rule.column for rule in rules}:  # made at load, so that no call has to
             self._stages(rules, frozenset((column,)) if column else _NOWHERE)
         return rules
+
+    def mutate(self, argument: str) -> Iterator[ArgumentChange]:
+        """Yield changes of an argument to a style that shows more of what was cut."""
+        for found in _STRICT_STYLE.finditer(argument):
+            looser = _LOOSER_STYLE[found[0]]
+            what = f"{found[0]} became {looser}"
+            yield ArgumentChange(what, found.start(), found.end(), looser)
 
     def merge(self, one: Demand, other: Demand) -> Demand:
         """Return the rules of both sides; of two for one kind and column, what tells less."""
@@ -128,22 +143,43 @@ class Redact(OutputFilter):
         """
         if type(output) is str:
             return self.cut(demand, _NOWHERE, output, context.notes)
-        return walk(output, _Cuts(self, demand, context.notes))
+        if not self._models.intersection(rule.kind for rule in demand):
+            return walk(output, _Cuts(self, demand, context.notes))
+        known = KnownFindings()  # a model reads all texts in batches, before the first one is cut
+        walk(output, _Cuts(self, demand, None, known))
+        known.search(self._limit)
+        return walk(output, _Cuts(self, demand, context.notes, known))
 
     def stream(self, demand: Demand, context: ObligationContext) -> TextFilter | None:
-        """Return a filter for one call's text. Columns play no part: a stream is one text."""
+        """Return a filter for one call's text. Columns play no part: a stream is one text.
+
+        Raises `ObligationNotMet` (``output_blocked``) where a kind needs the whole text.
+        """
         everywhere = self.merge((), tuple(rule._replace(column="") for rule in demand))
         stages = self._stages(everywhere, _NOWHERE)
+        whole = sorted({kind for stage in stages for kind in stage.whole_text_kinds})
+        if whole:
+            raise ObligationNotMet(
+                f"@redact: {', '.join(whole)} can be found in whole texts only, and this function "
+                "yields its output in pieces. Return the output as one value, or use a kind with "
+                "held_chars.",
+                code="output_blocked",
+            )
         streams = [stage.stream() for stage in stages]
         return _Filter(streams, context.notes) if streams else None
 
     def cut(
-        self, demand: Demand, named: frozenset[str], text: str, notes: RecordAnnotations | None
+        self,
+        demand: Demand,
+        named: frozenset[str],
+        text: str,
+        notes: RecordAnnotations | None,
+        known: KnownFindings | None = None,
     ) -> str:
         """Return a text that stands in the fields ``named``, without what the demand names."""
         try:
             for stage in self._stages(demand, named):
-                text = stage.cut(text, notes)
+                text = stage.cut(text, notes, known)
         except TooManyFindings as error:
             reason, cure = error.reason, error.cure
         else:
@@ -198,14 +234,22 @@ class _Cuts(Leaves):
     reads_nested = False
     reads_index = False
 
-    def __init__(self, redact: Redact, demand: Demand, notes: RecordAnnotations | None) -> None:
+    def __init__(
+        self,
+        redact: Redact,
+        demand: Demand,
+        notes: RecordAnnotations | None,
+        known: KnownFindings | None = None,
+    ) -> None:
         fields = tuple(sorted(redact.fields(demand)))
         super().__init__(paths_of(fields))
         self._redact = redact
         self._demand = demand
         self._notes = notes
         self._labels: set[tuple[str, frozenset[str]]] = set()
-        self._declared = redact.declared(demand)
+        self._known = known
+        is_collecting = known is not None and known.is_collecting
+        self._declared = set() if is_collecting else redact.declared(demand)
 
     def _named(self, place: Place) -> frozenset[str]:
         texts = self.paths.texts
@@ -215,13 +259,15 @@ class _Cuts(Leaves):
         named = self._named(place)
         known = self._declared if is_declared else self._labels
         if (text, named) not in known:
-            if self._redact.cut(self._demand, named, text, None) != text:
+            if self._redact.cut(self._demand, named, text, None, self._known) != text:
                 self.refuse(text, "with a finding in a name")
             known.add((text, named))
 
     def leaf(self, value: Any, place: Place) -> Any:
         if type(value) is str:
-            return self._redact.cut(self._demand, self._named(place), value, self._notes)
+            return self._redact.cut(
+                self._demand, self._named(place), value, self._notes, self._known
+            )
         if type(value) is bytes or type(value).__name__ == "bytes_":
             self.refuse(value)
         return value
@@ -244,17 +290,24 @@ class _Stage:
         style: str,
         key: bytes,
         limit: int,
-        own: Sequence[Detector],
+        own: Sequence[Detector | ModelKind],
     ) -> None:
         self._kinds = kinds
         self._scanner = Scanner(kinds, limit=limit, own=own) if style == "block" else None
         way = cast("Style", "label" if style == "block" else style)
         self._redactor = Redactor(kinds, way, key, limit=limit, own=own)
 
-    def cut(self, text: str, notes: RecordAnnotations | None) -> str:
+    @property
+    def whole_text_kinds(self) -> tuple[str, ...]:
+        """The kinds that need a whole text."""
+        return self._redactor.whole_text_kinds
+
+    def cut(
+        self, text: str, notes: RecordAnnotations | None, known: KnownFindings | None = None
+    ) -> str:
         """Return the text without these kinds, or raise where one is found that blocks."""
         if self._scanner is None:
-            text, cuts = self._redactor.cut(text)
+            text, cuts = self._redactor.cut(text, known)
             _note(notes, cuts)
             return text
         found = self._scanner.kinds_in(text)
@@ -353,7 +406,7 @@ def _stricter(one: str, other: str) -> str:
     return min(one, other, key=STYLES.index)
 
 
-def _rules(clause: Clause, text: str, own: Sequence[Detector]) -> Demand:
+def _rules(clause: Clause, text: str, own: Sequence[Detector | ModelKind]) -> Demand:
     found = _CLAUSE.fullmatch(text)
     if found is None:
         raise _fault(clause, "expected KINDS [as STYLE] [on FIELDS], with single spaces")

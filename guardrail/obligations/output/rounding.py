@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from guardrail._core import round_floats
+from guardrail._hooks import Stage
 from guardrail._ports import ObligationContext
 from guardrail.obligations.output_walk import (
     Leaves,
@@ -49,6 +50,7 @@ class Round(NumberFilter):
     __slots__ = ()
 
     name = "round"
+    stage = Stage.ROUND
 
     def parse(self, clause: Clause) -> Demand:
         """Return the digits after the point; raise `ConfigurationError` at the clause's place."""

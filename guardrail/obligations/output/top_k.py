@@ -13,6 +13,7 @@ from heapq import nlargest
 from typing import Any, Final
 
 from guardrail._core import keep_largest
+from guardrail._hooks import Stage
 from guardrail._ports import ObligationContext
 from guardrail.obligations.output.rounding import is_finer
 from guardrail.obligations.output_walk import (
@@ -42,6 +43,7 @@ class TopK(NumberFilter):
     __slots__ = ()
 
     name = "top_k"
+    stage = Stage.TOP_K
 
     def parse(self, clause: Clause) -> Demand:
         """Return how many are kept, and of what; raise `ConfigurationError` at its place."""

@@ -8,10 +8,11 @@ quota is ignored. Runs at load only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from guardrail._hooks import ArgumentChange
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.quota.windows import KINDS, Strategy
 from guardrail.values import Clause, Path
@@ -32,6 +33,11 @@ _DAYS: Final = re.compile(r"([1-9][0-9]{0,2})d")
 _PATH: Final = re.compile(r"(principal|resource|context)((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
 _TIMES: Final = {"": 1, "k": 1_000, "M": 1_000_000}
 _WINDOWS: Final = ("second", "minute", "hour", "day")
+#: The keys of a clause, and the word of its window.
+_COUNTED_BY: Final = re.compile(r' per ([^ ;"]+(?: and [^ ;"]+)*)')
+_WINDOW: Final = re.compile(r"(?<=/)(?:minute|hour|day)\b")
+#: Windows, each with one in which a full counter is full for a shorter time.
+_SHORTER: Final = {"minute": "second", "hour": "minute", "day": "hour"}
 #: What a limit counts: calls, or how much of an input comes with them.
 UNITS: Final = ("calls", "rows", "bytes", "chars")
 _LATER_UNITS: Final = frozenset(("input_tokens", "output_tokens", "tokens", "seconds"))
@@ -167,6 +173,20 @@ def _strategy(clause: Clause, text: str) -> Strategy:
         if text == strategy:
             return strategy
     raise _fault(clause, "expected `using` fixed, moving or sliding")
+
+
+def looser_arguments(argument: str) -> Iterator[ArgumentChange]:
+    """Yield changes of an argument that count less: one key fewer, or a shorter window."""
+    for found in _COUNTED_BY.finditer(argument):
+        keys = found[1].split(" and ")
+        for number, key in enumerate(keys):
+            rest = " and ".join([*keys[:number], *keys[number + 1 :]])
+            text = f" per {rest}" if rest else ""
+            yield ArgumentChange(f"not per {key}", found.start(), found.end(), text)
+    for found in _WINDOW.finditer(argument):
+        shorter = _SHORTER[found[0]]
+        what = f"{found[0]} became {shorter}"
+        yield ArgumentChange(what, found.start(), found.end(), shorter)
 
 
 def _keys(clause: Clause, text: str) -> tuple[Path, ...]:

@@ -1,9 +1,9 @@
 """The obligation `quota`: a call takes from every counter that its clauses name, or none.
 
-Owns the keys of the counters, the ``[quota]`` table and the refusal of a call whose quota
-is spent. Refuses stores that are not built yet, and a call whose key has no value. Comes
-first of all that is admitted: a call that policy denies takes nothing. One that is refused
-afterwards, before the model, gives rows, bytes and characters back, and has spent a call.
+It builds the keys of the counters and denies a call whose quota is spent, or whose key has no
+value. It is the first obligation that takes something: a call that policy denies takes nothing. A
+call that is refused afterwards, before the model, gives rows, bytes and characters back, and has
+spent a call. The counters are in memory, or in the store that ``[quota]`` names.
 
 Compiled as it stands, with ``quota.pxd`` beside it; the file is its own plain-Python twin.
 """
@@ -11,106 +11,36 @@ Compiled as it stands, with ``quota.pxd`` beside it; the file is its own plain-P
 from __future__ import annotations
 
 import math
-import threading
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pydantic import Field
-
-from guardrail._documents import Document, Section
-from guardrail._ports import BlockingStep, Clock, ObligationContext, ObligationNotMet
-from guardrail._schema_hints import absent, of
+from guardrail._hooks import ArgumentChange, Stage
+from guardrail._ports import (
+    BlockingStep,
+    ObligationContext,
+    ObligationNotMet,
+    QuotaCounters,
+    QuotaStoreError,
+)
 from guardrail._type_names import type_name
-from guardrail.errors import ConfigurationError
 from guardrail.obligations.quota.counters import ClockError, Counters, StoreFullError, Taken
 from guardrail.obligations.quota.grammar import (
     Demand,
     Limit,
     counted,
+    looser_arguments,
     narrowest_first,
     read_limits,
 )
+from guardrail.obligations.quota.storage_handle import StorageHandle
 from guardrail.obligations.quota.windows import Hit
 from guardrail.values import Clause, Entity, FactValue, Path, RecordAnnotations, View
-
-if TYPE_CHECKING:
-    from guardrail.obligations.quota.stores import ClockedStorage
-
 
 #: More than any limit, and so far below 2^63 that counts can be added to it.
 _MOST: Final = 2**62
 #: Principals whose counters' keys are kept at once.
 _REMEMBERED: Final = 4096
-
-
-class QuotaSettings(Section):
-    """The ``[quota]`` table of ``guardrail.toml``.
-
-    Attributes:
-        store: where quotas are counted; ``memory``: in the process, one count each.
-        when_unavailable: what becomes of a call where the store can't be asked.
-        timeout_ms: not built yet: it is for stores that are shared.
-    """
-
-    hints = (
-        of("store", {"const": "memory"}),
-        of("when_unavailable", {"const": "deny"}),
-        absent("timeout_ms"),
-    )
-
-    store: str = "memory"
-    when_unavailable: str = "deny"
-    timeout_ms: int | None = Field(default=None, gt=0, le=60_000)
-
-
-class StorageHandle:
-    """The store that a bundle configures, opened when a quota is first met.
-
-    Keep it over reloads: it holds the counters.
-    """
-
-    __slots__ = ("_clock", "_lock", "_storage")
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._storage: ClockedStorage | None = None
-
-    def open(self) -> ClockedStorage:
-        """Return the store, the same one every time."""
-        storage = self._storage
-        if storage is None:
-            from guardrail.obligations.quota.stores import ClockedStorage
-
-            with self._lock:
-                storage = self._storage
-                if storage is None:
-                    storage = self._storage = ClockedStorage(self._clock)
-        return storage
-
-
-def open_storage(document: Document | None, clock: Clock) -> StorageHandle:
-    """Return the store that the ``[quota]`` table asks for; the memory store for ``None``.
-
-    Raises `ConfigurationError` for a table that is not valid (GR003) and for a store or a
-    behaviour that is not built yet (GR004).
-    """
-    if document is not None:
-        settings = document.parse(QuotaSettings)
-        # The text of neither is repeated: the address of a store can hold a password.
-        if settings.store != "memory":
-            message = '`quota.store` knows only "memory" in this version; others are not built yet.'
-            raise ConfigurationError.at(document.at("store"), "GR004", message)
-        if settings.when_unavailable != "deny":
-            message = (
-                '`quota.when_unavailable` knows only "deny" in this version; '
-                "others are not built yet."
-            )
-            raise ConfigurationError.at(document.at("when_unavailable"), "GR004", message)
-        if settings.timeout_ms is not None:
-            message = "`quota.timeout_ms` is for shared stores, not built yet: memory never waits."
-            raise ConfigurationError.at(document.at("timeout_ms"), "GR004", message)
-    return StorageHandle(clock)
 
 
 class Quota:
@@ -123,12 +53,13 @@ class Quota:
 
     Arguments:
         bundle: the bundle's name.
-        storage: the store, from `open_storage`.
+        storage: the store, from `guardrail.obligations.quota.storage_handle.open_storage`.
     """
 
     __slots__ = ("_bundle", "_counters", "_hits", "_storage")
 
     name = "quota"
+    stage = Stage.SPEND
     on_admit = True
     on_release = False
     spends = True
@@ -142,8 +73,10 @@ class Quota:
     def parse(self, clause: Clause) -> Demand:
         """Return the limits of one annotation; raise `ConfigurationError` at its place."""
         # at load, so that no call pays for importing `limits`
-        self._counters = self._storage.open().counters
-        return read_limits(clause, bundle=self._bundle)
+        self._counters = self._storage.memory_counters()
+        limits = read_limits(clause, bundle=self._bundle)
+        self._storage.check_strategies(clause, [limit.strategy for limit in limits])
+        return limits
 
     def reads(self, demand: Demand) -> tuple[Path, ...]:
         """Return the paths whose values are keys, each once."""
@@ -170,7 +103,9 @@ class Quota:
         """
         counters = self._counters
         if counters is None:
-            counters = self._storage.open().counters
+            counters = self._storage.memory_counters()
+            if counters is None:
+                return self._take_from_store(demand, context)
         waits: list[float] | None = None
         problem = "The quota store cannot take another counter. Try again later."
         notes = context.notes
@@ -191,7 +126,7 @@ class Quota:
                     if notes is not None:
                         for held in hits:
                             notes.add(held.counts)
-                        self._return_unused(demand, taken, counters, notes)
+                        self._return_unused(demand, hits, taken, counters, notes)
                     return None
         except StoreFullError:
             pass
@@ -218,23 +153,69 @@ class Quota:
             hit = self._hits[key] = _hit(limit, context)
         return hit
 
+    def _take_from_store(self, demand: Demand, context: ObligationContext) -> BlockingStep | None:
+        """Take every limit of a demand from a store that is not the memory of this process."""
+        store = self._storage.open()
+        hits = [self._hit(limit, context) for limit in demand]
+        taken: list[Any] = []
+
+        def take() -> list[float]:
+            try:
+                waits = store.acquire_all(hits, taken)
+            except QuotaStoreError as error:
+                problem = str(error)
+            else:
+                if len(waits) == len(hits):
+                    return waits
+                problem = "The quota store answered for other limits than it was asked. Report it."
+            raise ObligationNotMet(problem, code="store_unavailable")
+
+        def finish(waits: list[float]) -> None:
+            if any(waits):
+                raise _spent(demand, waits)
+            notes = context.notes
+            if notes is not None:
+                for hit in hits:
+                    notes.add(hit.counts)
+                self._return_unused(demand, hits, taken, store, notes)
+
+        if self._storage.waits:
+            return BlockingStep(take, finish)
+        finish(take())
+        return None
+
     def _return_unused(
-        self, demand: Demand, taken: list[Taken], counters: Counters, notes: RecordAnnotations
+        self,
+        demand: Demand,
+        hits: list[Hit],
+        taken: list[Any],
+        counters: Counters | QuotaCounters,
+        notes: RecordAnnotations,
     ) -> None:
         """Note what a call gives back whose input is refused: all but the call itself."""
-        weighed = [each for limit, each in zip(demand, taken, strict=True) if limit.unit != "calls"]
+        weighed = [
+            (hit, each)
+            for limit, hit, each in zip(demand, hits, taken, strict=True)
+            if limit.unit != "calls"
+        ]
         if weighed:
             notes.returns = (*notes.returns, partial(_give_back, counters, weighed))
+
+    def mutate(self, argument: str) -> Iterator[ArgumentChange]:
+        """Yield changes of an argument that count less."""
+        return looser_arguments(argument)
 
     def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
         """Return the output: a quota asks nothing of it."""
         return output
 
 
-def _give_back(counters: Counters, weighed: list[Taken]) -> tuple[tuple[str, int], ...]:
-    for taken in weighed:
+def _give_back(
+    counters: Counters | QuotaCounters, weighed: list[tuple[Hit, Any]]
+) -> tuple[tuple[str, int], ...]:
+    for _, taken in weighed:
         counters.give_back(taken)
-    return tuple([count for taken in weighed for count in taken.hit.counts])
+    return tuple([count for hit, _ in weighed for count in hit.counts])
 
 
 def _spent(demand: Demand, waits: list[float]) -> ObligationNotMet:

@@ -9,12 +9,12 @@ bundle has its first quota.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from limits.storage import MovingWindowSupport, SlidingWindowCounterSupport, Storage
 
 from guardrail._ports import Clock
-from guardrail.obligations.quota.counters import LIMIT_KEYS, Counters, StoreFullError
+from guardrail.obligations.quota.counters import LIMIT_KEYS, Counters, StoreFullError, Taken
 from guardrail.obligations.quota.windows import (
     FixedWindow,
     Hit,
@@ -53,9 +53,13 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
         """Take a hit, or nothing: see `Counters.acquire`."""
         return self.counters.acquire(hit)
 
-    def acquire_all(self, hits: Sequence[Hit]) -> list[float]:
+    def acquire_all(self, hits: Sequence[Any], taken: list[Any] | None = None) -> list[float]:
         """Take every hit, or none: see `Counters.acquire_all`."""
-        return self.counters.acquire_all(hits)
+        return self.counters.acquire_all(hits, taken)
+
+    def give_back(self, taken: Taken) -> None:
+        """Undo the taking of a hit, once: see `Counters.give_back`."""
+        self.counters.give_back(taken)
 
     # What follows is the interface of `limits`.
 

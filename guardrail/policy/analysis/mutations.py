@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from guardrail._hooks import ArgumentChange, changes_of
 from guardrail._ports import ObligationType
 from guardrail.errors import ConfigurationError, Place
 from guardrail.policy.analysis.conditions import ClauseEvaluator
@@ -30,20 +31,6 @@ _SHIFTED: Final = {
 _VARS: Final = ("principal", "action", "resource")
 _NUMBER: Final = re.compile(r"[0-9]+")
 _MOST: Final = 2**63 - 2
-#: Words in the argument of an obligation, each with one that asks less: a counter that is full for
-#: a shorter time, or a mark that tells more of what was cut.
-_LOOSER: Final[Mapping[str, tuple[re.Pattern[str], Mapping[str, str]]]] = {
-    "quota": (
-        re.compile(r"(?<=/)(?:minute|hour|day)\b"),
-        {"minute": "second", "hour": "minute", "day": "hour"},
-    ),
-    "redact": (
-        re.compile(r"(?<= as )(?:block|drop|label)\b"),
-        {"block": "drop", "drop": "label", "label": "hash"},
-    ),
-}
-#: What a quota counts by.
-_KEYS: Final = re.compile(r' per ([^ ;"]+(?: and [^ ;"]+)*)')
 #: Between the parts of an argument.
 _SEPARATORS: Final = ("; ", ", ")
 
@@ -165,7 +152,7 @@ def _annotations(
         if not has_argument or not tokens[at + 3].text.startswith('"'):
             continue
         argument = tokens[at + 3]
-        for what, start, end, text in _looser(name, argument.text):
+        for what, start, end, text in _looser(obligations[name], argument.text):
             span = (argument.start + start, argument.start + end)
             yield Edit(policy, f"@{name}: {what}", span, text)
         for part, rest in _without_one(policy, name, demands[name], obligations):
@@ -173,22 +160,12 @@ def _annotations(
             yield Edit(policy, f"@{name} without {part}", span, rest)
 
 
-def _looser(name: str, argument: str) -> Iterator[tuple[str, int, int, str]]:
-    """Yield what of an argument becomes something else: in words, from where to where, the text."""
+def _looser(kind: ObligationType, argument: str) -> Iterator[ArgumentChange]:
+    """Yield the changes of an argument that demand less: each number raised, and its own."""
     for found in _NUMBER.finditer(argument):
         more = str(int(found[0]) + 1)
-        yield f"{found[0]} became {more}", found.start(), found.end(), more
-    if name == "quota":
-        for found in _KEYS.finditer(argument):
-            keys = found[1].split(" and ")
-            for number, key in enumerate(keys):
-                rest = " and ".join([*keys[:number], *keys[number + 1 :]])
-                yield f"not per {key}", found.start(), found.end(), f" per {rest}" if rest else ""
-    if name in _LOOSER:
-        pattern, words = _LOOSER[name]
-        for found in pattern.finditer(argument):
-            other = words[found[0]]
-            yield f"{found[0]} became {other}", found.start(), found.end(), other
+        yield ArgumentChange(f"{found[0]} became {more}", found.start(), found.end(), more)
+    yield from changes_of(kind, argument)
 
 
 def _without_one(

@@ -16,6 +16,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
+from guardrail._hooks import subsumed_by
 from guardrail._ports import NOTHING_PENDING, Answering, Asking, ObligationType, PendingObligations
 from guardrail._type_names import type_name
 from guardrail.errors import Denied
@@ -350,7 +351,7 @@ class Snapshot:
 
     def _pending(self, decision: Decision) -> PendingObligations:
         held = [(self.obligations[each.name], each) for each in decision.obligations]
-        idle = {name for kind, _ in held for name in getattr(kind, "subsumes", ())}
+        idle = {name for kind, _ in held for name in subsumed_by(kind)}
         return PendingObligations(
             admits=tuple([pair for pair in held if pair[0].on_admit]),
             releases=tuple(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from guardrail._documents import Document, decode
-from guardrail._ports import ranges_of
+from guardrail._hooks import ranges_of
 from guardrail.errors import Finding
 from guardrail.policy.analysis.vocabulary import impossible, scopes_of
 from guardrail.policy.engine.read_sets import access_of

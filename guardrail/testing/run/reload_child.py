@@ -1,10 +1,9 @@
-"""A new bundle tried where it can do no harm: the child process of a reload.
+"""The child process of a reload, which tries a new bundle before it serves.
 
-Run as ``python -m guardrail.testing.run.reload_child DIR``. Owns what a bundle must survive before
-it serves: to be loaded, to answer one request per action, and to pass its own tests. Tells its
-faults as one line of JSON; a crash tells itself. Refuses the application's own objects, which can't
-come along: a fact source, an obligation or a model of its own is known by name, and a test whose
-outcome hangs on such an obligation is not judged.
+Run as ``python -m guardrail.testing.run.reload_child DIR``. It loads the bundle, evaluates each
+action once and runs the bundle's tests. It reports faults as one line of JSON; a crash shows in its
+exit status. The application's own fact sources, obligations and models are known by name only, and
+tests whose outcome depends on such an obligation are not judged.
 """
 
 from __future__ import annotations
@@ -18,12 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-from guardrail._ports import FactContext, ObligationContext
+from guardrail._hooks import AuthenticatorBase, IdentityProviderBase, QuotaStoreBase
+from guardrail._ports import (
+    Clock,
+    FactContext,
+    ObligationContext,
+    ProviderContext,
+    QuotaCounters,
+)
 from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.bundle.reload import fault_data
 from guardrail.errors import ConfigurationError, Fault, Place
+from guardrail.identity.settings import ProviderSettings
+from guardrail.obligations.quota.registry import MEMORY
+from guardrail.obligations.quota.settings import QuotaStoreSettings
 from guardrail.policy import read_folder
 from guardrail.policy.engine.warm_up import rehearse
 from guardrail.testing.application.clock import FrozenClock
@@ -76,8 +85,62 @@ class NamedObligation:
         return output
 
 
+class ProviderTable(ProviderSettings):
+    """The table of an application's own identity provider: any keys will do."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class QuotaTable(QuotaStoreSettings):
+    """The table of an application's own quota store: any keys will do."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class NamedProvider(IdentityProviderBase):
+    """An application's own kind of identity provider, as far as its name goes."""
+
+    settings: type[Any] = ProviderTable
+
+    def __init__(self, kind: str, takes: str) -> None:
+        self.kind = kind
+        self.takes = takes
+
+    def open(self, settings: Any, context: ProviderContext) -> AuthenticatorBase:  # noqa: ARG002
+        """Return a provider that accepts nobody: no caller comes here."""
+        return AuthenticatorBase()
+
+
+class NamedStore(QuotaStoreBase):
+    """An application's own quota store, as far as its name goes: policy tests count in memory."""
+
+    settings = QuotaTable
+
+    def __init__(self, name: str, strategies: frozenset[str]) -> None:
+        self.name = name
+        self.strategies = strategies
+
+    def open(self, settings: Any, clock: Clock) -> QuotaCounters:
+        """Return a store in memory."""
+        return MEMORY.open(settings, clock)
+
+
 class NamedModel(BaseModel):
     """An application's own model, as far as its name goes: no input comes here."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedDetector:
+    """An application's own kind of findings, with its name only: it finds nothing."""
+
+    name: str
+    timeout_s: float = 1.0
+    batch_size: int = 1
+    held_chars: int | None = None
+
+    def find(self, texts: Sequence[str], /) -> list[list[tuple[int, int]]]:
+        """Find nothing."""
+        return [[] for _ in texts]
 
 
 def try_out(
@@ -86,6 +149,9 @@ def try_out(
     facts: Sequence[NamedFacts] = (),
     obligations: Sequence[NamedObligation] = (),
     models: Sequence[str] = (),
+    providers: Sequence[NamedProvider] = (),
+    store: NamedStore | None = None,
+    detectors: Sequence[str] = (),
 ) -> tuple[str, tuple[Fault, ...]]:
     """Return the revision of a folder, and all that stands against serving it."""
     folder = read_folder(path)
@@ -96,6 +162,9 @@ def try_out(
             own_facts=facts,
             own_obligations=obligations,
             own_models=dict.fromkeys(models, NamedModel),
+            own_providers=providers,
+            own_quota_store=store,
+            own_detectors=[NamedDetector(name) for name in detectors],
         )
         for snapshot in (bundle.snapshot, bundle.shadow):
             if snapshot is not None:
@@ -133,8 +202,13 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
     parser.add_argument("--fact", action="append", default=[], metavar="PLACE:NAME,NAME")
     parser.add_argument("--obligation", action="append", default=[], metavar="NAME")
     parser.add_argument("--model", action="append", default=[], metavar="NAME")
+    parser.add_argument("--provider", action="append", default=[], metavar="KIND:CREDENTIAL")
+    parser.add_argument("--store", action="append", default=[], metavar="NAME:STRATEGY,STRATEGY")
+    parser.add_argument("--detector", action="append", default=[], metavar="NAME")
     options = parser.parse_args(arguments)
     facts = [fact.partition(":") for fact in options.fact]
+    kinds = [provider.rpartition(":") for provider in options.provider]
+    stores = [store.rpartition(":") for store in options.store]
     try:
         revision, faults = try_out(
             options.folder,
@@ -144,6 +218,11 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
             ],
             obligations=[NamedObligation(name) for name in options.obligation],
             models=options.model,
+            providers=[NamedProvider(kind, takes) for kind, _, takes in kinds],
+            store=next(
+                (NamedStore(name, frozenset(each.split(","))) for name, _, each in stores), None
+            ),
+            detectors=options.detector,
         )
     except ConfigurationError as error:  # no folder of a bundle any more: of no revision
         revision, faults = "", error.faults

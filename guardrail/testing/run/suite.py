@@ -1,8 +1,7 @@
-"""All tests and properties of a bundle, run: for the command, for a reload, for pytest.
+"""Runs all tests and properties of a bundle, for the command line, reloads and pytest.
 
-Owns the order, tests first and then properties, and which of them are picked by a text. Refuses to
-judge one by itself: `guardrail.testing.run.runner` runs a test, `guardrail.testing.properties`
-tries a property.
+Tests run first, then properties. `guardrail.testing.run.runner` runs one test, and
+`guardrail.testing.properties` tries one property.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 
-from guardrail._ports import FactSource, ObligationType
+from guardrail._ports import FactSource, IdentityProvider, ObligationType, QuotaStore
 from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
-from guardrail.testing.files.cases import Suite, Unread, read_suite
+from guardrail.testing.files.cases import InvalidTest, Suite, read_suite
 from guardrail.testing.files.fact_values import misnamed, undeclared
 from guardrail.testing.properties.check import EXAMPLES, run_properties
 from guardrail.testing.run.report import Report, Result
@@ -30,6 +29,8 @@ def run_tests(
     examples: int = EXAMPLES,
     facts: Sequence[FactSource] = (),
     obligations: Sequence[ObligationType] = (),
+    providers: Sequence[IdentityProvider] = (),
+    quota_store: QuotaStore | None = None,
 ) -> Report:
     """Run the policy tests of the bundle in a folder, and return how they ended.
 
@@ -41,6 +42,8 @@ def run_tests(
         examples: how many random requests each property is tried on, after those at the edges.
         facts: the application's own fact sources, as for `Guard.from_dir`.
         obligations: its own obligation types.
+        providers: its own kinds of identity providers.
+        quota_store: its own quota store; the tests count in memory all the same.
 
     Raises:
         ConfigurationError: where the bundle does not load. Faults of the test files are in
@@ -50,7 +53,12 @@ def run_tests(
     folder = FilePath(path)
     if bundle is None:
         bundle = load_bundle(
-            folder, clock=FrozenClock(), own_facts=facts, own_obligations=obligations
+            folder,
+            clock=FrozenClock(),
+            own_facts=facts,
+            own_obligations=obligations,
+            own_providers=providers,
+            own_quota_store=quota_store,
         )
     suite = select(read_suite(folder), only)
     tried = Coverage(bundle.snapshot) if coverage else None
@@ -96,7 +104,7 @@ def run(
         if faults:
             yield Result("", document.at(), "error", faults)
     for case in suite.cases:
-        if isinstance(case, Unread):
+        if isinstance(case, InvalidTest):
             yield Result(case.name, case.place, "error", case.faults)
         else:
             yield run_case(case)

@@ -57,10 +57,18 @@ def test_a_changed_byte_is_found_wherever_it_is(thousand):
         assert any(flaw.at <= place for flaw in verdict.flaws), place
 
 
-@pytest.mark.long
-def test_every_changed_byte_is_found(thousand):
+#: Every 40th byte belongs to one part.
+PARTS = 40
+
+
+@pytest.mark.parametrize(
+    "part",
+    [pytest.param(0, marks=pytest.mark.long)]
+    + [pytest.param(part, marks=pytest.mark.night) for part in range(1, PARTS)],
+)
+def test_every_changed_byte_is_found(thousand, part):
     _, data = thousand
-    for place in range(len(data)):
+    for place in range(part, len(data), PARTS):
         changed = bytearray(data)
         changed[place] ^= 1 << place % 8
         assert not spoiled(thousand, bytes(changed)).is_whole, place

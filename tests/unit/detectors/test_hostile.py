@@ -159,8 +159,8 @@ class TestTooManyFindings:
             pieces(ONE_EACH[kind] * 8)
 
 
-#: Letters that do not go together, as one pattern: what `Signs.next_pair` is held to.
-UNSEEN = "[\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]*"
+#: Letters that do not go together, as one pattern: what `TrickFinder.next_pair` is held to.
+INVISIBLE = "[\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]*"
 LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 OTHERS = "\u0370-\u03ff\u1f00-\u1fff\u0400-\u052f\u0531-\u0587\u13a0-\u13f5\uab70-\uabbf"
 STYLED = (
@@ -169,8 +169,8 @@ STYLED = (
 )
 WIDE = "\uff21-\uff3a\uff41-\uff5a"
 PAIR = re.compile(
-    f"[{LATIN}]{UNSEEN}[{OTHERS}{STYLED}{WIDE}]|[{OTHERS}{STYLED}{WIDE}]{UNSEEN}[{LATIN}]"
-    f"|[{STYLED}]{UNSEEN}[{STYLED}]"
+    f"[{LATIN}]{INVISIBLE}[{OTHERS}{STYLED}{WIDE}]|[{OTHERS}{STYLED}{WIDE}]{INVISIBLE}[{LATIN}]"
+    f"|[{STYLED}]{INVISIBLE}[{STYLED}]"
     "|[\u0370-\u03ff\u1f00-\u1fff][\u0400-\u052f]|[\u0400-\u052f][\u0370-\u03ff\u1f00-\u1fff]"
 )
 LETTERS = "aZ\u00e9\u00d7\u03b1\u0430\u0531\uff41\U0001d400\u24b6\u0301\u200d\ufe0f1 \u6f22"
@@ -183,4 +183,4 @@ def test_pairs_are_those_of_the_pattern(text):
         (found.end() - 1 for at in range(len(text)) if (found := PAIR.match(text, at))), default=-1
     )
     assert (match is None) == (first < 0)
-    assert tricks.Signs().next_pair(text, 0) == first
+    assert tricks.TrickFinder().next_pair(text, 0) == first

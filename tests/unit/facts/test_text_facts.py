@@ -66,7 +66,9 @@ class TestText:
         assert caught.value.__cause__ is caught.value.__context__ is None
 
     def test_findings_are_the_kinds_that_were_found(self):
-        source = InputFacts(findings=lambda text: frozenset({"email"} if "@" in text else ()))
+        source = InputFacts(
+            findings=lambda texts: frozenset({"email"} if "@" in "".join(texts) else ())
+        )
         assert compute("a@b", "findings", source=source) == {"findings": frozenset({"email"})}
         assert compute("ab", "findings", source=source) == {"findings": frozenset()}
 
@@ -106,7 +108,7 @@ class TestMessages:
         assert compute([{"role": "user", "content": []}], "messages", "chars")["chars"] == 0
 
     def test_findings_are_searched_in_every_text(self):
-        source = InputFacts(findings=lambda text: frozenset({text[:1]}) if text else frozenset())
+        source = InputFacts(findings=lambda texts: frozenset(text[0] for text in texts if text))
         found = compute(MESSAGES, "findings", source=source)["findings"]
         assert found == {"B", "H", "4", "s", "a"}
         assert compute([], "findings", source=source) == {"findings": frozenset()}

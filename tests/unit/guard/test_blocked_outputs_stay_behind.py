@@ -8,8 +8,8 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import OutputBlocked
-from guardrail._ports import ObligationNotMet
 from guardrail.errors import GuardrailError
+from guardrail.extensions import ObligationNotMet
 
 MAIL = "ann.canary@clinic.example"
 ON = {"action": "predict", "resource": 'Model::"tumour"', "input": None}

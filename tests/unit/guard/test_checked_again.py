@@ -10,7 +10,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import InputRejected, NotAuthorized, Principal, QuotaExceeded, Resource
-from guardrail._ports import BlockingStep
+from guardrail.extensions import BlockingStep
 
 ON = {"action": "predict", "resource": 'Model::"tumour"'}
 CHAT = {"action": "summarize", "resource": 'Model::"tumour"'}

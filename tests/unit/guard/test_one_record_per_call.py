@@ -18,7 +18,7 @@ from guardrail import (
     OutputBlocked,
     QuotaExceeded,
 )
-from guardrail._ports import BlockingStep
+from guardrail.extensions import BlockingStep
 
 ROWS = np.ones((2, 3))
 ON = {"action": "predict", "resource": 'Model::"tumour"'}

@@ -133,7 +133,7 @@ def test_national_forms_are_named_in_redact(make_guard):
         ("[detectors.x]\npattern = 'a*'", "5:1", "matches the empty text"),
         ("[detectors.x]\npattern = '(canary-4711'", "5:1", "missing )"),
         ("[detectors.x]\npattern = '(?=a)'", "5:1", "RE2 does not take"),
-        ("[detectors.x]\nexamples = []", "4:1", "`detectors.x.pattern` is required"),
+        ("[detectors.x]\nexamples = []", "4:1", "`pattern` or `plugin` is required"),
         ("[detectors.x]\npattern = 'a'\npatern = 'a'", "6:1", "not a key of this version"),
         ("[detectors.x]\npattern = 'ab'\nexamples = ['ab', 'canary-4711']", "6:1", "examples[1]"),
         ("[detectors.x]\npattern = 'canary-\\d+'\nnot = ['x', 'canary-4711']", "6:1", "not[1]"),

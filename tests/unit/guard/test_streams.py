@@ -6,7 +6,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import ConfigurationError, GuardUnavailable, OutputBlocked
-from guardrail._ports import ObligationNotMet
+from guardrail.extensions import ObligationNotMet
 
 ON = {"action": "predict", "resource": 'Model::"tumour"', "input": None}
 DASHED = '@id("dashes") @dashed("x") forbid (principal, action, resource);'

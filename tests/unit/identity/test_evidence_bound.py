@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from guardrail._documents import read_toml
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.attestation.evidence import LIMIT_BYTES
+from guardrail.identity.attestation.open_evidence import evidence_opener
 from guardrail.identity.attestation.settings import TokenEvidenceSettings
-from guardrail.identity.load import Sources, evidence_opener
+from guardrail.identity.sources import Sources
 from guardrail.identity.tokens.verifier import LIMIT_CHARS, Token
 
 KEY = ec.generate_private_key(ec.SECP256R1())

@@ -84,7 +84,8 @@ def test_no_table_and_an_empty_one_configure_none(tmp_path):
     for given in (None, document):
         providers = read_providers(given, files=files_of(tmp_path), environ={})
         assert not providers.tokens
-        assert providers.api_keys is providers.certificates is None
+        assert not providers.by_form
+        assert providers.certificates is None
 
 
 @pytest.mark.parametrize("text", [b"identity = 3", b"[[identity]]\nx = 1"])

@@ -14,7 +14,8 @@ from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import Bounds
 from guardrail.facts.input_view.tables import read_table
 from guardrail.obligations.quota.grammar import read_limits
-from guardrail.obligations.quota.obligation import _REMEMBERED, Quota, encode, open_storage
+from guardrail.obligations.quota.obligation import _REMEMBERED, Quota, encode
+from guardrail.obligations.quota.storage_handle import open_storage
 from guardrail.obligations.quota.windows import KINDS, Hit
 from guardrail.testing import FrozenClock
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Path, Principal, Resource, View

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from guardrail._ports import Clock, Sink
 from guardrail.errors import ConfigurationError
+from guardrail.extensions import Clock, Sink
 from guardrail.testing import FrozenClock, Recorder
 
 

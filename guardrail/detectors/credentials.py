@@ -17,8 +17,8 @@ from typing import Any, Final
 from guardrail.detectors.kinds import KINDS, NAMES
 from guardrail.detectors.scan.folding import PAD
 from guardrail.detectors.scan.patterns import Pattern, read_pattern
-from guardrail.detectors.scan.scan_state import Setup
-from guardrail.detectors.scan.scanner_core import Spots
+from guardrail.detectors.scan.scan_state import ScanState
+from guardrail.detectors.scan.scanner_core import ScannerCore
 
 #: So many characters of what may become a match are held back; more of them are refused.
 LIMIT_HELD: Final = 4_096
@@ -97,22 +97,22 @@ _WORD: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0
 
 
 class Credentials:
-    """The kind ``credential``, for `own.Search`.
+    """The kind ``credential``, for `custom_kinds.Search`.
 
     Arguments:
-        setup: what the scan looks for: a value that is a key or token by its format is that.
+        core: the scan for formats: a value that is a key or token by its format is that.
         own: names of a bundle's own kinds, whose marks are no values.
     """
 
-    __slots__ = ("_marks", "_setup", "held", "name", "pattern")
+    __slots__ = ("_core", "_marks", "held", "name", "pattern")
 
     spare = 1
 
-    def __init__(self, setup: Setup, own: Iterable[str] = ()) -> None:
+    def __init__(self, core: ScannerCore, own: Iterable[str] = ()) -> None:
         self.name = "credential"
         self.held = LIMIT_HELD
         self.pattern = _pattern()
-        self._setup = setup
+        self._core = core
         names = "|".join((*KINDS, *own))
         self._marks = re.compile(rf"\[(?:{names})(?::[0-9a-f]{{8}})?\]|\x81".encode("latin-1"))
 
@@ -149,7 +149,7 @@ class Credentials:
         end: int,
         final: bool,
     ) -> bool:
-        """Tell whether the value of a match is a password or a token."""
+        """Return whether the value of a match is a password or a token."""
         del final  # what is judged is there to its end
         value = plain[start:end]
         mark = self._marks.search(value)
@@ -162,7 +162,7 @@ class Credentials:
         return not self._has_own_kind(plain[start:end])  # it will be cut as that
 
     def _counts(self, plain: bytes, match: Any, value: bytes) -> bool:
-        """Tell whether a value is one, by what stands before it."""
+        """Return whether a value is one, by what stands before it."""
         if match.start(_IN_ADDRESS) >= 0:
             return True
         if match.start(_IN_ADDRESS_RAW) >= 0:
@@ -175,18 +175,19 @@ class Credentials:
         return not self._is_in_mark(plain, match.start()) and _is_named(plain, match, value)
 
     def _is_in_mark(self, plain: bytes, place: int) -> bool:
-        """Tell whether a name stands in the mark of something that was cut: ``[api_key:...]``."""
+        """Return whether a name stands in the mark of something that was cut: ``[api_key:...]``."""
         bracket = plain.rfind(b"[", max(0, place - _LIMIT_MARK), place)
         mark = self._marks.match(plain, bracket) if bracket >= 0 else None
         return mark is not None and mark.end() > place
 
     def _has_own_kind(self, value: bytes) -> bool:
-        """Tell whether a value is wholly a key or a token by its format."""
-        sheet = Spots(self._setup, bytearray(bytes(PAD) + value + bytes(PAD)), True, False)
-        sheet.scan(PAD, sheet.size)
+        """Return whether a value is wholly a key or a token by its format."""
+        data = bytearray(bytes(PAD) + value + bytes(PAD))
+        state = ScanState(self._core.setup, data, True, False)
+        self._core.scan(state, PAD, state.size)
         return any(
-            NAMES[kind] in _FORMATTED and start == PAD and end == sheet.size
-            for kind, start, end in sheet.found
+            NAMES[kind] in _FORMATTED and start == PAD and end == state.size
+            for kind, start, end in state.found
         )
 
 
@@ -215,7 +216,7 @@ _FORMATTED: Final = frozenset(("api_key", "jwt", "private_key"))
 
 
 def _is_sent(value: bytes, scheme: bytes | None, *, has_name: bool) -> bool:
-    """Tell whether a value behind a scheme, or behind ``Authorization``, is sent as one."""
+    """Return whether a value behind a scheme, or behind ``Authorization``, is sent as one."""
     name = (scheme or b"").lower()
     if name == b"basic":
         return _is_basic(value)
@@ -225,7 +226,7 @@ def _is_sent(value: bytes, scheme: bytes | None, *, has_name: bool) -> bool:
 
 
 def _is_basic(value: bytes) -> bool:
-    """Tell whether a value is a user and a password in base64 (RFC 7617)."""
+    """Return whether a value is a user and a password in base64 (RFC 7617)."""
     body = value.rstrip(b"=")
     if len(body) < 6:
         return False
@@ -237,7 +238,7 @@ def _is_basic(value: bytes) -> bool:
 
 
 def _is_token(value: bytes, least: int) -> bool:
-    """Tell whether a value has the length and the mixture of a token, and not of a word."""
+    """Return whether a value has the length and the mixture of a token, and not of a word."""
     digits = sum(48 <= code <= 57 for code in value)
     letters = sum(code > 64 for code in value)
     if len(value) < least:
@@ -246,7 +247,7 @@ def _is_token(value: bytes, least: int) -> bool:
 
 
 def _is_mixed(value: bytes) -> bool:
-    """Tell whether letters are mixed as no words in a name are."""
+    """Return whether letters are mixed as no words in a name are."""
     capitals = sum(65 <= code <= 90 for code in value)
     return (
         len(value) >= 16
@@ -257,7 +258,7 @@ def _is_mixed(value: bytes) -> bool:
 
 
 def _is_named(plain: bytes, match: Any, value: bytes) -> bool:
-    """Tell whether a value behind a name is a password or a token."""
+    """Return whether a value behind a name is a password or a token."""
     group = _PASSWORD if match.start(_PASSWORD) >= 0 else _TOKEN
     name = match.group(group).lower()
     place = match.start(group)
@@ -290,7 +291,7 @@ def _is_named(plain: bytes, match: Any, value: bytes) -> bool:
 
 
 def _is_whole(plain: bytes, place: int, name: bytes) -> bool:
-    """Tell whether a name begins a word, or one that is written together with others."""
+    """Return whether a name begins a word, or one that is written together with others."""
     if name not in _SHORT or place == 0 or plain[place - 1] not in _LETTERS:
         return True
     before = plain[max(0, place - 12) : place]
@@ -300,7 +301,7 @@ def _is_whole(plain: bytes, place: int, name: bytes) -> bool:
 
 
 def _is_name(value: bytes) -> bool:
-    """Tell whether a value is the name of a variable: ``password=db_password``."""
+    """Return whether a value is the name of a variable: ``password=db_password``."""
     return value.replace(b"_", b"").isalpha() and value.lower().endswith(
         (b"password", b"passwd", b"pwd", b"secret", b"token", b"key", b"passphrase")
     )

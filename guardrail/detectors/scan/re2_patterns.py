@@ -1,8 +1,8 @@
-"""Which library serves the patterns, and the patterns it serves.
+"""The phrases and marks by which a text imitates an instruction, as patterns of google-re2.
 
-Owns `ENGINE`, the phrases and marks by which a text poses as an instruction, and their
-compilation, on first use. All patterns have a greatest length, so that a stream knows when
-none can begin any more. Refuses `re`: its time on a hostile text has no bound.
+The patterns are compiled on first use. All have a maximum length, so that a stream knows when no
+match can begin any more. Python's `re` is not used for them: its time on a hostile text is not
+bounded.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def compiled(pattern: str, *, is_folding_case: bool = True, has_groups: bool = F
 
     Arguments:
         pattern: in RE2's syntax.
-        is_folding_case: capitals and small letters are alike.
-        has_groups: its groups are told; else only the whole match is.
+        is_folding_case: upper and lower case match each other.
+        has_groups: its groups are reported; otherwise only the whole match.
     """
     import re2
 

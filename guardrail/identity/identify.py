@@ -1,0 +1,132 @@
+"""Who calls: how a token, a certificate and evidence come together in one identity.
+
+`guardrail.Guard.acting_as` makes `Credentials` of what a caller brings, and
+`Identification.identify` turns them into an `Identity`: the certificate first, then the token,
+then revocations, and evidence last, as it uses up a nonce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from guardrail._ports import BlockingStep
+from guardrail.errors import NotAuthenticated
+from guardrail.identity.attestation.load import Machines
+from guardrail.identity.certificates.mtls import peer_of
+from guardrail.identity.providers import Providers
+from guardrail.identity.revocation import Revocations
+from guardrail.identity.tokens.claim_mapping import Knows
+from guardrail.identity.tokens.verifier import KeysNeeded
+from guardrail.values import Evidence, Identity, Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a caller brings to ``acting_as``.
+
+    Attributes:
+        token: a signed token, an API key, or another token that a provider accepts.
+        certificate: the chain of the client's certificates, leaf first; empty for none.
+        peer: what the application knows of the connection.
+        attestation: evidence of the caller's machine.
+    """
+
+    token: str | None = None
+    certificate: tuple[bytes, ...] = ()
+    peer: Peer | None = None
+    attestation: str | bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials(peer={self.peer!r})"
+
+    @property
+    def origin(self) -> str:
+        """Where the caller calls from: see `origin_of`."""
+        return origin_of(self.peer, self.certificate)
+
+
+class Identification:
+    """Identifies the callers of one bundle.
+
+    Arguments:
+        providers: the bundle's identity providers.
+        machines: what verifies evidence.
+        revocations: what is revoked.
+        knows: says whether an entity exists in the bundle.
+    """
+
+    __slots__ = ("_knows", "_machines", "_providers", "_revocations")
+
+    def __init__(
+        self, providers: Providers, machines: Machines, revocations: Revocations, knows: Knows
+    ) -> None:
+        self._providers = providers
+        self._machines = machines
+        self._revocations = revocations
+        self._knows = knows
+
+    def identify(self, credentials: Credentials, now: float) -> Identity:
+        """Return the identity that credentials prove.
+
+        Where a token and a certificate are there, the token names the principal, and may be bound
+        to the certificate.
+
+        Raises:
+            NotAuthenticated: where they prove none.
+            KeysNeeded: where keys must be fetched first.
+        """
+        peer = credentials.peer
+        identity: Identity | None = None
+        if credentials.certificate:
+            peer = self._peer_with_certificate(credentials)
+            if credentials.token is None or self._providers.certificates is not None:
+                identity = self._providers.authenticate_chain(
+                    credentials.certificate, now, knows=self._knows
+                )
+        if credentials.token is not None:
+            identity = self._providers.authenticate(
+                credentials.token,
+                now,
+                knows=self._knows,
+                certificate_sha256=(peer.certificate_sha256 or "") if peer is not None else "",
+            )
+        if identity is None:
+            raise NotAuthenticated("The caller brought neither a token nor a certificate.")
+        self._revocations.check(identity, now)
+        if peer is None and credentials.attestation is None:
+            return identity
+        evidence = self.verify_attestation(credentials.attestation, now)
+        return replace(identity, peer=peer, evidence=evidence)
+
+    def verify_attestation(self, attestation: str | bytes | None, now: float) -> Evidence | None:
+        """Return what the caller's machine attests; ``None`` for no attestation.
+
+        Raises:
+            NotAuthenticated: where it does not hold.
+            KeysNeeded: where keys must be fetched first.
+        """
+        if attestation is None:
+            return None
+        found = self._machines.peer.verify(attestation, now)
+        if isinstance(found, BlockingStep):
+            raise KeysNeeded(found.work)
+        return found
+
+    @staticmethod
+    def _peer_with_certificate(credentials: Credentials) -> Peer:
+        known = credentials.peer or Peer()
+        is_tls = True if known.tls is None else known.tls  # TLS proved the certificate
+        return replace(peer_of(credentials.certificate[0], ip=known.ip), tls=is_tls)
+
+
+def origin_of(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
+    """Return where a caller calls from: the address, or else the digest of the certificate."""
+    if peer is not None and (peer.ip or peer.certificate_sha256):
+        return peer.ip or peer.certificate_sha256 or ""
+    if certificate:
+        try:
+            return peer_of(certificate[0]).certificate_sha256 or ""
+        except NotAuthenticated:  # it is no certificate, which is why the caller is refused
+            pass
+    return ""

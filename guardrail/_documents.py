@@ -1,11 +1,10 @@
-"""The text files of a bundle, read strictly and with their places.
+"""Reads the text files of a bundle strictly, and keeps the position of each value.
 
-Owns `Document`, the parsed form of a TOML, YAML or JSON file that still knows where each
-value stands, and the way from a `pydantic` model's complaints to faults with file, line
-and column. Refuses, before a parser sees it, what could exhaust one: a file over the limit
-of its kind, anything that is not plain UTF-8, nesting over `LIMIT_DEPTH`, aliases that
-multiply; and duplicate keys, of which a parser would keep one. It stands below all rooms and
-imports none.
+A `Document` is a parsed TOML, YAML or JSON file with positions. Errors of a `pydantic` model become
+faults with file, line and column. Input that could exhaust a parser is rejected before it: a file
+over the limit of its kind, anything but plain UTF-8, nesting over `LIMIT_DEPTH`, and aliases that
+multiply. Duplicate keys are errors, because a parser would keep only one. It imports no other
+package of guardrail.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Decision ids: 128 random bits each, as 32 hexadecimal digits.
+"""Makes decision ids: 128 random bits each, as 32 hexadecimal digits.
 
-Owns their making: from the operating system's randomness, fetched for many at once, for a
-fetch is a system call at which the interpreter may let another thread go first. Refuses to
-hand one out twice: a forked child begins without what its parent had fetched.
+The randomness is the operating system's. It is fetched for many ids at once, because each fetch is
+a system call at which the interpreter may switch threads. A forked child drops what its parent
+fetched, so that no id is given out twice.
 """
 
 from __future__ import annotations

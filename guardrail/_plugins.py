@@ -1,69 +1,82 @@
-"""Loads the object that a bundle names as ``package.module:object``.
+"""Loads the plug-ins that a bundle names: entry points of installed packages.
 
-A bundle can name a plug-in instead of the application passing it. Such a reference is resolved
-once, when the bundle is loaded. Where it names a class, the plug-in is an object of this class.
+A bundle can name only what an installed package declares as an entry point of our groups. So
+whoever installs packages decides which code a bundle can load, and a bundle can't run other code.
 """
 
 from __future__ import annotations
 
-import re
-from importlib import import_module
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
+from guardrail._nearest import did_you_mean
 from guardrail.errors import ConfigurationError, Place
 
-_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*"
-#: A dotted module and a dotted attribute, with a colon between them.
-REFERENCE: Final = re.compile(f"({_NAME}):({_NAME})")
 
-
-def load_object(reference: str, where: Place) -> Any:
-    """Return the object that a reference such as ``my_package.detectors:toxicity`` names.
-
-    A class is called without arguments.
+def load_plugin(
+    group: str,
+    name: str,
+    *,
+    place: Place,
+    key: str,
+    texts: tuple[str, ...] = (),
+    methods: tuple[str, ...] = (),
+    find: Callable[[str], Iterable[EntryPoint]] | None = None,
+) -> Any:
+    """Return the object that an entry point names.
 
     Arguments:
-        reference: the module, a colon, and the attribute.
-        where: the place that names it, for errors.
+        group: the group of entry points, such as ``guardrail.providers``.
+        name: the name of the entry point.
+        place: where the bundle names it, for errors.
+        key: the key that names it, for errors, such as ``extensions.providers``.
+        texts: the attributes of the object that must be texts.
+        methods: its attributes that must be callable.
+        find: returns the entry points of a group; those of the installed packages by default.
 
-    Raises `ConfigurationError` (``GR003``) for a reference of another form, a module that cannot be
-    imported, an attribute that is not there, and a class that raises. The message has the type of
-    an error and never its text, which may contain values.
+    Raises `ConfigurationError` (``GR003``) where no package or several packages have the entry
+    point, where it does not import, and where its object lacks an attribute or is a class.
     """
-    match = REFERENCE.fullmatch(reference)
-    if match is None:
-        raise ConfigurationError.at(
-            where, "GR003", "The plug-in is not named as package.module:object. Correct the name."
+    known = list(find(group) if find is not None else entry_points(group=group))
+    # One package that is found twice on the path counts once.
+    fitting = list({each.value: each for each in known if each.name == name}.values())
+    problem, cause, plugin = "", None, None
+    if not fitting:
+        names = sorted({each.name for each in known})
+        there = f"There are: {', '.join(names)}." if names else "No package has any."
+        hint = did_you_mean(name, names, f"{there} Install the package, or correct the name.")
+        problem = (
+            f"names a plug-in that no installed package has among its entry points `{group}`. "
+            f"{hint}"
         )
-    module, attributes = match.groups()
-    try:
-        found: Any = import_module(module)
-    except Exception as error:  # noqa: BLE001 (a module can raise anything when it is imported)
-        problem = type(error).__name__
+    elif len(fitting) > 1:
+        problem = (
+            f"names a plug-in that two packages have among their entry points `{group}`. "
+            "Remove one package."
+        )
     else:
-        for name in attributes.split("."):
-            found = getattr(found, name, None)
-        if found is None:
-            message = f"The module {module} has no object {attributes}. Correct the name."
-            raise ConfigurationError.at(where, "GR003", message)
-        return _made(found, reference, where) if isinstance(found, type) else found
-    raise ConfigurationError.at(
-        where,
-        "GR003",
-        f"The module {module} cannot be imported ({problem}). Install it where the guard runs, "
-        "or correct the name.",
-    )
+        try:
+            plugin = fitting[0].load()
+        except Exception as error:  # noqa: BLE001 (a module can raise anything when it is imported)
+            cause = error
+            problem = (
+                f"names a plug-in that does not import ({type(error).__name__}). Repair the "
+                "package, or install what it needs."
+            )
+    if not problem:
+        problem = _unfit(plugin, texts, methods)
+    if problem:
+        raise ConfigurationError.at(place, "GR003", f"`{key}` {problem}") from cause
+    return plugin
 
 
-def _made(kind: type[Any], reference: str, where: Place) -> Any:
-    """Return an object of a class."""
-    try:
-        return kind()
-    except Exception as error:  # noqa: BLE001 (its code is the plug-in's)
-        problem = type(error).__name__
-    raise ConfigurationError.at(
-        where,
-        "GR003",
-        f"The class {reference} raised {problem} when it was called without arguments. Correct it, "
-        "or name an object.",
-    )
+def _unfit(plugin: object, texts: tuple[str, ...], methods: tuple[str, ...]) -> str:
+    """Return why an object is no plug-in; empty where it is one."""
+    if isinstance(plugin, type):
+        return "names a class. Let the entry point name an object of the class."
+    missing = [
+        *(part for part in texts if not isinstance(getattr(plugin, part, None), str)),
+        *(part for part in methods if not callable(getattr(plugin, part, None))),
+    ]
+    return f"names an object that is no plug-in: it lacks `{missing[0]}`." if missing else ""

@@ -1,8 +1,8 @@
-"""What validators of our models hold, said in JSON Schema, so that an editor knows it too.
+"""Adds the checks of our models to their JSON Schemas, so that editors know them.
 
-Owns the few forms in which a model says it, under ``hints``. Refuses to be a check: a load asks
-the models, and no schema. What a form can't say stays unsaid, so that no editor complains of what
-loads. A key that is null counts as left out, as it does for the models.
+A model has them under ``hints``. A load checks the models, not the schema. A check that JSON Schema
+can't express is left out, so that no editor reports an error in a file that loads. A null key
+counts as left out, as it does for the models.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Outputs that leave piece by piece, under obligations on their text.
+"""Passes the items of a guarded stream through obligations on their text.
 
-Owns `Outlet`, through which every item of a guarded generator passes, and what it asks of
-obligations: a `TextFilter` for the text, a `Carrier` for where in an item the text stands.
-Refuses an item in which no text can be found. What has left can't be called back, so a
-filter holds back whatever could still become part of something that must not leave; what it
-holds, the outlet gives out at the end. Used by the flow, between the model and the caller.
+Every item of a guarded generator goes through an `Outlet`, between the model and the caller. The
+obligations give it a `TextFilter` for the text, and a `Carrier` that finds the text in an item. An
+item without text is blocked. Text that has left can't be called back, so a filter holds back
+whatever could still become part of a match; the outlet releases the rest at the end.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
-"""The one tree of errors that callers meet.
+"""All exceptions that leave guardrail, and the faults and findings about a bundle.
 
-Owns every exception class that leaves guardrail; `Fault`, one thing that is wrong with a
-bundle, and `Finding`, one that is only weak, each with its place. Refuses to carry values:
-a message says what was expected, what arrived (type and path) and what to do, and never
-what the value was.
-
-Match on the class or on ``code``; texts may change in any release.
+A message says what was expected, what arrived (type and path) and what to do. It never contains
+the value. Match on the class or on ``code``; texts may change in any release.
 """
 
 from __future__ import annotations

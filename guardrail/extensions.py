@@ -5,6 +5,7 @@
 - a sink: `Sink`, `SinkBase`; ``sinks=[...]``
 - an identity provider: `IdentityProvider`, `IdentityProviderBase`; ``providers=[...]``, or
   ``[extensions] providers`` of the bundle
+- a kind of findings: `DetectorKind`; ``detectors=[...]``, or ``[detectors.NAME] plugin``
 - a quota store: `QuotaStore`, `QuotaStoreBase`; ``quota_store=...``, or ``[extensions] stores``
 
 A plug-in is one object. The protocol says what it must have; the base class of the same name has
@@ -50,6 +51,7 @@ from guardrail._ports import (
     Sink,
     SystemClock,
 )
+from guardrail.detectors import DetectorKind
 from guardrail.errors import (
     ConfigurationError,
     Fault,
@@ -86,6 +88,7 @@ __all__ = [
     "Clause",
     "Clock",
     "ConfigurationError",
+    "DetectorKind",
     "Entity",
     "Evidence",
     "FactContext",

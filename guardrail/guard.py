@@ -1,8 +1,7 @@
-"""`Guard`: the object that enforces one bundle, and all that an application calls.
+"""`Guard`: the object that enforces one bundle, and the only one that an application calls.
 
-Owns the public verbs: `protect`, `enforce`, `acting_as`, `decide`, `reload`, `watch`. It builds
-the flow from a bundle and hands it to the drivers; it decides nothing itself. All that it
-knows of a bundle hangs on one reference, which a reload swaps.
+It loads the bundle and hands each call to `guardrail.runtime`, which makes the decision. All state
+of the bundle hangs on one reference, so a reload replaces it in one step.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from guardrail._ports import (
 from guardrail._type_names import type_name
 from guardrail.errors import ConfigurationError, Denied, Place
 from guardrail.runtime.drivers import Enforcement
-from guardrail.runtime.wrapper import Protect, guarded_parameter, wrap
+from guardrail.runtime.wrapper import ProtectDecorator, guarded_parameter, wrap
 from guardrail.values import AUTO, Auto, Decision, Entity, FactValue, Peer, Principal
 
 if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
@@ -38,7 +37,7 @@ if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not wit
 
     from guardrail.audit import Journal, Trail
     from guardrail.bundle.assembly import Bundle, BundleRuntime
-    from guardrail.bundle.reload import Origin, Reloaded
+    from guardrail.bundle.reload import Origin, ReloadResult
     from guardrail.bundle.watch import Watcher
     from guardrail.detectors import DetectorKind
     from guardrail.identity import ActingAs
@@ -211,7 +210,7 @@ class Guard:
     def _snapshot(self) -> Snapshot:
         return self._serving.runtime.bundle.snapshot
 
-    def reload(self, *, timeout_s: float = 60.0, python: str | None = None) -> Reloaded:
+    def reload(self, *, timeout_s: float = 60.0, python: str | None = None) -> ReloadResult:
         """Load the bundle's folder again, and serve it from now on where it has changed.
 
         The new bundle is tried in a child process first: loaded, asked one request per
@@ -261,7 +260,7 @@ class Guard:
         """
         from guardrail.bundle.watch import Watcher
 
-        def reload() -> Reloaded:
+        def reload() -> ReloadResult:
             return self.reload(timeout_s=timeout_s, python=python)
 
         return Watcher(self._from().paths, reload, interval_s=interval_s).start()
@@ -340,7 +339,7 @@ class Guard:
         input: str | Auto | None = AUTO,
         principal: Principal | Callable[..., Principal] | None = None,
         facts: Mapping[str, FactValue] | Callable[..., Mapping[str, FactValue]] | None = None,
-    ) -> Protect:
+    ) -> ProtectDecorator:
         """Return a decorator that puts the bundle around a function.
 
         Works on functions, methods, coroutine functions, generators, async generators and

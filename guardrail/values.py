@@ -1,12 +1,10 @@
-"""The frozen values that all rooms speak.
+"""The immutable values that all packages share: principals, entities, decisions, records.
 
-Owns `Principal`, `Resource`, `Entity`, `Identity`, `Peer`, `Evidence`, `Obligation`, `Decision`,
-`View` and `Record`. Refuses to do anything: no I/O, no clock, no imports of ours but
-the errors. Everything here is made once and never changed.
+This module does no I/O, reads no clock, and imports only the errors.
 
-Compiled as it stands, with ``values.pxd`` beside it; the file is its own plain-Python twin.
-What is read at every call is declared there, and cannot have ``slots=True``: a declared
-class has no other room for its fields anyway.
+Compiled as it stands, with ``values.pxd`` beside it; the file is its own plain-Python twin. Fields
+that every call reads are declared there. Their classes can't have ``slots=True``; a declared class
+has no other room for its fields anyway.
 """
 
 from __future__ import annotations

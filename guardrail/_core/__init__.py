@@ -4,6 +4,8 @@ Owns the choice between the two. Compiled, unless the environment sets ``GUARDRA
 to anything but ``""`` or ``"0"``; an install without the compiled module and without that
 choice fails here, because a slower guard must be a choice and never an accident. Imports
 nothing of ours, and keeps nothing that it was handed.
+
+Internal: applications import nothing from here.
 """
 
 from __future__ import annotations

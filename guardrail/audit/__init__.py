@@ -7,6 +7,8 @@ a record to all of them (`trail`), the metrics (`meters`), failed authentication
 (`refusals`) and the ``[audit]`` table (`settings`).
 Refuses to let a call pass that no one could record. In the flow it is both ends: it is begun before
 anything is decided, and ended when the outcome is known. The only room that imports opentelemetry.
+
+Internal: applications import nothing from here.
 """
 
 from guardrail.audit.failed_authentication import Refusals

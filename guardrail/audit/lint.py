@@ -12,7 +12,7 @@ from guardrail._documents import Document
 from guardrail.errors import Finding, Place
 
 
-def audit_weaknesses(document: Document | None, default: Place) -> Iterator[Finding]:
+def lint_audit(document: Document | None, default: Place) -> Iterator[Finding]:
     """Yield what is weak in the ``[audit]`` table.
 
     Arguments:

@@ -1,9 +1,9 @@
-"""A bundle's folder turned into all that a guard needs: the rooms are handed to each other.
+"""Loads a bundle's folder into all that a guard needs.
 
-Owns ``guardrail.toml``: which table goes to which room. The rooms never import each other;
-here the obligations' names go to the policies, the input specs to the obligations, the
-time zone to the facts. Refuses unknown tables. Everything is read and checked once, and
-every fault that can be found is reported together.
+The packages below never import each other; this module connects them. It gives each table of
+``guardrail.toml`` to its package, the names of obligations to the policies, the input specs to the
+obligations, and the time zone to the facts. An unknown table is an error. Everything is read and
+checked once, and all faults that can be found are reported together.
 """
 
 from __future__ import annotations

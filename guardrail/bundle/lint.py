@@ -1,8 +1,7 @@
-"""All findings of ``guardrail check``: what is weak in a bundle that loads, from every room.
+"""Collects all findings of ``guardrail check``: weaknesses of a bundle that loads.
 
-Owns their gathering, and which of them the bundle's author accepts. Refuses to load anything:
-it starts from a loaded bundle and the files that it was loaded from. Stands beside the guard;
-no call passes here.
+It starts from a loaded bundle and its files, asks every package for findings, and knows which of
+them the bundle's author accepts. No call runs this.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from itertools import chain
 from typing import Any, Final
 
 from guardrail._documents import Document, limit_of, read_toml, read_yaml
-from guardrail.audit.lint import audit_weaknesses
+from guardrail.audit.lint import lint_audit
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import FINDINGS, ConfigurationError, Fault, Finding, Place
-from guardrail.identity.lint import evidence_weaknesses, identity_weaknesses
+from guardrail.identity.lint import lint_evidence, lint_identity
 from guardrail.obligations.lint import (
-    output_weaknesses,
-    quota_weaknesses,
-    spec_weaknesses,
+    lint_outputs,
+    lint_quotas,
+    lint_specs,
 )
 from guardrail.policy import CheckSettings, Folder, read_uid
 from guardrail.policy.analysis.describe import WHOLE_SCHEMA, whole_schema
@@ -115,8 +114,8 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
         weak = lint(bundle.shadow, folder, settings)
         yield from (finding for finding in weak if finding.policy in ids)
-    yield from identity_weaknesses(_table(settings, "identity"), bundle.own_kinds)
-    yield from evidence_weaknesses(_table(settings, "evidence"))
+    yield from lint_identity(_table(settings, "identity"), bundle.own_kinds)
+    yield from lint_evidence(_table(settings, "evidence"))
     written = (*bundle.snapshot.policies, *(bundle.shadow.policies if bundle.shadow else ()))
     named = chain(named_entities(written, folder), _named_in_tests(folder))
     for entity, place, policy in named:
@@ -128,12 +127,12 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         for name, demand in policy.demands
         if name == "quota"
     ]
-    yield from quota_weaknesses(
+    yield from lint_quotas(
         _table(settings, "quota"), quotas, default, is_shared=bundle.storage.store.is_shared
     )
-    yield from _output_weaknesses(bundle)
-    yield from spec_weaknesses(folder.files)
-    yield from audit_weaknesses(_table(settings, "audit"), default)
+    yield from _lint_outputs(bundle)
+    yield from lint_specs(folder.files)
+    yield from lint_audit(_table(settings, "audit"), default)
 
 
 def _stale_schema(folder: Folder) -> Iterator[Finding]:
@@ -154,7 +153,7 @@ def _stale_schema(folder: Folder) -> Iterator[Finding]:
         yield Finding("GR550", Place(WHOLE_SCHEMA), message)
 
 
-def _output_weaknesses(bundle: Bundle) -> Iterator[Finding]:
+def _lint_outputs(bundle: Bundle) -> Iterator[Finding]:
     snapshot = bundle.snapshot
     by_id = {policy.id: policy for policy in snapshot.policies}
     texts = {policy.text_id: policy for policy in snapshot.policies}  # links share theirs
@@ -163,7 +162,7 @@ def _output_weaknesses(bundle: Bundle) -> Iterator[Finding]:
          for policy, name, demand in snapshot.demands_on(action)]
         for action in snapshot.schema.actions
     ]  # fmt: skip
-    yield from output_weaknesses(
+    yield from lint_outputs(
         actions,
         snapshot.obligations,
         lambda policy, name: texts[policy].chunk.annotation(name),

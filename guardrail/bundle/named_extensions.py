@@ -6,15 +6,15 @@ installs the package decides which code a bundle can load.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints
 
 from guardrail._documents import Document, Section
-from guardrail._nearest import did_you_mean
+from guardrail._plugins import load_plugin
 from guardrail._ports import IdentityProvider, QuotaStore
 from guardrail.errors import ConfigurationError, Fault, Place
 
@@ -58,7 +58,7 @@ class NamedExtensions:
 
 def read_extensions(
     document: Document | None,
-    find: Callable[[str], Iterator[EntryPoint]] | None = None,
+    find: Callable[[str], Iterable[EntryPoint]] | None = None,
 ) -> NamedExtensions:
     """Return the plug-ins that the ``[extensions]`` table names.
 
@@ -75,8 +75,7 @@ def read_extensions(
     settings = document.parse(ExtensionSettings)
     found: dict[str, list[Any]] = {}
     faults: list[Fault] = []
-    for key, group in GROUPS.items():
-        known = list(find(group) if find is not None else entry_points(group=group))
+    for key in GROUPS:
         names: list[str] = getattr(settings, key)
         for index, name in enumerate(names):
             place = document.at(key, index)
@@ -84,7 +83,7 @@ def read_extensions(
                 faults.append(_fault(place, key, "names this plug-in twice. Remove one."))
                 continue
             try:
-                found.setdefault(key, []).append(_load(key, name, known, place))
+                found.setdefault(key, []).append(_load(key, name, place, find))
             except ConfigurationError as error:
                 faults += error.faults
     if faults:
@@ -92,44 +91,20 @@ def read_extensions(
     return NamedExtensions(tuple(found.get("providers", ())), tuple(found.get("stores", ())))
 
 
-def _load(key: str, name: str, known: list[EntryPoint], place: Place) -> Any:
+def _load(
+    key: str, name: str, place: Place, find: Callable[[str], Iterable[EntryPoint]] | None
+) -> Any:
     """Return the object of one entry point; raise ``GR003`` where it is no plug-in."""
-    group = GROUPS[key]
-    # One package that is found twice on the path counts once.
-    fitting = list({each.value: each for each in known if each.name == name}.values())
-    if not fitting:
-        names = sorted({each.name for each in known})
-        there = f"There are: {', '.join(names)}." if names else "No package has any."
-        hint = did_you_mean(name, names, f"{there} Install the package, or correct the name.")
-        text = f"names a plug-in that no installed package has among its entry points `{group}`."
-        raise ConfigurationError(faults=(_fault(place, key, f"{text} {hint}"),))
-    if len(fitting) > 1:
-        text = f"names a plug-in that two packages have among their entry points `{group}`."
-        raise ConfigurationError(faults=(_fault(place, key, f"{text} Remove one package."),))
-    problem = ""
-    cause: Exception | None = None
-    plugin: Any = None
-    try:
-        plugin = fitting[0].load()
-    except (ImportError, AttributeError, SyntaxError) as error:
-        cause = error
-        problem = (
-            f"names a plug-in that does not import ({type(error).__name__}). Repair the package, "
-            "or install what it needs."
-        )
-    else:
-        texts, methods = _PARTS[key]
-        missing = [
-            *(part for part in texts if not isinstance(getattr(plugin, part, None), str)),
-            *(part for part in methods if not callable(getattr(plugin, part, None))),
-        ]
-        if isinstance(plugin, type):
-            problem = "names a class. Let the entry point name an object of the class."
-        elif missing:
-            problem = f"names an object that is no plug-in: it lacks `{missing[0]}`."
-    if problem:
-        raise ConfigurationError(faults=(_fault(place, key, problem),)) from cause
-    return plugin
+    texts, methods = _PARTS[key]
+    return load_plugin(
+        GROUPS[key],
+        name,
+        place=place,
+        key=f"extensions.{key}",
+        texts=texts,
+        methods=methods,
+        find=find,
+    )
 
 
 def _fault(place: Place, key: str, problem: str) -> Fault:

@@ -1,10 +1,9 @@
-"""A bundle loaded anew, beside the one that serves: tried in a child process first.
+"""Loads a bundle again while the old one serves, after a trial in a child process.
 
-Owns `Origin`, what a load needs, and a reload again; a second bundle that looks on, loaded and
-reloaded beside the first; the trial of a new bundle, for a parser that crashes must not take the
-service down; and what a reload tells, to its caller, the log and the metrics. Refuses to load
-what the trial did not see: the very bytes whose digest the child confirmed are loaded, or
-nothing. Whatever fails, the bundle that serves goes on.
+The trial protects the service from a parser that crashes. Only the bytes whose digest the child
+process confirmed are loaded. If anything fails, the bundle that serves stays. A second bundle, the
+shadow, is loaded and reloaded beside the first one. The result goes to the caller, the log and the
+metrics.
 """
 
 from __future__ import annotations
@@ -157,7 +156,7 @@ def _named(folder: Path, read: Callable[[], T]) -> T:
 
 
 @dataclass(frozen=True, slots=True)
-class Reloaded:
+class ReloadResult:
     """How a reload ended well.
 
     Attributes:
@@ -172,7 +171,7 @@ class Reloaded:
     previous: str
     changed: bool
     duration_s: float
-    shadow: Reloaded | None = None
+    shadow: ReloadResult | None = None
 
 
 class _MovedError(Exception):
@@ -187,7 +186,7 @@ def reload_bundle(
     count: Callable[[bool], None],
     timeout_s: float = TIMEOUT_S,
     python: str | None = None,
-) -> Reloaded:
+) -> ReloadResult:
     """Load a bundle again where its folder has changed, and swap it in; log either way.
 
     A second bundle comes after it, by the same steps: what is wrong with what only looks on does
@@ -233,7 +232,7 @@ def _reload_one(
     count: Callable[[bool], None],
     timeout_s: float,
     python: str | None,
-) -> Reloaded:
+) -> ReloadResult:
     """Do it for one of the folders; ``held`` is the bundle that was loaded of it."""
     started = origin.clock.elapsed()
     previous = held.snapshot.revision
@@ -253,12 +252,12 @@ def _reload_one(
             raise error
         raise error from failure
     if bundle is None:
-        return Reloaded(previous, previous, False, origin.clock.elapsed() - started)
+        return ReloadResult(previous, previous, False, origin.clock.elapsed() - started)
     count(True)
     duration_s = origin.clock.elapsed() - started
     revision: str = bundle.snapshot.revision
     _log.info("%sReloaded in %.2f s: revision %s, after %s", which, duration_s, revision, previous)
-    return Reloaded(revision, previous, True, duration_s)
+    return ReloadResult(revision, previous, True, duration_s)
 
 
 def _take_over(

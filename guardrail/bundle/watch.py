@@ -1,8 +1,8 @@
-"""A look at the folders of bundles every so often, and a reload where one changed.
+"""Polls the folders of bundles and reloads a bundle that changed.
 
-Owns `Watcher`, a thread that polls: it needs no library, and sees changes through links, bind
-mounts and network folders, of which the kernel tells nothing. Refuses to end for a bundle
-that does not load: that is logged, once per content, and the last good one goes on.
+Polling needs no library, and sees changes through links, bind mounts and network folders, which the
+kernel does not report. A bundle that does not load is logged once per content, and the last good
+one goes on.
 """
 
 from __future__ import annotations

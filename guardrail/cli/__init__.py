@@ -6,6 +6,8 @@ everything else, and nothing imports it.
 
 Exit codes: 0 fine, 1 found something, 2 called the wrong way. Results go to standard
 output, complaints to standard error.
+
+Internal: applications import nothing from here.
 """
 
 from __future__ import annotations

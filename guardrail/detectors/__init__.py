@@ -8,6 +8,8 @@ The time is linear in the text, whatever the text. Compatibility forms, accents,
 imitate ASCII and invisible characters do not hide a finding, and what is cut is always whole
 grapheme clusters of the original text (UAX #29; of up to 30 marks). A kind can also be code of the
 application, such as a model: see `DetectorKind`.
+
+Internal: applications import nothing from here.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import math
 import os
 import threading
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from guardrail.detectors.custom_kinds import check_name
@@ -30,7 +31,7 @@ class DetectorKind(Protocol):
     """A kind of findings with code of its own, such as a model that finds names or toxicity.
 
     Pass it to `Guard.from_dir` (``detectors=``), or name it in ``[detectors.NAME]`` with
-    ``plugin = "package.module:object"``. `guardrail.testing.contracts.DetectorKindContract` tests
+    ``plugin = "ENTRY POINT"``. `guardrail.testing.contracts.DetectorKindContract` tests
     what it must hold.
     """
 
@@ -146,6 +147,7 @@ class ModelKind:
             self._free = threading.BoundedSemaphore(LIMIT_RUNNING)
             self._process = os.getpid()
         free = self._free
+        until = monotonic() + self.timeout_s
         work = _Work(self._find, batch, free)
         if not free.acquire(timeout=self.timeout_s):
             raise self._failed(f"has {LIMIT_RUNNING} calls that have not returned")
@@ -155,7 +157,7 @@ class ModelKind:
         except BaseException:
             free.release()
             raise
-        if not work.done.wait(self.timeout_s):
+        if not work.done.wait(max(0.0, until - monotonic())):
             raise self._failed(f"took over {self.timeout_s:g} s for one batch")
         if work.fault:
             raise self._failed(f"raised {work.fault}")

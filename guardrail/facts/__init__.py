@@ -4,6 +4,8 @@ Owns the view of the input (`Viewer`), its `Bounds`, and `standard`, the sources
 version. Refuses to decide anything, and to compute what no policy asks for. In the flow it
 stands between the identity and the decision. Each source is an object with the interface
 of `guardrail.values.FactSource`, ours and a user's alike.
+
+Internal: applications import nothing from here.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import ConfigDict, Field
 
 from guardrail._documents import Document, Section
-from guardrail._plugins import load_object
+from guardrail._plugins import load_plugin
 from guardrail.errors import ConfigurationError, Fault
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class DetectorSettings(Section):
     Attributes:
         pattern: what to find: a regular expression of google-re2. A match begins and ends at a
             word boundary.
-        plugin: instead of a pattern, code that finds the kind: ``package.module:object``, an
-            object with the interface of a `DetectorKind`, or a class of one.
+        plugin: instead of a pattern, code that finds the kind: the name of a `DetectorKind` among
+            the entry points ``guardrail.detectors`` of installed packages.
         timeout_s: the most seconds that the plug-in may take for one batch, instead of its own.
         batch_size: the most texts that the plug-in gets at once, instead of its own.
         near: words, one of which must stand within 48 characters before or after a match.
@@ -48,7 +48,7 @@ class DetectorSettings(Section):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
 
     pattern: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-    plugin: Annotated[str, Field(min_length=3, max_length=200)] | None = None
+    plugin: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     timeout_s: Annotated[float, Field(gt=0, le=600)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     near: list[_Word] = Field(default=[], max_length=32)
@@ -137,7 +137,14 @@ def _kind(name: str, settings: DetectorSettings, document: Document) -> Detector
         return Detector(name, settings.pattern, settings.near)
     if settings.pattern is not None or settings.near:
         raise ValueError("a `plugin` stands alone: remove `pattern` and `near`, or the `plugin`")
-    found = load_object(settings.plugin, document.at(name, "plugin"))
+    found = load_plugin(
+        "guardrail.detectors",
+        settings.plugin,
+        place=document.at(name, "plugin"),
+        key="plugin",
+        texts=("name",),
+        methods=("find",),
+    )
     kind = ModelKind(found, timeout_s=settings.timeout_s, batch_size=settings.batch_size)
     if kind.name != name:
         raise ValueError("the plug-in has another `name` than its table; make them equal")

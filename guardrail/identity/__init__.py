@@ -5,6 +5,8 @@ Owns the current identity of a task (`current`), the providers that a bundle con
 (`keyring`), the way from verified claims to a principal (`claims`), API keys, certificates, and
 what was revoked. Refuses to guess: no identity is a denial. In the flow it
 is the first step, and what it answers is taken once per call.
+
+Internal: applications import nothing from here.
 """
 
 from guardrail.identity.attestation.load import Machines, read_machines

@@ -11,7 +11,7 @@ from guardrail.identity.load import read_tables
 from guardrail.identity.registry import kinds_by_name
 
 
-def identity_weaknesses(
+def lint_identity(
     document: Document | None, own: Sequence[IdentityProvider] = ()
 ) -> Iterator[Finding]:
     """Yield what is weak in the ``[identity]`` table; nothing where there is none.
@@ -28,7 +28,7 @@ def identity_weaknesses(
         yield from kinds[table.data["type"]].lint(settings, table)
 
 
-def evidence_weaknesses(document: Document | None) -> Iterator[Finding]:
+def lint_evidence(document: Document | None) -> Iterator[Finding]:
     """Yield what is weak in the ``[evidence]`` tables; nothing where there are none."""
     for name, table in (document.data if document is not None else {}).items():
         if document is not None and table["about"] == "peer" and table.get("nonce") == "none":

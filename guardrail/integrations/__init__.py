@@ -1,10 +1,9 @@
-"""The room where frameworks meet the guard: one file per framework.
+"""Adapters between web frameworks and the guard. Each module is public.
 
-Owns what must be said in a framework's own words: where a request carries its credential, and
-how a denial is answered. Refuses to decide anything; the guard does. No framework is imported
-here that the application has not.
+An adapter finds the credential in a request, enters `Guard.acting_as`, and answers denials. The
+guard decides. No framework is imported that the application has not imported.
 
-asgi         any ASGI 3 application: Starlette, FastAPI, Litestar, Quart, Django
-credentials  what an ASGI scope says of its caller
-problems     a denial as an HTTP answer
+asgi         middleware for any ASGI 3 application: Starlette, FastAPI, Litestar, Quart, Django
+http         turns a denial into status, headers and body, for an integration of your own
+credentials  internal: reads the credentials in an ASGI scope
 """

@@ -12,7 +12,6 @@ Written against ASGI 3.0 and its TLS and WebSocket Denial Response extensions.
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -22,8 +21,10 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 from guardrail.errors import ConfigurationError, Denied, NotAuthenticated
 from guardrail.identity.anonymous_scope import Nobody
 from guardrail.integrations.credentials import Brought, Reader, Scope, headers_of
-from guardrail.integrations.problems import Problem, problem_of
+from guardrail.integrations.http import ProblemResponse, check_realm, problem_response
 from guardrail.values import Peer
+
+__all__ = ["IdentityMiddleware", "Scope"]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -35,8 +36,6 @@ LOG: Final = logging.getLogger("guardrail.integrations.asgi")
 
 #: The types of scope that bring a credential; any other runs as nobody.
 _REQUESTS: Final = frozenset(("http", "websocket"))
-#: RFC 9110 §5.6.4: what a quoted string holds as it stands.
-_REALM: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 #: WebSocket close codes from 4000 on are the application's (RFC 6455 §7.4.2).
 _CLOSE_BASE: Final = 4000
 #: What an application sends after which no answer of ours can follow.
@@ -111,10 +110,7 @@ class IdentityMiddleware:
                 "IdentityMiddleware takes an ASGI application and a Guard, in this order: "
                 "IdentityMiddleware(app, guard)."
             )
-        if _REALM.fullmatch(realm) is None:
-            raise ConfigurationError(
-                "`realm` must be printable ASCII without quotes and backslashes."
-            )
+        check_realm(realm)
         if anonymous not in ("refuse", "pass"):
             raise ConfigurationError('`anonymous` must be "refuse" or "pass".')
         self._app = app
@@ -140,11 +136,11 @@ class IdentityMiddleware:
             return
         headers_of(scope)  # before anybody reads them
         exchange = _Exchange(scope, receive, send)
-        challenged, entered = True, False
+        has_credential, entered = True, False
         try:
             brought = None if self._is_public(scope) else self._read(scope)
             if brought is None or not brought.names_somebody:
-                challenged = False
+                has_credential = False
             async with self._acting(brought):
                 entered = True
                 await self._app(scope, exchange.receive, exchange.send)
@@ -159,9 +155,9 @@ class IdentityMiddleware:
             refused = first
         else:
             return
-        problem = problem_of(refused, realm=self._realm, challenged=challenged)
-        _log(problem, refused, scope)
-        await exchange.answer(problem)
+        response = problem_response(refused, realm=self._realm, has_credential=has_credential)
+        _log(response, refused, scope)
+        await exchange.answer(response)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application's lifespan; when the server stops, close the guard after it."""
@@ -311,23 +307,26 @@ class _Exchange:
             self._is_open = True
         await self._send(message)
 
-    async def answer(self, problem: Problem) -> None:
-        """Answer with a problem: a response, or the end of a WebSocket connection."""
+    async def answer(self, response: ProblemResponse) -> None:
+        """Send the response, or close the WebSocket connection."""
         scope = self._scope
         kind = f"{scope['type']}.response"
         if scope["type"] == "websocket":
             if self._is_open or "websocket.http.response" not in (scope.get("extensions") or {}):
-                code = _CLOSE_BASE + problem.status
-                await self._send({"type": "websocket.close", "code": code, "reason": problem.code})
+                code = _CLOSE_BASE + response.status
+                await self._send({"type": "websocket.close", "code": code, "reason": response.code})
                 return
             kind = "websocket.http.response"
-        start = {"type": f"{kind}.start", "status": problem.status, "headers": problem.headers}
+        headers = [
+            (name.encode("ascii"), value.encode("ascii")) for name, value in response.headers
+        ]
+        start = {"type": f"{kind}.start", "status": response.status, "headers": headers}
         await self._send(start)
-        body = b"" if scope.get("method") == "HEAD" else problem.body
+        body = b"" if scope.get("method") == "HEAD" else response.body
         await self._send({"type": f"{kind}.body", "body": body})
 
 
-def _log(problem: Problem, denial: Denied, scope: Scope) -> None:
-    """Log what was answered. Paths come from callers: escaped, and cut."""
+def _log(response: ProblemResponse, denial: Denied, scope: Scope) -> None:
+    """Log the response. The path comes from the caller: it is escaped and cut."""
     path = ascii(str(scope.get("path", ""))[:_LOGGED_CHARS])
-    LOG.info("%d %s %s %s", problem.status, denial.code, path, denial.decision_id or "-")
+    LOG.info("%d %s %s %s", response.status, denial.code, path, denial.decision_id or "-")

@@ -1,9 +1,9 @@
-"""What an ASGI scope says of its caller: the credential, and the connection it came over.
+"""Reads the credential and the connection of a caller from an ASGI scope.
 
-Owns where they are looked for, and nothing else: `Reader` reads headers and the TLS
-extension, and verifies none of it. Refuses what can be read in two ways (a header that came
-twice, two tokens), anything from a query string, which ends up in logs (RFC 6750 §2.3), and
-what a header says of a connection, unless a proxy said it that the application named.
+`Reader` reads headers and the TLS extension, and verifies nothing. It rejects what is ambiguous (a
+header that occurs twice, two tokens), ignores query strings, which end up in logs (RFC 6750 §2.3),
+and uses what a header says of a connection only if it comes from a proxy that the application
+trusts.
 """
 
 from __future__ import annotations

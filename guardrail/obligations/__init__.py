@@ -4,6 +4,8 @@ Owns `standard`, the obligations of this version, and the names of those to come
 to know policies or their order: `policy` says which demands a call must meet, `flow` when
 each is met. Each obligation is an object with the interface of
 `guardrail._ports.ObligationType`, ours and a user's alike.
+
+Internal: applications import nothing from here.
 """
 
 from __future__ import annotations

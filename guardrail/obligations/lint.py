@@ -21,7 +21,7 @@ from guardrail.obligations.quota.grammar import Demand
 _WINDOW_S: Final = 3600
 
 
-def spec_weaknesses(files: Mapping[str, bytes]) -> Iterator[Finding]:
+def lint_specs(files: Mapping[str, bytes]) -> Iterator[Finding]:
     """Yield the JSON Schemas of a bundle that let everything through, by its files."""
     for name, raw in files.items():
         if name.startswith("inputs/") and name.endswith(".json"):
@@ -34,7 +34,7 @@ def spec_weaknesses(files: Mapping[str, bytes]) -> Iterator[Finding]:
                 yield Finding("GR507", document.at(), message)
 
 
-def quota_weaknesses(
+def lint_quotas(
     document: Document | None,
     demands: Sequence[tuple[str, Place, Demand]],
     default: Place,
@@ -68,7 +68,7 @@ def quota_weaknesses(
             yield Finding("GR521", stands, message, policy)
 
 
-def output_weaknesses(
+def lint_outputs(
     actions: Iterable[Demands],
     types: Mapping[str, ObligationType],
     place_of: Callable[[str, str], Place],

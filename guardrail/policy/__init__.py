@@ -1,33 +1,12 @@
-"""Bundle to snapshot: load, check, decide. The only room that imports cedarpy.
+"""Loads the policies of a bundle, checks them, and asks Cedar. Only this package imports cedarpy.
 
-folder         the files of a bundle and their digest
-text           policy text and its places
-depth          bounds on text, before the parser sees it
-language       grants, prohibitions, conditions
-advice         what to do about an error message of Cedar
-links          links.yaml: which templates become policies
-templates      templates made policies
-schema         the schema, and what the validator says of types
-validation     what the validator says of the policies, with places
-entities       which entities are known
-reads          what policies can read
-plan           what a call of each action needs
-load           all of it, in order: from a folder to its snapshots
-typing         facts from Python to Cedar
-decide         one evaluation, and what it means
-snapshot       the frozen result, which calls are asked of
-shadow         policies that only look on, and in what they would decide otherwise
-lint           what is weak in a bundle that loads; only `guardrail check` asks
-overview       what a bundle reads and declares, told to people
-clauses        policies taken apart: what each truth of a clause comes to
-edits          small changes of a policy's text, for mutants
-variables      the values that a policy reads, for comparisons of bundles
-supposed       a snapshot with other attributes of its entities
-request_names  names in a request that the bundle does not have
-needs          what must be known of a request that is told in part
-explain        why a request is decided as it is
-bare           the policies without a guard, for Cedar's own tools
-rehearse       a first request to every action, in the child process of a reload
+source    the files of a bundle: the folder, the text of its policies, links and templates
+schema    the schema, the entities, and values in the types that the schema declares
+engine    what a call runs: snapshots, their indexes, and one evaluation by Cedar
+analysis  tools for people: explanations, mutations, comparisons
+lint      the findings of ``guardrail check``
+
+Internal: applications import nothing from here.
 """
 
 from guardrail.policy.engine.load import (

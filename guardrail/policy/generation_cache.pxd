@@ -3,7 +3,7 @@
 cimport cython
 
 
-cdef class Recent:
+cdef class GenerationCache:
     cdef long _limit
     cdef long _weight
     cdef object _weigh

@@ -1,15 +1,15 @@
-"""What was found lately, kept within a bound; and the key of a decision.
+"""A bounded cache of two generations, and the key of a cached decision.
 
-Owns `Recent`, the one cache of this room, and `plain_key`, under which a decision on plain
-facts is kept. Refuses a key for anything whose equality is not that of its type and value:
-``1 == True == 1.0`` in Python, and never in Cedar.
+`GenerationCache` is the one cache of this package. `plain_key` makes the key under which a decision
+on plain facts is kept. It makes no key of values whose equality ignores their types: in Python,
+``1 == True == 1.0``; in Cedar, never.
 
-Two generations instead of a list of uses: what is asked again while the younger one fills is
-carried over, what is not goes with the older one. A look costs one or two dictionary lookups
-and takes no lock (`cachetools.LRUCache` needs one, and costs ten times as much); threads that
-race can lose an entry, and never mix two.
+An entry that is read while the younger generation fills is carried over; the others go with the
+older one. A look-up costs one or two dictionary look-ups and takes no lock (`cachetools.LRUCache`
+needs one, and costs ten times as much). Threads that race can lose an entry, and never mix two.
 
-Compiled as it stands, with ``recent.pxd`` beside it; the file is its own plain-Python twin.
+Compiled as it stands, with ``generation_cache.pxd`` beside it; the file is its own plain-Python
+twin.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _ABSENT: Final = object()
 _NOWHERE: Final = object()
 
 
-class Recent:
-    """A bounded mapping that forgets what was not asked lately.
+class GenerationCache:
+    """A bounded mapping that drops the entries that were not read lately.
 
     Arguments:
-        limit: how much a generation may weigh; at most twice as much is kept.
-        weigh: what a value weighs; 1 where it is left out.
+        limit: the greatest weight of a generation; the cache keeps at most two.
+        weigh: returns the weight of a value; by default 1.
     """
 
     __slots__ = ("_limit", "_old", "_weigh", "_weight", "_young")
@@ -39,7 +39,7 @@ class Recent:
         self._old: dict[Any, Any] = {}
 
     def get(self, key: Hashable) -> Any:
-        """Return what is kept under a key, or ``None``."""
+        """Return the value of a key, or ``None``."""
         found = self._young.get(key)
         if found is None:
             found = self._old.get(key)
@@ -48,7 +48,7 @@ class Recent:
         return found
 
     def put(self, key: Hashable, value: Any) -> None:
-        """Keep a value; what is oldest may go."""
+        """Keep a value; the oldest entries may go."""
         weight = 1 if self._weigh is None else self._weigh(value)
         self._weight += weight
         if self._weight > self._limit:

@@ -1,9 +1,8 @@
-"""One guarded call: what is known of it, and how it ends.
+"""One guarded call: its state, its denial, and its one record.
 
-Owns `Call`, the state that the steps of `guardrail.runtime.flow` pass on, and its one end: a denial
-made of whatever went wrong, and the record. Refuses a second record, a denial that carries another
-exception along, and to leave a call without any: one that is dropped is recorded as abandoned. With
-`flow` the only module that catches `Exception`.
+The steps of `guardrail.runtime.flow` pass a `Call` on. This module turns whatever went wrong into a
+denial, which carries no other exception, and writes exactly one record per call. A call that is
+dropped is recorded as abandoned. Only this module and `flow` catch `Exception`.
 
 Compiled as it stands, with ``call.pxd`` beside it; the file is its own plain-Python twin.
 """

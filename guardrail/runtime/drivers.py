@@ -1,8 +1,8 @@
-"""The thin drivers that run a flow: sync, async, and through generators of both kinds.
+"""Drives the flow of a call: synchronously, in a coroutine, or through a generator.
 
-Owns where blocking work runs (here, or on a thread beside the event loop) and how items
-pass through. Knows nothing of the order, which is `guardrail.runtime.flow`'s. Between two items of
-a generator no context variable of ours is set.
+A driver runs blocking work, here or on a thread beside the event loop, and passes items through.
+The order of the steps is `guardrail.runtime.flow`'s. Between two items of a generator, no context
+variable of guardrail is set.
 """
 
 from __future__ import annotations

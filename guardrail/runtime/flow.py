@@ -1,14 +1,14 @@
-"""The one place that knows the order of a guarded call.
+"""The order of a guarded call, step by step.
 
     identify -> bounds -> slice -> facts -> decide -> quota -> input -> intent -> the model
              -> release (only, output, mask, label_only, top_k, round, noise, dp, own, redact, sign)
              -> record
 
-Owns the steps that carry a call (`guardrail.runtime.call`) from its start to its one record. It
-does no I/O of its own: a step that must block hands back a `BlockingStep`, and whoever drives the
-call (`guardrail.runtime.drivers`) runs it and resumes; where nothing blocks, a call is a straight
-run through plain functions. Everything uncertain ends as a denial: with `guardrail.runtime.call`
-this is the only module that catches `Exception`.
+The steps carry a call (`guardrail.runtime.call`) from its start to its one record. This module does
+no I/O: a step that must block returns a `BlockingStep`, which a driver
+(`guardrail.runtime.drivers`) runs before it resumes the call. If nothing blocks, a call runs
+straight through plain functions. All uncertainty ends as a denial: only this module and
+`guardrail.runtime.call` catch `Exception`.
 
 Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Python twin.
 """

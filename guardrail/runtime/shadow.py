@@ -1,8 +1,8 @@
-"""What a call's shadow would decide otherwise, once the call's own decision stands.
+"""Compares a call's decision with that of its shadow policies.
 
-Owns which facts a shadow gets: the very ones that were computed for the call, and beside them
-what only the shadow reads. Refuses to change the call, which it only looks at; whatever is raised
-here, `guardrail.runtime.flow` records and forgets. Passed only where a shadow is there.
+Runs after the call's own decision, and only if the bundle has a shadow. The shadow gets the facts
+that were computed for the call; only facts that the call did not need are computed. Nothing here
+changes the call: `guardrail.runtime.flow` records an exception and ignores it.
 """
 
 from __future__ import annotations

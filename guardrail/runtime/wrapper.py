@@ -1,11 +1,11 @@
 """The wrapper that `Guard.protect` puts around a function, generated once at decoration.
 
-Owns signatures: the wrapper has exactly the function's own, so that a wrong call raises
-`TypeError` before any guard work, and a right one binds at the interpreter's speed (0.1 µs
-where ``Signature.bind`` costs 2.5). Name, docs, annotations and globals are the function's,
-so that type hints resolve; ``__wrapped__`` is not set: it would be a way round the guard.
-Refuses at decoration what it can't wrap. The wrapper of a
-coroutine or generator function is a function, too, and is taken for what it stands for.
+The wrapper has exactly the signature of the function, so that a wrong call raises `TypeError`
+before any work of the guard, and a right one binds at the interpreter's speed (0.1 µs where
+``Signature.bind`` costs 2.5). Name, docs, annotations and globals are the function's, so that type
+hints resolve. ``__wrapped__`` is not set, because it would bypass the guard. What can't be wrapped
+is an error at decoration. The wrapper of a coroutine function or a generator function is a plain
+function that `inspect` takes for the original kind.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _DEFERRED_BODY: Final = """
 """
 
 
-class Protect(Protocol):
+class ProtectDecorator(Protocol):
     """The decorator that `Guard.protect` returns: it keeps the signature and the types."""
 
     @overload

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
+import pydoc
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +18,25 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "guardrail"
 #: The template is the user's from the start, and keeps no rules but its own.
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.parts)
-DOCUMENTED = {
-    "ConfigurationError", "Decision", "Denied", "Enforcement", "Entity", "Fault", "Guard",
-    "GuardUnavailable", "GuardrailError", "InputRejected", "NotAuthenticated", "NotAuthorized",
-    "OutputBlocked", "Peer", "Place", "Principal", "QuotaExceeded", "Record", "Resource",
-    "__version__",
+#: The public names of each public module. All others are internal. A change of this table is a
+#: decision: whoever uses the name must change, so it goes to `CHANGELOG.md` and `docs/api.md`.
+PUBLIC = {
+    "guardrail": {
+        "ActingAs", "ConfigurationError", "Decision", "Denied", "Enforcement", "Entity",
+        "FactValue", "Fault", "Guard", "GuardUnavailable", "GuardrailError", "InputRejected",
+        "NotAuthenticated", "NotAuthorized", "OutputBlocked", "Peer", "Place", "Principal",
+        "ProtectDecorator", "QuotaExceeded", "Record", "ReloadResult", "Resource", "Watcher",
+        "__version__",
+    },
+    "guardrail.integrations.asgi": {"IdentityMiddleware", "Scope"},
+    "guardrail.integrations.http": {"ProblemResponse", "problem_response"},
+    "guardrail.testing": {
+        "FrozenClock", "LetThrough", "Recorder", "Report", "Request", "Result", "always",
+        "denied", "never", "overriding", "requests", "run_tests",
+    },
+    "guardrail.testing.contracts": {"FactSourceContract", "ObligationContract", "shown"},
 }  # fmt: skip
+DOCUMENTED = PUBLIC["guardrail"]
 #: Only these may catch everything: the flow, which makes a denial of it; the trail, for which
 #: each sink is foreign code; deferred spans, whose thread must outlive a processor's error; the
 #: launcher, for which another distribution's `guardrail` is foreign code; and at load the import of
@@ -48,12 +64,60 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"), str(path))
 
 
-def test_the_public_names_are_exactly_the_documented_ones():
-    assert set(guardrail.__all__) == DOCUMENTED
-    assert len(guardrail.__all__) == len(DOCUMENTED)
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_public_names_are_exactly_the_documented_ones(name):
+    module = importlib.import_module(name)
+    assert sorted(module.__all__) == sorted(PUBLIC[name])
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    section = page.partition(f"## `{name}`\n")[2].partition("\n## ")[0]
+    for each in PUBLIC[name]:
+        assert hasattr(module, each)
+        assert f"`{each}`" in section, f"docs/api.md does not list {name}.{each}"
+
+
+def test_the_public_names_are_sorted_as_a_reader_expects():
     assert sorted(guardrail.__all__) == guardrail.__all__
-    for name in guardrail.__all__:
-        assert hasattr(guardrail, name)
+
+
+def test_dir_and_help_show_the_public_names_only():
+    assert set(dir(guardrail)) == DOCUMENTED
+    assert {name for name, _ in inspect.getmembers(guardrail)} == DOCUMENTED
+    text = pydoc.plain(pydoc.render_doc(guardrail))
+    for name in DOCUMENTED - {"FactValue", "__version__"}:
+        assert f"class {name}" in text
+    assert "annotations" not in text.partition("DATA\n")[2].partition("FILE\n")[0].split()
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Guardian'"):
+        _ = guardrail.Guardian  # type: ignore[attr-defined]
+
+
+def returned(method: object) -> set[str]:
+    """Return the names in the annotation of what a method returns."""
+    tree = ast.parse(str(inspect.signature(method).return_annotation), mode="eval")
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def test_what_the_methods_of_a_guard_return_is_public():
+    python = {"Any", "None", "bool", "dict", "float", "int", "str", "tuple"}
+    for name, method in inspect.getmembers(guardrail.Guard, callable):
+        if not name.startswith("_"):
+            assert returned(method) <= DOCUMENTED | python, name
+    assert returned(guardrail.Guard.reload) == {"ReloadResult"}
+
+
+ROOMS = [
+    "_core", "audit", "bundle", "cli", "detectors", "facts", "identity", "obligations", "policy",
+    "runtime",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_an_internal_package_says_so(room):
+    text = ast.get_docstring(parsed(PACKAGE / room / "__init__.py"))
+    assert text is not None
+    assert text.splitlines()[-1] == "Internal: applications import nothing from here."
 
 
 def test_importing_everything_brings_the_public_names_and_no_others():

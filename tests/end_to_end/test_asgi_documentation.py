@@ -22,7 +22,7 @@ from guardrail.errors import (
     QuotaExceeded,
 )
 from guardrail.integrations.asgi import IdentityMiddleware
-from guardrail.integrations.problems import status_of
+from guardrail.integrations.http import problem_response
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/asgi.md").read_text(encoding="utf-8")
@@ -78,4 +78,4 @@ def test_the_table_of_statuses_is_the_codes():
         OutputBlocked,
         GuardUnavailable,
     )
-    assert rows == {kind.__name__: str(status_of(kind("x"))) for kind in kinds}
+    assert rows == {kind.__name__: str(problem_response(kind("x")).status) for kind in kinds}

@@ -15,7 +15,7 @@ from plain_cedar import PlainSet, entities
 from random_bundles import Request, Rule, bundles, load, requests
 
 from guardrail import Entity
-from guardrail.policy.analysis.explain import Explainer, Explanation, Step
+from guardrail.policy.analysis.explain import ExplainedPart, Explainer, Explanation
 
 run = partial(settings, deadline=None)
 #: Each example asks 54 requests of one bundle: over 10,000 in all.
@@ -39,7 +39,7 @@ def outcome(
     return "error" if found.erred else "true" if found.named else "false"
 
 
-def replaced(rule: Rule, step: Step, literal: str) -> str | None:
+def replaced(rule: Rule, step: ExplainedPart, literal: str) -> str | None:
     """Return the clauses with one truth as a literal; ``None`` where its text is not found."""
     line = rule.written()
     start = step.place.column - 1 - line.rindex(rule.clauses)

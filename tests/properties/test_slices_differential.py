@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from random_worlds import ACTIONS, DOCS, FOLDERS, USERS, World, context, entity, seeded, world
 
 from guardrail import Entity
-from guardrail.policy.analysis.differential import Inquiry, Replay
-from guardrail.policy.engine.principals import Kind
+from guardrail.policy.analysis.differential import CedarRequest, Replay
+from guardrail.policy.engine.principals import PrincipalGroups
 from guardrail.policy.schema.entities import index
 from guardrail.policy.schema.schema import Schema
 
@@ -44,12 +44,12 @@ def policies(made: World) -> cedarpy.PolicySet:
     return handle.with_linked_batch(list(made.links)) if made.links else handle
 
 
-def inquiries(random: Random, principal: Entity) -> Iterator[Inquiry]:
+def inquiries(random: Random, principal: Entity) -> Iterator[CedarRequest]:
     contexts = [context(random) for _ in range(3)]
     for action in random.sample(tuple(ACTIONS), 2):
         for resource in [*random.sample(RESOURCES, 3), Entity("Folder", "lost"), principal][:4]:
             asked = random.choice(contexts)
-            yield Inquiry(principal, Entity("Action", action), resource, asked)
+            yield CedarRequest(principal, Entity("Action", action), resource, asked)
 
 
 def compare(made: World, random: Random) -> Counter[str]:
@@ -59,7 +59,7 @@ def compare(made: World, random: Random) -> Counter[str]:
     seen: Counter[str] = Counter()
 
     def check(
-        replay: Replay, asked: Inquiry, entry: Any, whole: cedarpy.Entities, kind: Any = None
+        replay: Replay, asked: CedarRequest, entry: Any, whole: cedarpy.Entities, kind: Any = None
     ) -> None:
         truth = standing.by_cedar(asked, entities=whole)
         told = replay.by_slices(asked, replay.subject(asked.principal, entry, kind=kind))
@@ -86,7 +86,7 @@ def compare(made: World, random: Random) -> Counter[str]:
             check(standing, asked, entry, whole)
     # Several who look alike, some of whom a policy names, or an entity is in.
     parents = entity(random, "User", "ann")["parents"]
-    kinds: dict[Any, Kind] = {}
+    kinds: dict[Any, PrincipalGroups] = {}
     there = {data["uid"]["id"] for data in made.entities if data["uid"]["type"] == "User"}
     absent = [name for name in USERS if name not in there]
     alike = ["eve", "ghost", *absent, "flo"]
@@ -99,7 +99,7 @@ def compare(made: World, random: Random) -> Counter[str]:
             new = {"uid": {"type": "User", "id": name}, "attrs": attrs, "parents": parents}
             (entry,) = index(entities([new])).values()
             shape = tuple((attr, type(value)) for attr, value in attrs.items())
-            kind = Kind(entry.parents, standing.store.closure(entry.parents))
+            kind = PrincipalGroups(entry.parents, standing.store.closure(entry.parents))
             resource = uid if asked.resource == asked.principal else asked.resource
             own = replace(asked, principal=uid, resource=resource, context=plain)
             check(

@@ -1,7 +1,7 @@
-"""Whether a bundle's schema and entities take a caller, asked before there are policies.
+"""Checks a caller against a bundle's schema and entities, before there are policies.
 
-Owns that question, for the tools that write callers down. Refuses what `subjects` does, and by
-its very code, so that what is taken here is taken at a call.
+For tools that write callers to files. It runs the code that a call runs, `Subjects`, so that a
+caller that is accepted here is accepted at a call.
 """
 
 from __future__ import annotations

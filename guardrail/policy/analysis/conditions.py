@@ -1,9 +1,8 @@
-"""Policies taken apart: what each part of a clause comes to on one request.
+"""Splits the clauses of policies into parts, and asks Cedar for each part's value.
 
-Owns `Anatomy`, which cuts the clauses of some policies into the parts that are true or false by
-themselves, and asks Cedar for all of them at once. Refuses to evaluate: a part's value is what
-Cedar says of a policy that has it as its only clause, and all that is known here is in which order
-Cedar looks at them. Not part of a call: tests and explanations ask.
+`ClauseEvaluator` cuts the clauses of policies into the parts that are true or false on their
+own. Cedar evaluates each part as the only clause of a policy, all in one call; this module only
+knows the order in which Cedar evaluates them. Tests and explanations use it; no call does.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from cedarpy import pst
 
 from guardrail.errors import Denied, Place
 from guardrail.policy.analysis.vocabulary import impossible
-from guardrail.policy.engine.slices import Case
+from guardrail.policy.engine.slices import PreparedRequest
 from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.engine.verdict import evaluate
 from guardrail.policy.schema.schema import Schema
@@ -36,7 +35,7 @@ _MARKS: Final[Mapping[str, str]] = {"and": "&&", "or": "||"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class ClausePart:
     """One truth within a clause.
 
     Attributes:
@@ -67,7 +66,7 @@ class Part:
         return self.policy.chunk.source.place(self.span[0])
 
 
-class Anatomy:
+class ClauseEvaluator:
     """The parts of some policies' clauses.
 
     Arguments:
@@ -82,10 +81,10 @@ class Anatomy:
     __slots__ = ("_needs", "_one_set", "parts", "policies")
 
     def __init__(
-        self, policies: Sequence[Policy], known: dict[str, tuple[Part, ...]] | None = None
+        self, policies: Sequence[Policy], known: dict[str, tuple[ClausePart, ...]] | None = None
     ) -> None:
         self.policies = tuple(policies)
-        parts: list[Part] = []
+        parts: list[ClausePart] = []
         needs: list[_Needs] = []
         cut = {} if known is None else known
         for policy in policies:
@@ -123,7 +122,7 @@ class Anatomy:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class ClauseTrace:
     """One request, clause by clause.
 
     Attributes:
@@ -132,19 +131,19 @@ class Trace:
             at, because who and what decide alone or a fact is unfit.
     """
 
-    anatomy: Anatomy
+    anatomy: ClauseEvaluator
     values: tuple[Value | None, ...]
 
 
-class Tracer:
+class ClauseTracer:
     """Traces requests to one snapshot."""
 
     __slots__ = ("_anatomies", "_known", "_snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._known: dict[str, tuple[Part, ...]] = {}
-        self._anatomies: dict[tuple[str, ...], Anatomy] = {}
+        self._known: dict[str, tuple[ClausePart, ...]] = {}
+        self._anatomies: dict[tuple[str, ...], ClauseEvaluator] = {}
 
     def trace(
         self,
@@ -152,7 +151,7 @@ class Tracer:
         action: Entity,
         resource: Entity,
         facts: Mapping[str, Mapping[str, FactValue]] | None,
-    ) -> Trace | None:
+    ) -> ClauseTrace | None:
         """Return what Cedar makes of each clause that it looks at.
 
         Arguments:
@@ -171,9 +170,9 @@ class Tracer:
         anatomy = self.anatomy(case.slice.policies)
         ready = None if facts is None else self.context(case, action, facts)
         if ready is None:
-            return Trace(anatomy, ())
+            return ClauseTrace(anatomy, ())
         handle, text = ready
-        return Trace(anatomy, anatomy.values(handle, case.request, text))
+        return ClauseTrace(anatomy, anatomy.values(handle, case.request, text))
 
     def case(
         self,
@@ -182,7 +181,7 @@ class Tracer:
         resource: Entity,
         *,
         whole: bool = False,
-    ) -> Case | None:
+    ) -> PreparedRequest | None:
         """Return the case of a request; ``None`` where no policy is asked of it.
 
         ``whole``: one that has the entities for all policies, not only for those whose scope
@@ -201,11 +200,11 @@ class Tracer:
             return None
         engine = snapshot._engine
         ask = engine.whole_case if whole else engine.case
-        found: Case = ask(subject, action, resource)
+        found: PreparedRequest = ask(subject, action, resource)
         return found
 
     def context(
-        self, case: Case, action: Entity, facts: Mapping[str, Mapping[str, FactValue]]
+        self, case: PreparedRequest, action: Entity, facts: Mapping[str, Mapping[str, FactValue]]
     ) -> tuple[cedarpy.Entities, str] | None:
         """Return the entities and the context that Cedar is asked with; ``None`` if unfit."""
         snapshot = self._snapshot
@@ -219,12 +218,12 @@ class Tracer:
             handle, _ = snapshot._engine.reached(case, context)
         return handle, as_json(context)
 
-    def anatomy(self, policies: Sequence[Policy]) -> Anatomy:
+    def anatomy(self, policies: Sequence[Policy]) -> ClauseEvaluator:
         """Return some policies taken apart, once."""
         key = tuple([policy.key for policy in policies])
         anatomy = self._anatomies.get(key)
         if anatomy is None:
-            anatomy = self._anatomies[key] = Anatomy(policies, self._known)
+            anatomy = self._anatomies[key] = ClauseEvaluator(policies, self._known)
         return anatomy
 
 
@@ -333,7 +332,7 @@ def _is_met(scope: pst.PrincipalOrResourceConstraint, entity: Entity, snapshot: 
     return True
 
 
-def settled(parts: Sequence[Part], schema: Schema) -> frozenset[tuple[int, Value]]:
+def settled(parts: Sequence[ClausePart], schema: Schema) -> frozenset[tuple[int, Value]]:
     """Return what the parts can never come to, by their numbers: as far as the validator knows."""
     asked: list[tuple[int, Value]] = []
     turned: list[Policy] = []
@@ -385,9 +384,9 @@ def literals_of(policies: Sequence[Policy]) -> Literals:
 # Cutting.
 
 
-def _cut(policy: Policy) -> tuple[Part, ...]:
+def _cut(policy: Policy) -> tuple[ClausePart, ...]:
     """Return the parts of a policy, in the order in which Cedar looks at them."""
-    parts: list[Part] = []
+    parts: list[ClausePart] = []
     needs: _Needs = ()
     for number, clause in enumerate(policy.node.clauses):
         cutter = _Cutter(policy, number, parts)
@@ -401,7 +400,7 @@ class _Cutter:
 
     __slots__ = ("_clause", "_keyword", "_parts", "_policy", "tokens")
 
-    def __init__(self, policy: Policy, clause: int, parts: list[Part]) -> None:
+    def __init__(self, policy: Policy, clause: int, parts: list[ClausePart]) -> None:
         self._policy = policy
         self._clause = clause
         self._parts = parts
@@ -443,7 +442,7 @@ class _Cutter:
             span = (whole[0].start, whole[-1].end) if whole else (chunk.start, chunk.end)
             text = written(node)
         self._parts.append(
-            Part(self._policy, self._keyword, self._clause, node, text, span, needs, is_atom)
+            ClausePart(self._policy, self._keyword, self._clause, node, text, span, needs, is_atom)
         )
         return len(self._parts) - 1
 

@@ -1,8 +1,7 @@
-"""A bundle told to people and other tools: what its policies read, and its whole schema.
+"""Describes a bundle to people and tools: the facts that its policies read, and its whole schema.
 
-Owns the answers of ``guardrail facts``, the plans of a snapshot with the policies behind each
-fact, and of ``guardrail schema``. Refuses to find out anything anew: what stands here is what a
-call computes, and what a load reads.
+For ``guardrail facts`` and ``guardrail schema``. The answers come from the plans of the snapshot
+and from the files that a load reads.
 """
 
 from __future__ import annotations

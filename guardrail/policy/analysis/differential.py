@@ -1,10 +1,9 @@
-"""Requests in Cedar's own form, answered by Cedar and by our slices: for tests alone.
+"""Answers requests in Cedar's own form three ways, for differential tests.
 
-Owns `Replay`, which holds policies, entities and a schema as any Cedar tool has them, with no
-bundle around, and answers each request three ways: by Cedar on all of it, by Cedar on our
-slices (the raw semantics: an error is only named, nobody must be known), and as a snapshot
-would, fail-closed and cached. Refuses to be reached from a guard: only
-`guardrail.testing` imports it, for the raw semantics would allow what a guard denies.
+`Replay` holds policies, entities and a schema without a bundle. It answers each request by Cedar on
+all of them, by Cedar on our slices (with Cedar's own semantics: an error is only reported, and
+no entity has to be known), and as a snapshot would: fail closed and cached. Only
+`guardrail.testing` may import this, because Cedar's semantics can allow what a guard denies.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from guardrail._documents import decode
 from guardrail._ports import FactContext
 from guardrail.errors import ConfigurationError
 from guardrail.policy.engine.plan import make_plans
-from guardrail.policy.engine.principals import Kind, Subject
-from guardrail.policy.engine.read_sets import Reads, access_of
+from guardrail.policy.engine.principals import PrincipalGroups, Subject
+from guardrail.policy.engine.read_sets import ReadSet, access_of
 from guardrail.policy.engine.slices import Engine
 from guardrail.policy.engine.snapshot import Answer, Snapshot
 from guardrail.policy.engine.verdict import request_of
@@ -46,7 +45,7 @@ _ARGUMENTS: Final = {
 _NOTHING: Final = Entry({}, frozenset(), {})
 
 
-class Told(NamedTuple):
+class CedarAnswer(NamedTuple):
     """What is said of one request: the decision, the deciding policies, those that erred."""
 
     decision: str
@@ -55,7 +54,7 @@ class Told(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
+class CedarRequest:
     """One request; its context in Cedar's JSON, entities and extension values spelt out."""
 
     principal: Entity
@@ -81,7 +80,7 @@ class Replay:
 
     Arguments:
         policies: the set as Cedar has it; templates with their links.
-        readable: the same set where Cedar's tree can't hold it: see `Materials`.
+        readable: the same set where Cedar's tree can't hold it: see `ParsedInputs`.
         entities: all of them, the actions and their groups too.
         schema: what `EntityStore` and a snapshot ask of types.
         actions: actions that are asked beside those that ``entities`` has.
@@ -121,12 +120,12 @@ class Replay:
 
     def by_cedar(
         self,
-        asked: Inquiry,
+        asked: CedarRequest,
         *,
         entities: cedarpy.Entities | None = None,
         schema: cedarpy.Schema | None = None,
         context: Mapping[str, Any] | None = None,
-    ) -> Told:
+    ) -> CedarAnswer:
         """Return what Cedar says on the full sets: nothing of ours has a part in it.
 
         Arguments:
@@ -145,14 +144,14 @@ class Replay:
             self._entities if entities is None else entities,
             schema,
         )
-        return Told(
+        return CedarAnswer(
             result.decision.value,
             frozenset(result.diagnostics.reasons),
             frozenset(erred_of(result.diagnostics.errors)),
         )
 
     def subject(
-        self, uid: Entity, entry: Entry | None = None, *, kind: Kind | None = None
+        self, uid: Entity, entry: Entry | None = None, *, kind: PrincipalGroups | None = None
     ) -> Subject:
         """Return a principal: the bundle's own, the moved one, or one with an entry given.
 
@@ -166,7 +165,7 @@ class Replay:
         above = self.store.closure(entry.parents)
         return Subject(uid, entry, above, stands=own is not None, kind=kind)
 
-    def by_slices(self, asked: Inquiry, subject: Subject) -> Told:
+    def by_slices(self, asked: CedarRequest, subject: Subject) -> CedarAnswer:
         """Return what Cedar says on the slices, with no more context than is read: raw."""
         may_share = "__entity" not in json.dumps(asked.context)
         case = self.engine.case(subject, asked.action, asked.resource, may_share=may_share)
@@ -176,7 +175,7 @@ class Replay:
         if "__entity" in text:
             handle, _ = self.engine.reached(case, context)
         verdict = case.slice.evaluate(handle, case.request, text)
-        return Told(
+        return CedarAnswer(
             verdict.decision,
             frozenset(self._ids.get(key, key) for key in verdict.reasons),
             frozenset(self._ids.get(key, key) for key in verdict.errors)
@@ -216,13 +215,13 @@ def erred_of(complaints: Iterable[str]) -> list[str]:
     return [found[1] if found else "" for found in named]
 
 
-def ask(snapshot: Snapshot, asked: Inquiry, facts: Mapping[str, FactValue]) -> Answer:
+def ask(snapshot: Snapshot, asked: CedarRequest, facts: Mapping[str, FactValue]) -> Answer:
     """Ask a snapshot as the flow does; ``facts`` are the context in Python's values."""
     question = snapshot.ask(asked.principal, asked.action, asked.resource)
     return question.decide(facts)
 
 
-class Materials(NamedTuple):
+class ParsedInputs(NamedTuple):
     """What a test case names, read by Cedar; ``validates`` says whether the policies do.
 
     Cedar parses a function with too many or too few arguments, and its tree holds none:
@@ -238,7 +237,7 @@ class Materials(NamedTuple):
 
 def read(
     policies: tuple[str, bytes], entities: tuple[str, bytes], schema: tuple[str, bytes]
-) -> Materials | None:
+) -> ParsedInputs | None:
     """Return the three files of a case, each given as its name and its bytes.
 
     Policies and the schema may be in Cedar's own form or in JSON. ``None`` where a policy nests
@@ -257,7 +256,7 @@ def read(
     if known is None:
         raise ConfigurationError(f"{name}: the entities are no JSON that fits the schema.")
     valid = cedarpy.validate_policies(text, shape.handle).validation_passed
-    return Materials(handle, readable, known, shape, valid)
+    return ParsedInputs(handle, readable, known, shape, valid)
 
 
 def _read_schema(file: str, raw: bytes) -> Schema:
@@ -365,7 +364,7 @@ def _actions(store: EntityStore, more: Iterable[Entity]) -> dict[Entity, frozens
     return {uid: store.ancestors(uid) for uid in (*known, *more)}
 
 
-def _projected(value: Any, node: Reads) -> Any:
+def _projected(value: Any, node: ReadSet) -> Any:
     """Return no more of a context than is read: so the read set is on trial too."""
     if node.whole or not isinstance(value, Mapping) or "__entity" in value:
         return value

@@ -1,9 +1,9 @@
-"""Why a request is decided as it is: the policies that matter, and which of their truths do.
+"""Explains a decision: the policies that matter, and which parts of their clauses do.
 
-Owns `explain`: the deciding policies clause by clause; for a call that nobody grants the nearest
-grants, and what would have to be different; for a condition its obligations, and what would exempt
-from it. Refuses to evaluate: every value is Cedar's, and that a truth matters is shown by asking
-Cedar again with that one turned round. Not part of a call.
+`explain` shows the deciding policies clause by clause. For a call without a grant, it shows the
+nearest grants and what would have to differ. For a condition, it shows the obligations and what
+would exempt from it. Every value is Cedar's: to find out whether a part matters, Cedar is
+asked again with that one reversed. No call runs this.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from cedarpy import pst
 
 from guardrail.errors import Place
 from guardrail.policy.analysis.conditions import (
-    Anatomy,
-    Part,
-    Tracer,
+    ClauseEvaluator,
+    ClausePart,
+    ClauseTracer,
     Value,
     constraints_of,
     written,
@@ -39,7 +39,7 @@ _Clauses: TypeAlias = tuple[pst.When | pst.Unless, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExplainedPart:
     """One truth of a policy, on one request.
 
     Attributes:
@@ -58,7 +58,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ExplainedPolicy:
     """One policy that matters, and why.
 
     Attributes:
@@ -69,10 +69,10 @@ class Told:
 
     policy: Policy
     role: Role
-    steps: tuple[Step, ...]
+    steps: tuple[ExplainedPart, ...]
 
     @property
-    def failing(self) -> tuple[Step, ...]:
+    def failing(self) -> tuple[ExplainedPart, ...]:
         """What keeps the policy from matching, or from being evaluated."""
         return tuple(
             step
@@ -94,7 +94,7 @@ class Explanation:
     """
 
     decision: Decision
-    told: tuple[Told, ...]
+    told: tuple[ExplainedPolicy, ...]
     obligations: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Explainer:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._tracer = Tracer(snapshot)
+        self._tracer = ClauseTracer(snapshot)
 
     def explain(
         self,
@@ -144,7 +144,7 @@ class Explainer:
         resource: Entity,
         facts: Mapping[str, Mapping[str, FactValue]],
     ) -> Explanation:
-        """Return why a request is decided as it is; arguments as for `Tracer.trace`."""
+        """Return why a request is decided as it is; arguments as for `ClauseTracer.trace`."""
         snapshot = self._snapshot
         decision = snapshot.ask(principal, action, resource).decide(facts).decision
         obligations = snapshot.describe(decision)["obligations"]
@@ -189,21 +189,24 @@ class Explainer:
         order = sorted(range(len(grants)), key=misses.__getitem__)
         return [grants[number] for number in order[:NEAREST]]
 
-    def _told(self, policy: Policy, role: Role, ask: _Asking) -> Told:
+    def _told(self, policy: Policy, role: Role, ask: _Asking) -> ExplainedPolicy:
         """Return what a policy's truths come to, and which of them would turn it round."""
         scope = constraints_of(policy)
         anatomy = self._tracer.anatomy((policy,))
-        atoms: list[tuple[Part, Value | None]] = [
+        atoms: list[tuple[ClausePart, Value | None]] = [
             (part, value)
             for part, value in zip(anatomy.parts, ask.of(anatomy), strict=True)
             if part.is_atom
         ]
         place = policy.chunk.place
         steps = [
-            Step("scope", written(expr), value, False, place)
+            ExplainedPart("scope", written(expr), value, False, place)
             for expr, value in zip(scope, ask.values(scope), strict=True)
         ]
-        steps += [Step(part.keyword, part.text, value, False, part.place) for part, value in atoms]
+        steps += [
+            ExplainedPart(part.keyword, part.text, value, False, part.place)
+            for part, value in atoms
+        ]
         bodies, numbers = [_body(scope, policy.node.clauses)], []
         for number, step in enumerate(steps):
             for other in _others(step.value):
@@ -217,7 +220,7 @@ class Explainer:
                 numbers.append(number)
         before, *after = ask.matches(bodies)
         turning = {number for number, now in zip(numbers, after, strict=True) if now != before}
-        return Told(
+        return ExplainedPolicy(
             policy,
             role,
             tuple(replace(step, turns=number in turning) for number, step in enumerate(steps)),
@@ -236,7 +239,7 @@ class _Asking:
         self._entities = entities
         self._context = context
 
-    def of(self, anatomy: Anatomy) -> tuple[Value | None, ...]:
+    def of(self, anatomy: ClauseEvaluator) -> tuple[Value | None, ...]:
         """Return what the parts of some policies come to."""
         return anatomy.values(self._entities, self._request, self._context)
 
@@ -271,7 +274,7 @@ def _others(value: Value | None) -> tuple[bool, ...]:
     return (True, False) if value == "error" else (value == "false",)
 
 
-def _with(clauses: Sequence[pst.When | pst.Unless], part: Part, value: bool) -> _Clauses:
+def _with(clauses: Sequence[pst.When | pst.Unless], part: ClausePart, value: bool) -> _Clauses:
     """Return clauses with one truth of theirs settled."""
     changed = [*clauses]
     clause = changed[part.clause]

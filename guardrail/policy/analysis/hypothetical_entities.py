@@ -19,7 +19,7 @@ ABSENT: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Supposed:
+class HypotheticalAttribute:
     """That all entities of a type have one value of an attribute, or do not have it.
 
     ``json`` is the value as Cedar reads it; ``None`` where the attribute is left out.
@@ -36,17 +36,17 @@ class Supposed:
         return f"every {self.type} had {self.name} {self.value}"
 
 
-def supposition(kind: str, name: str, value: Any, expected: Any) -> Supposed | None:
+def supposition(kind: str, name: str, value: Any, expected: Any) -> HypotheticalAttribute | None:
     """Return the supposition of a value; ``None`` where Cedar has no such value of the type."""
     if value is ABSENT:
-        return Supposed(kind, name, None, None)
+        return HypotheticalAttribute(kind, name, None, None)
     try:
-        return Supposed(kind, name, value, to_cedar(value, expected, name))
+        return HypotheticalAttribute(kind, name, value, to_cedar(value, expected, name))
     except BadFact:
         return None
 
 
-def supposing(snapshot: Snapshot, what: Supposed) -> Snapshot:
+def supposing(snapshot: Snapshot, what: HypotheticalAttribute) -> Snapshot:
     """Return the snapshot as it would be."""
     store = snapshot.store
     entries: dict[Any, Entry] = {}

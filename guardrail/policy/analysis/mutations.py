@@ -1,9 +1,8 @@
-"""Small changes of a policy's text, each of which a suite of tests should notice.
+"""Makes small changes to a policy's text, each of which a test suite should notice.
 
-Owns the kinds of change (`edits_of`) and the way to a snapshot that differs in one policy, or in
-all that are made of one template (`changed`). Refuses a change that Cedar does not read, or that
-changes nothing: what comes of an edit is parsed by the loader, as any text. The validator is not
-asked: what it would refuse, a test sees as an error.
+`edits_of` has the kinds of change; `changed` returns a snapshot with one policy changed, or all
+policies of one template. The loader parses each edit, and drops an edit that Cedar does not read or
+that changes nothing. The validator is not asked: a test sees what it would reject as an error.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, Final
 from guardrail._hooks import ArgumentChange, changes_of
 from guardrail._ports import ObligationType
 from guardrail.errors import ConfigurationError, Place
-from guardrail.policy.analysis.conditions import Anatomy
+from guardrail.policy.analysis.conditions import ClauseEvaluator
 from guardrail.policy.engine.plan import make_plans
 from guardrail.policy.engine.read_sets import access_of
 from guardrail.policy.engine.snapshot import Snapshot
@@ -194,7 +193,7 @@ def _without_one(
 
 def _truths(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
     """Yield comparisons shifted, constants moved by one, and truths turned round."""
-    for part in Anatomy((policy,)).parts:
+    for part in ClauseEvaluator((policy,)).parts:
         if not part.is_atom:
             continue
         start, end = part.span

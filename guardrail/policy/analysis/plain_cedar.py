@@ -1,9 +1,8 @@
-"""A bundle's policies as bare Cedar has them: with nothing of a guard around.
+"""Exports a bundle's policies as plain Cedar, for Cedar's own tools.
 
-Owns their text as one file that any Cedar tool reads, and what Cedar itself answers on it: a
-condition is a forbid there, whatever it asks for, and a policy that errs is skipped. Refuses to be
-reached from a guard, which would allow by it what must be denied: only `guardrail.testing` asks,
-to exchange tests with Cedar's own tools.
+The text is one file, and the answers on it are Cedar's: a condition is a forbid, whatever its
+obligation, and a policy whose evaluation errs is skipped. A guard must never use this, because it
+would allow what must be denied. Only `guardrail.testing` imports it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import cedarpy
 from cedarpy import pst
 
 from guardrail.errors import ConfigurationError, Denied
-from guardrail.policy.analysis.differential import Inquiry, Told, erred_of
+from guardrail.policy.analysis.differential import CedarAnswer, CedarRequest, erred_of
 from guardrail.policy.engine.read_sets import access_of
 from guardrail.policy.engine.snapshot import Answer, Snapshot
 from guardrail.policy.engine.verdict import request_of
@@ -28,7 +27,7 @@ from guardrail.policy.source.parser import Policy
 from guardrail.values import Entity, FactValue, Principal
 
 
-class Bare:
+class PlainCedar:
     """The policies of one snapshot, for Cedar alone.
 
     Attributes:
@@ -44,13 +43,13 @@ class Bare:
         tree = self._handle.to_pst()
         self._ids = {name: node.annotations["id"] for name, node in tree.static_policies.items()}
 
-    def ask(self, inquiry: Inquiry, entities: cedarpy.Entities) -> Told:
+    def ask(self, inquiry: CedarRequest, entities: cedarpy.Entities) -> CedarAnswer:
         """Return what Cedar says of a request: policies by their ``@id``."""
         request = request_of(inquiry.principal, inquiry.action, inquiry.resource)
         result = cedarpy.is_authorized(
             {**request, "context": json.dumps(inquiry.context)}, self._handle, entities
         )
-        return Told(
+        return CedarAnswer(
             result.decision.value,
             frozenset(self._ids.get(name, name) for name in result.diagnostics.reasons),
             frozenset(self._ids.get(name, name) for name in erred_of(result.diagnostics.errors)),
@@ -65,10 +64,10 @@ class Bare:
 
     def inquiry(
         self, principal: Entity, action: Entity, resource: Entity, context: Mapping[str, Any]
-    ) -> Inquiry:
+    ) -> CedarRequest:
         """Return a request whose context stands in Cedar's JSON, in its short form or not."""
         spelt = spelt_out(context, self._snapshot.schema, action)
-        return Inquiry(principal, action, resource, spelt)
+        return CedarRequest(principal, action, resource, spelt)
 
     def put(
         self,
@@ -76,7 +75,7 @@ class Bare:
         action: Entity,
         resource: Entity,
         facts: Mapping[str, Mapping[str, FactValue]],
-    ) -> tuple[Inquiry, list[dict[str, Any]]]:
+    ) -> tuple[CedarRequest, list[dict[str, Any]]]:
         """Return a question to the guard as a request to Cedar, and the entities for it.
 
         Arguments:
@@ -106,7 +105,7 @@ class Bare:
             message = error.message
         else:
             entities = [_entity(each, entry) for each, entry in sorted(known.items())]
-            return Inquiry(Entity(uid.type, uid.id), action, resource, context), entities
+            return CedarRequest(Entity(uid.type, uid.id), action, resource, context), entities
         raise ConfigurationError(message)
 
     def among(self, entities: cedarpy.Entities) -> Snapshot:
@@ -126,7 +125,7 @@ class Bare:
         )
 
 
-def guarded(snapshot: Snapshot, inquiry: Inquiry) -> Answer | None:
+def guarded(snapshot: Snapshot, inquiry: CedarRequest) -> Answer | None:
     """Return what a guard answers to a request; ``None`` where no call has such a context."""
     try:
         facts: Any = in_python(inquiry.context)

@@ -1,8 +1,8 @@
-"""What must be known of a request before a snapshot can decide it for certain.
+"""Finds what must be known of a request before a snapshot can decide it for certain.
 
-Owns what the policies of an action can ask of who calls: which attributes, whether its groups, and
-whether which caller it is. For tools that have a request in part only, as a record of a call is.
-Refuses to guess: it says what matters, and decides nothing. Not part of a call.
+That is what the policies of an action can read of the caller: attributes, groups, or the id itself.
+For tools that have only a part of a request, such as the record of a call. It decides nothing, and
+no call runs it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STAND_INS: Final[Mapping[str, FactValue]] = {
 }  # fmt: skip
 
 
-class Needs:
+class ReplayRequirements:
     """What requests to one snapshot hang on."""
 
     __slots__ = ("_accesses", "_named", "_snapshot", "_stand_ins", "_told")

@@ -13,7 +13,7 @@ from typing import Final
 
 from cedarpy import pst
 
-from guardrail.policy.engine.read_sets import Reads, access_of
+from guardrail.policy.engine.read_sets import ReadSet, access_of
 from guardrail.policy.schema.schema import RECORD, CedarType, Schema
 from guardrail.policy.schema.schema_paths import are_required, attributes_of, types_of
 from guardrail.policy.schema.sites import everything_in
@@ -94,19 +94,19 @@ class _Finder:
         self._principal = principal
         self.variables = Variables()
 
-    def below(self, path: Path, node: Reads, of: tuple[str, ...]) -> None:
+    def below(self, path: Path, node: ReadSet, of: tuple[str, ...]) -> None:
         """Find what is read below a path; ``of``: the entities whose attributes stand there."""
         names = dict(node.below)
         is_record = bool(path.attrs)
         if node.whole and is_record:
             found = attributes_of(self._schema, self._action, path, principal=self._principal)
             names |= {
-                each.path.attrs[-1]: names.get(each.path.attrs[-1], Reads()) for each in found
+                each.path.attrs[-1]: names.get(each.path.attrs[-1], ReadSet()) for each in found
             }
         for name, child in names.items():
             self._one(Path(path.root, (*path.attrs, name)), child, of, is_nested=is_record)
 
-    def _one(self, path: Path, node: Reads, of: tuple[str, ...], *, is_nested: bool) -> None:
+    def _one(self, path: Path, node: ReadSet, of: tuple[str, ...], *, is_nested: bool) -> None:
         kind = self._schema.type_at(self._action, path, principal=self._principal)
         if kind is None:  # of another caller's type, or another action's
             return
@@ -135,7 +135,7 @@ class _Finder:
             for name, child in node.below.items():
                 self._reached(Path(path.root, (*path.attrs, name)), child, accepted)
 
-    def _reached(self, path: Path, node: Reads, of: tuple[str, ...]) -> None:
+    def _reached(self, path: Path, node: ReadSet, of: tuple[str, ...]) -> None:
         """Find an attribute of an entity to which a path leads."""
         kind = self._schema.type_at(self._action, path, principal=self._principal)
         if kind is None:
@@ -145,13 +145,13 @@ class _Finder:
             return
         self.variables.found[path] = Variable(path, kind, True, of)
 
-    def of_entity(self, entity: Entity, node: Reads) -> None:
+    def of_entity(self, entity: Entity, node: ReadSet) -> None:
         """List what is read of an entity that the policy names."""
         self.variables.opaque.update(f"{entity}.{name}" for name in node.below)
 
 
-def _whole(node: Reads) -> Reads:
-    both = Reads()
+def _whole(node: ReadSet) -> ReadSet:
+    both = ReadSet()
     both.unite(node)
     both.whole = True
     return both

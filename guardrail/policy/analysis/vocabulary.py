@@ -1,7 +1,7 @@
-"""What a bundle declares, as far as findings need it: which types each action applies to.
+"""Finds which types each action of a schema applies to, for the findings of ``guardrail check``.
 
-Owns questions to Cedar's validator that only `check` asks, many in one call. Refuses to read
-the grammar of a schema: names are taken from its text, and the validator says what they are.
+Names come from the text of the schema, and Cedar's validator says what they are. Many questions go
+to it in one call.
 """
 
 from __future__ import annotations

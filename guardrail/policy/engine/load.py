@@ -1,8 +1,7 @@
-"""From a folder to its snapshots: every check that can be made before a call, made once.
+"""Loads a folder into snapshots. All checks that are possible before a call are made here, once.
 
-Owns the order of the load and the strict reading of ``[bundle]``, ``[resources]`` and
-``[check]``. Collects every fault it can find before it refuses: whoever mends a bundle
-wants to see all of them.
+Reads ``[bundle]``, ``[resources]`` and ``[check]`` strictly. It collects all faults that it can
+find before it raises, because the author of a bundle wants to see all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from guardrail.policy.schema.entities import read_entities
 from guardrail.policy.schema.schema import Schema, read_schema
 from guardrail.policy.source.folder import Folder
 from guardrail.policy.source.links import read_links
-from guardrail.policy.source.parser import Policy, Vocabulary, Written, read_policies
+from guardrail.policy.source.parser import ParsedPolicies, Policy, Vocabulary, read_policies
 from guardrail.policy.source.templates import fill, unfit, unlinked
 from guardrail.policy.source.validation import validate
 from guardrail.values import Entity
@@ -150,7 +149,7 @@ def load_snapshots(
 
 
 def _read_linked(
-    folder: Folder, written: Written, vocabulary: Vocabulary
+    folder: Folder, written: ParsedPolicies, vocabulary: Vocabulary
 ) -> tuple[tuple[Policy, ...], list[Fault]]:
     """Return the policies that ``links.yaml`` makes of the templates."""
     links, faults = read_links(folder.files)

@@ -1,8 +1,8 @@
-"""What a call of each action needs, found once at load.
+"""Finds at load what a call of each action needs.
 
-Owns `Plan`: which facts an action's policies can read, of which types, and who computes
-them. Refuses a policy that reads what nobody provides, and an annotation that reads what
-the schema does not have. What is in no plan is not computed, and never reaches Cedar.
+A `Plan` has the facts that an action's policies can read, their types, and their sources. A policy
+that reads a fact without a source is an error, and so is an annotation that reads what the schema
+does not have. A fact that is in no plan is not computed and never reaches Cedar.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from guardrail._ports import FactSource
 from guardrail.errors import Fault
-from guardrail.policy.engine.read_sets import Access, Reads
+from guardrail.policy.engine.read_sets import Access, ReadSet
 from guardrail.policy.schema.schema import RECORD, CedarType, Schema
 from guardrail.policy.source.parser import Policy, Vocabulary, applies_to
 from guardrail.values import Entity, Path
@@ -30,7 +30,7 @@ KEY_TYPES: Final = ("Long", "String", "Bool", "Entity")
 #: What a text, a number or a truth of Python's can stand for.
 PLAIN_TYPES: Final = ("Long", "String", "Bool", "decimal")
 
-_NOTHING: Final = Reads()
+_NOTHING: Final = ReadSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class _Matched:
     """The policies whose scope can match one action, and all that they read together."""
 
     policies: tuple[Policy, ...]
-    tree: Reads
+    tree: ReadSet
     demanded: Mapping[str, tuple[Path, ...]]
     reads: Mapping[str, frozenset[tuple[tuple[str, ...], bool]]]
 
@@ -111,7 +111,7 @@ def _match(
         )
         for policy in matching
     }
-    tree = Reads()
+    tree = ReadSet()
     for policy in matching:
         tree.unite(contexts[policy.key])
         for wanted in demanded[policy.key]:
@@ -163,7 +163,7 @@ def _plan(
     )
 
 
-def _spread(tree: Reads, by_place: Mapping[str, FactSource]) -> list[tuple[str, ...]]:
+def _spread(tree: ReadSet, by_place: Mapping[str, FactSource]) -> list[tuple[str, ...]]:
     """Return the leaves of a read set; a whole place becomes all facts of its source."""
     paths: list[tuple[str, ...]] = []
     for leaf in tree.leaves():

@@ -1,8 +1,8 @@
-"""Principals as Cedar sees them: what the application or a token says of who calls.
+"""Converts principals to Cedar: what the application or a token says about the caller.
 
-Owns the way from a `Principal` to a `Subject`, and a bounded cache of them. Refuses
-principals whose type, attributes or parents do not fit the schema, or that the evaluation
-would read otherwise than the schema does, and parents that nobody knows.
+`Subjects` makes a `Subject` of a `Principal`, and keeps a bounded cache of them. It rejects a
+principal whose type, attributes or parents do not fit the schema, a value that the evaluation would
+read otherwise than the schema declares, and parents that are unknown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 import cedarpy
 
 from guardrail.errors import NotAuthorized
-from guardrail.policy.generation_cache import Recent
+from guardrail.policy.generation_cache import GenerationCache
 from guardrail.policy.schema.entities import EntityStore, Entry
 from guardrail.policy.schema.schema import ANY, Schema, is_type_name
 from guardrail.policy.schema.to_cedar import (
@@ -42,7 +42,7 @@ _EXAMPLES: Final[tuple[Any, ...]] = ("x", 1, True, [])
 _NO_TAGS: Final[Mapping[str, Any]] = {}
 
 
-class Kind:
+class PrincipalGroups:
     """What all principals have in common that are of one type, in the same groups.
 
     Attributes:
@@ -79,7 +79,7 @@ class Subject:
         ancestors: frozenset[Entity],
         *,
         stands: bool,
-        kind: Kind | None = None,
+        kind: PrincipalGroups | None = None,
     ) -> None:
         self.uid = uid
         self.entry = entry
@@ -104,9 +104,9 @@ class Subjects:
     def __init__(self, schema: Schema, store: EntityStore) -> None:
         self._schema = schema
         self._store = store
-        self._subjects: Recent = Recent(CACHE_SIZE)
-        self._fitting: Recent = Recent(CACHE_SIZE)
-        self._kinds: Recent = Recent(CACHE_SIZE)
+        self._subjects: GenerationCache = GenerationCache(CACHE_SIZE)
+        self._fitting: GenerationCache = GenerationCache(CACHE_SIZE)
+        self._kinds: GenerationCache = GenerationCache(CACHE_SIZE)
 
     def of(self, principal: Principal) -> Subject:
         """Return the subject of a principal, or raise `NotAuthorized`."""
@@ -133,12 +133,12 @@ class Subjects:
         `_fits`. An enum lists ids, so there it hangs on the id too, and nothing is kept.
         """
         uid = principal.uid
-        kind: Kind | None = self._kinds.get(shape)
+        kind: PrincipalGroups | None = self._kinds.get(shape)
         if kind is None or self._store.entry(uid) is not None or not _is_ascii(principal):
             subject = self._prepare(principal, self._entry(principal))
             if subject.stands or self._schema.is_enum_type(uid.type) or not _is_ascii(principal):
                 return subject
-            kind = Kind(subject.entry.parents, subject.ancestors)
+            kind = PrincipalGroups(subject.entry.parents, subject.ancestors)
             self._kinds.put(shape, kind)
         entry = Entry(dict(principal.attrs.items()), kind.parents, _NO_TAGS)
         return Subject(uid, entry, kind.ancestors, stands=False, kind=kind)

@@ -1,10 +1,9 @@
-"""What policies can read of the context and of entities: found once, in their syntax trees.
+"""Finds at load what policies can read of the context and of entities, in their syntax trees.
 
-Owns the read set: for each root (principal, action, resource, context, and every entity that
-a policy names) a tree of the attributes that are asked of it. It drives which facts are
-computed, what is given to Cedar, and the key under which a decision is kept. Refuses to
-guess: where a policy uses a record whole, or reaches a value in a way that has no path, the
-set falls back to more, never to less.
+A read set has, for each root (principal, action, resource, context, and every entity that a policy
+names), a tree of the attributes that policies read. It determines which facts are computed, what
+Cedar gets, and the key of a cached decision. If a policy uses a record whole, or reaches a value in
+a way that has no path, the set grows; it is never smaller than what the policy reads.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
 Root: TypeAlias = "str | Entity"
 
 #: Where a value may come from: places in the read set, or records made in the policy itself.
-_Place: TypeAlias = "Reads | dict[str, list[_Place]]"
+_Place: TypeAlias = "ReadSet | dict[str, list[_Place]]"
 
 
-class Reads:
+class ReadSet:
     """A set of paths below a root, as a tree.
 
     Attributes:
@@ -42,23 +41,23 @@ class Reads:
     __slots__ = ("below", "is_member", "is_value", "tags", "whole")
 
     def __init__(self) -> None:
-        self.below: dict[str, Reads] = {}
-        self.tags: Reads | None = None
+        self.below: dict[str, ReadSet] = {}
+        self.tags: ReadSet | None = None
         self.whole = False
         self.is_member = False
         self.is_value = False
 
-    def at(self, name: str) -> Reads:
+    def at(self, name: str) -> ReadSet:
         """Return the node of an attribute, made where it is new."""
         node = self.below.get(name)
         if node is None:
-            node = self.below[name] = Reads()
+            node = self.below[name] = ReadSet()
         return node
 
-    def tag(self) -> Reads:
+    def tag(self) -> ReadSet:
         """Return the node of the tags: which of them is read, only a call knows."""
         if self.tags is None:
-            self.tags = Reads()
+            self.tags = ReadSet()
         return self.tags
 
     def add(self, path: tuple[str, ...], *, whole: bool) -> None:
@@ -68,7 +67,7 @@ class Reads:
             node = node.at(name)
         node.whole = node.whole or whole
 
-    def unite(self, other: Reads) -> None:
+    def unite(self, other: ReadSet) -> None:
         """Take in all that ``other`` reads."""
         self.whole = self.whole or other.whole
         self.is_member = self.is_member or other.is_member
@@ -112,15 +111,15 @@ class Access:
     __slots__ = ("names", "reads_tags", "roots")
 
     def __init__(self) -> None:
-        self.roots: dict[Root, Reads] = {}
+        self.roots: dict[Root, ReadSet] = {}
         self.names: set[str] = set()
         self.reads_tags = False
 
-    def of(self, root: Root) -> Reads:
+    def of(self, root: Root) -> ReadSet:
         """Return the read set of a root, made where it is new."""
         node = self.roots.get(root)
         if node is None:
-            node = self.roots[root] = Reads()
+            node = self.roots[root] = ReadSet()
         return node
 
     def unite(self, other: Access) -> None:
@@ -133,7 +132,7 @@ class Access:
 
 def access_of(policy: Policy) -> Access:
     """Return what one policy can read: in its scope and in its clauses."""
-    reader = _Reader()
+    reader = _ReadSetBuilder()
     for root, scope in (("principal", policy.node.principal), ("resource", policy.node.resource)):
         node = reader.access.of(root)
         node.whole = True
@@ -144,7 +143,7 @@ def access_of(policy: Policy) -> Access:
     return reader.access
 
 
-class _Reader:
+class _ReadSetBuilder:
     """One walk over a policy's expressions."""
 
     __slots__ = ("access",)

@@ -47,7 +47,7 @@ _WRONG_TYPE: Final = frozenset(("wrong_type",))
 
 
 @dataclass(frozen=True, slots=True)
-class Misnamed:
+class UnknownName:
     """A name that the bundle does not have.
 
     Attributes:
@@ -71,24 +71,24 @@ class Names:
 
     def misnamed(
         self, principal: Principal | Entity, action: Entity, resource: Entity
-    ) -> Iterator[Misnamed]:
+    ) -> Iterator[UnknownName]:
         """Yield each name of who, what and on what that the bundle does not have.
 
         A caller's id is none of these: callers need not stand in ``entities.json``.
         """
         snapshot = self._snapshot
         if action not in snapshot.plans:
-            yield Misnamed(("action",), self._no_action(action), _UNDECLARED)
+            yield UnknownName(("action",), self._no_action(action), _UNDECLARED)
             return
         is_typed = snapshot.schema.fits(principal.type, action, resource.type)
         if not is_typed:
             yield from self._wrong_types(principal, action, resource)
         elif not snapshot._is_known(resource):
-            yield Misnamed(("resource",), self._no_entity(resource), _UNKNOWN)
+            yield UnknownName(("resource",), self._no_entity(resource), _UNKNOWN)
         if is_typed:
             yield from self._caller(principal, action)
 
-    def facts(self, actions: Iterable[Entity], facts: Any) -> Iterator[Misnamed]:
+    def facts(self, actions: Iterable[Entity], facts: Any) -> Iterator[UnknownName]:
         """Yield each fact that the schema declares under none of some actions."""
         asked = tuple(actions)
         for path in self._undeclared("context", asked, facts, ()):
@@ -101,11 +101,11 @@ class Names:
             told = ".".join(path)
             hint = did_you_mean(name, known, "Correct the name, or declare it.")
             message = f"The schema has no context.{told} here. {hint}"
-            yield Misnamed(("facts", *path), message, frozenset())
+            yield UnknownName(("facts", *path), message, frozenset())
 
     def attrs(
         self, kind: str, actions: Iterable[Entity], attrs: Mapping[str, Any]
-    ) -> Iterator[Misnamed]:
+    ) -> Iterator[UnknownName]:
         """Yield each attribute that callers of a type have under none of some actions."""
         asked = tuple(actions)
         schema = self._snapshot.schema
@@ -118,7 +118,7 @@ class Names:
             }
             hint = did_you_mean(path[-1], known, "Correct the name, or declare it.")
             message = f"The schema gives {kind} no attribute {'.'.join(path)}. {hint}"
-            yield Misnamed(("principal", "attrs", *path), message, _WRONG_TYPE)
+            yield UnknownName(("principal", "attrs", *path), message, _WRONG_TYPE)
 
     def actions_of(self, kind: str) -> tuple[Entity, ...]:
         """Return the actions that apply to callers of a type."""
@@ -140,15 +140,15 @@ class Names:
             for each in self.attrs(kind, actions, {name: None}):
                 yield each.message
 
-    def caller(self, principal: Principal) -> Iterator[Misnamed]:
+    def caller(self, principal: Principal) -> Iterator[UnknownName]:
         """Yield each name of a caller that the bundle does not have, whatever the caller does."""
         if not self._snapshot.schema.declares(principal.type):
-            yield Misnamed(("principal", "uid"), self._no_type(principal.type), _WRONG_TYPE)
+            yield UnknownName(("principal", "uid"), self._no_type(principal.type), _WRONG_TYPE)
             return
         actions = self.actions_of(principal.type)
         if not actions:
             message = f"No action applies to a principal of type {principal.type}. Correct its uid."
-            yield Misnamed(("principal", "uid"), message, _WRONG_TYPE)
+            yield UnknownName(("principal", "uid"), message, _WRONG_TYPE)
             return
         yield from self._caller(principal, *actions)
 
@@ -156,16 +156,18 @@ class Names:
         """Return what is wrong with a group of a caller; empty where the bundle has it."""
         return "" if self._snapshot.store.knows(entity) else self._no_entity(entity)
 
-    def _caller(self, principal: Principal | Entity, *actions: Entity) -> Iterator[Misnamed]:
+    def _caller(self, principal: Principal | Entity, *actions: Entity) -> Iterator[UnknownName]:
         if isinstance(principal, Entity):
             if not self._snapshot.store.knows(principal):
                 message = self._no_entity(principal)
-                yield Misnamed(("principal", "uid"), message, _UNKNOWN)
+                yield UnknownName(("principal", "uid"), message, _UNKNOWN)
             return
         found = list(self.attrs(principal.type, actions, principal.attrs))
         for index, parent in enumerate(principal.parents):
             if message := self.parent(parent):
-                found.append(Misnamed(("principal", "in", index), message, _UNKNOWN | _WRONG_TYPE))
+                found.append(
+                    UnknownName(("principal", "in", index), message, _UNKNOWN | _WRONG_TYPE)
+                )
         yield from found
         if found:
             return
@@ -175,9 +177,9 @@ class Names:
             codes = frozenset((error.code,))
             unfit = [] if error.code != "wrong_type" else list(self._unfit(principal, actions[0]))
             for name, message in unfit:
-                yield Misnamed(("principal", "attrs", name), message, codes)
+                yield UnknownName(("principal", "attrs", name), message, codes)
             if not unfit:
-                yield Misnamed(("principal",), error.message, codes)
+                yield UnknownName(("principal",), error.message, codes)
 
     def _unfit(self, principal: Principal, action: Entity) -> Iterator[tuple[str, str]]:
         """Yield each attribute of a caller that is not what the schema demands, and why."""
@@ -200,7 +202,7 @@ class Names:
 
     def _wrong_types(
         self, principal: Principal | Entity, action: Entity, resource: Entity
-    ) -> Iterator[Misnamed]:
+    ) -> Iterator[UnknownName]:
         schema = self._snapshot.schema
         sides: list[tuple[Where, Entity]] = [
             (("principal", "uid"), Entity(principal.type, principal.id)),
@@ -210,15 +212,15 @@ class Names:
         for where, entity in sides:
             if not schema.declares(entity.type):
                 is_one_undeclared = True
-                yield Misnamed(where, self._no_type(entity.type), _WRONG_TYPE | _UNKNOWN)
+                yield UnknownName(where, self._no_type(entity.type), _WRONG_TYPE | _UNKNOWN)
         if not is_one_undeclared:
             message = (
                 f"{action} does not apply to a principal of type {principal.type} and a resource "
                 f"of type {resource.type}. Correct one of them, or the schema."
             )
-            yield Misnamed(("action",), message, _WRONG_TYPE | _UNKNOWN)
+            yield UnknownName(("action",), message, _WRONG_TYPE | _UNKNOWN)
 
-    def entities(self, facts: Any, principal: Principal | Entity) -> Iterator[Misnamed]:
+    def entities(self, facts: Any, principal: Principal | Entity) -> Iterator[UnknownName]:
         """Yield each entity among facts that is neither the bundle's nor the caller."""
         store = self._snapshot.store
         for path, value in _leaves(facts, ("facts",)):
@@ -226,7 +228,7 @@ class Names:
                 principal.type, principal.id,
             )  # fmt: skip
             if isinstance(value, Entity) and not is_caller and not store.knows(value):
-                yield Misnamed(path, self._no_entity(value), _UNKNOWN)
+                yield UnknownName(path, self._no_entity(value), _UNKNOWN)
 
     def _undeclared(
         self, root: str, actions: tuple[Entity, ...], data: Any, path: tuple[str, ...],

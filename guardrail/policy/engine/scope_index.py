@@ -1,9 +1,8 @@
-"""Which policies can match a call, by their scopes alone: the index behind a slice.
+"""An index of policies by their scopes, to find those that can match a call.
 
-Owns the filing of an action's policies under the constraints of their scopes, so that a call
-looks at none whose principal or resource constraint can't hold. What it leaves out, Cedar
-would find not to match, without an error: a scope can't err. Refuses no policy: one whose
-scope says nothing is in every slice.
+An action's policies are filed under the constraints of their scopes, so that a call skips all
+policies whose principal or resource constraint can't hold. Cedar would find that these do not
+match, without an error: a scope can't err. A policy without a constraint is in every slice.
 """
 
 from __future__ import annotations

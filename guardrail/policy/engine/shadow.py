@@ -1,12 +1,11 @@
-"""Policies that only look on: a second snapshot, and in what it would decide otherwise.
+"""Shadow policies: a second snapshot that is evaluated beside the first, and enforces nothing.
 
-Owns `Shadow`, which the flow asks once its own decision stands, and the words in which a record
-counts what differs. Refuses to be more than a question: nothing that it says is enforced, and
-what it demands is neither met nor consumed. So the quota of a shadow is told as a demand, and
-never as spent.
+The flow asks a `Shadow` after its own decision, and records how the two differ. What the shadow
+demands is neither met nor consumed: the quota of a shadow is recorded as a demand, never as spent.
 
-What differs is what the caller would notice: the decision, the code of a denial, and what an
-allowed call would have to meet. Who else would have granted, or forbidden too, changes nothing.
+Two decisions differ if the caller would notice: the decision, the code of a denial, or what an
+allowed call would have to meet. Other policies that would have granted or forbidden the call too
+are no difference.
 """
 
 from __future__ import annotations

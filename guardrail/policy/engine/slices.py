@@ -1,17 +1,16 @@
-"""Slices: of the policies those whose scope can match, of the entities those they can reach.
+"""Slices: the policies whose scope can match, and the entities that these can reach.
 
-Owns `Engine`, which answers as Cedar would on all policies and all entities, at a cost that
-grows with neither. Refuses to judge: what a verdict means is `decide`'s, and what an entity
-that nobody knows means is the snapshot's.
+`Engine` answers as Cedar would on all policies and all entities, at a cost that grows with neither.
+`guardrail.policy.engine.verdict` interprets the answer; the snapshot handles unknown entities.
 
-A slice of policies is found once per combination of constraints that hold (see `scope`), and
+A slice of policies is found once per combination of constraints that hold (see `scope_index`), and
 parsed by Cedar once. A slice of entities begins at the principal, the action, the resource,
-the entities that the policies name and those in facts, and follows the paths that the slice's
-policies have and no others: a blind walk explodes on a set of members, or climbs a chain of
+the entities that the policies name and those in facts, and follows only the paths that the slice's
+policies have: following all attributes would explode on a set of members, or climb a chain of
 managers. Of each entity it keeps the attributes whose names stand in these policies, and all
 its ancestors as parents. What hangs on the resource alone is parsed once; per principal a few
 entities are added, which copies a handful and not a hundred thousand. Callers whom the
-policies cannot tell apart are one case, and share its answers.
+policies can't tell apart share their answers.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from typing import Any, Final, NamedTuple
 
 import cedarpy
 
-from guardrail.policy.engine.principals import Kind, Subject
-from guardrail.policy.engine.read_sets import Access, Reads
+from guardrail.policy.engine.principals import PrincipalGroups, Subject
+from guardrail.policy.engine.read_sets import Access, ReadSet
 from guardrail.policy.engine.scope_index import ScopeIndex, Traits
 from guardrail.policy.engine.verdict import Verdict, evaluate, of_policies, request_of
-from guardrail.policy.generation_cache import Recent
+from guardrail.policy.generation_cache import GenerationCache
 from guardrail.policy.schema.entities import EntityStore, Entry
 from guardrail.policy.schema.to_cedar import as_json
 from guardrail.policy.source.parser import Body, Policy, applies_to, as_one_set
@@ -38,10 +37,10 @@ _GROUNDS: Final = 4096
 _CASES: Final = 8192
 
 #: Reached, but without an entry: what is asked of it, for whoever knows the entity.
-_Pending = tuple[Entity, Reads]
+_Pending = tuple[Entity, ReadSet]
 
 
-class Ground(NamedTuple):
+class ResourceEntities(NamedTuple):
     """What a slice's policies can reach without the principal: parsed once per resource."""
 
     handle: cedarpy.Entities
@@ -60,7 +59,7 @@ class Slice:
     __slots__ = ("_keys", "access", "has_grant", "one_set", "policies", "settled", "weight")
 
     def __init__(
-        self, policies: Sequence[Policy], accesses: Iterable[Access], sets: Recent
+        self, policies: Sequence[Policy], accesses: Iterable[Access], sets: GenerationCache
     ) -> None:
         self.policies = tuple(policies)
         self.weight = len(policies) + 1
@@ -85,7 +84,7 @@ class Slice:
         return of_policies(verdict, self._keys, self.settled)
 
 
-def _one_set(bodies: Sequence[Body], sets: Recent) -> cedarpy.PolicySet:
+def _one_set(bodies: Sequence[Body], sets: GenerationCache) -> cedarpy.PolicySet:
     """Return the set of some bodies, the same one for equal ones.
 
     Where each tenant has the same grants on its own models, all share one: it is parsed once,
@@ -103,7 +102,7 @@ def _weight(part: Slice) -> int:
     return part.weight
 
 
-class Case(NamedTuple):
+class PreparedRequest(NamedTuple):
     """Who, what and on what, ready to be asked of Cedar once the context is known.
 
     Attributes:
@@ -162,17 +161,17 @@ class Engine:
         for action, groups in actions.items():
             matching = tuple([policy for policy in policies if applies_to(policy, action, groups)])
             self._indexes[action] = (matching, ScopeIndex(matching))
-        self._slices: Recent = Recent(_SLICED, weigh=_weight)
-        self._sets: Recent = Recent(_SLICED, weigh=len)
-        self._grounds: Recent = Recent(_GROUNDS)
-        self._cases: Recent = Recent(_CASES)
-        self._shared: Recent = Recent(_CASES)
+        self._slices: GenerationCache = GenerationCache(_SLICED, weigh=_weight)
+        self._sets: GenerationCache = GenerationCache(_SLICED, weigh=len)
+        self._grounds: GenerationCache = GenerationCache(_GROUNDS)
+        self._cases: GenerationCache = GenerationCache(_CASES)
+        self._shared: GenerationCache = GenerationCache(_CASES)
         self._numbers = itertools.count(1)
         self._whole: Slice | None = None
 
     def case(
         self, subject: Subject, action: Entity, resource: Entity, *, may_share: bool = False
-    ) -> Case:
+    ) -> PreparedRequest:
         """Return the case of a call; the action must be one of the engine's.
 
         Arguments:
@@ -183,14 +182,14 @@ class Engine:
                 no entities in facts, and the answer is not read for its subject.
         """
         key = (id(subject), action, resource, may_share)
-        found: tuple[Subject, Case] | None = self._cases.get(key)
+        found: tuple[Subject, PreparedRequest] | None = self._cases.get(key)
         if found is None or found[0] is not subject:
             asked = _Asked(self._slice(subject, action, resource), subject, action, resource)
             found = (subject, self._make_case(asked, may_share))
             self._cases.put(key, found)
         return found[1]
 
-    def whole_case(self, subject: Subject, action: Entity, resource: Entity) -> Case:
+    def whole_case(self, subject: Subject, action: Entity, resource: Entity) -> PreparedRequest:
         """Return a case with all policies, whatever their scopes: no call's, but to explain one."""
         part = self._whole
         if part is None:
@@ -200,7 +199,7 @@ class Engine:
             part = self._whole = Slice(every, accesses, self._sets)
         return self._make_case(_Asked(part, subject, action, resource), may_share=False)
 
-    def _make_case(self, asked: _Asked, may_share: bool) -> Case:
+    def _make_case(self, asked: _Asked, may_share: bool) -> PreparedRequest:
         part, subject, action, resource = asked
         access = part.access
         if subject.stands or resource == subject.uid:
@@ -220,14 +219,18 @@ class Engine:
 
     def _case(
         self, asked: _Asked, handle: cedarpy.Entities, walk: _Walk, *present: frozenset[Entity]
-    ) -> Case:
+    ) -> PreparedRequest:
         part, subject, action, resource = asked
         request = request_of(subject.uid, action, resource)
         unknown = walk.asks_unknown(self._store, but=resource)
         number = next(self._numbers)
-        return Case(number, part, handle, subject, request, unknown, (*present, walk.found()))
+        return PreparedRequest(
+            number, part, handle, subject, request, unknown, (*present, walk.found())
+        )
 
-    def _plain_case(self, asked: _Asked, kind: Kind, ground: Ground, may_share: bool) -> Case:
+    def _plain_case(
+        self, asked: _Asked, kind: PrincipalGroups, ground: ResourceEntities, may_share: bool
+    ) -> PreparedRequest:
         """Return the case of a subject whose attributes lead nowhere, and to which nothing leads.
 
         It is all there is to add. Where the policies ask of it no more than its groups and some
@@ -242,13 +245,13 @@ class Engine:
         if may_share and is_alike and uid not in ground.above:
             typed = [(name, type(value), value) for name, value in read.items()]
             key = (part, kind, resource, *typed)
-            shared: Case | None = self._shared.get(key)
+            shared: PreparedRequest | None = self._shared.get(key)
             if shared is not None:
                 return shared
         handle = ground.handle.with_added_json_str(_alone(uid, read, kind))
         request = request_of(uid, action, resource)
         present = (ground.present, frozenset((uid,)))
-        case = Case(next(self._numbers), part, handle, subject, request, False, present)
+        case = PreparedRequest(next(self._numbers), part, handle, subject, request, False, present)
         if key is not None:
             self._shared.put(key, case)
         return case
@@ -287,18 +290,20 @@ class Engine:
             self._slices.put((action, who, what), part)
         return part
 
-    def _ground(self, part: Slice, action: Entity, resource: Entity) -> Ground:
+    def _ground(self, part: Slice, action: Entity, resource: Entity) -> ResourceEntities:
         key = (part, action, resource)
-        ground: Ground | None = self._grounds.get(key)
+        ground: ResourceEntities | None = self._grounds.get(key)
         if ground is None:
             walk = _Walk(self, part.access, None)
             walk.begin(action, resource)
             handle = cedarpy.Entities.from_json_str(walk.json())
-            ground = Ground(handle, tuple(walk.pending), walk.found(), walk.above())
+            ground = ResourceEntities(handle, tuple(walk.pending), walk.found(), walk.above())
             self._grounds.put(key, ground)
         return ground
 
-    def reached(self, case: Case, context: Mapping[str, Any]) -> tuple[cedarpy.Entities, bool]:
+    def reached(
+        self, case: PreparedRequest, context: Mapping[str, Any]
+    ) -> tuple[cedarpy.Entities, bool]:
         """Return the case's entities with those that its policies reach through facts.
 
         And whether any of all these is asked something and unknown.
@@ -323,7 +328,7 @@ class Engine:
         return groups if groups is not None else self._store.ancestors(entity)
 
 
-def _alone(uid: Entity, attrs: Mapping[str, Any], kind: Kind) -> str:
+def _alone(uid: Entity, attrs: Mapping[str, Any], kind: PrincipalGroups) -> str:
     """Return a principal of plain values as Cedar's JSON."""
     text = as_json({"uid": {"type": uid.type, "id": uid.id}, "attrs": attrs})
     return f'[{text[:-1]},"parents":{kind.groups}}}]'
@@ -367,7 +372,7 @@ class _Walk:
             for entity, node in self.pending
         )
 
-    def reach(self, entity: Entity, node: Reads) -> None:
+    def reach(self, entity: Entity, node: ReadSet) -> None:
         """Gather an entity and all that the paths below ``node`` lead to."""
         if (entity, id(node)) in self._seen:
             return
@@ -391,7 +396,7 @@ class _Walk:
             for value in entry.tags.values():
                 self.descend(value, node.tags)
 
-    def descend(self, value: Any, node: Reads) -> None:
+    def descend(self, value: Any, node: ReadSet) -> None:
         """Go on below a value: an entity is followed, a record searched, all else an end."""
         if not isinstance(value, dict) or not node.asks_entity:
             return

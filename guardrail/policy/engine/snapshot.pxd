@@ -2,7 +2,7 @@
 
 cimport cython
 
-from guardrail.policy.generation_cache cimport Recent, plain_key
+from guardrail.policy.generation_cache cimport GenerationCache, plain_key
 from guardrail._ports cimport Answering, Asking
 
 
@@ -38,11 +38,11 @@ cdef class Snapshot:
     cdef readonly object _engine
     cdef object _by_key
     cdef object _order
-    cdef Recent _questions
-    cdef Recent _answers
-    cdef Recent _clean
-    cdef Recent _entity_types
-    cdef Recent _digests
+    cdef GenerationCache _questions
+    cdef GenerationCache _answers
+    cdef GenerationCache _clean
+    cdef GenerationCache _entity_types
+    cdef GenerationCache _digests
 
     @cython.locals(question=Question)
     cpdef ask(self, principal, action, resource)

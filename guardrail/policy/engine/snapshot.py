@@ -1,9 +1,9 @@
-"""A bundle loaded, checked and frozen: it answers every question of the calls it serves.
+"""A loaded, checked and frozen bundle, which answers the questions of the calls it serves.
 
-Owns `Snapshot` and `Question`. A snapshot is named by the digest of its bundle and never
-edited. Refuses by returning a denial, never by an exception that a caller could take for
-something else. The flow asks in two steps, so that nothing is computed for a call that is
-lost already: `ask` (who, what, on what), then `decide` (with the facts that were read).
+A `Snapshot` is named by the digest of its bundle and never changes. It answers with a denial, never
+with an exception that a caller could mistake for something else. The flow asks in two steps, so
+that no fact is computed for a call that is denied anyway: `ask` (who, what, on what), then `decide`
+(with the facts).
 
 Compiled as it stands, with ``snapshot.pxd`` beside it; the file is its own plain-Python twin.
 """
@@ -23,9 +23,9 @@ from guardrail.errors import Denied
 from guardrail.policy.engine.plan import Plan, Shape
 from guardrail.policy.engine.principals import Subject, Subjects
 from guardrail.policy.engine.read_sets import Access
-from guardrail.policy.engine.slices import Case, Engine
-from guardrail.policy.engine.verdict import Judgement, judge
-from guardrail.policy.generation_cache import Recent, plain_key
+from guardrail.policy.engine.slices import Engine, PreparedRequest
+from guardrail.policy.engine.verdict import Interpretation, judge
+from guardrail.policy.generation_cache import GenerationCache, plain_key
 from guardrail.policy.schema.entities import EntityStore
 from guardrail.policy.schema.schema import CedarType, Schema
 from guardrail.policy.schema.to_cedar import (
@@ -78,7 +78,7 @@ class Question(Asking):
         plan: Plan | None = None,
         principal: Principal | None = None,
         subject: Subject | None = None,
-        case: Case | None = None,
+        case: PreparedRequest | None = None,
         resource: Entity | None = None,
         refusal: Decision | None = None,
     ) -> None:
@@ -201,11 +201,11 @@ class Snapshot:
         self._engine = Engine(policies, accesses, store, schema.actions)
         self._by_key = {policy.key: policy for policy in policies}
         self._order = {key: index for index, key in enumerate(self._by_key)}
-        self._questions: Recent = Recent(_REMEMBERED)
-        self._answers: Recent = Recent(_ANSWERS)
-        self._clean: Recent = Recent(_REMEMBERED)
-        self._entity_types: Recent = Recent(_REMEMBERED)
-        self._digests: Recent = Recent(_REMEMBERED)
+        self._questions: GenerationCache = GenerationCache(_REMEMBERED)
+        self._answers: GenerationCache = GenerationCache(_ANSWERS)
+        self._clean: GenerationCache = GenerationCache(_REMEMBERED)
+        self._entity_types: GenerationCache = GenerationCache(_REMEMBERED)
+        self._digests: GenerationCache = GenerationCache(_REMEMBERED)
 
     def _denial(self, code: str, message: str, *, path: str = "", **rest: Any) -> Decision:
         return Decision(False, code, message=message, path=path, revision=self.revision, **rest)
@@ -372,7 +372,7 @@ class Snapshot:
         return found
 
     def _check_entities(
-        self, plan: Plan, case: Case, context: Mapping[str, Any]
+        self, plan: Plan, case: PreparedRequest, context: Mapping[str, Any]
     ) -> Decision | None:
         """Return the denial where a fact holds an entity that is unknown, or of another type."""
         for path, entity in entities_in(context, "context"):
@@ -388,7 +388,9 @@ class Snapshot:
             return self._denial("bad_fact", message, path=shown)
         return None
 
-    def _decision(self, judgement: Judgement, plan: Plan, context: Mapping[str, Any]) -> Decision:
+    def _decision(
+        self, judgement: Interpretation, plan: Plan, context: Mapping[str, Any]
+    ) -> Decision:
         deciding = judgement.deciding
         ids = tuple(policy.id for policy in deciding)
         errors = tuple(PolicyError(policy.id) for policy in judgement.erred)

@@ -1,8 +1,8 @@
-"""One evaluation by Cedar, and what its answer means.
+"""One evaluation by Cedar, and the interpretation of its answer.
 
-Owns the reading of cedarpy's verdict, for Cedar fails open where we must not: it skips a
-policy whose evaluation errs, and answers "no decision" to values that it can't hold. Keeps
-no text of Cedar's errors, which hold values: only our own keys are read out of them.
+Cedar fails open where a guard must not: it skips a policy whose evaluation errs, and answers "no
+decision" to values that it can't hold. Cedar's error texts contain values, so they are dropped:
+only our own keys are read from them.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def of_policies(
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Interpretation:
     """A verdict read our way: the code, the deciding policies, and the conditions to meet."""
 
     code: str
@@ -94,7 +94,9 @@ class Judgement:
     erred: tuple[Policy, ...] = ()
 
 
-def judge(verdict: Verdict, policies: Mapping[str, Policy], order: Mapping[str, int]) -> Judgement:
+def judge(
+    verdict: Verdict, policies: Mapping[str, Policy], order: Mapping[str, int]
+) -> Interpretation:
     """Return what a verdict on the one set means.
 
     Allowed only if Cedar says Allow, a real grant is among the reasons, and no prohibition
@@ -105,18 +107,18 @@ def judge(verdict: Verdict, policies: Mapping[str, Policy], order: Mapping[str, 
     named = _in_order(verdict.reasons, policies, order)
     doubtful = tuple(policy for policy in erred if policy.kind != "grant")
     if verdict.decision == "Deny" and any(policy.kind == "prohibition" for policy in named):
-        return Judgement("prohibited", named, (), erred)
+        return Interpretation("prohibited", named, (), erred)
     if doubtful or verdict.lost:
-        return Judgement("evaluation_error", doubtful, (), erred)
+        return Interpretation("evaluation_error", doubtful, (), erred)
     if verdict.decision == "Deny" and not named:
-        return Judgement("no_grant", (), (), erred)
+        return Interpretation("no_grant", (), (), erred)
     if verdict.decision != "Allow" or len(named) != len(verdict.reasons):
-        return Judgement("evaluation_error", (), (), erred)
+        return Interpretation("evaluation_error", (), (), erred)
     grants = tuple(policy for policy in named if policy.kind == "grant")
     if not grants:
-        return Judgement("no_grant", (), (), erred)
+        return Interpretation("no_grant", (), (), erred)
     conditions = tuple(policy for policy in named if policy.kind == "condition")
-    return Judgement("allow", grants, conditions, erred)
+    return Interpretation("allow", grants, conditions, erred)
 
 
 def _in_order(

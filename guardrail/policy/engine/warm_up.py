@@ -1,8 +1,7 @@
-"""A first request to every action of a snapshot, before it serves.
+"""Evaluates one request per action of a new snapshot, before it serves.
 
-Owns `rehearse`. Nobody's call: the caller is made up, and what Cedar says is dropped. What
-counts is that it says something, and does not take the process down; so it runs in the child
-process of a reload. Refuses to judge policies: their own tests do.
+`rehearse` makes up a caller and ignores the decision. It checks that Cedar answers and that the
+process survives, so it runs in the child process of a reload.
 """
 
 from __future__ import annotations

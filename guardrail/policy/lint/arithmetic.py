@@ -1,8 +1,8 @@
-"""Numbers that a policy computes with, or compares at the edge of what Cedar can tell apart.
+"""Findings about numbers: arithmetic that can overflow, and thresholds that are too fine.
 
-Owns two findings: arithmetic that can pass 64 bits, upon which Cedar drops the policy, and
-decimals of four places. Refuses to cry wolf: what a literal, the clock or an earlier comparison
-bounds can't overflow. Everything else can: nobody promises that a fact is small.
+Cedar drops a policy whose arithmetic exceeds 64 bits, and its decimals have four places. A literal,
+the clock or an earlier comparison bounds a number, so it is not reported. Facts have no known
+bound.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def overflows(policy: Policy) -> bool:
 
 
 def _overflows(policy: Policy, index: int, known: Known) -> Iterator[Finding]:
-    reader = _Reader()
+    reader = _BoundsReader()
     reader.range(policy.node.clauses[index].expr, known)
     for name in dict.fromkeys(token for token, passes in reader.found if not passes):
         fits = [passes for token, passes in reader.found if token == name]
@@ -107,7 +107,7 @@ def _fine(policy: Policy, argument: pst.Expr) -> Iterator[Finding]:
         yield Finding("GR510", policy.chunk.mention(argument.value), message, policy.text_id)
 
 
-class _Reader:
+class _BoundsReader:
     """One walk over a clause, in the order of its text.
 
     ``found`` holds each operator by its token, and whether its result always fits.

@@ -1,9 +1,9 @@
-"""Letters that are not what they seem: what a reader of the bundle can't see, Cedar can.
+"""Findings about characters that a reader of the bundle can't see or tell apart.
 
-Owns two findings over the text of a bundle and the ids of its entities: letters of one script
-that pass for those of another, and characters that don't show, or turn the text round. Refuses
-to judge languages: a text in one script is fine, and so is one that an escape spells out. After
-Unicode's TR 39 (look-alikes) and TR 36 (text that runs both ways).
+Two findings over the text of a bundle and the ids of its entities: letters of one script that look
+like those of another, and characters that are invisible or change the direction of the text. A text
+in one script is not reported, nor one that is written as an escape. After Unicode's TR 39
+(confusables) and TR 36 (bidirectional text).
 """
 
 from __future__ import annotations

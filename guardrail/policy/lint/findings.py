@@ -1,7 +1,6 @@
-"""The findings about a bundle's policies, schema, entities and texts, gathered.
+"""Collects the findings about a bundle's policies, schema, entities and texts.
 
-Owns their order: by file and line, as a reader goes through them. Refuses bundles that do not
-load: a snapshot is what it starts from.
+They are sorted by file and line. The input is a snapshot, so the bundle has loaded.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ from guardrail.errors import Finding
 from guardrail.policy.analysis.vocabulary import impossible, scopes_of
 from guardrail.policy.engine.read_sets import access_of
 from guardrail.policy.engine.snapshot import Snapshot
-from guardrail.policy.lint import arithmetic, placement
-from guardrail.policy.lint import confusables as letters
-from guardrail.policy.lint import contradictions as sense
+from guardrail.policy.lint import arithmetic, confusables, contradictions, placement
 from guardrail.policy.lint.contradictions import Ranges
-from guardrail.policy.lint.missing_coverage import Cover
-from guardrail.policy.lint.unreachable import Reach
+from guardrail.policy.lint.missing_coverage import CoverageLint
+from guardrail.policy.lint.unreachable import ReachabilityLint
 from guardrail.policy.source.folder import Folder
 from guardrail.policy.source.lexer import Source
 from guardrail.policy.source.parser import Policy
@@ -41,7 +38,9 @@ def lint(snapshot: Snapshot, folder: Folder, settings: Document) -> tuple[Findin
 
 
 def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Finding]:
-    from guardrail.policy.lint.redundant import Overlap  # takes policies apart, by `lint.sites`
+    from guardrail.policy.lint.redundant import (
+        RedundancyLint,
+    )  # takes policies apart, by `lint.sites`
 
     policies, schema, store = snapshot.policies, snapshot.schema, snapshot.store
     allow_unknown = settings.data.get("resources", {}).get("unknown") == "allow"
@@ -54,7 +53,7 @@ def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Fi
         for source, _ in plan.wants
         for name, ends in ranges_of(source).items()
     }
-    reach = Reach(scopes, schema, store, allow_unknown=allow_unknown)
+    reach = ReachabilityLint(scopes, schema, store, allow_unknown=allow_unknown)
     dead = tuple(
         _without_file(finding) if _ENTITIES not in folder.files else finding
         for finding in reach.find(policies, never)
@@ -63,14 +62,14 @@ def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Fi
     for policy in _written(policies):
         yield from arithmetic.find(policy)
         yield from placement.find(policy)
-        yield from sense.find(policy, ranges)
-    yield from letters.find(folder.files, policies, store)
+        yield from contradictions.find(policy, ranges)
+    yield from confusables.find(folder.files, policies, store)
     unreached = {finding.policy for finding in dead if finding.code == "GR501"}
     live = [policy for policy in policies if policy.id not in unreached]
     source = Source(_SCHEMA, decode(_SCHEMA, folder.files[_SCHEMA]))
-    cover = Cover(live, scopes, schema, source, store)
+    cover = CoverageLint(live, scopes, schema, source, store)
     yield from cover.find(settings.at("bundle"))
-    yield from Overlap(snapshot, live, cover).find()
+    yield from RedundancyLint(snapshot, live, cover).find()
     if allow_unknown:
         message = (
             "Calls may name resources that the bundle does not have: a misspelt one is in no "

@@ -23,7 +23,7 @@ from guardrail.values import Entity, Path
 _INPUT = Path("context", ("input",))
 
 
-class Cover:
+class CoverageLint:
     """The policies of a bundle as far as they can match, action by action.
 
     Arguments:

@@ -1,8 +1,8 @@
-"""Clauses that belong in the scope: a policy is looked for by its scope, and by nothing else.
+"""Finds clauses that belong in the scope, because policies are indexed by their scopes only.
 
-Owns one finding. A bundle of many policies is fast because a call looks only at those whose
-scope can match; who writes `resource == X` into a clause puts the policy into every call.
-Refuses to judge clauses that say more than a scope can.
+A bundle of many policies is fast because a call evaluates only those whose scope can match. A
+clause such as `resource == X` outside the scope puts the policy into every call. Clauses that a
+scope can't express are not reported.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from typing import Final
 from cedarpy import pst
 
 from guardrail.errors import Finding
-from guardrail.policy.analysis.conditions import Anatomy, Tracer, unmissable
-from guardrail.policy.analysis.replay_requirements import Needs
+from guardrail.policy.analysis.conditions import ClauseEvaluator, ClauseTracer, unmissable
+from guardrail.policy.analysis.replay_requirements import ReplayRequirements
 from guardrail.policy.engine.snapshot import Snapshot
-from guardrail.policy.lint.missing_coverage import Cover
+from guardrail.policy.lint.missing_coverage import CoverageLint
 from guardrail.policy.schema.schema_paths import members_of
 from guardrail.policy.schema.sites import everything_in
 from guardrail.policy.source.parser import Policy, applies_to, entity_of
@@ -27,7 +27,7 @@ _LIMIT_RESOURCES: Final = 200
 _LIMIT_GRANTS: Final = 2_000
 
 
-class Overlap:
+class RedundancyLint:
     """The policies of a bundle, held against each other.
 
     Arguments:
@@ -36,13 +36,13 @@ class Overlap:
         cover: what their scopes include.
     """
 
-    def __init__(self, snapshot: Snapshot, policies: Sequence[Policy], cover: Cover) -> None:
+    def __init__(self, snapshot: Snapshot, policies: Sequence[Policy], cover: CoverageLint) -> None:
         self._snapshot = snapshot
         self._cover = cover
         self._grants = [policy for policy in policies if policy.kind == "grant"][:_LIMIT_GRANTS]
         self._bans = [policy for policy in policies if policy.kind == "prohibition"]
-        self._tracer = Tracer(snapshot)
-        self._needs = Needs(snapshot)
+        self._tracer = ClauseTracer(snapshot)
+        self._needs = ReplayRequirements(snapshot)
         self._held: dict[tuple[str, Entity, Entity], bool] = {}
 
     def find(self) -> Iterator[Finding]:
@@ -158,7 +158,7 @@ class Overlap:
             case = self._tracer.case(somebody, action, resource, whole=True)
             if case is None or not self._cover.matches(ban.node.resource, resource):
                 return False
-            anatomy = Anatomy((ban,))
+            anatomy = ClauseEvaluator((ban,))
             values = anatomy.values(case.handle, case.request, "{}")
             for index, clause in enumerate(ban.node.clauses):
                 wanted = "true" if isinstance(clause, pst.When) else "false"

@@ -1,8 +1,7 @@
-"""Policies that nothing reaches, and entities that they name and the bundle does not have.
+"""Finds policies that can't match, and entities that policies name but the bundle does not have.
 
-Owns two findings. Refuses to take a caller for absent: principals come with their tokens, so
-one that ``entities.json`` lacks may well call; their parents may not, for unknown ones are
-denied or dropped.
+A caller that is not in ``entities.json`` is not reported: principals come with their tokens.
+Parents are reported, because unknown parents are denied or dropped.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _NEVER: Final = {
 _ACTION: Final = "Action"
 
 
-class Reach:
+class ReachabilityLint:
     """What can be a principal or a resource of a call, by the scopes of policies.
 
     Arguments:

@@ -1,9 +1,8 @@
-"""The entities of a bundle: indexed once, and looked at one by one.
+"""The entities of a bundle, indexed at load.
 
-Owns which entities are known, and what is known of them. Refuses entities that do not fit
-the schema, at load. An absent entity fails open in Cedar without any error (``principal in
-Role::"x"`` is just false, and a forbid by role does not fire), so whoever asks must be able
-to tell.
+Entities that do not fit the schema are an error at load. An absent entity makes Cedar fail open
+without any error (``principal in Role::"x"`` is just false, and a forbid by role does not match),
+so the store says whether an entity is known.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pydantic_core import from_json
 from guardrail._documents import decode, item_places, read_json
 from guardrail._nearest import did_you_mean
 from guardrail.errors import ConfigurationError, Fault, Place
-from guardrail.policy.generation_cache import Recent
+from guardrail.policy.generation_cache import GenerationCache
 from guardrail.policy.schema.schema import Schema
 from guardrail.values import Entity
 
@@ -64,7 +63,7 @@ class EntityStore:
     def __init__(self, schema: Schema, entries: Mapping[Entity, Entry]) -> None:
         self._schema = schema
         self._entries = entries
-        self._closures: Recent = Recent(_REMEMBERED)
+        self._closures: GenerationCache = GenerationCache(_REMEMBERED)
 
     def __len__(self) -> int:
         return len(self._entries)

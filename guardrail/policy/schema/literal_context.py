@@ -1,9 +1,9 @@
-"""A context as a test case writes it, with its entities and extension values spelt out.
+"""Converts a context from a test case, and spells out its entities and extension values.
 
-Owns two ways of Cedar's JSON: from the short form, in which only the schema tells a text from
-a decimal, to the one that needs no schema; and from there to the values of Python that a
-guard is given. Refuses nothing: what fits no type stays as it is, and what Python has no
-value for is the caller's to count. For replays alone.
+From the short form of Cedar's JSON, in which only the schema distinguishes a text from a decimal,
+to the form that needs no schema, and from there to the Python values that a guard takes. A value
+that fits no type is left unchanged; the caller counts values that Python can't express. For replays
+only.
 """
 
 from __future__ import annotations

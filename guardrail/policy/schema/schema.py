@@ -1,9 +1,8 @@
-"""The schema of a bundle, and what it says of types: asked of Cedar's own validator.
+"""The schema of a bundle, and the types of paths, as Cedar's own validator reports them.
 
-cedarpy hands out no tree of a schema, and a parser of ours would be a second opinion. So
-the type of a path is found by validating one-line policies that only fit one type, all of
-a load in one call. Owns the standard facts that are put before the user's schema. Third
-step of a load.
+cedarpy has no syntax tree of a schema, and a parser of ours could disagree with Cedar. So the type
+of a path is found by validating one-line policies that fit only one type, all of a load in one
+call. The standard facts are put before the user's schema. Third step of a load.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""What the schema declares below a root, name by name: for generated requests.
+"""Lists what the schema declares below a root, name by name, for generated requests.
 
-Owns the way from a schema to the attributes of a caller's type, to the fields of a record that is
-read whole, and to the ids of enums. Refuses to read the grammar of a schema: names are taken from
-its text, more than there are and never fewer, and the validator says which of them stand where.
-Not part of a call.
+That is the attributes of a caller's type, the fields of a record that is read whole, and the ids of
+enums. Names come from the text of the schema, more than there are and never fewer, and the
+validator says where each of them is valid. No call runs this.
 """
 
 from __future__ import annotations

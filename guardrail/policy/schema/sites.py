@@ -1,8 +1,7 @@
-"""Where in a bundle's text something stands that only the syntax tree knows.
+"""Finds the position of a syntax tree node in a bundle's text, for findings.
 
-Owns the way from a node of the tree to a token, for findings: cedarpy reports no positions.
-Refuses to guess wildly: what is not found stands where its clause, its policy or its file
-begins.
+cedarpy reports no positions. If the token of a node is not found, the position is the start of its
+clause, its policy or its file.
 """
 
 from __future__ import annotations

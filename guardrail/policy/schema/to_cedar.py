@@ -1,8 +1,8 @@
-"""Facts from Python to Cedar's JSON, each by the type that the schema gives it.
+"""Converts facts from Python to Cedar's JSON, each by the type that the schema declares.
 
-Owns the conversions and their limits: Cedar has no floats, 64-bit integers, decimals of
-four places. Refuses what Cedar would answer with "no decision" or take for something else:
-NaN, null, lone surrogates, dicts that pose as entities or extension values.
+Cedar has no floats, 64-bit integers, and decimals of four places. Values that Cedar would answer
+with "no decision" or misread are rejected: NaN, null, lone surrogates, and dicts that look like
+entities or extension values.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Policy text and its places: where policies stand, and where their tokens do.
+"""Splits policy text into policies and tokens, each with its line and column.
 
-Owns a lexer (strings, comments, brackets, operators) and nothing of Cedar's grammar. It
-splits a file into policies and gives every token its line and column, for cedarpy reports
-none. It must see what Cedar's own lexer sees, or brackets could hide from the bounds: a
-comment ends at a carriage return too, and no string goes on after a backslash at the end
-of a line. What Cedar's parser may see of it is for `guardrail.policy.source.nesting_limits` to say.
+The lexer knows strings, comments, brackets and operators, and nothing else of Cedar's grammar.
+cedarpy reports no positions. The lexer must see what Cedar's own lexer sees, or brackets could hide
+from the bounds: a comment ends at a carriage return too, and no string goes on after a backslash at
+the end of a line. `guardrail.policy.source.nesting_limits` says what Cedar's parser may get.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""``links.yaml``: which templates become policies, and what fills their slots.
+"""Reads ``links.yaml``: which templates become policies, and the values of their slots.
 
-Owns the way from the file to `Link` values. Links come by the thousand, so that the plain
-form of the file (one link per line, or one key per line) is read here, and whatever else
-YAML allows by the YAML parser, which is slow. Refuses entries with other keys than a link
-has. What a link means is `guardrail.policy.source.templates`' to say.
+A bundle can have thousands of links. So the plain form of the file (one link per line, or one key
+per line) is read here, and other forms by the YAML parser, which is slow. An unknown key is an
+error. `guardrail.policy.source.templates` applies the links.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Bounds on policy text, before Cedar's parser sees it.
+"""Limits policy text before Cedar's parser gets it.
 
-Owns an estimate of the tree that the parser will build, from the tokens alone: never lower
-than the tree's own depth. The parser's process dies on brackets nested 663 deep and on
-chains of some 1,400 operators (83 and 150 on a small stack), and two forms double their
-operand, so that 24 of them nested keep it busy for a second, and 40 for a day.
+The depth of the syntax tree is estimated from the tokens alone, and never too low. The parser
+crashes its process on brackets nested 663 deep and on chains of some 1,400 operators (83 and 150 on
+a small stack), and two forms double their operand, so that 24 of them nested keep it busy for a
+second, and 40 for a day.
 """
 
 from __future__ import annotations

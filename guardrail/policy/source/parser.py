@@ -1,9 +1,8 @@
-"""Policies from text to values: grants, prohibitions, conditions.
+"""Parses policies into values: grants, prohibitions, conditions.
 
-Owns what annotations may stand on a policy and turns each policy into a `Policy` with its
-kind, its place and its parsed demands; templates among them, for `guardrail.policy.source.links`
-to fill. Refuses what would silently do nothing: a misspelt annotation, an obligation on a
-permit. Second step of a load.
+Each policy becomes a `Policy` with its kind, its place and its parsed demands, templates included,
+which `guardrail.policy.source.templates` fills. What would silently do nothing is an error: a
+misspelt annotation, or an obligation on a permit. Second step of a load.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ParsedPolicies:
     """The policies and the templates of all files, each in order, and every fault in them."""
 
     policies: tuple[Policy, ...]
@@ -102,9 +101,9 @@ class Written:
     faults: tuple[Fault, ...]
 
 
-def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) -> Written:
+def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) -> ParsedPolicies:
     """Return what stands in all files, in order, and every fault found in it."""
-    reader = _Reader(vocabulary)
+    reader = _PolicyReader(vocabulary)
     for file, raw in files:
         try:
             reader.read(Source(file, decode(file, raw)))
@@ -113,10 +112,10 @@ def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) ->
         if len(reader.faults) >= LIMIT_FAULTS:
             break
     policies, templates = tuple(reader.policies), tuple(reader.templates)
-    return Written(policies, templates, tuple(reader.faults[:LIMIT_FAULTS]))
+    return ParsedPolicies(policies, templates, tuple(reader.faults[:LIMIT_FAULTS]))
 
 
-class _Reader:
+class _PolicyReader:
     """Gathers the policies of one file after another."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:

@@ -1,9 +1,9 @@
-"""Templates made policies: each link fills the slots of one.
+"""Makes policies of templates: each link fills the slots of one.
 
-Owns the filling, in the syntax tree: what comes after knows of no templates, and a link is a
-policy like any other, with its template's annotations, its own id and its own place. Refuses
-a template without a link and a link without a template, for either would silently do nothing,
-and entities that the schema does not allow in a slot. After the schema is read, in a load.
+The slots are filled in the syntax tree, so a linked policy is like any other, with its template's
+annotations, its own id and its own place. A template without a link is an error, and so is a link
+without a template, because either would silently do nothing, and an entity that the schema does not
+allow in a slot. Runs at load, after the schema is read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from guardrail._nearest import did_you_mean
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.policy.schema.schema import Schema, read_uid
 from guardrail.policy.source.links import Link
-from guardrail.policy.source.parser import LIMIT_FAULTS, Policy, Vocabulary, Written, slots_of
+from guardrail.policy.source.parser import (
+    LIMIT_FAULTS,
+    ParsedPolicies,
+    Policy,
+    Vocabulary,
+    slots_of,
+)
 from guardrail.policy.source.validation import complaints
 from guardrail.values import Clause, Entity
 
@@ -31,7 +37,7 @@ _LIMIT_UID: Final = 4096
 
 
 def fill(
-    written: Written, links: Sequence[Link], vocabulary: Vocabulary
+    written: ParsedPolicies, links: Sequence[Link], vocabulary: Vocabulary
 ) -> tuple[tuple[Policy, ...], list[Fault]]:
     """Return the policies that the links make, in order, and every fault found in them."""
     filler = _Filler(written, vocabulary)
@@ -114,7 +120,7 @@ def _kind(scope: pst.PrincipalOrResourceConstraint, schema: Schema) -> object:
 class _Filler:
     """Makes one policy after another of templates and links."""
 
-    def __init__(self, written: Written, vocabulary: Vocabulary) -> None:
+    def __init__(self, written: ParsedPolicies, vocabulary: Vocabulary) -> None:
         self.policies: list[Policy] = []
         self.faults: list[Fault] = []
         self._first = len(written.policies)

@@ -1,8 +1,7 @@
-"""What Cedar's validator says of a bundle's policies, with places.
+"""Validates a bundle's policies with Cedar's validator, and adds places to its messages.
 
-Owns the way from the validator's findings, which name no place, to faults of our own.
-Refuses to judge: whatever the validator finds is an error, for a policy that does not fit
-the schema would err, or never match. After the schema is read, in a load.
+Each message of the validator becomes a fault. All of them are errors, because a policy that does
+not fit the schema would err or never match. Runs at load, after the schema is read.
 """
 
 from __future__ import annotations

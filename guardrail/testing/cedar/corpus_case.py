@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail.errors import ConfigurationError
-from guardrail.policy.analysis.differential import Inquiry, Materials, Replay, Told, ask, read
+from guardrail.policy.analysis.differential import (
+    CedarAnswer,
+    CedarRequest,
+    ParsedInputs,
+    Replay,
+    ask,
+    read,
+)
 from guardrail.policy.engine.snapshot import Answer, Snapshot
 from guardrail.policy.schema.literal_context import in_python, spelt_out
 from guardrail.testing.cedar.corpus_report import CorpusReport, Failure
@@ -90,7 +97,7 @@ class Case:
             self._report.refused += len(requests)
 
     def _replay(
-        self, found: Materials, requests: Sequence[_Request], moved: Entity | None = None
+        self, found: ParsedInputs, requests: Sequence[_Request], moved: Entity | None = None
     ) -> Replay:
         actions = [request.asked.action for request in requests]
         return Replay(
@@ -102,7 +109,7 @@ class Case:
             moved=moved,
         )
 
-    def _compare_raw(self, request: _Request, standing: Replay, found: Materials) -> None:
+    def _compare_raw(self, request: _Request, standing: Replay, found: ParsedInputs) -> None:
         """Compare the slices with Cedar on everything, and that with the case."""
         asked = request.asked
         truth = request.truth = (
@@ -125,7 +132,7 @@ class Case:
                 self._fail("raw", message, request)
 
     def _compare_ours(
-        self, requests: Sequence[_Request], standing: Replay, found: Materials
+        self, requests: Sequence[_Request], standing: Replay, found: ParsedInputs
     ) -> None:
         """Compare what a guard would decide, twice: an answer that was kept must be the same."""
         names = {name for request in requests for name in request.asked.context}
@@ -152,29 +159,29 @@ class _Request:
 
     number: int
     description: str
-    asked: Inquiry
+    asked: CedarRequest
     written: Mapping[str, Any]
     facts: Mapping[str, FactValue] | None
     is_validated: bool
     decision: str
     reasons: frozenset[str]
     errors: frozenset[str]
-    truth: Told | None = None
+    truth: CedarAnswer | None = None
 
-    def expected(self, annotated: Mapping[str, str]) -> Told:
+    def expected(self, annotated: Mapping[str, str]) -> CedarAnswer:
         """Return what the case expects, policies by Cedar's own ids, not their ``@id``."""
         reasons, errors = (
             frozenset(annotated.get(name, name) for name in names)
             for names in (self.reasons, self.errors)
         )
-        return Told(self.decision.capitalize(), reasons, errors)
+        return CedarAnswer(self.decision.capitalize(), reasons, errors)
 
     @property
     def is_allowed(self) -> bool:
         return self.truth is not None and self.truth.decision == "Allow"
 
 
-def _read_request(number: int, data: Any, found: Materials) -> _Request | None:
+def _read_request(number: int, data: Any, found: ParsedInputs) -> _Request | None:
     """Return a request; ``None`` where it leaves open who asks, or for what."""
     if not isinstance(data, dict):
         raise ConfigurationError(f"requests[{number}] must be an object.")
@@ -188,7 +195,7 @@ def _read_request(number: int, data: Any, found: Materials) -> _Request | None:
         raise ConfigurationError(f"requests[{number}].decision must be allow or deny.")
     action = _uid(data, "action", number)
     context = spelt_out(written, found.schema, action)
-    asked = Inquiry(
+    asked = CedarRequest(
         _uid(data, "principal", number), action, _uid(data, "resource", number), context
     )
     try:
@@ -235,7 +242,9 @@ def _decision(answer: Answer | None) -> Any:
     return None if answer is None else answer.decision
 
 
-def _complaint(request: _Request, answer: Answer | None, standing: Replay, found: Materials) -> str:
+def _complaint(
+    request: _Request, answer: Answer | None, standing: Replay, found: ParsedInputs
+) -> str:
     """Return what is wrong with a decision of ours; empty where Cedar's explains it."""
     truth = request.truth
     if answer is None or truth is None:
@@ -260,7 +269,7 @@ def _complaint(request: _Request, answer: Answer | None, standing: Replay, found
     return f"we deny with {decision.code}; Cedar says {_say(truth)}."
 
 
-def _say(told: Told) -> str:
+def _say(told: CedarAnswer) -> str:
     text = f"{told.decision.lower()} by {_list(told.reasons)}"
     return f"{text}, errors in {_list(told.errors)}" if told.errors else text
 

@@ -20,8 +20,8 @@ from guardrail._documents import Document, Section, item_places, read_json
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy import Snapshot
-from guardrail.policy.analysis.differential import Told
-from guardrail.policy.analysis.plain_cedar import Bare, guarded
+from guardrail.policy.analysis.differential import CedarAnswer
+from guardrail.policy.analysis.plain_cedar import PlainCedar, guarded
 from guardrail.testing.files.cases import Case, Suite, Unread
 from guardrail.testing.files.yaml_values import uid_at
 from guardrail.testing.run.report import Result
@@ -70,7 +70,7 @@ class CedarResult:
     """
 
     result: Result
-    cedar: Told | None = None
+    cedar: CedarAnswer | None = None
     guard: Decision | None = None
     snapshot: Snapshot | None = None
 
@@ -126,7 +126,7 @@ class _Run:
     """Runs tests that may share their entities."""
 
     def __init__(self, snapshot: Snapshot, folder: Path) -> None:
-        self._bare = Bare(snapshot)
+        self._bare = PlainCedar(snapshot)
         self._folder = folder
         self._entities: tuple[str, Any, Snapshot] | None = None
 
@@ -189,7 +189,7 @@ class _Run:
         return read_json(name, raw).data
 
 
-def _differences(test: _Test, told: Told) -> Iterator[str]:
+def _differences(test: _Test, told: CedarAnswer) -> Iterator[str]:
     """Yield what does not hold, by the rules of ``cedar run-tests``."""
     decision = told.decision.lower()
     if test.decision != decision:
@@ -226,7 +226,7 @@ def export(bundle: Bundle, suite: Suite) -> Export:
     Not what they expect: the file says how Cedar decides on the policies as they stand, so that
     every Cedar tool can be held to it.
     """
-    bare, runner = Bare(bundle.snapshot), Runner(bundle)
+    bare, runner = PlainCedar(bundle.snapshot), Runner(bundle)
     tests: list[Mapping[str, Any]] = []
     otherwise: list[Case] = []
     left_out: list[tuple[Place, str]] = []

@@ -16,10 +16,10 @@ from typing import Any
 
 from guardrail.policy import Snapshot
 from guardrail.policy.analysis.conditions import (
-    Anatomy,
-    Part,
-    Trace,
-    Tracer,
+    ClauseEvaluator,
+    ClausePart,
+    ClauseTrace,
+    ClauseTracer,
     inescapable,
     settled,
     unmissable,
@@ -39,7 +39,7 @@ class PartSeen:
         can_be_true, can_be_false: whether it can, as far as Cedar's validator knows.
     """
 
-    part: Part
+    part: ClausePart
     can_be_true: bool = True
     can_be_false: bool = True
     true: int = 0
@@ -100,13 +100,15 @@ class Coverage:
 
     snapshot: Snapshot
     policies: tuple[PolicySeen, ...] = ()
-    tracer: Tracer = field(init=False)
+    tracer: ClauseTracer = field(init=False)
     _by_key: dict[str, PolicySeen] = field(default_factory=dict)
-    _by_anatomy: dict[int, tuple[Anatomy, tuple[PartSeen, ...]]] = field(default_factory=dict)
+    _by_anatomy: dict[int, tuple[ClauseEvaluator, tuple[PartSeen, ...]]] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         policies, schema = self.snapshot.policies, self.snapshot.schema
-        self.tracer = Tracer(self.snapshot)
+        self.tracer = ClauseTracer(self.snapshot)
         whole = self.tracer.anatomy(policies)
         always = unmissable(policies, schema) | inescapable(policies, self.snapshot)
         never = settled(whole.parts, schema)
@@ -120,7 +122,7 @@ class Coverage:
         )
         self._by_key = {seen.policy.key: seen for seen in self.policies}
 
-    def add(self, trace: Trace, decision: Decision) -> None:
+    def add(self, trace: ClauseTrace, decision: Decision) -> None:
         """Count one test: what its request met, and what was decided."""
         for seen in self.policies:
             seen.missed += 1
@@ -141,7 +143,7 @@ class Coverage:
                 if policy.id in demanding:
                     self._by_key[policy.key].applied += 1
 
-    def _parts(self, anatomy: Anatomy) -> tuple[PartSeen, ...]:
+    def _parts(self, anatomy: ClauseEvaluator) -> tuple[PartSeen, ...]:
         """Return what is counted for each part of some policies, in the order of these."""
         known = self._by_anatomy.get(id(anatomy))
         if known is None or known[0] is not anatomy:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from guardrail.policy import Snapshot
-from guardrail.policy.analysis.hypothetical_entities import ABSENT, Supposed
+from guardrail.policy.analysis.hypothetical_entities import ABSENT, HypotheticalAttribute
 from guardrail.policy.engine.plan import Shape
 from guardrail.testing.mutation.boundary_values import Edges
 from guardrail.values import Entity, Path, Principal
@@ -36,7 +36,7 @@ class Request:
     action: Entity
     resource: Entity
     facts: Mapping[str, Mapping[str, Any]]
-    supposed: Supposed | None = None
+    supposed: HypotheticalAttribute | None = None
 
 
 def decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError
 from guardrail.facts import AppFacts, TimeFacts
 from guardrail.policy import Question, read_uid
-from guardrail.policy.analysis.replay_requirements import Needs
-from guardrail.policy.engine.read_sets import Access, Reads
+from guardrail.policy.analysis.replay_requirements import ReplayRequirements
+from guardrail.policy.engine.read_sets import Access, ReadSet
 from guardrail.policy.engine.snapshot import digest_of
 from guardrail.policy.schema.schema import CedarType
 from guardrail.testing.files.yaml_values import leaves
@@ -177,7 +177,7 @@ class Recaller:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._needs = Needs(bundle.snapshot)
+        self._needs = ReplayRequirements(bundle.snapshot)
 
     def recall(self, record: Record) -> Recalled | Unknown:
         """Return the request that a record was, or what is not known of it."""
@@ -300,7 +300,7 @@ def _is_of_others(source: FactSource | None) -> bool:
     return isinstance(source, AppFacts) or not ours
 
 
-def _is_read(node: Reads, path: tuple[str, ...]) -> bool:
+def _is_read(node: ReadSet, path: tuple[str, ...]) -> bool:
     """Tell whether a set of paths has this one, one above or one below it."""
     for name in path:
         if node.whole or not node.below:

@@ -14,8 +14,13 @@ from math import prod
 from typing import Any, Final
 
 from guardrail.policy import Snapshot
-from guardrail.policy.analysis.conditions import Tracer
-from guardrail.policy.analysis.hypothetical_entities import ABSENT, Supposed, supposing, supposition
+from guardrail.policy.analysis.conditions import ClauseTracer
+from guardrail.policy.analysis.hypothetical_entities import (
+    ABSENT,
+    HypotheticalAttribute,
+    supposing,
+    supposition,
+)
 from guardrail.policy.analysis.variables import Variable, Variables, compared_in, variables_of
 from guardrail.policy.source.parser import Policy, applies_to
 from guardrail.testing.mutation.boundary_values import Edges
@@ -58,7 +63,7 @@ class Around:
         self.untried: set[str] = set()
         self._snapshots = snapshots
         self._known = known
-        self._tracers = [Tracer(snapshot) for snapshot in snapshots]
+        self._tracers = [ClauseTracer(snapshot) for snapshot in snapshots]
         named = dict.fromkeys(
             entity for snapshot in snapshots for entity in Edges(snapshot).entities
         )
@@ -125,7 +130,7 @@ class Around:
         kind = pairs[0][0].type
         edges = Edges(snapshot, [policy, *_twins(policy, self._snapshots)])
         own: dict[Path, list[Any]] = {}
-        supposed: list[Supposed] = []
+        supposed: list[HypotheticalAttribute] = []
         for path, variable in variables.found.items():
             values = edges.values(action, path, variable.kind, principal=kind)
             if not values:
@@ -152,7 +157,7 @@ class Around:
             self.untried.add(what)
         if prod(map(len, own.values())) > _LIMIT_COMBINED:
             self.untried.add(f"all combinations of {', '.join(map(str, own))}")
-        worlds: list[Supposed | None] = [None, *supposed[:_LIMIT_SUPPOSED]]
+        worlds: list[HypotheticalAttribute | None] = [None, *supposed[:_LIMIT_SUPPOSED]]
         requests = len(worlds) * len(combined) * 2 * min(len(pairs), limit)
         within = combined if requests <= _LIMIT_REQUESTS else list(_alone(own))
         self._say_what_is_apart(policy, variables, own, is_whole=within is combined)
@@ -210,7 +215,7 @@ def callers_in(snapshot: Snapshot) -> list[Request]:
 
 
 def _concerns(
-    tracer: Tracer, policy: Policy, caller: Principal | Entity, action: Entity, thing: Entity
+    tracer: ClauseTracer, policy: Policy, caller: Principal | Entity, action: Entity, thing: Entity
 ) -> bool:
     case = tracer.case(caller, action, thing)
     return case is not None and any(each.id == policy.id for each in case.slice.policies)
@@ -221,7 +226,7 @@ def _twins(policy: Policy, snapshots: Iterable[Snapshot]) -> list[Policy]:
     return [each for snapshot in snapshots for each in snapshot.policies if each.id == policy.id]
 
 
-def _suppositions(variable: Variable, values: Sequence[Any]) -> Iterator[Supposed]:
+def _suppositions(variable: Variable, values: Sequence[Any]) -> Iterator[HypotheticalAttribute]:
     for kind, value in itertools.product(variable.of, values):
         found = supposition(kind, variable.path.attrs[-1], value, variable.kind)
         if found is not None:

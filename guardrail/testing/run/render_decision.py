@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from guardrail.policy import Snapshot
 from guardrail.policy.analysis.conditions import Value
-from guardrail.policy.analysis.explain import Explainer, Explanation, Step, Told
+from guardrail.policy.analysis.explain import ExplainedPart, ExplainedPolicy, Explainer, Explanation
 from guardrail.testing.run.report import Result
 from guardrail.values import Decision
 
@@ -46,12 +46,12 @@ def _demand(name: str, value: Any) -> str:
     return f"{name} {'; '.join(str(item) for item in values)}"
 
 
-def heading(told: Told) -> str:
+def heading(told: ExplainedPolicy) -> str:
     """Return a policy, what it has to do with the decision, and where it stands."""
     return f"{told.policy.id} {_role(told)} {told.policy.place}"
 
 
-def _role(told: Told) -> str:
+def _role(told: ExplainedPolicy) -> str:
     if told.role == "near":
         return "would grant, but does not:"
     if told.role == "errs":
@@ -61,7 +61,7 @@ def _role(told: Told) -> str:
     return "grants:" if told.policy.kind == "grant" else "forbids:"
 
 
-def line(step: Step, told: Told) -> str:
+def line(step: ExplainedPart, told: ExplainedPolicy) -> str:
     """Return a truth, what it comes to, and what would be if it came to the opposite."""
     text = f"{_MARKS[step.value]:>5}  {step.keyword} {step.text}"
     if not step.turns:
@@ -112,7 +112,7 @@ class Reasons:
             yield f"... and {len(chosen) - _POLICIES} more policies", None
 
 
-def _chosen(found: Explanation, result: Result) -> list[Told]:
+def _chosen(found: Explanation, result: Result) -> list[ExplainedPolicy]:
     """Return the policies that a failing test shows."""
     is_about_demands = any(fault.message.startswith("obligations") for fault in result.faults)
     chosen = [told for told in found.told if told.role in ("decides", "errs")]

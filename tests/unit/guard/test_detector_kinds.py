@@ -1,12 +1,14 @@
 """Kinds of findings with code of their own work in facts and obligations, and fail closed."""
 
 import asyncio
+import sys
 import threading
+from importlib.metadata import EntryPoint
 
 import pytest
 from bundles import GRANT, SCHEMA, principal
 
-from guardrail import ConfigurationError, GuardUnavailable, NotAuthorized, OutputBlocked
+from guardrail import ConfigurationError, GuardUnavailable, NotAuthorized, OutputBlocked, _plugins
 
 TEXTS = SCHEMA.replace("guardrail::TensorInput", "guardrail::TextInput")
 CUT = '@id("r") @redact("{}") forbid (principal, action, resource);\n'
@@ -197,12 +199,32 @@ def test_it_works_in_a_coroutine(make_guard):
 PLUGIN = '[detectors.person]\nplugin = "{}"\n'
 
 
-@pytest.mark.parametrize("name", ["AS_CLASS", "AS_OBJECT"])
-def test_a_bundle_names_it(make_guard, monkeypatch, name):
-    module = type(pytest)("detector_plugin")
-    module.AS_CLASS, module.AS_OBJECT = Names, Names()
-    monkeypatch.setitem(__import__("sys").modules, "detector_plugin", module)
-    table = PLUGIN.format(f"detector_plugin:{name}")
+@pytest.fixture
+def installed(monkeypatch):
+    """Install a package with these objects as entry points of detectors."""
+
+    def install(**objects):
+        module = type(pytest)("detector_plugin")
+        vars(module).update(objects)
+        monkeypatch.setitem(sys.modules, "detector_plugin", module)
+        points = [
+            EntryPoint(name.lower(), f"detector_plugin:{name}", "guardrail.detectors")
+            for name in [*objects, "ABSENT"]
+        ]
+        points += [EntryPoint("unimportable", "no_such_module_here:x", "guardrail.detectors")]
+        points += [
+            EntryPoint("double", f"detector_plugin:{n}", "guardrail.detectors") for n in "ab"
+        ]
+        monkeypatch.setattr(
+            _plugins, "entry_points", lambda group: [p for p in points if p.group == group]
+        )
+
+    return install
+
+
+def test_a_bundle_names_it(make_guard, installed):
+    installed(NAMES=Names())
+    table = PLUGIN.format("names")
     table += 'timeout_s = 2.5\nbatch_size = 3\nexamples = ["Ada"]\nnot = ["Bob"]\n'
     call, guard = guarded(make_guard, FOUND + CUT.format("person"), table=table)
     assert ask(call, guard, "Bob") == "so says [person]"
@@ -213,29 +235,24 @@ def test_a_bundle_names_it(make_guard, monkeypatch, name):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (PLUGIN.format("no_such_module_here:x"), r"cannot be imported \(ModuleNotFoundError\)"),
-        (PLUGIN.format("os:no_such_object"), "has no object no_such_object"),
-        (PLUGIN.format("os.path"), "not named as package.module:object"),
-        (PLUGIN.format("os:path"), "no `name`"),
-        (PLUGIN.format("fractions:Decimal"), "no `name`"),
-        (PLUGIN.format("os:getcwd") + "pattern = 'x'\n", "stands alone"),
+        (PLUGIN.format("unimportable"), r"does not import \(ModuleNotFoundError\)"),
+        (PLUGIN.format("absent"), r"does not import \(AttributeError\)"),
+        (PLUGIN.format("double"), "two packages"),
+        (PLUGIN.format("nams"), "no installed package has .* Did you mean"),
+        (PLUGIN.format("os:getcwd"), "no installed package has"),
+        (PLUGIN.format("other"), "lacks `name`"),
+        (PLUGIN.format("a_class"), "names a class"),
+        (PLUGIN.format("names") + "pattern = 'x'\n", "stands alone"),
         ("[detectors.person]\nnear = ['x']\n", "`pattern` or `plugin` is required"),
         ("[detectors.person]\npattern = 'x'\ntimeout_s = 2.0\n", "are for a `plugin`"),
-        ("[detectors.other]\nplugin = 'kinds_for_test:KIND'\n", "another `name`"),
-        (PLUGIN.format("kinds_for_test:KIND") + "examples = ['Bob']\n", "is not found by the plug"),
-        (PLUGIN.format("kinds_for_test:KIND") + "not = ['Ada']\n", "is found by the plug-in"),
-        (PLUGIN.format("kinds_for_test:RAISES") + "not = ['Bob']\n", "raised RuntimeError"),
-        (PLUGIN.format("kinds_for_test:BROKEN"), "raised ZeroDivisionError"),
+        ("[detectors.other]\nplugin = 'names'\n", "another `name`"),
+        (PLUGIN.format("names") + "examples = ['Bob']\n", "is not found by the plug"),
+        (PLUGIN.format("names") + "not = ['Ada']\n", "is found by the plug-in"),
+        (PLUGIN.format("raises") + "not = ['Bob']\n", "raised RuntimeError"),
     ],
 )
-def test_a_table_with_a_fault_does_not_load(make_guard, monkeypatch, table, message):
-    class Broken:
-        def __init__(self):
-            1 / 0  # noqa: B018
-
-    module = type(pytest)("kinds_for_test")
-    module.KIND, module.RAISES, module.BROKEN = Names(), Raises(), Broken
-    monkeypatch.setitem(__import__("sys").modules, "kinds_for_test", module)
+def test_a_table_with_a_fault_does_not_load(make_guard, installed, table, message):
+    installed(NAMES=Names(), RAISES=Raises(), OTHER=object(), A_CLASS=Names)
     with pytest.raises(ConfigurationError, match=message) as caught:
         guarded(make_guard, "", table=table)
     assert [fault.code for fault in caught.value.faults] == ["GR003"]

@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.bundle.assembly import load_bundle
-from guardrail.policy.analysis.conditions import Anatomy, Tracer, constraints_of, unmissable
+from guardrail.policy.analysis.conditions import (
+    ClauseEvaluator,
+    ClauseTracer,
+    constraints_of,
+    unmissable,
+)
 from guardrail.testing import FrozenClock
 from guardrail.values import Entity, Principal
 
@@ -33,7 +38,7 @@ def parts_of(snapshot_of):
 
     def take_apart(clauses):
         policy = f'@id("p") permit (principal, action == Action::"predict", resource) {clauses};'
-        return Anatomy(snapshot_of(policy).policies).parts
+        return ClauseEvaluator(snapshot_of(policy).policies).parts
 
     return take_apart
 
@@ -102,7 +107,7 @@ def test_what_is_not_found_in_the_text_stands_where_its_clause_does(parts_of):
 
 
 def values_of(snapshot, facts, principal=CLARA, action=PREDICT, resource=TUMOUR):
-    trace = Tracer(snapshot).trace(principal, action, resource, facts)
+    trace = ClauseTracer(snapshot).trace(principal, action, resource, facts)
     return {
         part.text: value
         for part, value in zip(trace.anatomy.parts, trace.values, strict=True)
@@ -145,11 +150,11 @@ def test_only_policies_whose_scope_matches_are_looked_at(snapshot_of):
         '@id("q") permit (principal in Role::"auditor", action == Action::"predict", resource)'
         " when { context.input.rows < 8 };"
     )
-    trace = Tracer(snapshot).trace(CLARA, PREDICT, TUMOUR, SAFE)
+    trace = ClauseTracer(snapshot).trace(CLARA, PREDICT, TUMOUR, SAFE)
     assert [policy.id for policy in trace.anatomy.policies] == ["p"]
-    assert Tracer(snapshot).trace(CLARA, PREDICT, TUMOUR, None).values == ()
-    assert Tracer(snapshot).trace(CLARA, Entity("Action", "fly"), TUMOUR, SAFE) is None
-    assert Tracer(snapshot).trace(Principal("Model", "x"), PREDICT, TUMOUR, SAFE) is None
+    assert ClauseTracer(snapshot).trace(CLARA, PREDICT, TUMOUR, None).values == ()
+    assert ClauseTracer(snapshot).trace(CLARA, Entity("Action", "fly"), TUMOUR, SAFE) is None
+    assert ClauseTracer(snapshot).trace(Principal("Model", "x"), PREDICT, TUMOUR, SAFE) is None
 
 
 def test_a_scope_that_matches_all_that_the_schema_has_cannot_be_missed(snapshot_of):
@@ -209,7 +214,7 @@ def test_the_parts_come_to_what_the_whole_comes_to(tmp_path_factory, data):
         "identity": {"delegated": data.draw(st.booleans())},
         "app": app,
     }
-    trace = Tracer(snapshot).trace(CLARA, PREDICT, TUMOUR, facts)
+    trace = ClauseTracer(snapshot).trace(CLARA, PREDICT, TUMOUR, facts)
     answer = snapshot.ask(CLARA, PREDICT, TUMOUR).decide(facts)
     own = [
         (part, value)

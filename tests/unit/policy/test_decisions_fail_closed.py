@@ -11,7 +11,7 @@ import pytest
 from bundles import GRANT, SCHEMA, principal
 
 from guardrail import Entity, NotAuthorized, Principal, Resource
-from guardrail.integrations.problems import problem_of
+from guardrail.integrations.http import problem_response
 
 TUMOUR = Resource("Model", "tumour")
 
@@ -408,7 +408,7 @@ def test_a_denial_for_want_of_a_grant_names_the_one_that_erred(
         assert denial.path == path
         assert says in denial.message
         assert recorder.records[-1].errors == errors
-        problem = problem_of(denial, realm="x", challenged=True)
+        problem = problem_response(denial)
         assert problem.status == 403
         for word in (b"purpose", b"lacking", b"overflows", b"evaluated"):
             assert word not in problem.body

@@ -5,7 +5,7 @@ import pytest
 
 from guardrail import Entity
 from guardrail.policy.analysis.differential import policies_of
-from guardrail.policy.engine.read_sets import Access, Reads, access_of
+from guardrail.policy.engine.read_sets import Access, ReadSet, access_of
 from guardrail.policy.source.parser import applies_to, entity_of
 
 ROOTS = ("principal", "action", "resource", "context")
@@ -22,7 +22,7 @@ def access(clause, scope="principal, action, resource"):
 
 def paths(clause, root="context"):
     """Return what is read below a root, used or only asked for, as dotted paths."""
-    node = access(clause).roots.get(root, Reads())
+    node = access(clause).roots.get(root, ReadSet())
     return {".".join(path) + ("" if used else "?") for path, used in node.paths() if path}
 
 

@@ -11,8 +11,8 @@ import pytest
 from random_bundles import load_text
 
 from guardrail import Entity, Principal
-from guardrail.policy.analysis.differential import Inquiry, Replay
-from guardrail.policy.engine.principals import Kind
+from guardrail.policy.analysis.differential import CedarRequest, Replay
+from guardrail.policy.engine.principals import PrincipalGroups
 from guardrail.policy.schema.entities import Entry
 from guardrail.policy.schema.schema import Schema
 
@@ -44,11 +44,11 @@ def told(clause, name, *, attrs=None, kinds, replay=None):
     replay = replay or made(clause)
     entry = Entry(attrs, frozenset((RED,)), {})
     shape = tuple((key, type(value)) for key, value in attrs.items())
-    kind = kinds.setdefault(shape, Kind(entry.parents, frozenset((RED,))))
+    kind = kinds.setdefault(shape, PrincipalGroups(entry.parents, frozenset((RED,))))
     caller = Entity("User", name)
     subject = replay.subject(caller, entry, kind=kind)
     whole = [*WORLD, entity("User", name, ("Team", "red"), **attrs)]
-    asked = Inquiry(caller, VIEW, PLAN, {"level": 1})
+    asked = CedarRequest(caller, VIEW, PLAN, {"level": 1})
     truth = replay.by_cedar(asked, entities=cedarpy.Entities.from_json_str(json.dumps(whole)))
     assert replay.by_slices(asked, subject) == truth
     case = replay.engine.case(subject, VIEW, PLAN, may_share=True)
@@ -147,11 +147,11 @@ def test_what_is_not_read_of_a_caller_makes_none():
 def test_entities_in_facts_keep_callers_apart():
     replay, kinds = made("context.who == principal"), {}
     entry = Entry({}, frozenset(), {})
-    kind = kinds.setdefault((), Kind(frozenset(), frozenset()))
+    kind = kinds.setdefault((), PrincipalGroups(frozenset(), frozenset()))
     decisions = []
     for name in ("flo", "eve"):
         subject = replay.subject(Entity("User", name), entry, kind=kind)
-        asked = Inquiry(subject.uid, VIEW, PLAN, {"who": EVE})
+        asked = CedarRequest(subject.uid, VIEW, PLAN, {"who": EVE})
         decisions.append(replay.by_slices(asked, subject).decision)
     assert decisions == ["Deny", "Allow"]
 

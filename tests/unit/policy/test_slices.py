@@ -11,7 +11,7 @@ from races import race
 from random_bundles import load_text
 
 from guardrail import Entity, Principal, Resource
-from guardrail.policy.analysis.differential import Inquiry, Replay
+from guardrail.policy.analysis.differential import CedarRequest, Replay
 from guardrail.policy.schema.entities import Entry
 from guardrail.policy.schema.schema import Schema
 
@@ -135,7 +135,7 @@ def test_all_ancestors_are_given_as_parents_and_not_as_entities():
     found = case(replay).handle
     (ann,) = [data for data in json.loads(str(found)) if data["uid"]["id"] == "ann"]
     assert {up["id"] for up in ann["parents"]} == {"red", "blue", "green"}
-    assert replay.by_slices(Inquiry(ANN, VIEW, PLAN), replay.subject(ANN)).decision == "Allow"
+    assert replay.by_slices(CedarRequest(ANN, VIEW, PLAN), replay.subject(ANN)).decision == "Allow"
 
 
 def test_a_set_of_members_is_not_walked_unless_a_way_leads_through_it():
@@ -187,7 +187,7 @@ def test_slices_that_differ_in_scopes_alone_share_what_is_parsed_and_keep_their_
     assert plan.one_set is not shelf.one_set
     for name in ("plan", "lost", "shelf"):
         for number in (1, 2):
-            asked = Inquiry(ANN, VIEW, Entity("Doc", name), {"n": number})
+            asked = CedarRequest(ANN, VIEW, Entity("Doc", name), {"n": number})
             assert replay.by_slices(asked, replay.subject(ANN)) == replay.by_cedar(asked)
 
 
@@ -224,7 +224,7 @@ def test_a_permit_that_is_only_a_scope_is_settled_and_no_other_is(scope, effect,
 )
 def test_what_is_settled_counts_as_if_cedar_had_been_asked(beside, decision, others):
     replay = make("permit (principal, action, resource is Doc);", *beside)
-    asked = Inquiry(ANN, VIEW, PLAN, {"x": True})
+    asked = CedarRequest(ANN, VIEW, PLAN, {"x": True})
     told = replay.by_slices(asked, replay.subject(ANN))
     assert told == replay.by_cedar(asked)
     assert told.decision == decision
@@ -291,19 +291,19 @@ def test_what_lies_in_the_caller_is_in_all_that_the_call_puts_it_in():
     for entry, denied in ((frozen, True), (Entry({}, frozenset(), {}), False)):
         for name in ("mine", "ours"):
             subject = replay.subject(new, entry)
-            inside = Inquiry(new, VIEW, Entity("Doc", name), plain)
+            inside = CedarRequest(new, VIEW, Entity("Doc", name), plain)
             assert (replay.by_slices(inside, subject).decision == "Deny") is denied
             for resource in (PLAN, Entity("Doc", name)):
-                in_fact = Inquiry(new, VIEW, resource, {"doc": ref("Doc", name)})
+                in_fact = CedarRequest(new, VIEW, resource, {"doc": ref("Doc", name)})
                 assert (replay.by_slices(in_fact, subject).decision == "Deny") is denied
 
 
 def test_the_caller_as_the_resource_is_the_caller():
     replay = make('resource.level == 9 && resource in Team::"new"', moved=ANN)
     entry = Entry({"level": 9}, frozenset((Entity("Team", "new"),)), {})
-    told = replay.by_slices(Inquiry(ANN, VIEW, ANN), replay.subject(ANN, entry))
+    told = replay.by_slices(CedarRequest(ANN, VIEW, ANN), replay.subject(ANN, entry))
     assert told.decision == "Allow"
-    told = replay.by_slices(Inquiry(ANN, VIEW, ANN), replay.subject(ANN))
+    told = replay.by_slices(CedarRequest(ANN, VIEW, ANN), replay.subject(ANN))
     assert told.decision == "Deny"
 
 

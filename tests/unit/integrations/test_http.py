@@ -6,6 +6,7 @@ import math
 import pytest
 
 from guardrail import (
+    ConfigurationError,
     Denied,
     GuardUnavailable,
     InputRejected,
@@ -14,18 +15,18 @@ from guardrail import (
     OutputBlocked,
     QuotaExceeded,
 )
-from guardrail.integrations.problems import problem_of
+from guardrail.integrations.http import problem_response
 
 MARK = "leak-4711"
 
 
-def answer(denial, *, challenged=True):
-    problem = problem_of(denial, realm="r", challenged=challenged)
+def answer(denial, *, has_credential=True):
+    problem = problem_response(denial, realm="r", has_credential=has_credential)
     body = json.loads(problem.body)
     assert body["status"] == problem.status
     assert body["code"] == problem.code
     assert body["type"] == f"urn:guardrail:{problem.code}"
-    return problem, {name.decode(): value.decode() for name, value in problem.headers}, body
+    return problem, dict(problem.headers), body
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_no_other_answer_says_when_to_try_again():
 def test_the_challenge_names_an_error_only_to_who_brought_something():
     error = NotAuthenticated("x")
     assert answer(error)[1]["www-authenticate"] == 'Bearer realm="r", error="invalid_token"'
-    assert answer(error, challenged=False)[1]["www-authenticate"] == 'Bearer realm="r"'
+    assert answer(error, has_credential=False)[1]["www-authenticate"] == 'Bearer realm="r"'
 
 
 def test_a_body_is_ascii_whatever_a_path_or_a_reason_holds():
@@ -123,3 +124,23 @@ def test_a_body_is_ascii_whatever_a_path_or_a_reason_holds():
     problem, _, body = answer(error)
     assert problem.body.isascii()
     assert body["reason"] == error.reason
+
+
+def test_the_response_is_a_frozen_value_with_text_headers():
+    response = problem_response(QuotaExceeded("x", retry_after_s=2.5))
+    assert response == problem_response(QuotaExceeded("x", retry_after_s=2.5))
+    assert response.headers == (
+        ("content-type", "application/problem+json"),
+        ("content-length", str(len(response.body))),
+        ("cache-control", "no-store"),
+        ("retry-after", "3"),
+    )
+    with pytest.raises(AttributeError):
+        response.status = 200
+
+
+@pytest.mark.parametrize("realm", ['a"b', "a\\b", "a\r\nx: y", "\u00e9", "\x00"])
+@pytest.mark.parametrize("kind", [NotAuthenticated, NotAuthorized])
+def test_a_realm_that_would_change_the_header_is_an_error(realm, kind):
+    with pytest.raises(ConfigurationError, match="printable ASCII"):
+        problem_response(kind("x"), realm=realm)

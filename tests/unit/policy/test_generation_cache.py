@@ -7,11 +7,11 @@ from types import MappingProxyType
 
 import pytest
 
-from guardrail.policy.generation_cache import Recent, plain_key
+from guardrail.policy.generation_cache import GenerationCache, plain_key
 
 
 def test_nothing_is_found_that_was_not_put():
-    kept = Recent(4)
+    kept = GenerationCache(4)
     assert kept.get("a") is None
     kept.put("a", 1)
     assert kept.get("a") == 1
@@ -19,7 +19,7 @@ def test_nothing_is_found_that_was_not_put():
 
 
 def test_at_most_two_generations_are_kept():
-    kept = Recent(10)
+    kept = GenerationCache(10)
     for number in range(1000):
         kept.put(number, number)
         assert len(kept) <= 20
@@ -28,7 +28,7 @@ def test_at_most_two_generations_are_kept():
 
 
 def test_what_is_asked_again_is_carried_over_and_the_rest_goes():
-    kept = Recent(10)
+    kept = GenerationCache(10)
     kept.put("used", 1)
     kept.put("idle", 2)
     for number in range(100):
@@ -38,7 +38,7 @@ def test_what_is_asked_again_is_carried_over_and_the_rest_goes():
 
 
 def test_a_value_that_was_replaced_is_gone_in_both_generations():
-    kept = Recent(3)
+    kept = GenerationCache(3)
     kept.put("a", 1)
     for number in range(3):
         kept.put(number, number)  # now "a" is in the older one
@@ -50,7 +50,7 @@ def test_what_goes_is_let_go_of():
     class Thing:
         pass
 
-    kept, thing = Recent(2), Thing()
+    kept, thing = GenerationCache(2), Thing()
     gone = weakref.ref(thing)
     kept.put("a", thing)
     del thing
@@ -61,7 +61,7 @@ def test_what_goes_is_let_go_of():
 
 
 def test_the_bound_is_of_weights_where_values_have_them():
-    kept = Recent(100, weigh=len)
+    kept = GenerationCache(100, weigh=len)
     for number in range(200):
         kept.put(number, "x" * 30)
         assert len(kept) <= 6
@@ -69,7 +69,7 @@ def test_the_bound_is_of_weights_where_values_have_them():
 
 
 def test_a_value_over_the_bound_stands_alone_and_goes_with_the_next_ones():
-    kept = Recent(10, weigh=len)
+    kept = GenerationCache(10, weigh=len)
     kept.put("big", "x" * 1000)
     assert kept.get("big")
     kept.put("a", "x" * 6)
@@ -79,14 +79,14 @@ def test_a_value_over_the_bound_stands_alone_and_goes_with_the_next_ones():
 
 
 def test_a_bound_of_nothing_keeps_next_to_nothing():
-    kept = Recent(0)
+    kept = GenerationCache(0)
     for number in range(10):
         kept.put(number, number)
         assert len(kept) <= 2
 
 
 def test_threads_that_race_lose_entries_and_never_mix_two():
-    kept, wrong = Recent(50), []
+    kept, wrong = GenerationCache(50), []
 
     def work(seed):
         for turn in range(20_000):

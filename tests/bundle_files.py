@@ -28,9 +28,9 @@ from guardrail.obligations.output.spec import read_output_specs
 from guardrail.policy import BundleSettings, CheckSettings, ResourceSettings
 from guardrail.policy.source.links import read_links
 from guardrail.testing import FrozenClock
-from guardrail.testing.files.cases import Unread, read_suite
+from guardrail.testing.files.cases import InvalidTest, read_suite
 from guardrail.testing.files.yaml_values import TAGS, uid_at
-from guardrail.testing.properties.format import Unstated
+from guardrail.testing.properties.format import InvalidProperty
 
 VALIDATORS = {kind: jsonschema_rs.validator_for(schema_of(kind)) for kind in Files}
 
@@ -372,7 +372,7 @@ def _tests(data: Any) -> None:
         (folder / "tests" / "a_test.yaml").write_bytes(as_yaml(data))
         suite = read_suite(folder)
         for each in (*suite.cases, *suite.properties):
-            if isinstance(each, Unread | Unstated):
+            if isinstance(each, InvalidTest | InvalidProperty):
                 raise ConfigurationError(faults=each.faults)
 
 
@@ -381,7 +381,7 @@ def _request(data: Any) -> None:
     if authzen.is_authzen(document):
         authzen.read(document, parse=uid_at)
     else:
-        question.question(document, parse=uid_at)
+        question.read_request(document, parse=uid_at)
 
 
 _LOADERS = {

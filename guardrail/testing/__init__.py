@@ -1,38 +1,19 @@
-"""What tests of a guarded application need: policy tests, a clock that stands still, records.
+"""Tools for tests of policies and of guarded applications.
 
-Owns what may be imported from ``guardrail.testing``. Refuses to import hypothesis for whoever does
-not use it: `requests` brings it on first use, and the suites for authors of plugins, which need
-it, stand in `guardrail.testing.contracts`.
+This package exports the public names. hypothesis is imported only when `requests` is first used.
+The contract suites for authors of plugins are in `guardrail.testing.contracts`.
 
-A test, from its file to its report:
-
-notation    how callers and values are written down
-format      the keys of a test file; matrix and payloads: of its tables, inputs and outputs
-cases       test files, read
-said        what a test says of the facts
-calls       a test that is a whole call
-runner      a test, run; suite: all of a bundle's
-report      how they ended; telling: in words; plugin: under pytest
-written     a request, written as a test to paste
-
-What tests leave out, and what a change changes:
-
-coverage    what they have tried of the policies; coverage_page shows it in their text
-edges       values at the edges of what policies compare with; search: requests made of these
-mutants     policies changed a little; mutants_at_once: in several processes
-change      what a new version of a bundle changes
-recall      recorded calls as requests again; recall_report: decided on other policies
-properties  what must never, or always, be decided
-cedar       tests in the forms of Cedar's own tools
-
-For an application and its plugins:
-
-clock       a clock that stands still
-recorded    records, kept
-denial      the assertion that a call is denied, by its code
-override    its guard under other policies; observe: with nothing enforced
-contracts   what a plugin must hold; jws: tokens to try a provider with
-trial       a new bundle, tried in a process of its own before it is served
+files        the test files of a bundle: their format, how they are read and written
+run          runs tests, and reports and explains their results
+coverage     the parts of the policies that tests cover
+mutation     small edits to policies that tests should detect
+properties   claims about all requests, tried on many
+replay       recorded calls decided again, and two versions of a bundle compared
+cedar        tests in the formats of Cedar's own tools
+application  for tests of an application: a clock, recorded calls, another bundle for its guard
+plugin       all of this under pytest
+contracts    what a plugin must satisfy
+jws          public test vectors of signed tokens
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,9 +1,8 @@
-"""``python -m guardrail.testing.jws FILE``: public test vectors of signed tokens, replayed.
+"""``python -m guardrail.testing.jws FILE`` replays public test vectors of signed tokens.
 
-Owns the reading of vectors in their public JSON form (``testGroups``, each with a key and
-``tests`` of ``jws`` and ``result``, as Project Wycheproof has them) and the report. Each goes
-through the very verifier that serves calls: the strict reading of the token, the keys' own
-rules, PyJWT. Refuses to call a vector passed that it could not run: those are counted apart.
+It reads vectors in the JSON format of Project Wycheproof (``testGroups``, each with a key and
+``tests`` of ``jws`` and ``result``) and verifies each with the verifier that serves calls. Vectors
+that can't be run are counted apart.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _UNUSABLE: Final = "unusable_key"
 _SHARED: Final = ("HS256", "HS384", "HS512")
 
 
-class Outcome(NamedTuple):
+class VectorResult(NamedTuple):
     """What became of one vector: ``result`` is the file's word, ``code`` ours (empty: accepted)."""
 
     number: int
@@ -47,7 +46,7 @@ class Outcome(NamedTuple):
         return self.result == "valid" and bool(self.code)
 
 
-def replay(vectors: Mapping[str, Any]) -> Iterator[Outcome]:
+def replay(vectors: Mapping[str, Any]) -> Iterator[VectorResult]:
     """Verify every vector of a file, and yield what became of it.
 
     A group whose key can't be used refuses all its tokens with ``unusable_key``: that is what a
@@ -60,7 +59,7 @@ def replay(vectors: Mapping[str, Any]) -> Iterator[Outcome]:
             keys = None
         for test in group["tests"]:
             said = _UNUSABLE if keys is None else refused(test["jws"], keys)
-            yield Outcome(test["tcId"], test.get("comment", ""), test["result"], said)
+            yield VectorResult(test["tcId"], test.get("comment", ""), test["result"], said)
 
 
 def keys_of(group: Mapping[str, Any]) -> KeySet:

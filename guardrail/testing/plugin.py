@@ -1,11 +1,10 @@
-"""Policy tests under pytest, and what tests of a guarded application need, as fixtures.
+"""A pytest plugin: the policy tests of a bundle as test items, and fixtures for an application.
 
-Asked for by name: ``pytest_plugins = ["guardrail.testing.plugin"]`` in the topmost conftest, or
-``-p guardrail.testing.plugin``. Owns the way from ``tests/*_test.yaml`` of a bundle to items of
-pytest, and the fixtures `guard`, `acting_as`, `frozen_clock` and `recorded`. Refuses to run a test
-itself, for `guardrail.testing.run.suite` does; a traceback, for what fails is a line of YAML; and
-what ``guardrail test`` refuses: a file beside the tests that would never run is an error here, too.
-The one module of guardrail that imports pytest.
+Enable it with ``pytest_plugins = ["guardrail.testing.plugin"]`` in the topmost conftest, or with
+``-p guardrail.testing.plugin``. The fixtures are `guard`, `acting_as`, `frozen_clock` and
+`recorded`. `guardrail.testing.run.suite` runs the tests; a failure shows a line of YAML and no
+traceback. A file beside the tests that would never run is an error, as in ``guardrail test``. Only
+this module of guardrail imports pytest.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from guardrail.identity import ActingAs
 from guardrail.policy import read_uid
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.application.recorded import Recorder
-from guardrail.testing.files.cases import Case, Suite, Unread, read_suite
+from guardrail.testing.files.cases import InvalidTest, PolicyTestCase, Suite, read_suite
 from guardrail.testing.files.format import Given
 from guardrail.testing.files.yaml_values import principal_of
 from guardrail.testing.properties.check import Checker
-from guardrail.testing.properties.format import Property, Unstated
+from guardrail.testing.properties.format import InvalidProperty, Property
 from guardrail.testing.run.render_decision import Reasons
 from guardrail.testing.run.report import Result
 from guardrail.testing.run.suite import run
@@ -80,7 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedBundle:
     """A bundle and its tests, loaded once in a session."""
 
     bundle: Bundle
@@ -88,7 +87,7 @@ class _Loaded:
     reasons: Reasons
     checker: Checker
 
-    def ended(self, case: Case | Property) -> Result:
+    def ended(self, case: PolicyTestCase | Property) -> Result:
         """Return how a test or a property ends: the one place where one is run."""
         if isinstance(case, Property):
             return self.checker.check(case)
@@ -96,7 +95,7 @@ class _Loaded:
         return result
 
 
-_LOADED: Final = pytest.StashKey[dict[Path, "_Loaded | ConfigurationError"]]()
+_LOADED: Final = pytest.StashKey[dict[Path, "_LoadedBundle | ConfigurationError"]]()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -129,7 +128,7 @@ class PolicyTests(pytest.File):
         suite = loaded.files.get(name, Suite(()))
         cases, common = suite.cases, Suite((), suite.given)
         faults = [fault for result in run(loaded.bundle, common) for fault in result.faults]
-        if len(cases) == 1 and isinstance(cases[0], Unread) and not cases[0].name:
+        if len(cases) == 1 and isinstance(cases[0], InvalidTest) and not cases[0].name:
             faults.extend(cases[0].faults)
         if faults:
             raise self.CollectError(_text(self.config, self.folder, faults))
@@ -143,13 +142,13 @@ class PolicyTests(pytest.File):
 class PolicyTest(pytest.Item):
     """One policy test, or property."""
 
-    case: Case | Unread | Property | Unstated
-    loaded: _Loaded
+    case: PolicyTestCase | InvalidTest | Property | InvalidProperty
+    loaded: _LoadedBundle
     result: Result | None = None
 
     def setup(self) -> None:
         """Run the test; a test that is wrong itself is an error, and no failure."""
-        if isinstance(self.case, Unread | Unstated):
+        if isinstance(self.case, InvalidTest | InvalidProperty):
             self._fail(self.case.faults)
             return
         result = self.result = self.loaded.ended(self.case)
@@ -176,7 +175,7 @@ class PolicyTest(pytest.Item):
         return self.getparent(PolicyTests).folder  # type: ignore[union-attr]
 
 
-def _load(config: pytest.Config, folder: Path) -> _Loaded | ConfigurationError:
+def _load(config: pytest.Config, folder: Path) -> _LoadedBundle | ConfigurationError:
     """Return a bundle and its tests, or why there are none; each is loaded once."""
     known = config.stash[_LOADED]
     if folder not in known:
@@ -186,7 +185,7 @@ def _load(config: pytest.Config, folder: Path) -> _Loaded | ConfigurationError:
                 folder, clock=FrozenClock(), **{f"own_{name}": given for name, given in own.items()}
             )
             suite = read_suite(folder)
-            known[folder] = _Loaded(
+            known[folder] = _LoadedBundle(
                 bundle, _by_file(folder, suite), Reasons(bundle.snapshot), Checker(bundle, suite)
             )
         except ConfigurationError as error:
@@ -203,10 +202,10 @@ def _by_file(folder: Path, whole: Suite) -> dict[str, Suite]:
     Raises `ConfigurationError` for what is wrong with all of them.
     """
     given = {document.file: (document,) for document in whole.given}
-    cases: dict[str, list[Case | Unread]] = {file: [] for file in given}
-    stated: dict[str, list[Property | Unstated]] = {}
+    cases: dict[str, list[PolicyTestCase | InvalidTest]] = {file: [] for file in given}
+    stated: dict[str, list[Property | InvalidProperty]] = {}
     for case in whole.cases:
-        if isinstance(case, Unread) and not (folder / case.place.file).is_file():
+        if isinstance(case, InvalidTest) and not (folder / case.place.file).is_file():
             raise ConfigurationError(faults=case.faults)
         cases.setdefault(case.place.file, []).append(case)
     for each in whole.properties:
@@ -222,7 +221,7 @@ def _own(config: pytest.Config, folder: Path) -> Mapping[str, Any]:
     return config.hook.pytest_guardrail_options(folder=folder) or {}
 
 
-def _node_name(case: Case | Unread | Property | Unstated) -> str:
+def _node_name(case: PolicyTestCase | InvalidTest | Property | InvalidProperty) -> str:
     """Return a name that stands in a node id on one line, and that the command line takes."""
     name = case.name or f"line {case.place.line}"
     return (name if name.isprintable() else repr(name)[1:-1]).replace("::", ":")

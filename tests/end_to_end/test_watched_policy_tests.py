@@ -107,7 +107,7 @@ def test_each_change_of_a_file_is_a_run_and_ctrl_c_ends_well(watch, tmp_path):
         "  decided: deny prohibited by never: Forbidden by never.",
         "  never forbids: policies.cedar:2:1",
         "1 failed, 0 passed",
-        "1 of 2 policies had a part in no test: grant",
+        "1 of 2 policies take no part in any test: grant",
     ]
     put(policies, "permit (principal, action, resource);\n")
     (broken,) = watched.run()

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.fuzz.harness import check_faults, instrumented, main
 
 with instrumented():
-    from guardrail.testing.files.cases import Unread, read_suite
+    from guardrail.testing.files.cases import InvalidTest, read_suite
 
 FOLDER = Path(tempfile.mkdtemp(prefix="guardrail-fuzz-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
@@ -20,7 +20,7 @@ def test_one_input(data: bytes) -> None:
     (FOLDER / FILE).write_bytes(data)
     for case in read_suite(FOLDER).cases:
         assert case.place.file == FILE
-        if isinstance(case, Unread):
+        if isinstance(case, InvalidTest):
             assert case.faults
             check_faults(case.faults, {FILE: data})
 

@@ -1,1 +1,1 @@
-"""The commands, one module each."""
+"""The commands of ``guardrail``: each module declares one as ``COMMAND``."""

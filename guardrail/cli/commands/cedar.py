@@ -1,7 +1,7 @@
-"""``guardrail cedar``: tests exchanged with Cedar's own tools.
+"""``guardrail cedar``: exchanges tests with Cedar's own command line.
 
-Owns how the two commands are told. Refuses to pass off Cedar's answer as a guard's: where they
-differ, both are said.
+Cedar's decision and a guard's can differ, since Cedar knows no obligations. Where they differ, the
+commands show both.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from guardrail.cli.commands.check import BundleArgument
 from guardrail.cli.io.terminal import (
-    Format,
     FormatOption,
+    OutputFormat,
     complain,
     remark,
     say,
@@ -24,19 +24,12 @@ from guardrail.cli.io.terminal import (
     stop,
     stop_at,
 )
+from guardrail.cli.registry import Command, CommandGroup
 
 if TYPE_CHECKING:
     from guardrail.testing.cedar.run_tests import CedarResult
 
-cedar = typer.Typer(
-    name="cedar",
-    no_args_is_help=True,
-    help="Exchange tests with Cedar's own tools.",
-    epilog="Example: guardrail cedar export policies/clinical_scoring build/cedar",
-)
 
-
-@cedar.command("run-tests")
 def run_tests(
     directory: BundleArgument,
     tests: Annotated[
@@ -46,23 +39,28 @@ def run_tests(
             exists=True,
             dir_okay=False,
             show_default=False,
-            help="Tests as JSON: what `cedar run-tests --tests` takes.",
+            help="The tests, in the JSON format of `cedar run-tests --tests`.",
         ),
     ],
     *,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
-    """Run tests of Cedar's own form on a bundle's policies.
+    """Run tests in Cedar's own format on a bundle.
 
-    As `cedar run-tests` does: a test holds where Cedar itself, on the policies
-    as they stand and the test's own entities, decides as it says, for its
-    reasons and with as many errors. Where a guard decides otherwise, that is
-    said too: to Cedar a condition is a forbid, and a policy that errs nothing.
+    A test passes if Cedar itself returns the decision, the reasons and the number
+    of errors that the test expects, on the bundle's policies and the test's own
+    entities. A guard can decide differently: for Cedar a condition is a forbid,
+    and a policy with an error is ignored. Such differences are shown.
 
-    Exit code 0: all hold. 1: at least one does not, or is wrong itself, or
-    there is none; or the bundle does not load. 2: the file is none of tests.
+    Exit codes:
 
-    Example: guardrail cedar run-tests policies/clinical_scoring tests.json
+      0  all tests pass
+      1  a test fails or is not valid, there are no tests, or the bundle does
+         not load
+      2  the file of tests can't be read
+
+    Example:
+      guardrail cedar run-tests policies/clinical_scoring tests.json
     """
     from guardrail import ConfigurationError
     from guardrail.cli.commands.test import load
@@ -79,7 +77,7 @@ def run_tests(
     except OSError as error:
         raise stop(f"{tests} cannot be read: {error.strerror or type(error).__name__}") from None
     counts = Counter(each.result.outcome for each in results)
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json(
             {
                 "passed": counts["passed"],
@@ -89,14 +87,14 @@ def run_tests(
             }
         )
     else:
-        _tell(results, counts)
+        _print_results(results, counts)
     if not results:
         complain(f"{tests} has no tests")
     if counts["passed"] < len(results) or not results:
         raise typer.Exit(1)
 
 
-def _tell(results: list[CedarResult], counts: Counter[Any]) -> None:
+def _print_results(results: list[CedarResult], counts: Counter[Any]) -> None:
     from guardrail.testing.run.render_decision import sentence
 
     differ = 0
@@ -119,11 +117,10 @@ def _tell(results: list[CedarResult], counts: Counter[Any]) -> None:
         for outcome, word in named.items()
         if counts[outcome] or outcome == "passed"
     )
-    more = f"; a guard decides {differ} otherwise than Cedar" if differ else ""
+    more = f"; a guard decides {differ} differently from Cedar" if differ else ""
     say(f"{summary}{more}", color="green" if counts["passed"] == len(results) else "red")
 
 
-@cedar.command("export")
 def export(
     directory: BundleArgument,
     folder: Annotated[
@@ -132,49 +129,63 @@ def export(
             metavar="FOLDER",
             file_okay=False,
             show_default=False,
-            help="Where policies.cedar and tests.json are written, over what stands there.",
+            help="The folder for policies.cedar and tests.json; existing ones are overwritten.",
         ),
     ],
 ) -> None:
-    """Write a bundle's policies and tests for Cedar's own tools.
+    """Write a bundle's policies and tests for Cedar's own command line.
 
-    Two files: policies.cedar, all policies as one text, links filled; and
-    tests.json, what each test asks and how Cedar itself decides it. Then:
+    FOLDER/policies.cedar gets all policies as one text, with links filled in.
+    FOLDER/tests.json gets the request of each test and the decision that Cedar
+    itself makes. Run them:
 
       cedar run-tests --policies FOLDER/policies.cedar --tests FOLDER/tests.json
 
-    What Cedar decides is not always what a guard does: to Cedar a condition is
-    a forbid. How many tests that concerns is said, and which it can't be asked.
+    Cedar's decision is not always a guard's: for Cedar a condition is a forbid.
+    The command counts the tests for which they differ, and names those that
+    can't be exported.
 
-    Exit code 0: they were written. 1: the bundle does not load, or there is no
-    test that could be written. 2: they can't be written.
+    Exit codes:
 
-    Example: guardrail cedar export policies/clinical_scoring build/cedar
+      0  the files were written
+      1  the bundle does not load, or no test can be exported
+      2  the files can't be written
+
+    Example:
+      guardrail cedar export policies/clinical_scoring build/cedar
     """
     from guardrail import ConfigurationError
     from guardrail.cli.commands.test import load
-    from guardrail.testing.cedar.run_tests import export as made_of
+    from guardrail.testing.cedar.run_tests import export as export_tests
 
     try:
-        made = made_of(*load(directory))
+        exported = export_tests(*load(directory))
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    for place, why in made.left_out:
+    for place, why in exported.left_out:
         complain(f"{place} is left out: {why}.")
-    if not made.tests:
-        raise stop("there is no test to write.", code=1)
+    if not exported.tests:
+        raise stop("there is no test to export. Write one: tests/NAME_test.yaml", code=1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "policies.cedar").write_text(made.policies, "utf-8")
-        text = json.dumps(made.tests, indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / "policies.cedar").write_text(exported.policies, "utf-8")
+        text = json.dumps(exported.tests, indent=2, ensure_ascii=False, allow_nan=False)
         (folder / "tests.json").write_text(f"{text}\n", "utf-8")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise stop(f"{folder} cannot be written: {reason}") from None
-    say(f"{folder}: {len(made.tests)} tests", color="green")
-    if made.otherwise:
-        count = len(made.otherwise)
+    say(f"{folder}: {len(exported.tests)} tests", color="green")
+    if exported.otherwise:
+        count = len(exported.otherwise)
         remark(
-            f"{count} of them Cedar decides otherwise than a guard: to Cedar a condition is a "
-            "forbid, and an error is nothing."
+            f"Cedar decides {count} of them differently from a guard: for Cedar a condition is a "
+            "forbid, and a policy with an error is ignored."
         )
+
+
+COMMAND: Final = CommandGroup(
+    "cedar",
+    help="Exchange tests with Cedar's own command line.",
+    example="guardrail cedar export policies/clinical_scoring build/cedar",
+    commands=(Command("run-tests", run_tests), Command("export", export)),
+)

@@ -1,18 +1,26 @@
-"""``guardrail check``: load a bundle as a service would, and say what is wrong and what is weak.
+"""``guardrail check``: loads a bundle as a service does, and prints its faults and findings.
 
-Owns the form of a finding on the command line. Refuses to know any rule: loading the bundle
-applies every one that is an error, so a bundle that does not load does not pass; what is weak
-in one that loads, `guardrail.bundle.lint` knows.
+A fault is an error, with which no bundle loads. A finding is a weakness of a bundle that loads; the
+rules for findings are in `guardrail.bundle.lint`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from guardrail.cli.io.terminal import Format, FormatOption, complain, findings, say, say_json, stop
+from guardrail.cli.io.terminal import (
+    FormatOption,
+    OutputFormat,
+    complain,
+    findings,
+    say,
+    say_json,
+    stop,
+)
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail import Guard
@@ -41,7 +49,7 @@ def load(directory: Path) -> Guard:
     from guardrail import Guard
 
     try:
-        return Guard.from_dir(directory, journal=None)  # a look keeps no record
+        return Guard.from_dir(directory, journal=None)  # it makes no call to record
     except OSError as error:
         reason = error.strerror or type(error).__name__
     raise stop(f"{directory} cannot be read: {reason}")
@@ -67,18 +75,25 @@ def read(directory: Path) -> tuple[Bundle, Folder]:
     return load_bundle(folder, clock=SystemClock()), folder
 
 
-def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> None:
-    """Say all that is wrong with a bundle, and what is weak in one that loads, and where.
+def check(directory: BundleArgument, *, format: FormatOption = OutputFormat.text) -> None:
+    """Report what is wrong or weak in a bundle.
 
-    A finding is a line: file:line:column, a stable code, and what to do about it. What is
-    weak can be accepted by its code: for the whole bundle in guardrail.toml,
-    [check] allow = ["GR540"]; for one policy by an annotation on it, with a reason:
-    @x_allow("GR508: nightly jobs have no quota"). Errors can't be accepted.
+    Each finding is one line: file:line:column, a stable code, and what to do.
+    Errors must be corrected. A weakness can be accepted by its code: for the
+    whole bundle in guardrail.toml, or for one policy by an annotation that gives
+    the reason:
 
-    Exit code 0: nothing, or nothing but what is accepted. 1: at least one finding. 2: there
-    is no such folder.
+      [check] allow = ["GR540"]
+      @x_allow("GR508: nightly jobs have no quota")
 
-    Example: guardrail check policies/clinical_scoring
+    Exit codes:
+
+      0  no findings, or all of them are accepted
+      1  at least one finding, or the bundle does not load
+      2  there is no such folder, or it can't be read
+
+    Example:
+      guardrail check policies/clinical_scoring
     """
     from guardrail import ConfigurationError
     from guardrail.bundle.lint import Acceptance
@@ -88,38 +103,38 @@ def check(directory: BundleArgument, *, format: FormatOption = Format.text) -> N
         bundle, folder = read(directory)
         found, acceptance = find(bundle, folder), Acceptance(bundle, folder)
     except ConfigurationError as error:
-        _tell_faults(findings(error), format)
+        _print_faults(findings(error), format)
         raise typer.Exit(1) from None
-    left = [finding for finding in found if not acceptance.accepts(finding)]
-    if format is Format.json:
-        told = [
+    open_findings = [finding for finding in found if not acceptance.accepts(finding)]
+    if format is OutputFormat.json:
+        rows = [
             _as_json(finding, is_accepted=acceptance.accepts(finding))
             | ({"reason": why} if (why := acceptance.reason(finding)) else {})
             for finding in found
         ]
         snapshot = bundle.snapshot
-        say_json({"bundle": snapshot.name, "revision": snapshot.revision, "findings": told})
+        say_json({"bundle": snapshot.name, "revision": snapshot.revision, "findings": rows})
     else:
-        _tell(bundle, left, accepted=len(found) - len(left))
-    if left:
+        _print_findings(bundle, open_findings, accepted=len(found) - len(open_findings))
+    if open_findings:
         raise typer.Exit(1)
 
 
-def _tell(bundle: Bundle, left: list[Finding], *, accepted: int) -> None:
-    aside = f" ({accepted} accepted)" if accepted else ""
-    if not left:
-        say(f"{summary(bundle)}: no findings{aside}", color="green")
+def _print_findings(bundle: Bundle, open_findings: list[Finding], *, accepted: int) -> None:
+    accepted_note = f" ({accepted} accepted)" if accepted else ""
+    if not open_findings:
+        say(f"{summary(bundle)}: no findings{accepted_note}", color="green")
         return
-    for finding in left:
+    for finding in open_findings:
         say(str(finding).lstrip())
-    how = "accept a code in guardrail.toml, [check] allow, or beside its policy, @x_allow"
-    complain(f"{_count(left)}{aside}. Correct them, or {how}")
+    how = "accept their codes: [check] allow in guardrail.toml, or @x_allow on the policy"
+    complain(f"{_count(open_findings)}{accepted_note}. Correct them, or {how}")
 
 
-def _tell_faults(faults: tuple[Fault, ...], format: Format) -> None:
-    if format is Format.json:
-        told = [_as_json(fault, is_accepted=False) for fault in faults]
-        say_json({"bundle": None, "revision": None, "findings": told})
+def _print_faults(faults: tuple[Fault, ...], format: OutputFormat) -> None:
+    if format is OutputFormat.json:
+        rows = [_as_json(fault, is_accepted=False) for fault in faults]
+        say_json({"bundle": None, "revision": None, "findings": rows})
         return
     for fault in faults:
         say(str(fault).lstrip())
@@ -150,3 +165,6 @@ def _as_json(found: Fault | Finding, *, is_accepted: bool) -> dict[str, Any]:
         "policy": getattr(found, "policy", ""),
         "accepted": is_accepted,
     }
+
+
+COMMAND: Final = Command("check", check, HelpSection.write)

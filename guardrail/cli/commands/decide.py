@@ -1,14 +1,13 @@
-"""``guardrail decide``: ask the policies about one request, without any side effect.
+"""``guardrail decide``: decides one request, without calling a model or using up a quota.
 
-Refuses to call a model or to consume a quota: this is a dry run, and ``if:`` names the
-obligations that a real call would have to meet.
+The output names the obligations that a real call would have to meet.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli.commands.check import BundleArgument, read
 from guardrail.cli.io.request import (
@@ -21,16 +20,17 @@ from guardrail.cli.io.request import (
     RequestOption,
     ResourceOption,
     action_of,
+    check_names,
     document_of,
-    hold_to,
-    one_way,
+    reject_two_sources,
 )
-from guardrail.cli.io.terminal import Format, FormatOption, say, say_json, stop_at
+from guardrail.cli.io.terminal import FormatOption, OutputFormat, say, say_json, stop_at
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail import Guard
     from guardrail.bundle.assembly import Bundle
-    from guardrail.cli.io.question import Question
+    from guardrail.cli.io.question import DecisionRequest
     from guardrail.values import Decision
 
 
@@ -45,33 +45,44 @@ def decide(
     action: ActionOption = None,
     resource: ResourceOption = None,
     facts: FactsOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
-    """Ask the policies about one request.
+    r"""Decide one request.
 
-    Nothing runs and nothing is consumed: it is a dry run. Where policies with @mode("shadow")
-    would decide otherwise, that is told, too.
+    This is a dry run: no model is called and no quota is used. Where policies
+    with @mode("shadow") would change the decision, that is shown too.
 
-    Exit code 0: there is a decision, allow or deny. 1: the bundle does not load.
-    2: the request is not one.
+    Exit codes:
 
-    Example: guardrail decide policies/clinical_scoring --request request.yaml
+      0  the request was decided, whether allowed or denied
+      1  the bundle does not load
+      2  the request is not valid
 
-    The same request as options, or as YAML:
+    Examples:
+      guardrail decide policies/clinical_scoring --request request.yaml
+      guardrail decide policies/clinical_scoring --as 'User::"clara"' \
+        --action predict --resource 'Model::"tumour"'
 
-      --principal 'User::"clara"'          principal: {uid: 'User::"clara"',
-      --in 'Role::"clinician"'               in: ['Role::"clinician"'],
-      --attr department=oncology             attrs: {department: oncology}}
-      --action predict                     action: predict
-      --resource 'Model::"tumour"'         resource: 'Model::"tumour"'
-      --fact input.rows=10                 facts: {input: {rows: 10}}
+    A request as options, and the same as a YAML file:
 
-    A request file may be one of OpenID AuthZEN too, an Access Evaluation or
-    several Access Evaluations: then --format json prints AuthZEN's response.
+      --principal 'User::"clara"'      principal: {uid: 'User::"clara"',
+      --in 'Role::"clinician"'           in: ['Role::"clinician"'],
+      --attr department=oncology         attrs: {department: oncology}}
+      --action predict                 action: predict
+      --resource 'Model::"tumour"'     resource: 'Model::"tumour"'
+      --fact input.rows=10             facts: {input: {rows: 10}}
+
+    The value of --attr or --fact is JSON or text, or begins with !entity,
+    !duration or !ip:
+
+      --attr 'team=!entity Team::"heart"'
+
+    A request file can also be an Access Evaluation or an Access Evaluations
+    request of OpenID AuthZEN; --format json then prints AuthZEN's response.
     """
     from guardrail import ConfigurationError, Guard
     from guardrail.cli.io import authzen
-    from guardrail.cli.io.question import question
+    from guardrail.cli.io.question import read_request
     from guardrail.testing.run.render_decision import sentence
 
     options: dict[str, Any] = {
@@ -83,58 +94,64 @@ def decide(
         "resource": resource,
         "facts": facts or (),
     }
-    one_way(request, options)
+    reject_two_sources(request, options)
     try:
         bundle, _ = read(directory)
-        guard = Guard(bundle, journal=None)  # a look keeps no record
+        guard = Guard(bundle, journal=None)  # a dry run is not recorded
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     try:
         document = document_of(request, options)
-        exchange = beside = None
+        exchange = shadow_decision = None
         if authzen.is_authzen(document):
             exchange = authzen.read(document, parse=guard.parse_uid)
-            decisions = list(exchange.answer(partial(_ask, guard)))
+            decisions = list(exchange.answer(partial(_decide, guard)))
         else:
-            asked = question(document, parse=guard.parse_uid)
-            hold_to(bundle.snapshot, asked, action_of(asked.action), document)
-            decisions = [_ask(guard, asked)]
-            beside = _beside(bundle, asked, decisions[0])
+            query = read_request(document, parse=guard.parse_uid)
+            check_names(bundle.snapshot, query, action_of(query.action), document)
+            decisions = [_decide(guard, query)]
+            shadow_decision = _shadow_decision(bundle, query, decisions[0])
     except ConfigurationError as error:
         raise stop_at(error, code=2) from None
-    told = [guard.describe(decision) for decision in decisions]
-    if format is Format.json:
-        shown = told[0] if exchange is None else exchange.response(told)
-        say_json(shown | ({"shadow": beside[1]} if beside is not None else {}))
+    descriptions = [guard.describe(decision) for decision in decisions]
+    if format is OutputFormat.json:
+        answer = descriptions[0] if exchange is None else exchange.response(descriptions)
+        say_json(answer | ({"shadow": shadow_decision[1]} if shadow_decision is not None else {}))
         return
-    for decision, each in zip(decisions, told, strict=True):
+    for decision, each in zip(decisions, descriptions, strict=True):
         say(sentence(decision, each["obligations"]), color="green" if decision.allowed else "red")
         for policy in decision.errors:
             say(f"  {policy.policy} could not be evaluated: {policy.code}", color="yellow")
-    if beside is not None:
-        say(f"in shadow: {sentence(beside[0], beside[1]['obligations'])}", color="yellow")
+    if shadow_decision is not None:
+        say(
+            f"in shadow: {sentence(shadow_decision[0], shadow_decision[1]['obligations'])}",
+            color="yellow",
+        )
 
 
-def _ask(guard: Guard, asked: Question) -> Decision:
+def _decide(guard: Guard, query: DecisionRequest) -> Decision:
     return guard.decide(
-        principal=asked.principal,
-        action=asked.action,
-        resource=asked.resource,
-        facts=asked.facts,
+        principal=query.principal,
+        action=query.action,
+        resource=query.resource,
+        facts=query.facts,
     )
 
 
-def _beside(
-    bundle: Bundle, asked: Question, decision: Decision
+def _shadow_decision(
+    bundle: Bundle, query: DecisionRequest, decision: Decision
 ) -> tuple[Decision, dict[str, Any]] | None:
-    """Return what would be decided, were the policies in shadow enforced; if it is otherwise."""
+    """Return the decision with the policies in shadow enforced, or ``None`` if it is the same."""
     from guardrail import Guard
     from guardrail.policy import Shadow
 
     if bundle.shadow is None:
         return None
     guard = Guard(replace(bundle, snapshot=bundle.shadow, shadow=None), journal=None)
-    other = _ask(guard, asked)
+    other = _decide(guard, query)
     if not Shadow(bundle.shadow, bundle.snapshot).compare(decision, other):
         return None
     return other, guard.describe(other)
+
+
+COMMAND: Final = Command("decide", decide, HelpSection.write)

@@ -1,7 +1,7 @@
-"""``guardrail diff``: what a new version of a bundle lets through that the old one did not.
+"""``guardrail diff``: compares the decisions of two versions of a bundle.
 
-Owns how changes are told: grouped by whom they concern, what widens first, with one request of each
-group in full.
+It groups changes by the principals that they concern, puts those that widen access first, and
+shows one request of each group in full.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import typer
 
 from guardrail.cli.commands.replay import read_calls
 from guardrail.cli.commands.test import load
+from guardrail.cli.io.journal import KeyFileOption, keys_of
 from guardrail.cli.io.terminal import (
-    Format,
     FormatOption,
+    OutputFormat,
     complain,
     remark,
     say,
@@ -24,7 +25,7 @@ from guardrail.cli.io.terminal import (
     stop,
     stop_at,
 )
-from guardrail.cli.journal.journal import KeyFileOption, keys_of
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 
 _TITLES: Final = {
     "gains": "gains",
-    "looser": "has to meet less",
-    "changed": "has to meet something else",
+    "looser": "must meet fewer obligations",
+    "changed": "must meet other obligations",
     "loses": "loses",
-    "stricter": "has to meet more",
+    "stricter": "must meet more obligations",
     "reason": "is denied for another reason",
 }
 _WIDENS: Final = ("gains", "looser", "changed")
@@ -48,36 +49,41 @@ _WIDENS: Final = ("gains", "looser", "changed")
 def diff(
     old: Annotated[
         Path,
-        typer.Argument(metavar="OLD", exists=True, file_okay=False, help="The bundle as it was."),
+        typer.Argument(
+            metavar="OLD", exists=True, file_okay=False, help="The old version of the bundle."
+        ),
     ],
     new: Annotated[
         Path,
         typer.Argument(
-            metavar="NEW", exists=True, file_okay=False, help="The bundle as it is to be."
+            metavar="NEW", exists=True, file_okay=False, help="The new version of the bundle."
         ),
     ],
     *,
     journal: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PATH", exists=True, help="Compare on the calls of this journal, too."
-        ),
+        typer.Option(metavar="PATH", exists=True, help="Also compare the calls of this journal."),
     ] = None,
     key_file: KeyFileOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
-    """Say what a new version of a bundle changes: who gains what, and who loses what.
+    """Compare two versions of a bundle: who gains or loses access.
 
-    Both are asked the same: what the tests of both ask, and requests at the
-    edges of what their policies compare with; with --journal also what was asked of
-    a guard, as far as the records tell it to both. What widens comes first. That no
-    difference is found proves nothing: it was not found on what was tried.
+    Both versions decide the same requests: those of both bundles' tests, and
+    requests at the boundary values of their policies. With --journal they also
+    decide recorded requests, as far as the records have what both need. Changes
+    that widen access come first. A run that finds no difference is no proof that
+    there is none.
 
-    Exit code 0: no difference was found. 1: one was, or a bundle does not load,
-    or a part of the journal could not be read. 2: there is no such folder, or
-    the journal's key was not given.
+    Exit codes:
 
-    Example: guardrail diff policies/clinical_scoring policies/clinical_scoring.new
+      0  no difference was found
+      1  a difference was found, a bundle does not load, or a part of the
+         journal could not be read
+      2  there is no such folder, or the journal's key is missing
+
+    Example:
+      guardrail diff policies/clinical_scoring policies/clinical_scoring.new
     """
     from guardrail import ConfigurationError
     from guardrail.testing.replay.diff import KINDS, Comparison
@@ -93,20 +99,20 @@ def diff(
         recorded, is_damaged = _recorded(before, after, journal, keys)
     comparison = Comparison(before, after, (tests, other_tests), recorded)
     found = sorted(comparison.changes(), key=lambda each: KINDS.index(each.kind))
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json([change.as_json() for change in found])
-        tell = remark
+        report = remark
     else:
-        _tell(found)
-        tell = partial(say, color="yellow")
-    if not found and format is Format.text:
+        _print_changes(found)
+        report = partial(say, color="yellow")
+    if not found and format is OutputFormat.text:
         if comparison.untried:
             say(f"no difference found in {comparison.asked:,} requests", color="yellow")
         else:
             say("no difference found", color="green")
     if comparison.untried:
         untried = sorted(comparison.untried)
-        tell(f"{len(untried)} not tried, on which they may differ: {', '.join(untried)}")
+        report(f"{len(untried)} not tried; the versions may differ on them: {', '.join(untried)}")
     if found or is_damaged:
         raise typer.Exit(1)
 
@@ -128,11 +134,11 @@ def _recorded(
     for damage in calls.damage:
         complain(f"damaged: {damage}")
     found = list(requests_of(old, new, calls, slots))
-    remark(f"{len(found):,} recorded requests are known to both")
+    remark(f"{len(found):,} recorded requests can be decided by both versions")
     return found, bool(calls.damage)
 
 
-def _tell(found: Sequence[Change]) -> None:
+def _print_changes(found: Sequence[Change]) -> None:
     from guardrail.testing.replay.diff import attrs_of, facts_of
 
     groups: dict[tuple[str, str], list[Change]] = {}
@@ -142,21 +148,24 @@ def _tell(found: Sequence[Change]) -> None:
         first = changes[0]
         times = f"{len(changes)} requests" if len(changes) > 1 else "1 request"
         say(f"{whom} {_TITLES[kind]} ({times})", color="red" if kind in _WIDENS else "yellow")
-        given = {**facts_of(first.request), **attrs_of(first.request)}
-        facts = ", ".join(f"{name}={value}" for name, value in given.items())
+        shown = {**facts_of(first.request), **attrs_of(first.request)}
+        facts = ", ".join(f"{name}={value}" for name, value in shown.items())
         say(f"  with {facts or 'no facts'}")
         if first.request.supposed is not None:
             say(f"  if {first.request.supposed} in entities.json")
-        say(f"  - {_line(first.before)}")
-        say(f"  + {_line(first.after)}")
+        say(f"  - {_outcome_line(first.before)}")
+        say(f"  + {_outcome_line(first.after)}")
 
 
-def _line(told: Mapping[str, object]) -> str:
-    policies = told["policies"]
+def _outcome_line(outcome: Mapping[str, object]) -> str:
+    policies = outcome["policies"]
     by = f" by {', '.join(policies)}" if isinstance(policies, list) and policies else ""
-    obligations = told["obligations"]
-    if told["decision"] != "allow":
-        return f"deny {told['code']}{by}"
+    obligations = outcome["obligations"]
+    if outcome["decision"] != "allow":
+        return f"deny {outcome['code']}{by}"
     held = obligations if isinstance(obligations, dict) else {}
     demands = ", ".join(f"{name} {value}" for name, value in held.items())
     return f"allow{by}" + (f", if: {demands}" if demands else "")
+
+
+COMMAND: Final = Command("diff", diff, HelpSection.compare)

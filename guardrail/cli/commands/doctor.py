@@ -1,8 +1,7 @@
-"""``guardrail doctor``: whether this installation can do its work, and how.
+"""``guardrail doctor``: checks the installation: the compiled core, the libraries and a decision.
 
-Owns the list of what must be in place: the compiled core, the libraries, and a decision
-that comes out right. Refuses to guess: a check that cannot be made is off. It writes nothing, so
-that it runs where nothing can be written.
+It writes nothing, so that it also runs where nothing can be written. A check that can't be made
+counts as failed.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ import typer
 
 from guardrail._version import __version__
 from guardrail.cli.commands.init import template
-from guardrail.cli.io.terminal import Format, FormatOption, complain, say, say_json
-from guardrail.cli.launcher import CHECK, trouble
+from guardrail.cli.io.terminal import FormatOption, OutputFormat, complain, say, say_json
+from guardrail.cli.launcher import CHECK, damage
+from guardrail.cli.registry import Command, HelpSection
 
 REQUIRED: Final = (
     "cedarpy", "pydantic", "limits", "pyjwt", "opentelemetry-api", "cachetools", "google-re2",
@@ -37,8 +37,8 @@ _REINSTALL: Final = "Reinstall guardrail-cedar"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: its name, what was found, and what to do if it is off."""
+class CheckResult:
+    """The result of one check: its name, what was found, and what to do if it failed."""
 
     name: str
     value: str
@@ -46,17 +46,22 @@ class Finding:
     advice: str = ""
 
 
-def doctor(*, format: FormatOption = Format.text) -> None:
-    """Say whether this installation can do its work, and how.
+def doctor(*, format: FormatOption = OutputFormat.text) -> None:
+    """Check this installation.
 
-    Which core is active (compiled or plain Python), how tensors are read and texts searched,
-    which libraries are here, where spans go, and whether a small bundle decides as it must.
+    Shows which core is active (compiled or plain Python), how tensors are read
+    and texts searched, which libraries are installed, where spans go, and whether
+    a small bundle decides correctly.
 
-    Exit code 0: all is well. 1: something is off, and what to do about it.
+    Exit codes:
 
-    Example: guardrail doctor --format json
+      0  every check passes
+      1  at least one fails; the output says what to do
+
+    Example:
+      guardrail doctor --format json
     """
-    looked_at = [
+    results = [
         *_machine(),
         _package(),
         *_core(),
@@ -65,42 +70,45 @@ def doctor(*, format: FormatOption = Format.text) -> None:
         _tracing(),
         _self_test(),
     ]
-    ok = all(finding.ok for finding in looked_at)
-    if format is Format.json:
-        say_json({"ok": ok, "checks": [asdict(finding) for finding in looked_at]})
+    ok = all(result.ok for result in results)
+    if format is OutputFormat.json:
+        say_json({"ok": ok, "checks": [asdict(result) for result in results]})
     else:
-        width = max(len(finding.name) for finding in looked_at)
-        for finding in looked_at:
-            mark, color = ("ok ", None) if finding.ok else ("OFF", "red")
-            say(f"{mark} {finding.name:{width}}  {finding.value}", color=color)
-        for finding in looked_at:
-            if not finding.ok:
-                complain(f"{finding.name}: {finding.advice}")
+        width = max(len(result.name) for result in results)
+        for result in results:
+            mark, color = ("ok ", None) if result.ok else ("OFF", "red")
+            say(f"{mark} {result.name:{width}}  {result.value}", color=color)
+        for result in results:
+            if not result.ok:
+                complain(f"{result.name}: {result.advice}")
     raise typer.Exit(0 if ok else 1)
 
 
-def _machine() -> list[Finding]:
+def _machine() -> list[CheckResult]:
     return [
-        Finding("guardrail", __version__),
-        Finding("python", f"{platform.python_version()} ({sys.implementation.name})"),
+        CheckResult("guardrail", __version__),
+        CheckResult("python", f"{platform.python_version()} ({sys.implementation.name})"),
     ]
 
 
-def _package() -> Finding:
+def _package() -> CheckResult:
     """Say whether the files of `guardrail` are all ours, and as they were installed."""
-    value, cure = trouble()
-    return Finding(CHECK, value or "all files are as installed", ok=not value, advice=cure)
+    value, cure = damage()
+    return CheckResult(CHECK, value or "all files are as installed", ok=not value, advice=cure)
 
 
-def _core() -> list[Finding]:
+def _core() -> list[CheckResult]:
     """Say what is compiled. Slower twins must be a choice: without GUARDRAIL_PURE they are off."""
     chosen = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
     found = []
-    for name, module in (("core: kernels", "guardrail._core"), ("core: flow", "guardrail.flow")):
+    for name, module in (
+        ("core: kernels", "guardrail._core"),
+        ("core: flow", "guardrail.runtime.flow"),
+    ):
         try:
             loaded = importlib.import_module(module)
         except ImportError:
-            found.append(Finding(name, "missing", ok=False, advice=f"{_REINSTALL}."))
+            found.append(CheckResult(name, "missing", ok=False, advice=f"{_REINSTALL}."))
             continue
         is_compiled = (
             getattr(loaded, "BACKEND", "") == "compiled"
@@ -109,31 +117,31 @@ def _core() -> list[Finding]:
         )
         advice = f"{_REINSTALL} with a C compiler, or set GUARDRAIL_PURE=1 to choose plain Python."
         found.append(
-            Finding(name, "compiled")
+            CheckResult(name, "compiled")
             if is_compiled
-            else Finding(name, "pure", ok=chosen, advice="" if chosen else advice)
+            else CheckResult(name, "pure", ok=chosen, advice="" if chosen else advice)
         )
     return found
 
 
-def _engines() -> list[Finding]:
+def _engines() -> list[CheckResult]:
     """Say how tensors are read and texts are searched on this machine."""
     from guardrail._core import vector_path
     from guardrail.detectors import ENGINE
 
-    return [Finding("vector path", vector_path()), Finding("detector engine", ENGINE)]
+    return [CheckResult("vector path", vector_path()), CheckResult("detector engine", ENGINE)]
 
 
-def _libraries() -> list[Finding]:
+def _libraries() -> list[CheckResult]:
     found = []
     for name in REQUIRED:
         installed = _version(name)
         advice = "" if installed else f"{_REINSTALL}: pip install guardrail-cedar."
-        found.append(Finding(name, installed or "missing", ok=bool(installed), advice=advice))
+        found.append(CheckResult(name, installed or "missing", ok=bool(installed), advice=advice))
     for extra, names in OPTIONAL.items():
         missing = [name for name in names if not _version(name)]
         value = f"no {', '.join(missing)}" if missing else "installed"
-        found.append(Finding(f"extra: {extra}", value))
+        found.append(CheckResult(f"extra: {extra}", value))
     return found
 
 
@@ -144,14 +152,16 @@ def _version(distribution: str) -> str:
         return ""
 
 
-def _tracing() -> Finding:
+def _tracing() -> CheckResult:
     """Say which provider takes the spans. None is fine: the application configures it."""
     from guardrail.audit.telemetry.provider import provider_name
 
-    return Finding("spans go to", provider_name() or "nobody: no OpenTelemetry SDK is configured")
+    return CheckResult(
+        "spans go to", provider_name() or "nobody: no OpenTelemetry SDK is configured"
+    )
 
 
-def _self_test() -> Finding:
+def _self_test() -> CheckResult:
     """Load a bundle and decide twice: once to allow, once to deny."""
     from guardrail import Entity, Guard, GuardrailError, Principal
     from guardrail._ports import SystemClock
@@ -178,7 +188,10 @@ def _self_test() -> Finding:
             for parents in ([Entity("Role", "agent")], [])
         ]
     except (GuardrailError, ImportError, OSError) as error:
-        return Finding(name, type(error).__name__, ok=False, advice=advice)
+        return CheckResult(name, type(error).__name__, ok=False, advice=advice)
     right = codes == ["allow", "no_grant"]
-    value = "one allowed, one denied, as they must be" if right else f"came out as {codes}"
-    return Finding(name, value, ok=right, advice="" if right else advice)
+    value = "one allowed, one denied, as expected" if right else f"came out as {codes}"
+    return CheckResult(name, value, ok=right, advice="" if right else advice)
+
+
+COMMAND: Final = Command("doctor", doctor, HelpSection.start)

@@ -1,18 +1,18 @@
-"""``guardrail explain``: why a request is decided as it is.
+"""``guardrail explain``: shows why a request is decided as it is.
 
-Owns the command: the decision, then each policy that matters as a small tree, with a mark for what
-each truth comes to and a word where it alone makes the difference, as
-`guardrail.testing.run.render_decision` writes it.
+It prints the decision, then each relevant policy as a small tree with the value of each condition.
+`guardrail.testing.run.render_decision` writes the lines.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from guardrail.cli.commands.check import BundleArgument, read
+from guardrail.cli.io.journal import KeyFileOption, keys_of
 from guardrail.cli.io.request import (
     ActionOption,
     AttrsOption,
@@ -23,21 +23,21 @@ from guardrail.cli.io.request import (
     RequestOption,
     ResourceOption,
     action_of,
-    hold_to,
-    one_way,
+    check_names,
     question_of,
+    reject_two_sources,
 )
 from guardrail.cli.io.terminal import (
     TRUTHS,
-    Format,
     FormatOption,
+    OutputFormat,
     say,
     say_json,
     stop,
     stop_at,
 )
-from guardrail.cli.io.test_selection import TestOption, named
-from guardrail.cli.journal.journal import KeyFileOption, keys_of
+from guardrail.cli.io.test_selection import TestOption, find_test
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.audit.journal.keys import Keys
@@ -59,35 +59,34 @@ def explain(
     test: TestOption = None,
     record: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Instead: a recorded call; so its decision id begins."),
+        typer.Option(metavar="ID", help="Explain a recorded call: the start of its decision id."),
     ] = None,
     journal: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", exists=True, help="The journal that has the record."),
+        typer.Option(metavar="PATH", exists=True, help="The journal that holds the record."),
     ] = None,
     key_file: KeyFileOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
-    """Say why a request is decided as it is.
+    """Explain why a request is allowed or denied.
 
-    Each policy that matters is shown with what its scope and its clauses come to:
-    the ones that decide, the conditions to meet, and for a call that nobody
-    grants the grants that come nearest.
+    Shows each relevant policy with the values of its scope and its clauses: the
+    policies that decide, the obligations to meet, and for a request without a
+    grant the permits that come nearest.
 
-    With --record, the request is one that was made, as the journal kept it.
+    Exit codes:
 
-    Exit code 0: there is a decision, allow or deny. 1: the bundle does not load, or
-    the record lacks what the policies look at. 2: the request is not one, or there
-    is no such record.
+      0  the request was decided, whether allowed or denied
+      1  the bundle does not load, or the record lacks what the policies read
+      2  the request is not valid, or there is no such test or record
 
-    Example: guardrail explain policies/clinical_scoring --request request.yaml
-
-    Example: guardrail explain policies/clinical_scoring --record 4bf5 --journal var/guardrail
-
-    A request is written as for `guardrail decide`. Or it is what a test asks:
-
+    Examples:
+      guardrail explain policies/clinical_scoring --request request.yaml
       guardrail explain policies/x --test "a cohort is too much for a ward"
       guardrail explain policies/x --test tests/x_test.yaml:12
+      guardrail explain policies/x --record 4bf5 --journal var/guardrail
+
+    A request is written as for `guardrail decide`.
     """
     from guardrail import ConfigurationError
     from guardrail.policy.analysis.explain import Explainer
@@ -103,41 +102,43 @@ def explain(
         "resource": resource,
         "facts": facts or (),
     }
-    one_way(request, options)
+    reject_two_sources(request, options)
     if test is not None:
-        one_way(test, {**options, "request": request})
+        reject_two_sources(test, {**options, "request": request})
     if (record is None) != (journal is None):
-        raise stop("--record and --journal go together.")
-    one_way(record, {**options, "request": request})
+        raise stop("--record needs --journal, and --journal needs --record.")
+    reject_two_sources(record, {**options, "request": request})
     keys = keys_of(key_file)
     try:
         bundle, _ = read(directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     if record is not None and journal is not None:
-        _explain_record(bundle, journal, record, keys, format is Format.json)
+        _explain_record(bundle, journal, record, keys, format is OutputFormat.json)
         return
     explainer = Explainer(bundle.snapshot)
     if test is not None:
-        case = named(directory, test)
+        case = find_test(directory, test)
         given = Runner(bundle).given(case)
         found = explainer.explain(case.principal, case.action, case.resource, given)
     else:
         try:
             asked, document = question_of(request, options, uid_at)
-            does = action_of(asked.action)
-            hold_to(bundle.snapshot, asked, does, document)
+            action_entity = action_of(asked.action)
+            check_names(bundle.snapshot, asked, action_entity, document)
         except ConfigurationError as error:
             raise stop_at(error, code=2) from None
-        found = explainer.explain(asked.principal, does, asked.resource, {"app": {}, **asked.facts})
-    if format is Format.json:
+        found = explainer.explain(
+            asked.principal, action_entity, asked.resource, {"app": {}, **asked.facts}
+        )
+    if format is OutputFormat.json:
         say_json(found.as_json())
     else:
-        tell(found)
+        print_explanation(found)
 
 
-def tell(found: Explanation, indent: str = "") -> None:
-    """Write an explanation for people."""
+def print_explanation(found: Explanation, indent: str = "") -> None:
+    """Print an explanation as text."""
     from guardrail.testing.run.render_decision import heading, line, sentence
 
     decision = found.decision
@@ -153,15 +154,15 @@ def tell(found: Explanation, indent: str = "") -> None:
 def _explain_record(
     bundle: Bundle, journal: Path, id: str, keys: Keys | None, is_json: bool
 ) -> None:
-    """Explain what a bundle decides on a recorded call, and say what is not known of it."""
+    """Explain the decision of a bundle on a recorded call, and name what the record lacks."""
     from guardrail import ConfigurationError
     from guardrail.audit.journal_read.reader import read_calls
-    from guardrail.cli.journal.journal import Unread, progress
+    from guardrail.cli.io.journal import UnreadParts, progress
     from guardrail.cli.journal.show import line
     from guardrail.policy.analysis.explain import Explainer
-    from guardrail.testing.replay.replay import Recaller, Unknown, outcome_of, recorded
+    from guardrail.testing.replay.replay import RecordReader, UnknownRequest, outcome_of, recorded
 
-    unread = Unread()
+    unread = UnreadParts()
     try:
         with progress("Reading") as show:
             calls = read_calls(journal, keys=keys, progress=show, tell=unread)
@@ -172,9 +173,9 @@ def _explain_record(
         many = f"{len(records)} records begin" if records else "no record of the journal begins"
         raise stop(f"--record: {many} with {id!r}.")
     record = records[0]
-    was, recalled = recorded(record), Recaller(bundle).recall(record)
+    was, recalled = recorded(record), RecordReader(bundle).recall(record)
     then = was if isinstance(was, str) else was.as_json()
-    if isinstance(recalled, Unknown):
+    if isinstance(recalled, UnknownRequest):
         if is_json:
             say_json({"recorded": then, "not_known": list(recalled.reasons)})
         else:
@@ -182,24 +183,27 @@ def _explain_record(
             for reason in recalled.reasons:
                 say(f"cannot be explained: {reason}", color="yellow")
         raise typer.Exit(1)
-    asked = recalled.at(record.started_at)
+    request = recalled.at(record.started_at)
     found = Explainer(bundle.snapshot).explain(
-        asked.principal, asked.action, asked.resource, asked.facts
+        request.principal, request.action, request.resource, request.facts
     )
     now = outcome_of(found.decision, found.obligations)
     is_same = not isinstance(was, str) and was == now and not was.otherwise(now)
     if is_json:
-        told = {"recorded": then, "same": is_same, "not_known": list(recalled.unseen)}
-        say_json({**found.as_json(), **told})
+        history = {"recorded": then, "same": is_same, "not_known": list(recalled.unseen)}
+        say_json({**found.as_json(), **history})
         unread.end()
         return
     say("  ".join(line(record)))
     if isinstance(was, str):
-        say(f"then nothing was decided: {was}", color="yellow")
+        say(f"nothing was decided at the time: {was}", color="yellow")
     elif not is_same:
-        must = f", to meet {', '.join(was.obligations)}" if was.obligations else ""
-        say(f"then decided: {was.code}{must}", color="yellow")
+        must = f", obligations: {', '.join(was.obligations)}" if was.obligations else ""
+        say(f"decided at the time: {was.code}{must}", color="yellow")
     for path in recalled.unseen:
-        say(f"not recorded, so what is shown of it means nothing: {path}", color="yellow")
-    tell(found)
+        say(f"not recorded, so its values below are not known: {path}", color="yellow")
+    print_explanation(found)
     unread.end()
+
+
+COMMAND: Final = Command("explain", explain, HelpSection.write)

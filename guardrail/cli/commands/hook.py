@@ -1,7 +1,7 @@
-"""``guardrail hook``: check or test the bundles that some files are of, as pre-commit names them.
+"""``guardrail hook``: checks or tests the bundles of some files, for pre-commit, which names files.
 
-Owns the way from files to bundles: the nearest folder above with a guardrail.toml. Refuses nothing
-of its own: what a bundle comes to, `check` and `test` say. A file of no bundle is none of ours.
+The bundle of a file is the nearest folder above it with a guardrail.toml. A file outside any bundle
+is ignored.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Annotated, Final
 
 import typer
 
-from guardrail.cli.io.terminal import Format, say
+from guardrail.cli.io.terminal import OutputFormat, say
+from guardrail.cli.registry import Command, HelpSection
 
 
 class Verb(StrEnum):
-    """What is done with each bundle."""
+    """The command to run on each bundle."""
 
     check = "check"
     test = "test"
@@ -25,25 +26,30 @@ class Verb(StrEnum):
 
 def hook(
     verb: Annotated[
-        Verb, typer.Argument(metavar="check|test", show_default=False, help="What is done.")
+        Verb, typer.Argument(metavar="check|test", show_default=False, help="The command to run.")
     ],
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="PATH...",
             show_default=False,
-            help="Files, or bundles themselves. What is in no bundle is passed over.",
+            help="Files, or the folders of bundles. Files outside any bundle are ignored.",
         ),
     ] = None,
 ) -> None:
-    """Check or test each bundle that a file is of; for pre-commit, which names files.
+    """Check or test the bundles of changed files, for pre-commit.
 
-    The hooks `guardrail-check` and `guardrail-test` run it on what a commit changes.
+    The hooks `guardrail-check` and `guardrail-test` run this command on the files
+    of a commit.
 
-    Exit code 0: nothing was found, or no file is of a bundle. 1: `check` or `test`
-    exits with 1 on at least one bundle. 2: with 2.
+    Exit codes:
 
-    Example: guardrail hook check policies/clinical_scoring/grants.cedar
+      0  no findings, or no file belongs to a bundle
+      1  `check` or `test` exits with 1 on at least one bundle
+      2  `check` or `test` exits with 2 on at least one bundle
+
+    Example:
+      guardrail hook check policies/clinical_scoring/grants.cedar
     """
     bundles = bundles_of(paths or ())
     codes = [0]
@@ -56,10 +62,10 @@ def hook(
 
 
 def bundles_of(paths: Iterable[Path]) -> list[Path]:
-    """Return the bundles that some files are of, each once, in order."""
+    """Return the bundles to which some files belong, each once, sorted."""
     found = set()
     for path in paths:
-        # by its name, not by what it links to: a bundle's file is the one that stands in it
+        # not resolved: a symbolic link belongs to the bundle in which it lies
         above = (path, *path.parents) if path.parts else (path,)
         named = next((each for each in above if (each / "guardrail.toml").is_file()), None)
         if named is not None:
@@ -78,13 +84,16 @@ def _code_of(run: Callable[[Path], None], bundle: Path) -> int:
 def _check(bundle: Path) -> None:
     from guardrail.cli.commands.check import check
 
-    check(bundle, format=Format.text)
+    check(bundle, format=OutputFormat.text)
 
 
 def _test(bundle: Path) -> None:
     from guardrail.cli.commands.test import run
 
-    run(bundle, examples=0)  # a commit waits: properties are tried at the edges alone
+    run(bundle, examples=0)  # for a fast commit, properties are tried on boundary values only
 
 
 _VERBS: Final[Mapping[Verb, Callable[[Path], None]]] = {Verb.check: _check, Verb.test: _test}
+
+
+COMMAND: Final = Command("hook", hook, HelpSection.tools)

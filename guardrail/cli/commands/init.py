@@ -1,8 +1,6 @@
-"""``guardrail init``: a first bundle, with its tests and an app that runs.
+"""``guardrail init``: writes a first bundle with its tests, and an app that runs.
 
-Owns the copying of ``template/``, real files that the tests run as they stand. Refuses a
-folder that holds anything, and a name that is none: nothing of the user's is ever
-overwritten.
+It copies ``template/``, whose files the tests run as they are. It never overwrites a file.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ import typer
 
 from guardrail.cli.io.files import Files
 from guardrail.cli.io.terminal import say, stop
+from guardrail.cli.registry import Command, HelpSection
 
 #: What stands for the bundle's name in the files of the template.
 PLACEHOLDER: Final = "BUNDLE_NAME"
@@ -30,30 +29,38 @@ NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 SCHEMAS: Final = ".schemas"
 
 #: An installer byte-compiles every module that it lays down, the template's app too.
-_LEFTOVER: Final = "__pycache__"
+_BYTE_CODE: Final = "__pycache__"
 
 
 def init(
     directory: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", show_default=False, help="A new or empty folder; it names the bundle."
+            metavar="DIR",
+            show_default=False,
+            help="A new or empty folder. Its name becomes that of the bundle.",
         ),
     ],
     *,
     name: Annotated[
-        str | None, typer.Option(help="The bundle's name, where the folder's will not do.")
+        str | None, typer.Option(help="The name of the bundle, if not that of the folder.")
     ] = None,
 ) -> None:
-    """Write a bundle with policy tests, and an app.py that runs.
+    """Write a new bundle with tests, and an app that runs.
 
-    Exit code 2: the folder is not empty, or its name cannot name a bundle.
+    Exit codes:
 
-    Example: guardrail init hello && python hello/app.py
+      0  the files were written
+      2  the folder is not empty, or its name can't name a bundle
+
+    Example:
+      guardrail init hello && python hello/app.py
     """
     bundle = name if name is not None else directory.resolve().name.replace(" ", "_")
     if not NAME.fullmatch(bundle):
-        raise stop("a bundle's name is up to 64 letters, digits, _, . and -. Give one with --name.")
+        raise stop(
+            "this can't name a bundle. Give a name of up to 64 letters, digits, _, . and -: --name."
+        )
     try:
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             problem = "is not an empty folder. Name a new one; nothing was written."
@@ -67,9 +74,9 @@ def init(
     say(f"{directory}: a guarded model, and the policies that guard it.", color="green")
     say("")
     say(f"  cd {directory}")
-    say("  python app.py               four calls, four outcomes")
-    say("  guardrail test policies     what you expect of the policies")
-    say("  guardrail check policies    after every change")
+    say("  python app.py               make four calls with different outcomes")
+    say("  guardrail test policies     run the tests")
+    say("  guardrail check policies    check the policies after a change")
 
 
 def write(directory: Path, *, name: str) -> None:
@@ -114,10 +121,13 @@ def template(name: str) -> dict[str, str]:
 
 def _texts(source: Traversable, below: PurePosixPath, name: str) -> Iterator[tuple[str, str]]:
     for entry in source.iterdir():
-        if entry.name == _LEFTOVER:
+        if entry.name == _BYTE_CODE:
             continue
         if entry.is_dir():
             yield from _texts(entry, below / entry.name, name)
         else:
             text = entry.read_text(encoding="utf-8").replace(PLACEHOLDER, name)
             yield str(below / entry.name), text
+
+
+COMMAND: Final = Command("init", init, HelpSection.start)

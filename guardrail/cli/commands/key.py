@@ -1,8 +1,7 @@
-"""``guardrail key``: issue, revoke and list the API keys of a bundle.
+"""``guardrail key``: issues, revokes and lists the API keys of a bundle.
 
-Owns the three commands. Refuses to show a key twice, for it is kept nowhere, to show what is
-stored of one, and to write down a caller whom the bundle would refuse. A running guard follows
-at its next reload.
+A key is printed once and never stored; the bundle keeps a hash of it. A running guard applies a
+change at its next reload.
 """
 
 from __future__ import annotations
@@ -19,14 +18,15 @@ import typer
 
 from guardrail.cli.commands.check import BundleArgument, files_of
 from guardrail.cli.io.terminal import (
-    Format,
     FormatOption,
+    OutputFormat,
     remark,
     say,
     say_json,
     stop,
     stop_at,
 )
+from guardrail.cli.registry import Command, CommandGroup, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.errors import Place
@@ -36,19 +36,15 @@ if TYPE_CHECKING:
     from guardrail.policy import Folder
     from guardrail.values import Principal
 
-keys = typer.Typer(
-    name="key",
-    no_args_is_help=True,
-    help="Issue, revoke and list the API keys of a bundle.",
-    epilog="""Example: guardrail key issue policies/scoring --principal 'Service::"nightly"'""",
-)
-
 ProviderOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The table [identity.NAME]; where there is one, that one."),
+    typer.Option(metavar="NAME", help="The table [identity.NAME]. Needed if there are several."),
 ]
 IdArgument = Annotated[
-    str, typer.Argument(metavar="ID", show_default=False, help="As `guardrail key list` shows it.")
+    str,
+    typer.Argument(
+        metavar="ID", show_default=False, help="The id, as `guardrail key list` shows it."
+    ),
 ]
 
 _SPAN: Final = re.compile(r"([0-9]{1,9})([smhd])")
@@ -76,37 +72,45 @@ class _Table:
         return read_entries(file, self.folder.files.get(file, b"[]"))
 
 
-@keys.command("issue")
 def issue(
     directory: BundleArgument,
     *,
     principal: Annotated[
-        str, typer.Option(metavar="UID", help="""Who acts under the key: 'Service::"nightly"'.""")
+        str, typer.Option(metavar="UID", help="""The key's principal: 'Service::"nightly"'.""")
     ],
     parents: Annotated[
         list[str] | None,
-        typer.Option("--in", metavar="UID", help="A role or group of theirs. Repeatable."),
+        typer.Option("--in", metavar="UID", help="A role or group of the principal. Repeatable."),
     ] = None,
     attrs: Annotated[
         list[str] | None,
-        typer.Option("--attr", metavar="NAME=VALUE", help="An attribute of theirs. Repeatable."),
+        typer.Option(
+            "--attr", metavar="NAME=VALUE", help="An attribute of the principal. Repeatable."
+        ),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="How long it holds: 90d, 12h. Else forever.")
+        str | None,
+        typer.Option(metavar="SPAN", help="How long the key is valid: 90d, 12h. Default: forever."),
     ] = None,
-    note: Annotated[str, typer.Option(metavar="TEXT", help="For people: what it is for.")] = "",
+    note: Annotated[str, typer.Option(metavar="TEXT", help="What the key is for.")] = "",
     provider: ProviderOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
-    """Issue an API key, and print it, this once.
+    r"""Issue an API key and print it.
 
-    The key goes to standard output, all else to standard error. The bundle keeps a hash of
-    it, under the secret that guardrail.toml names, in a file with mode 0600.
+    The key goes to standard output, everything else to standard error. The key
+    can't be shown again: the bundle keeps only a hash of it, made with the secret
+    that guardrail.toml names, in a file with mode 0600.
 
-    Exit code 0: it was issued. 1: the bundle is wrong, or has no secret. 2: the caller is
-    none of this bundle's, or there is no such folder. Then nothing was written.
+    Exit codes:
 
-    Example: guardrail key issue policies/scoring --principal 'Service::"nightly"' --expires 90d
+      0  the key was issued
+      1  the bundle is not valid, or has no secret
+      2  the principal is not valid in this bundle, or there is no such folder
+
+    Example:
+      guardrail key issue policies/scoring --principal 'Service::"nightly"' \
+        --expires 90d
     """
     from guardrail._ports import SystemClock
     from guardrail.errors import ConfigurationError, NotAuthenticated, NotAuthorized
@@ -146,31 +150,36 @@ def issue(
     _edit(table, lambda entries: key_entries.with_entry(entries, entry))
     until = "forever" if entry.expires is None else f"until {key_entries.iso(entry.expires)}"
     remark(
-        f"Key {entry.id} of {caller.uid}, {until}: its hash is in {table.path}. Keep the key, "
-        "for it is shown only now. Running guards take it at their next reload."
+        f"Key {entry.id} of {caller.uid}, {until}: its hash is in {table.path}. Keep the key: "
+        "it can't be shown again. Running guards accept it from their next reload on."
     )
-    if format is Format.json:
+    if format is OutputFormat.json:
         say_json({"key": key, **_as_json(entry)})
     else:
         say(key)
 
 
-@keys.command("revoke")
 def revoke(
     directory: BundleArgument,
     id: IdArgument,
     *,
     forget: Annotated[
-        bool, typer.Option("--forget", help="Remove the entry as well, and with it the record.")
+        bool, typer.Option("--forget", help="Also remove the entry, and so the trace of the key.")
     ] = False,
     provider: ProviderOption = None,
 ) -> None:
-    """Revoke an API key: running guards refuse it from their next reload on.
+    """Revoke an API key.
 
-    Exit code 0: it is revoked, now or since before. 1: the bundle is wrong. 2: it has no key
-    of this id, or there is no such folder.
+    Running guards deny calls with the key from their next reload on.
 
-    Example: guardrail key revoke policies/scoring k3vq5b2m7xta
+    Exit codes:
+
+      0  the key is revoked, now or since an earlier time
+      1  the bundle is not valid
+      2  the bundle has no key with this id, or there is no such folder
+
+    Example:
+      guardrail key revoke policies/scoring k3vq5b2m7xta
     """
     from guardrail._ports import SystemClock
     from guardrail.errors import ConfigurationError
@@ -186,21 +195,27 @@ def revoke(
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     _edit(table, change)
-    remark(f"Key {id} is revoked. Running guards refuse it from their next reload on.")
+    remark(f"Key {id} is revoked. Running guards deny it from their next reload on.")
 
 
-@keys.command("list")
 def list_keys(
     directory: BundleArgument,
     *,
     provider: ProviderOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
-    """List the API keys of a bundle: whose they are, and whether they hold. No key, no hash.
+    """List the API keys of a bundle, without keys or hashes.
 
-    Exit code 0: they were listed. 1: the bundle is wrong. 2: there is no such folder.
+    Shows the principal of each key and when it was issued, expires or was revoked.
 
-    Example: guardrail key list policies/scoring
+    Exit codes:
+
+      0  the keys were listed
+      1  the bundle is not valid
+      2  there is no such folder
+
+    Example:
+      guardrail key list policies/scoring
     """
     from guardrail._ports import SystemClock
     from guardrail.errors import ConfigurationError
@@ -210,23 +225,23 @@ def list_keys(
         entries = table.entries()
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    told = [_as_json(entry) for entry in sorted(entries, key=lambda entry: entry.created)]
-    if format is Format.json:
-        say_json({"provider": table.name, "keys": told})
+    rows = [_as_json(entry) for entry in sorted(entries, key=lambda entry: entry.created)]
+    if format is OutputFormat.json:
+        say_json({"provider": table.name, "keys": rows})
         return
-    if not told:
+    if not rows:
         remark(f"{table.settings.keys_file} has no keys. Issue one: guardrail key issue")
         return
     columns = ("id", "principal", "created", "expires", "revoked", "note")
-    rows = [tuple([str(row[name] or "-") for name in columns]) for row in told]
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    table_rows = [tuple([str(row[name] or "-") for name in columns]) for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *table_rows, strict=True)]
     now = SystemClock.now()
     dead = {
         entry.id
         for entry in entries
         if entry.revoked is not None or (entry.expires is not None and entry.expires <= now)
     }
-    for row in (columns, *rows):
+    for row in (columns, *table_rows):
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         say(line.rstrip(), color="red" if row[0] in dead else None)
 
@@ -286,7 +301,7 @@ def _caller(principal: str, parents: list[str], attrs: list[str]) -> Principal:
     """Return the principal that options name, or exit with 2."""
     from guardrail.cli.io.question import from_options
     from guardrail.errors import ConfigurationError
-    from guardrail.testing.files.yaml_values import Caller, principal_of
+    from guardrail.testing.files.yaml_values import PrincipalSection, principal_of
 
     try:
         document = from_options(
@@ -298,7 +313,7 @@ def _caller(principal: str, parents: list[str], attrs: list[str]) -> Principal:
             resource=None,
             facts=(),
         ).below("principal")
-        return principal_of(document.parse(Caller), document)
+        return principal_of(document.parse(PrincipalSection), document)
     except ConfigurationError as error:
         raise stop_at(error, code=2) from None
 
@@ -335,3 +350,12 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "revoked": time(entry.revoked),
         "note": entry.note,
     }
+
+
+COMMAND: Final = CommandGroup(
+    "key",
+    help="Issue, revoke and list a bundle's API keys.",
+    example="""guardrail key issue policies/scoring --principal 'Service::"nightly"'""",
+    commands=(Command("issue", issue), Command("revoke", revoke), Command("list", list_keys)),
+    section=HelpSection.callers,
+)

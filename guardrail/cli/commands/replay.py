@@ -1,7 +1,7 @@
-"""``guardrail replay``: what a bundle decides on the calls that a journal has kept.
+"""``guardrail replay``: decides the recorded calls of a journal again, on a bundle.
 
-Owns how that is told: what cannot be replayed and why, what flips, with one call of each kind
-explained, and the whole in one line. Refuses to call damage, or what it can't know, fine.
+It lists the calls that can't be replayed with the reason, explains one call of each kind of change,
+and ends with a summary line.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import heapq
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from guardrail.cli.commands.check import BundleArgument
-from guardrail.cli.commands.explain import tell as tell_explanation
+from guardrail.cli.commands.explain import print_explanation
 from guardrail.cli.commands.test import load
+from guardrail.cli.io.journal import JournalArgument, KeyFileOption, keys_of, progress
 from guardrail.cli.io.terminal import (
-    Format,
     FormatOption,
+    OutputFormat,
     complain,
     remark,
     say,
@@ -26,14 +27,14 @@ from guardrail.cli.io.terminal import (
     stop,
     stop_at,
 )
-from guardrail.cli.journal.journal import JournalArgument, KeyFileOption, keys_of, progress
 from guardrail.cli.journal.show import line, moment
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.audit.journal.keys import Keys
     from guardrail.audit.journal_read.grouped_calls import Calls
     from guardrail.policy.analysis.explain import Explanation
-    from guardrail.testing.replay.report import Replay, Slots
+    from guardrail.testing.replay.report import ReplayReport, Slots
 
 
 def replay(
@@ -41,31 +42,42 @@ def replay(
     journal: JournalArgument,
     *,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From then on: ISO 8601, or 15min, 2h.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Calls from this time on: ISO 8601, or an age: 15min, 2h."
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Calls before this time.")
+    ] = None,
     last: Annotated[
-        int | None, typer.Option("--last", "-n", min=1, help="The last so many of them only.")
+        int | None,
+        typer.Option("--last", "-n", metavar="N", min=1, help="Only the last N of them."),
     ] = None,
     key_file: KeyFileOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
-    """Decide the recorded calls of a journal on a bundle, and say what changes.
+    """Decide recorded calls again on a bundle, and show the changes.
 
-    A call can be replayed where all that the policies look at is in its record,
-    follows from the bundle's entities, or from its time. For the caller's groups
-    and attributes list principal.in and principal.ATTR among the facts that the
-    audit keeps. What cannot be replayed is counted, with the reason.
+    A call can be replayed if everything that the policies read is in its record,
+    follows from the bundle's entities, or from the time of the call. To record
+    groups and attributes of the caller, list principal.in and principal.ATTR
+    among the facts of the audit. Calls that can't be replayed are counted, with
+    the reason.
 
-    Exit code 0: nothing flips. 1: something does, or not one of the calls can be
-    replayed, or the bundle does not load, or the journal is damaged. 2: there is
-    no journal, or its key was not given.
+    Exit codes:
 
-    Example: guardrail replay policies/clinical_scoring var/guardrail --since 7d
+      0  no decision changes
+      1  a decision changes, no call can be replayed, the bundle does not load,
+         or the journal is damaged
+      2  there is no journal, or its key is missing
+
+    Example:
+      guardrail replay policies/clinical_scoring var/guardrail --since 7d
     """
     from guardrail import ConfigurationError
     from guardrail.policy.analysis.explain import Explainer
-    from guardrail.testing.replay import report as recall_report
+    from guardrail.testing.replay import report as replay_report
 
     keys, now = keys_of(key_file), time.time()
     start, end = moment(since, "--since", now), moment(until, "--until", now)
@@ -73,12 +85,12 @@ def replay(
         bundle, _ = load(directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    slots = recall_report.Slots(bundle)
+    slots = replay_report.Slots(bundle)
     try:
         calls = read_calls(journal, keys, slots, (start, end), last)
     except ConfigurationError as error:
         raise stop(error.message) from None
-    found = recall_report.replay(bundle, calls, slots)
+    found = replay_report.replay(bundle, calls, slots)
     explainer = Explainer(bundle.snapshot)
     examples = [
         explainer.explain(
@@ -89,13 +101,13 @@ def replay(
         )
         for flip in found.flips
     ]
-    if format is Format.json:
-        told = found.as_json()
-        for flip, example in zip(told["flips"], examples, strict=True):
+    if format is OutputFormat.json:
+        output = found.as_json()
+        for flip, example in zip(output["flips"], examples, strict=True):
             flip["explanation"] = example.as_json()
-        say_json(told)
+        say_json(output)
     else:
-        _tell(found, examples)
+        _print_replay(found, examples)
     for note in calls.notes:
         remark(note)
     for damage in found.damage:
@@ -111,9 +123,9 @@ def read_calls(
     between: tuple[float | None, float | None] = (None, None),
     last: int | None = None,
 ) -> Calls:
-    """Return the calls of a journal, as many as are alike in one; shows how far it is.
+    """Return the calls of a journal, equal ones grouped; shows a progress bar.
 
-    Raises `ConfigurationError` where there is no journal, or its key is missing.
+    Raises `ConfigurationError` if there is no journal, or its key is missing.
     """
     from guardrail.audit.journal_read.grouped_calls import Calls
     from guardrail.audit.journal_read.reader import read_calls as read_all
@@ -133,14 +145,17 @@ def read_calls(
     return calls
 
 
-def _tell(found: Replay, examples: list[Explanation]) -> None:
+def _print_replay(found: ReplayReport, examples: list[Explanation]) -> None:
     for reason, count in found.unknown.most_common():
         say(f"{count:,} cannot be replayed: {reason}", color="yellow")
     for flip, example in zip(found.flips, examples, strict=True):
-        own = "; this very revision decided otherwise then: the record lacks something, or is wrong"
+        own = "; the same revision decided otherwise at the time: the record is incomplete or wrong"
         say(f"{flip.count:,} {flip.what}{own if flip.is_own else ''}", color="red")
         say(f"  {'  '.join(line(flip.record))}")
         for path in flip.unseen:
-            say(f"  not recorded, so what is shown of it means nothing: {path}", color="yellow")
-        tell_explanation(example, "  ")
+            say(f"  not recorded, so its values below are not known: {path}", color="yellow")
+        print_explanation(example, "  ")
     say(found.summary, color="green" if found.holds else "red")
+
+
+COMMAND: Final = Command("replay", replay, HelpSection.compare)

@@ -1,19 +1,19 @@
-"""``guardrail schema``: the schema of a bundle's policies, and those of the files around them.
+"""``guardrail schema``: prints a bundle's Cedar schema, or the JSON Schema of a kind of file.
 
-Owns their printing. Refuses a Cedar schema that does not parse; the policies are of no concern
-here, so that an editor gets the schema of a bundle that is being written.
+The policies are not read, so that an editor gets the schema of an unfinished bundle.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from guardrail.cli.commands.check import files_of
 from guardrail.cli.io.files import Files
 from guardrail.cli.io.terminal import say, stop, stop_at
+from guardrail.cli.registry import Command, HelpSection
 
 
 def schema(
@@ -31,40 +31,49 @@ def schema(
     kind: Annotated[
         Files | None,
         typer.Option(
-            "--for", show_default=False, help="Instead: the JSON Schema of files of this kind."
+            "--for", show_default=False, help="Print the JSON Schema of this kind of file."
         ),
     ] = None,
     write: Annotated[
         bool,
         typer.Option(
-            "--write", help="Write it to .schemas/whole.cedarschema of the bundle instead."
+            "--write", help="Write the schema to the bundle's .schemas/whole.cedarschema."
         ),
     ] = False,
 ) -> None:
-    """Print the Cedar schema of a bundle, or the JSON Schema of a kind of its files.
+    """Print a bundle's Cedar schema, or a JSON Schema of its files.
 
-    Of a bundle: its schema with the standard facts before it, for other
-    Cedar tools, which can't combine two files. With --write it goes to a separate
-    file, which no load reads. Configure those tools to use it, for example with
-    "cedar.schemaFile" of Cedar's extension for editors.
+    With DIR: the bundle's Cedar schema together with that of the standard facts,
+    in one file for other Cedar tools. With --write it goes to a separate file,
+    which no load reads. Name that file to those tools, for example as
+    "cedar.schemaFile" of Cedar's editor extension.
 
-    With --for: the JSON Schema of one kind of file, for editors, the same for every
-    bundle: guardrail.toml (settings), inputs/*.yaml, outputs/*.yaml,
-    links.yaml, tests/*_test.yaml, a request of decide.
+    With --for: the JSON Schema of one kind of file, for editors. It is the same
+    for every bundle:
 
-    Exit code 0: it was printed, or written. 1: the bundle's schema is not valid.
-    2: there is no such folder, or it can't be written; or neither a folder nor
-    a kind is named, or both are.
+      settings  guardrail.toml
+      inputs    inputs/*.yaml
+      outputs   outputs/*.yaml
+      links     links.yaml
+      tests     tests/*_test.yaml
+      request   the request file of `guardrail decide`
 
-    Example: guardrail schema policies/clinical_scoring > whole.cedarschema
+    Exit codes:
 
-    Example: guardrail schema --for tests > policies/.schemas/tests.json
+      0  the schema was printed or written
+      1  the bundle's schema is not valid
+      2  there is no such folder, the file can't be written, or not exactly one
+         of DIR and --for is given
+
+    Examples:
+      guardrail schema policies/clinical_scoring > whole.cedarschema
+      guardrail schema --for tests > policies/.schemas/tests.json
     """
     from guardrail import ConfigurationError
     from guardrail.policy.analysis.describe import WHOLE_SCHEMA, whole_schema
 
     if write and directory is None:
-        raise stop("--write needs a bundle.")
+        raise stop("--write needs a bundle. Name its folder.")
     if kind is not None and directory is None:
         from guardrail.cli.io.file_schemas import schema_text
 
@@ -78,7 +87,7 @@ def schema(
             _write(directory / WHOLE_SCHEMA, text)
             return
     else:
-        raise stop("name a bundle, or a kind of files with --for.")
+        raise stop("name either a bundle, or a kind of file with --for.")
     typer.echo(text, nl=not text.endswith("\n"))
 
 
@@ -92,3 +101,6 @@ def _write(file: Path, text: str) -> None:
         say(f"{file} written")
         return
     raise stop(f"{file} cannot be written: {reason}")
+
+
+COMMAND: Final = Command("schema", schema, HelpSection.tools)

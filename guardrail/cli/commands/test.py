@@ -1,7 +1,7 @@
-"""``guardrail test``: run a bundle's own tests, and say which do not hold.
+"""``guardrail test``: runs the tests of a bundle, and explains those that fail.
 
-Owns how a run is told, and its exit code. Refuses to call a run fine that tested nothing. The
-tests ask the policies only: nothing is called, consumed or recorded.
+Tests make decisions, and calls of models that the test files describe. They use up no real quota
+and write no journal. A run without a test fails.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import typer
 
 from guardrail.cli.commands.check import BundleArgument
 from guardrail.cli.io.terminal import TRUTHS, complain, say, say_json, stop, stop_at
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.bundle.assembly import Bundle
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from guardrail.testing.mutation.mutants import Mutation
     from guardrail.testing.run.report import Report, Result
 
-#: Fewer tests than this are over before a bar could be read.
-_LONG: Final = 2_000
-_LONG_MUTANTS: Final = 100
-#: Failures of which it is told why the policies decide so.
+#: Runs with fewer tests end before a progress bar is of use.
+_MANY_TESTS: Final = 2_000
+_MANY_MUTANTS: Final = 100
+#: Failures whose decision is explained.
 _EXPLAINED: Final = 20
 T = TypeVar("T")
 
@@ -43,8 +44,8 @@ class RunFormat(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the command was asked for."""
+class _Options:
+    """The options of one run."""
 
     directory: Path
     only: str
@@ -63,32 +64,34 @@ def run(
     *,
     only: Annotated[
         str,
-        typer.Option("-k", metavar="TEXT", help="Run the tests with this in their file or name."),
+        typer.Option(
+            "-k", metavar="TEXT", help="Run only tests with this text in their file or name."
+        ),
     ] = "",
     coverage: Annotated[
         bool,
         typer.Option(
             "--coverage",
-            help="Say which scopes, clauses and obligations the tests have not tried.",
+            help="List scopes, clauses and obligations that no test covers.",
         ),
     ] = False,
     html: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write the policies' text, marked by coverage, as one HTML file."
+            metavar="FILE", help="Write the policies with their coverage as one HTML file."
         ),
     ] = None,
     fail_under: Annotated[
         float | None,
         typer.Option(
-            metavar="PERCENT", min=0, max=100, help="Exit with 1 where the coverage is less."
+            metavar="PERCENT", min=0, max=100, help="Exit with 1 if the coverage is below this."
         ),
     ] = None,
     mutants: Annotated[
         bool,
         typer.Option(
             "--mutants",
-            help="Change the policies a little, in every way, and say what no test notices.",
+            help="Make small edits to the policies, and list those that no test detects.",
         ),
     ] = False,
     jobs: Annotated[
@@ -96,19 +99,19 @@ def run(
         typer.Option(
             metavar="N",
             min=1,
-            help="Try mutants in so many processes. By default one per core, where that pays.",
+            help="Processes for --mutants. Default: one per core, if there is enough to do.",
         ),
     ] = None,
     shadow: Annotated[
         bool,
         typer.Option(
             "--shadow",
-            help='Run them as if policies with @mode("shadow") were enforced.',
+            help='Run the tests with @mode("shadow") policies enforced.',
         ),
     ] = False,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Run again whenever a file of the bundle changes."),
+        typer.Option("--watch", help="Run again when a file of the bundle changes."),
     ] = False,
     examples: Annotated[
         int,
@@ -116,91 +119,97 @@ def run(
             metavar="N",
             min=0,
             max=1_000_000,
-            help="Try each property on so many random requests, after those at the edges.",
+            help="Random requests per property, after those at boundary values.",
         ),
     ] = 200,
     format: Annotated[
         RunFormat,
-        typer.Option("--format", help="For people, for programs, or for build servers."),
+        typer.Option("--format", help="Output for people, programs or build servers."),
     ] = RunFormat.text,
 ) -> None:
     """Run the tests of a bundle: tests/*_test.yaml.
 
-    Each test asks the policies one question, or makes calls beside all that
-    serves; each property asks many: what must never, or always, be decided. For
-    a test that fails, the policies that decide are shown, and of a denial that
-    nobody grants the grant that comes nearest. With --shadow the tests run as if
-    the policies in shadow were already enforced.
+    A test states the decision on one request, or the outcome of calls. A property
+    states what no request, or every request, may get, and is tried on many. For a
+    test that fails, the output explains the policies that decide; for a request
+    without a grant, also the permit that comes nearest.
 
-    Exit code 0: all hold. 1: at least one does not, or is wrong itself, or the
-    bundle does not load. 1 as well where there was no test to run: that must
-    not look like tests that passed; where the coverage is under the limit; and
-    where a mutant survives. 2: there is no such folder, or --format junit lacks
-    its library, the extra `junit`, or nothing is in shadow. With --watch, Ctrl-C ends it with 0.
+    Exit codes:
 
-    Example: guardrail test policies/clinical_scoring
+      0  every test passes; or --watch was ended by Ctrl-C
+      1  a test fails or is not valid, there are no tests, the bundle does not
+         load, the coverage is below --fail-under, or a mutant survives
+      2  there is no such folder, --format junit lacks its extra `junit`, or
+         --shadow finds no policy in shadow
+
+    Examples:
+      guardrail test policies/clinical_scoring
+      guardrail test policies/clinical_scoring --coverage --fail-under 90
+      guardrail test policies/clinical_scoring --mutants
     """
-    asked = _Asked(
+    options = _Options(
         directory, only, coverage, html, fail_under, mutants, jobs, examples, format, shadow
     )
     if jobs is not None and not mutants:
-        raise stop("--jobs says in how many processes mutants are tried: give --mutants, too.")
+        raise stop("--jobs needs --mutants. Add it, or remove --jobs.")
     if not watch:
-        _run(asked)
+        _run(options)
         return
     if format is not RunFormat.text:
-        raise stop("--watch is for people: leave --format out.")
+        raise stop("--watch prints text only. Remove --format.")
     from guardrail.cli.io.watch import rerun
 
-    rerun(directory, lambda: _run(asked))
+    rerun(directory, lambda: _run(options))
 
 
-def _run(asked: _Asked) -> None:  # noqa: PLR0912 - a branch per option
-    """Run the tests once, tell how they ended, and exit with 1 where that is not well."""
+def _run(options: _Options) -> None:  # noqa: PLR0912 - a branch per option
+    """Run the tests once and print the results; exit with 1 if the run fails."""
     from guardrail import ConfigurationError
     from guardrail.testing.coverage.coverage import Coverage
     from guardrail.testing.run.suite import report, select
 
-    if asked.format is RunFormat.junit:
+    if options.format is RunFormat.junit:
         _require_junit()
     try:
-        bundle, suite = load(asked.directory)
+        bundle, suite = load(options.directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    if asked.shadow:
-        bundle = _enforced(bundle, asked.directory)
-    suite = select(suite, asked.only)
-    limit = asked.fail_under
-    is_asked = asked.coverage or asked.html is not None or limit is not None
-    tried = Coverage(bundle.snapshot) if is_asked else None
-    timed = list(_timed(_results(bundle, suite, tried, asked.examples)))
-    ended = report(bundle, [result for result, _ in timed], tried)
+    if options.shadow:
+        bundle = _enforced(bundle, options.directory)
+    suite = select(suite, options.only)
+    limit = options.fail_under
+    is_measured = options.coverage or options.html is not None or limit is not None
+    measured = Coverage(bundle.snapshot) if is_measured else None
+    timed = list(_timed(_results(bundle, suite, measured, options.examples)))
+    ended = report(bundle, [result for result, _ in timed], measured)
     holds = ended.holds and bool(ended.results)
-    mutation = _mutate(asked, bundle, suite) if asked.mutants and holds else None
-    if asked.format is RunFormat.json:
-        told = ended.as_json()
-        say_json(told if mutation is None else {**told, "mutants": mutation.as_json()})
-    elif asked.format is RunFormat.junit:
+    mutation = _mutate(options, bundle, suite) if options.mutants and holds else None
+    if options.format is RunFormat.json:
+        output = ended.as_json()
+        say_json(output if mutation is None else {**output, "mutants": mutation.as_json()})
+    elif options.format is RunFormat.junit:
         from guardrail.cli.io.junit import to_junit
 
         typer.echo(to_junit(bundle.snapshot.name, timed))
     else:
-        _tell(ended, bundle, is_whole=not asked.only)
+        _print_report(ended, bundle, is_whole=not options.only)
         if mutation is not None:
-            _tell_mutants(mutation)
-    if asked.mutants and not ended.holds:
-        complain("no mutants were made: the tests do not hold on the policies as they are")
-    if tried is not None and asked.html is not None:
-        _write(asked.html, tried)
+            _print_mutants(mutation)
+    if options.mutants and not ended.holds:
+        complain(
+            "no mutants were tried: the tests fail on the unchanged policies. Correct them first."
+        )
+    if measured is not None and options.html is not None:
+        _write(options.html, measured)
     if not ended.results:
-        complain(_nothing(asked.directory, asked.only))
-    is_little = limit is not None and tried is not None and tried.percent < limit
-    if is_little and tried is not None:
-        complain(f"the coverage is {tried.percent:.1f}%, under {limit:g}%")
+        complain(_nothing(options.directory, options.only))
+    is_below = limit is not None and measured is not None and measured.percent < limit
+    if is_below and measured is not None:
+        complain(f"the coverage is {measured.percent:.1f}%, below {limit:g}%")
     survive = mutation is not None and bool(mutation.survivors)
-    if survive and mutation is not None and asked.format is RunFormat.junit:
+    if survive and mutation is not None and options.format is RunFormat.junit:
         complain(mutation.summary)
-    if not holds or is_little or survive:
+    if not holds or is_below or survive:
         raise typer.Exit(1)
 
 
@@ -229,35 +238,35 @@ def _timed(results: Iterator[Result]) -> Iterator[tuple[Result, float]]:
         start = perf_counter()
 
 
-def _mutate(asked: _Asked, bundle: Bundle, suite: Suite) -> Mutation:
+def _mutate(options: _Options, bundle: Bundle, suite: Suite) -> Mutation:
     from guardrail import ConfigurationError
     from guardrail.testing.mutation.mutants import collect, count, mutate
     from guardrail.testing.mutation.parallel import jobs_for, mutate_at_once
 
     # Other processes load the bundle themselves, and as it is served.
-    jobs = 1 if asked.shadow else asked.jobs or jobs_for(bundle, suite)
+    jobs = 1 if options.shadow else options.jobs or jobs_for(bundle, suite)
     if jobs == 1:
         ended = mutate(bundle, suite)
     else:
-        ended = mutate_at_once(asked.directory, bundle, suite, jobs=jobs)
+        ended = mutate_at_once(options.directory, bundle, suite, jobs=jobs)
     try:
-        return collect(_shown(ended, "mutants", count(bundle), _LONG_MUTANTS))
+        return collect(_with_progress(ended, "mutants", count(bundle), _MANY_MUTANTS))
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
 
 
-def _tell_mutants(mutation: Mutation) -> None:
+def _print_mutants(mutation: Mutation) -> None:
     for each in mutation.survivors:
         edit = each.edit
         say(f"survives {edit.place} {edit.name}: {edit.what}", color="yellow")
         for line in each.diff.splitlines():
             say(f"  {line}", color={"-": "red", "+": "green"}.get(line[:1]))
-        say("  a test that would notice:")
+        say("  a test that detects it:")
         for line in each.test.splitlines():
             say(f"  {line}")
     for unsure in mutation.untried:
         edit = unsure.edit
-        say(f"not tried in full {edit.place} {edit.name}: {edit.what}", color="yellow")
+        say(f"not fully tried {edit.place} {edit.name}: {edit.what}", color="yellow")
         say(f"  its policy reads {', '.join(unsure.untried)}")
     is_open = mutation.survivors or mutation.untried
     say(mutation.summary, color="yellow" if is_open else "green")
@@ -299,11 +308,11 @@ def _results(
 
     ended = run_suite(bundle, suite, coverage, examples=examples)
     total = len(suite.cases) + len(suite.properties)
-    return _shown(ended, "tests", total, _LONG)
+    return _with_progress(ended, "tests", total, _MANY_TESTS)
 
 
-def _shown(items: Iterator[T], what: str, total: int, long: int) -> Iterator[T]:
-    """Yield items; where there are many, and somebody looks on, show how far it is."""
+def _with_progress(items: Iterator[T], what: str, total: int, long: int) -> Iterator[T]:
+    """Yield items; with many of them, and on a terminal, show a progress bar."""
     if total < long or not sys.stderr.isatty():
         yield from items
         return
@@ -313,7 +322,7 @@ def _shown(items: Iterator[T], what: str, total: int, long: int) -> Iterator[T]:
     yield from track(items, what, total, console=Console(stderr=True), transient=True)
 
 
-def _tell(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
+def _print_report(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
     from guardrail.testing.run.render_decision import Reasons
 
     reasons = Reasons(bundle.snapshot)
@@ -324,7 +333,7 @@ def _tell(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
         color = "red" if result.outcome == "failed" else "yellow"
         say(f"{result.outcome} {result.place}: {result.name or 'the file'}", color=color)
         for fault in result.faults:
-            # Of a property the rest is a test to paste; of any other message a line is one line.
+            # After a property's first line comes a test to paste, whose lines are kept.
             first, *rest = str(fault).split("\n") if fault.code == "GR610" else [str(fault)]
             say(f"  {first}")
             for line in rest:
@@ -345,7 +354,7 @@ def _tell(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
             say(f"  {place} {lack}", color="yellow")
         say(ended.coverage.summary)
     elif is_whole and ended.untested:
-        what = f"{len(ended.untested)} of {len(ended.policies)} policies had a part in no test"
+        what = f"{len(ended.untested)} of {len(ended.policies)} policies take no part in any test"
         say(f"{what}: {', '.join(ended.untested)}", color="yellow")
 
 
@@ -353,3 +362,6 @@ def _nothing(directory: Path, only: str) -> str:
     if only:
         return f"no test has {only!r} in its file or name"
     return f"{directory} has no tests. Write one: tests/NAME_test.yaml"
+
+
+COMMAND: Final = Command("test", run, HelpSection.write)

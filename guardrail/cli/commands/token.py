@@ -1,8 +1,7 @@
-"""``guardrail token``: what a bundle makes of a token.
+"""``guardrail token``: verifies a token as a bundle does, and shows the identity that it proves.
 
-Owns how that is told: who it names, and the names of its claims. Refuses to print the token or the
-value of any claim but those that make the principal, and to take a token as an argument, where
-other users of the machine and the shell's history would see it. It verifies as a service does.
+It never prints the token, and of its claims only the names and the values that make the principal.
+A token is no command-line argument: other users and the shell's history would see it.
 """
 
 from __future__ import annotations
@@ -10,12 +9,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from guardrail.cli.commands.check import BundleArgument, read
-from guardrail.cli.io.terminal import Format, FormatOption, complain, say, say_json, stop, stop_at
+from guardrail.cli.io.terminal import (
+    FormatOption,
+    OutputFormat,
+    complain,
+    say,
+    say_json,
+    stop,
+    stop_at,
+)
+from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.values import Identity
@@ -27,25 +35,33 @@ def token(
         Path,
         typer.Argument(
             metavar="[FILE]",
-            help="The file that holds the token, without `Bearer`. Default: standard input.",
+            help="The file with the token, without `Bearer`. Default: standard input.",
             allow_dash=True,
         ),
     ] = Path("-"),
     *,
     at: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Verify as of this time, in seconds since the epoch."),
+        typer.Option(
+            metavar="SECONDS", help="Verify the token as of this time, in seconds since the epoch."
+        ),
     ] = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
-    """Verify a token as the bundle does, and say who it names and what it has.
+    """Verify a token as the bundle does, and show its identity.
 
-    Prints the principal, the facts about how it is known, and the names of the claims; never the
-    token. Fetches keys where the bundle's provider publishes them.
+    Prints the principal, how it was authenticated, and the names of the token's
+    claims, but never the token. Fetches keys if the bundle's provider publishes
+    them.
 
-    Exit code 0: it holds. 1: it does not, and why; or the bundle does not load. 2: no token.
+    Exit codes:
 
-    Example: guardrail token policies/clinical_scoring < token.txt
+      0  the token is valid
+      1  it is not, for the reason shown; or the bundle does not load
+      2  there is no token
+
+    Example:
+      guardrail token policies/clinical_scoring < token.txt
     """
     from guardrail import ConfigurationError
     from guardrail._ports import SystemClock
@@ -64,7 +80,7 @@ def token(
         found = settled(lambda: bundle.providers.authenticate(text, now, knows=knows))
         identity = found.settle() if isinstance(found, Pending) else found
     except Denied as error:
-        if format is Format.json:
+        if format is OutputFormat.json:
             say_json(
                 {
                     "holds": False,
@@ -76,14 +92,14 @@ def token(
             )
         else:
             complain(f"{error.code}: {error.message}")
-            _tell_claims(claims)
+            _print_claims(claims)
         raise typer.Exit(1) from None
-    told = _told(identity, now)
-    if format is Format.json:
-        say_json({"holds": True, **told, "claims": claims})
+    shown = _as_json(identity, now)
+    if format is OutputFormat.json:
+        say_json({"holds": True, **shown, "claims": claims})
         return
-    _tell(told)
-    _tell_claims(claims)
+    _print_identity(shown)
+    _print_claims(claims)
 
 
 def _read(file: Path) -> str:
@@ -115,7 +131,7 @@ def _names(text: str) -> list[str]:
         return []
 
 
-def _told(identity: Identity, now: float) -> dict[str, Any]:
+def _as_json(identity: Identity, now: float) -> dict[str, Any]:
     principal = identity.principal
     expires_at = identity.expires_at
     return {
@@ -132,19 +148,22 @@ def _told(identity: Identity, now: float) -> dict[str, Any]:
     }
 
 
-def _tell(told: Mapping[str, Any]) -> None:
-    within = f" in {', '.join(told['in'])}" if told["in"] else ""
-    say(f"{told['principal']}{within}", color="green")
-    attributes = ", ".join(told["attributes"]) or "none"
+def _print_identity(shown: Mapping[str, Any]) -> None:
+    within = f" in {', '.join(shown['in'])}" if shown["in"] else ""
+    say(f"{shown['principal']}{within}", color="green")
+    attributes = ", ".join(shown["attributes"]) or "none"
     say(f"  attributes  {attributes}")
-    say(f"  provider    {told['provider']} ({told['method']}), issuer {told['issuer']}")
-    say(f"  mfa         {'yes' if told['mfa'] else 'no'}")
-    say(f"  delegated   {'yes' if told['delegated'] else 'no'}")
-    say(f"  scopes      {', '.join(told['scopes']) or 'none'}")
-    expires = told["expires_in_s"]
+    say(f"  provider    {shown['provider']} ({shown['method']}), issuer {shown['issuer']}")
+    say(f"  mfa         {'yes' if shown['mfa'] else 'no'}")
+    say(f"  delegated   {'yes' if shown['delegated'] else 'no'}")
+    say(f"  scopes      {', '.join(shown['scopes']) or 'none'}")
+    expires = shown["expires_in_s"]
     say(f"  expires     {'never' if expires is None else f'in {expires} s'}")
 
 
-def _tell_claims(claims: list[str]) -> None:
+def _print_claims(claims: list[str]) -> None:
     if claims:
         say(f"  claims      {', '.join(claims)}")
+
+
+COMMAND: Final = Command("token", token, HelpSection.callers)

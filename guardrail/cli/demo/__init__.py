@@ -1,1 +1,1 @@
-"""The scenes of ``guardrail demo``."""
+"""The demonstration that ``guardrail demo`` runs: two guarded models and the calls to them."""

@@ -1,11 +1,10 @@
-"""`guardrail demo`: two models behind the shipped bundles, asked by all sorts of callers.
+"""Runs ``guardrail demo``: two models behind the example bundles, with many kinds of callers.
 
-Owns the demonstration. First it trains a classifier on the Wisconsin breast-cancer data, guards it
-by ``policies/clinical_scoring`` and plays every scene of `guardrail.cli.demo.scenes`; then, where
-``policies/support_replies`` stands beside it, those of the assistant of
-`guardrail.cli.demo.help_desk`, which streams. It compares what came of each with what should.
-Refuses to pass when one outcome is another than expected. Both guards keep one journal, of which a
-report is made at the end. It stands above the public API, and uses nothing below it but what the
+It trains a classifier on the Wisconsin breast-cancer data, guards it with
+``policies/clinical_scoring`` and plays the scenes of `guardrail.cli.demo.scenes`. If
+``policies/support_replies`` lies beside that bundle, it also plays those of the streaming assistant
+in `guardrail.cli.demo.help_desk`. Each outcome is compared with the expected one. Both guards write
+one journal, which is verified and summarized at the end. It uses only the public API, and what the
 ``journal`` commands use.
 """
 
@@ -25,45 +24,52 @@ from typing import Any, Final, Literal
 from guardrail import Guard
 from guardrail.cli.demo.help_desk import HelpDesk
 from guardrail.cli.demo.hospital import Hospital
-from guardrail.cli.demo.scenes import Outcome, Scene, hospital_scenes, play
+from guardrail.cli.demo.scenes import Scene, SceneResult, hospital_scenes, play
 from guardrail.errors import ConfigurationError
 from guardrail.testing import Recorder
 
 BUNDLE: Final = Path("policies", "clinical_scoring")
-#: Where the journal and its report are kept.
-KEPT: Final = Path("var", "demo")
-#: The second act's bundle, by its name beside the first one's.
+#: The folder of the journal and its report.
+OUTPUT: Final = Path("var", "demo")
+#: The name of the assistant's bundle, beside the first one.
 SUPPORT: Final = "support_replies"
 
 
-def run(format: Literal["text", "json"], *, bundle: Path | None = None, kept: Path = KEPT) -> int:
+def run(
+    format: Literal["text", "json"], *, bundle: Path | None = None, output: Path = OUTPUT
+) -> int:
     """Run the demonstration and print what happened.
 
     Arguments:
         format: ``text`` for a table, ``json`` for one JSON object.
         bundle: the folder of the bundle; by default ``policies/clinical_scoring`` in the
-            current folder, else in the checkout that the package stands in.
-        kept: the folder for the journal and its report.
+            current folder, else in the checkout that contains the package.
+        output: the folder for the journal and its report.
 
-    Returns the exit code: 0 if every outcome is the expected one, 1 if not, 2 where the
-    demonstration could not run (scikit-learn or the bundle is missing).
+    Returns the exit code: 0 if every outcome is the expected one, 1 if not, 2 if the
+    demonstration can't run (scikit-learn or the bundle is missing).
     """
     try:
         import sklearn  # noqa: F401  # the extra `demo`
     except ModuleNotFoundError:
-        return _unable("The demo needs scikit-learn: pip install 'guardrail-cedar[demo]'")
+        return _exit_with_message(
+            "scikit-learn is not installed. Run: pip install 'guardrail-cedar[demo]'"
+        )
     folder = find_bundle(bundle)
     if folder is None:
-        return _unable(
-            f"No bundle at {bundle or BUNDLE}. Run the demo in a checkout of guardrail, "
-            "or name the folder: guardrail demo --bundle DIR"
+        return _exit_with_message(
+            f"There is no bundle at {bundle or BUNDLE}. Run the demo in a checkout of guardrail, "
+            "or name its folder: guardrail demo --bundle DIR"
         )
     started_at = time.time()
-    journal = kept / "journal"
+    journal = output / "journal"
     try:
         journal.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        return _unable(f"The journal can't be kept in {journal}: {error.strerror}.")
+        return _exit_with_message(
+            f"The journal {journal} can't be written: {error.strerror}."
+            " Run the demo in another folder."
+        )
     with tempfile.TemporaryDirectory(prefix="guardrail-demo-") as scratch:
         copy = Path(scratch, "bundle")
         shutil.copytree(folder, copy)
@@ -72,109 +78,115 @@ def run(format: Literal["text", "json"], *, bundle: Path | None = None, kept: Pa
             hospital = Hospital.open(copy, journal)
             desk = HelpDesk.open(beside, journal) if (beside / "guardrail.toml").is_file() else None
         except ConfigurationError as error:
-            return _unable(f"The bundle does not load.\n{error}")
-        acts = [Act(hospital.guard, hospital.tape, hospital_scenes(hospital), hospital.callers())]
+            return _exit_with_message(f"The bundle does not load.\n{error}")
+        models = [
+            GuardedModel(
+                hospital.guard, hospital.recorder, hospital_scenes(hospital), hospital.callers()
+            )
+        ]
         if desk is not None:
-            acts.append(Act(desk.guard, desk.tape, desk.scenes(), desk.callers()))
-        for act in acts:
-            act.outcomes = play(act.scenes, act.callers, act.tape)
-            act.guard.close()
-    report, is_whole = _look_back(kept, started_at)
-    accuracy = _accuracy(hospital, acts[0].outcomes)
+            models.append(GuardedModel(desk.guard, desk.recorder, desk.scenes(), desk.callers()))
+        for model in models:
+            model.outcomes = play(model.scenes, model.callers, model.recorder)
+            model.guard.close()
+    report, is_whole = _summarize(output, started_at)
+    accuracy = _accuracy(hospital, models[0].outcomes)
     if format == "json":
-        reports = [_report(act) for act in acts]
-        kept_as = {"journal": str(journal), "journal_is_whole": is_whole, "report": str(report)}
-        told = {**reports[0], "accuracy": accuracy, "acts": reports[1:], **kept_as}
-        print(json.dumps(told, indent=2))  # noqa: T201
+        reports = [_report(model) for model in models]
+        files = {"journal": str(journal), "journal_is_whole": is_whole, "report": str(report)}
+        result = {**reports[0], "accuracy": accuracy, "acts": reports[1:], **files}
+        print(json.dumps(result, indent=2))  # noqa: T201
     else:
-        _print_tables(acts, accuracy)
+        _print_tables(models, accuracy)
         state = "whole" if is_whole else "NOT whole"
         print(f"the journal in {journal} is {state}; its report: {report}")  # noqa: T201
-    holds = all(outcome.holds for act in acts for outcome in act.outcomes)
+    holds = all(outcome.holds for model in models for outcome in model.outcomes)
     return 0 if holds and is_whole else 1
 
 
-def _look_back(kept: Path, since: float) -> tuple[Path, bool]:
-    """Examine the journal, and write the report of this run's calls; return its path."""
+def _summarize(output: Path, since: float) -> tuple[Path, bool]:
+    """Write a report on this run's calls; return its path, and whether the journal is whole."""
     from guardrail.audit.journal_read.reader import read_calls
     from guardrail.audit.journal_read.verify import verify
     from guardrail.audit.report.aggregates import Totals
     from guardrail.audit.report.report import to_html
 
     totals = Totals()
-    for call in read_calls(kept / "journal", tell=lambda _: None):  # `verify` says it, below
+    for call in read_calls(
+        output / "journal", tell=lambda _: None
+    ):  # `verify` reports damage, below
         if call.record.started_at >= since:
             totals.add(call.record)
-    page = kept / "report.html"
+    page = output / "report.html"
     page.write_text(to_html(totals, journal="guardrail demo", made_at=time.time()), "utf-8")
-    return page.absolute(), verify(kept / "journal").is_whole
+    return page.absolute(), verify(output / "journal").is_whole
 
 
 @dataclass(slots=True)
-class Act:
-    """One guard with those who call it, what they ask, and what came of it."""
+class GuardedModel:
+    """One guard with its callers, its scenes and their outcomes."""
 
     guard: Guard
-    tape: Recorder
+    recorder: Recorder
     scenes: list[Scene]
     callers: Mapping[str, Callable[[], AbstractContextManager[Any]]]
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[SceneResult] = field(default_factory=list)
 
 
 def find_bundle(bundle: Path | None = None) -> Path | None:
-    """Return the folder of the demo's bundle, or ``None`` where there is none.
+    """Return the folder of the demo's bundle, or ``None``.
 
-    The policies are no part of the wheel: an installed guardrail finds them in the current
-    folder, a checkout also beside the package.
+    The wheel does not contain the policies: an installed guardrail looks in the current folder,
+    a checkout also beside the package.
     """
     beside_the_package = Path(__file__).resolve().parents[3]
     places = [bundle] if bundle else [BUNDLE, beside_the_package / BUNDLE]
     return next((place for place in places if (place / "guardrail.toml").is_file()), None)
 
 
-def _unable(message: str) -> int:
+def _exit_with_message(message: str) -> int:
     print(message, file=sys.stderr)  # noqa: T201
     return 2
 
 
-def _accuracy(hospital: Hospital, outcomes: Sequence[Outcome]) -> float:
-    """Return the share of right diagnoses in what the auditor got; NaN if that was nothing."""
+def _accuracy(hospital: Hospital, outcomes: Sequence[SceneResult]) -> float:
+    """Return the share of correct diagnoses in the auditor's scores; NaN if there are none."""
     for outcome in outcomes:
         if outcome.scene.who == "auditor" and outcome.is_allowed:
             return float((outcome.output.argmax(axis=1) == hospital.diagnoses).mean())
     return float("nan")
 
 
-def _report(act: Act) -> dict[str, Any]:
-    guard, records = act.guard, act.tape.records
+def _report(model: GuardedModel) -> dict[str, Any]:
+    guard, records = model.guard, model.recorder.records
     return {
         "bundle": guard.name,
         "version": guard.version,
         "revision": guard.revision,
         "backend": records[-1].backend,
         "records": len(records),
-        "calls": [outcome.as_json() for outcome in act.outcomes],
+        "calls": [outcome.as_json() for outcome in model.outcomes],
     }
 
 
-def _print_tables(acts: Sequence[Act], accuracy: float) -> None:
+def _print_tables(models: Sequence[GuardedModel], accuracy: float) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
-    for act in acts:
-        console.print(_table(act.outcomes))
-        guard, records = act.guard, act.tape.records
+    for model in models:
+        console.print(_table(model.outcomes))
+        guard, records = model.guard, model.recorder.records
         console.print(
             f"{guard.name} {guard.version}, revision {guard.revision[:12]}, "
             f"{records[-1].backend} core, {len(records)} records: one per call"
         )
     console.print(f"accuracy {accuracy:.1%} on held-out patients, through the guard, as auditor")
-    outcomes = [outcome for act in acts for outcome in act.outcomes]
+    outcomes = [outcome for model in models for outcome in model.outcomes]
     held = sum(outcome.holds for outcome in outcomes)
     console.print(f"{held} of {len(outcomes)} outcomes as expected")
 
 
-def _table(outcomes: Sequence[Outcome]) -> Any:
+def _table(outcomes: Sequence[SceneResult]) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -1,9 +1,8 @@
-"""The help desk of `guardrail demo`: an assistant that streams replies, behind its guard.
+"""The help desk of ``guardrail demo``: an assistant that streams replies, behind its guard.
 
-Owns the second act: an assistant, who asks it, and what must come of it. The assistant is no
-language model: it finds the likeliest of a dozen written answers, and yields it in pieces of a
-few characters, so that what must not leave stands across their borders. Refuses shortcuts:
-what a caller gets is what passed through the guard. Imports scikit-learn when the desk opens.
+The assistant is no language model: it finds the closest of a few fixed answers, and yields it in
+pieces of a few characters, so that sensitive values span the borders of pieces. scikit-learn is
+imported when the desk opens.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from guardrail.cli.demo.scenes import Scene
 from guardrail.testing import Recorder
 
 SUPPORT: Final = 'Assistant::"support"'
-#: What a piece of a stream has: a few characters, as the tokens of a language model.
+#: Characters in a piece of the stream, about as many as in a token of a language model.
 _PIECE: Final = 5
-#: Answers as a help desk keeps them, contacts and all; the last one never should have been.
+#: The answers, with contacts; the last one contains a secret by mistake.
 ANSWERS: Final = (
     "Parcels arrive within three working days. If yours is late, write to "
     "parcels@desk.example or call +49 30 901820 between nine and five.",
@@ -40,37 +39,37 @@ ANSWERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class HelpDesk:
-    """The guarded assistant, and everybody who asks it."""
+    """The guarded assistant and its callers."""
 
     guard: Guard
-    tape: Recorder
+    recorder: Recorder
     ask: Callable[[str], str]
 
     @classmethod
     def open(cls, bundle: Path, journal: Path | None = None) -> HelpDesk:
         """Read the answers and load the bundle.
 
-        Raises `guardrail.ConfigurationError` where the bundle does not load.
+        Raises `guardrail.ConfigurationError` if the bundle does not load.
         """
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
         known = vectorizer.fit_transform(ANSWERS)
-        tape = Recorder()
-        guard = Guard.from_dir(bundle, sinks=(tape,), journal=journal)
+        recorder = Recorder()
+        guard = Guard.from_dir(bundle, sinks=(recorder,), journal=journal)
 
         @guard.protect(action="reply", resource=SUPPORT, input="prompt")
         def reply(prompt: str) -> Iterator[str]:
-            """Yield the likeliest answer, in pieces."""
-            likeness = (vectorizer.transform([prompt]) @ known.T).toarray()[0]
-            answer = ANSWERS[int(likeness.argmax())]
+            """Yield the closest answer, in pieces."""
+            similarity = (vectorizer.transform([prompt]) @ known.T).toarray()[0]
+            answer = ANSWERS[int(similarity.argmax())]
             for start in range(0, len(answer), _PIECE):
                 yield answer[start : start + _PIECE]
 
-        return cls(guard, tape, lambda prompt: "".join(reply(prompt)))
+        return cls(guard, recorder, lambda prompt: "".join(reply(prompt)))
 
     def callers(self) -> dict[str, Callable[[], AbstractContextManager[Any]]]:
-        """Return everybody who asks, and how each comes to act as somebody, if at all."""
+        """Return for each caller the context in which it acts."""
 
         def acting(name: str, *roles: str) -> Callable[[], AbstractContextManager[Any]]:
             parents = [Entity("Role", role) for role in roles]
@@ -86,7 +85,7 @@ class HelpDesk:
         }
 
     def scenes(self) -> list[Scene]:
-        """Return the scenes in the order in which they are to be played."""
+        """Return the scenes in the order of play."""
         ask, may, staff = self.ask, "customers-may-ask", "staff-may-ask"
         late = "My parcel is late. When does it arrive, whom do I call or write to?"
         refund = "Which account do you refund to?"

@@ -1,9 +1,6 @@
-"""The hospital of `guardrail demo`: a trained model, its guard, and signed tokens of its staff.
+"""The hospital of ``guardrail demo``: a trained model, its guard, and signed tokens of its staff.
 
-Owns everything that the scenes need and that is not a scene: the guarded functions, and who
-may call them. Refuses shortcuts: the model is trained on real data, and tokens are really
-signed. scikit-learn, PyJWT and cryptography are
-imported when the hospital opens, not with this module.
+scikit-learn, PyJWT and cryptography are imported when the hospital opens, not with this module.
 """
 
 from __future__ import annotations
@@ -20,7 +17,7 @@ from guardrail import Guard, Principal, Resource
 from guardrail.testing import Recorder
 
 TUMOUR: Final = 'Model::"tumour"'
-#: Who has which role: the subject of the token, and the department.
+#: By role: the subject of the token, and the department.
 STAFF: Final = {
     "clinician": ("clara", "oncology"),
     "analyst": ("ana", "research"),
@@ -37,7 +34,7 @@ class Hospital:
     """
 
     guard: Guard
-    tape: Recorder
+    recorder: Recorder
     model: Any
     patients: Any
     diagnoses: Any
@@ -46,9 +43,9 @@ class Hospital:
 
     @classmethod
     def open(cls, bundle: Path, journal: Path | None = None) -> Hospital:
-        """Train the model and load the bundle, whose public key is replaced by a fresh one.
+        """Train the model and load the bundle, with a new public key.
 
-        Raises `guardrail.ConfigurationError` where the bundle does not load.
+        Raises `guardrail.ConfigurationError` if the bundle does not load.
         """
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -69,12 +66,12 @@ class Hospital:
             rows, labels, test_size=0.25, random_state=0, stratify=labels
         )
         model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train, labels)
-        tape = Recorder()
-        guard = Guard.from_dir(bundle, sinks=(tape,), journal=journal)
-        return cls(guard, tape, model, patients, diagnoses, key, forged_key)
+        recorder = Recorder()
+        guard = Guard.from_dir(bundle, sinks=(recorder,), journal=journal)
+        return cls(guard, recorder, model, patients, diagnoses, key, forged_key)
 
     def token(self, role: str, *, forged: bool = False, **claims: object) -> str:
-        """Return a signed token of the member of staff who has that role."""
+        """Return a signed token of the member of staff with this role."""
         import jwt
 
         user, department = STAFF[role]
@@ -92,7 +89,7 @@ class Hospital:
         return jwt.encode(body | claims, key, algorithm="ES256")
 
     def callers(self) -> dict[str, Callable[[], AbstractContextManager[Any]]]:
-        """Return everybody who calls, and how each comes to act as somebody, if at all."""
+        """Return for each caller the context in which it acts."""
         acting_as, token = self.guard.acting_as, self.token
         porter = Principal("User", "nora", attrs={"department": "facilities"})
         return {
@@ -110,7 +107,7 @@ class Hospital:
 
 
 class Service:
-    """The hospital's scoring functions, guarded as a service would guard its own.
+    """The hospital's scoring functions, guarded as in a service.
 
     Each takes patients, ``(rows, 30) float64``, and returns ``(rows, 2) float64`` scores.
     """

@@ -1,8 +1,7 @@
-"""The scenes of `guardrail demo`: who asks, for what, and what must come of it.
+"""The scenes of ``guardrail demo``: calls with their callers and expected outcomes.
 
-Owns the list of scenes with their expected outcomes. Refuses to look behind the guard: what a
-caller gets is what was released or raised; only the names of the policies that granted are
-read from the record, since callers are not told.
+A result holds what the caller gets: an output or an error. Only the names of granting policies come
+from the record, since callers do not see them.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from guardrail.testing import Recorder
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One call, and what must come of it.
+    """One call and its expected outcome.
 
-    ``who`` is one of the callers; ``ask`` makes the call; ``code`` is ``allow`` or the
-    code of the denial; ``by`` is the policy that must have decided, empty for none; ``path``
-    is the place that a denial must name; ``fits`` judges what was released.
+    ``who`` names the caller; ``ask`` makes the call; ``code`` is ``allow`` or the code of the
+    denial; ``by`` is the policy that must decide, empty for none; ``path`` is the place that a
+    denial must name; ``fits`` checks the released output.
     """
 
     who: str
@@ -38,8 +37,8 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a scene. ``output`` is what was released, ``None`` after a denial."""
+class SceneResult:
+    """The result of a scene. ``output`` is the released output, ``None`` after a denial."""
 
     scene: Scene
     code: str
@@ -65,7 +64,7 @@ class Outcome:
 
     @property
     def gets(self) -> str:
-        """What the caller got, for display: a text, shape and first row, or what to mend."""
+        """What the caller got, for display: a text, a shape and first row, or the denied path."""
         if isinstance(self.output, str):
             return self.output
         if self.is_allowed:
@@ -76,7 +75,7 @@ class Outcome:
         return self.path
 
     def as_json(self) -> dict[str, Any]:
-        """Return the outcome as plain JSON data; a score that was cut is null."""
+        """Return the outcome as plain JSON data; a score that was removed is null."""
         got: dict[str, Any] | None = None
         if isinstance(self.output, str):
             got = {"text": self.output}
@@ -100,14 +99,14 @@ class Outcome:
 def play(
     scenes: Iterable[Scene],
     callers: Mapping[str, Callable[[], AbstractContextManager[Any]]],
-    tape: Recorder,
-) -> list[Outcome]:
-    """Play every scene, in order, and return what came of each.
+    recorder: Recorder,
+) -> list[SceneResult]:
+    """Play every scene, in order, and return the results.
 
     Arguments:
-        scenes: what is asked.
-        callers: how each of those who ask comes to act as somebody, if at all.
-        tape: where the records of the guard go.
+        scenes: the calls to make.
+        callers: for each caller, the context in which it acts.
+        recorder: receives the records of the guard.
     """
     outcomes = []
     for scene in scenes:
@@ -117,18 +116,18 @@ def play(
         except GuardrailError as error:
             policies, path = getattr(error, "policies", ()), getattr(error, "path", "")
             retry_after_s = getattr(error, "retry_after_s", None)
-            outcome = Outcome(scene, error.code, policies, path, retry_after_s=retry_after_s)
-        except ValueError:  # the model's own: the guard let through what can't be scored
-            outcome = Outcome(scene, "raised")
+            outcome = SceneResult(scene, error.code, policies, path, retry_after_s=retry_after_s)
+        except ValueError:  # raised by the model: the guard admitted an input that can't be scored
+            outcome = SceneResult(scene, "raised")
         else:
-            granting = tape.records[-1].policies
-            outcome = Outcome(scene, "allow", granting, output=output)
+            granting = recorder.records[-1].policies
+            outcome = SceneResult(scene, "allow", granting, output=output)
         outcomes.append(outcome)
     return outcomes
 
 
 def hospital_scenes(hospital: Hospital) -> list[Scene]:
-    """Return the hospital's scenes in the order in which they are to be played."""
+    """Return the hospital's scenes in the order of play."""
     import numpy as np
 
     service, patients = Service(hospital), hospital.patients

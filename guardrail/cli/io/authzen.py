@@ -1,9 +1,8 @@
-"""Requests and answers in the form of OpenID AuthZEN's Authorization API 1.0.
+"""Requests and responses of OpenID AuthZEN's Authorization API 1.0, for ``guardrail decide``.
 
-Owns the Access Evaluation request, the Access Evaluations request (several in one), and the
-responses to them; how a subject becomes a principal, and a context facts. Refuses what would be
-ignored: properties of an action or a resource, for the bundle alone says what these are, and keys
-that it does not know. It is a form of what `guardrail decide` takes and prints, and no endpoint.
+A subject becomes a principal, and a context becomes facts. Properties of an action or a resource
+are an error, since the bundle alone defines these; so are unknown keys. This is a file format and
+no endpoint.
 """
 
 from __future__ import annotations
@@ -16,22 +15,22 @@ from pydantic import Field
 
 from guardrail._documents import Document, Key, Section
 from guardrail._schema_hints import given, of, when
-from guardrail.cli.io.question import CODE, Question
+from guardrail.cli.io.question import CODE, DecisionRequest
 from guardrail.errors import ConfigurationError
 from guardrail.identity.field_types import TypeName
-from guardrail.testing.files.yaml_values import Caller, Parse, principal_of
+from guardrail.testing.files.yaml_values import Parse, PrincipalSection, principal_of
 from guardrail.values import Decision, Entity, Principal
 
 Semantic: TypeAlias = Literal["execute_all", "deny_on_first_deny", "permit_on_first_permit"]
 
-#: Nothing stands below these properties.
+#: The schema of properties that must be empty.
 _EMPTY: Final = {"maxProperties": 0}
 _SEVERAL: Final = ("evaluations", "options")
 _EMPTY_LIST: Final = {"maxItems": 0}
 _PARTS: Final = ("subject", "action", "resource", "context")
 
 
-class Uid(Section):
+class EntitySection(Section):
     """An entity, as AuthZEN names one.
 
     Attributes:
@@ -43,7 +42,7 @@ class Uid(Section):
     id: str
 
 
-class Subject(Uid):
+class SubjectSection(EntitySection):
     """Who calls.
 
     Attributes:
@@ -57,7 +56,7 @@ class Subject(Uid):
     properties: dict[str, Any] | None = None
 
 
-class Deed(Section):
+class ActionSection(Section):
     """What is done.
 
     Attributes:
@@ -71,7 +70,7 @@ class Deed(Section):
     properties: dict[str, Any] | None = None
 
 
-class Thing(Uid):
+class ResourceSection(EntitySection):
     """On what.
 
     Attributes:
@@ -95,13 +94,13 @@ class Evaluation(Section):
         context: facts by place: ``{"input": {"rows": 10}}``.
     """
 
-    subject: Subject
-    action: Deed
-    resource: Thing
+    subject: SubjectSection
+    action: ActionSection
+    resource: ResourceSection
     context: dict[str, dict[str, Any]] = Field(default={})
 
 
-class Part(Section):
+class EvaluationItem(Section):
     """One of several questions; what it leaves out, the request has for all.
 
     Attributes:
@@ -111,9 +110,9 @@ class Part(Section):
         context: facts by place: ``{"input": {"rows": 10}}``.
     """
 
-    subject: Subject | None = None
-    action: Deed | None = None
-    resource: Thing | None = None
+    subject: SubjectSection | None = None
+    action: ActionSection | None = None
+    resource: ResourceSection | None = None
     context: dict[str, dict[str, Any]] | None = None
 
 
@@ -128,7 +127,7 @@ class Options(Section):
     evaluations_semantic: Semantic = "execute_all"
 
 
-class Evaluations(Part):
+class Evaluations(EvaluationItem):
     """An Access Evaluations request of AuthZEN: several questions.
 
     Attributes:
@@ -142,7 +141,7 @@ class Evaluations(Part):
 
     hints = (when(of("evaluations", _EMPTY_LIST), given("subject", "action", "resource")),)
 
-    evaluations: list[Part]
+    evaluations: list[EvaluationItem]
     options: Options = Field(default=Options())
 
 
@@ -150,10 +149,10 @@ class Evaluations(Part):
 class Exchange:
     """What a request asks; ``semantic`` is how, where it may ask several things."""
 
-    questions: tuple[Question, ...]
+    questions: tuple[DecisionRequest, ...]
     semantic: Semantic | None = None
 
-    def answer(self, decide: Callable[[Question], Decision]) -> Iterator[Decision]:
+    def answer(self, decide: Callable[[DecisionRequest], Decision]) -> Iterator[Decision]:
         """Yield the decision of each question, as far as they are to be asked."""
         ends = {"deny_on_first_deny": False, "permit_on_first_permit": True}
         end = ends.get(self.semantic or "")
@@ -211,7 +210,7 @@ def _question(
     roots: dict[str, tuple[Key, ...]],
     asked: Evaluation,
     parse: Parse,
-) -> Question:
+) -> DecisionRequest:
     """Return one question; ``roots`` says below what each of its parts stands."""
     for name, why in (
         ("action", "Facts stand in `context`"),
@@ -223,7 +222,7 @@ def _question(
             raise ConfigurationError.at(place, CODE, message)
     if "::" in asked.action.name:
         parse(asked.action.name, document.at(*roots["action"], "action", "name"))
-    return Question(
+    return DecisionRequest(
         _principal(document.below(*roots["subject"], "subject"), asked.subject, parse),
         asked.action.name,
         Entity(asked.resource.type, asked.resource.id),
@@ -231,7 +230,7 @@ def _question(
     )
 
 
-def _principal(document: Document, subject: Subject, parse: Parse) -> Principal | Entity:
+def _principal(document: Document, subject: SubjectSection, parse: Parse) -> Principal | Entity:
     """Return the principal: with properties as they say, and else one of the bundle."""
     uid = Entity(subject.type, subject.id)
     if subject.properties is None:
@@ -243,7 +242,7 @@ def _principal(document: Document, subject: Subject, parse: Parse) -> Principal 
         raise ConfigurationError.at(document.at("properties", "in"), CODE, message)
     parents = [_parent(document, index, value, parse) for index, value in enumerate(named)]
     # the one way to a principal, which holds attributes to what they may be
-    made = principal_of(Caller(uid="", attrs=attrs), document, lambda *_: uid)
+    made = principal_of(PrincipalSection(uid="", attrs=attrs), document, lambda *_: uid)
     return Principal(made.type, made.id, parents=parents, attrs=made.attrs)
 
 
@@ -252,7 +251,7 @@ def _parent(document: Document, index: int, value: Any, parse: Parse) -> Entity:
     if isinstance(value, str):
         return parse(value, place)
     if isinstance(value, dict):
-        found = document.below("properties", "in", index).parse(Uid, code=CODE)
+        found = document.below("properties", "in", index).parse(EntitySection, code=CODE)
         return Entity(found.type, found.id)
     message = 'A role or group is a uid such as Role::"clinician", or {type, id}.'
     raise ConfigurationError.at(place, CODE, message)

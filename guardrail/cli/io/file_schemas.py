@@ -1,9 +1,8 @@
-"""JSON Schemas of the files that people write: made of the models that read them.
+"""JSON Schemas of the files of a bundle, for editors, made from the models that read the files.
 
-Owns which files there are, and what a schema takes from a model: its keys and types, the hints that
-it declares, and as a description of each key what the model's docstring says under ``Attributes``.
-Refuses to keep one: a schema is made when it is asked for, so that none can be of another version.
-No load looks at one. They are of draft 7, which all editors know.
+A schema takes keys, types and hints from a model, and the description of each key from the
+``Attributes`` section of the model's docstring. Schemas are made when they are requested, so that
+they always match this version. They are of draft 7, which all editors support. No load uses them.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ from guardrail.obligations.quota.settings import QuotaSettings
 from guardrail.policy import BundleSettings, CheckSettings, ResourceSettings
 from guardrail.policy.source.parser import ID
 from guardrail.testing.files import format as tests
-from guardrail.testing.properties.format import Stated
+from guardrail.testing.properties.format import PropertySection
 
 _Schema: TypeAlias = dict[str, Any]
 
 #: An entry of a docstring: names and what they are, which may go on in deeper lines.
 _ENTRY: Final = re.compile(r"^    (\w+(?:, \w+)*): (.+(?:\n {6,}.+)*)", re.MULTILINE)
-#: What a docstring says of a key's other name is of no use where that name stands.
+#: The note on a key's other name, which is left out beside that name.
 _WRITTEN: Final = re.compile(r" Written `\w+`\.")
 _DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 
@@ -104,31 +103,31 @@ class _Settings(Section):
 
 
 class _Generator(GenerateJsonSchema):
-    """Makes a model's schema: with its hints, a word on each key, and no titles."""
+    """Makes the schema of a model, with its hints and descriptions, and without titles."""
 
     def model_schema(self, schema: Any) -> _Schema:
         made = super().model_schema(schema)
         model: type[BaseModel] = schema["cls"]
         made.pop("title", None)
         made["description"] = _plain((model.__doc__ or "").split("\n\n")[0])
-        words = dict(_words(model))
+        descriptions = dict(_descriptions(model))
         for name, key in made.get("properties", {}).items():
-            if name in words:
-                key["description"] = words[name]
+            if name in descriptions:
+                key["description"] = descriptions[name]
         hints = [hint for kind in model.__mro__ for hint in vars(kind).get("hints", ())]
         if hints:
             made["allOf"] = hints
         return made
 
     def default_schema(self, schema: Any) -> _Schema:
-        """Leave out a default that says nothing: no value, or an empty or whole table."""
+        """Leave out a default that is empty or a whole table."""
         made = super().default_schema(schema)
         if made.get("default") in (None, "", [], {}) or isinstance(made["default"], dict):
             made.pop("default", None)
         return made
 
     def dict_schema(self, schema: Any) -> _Schema:
-        """Refuse names that fit no pattern, where pydantic's own lets them have any value."""
+        """Reject names that do not match the pattern; pydantic's schema accepts them."""
         made = super().dict_schema(schema)
         if "patternProperties" in made:
             ((pattern, below),) = made.pop("patternProperties").items()
@@ -136,13 +135,13 @@ class _Generator(GenerateJsonSchema):
         return made
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """No key has a title: it would be its name once more."""
+        """Return False: a title would repeat the name of the key."""
         del schema
         return False
 
 
-def _words(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    """Yield for each key what the docstrings of a model and of its bases say of it."""
+def _descriptions(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Yield the description of each key from the docstrings of a model and its bases."""
     for kind in reversed(model.__mro__):
         if not issubclass(kind, BaseModel):
             continue
@@ -155,29 +154,29 @@ def _words(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    """Return a docstring's text as one line, as a sentence; it is shown as Markdown."""
+    """Return a docstring's text as one line of Markdown, as a sentence."""
     line = _WRITTEN.sub("", " ".join(text.split()).replace("``", "`"))
     return line[:1].upper() + line[1:]
 
 
 def schema_of(files: Files) -> _Schema:
     """Return the JSON Schema of one kind of files."""
-    return _MADE[files]()
+    return _SCHEMAS[files]()
 
 
 def schema_text(files: Files) -> str:
-    """Return the same as a text, for a file of its own."""
+    """Return the JSON Schema of one kind of files as text."""
     return json.dumps(schema_of(files), indent=2) + "\n"
 
 
-def _made(title: str, kind: Any, change: Callable[[_Schema], None] | None = None) -> _Schema:
-    """Return the schema of a type, as of draft 7."""
+def _schema(title: str, kind: Any, change: Callable[[_Schema], None] | None = None) -> _Schema:
+    """Return the schema of a type, in draft 7."""
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
     made = adapter.json_schema(
         ref_template="#/definitions/{model}", schema_generator=_Generator, mode="validation"
     )
     parts = made.pop("$defs", {})
-    made.pop("description", None)  # the title says it
+    made.pop("description", None)  # the title describes it
     whole = {"$schema": _DRAFT, "title": title, **made, "definitions": parts}
     if change is not None:
         change(whole)
@@ -185,7 +184,7 @@ def _made(title: str, kind: Any, change: Callable[[_Schema], None] | None = None
 
 
 def _as_draft_7(part: Any) -> Any:
-    """Return a part of a schema in which nothing stands beside a ``$ref``, where none reads it."""
+    """Move the keys beside a ``$ref`` into an ``allOf``: draft 7 ignores them there."""
     if isinstance(part, list):
         return [_as_draft_7(item) for item in part]
     if not isinstance(part, dict):
@@ -197,7 +196,7 @@ def _as_draft_7(part: Any) -> Any:
 
 
 def _one_of(models: Iterable[type[BaseModel]], key: str) -> Any:
-    """Return the type of what is one of these, as a key says."""
+    """Return the union of models that a key discriminates."""
     kinds: Any = None
     for model in models:
         kinds = model if kinds is None else kinds | model
@@ -205,7 +204,7 @@ def _one_of(models: Iterable[type[BaseModel]], key: str) -> Any:
 
 
 def _settings() -> _Schema:
-    tables = _made("", _one_of((kind.settings for kind in PROVIDERS), "type"))
+    tables = _schema("", _one_of((kind.settings for kind in PROVIDERS), "type"))
 
     def change(whole: _Schema) -> None:
         whole["definitions"] |= tables["definitions"]
@@ -216,16 +215,16 @@ def _settings() -> _Schema:
             "pattern": f"^{NAME.pattern}$", "not": {"enum": [*KINDS, *GROUPS]},
         }  # fmt: skip
 
-    return _made("The settings of a guardrail bundle: guardrail.toml", _Settings, change)
+    return _schema("The settings of a guardrail bundle: guardrail.toml", _Settings, change)
 
 
 def _inputs() -> _Schema:
     kinds = _one_of((kind.section for kind in SPECS.values()), "kind")
-    return _made("What an input must be: inputs/NAME.yaml of a guardrail bundle", kinds)
+    return _schema("What an input must be: inputs/NAME.yaml of a guardrail bundle", kinds)
 
 
 def _outputs() -> _Schema:
-    own = _made("", OutputSection)
+    own = _schema("", OutputSection)
 
     def change(whole: _Schema) -> None:
         for kind, (section, _) in SPECS.items():
@@ -237,37 +236,42 @@ def _outputs() -> _Schema:
                 part["allOf"] = [*part.get("allOf", ()), *fitting]
 
     kinds = _one_of((kind.section for kind in SPECS.values()), "kind")
-    return _made("What an output must be: outputs/NAME.yaml of a guardrail bundle", kinds, change)
+    return _schema("What an output must be: outputs/NAME.yaml of a guardrail bundle", kinds, change)
 
 
 def _links() -> _Schema:
     title = "Which templates become policies: links.yaml of a guardrail bundle"
-    return _made(title, list[_Link] | None)
+    return _schema(title, list[_Link] | None)
 
 
 def _tests() -> _Schema:
-    parts = _made("", tests.Given | tests.Asked | tests.Step | Stated)["definitions"]
+    parts = _schema(
+        "", tests.Given | tests.PolicyTestSection | tests.StepSection | PropertySection
+    )["definitions"]
 
     def change(whole: _Schema) -> None:
         given, asked, step, stated = (
-            {"$ref": f"#/definitions/{name}"} for name in ("Given", "Asked", "Step", "Stated")
+            {"$ref": f"#/definitions/{name}"}
+            for name in ("Given", "PolicyTestSection", "StepSection", "PropertySection")
         )
         whole["definitions"] |= parts
         whole["properties"]["given"] |= {"anyOf": [given, {"type": "null"}]}
         whole["properties"]["tests"]["items"] = asked
         whole["properties"]["properties"]["items"] = stated
-        steps = parts["Asked"]["properties"]["steps"]
+        steps = parts["PolicyTestSection"]["properties"]["steps"]
         next(form for form in steps["anyOf"] if form["type"] == "array")["items"] = step
 
-    return _made("Policy tests of a guardrail bundle: tests/NAME_test.yaml", tests.Head, change)
+    return _schema(
+        "Policy tests of a guardrail bundle: tests/NAME_test.yaml", tests.TestFileSection, change
+    )
 
 
 def _request() -> _Schema:
-    kinds = question.Asked | authzen.Evaluation | authzen.Evaluations
-    return _made("A request for `guardrail decide` and `guardrail explain`", kinds)
+    kinds = question.RequestSection | authzen.Evaluation | authzen.Evaluations
+    return _schema("A request for `guardrail decide` and `guardrail explain`", kinds)
 
 
-_MADE: Final[Mapping[Files, Callable[[], _Schema]]] = {
+_SCHEMAS: Final[Mapping[Files, Callable[[], _Schema]]] = {
     Files.settings: _settings,
     Files.inputs: _inputs,
     Files.outputs: _outputs,

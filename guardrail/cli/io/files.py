@@ -1,7 +1,4 @@
-"""The kinds of files that people write for a bundle.
-
-Owns their names on the command line. Refuses to know what stands in them: that the models say.
-"""
+"""The kinds of files of a bundle that have a JSON Schema, by their name on the command line."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The tests of a bundle as JUnit XML, which build servers read.
+"""The test results of a bundle as JUnit XML, for build servers.
 
-Owns what of a result stands where: a suite per file, a case per test, a failure where the decision
-is not the expected one, and an error where the test itself is wrong. Refuses to write XML by hand:
-`junitparser` does, of the extra ``junit``, and is imported with this module only.
+Each file is a suite and each test a case. An unexpected decision is a failure; a test that is not
+valid is an error. It needs `junitparser`, of the extra ``junit``.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from guardrail._safe_text import printable
 from guardrail.testing.run.report import Result
 
 
-class _Case(TestCase):
-    """A case, with its place as most readers take it."""
+class _JUnitCase(TestCase):
+    """A test case with its file and line."""
 
     file = Attr()
     line = IntAttr()
@@ -42,17 +41,17 @@ def to_junit(name: str, results: Iterable[tuple[Result, float]]) -> str:
     return text.decode("utf-8")
 
 
-def _case(result: Result, seconds: float) -> _Case:
+def _case(result: Result, seconds: float) -> _JUnitCase:
     file = printable(result.place.file)
-    case = _Case(printable(result.name) or "the file", file, round(seconds, 6))
+    case = _JUnitCase(printable(result.name) or "the file", file, round(seconds, 6))
     case.file = file
     if result.place.line:
         case.line = result.place.line
     if result.faults:
         kind = Failure if result.outcome == "failed" else Error
-        said = kind("; ".join(_messages(result)), result.faults[0].code)
-        said.text = "\n".join(printable(str(fault)) for fault in result.faults)
-        case.result = [said]
+        outcome = kind("; ".join(_messages(result)), result.faults[0].code)
+        outcome.text = "\n".join(printable(str(fault)) for fault in result.faults)
+        case.result = [outcome]
     return case
 
 

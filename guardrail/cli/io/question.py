@@ -1,8 +1,7 @@
-"""A question to the policies, as it is typed: in a file, or as options.
+"""One request to the policies, read from a file or from options.
 
-Owns the shape of a request file, and the way from options to the same shape. Refuses
-unknown keys, a caller named twice or not at all, and text that Cedar does not read as an
-entity; a fault names the file and line, or the option. It decides nothing: `decide` asks.
+Options are turned into the document that a request file would be, so that both are checked in the
+same way. A fault names the file and line, or the option.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pydantic import Field
 from guardrail._documents import Document, Section, read_json, read_yaml
 from guardrail._schema_hints import exactly_one
 from guardrail.errors import ConfigurationError, Place
-from guardrail.testing.files.yaml_values import VALUE_TAGS, Caller, Parse, principal_of
+from guardrail.testing.files.yaml_values import VALUE_TAGS, Parse, PrincipalSection, principal_of
 from guardrail.values import Entity, FactValue, Principal
 
 CODE: Final = "GR003"
@@ -26,7 +25,7 @@ CODE: Final = "GR003"
 STDIN: Final = "<stdin>"
 
 
-class Asked(Section):
+class RequestSection(Section):
     """A request file: the fields of a policy test.
 
     Attributes:
@@ -39,7 +38,7 @@ class Asked(Section):
 
     hints = (exactly_one("as", "principal"),)
 
-    principal: Caller | None = None
+    principal: PrincipalSection | None = None
     known: str | None = Field(default=None, alias="as")
     action: str
     resource: str
@@ -47,7 +46,7 @@ class Asked(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DecisionRequest:
     """The arguments of `Guard.decide`. An `Entity` as principal is one of entities.json."""
 
     principal: Principal | Entity
@@ -66,27 +65,27 @@ def read(file: str, raw: bytes) -> Document:
     return read_json(file, raw) if is_json else read_yaml(file, raw, tags=VALUE_TAGS)
 
 
-def question(document: Document, *, parse: Parse) -> Question:
-    """Return what the document asks; raise `ConfigurationError` with every place it can name."""
+def read_request(document: Document, *, parse: Parse) -> DecisionRequest:
+    """Return the request of a document; raise `ConfigurationError` with all of its faults."""
     if not isinstance(document.data, dict):
         text = "Expected a mapping with `principal` or `as`, `action`, `resource` and `facts`."
         raise ConfigurationError.at(document.at(), CODE, text)
-    asked = document.parse(Asked, code=CODE)
+    section = document.parse(RequestSection, code=CODE)
     principal: Principal | Entity
-    if asked.known is not None and asked.principal is None:
-        principal = parse(asked.known, document.at("as"))
-    elif asked.principal is not None and asked.known is None:
-        principal = principal_of(asked.principal, document.below("principal"), parse)
+    if section.known is not None and section.principal is None:
+        principal = parse(section.known, document.at("as"))
+    elif section.principal is not None and section.known is None:
+        principal = principal_of(section.principal, document.below("principal"), parse)
     else:
-        both = asked.principal is not None
+        both = section.principal is not None
         text = (
             "both `principal` and `as`. Keep one" if both else "no caller. Add `principal` or `as`"
         )
         raise ConfigurationError.at(document.at("as"), CODE, f"The request names {text}.")
-    if "::" in asked.action:  # an action in a namespace is written as its whole uid
-        parse(asked.action, document.at("action"))
-    resource = parse(asked.resource, document.at("resource"))
-    return Question(principal, asked.action, resource, asked.facts)
+    if "::" in section.action:  # an action in a namespace is written as its whole uid
+        parse(section.action, document.at("action"))
+    resource = parse(section.resource, document.at("resource"))
+    return DecisionRequest(principal, section.action, resource, section.facts)
 
 
 def from_options(

@@ -1,8 +1,4 @@
-"""The options that name one request, which `decide` and `explain` share.
-
-Owns their names and help, and the way to a `Question`. Refuses a request that is given twice, or
-not at all.
-"""
+"""The options that describe one request, which ``decide`` and ``explain`` share."""
 
 from __future__ import annotations
 
@@ -16,17 +12,17 @@ from guardrail.cli.io.terminal import complain, stop
 
 if TYPE_CHECKING:
     from guardrail._documents import Document
-    from guardrail.cli.io.question import Question
+    from guardrail.cli.io.question import DecisionRequest
     from guardrail.policy import Snapshot
     from guardrail.testing.files.yaml_values import Parse
     from guardrail.values import Entity
 
 RequestOption: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="The request as YAML or JSON; - reads standard input."),
+    typer.Option(metavar="FILE", help="The request, as YAML or JSON. -: standard input."),
 ]
 PrincipalOption: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="UID", help="""Who calls: 'User::"clara"'.""")
+    str | None, typer.Option(metavar="UID", help="""The caller: 'User::"clara"'.""")
 ]
 ParentsOption: TypeAlias = Annotated[
     list[str] | None,
@@ -37,58 +33,59 @@ AttrsOption: TypeAlias = Annotated[
     typer.Option(
         "--attr",
         metavar="NAME=VALUE",
-        help="An attribute of the caller: level=3, or team='!entity Team::\"x\"'. Repeatable.",
+        help="An attribute of the caller: level=3. Repeatable.",
     ),
 ]
 KnownOption: TypeAlias = Annotated[
-    str | None, typer.Option("--as", metavar="UID", help="Instead: a caller of entities.json.")
+    str | None,
+    typer.Option("--as", metavar="UID", help="A caller of entities.json, instead of --principal."),
 ]
-ActionOption: TypeAlias = Annotated[str | None, typer.Option(help="What is done: predict.")]
+ActionOption: TypeAlias = Annotated[str | None, typer.Option(help="The action: predict.")]
 ResourceOption: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="UID", help="""On what: 'Model::"tumour"'.""")
+    str | None, typer.Option(metavar="UID", help="""The resource: 'Model::"tumour"'.""")
 ]
 FactsOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--fact",
         metavar="PATH=VALUE",
-        help="A fact: input.rows=10. The value is JSON, else text. Repeatable.",
+        help="A fact: input.rows=10. JSON, or else text. Repeatable.",
     ),
 ]
 
 
-def one_way(request: str | None, options: dict[str, Any]) -> None:
-    """Stop where a request is given as a file, or by its name, and as options."""
+def reject_two_sources(request: str | None, options: dict[str, Any]) -> None:
+    """Exit with 2 if a request is given both as a file or by name, and as options."""
     if request is not None and any(value not in (None, ()) for value in options.values()):
         raise stop("give the request as a file or as options, not both.")
 
 
 def question_of(
     request: str | None, options: dict[str, Any], parse: Parse
-) -> tuple[Question, Document]:
-    """Return what is asked, and as it is written.
+) -> tuple[DecisionRequest, Document]:
+    """Return the one request of a file or of options, and its document.
 
     Raises:
-        ConfigurationError: where it is no request, with every place that can be named.
+        ConfigurationError: if it is not valid, with all of its faults.
     """
     from guardrail.cli.io import authzen, question
     from guardrail.errors import ConfigurationError
 
     document = document_of(request, options)
     if not authzen.is_authzen(document):
-        return question.question(document, parse=parse), document
-    asked, *more = authzen.read(document, parse=parse).questions
+        return question.read_request(document, parse=parse), document
+    found, *more = authzen.read(document, parse=parse).questions
     if more:
-        message = f"The request asks {len(more) + 1} things. Ask one."
+        message = f"The request has {len(more) + 1} evaluations. Keep one."
         raise ConfigurationError.at(document.at("evaluations"), question.CODE, message)
-    return asked, document
+    return found, document
 
 
 def document_of(request: str | None, options: dict[str, Any]) -> Document:
-    """Return a request as it is written, in a file or as options.
+    """Return the document of a request, from a file or from options.
 
     Raises:
-        ConfigurationError: where it can't be read.
+        ConfigurationError: if it can't be read.
     """
     from guardrail.cli.io import question
 
@@ -114,7 +111,7 @@ def _from_file(file: str) -> Document:
 
 
 def action_of(name: str) -> Entity:
-    """Return the action that a request names: by its whole uid, or by its id."""
+    """Return the action that a request names by its uid or its id."""
     from guardrail.errors import Place
     from guardrail.testing.files.yaml_values import uid_at
     from guardrail.values import Entity
@@ -122,23 +119,25 @@ def action_of(name: str) -> Entity:
     return uid_at(name, Place("action")) if "::" in name else Entity("Action", name)
 
 
-def hold_to(snapshot: Snapshot, asked: Question, action: Entity, document: Document) -> None:
-    """Hold the names of a request to a bundle.
+def check_names(
+    snapshot: Snapshot, request: DecisionRequest, action: Entity, document: Document
+) -> None:
+    """Check the names of a request against a bundle.
 
-    A fact or an attribute that the schema does not have would be ignored in silence, or deny for
-    another reason than the one that is asked about: it is refused. Other names that the bundle
-    does not have are denied by their own codes; the nearest name is told beside the decision.
+    A fact or an attribute that the schema lacks is an error: it would be ignored, or change the
+    reason of a denial. For other unknown names, which have their own denial codes, the nearest
+    known name is printed.
 
     Raises:
-        ConfigurationError: with each fact and attribute that the schema does not have.
+        ConfigurationError: with each fact and attribute that the schema lacks.
     """
     from guardrail.errors import ConfigurationError, Fault
     from guardrail.policy.engine.request_names import Names
 
     names = Names(snapshot)
-    found = list(names.misnamed(asked.principal, action, asked.resource))
+    found = list(names.misnamed(request.principal, action, request.resource))
     if action in snapshot.plans:
-        found += names.facts([action], asked.facts)
+        found += names.facts([action], request.facts)
     ignored = [each for each in found if each.where[:2] == ("principal", "attrs")]
     ignored += [each for each in found if each.where[0] == "facts"]
     if ignored:

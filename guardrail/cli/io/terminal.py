@@ -1,8 +1,6 @@
-"""What a terminal gets to see: results, findings, complaints.
+"""What every command prints with: results to standard output, errors and notes to standard error.
 
-Owns the two formats, the two streams, and how a finding is written. Refuses to let text
-from a bundle steer the terminal: control characters are written as escapes. Every command
-prints through here.
+Control characters in a text are escaped, so that a bundle can't control the terminal.
 """
 
 from __future__ import annotations
@@ -19,22 +17,24 @@ if TYPE_CHECKING:
     from guardrail.errors import ConfigurationError, Fault
 
 
-class Format(StrEnum):
-    """How a result is written: for people, or for programs."""
+class OutputFormat(StrEnum):
+    """The output format: text for people, JSON for programs."""
 
     text = "text"
     json = "json"
 
     @property
     def literal(self) -> Literal["text", "json"]:
-        """The same as a literal, for functions that take one."""
-        return "json" if self is Format.json else "text"
+        """The format as a literal, for functions that take one."""
+        return "json" if self is OutputFormat.json else "text"
 
 
-#: The colours of what a truth in a policy comes to; ``None``: nobody looks at it.
+#: The colours of a condition's value; ``None``: it is not evaluated.
 TRUTHS: Final = {"true": "green", "false": "red", "error": "yellow", None: None}
 
-FormatOption = Annotated[Format, typer.Option("--format", help="For people, or for programs.")]
+FormatOption = Annotated[
+    OutputFormat, typer.Option("--format", help="Output for people or for programs.")
+]
 
 
 def say(text: str, *, color: str | None = None) -> None:
@@ -48,30 +48,30 @@ def say_json(data: Any) -> None:
 
 
 def complain(text: str) -> None:
-    """Write one line to standard error."""
+    """Write an error to standard error."""
     typer.secho(printable(text), fg="red", err=True)
 
 
 def remark(text: str) -> None:
-    """Write one line that is no complaint to standard error, beside a result."""
+    """Write a note to standard error."""
     typer.secho(printable(text), err=True)
 
 
 def stop(text: str, *, code: int = 2) -> typer.Exit:
-    """Complain, and return the exit to raise; 2 says that the command was called wrong."""
+    """Write an error and return the exit to raise; its code 2 means wrong usage."""
     complain(f"guardrail: {text}")
     return typer.Exit(code)
 
 
 def stop_at(error: ConfigurationError, *, code: int) -> typer.Exit:
-    """Complain of every fault of ``error``, a line each, and return the exit to raise."""
+    """Write every fault of ``error`` on a line, and return the exit to raise."""
     for fault in findings(error):
         complain(str(fault).lstrip())
     return typer.Exit(code)
 
 
 def findings(error: ConfigurationError) -> tuple[Fault, ...]:
-    """Return the faults of ``error``; one without a place where it has none."""
+    """Return the faults of ``error``, or its message as one fault without a place."""
     from guardrail.errors import Fault, Place
 
     return error.faults or (Fault(error.code, Place(""), error.message),)

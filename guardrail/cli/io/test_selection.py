@@ -1,7 +1,6 @@
-"""One test of a bundle, named on the command line: by its name, or by where it stands.
+"""Finds the test that a command line names, by its name or by FILE:LINE.
 
-Owns the finding. Refuses a name that several tests have, and a test that is wrong itself: what
-would be told then is not what it asks.
+A name that several tests have, and a test that is not valid, are errors.
 """
 
 from __future__ import annotations
@@ -18,29 +17,27 @@ from guardrail.cli.io.terminal import complain, stop
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from guardrail.testing.files.cases import Case, Unread
+    from guardrail.testing.files.cases import InvalidTest, PolicyTestCase
 
 TestOption: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME", help="Instead: what a test of the bundle asks, by its name or FILE:LINE."
-    ),
+    typer.Option(metavar="NAME", help="The request of a test, by its name or FILE:LINE."),
 ]
 
-#: ``tests/a_test.yaml:12``, and a column, as faults have it.
+#: ``tests/a_test.yaml:12``, with an optional column, as in faults.
 _PLACE: Final = re.compile(r"(.+\.yaml):([1-9][0-9]{0,8})(?::[0-9]+)?")
 
 
-def named(directory: Path, text: str) -> Case:
-    """Return the test of the bundle in ``directory`` that a text names.
+def find_test(directory: Path, text: str) -> PolicyTestCase:
+    """Return the test with a name, or at a place, in the bundle in ``directory``.
 
     Arguments:
         directory: the bundle.
         text: the test's name, or ``FILE:LINE`` with any line of the test.
 
-    Exits with 2 where there is none, or more than one, or it is not valid.
+    Exits with 2 if there is none or more than one, or if it is not valid.
     """
-    from guardrail.testing.files.cases import Unread, read_suite
+    from guardrail.testing.files.cases import InvalidTest, read_suite
 
     try:
         cases = read_suite(directory).cases
@@ -53,18 +50,18 @@ def named(directory: Path, text: str) -> Case:
     else:
         found = [case for case in cases if case.name == text]
     if len(found) > 1:
-        complain(f"guardrail: {len(found)} tests have this name. Name one by its place:")
+        complain(f"guardrail: {len(found)} tests have this name. Choose one by its place:")
         for case in found:
             complain(f"  --test {case.place.file}:{case.place.line}")
-        raise stop("nothing is explained.")
+        raise stop("the test is ambiguous.")
     if not found and place is not None:
         raise stop(f"{text}: {_why_none(place[1], cases)}")
     if not found:
         near = nearest(text, [case.name for case in cases])
         hint = f"Did you mean {near!r}?" if near else "Give its name, or FILE:LINE."
-        raise stop(f"no test of {directory} is named so. {hint}")
+        raise stop(f"no test of {directory} has this name. {hint}")
     (case,) = found
-    if isinstance(case, Unread):
+    if isinstance(case, InvalidTest):
         for fault in case.faults:
             complain(str(fault).lstrip())
         raise stop("the test is not valid.")
@@ -72,8 +69,8 @@ def named(directory: Path, text: str) -> Case:
 
 
 def _at(
-    directory: Path, file: str, line: int, cases: Sequence[Case | Unread]
-) -> list[Case | Unread]:
+    directory: Path, file: str, line: int, cases: Sequence[PolicyTestCase | InvalidTest]
+) -> list[PolicyTestCase | InvalidTest]:
     """Return the test to which a line of a file belongs; none where it belongs to none."""
     above = [
         case
@@ -85,15 +82,15 @@ def _at(
     return [case for case in there if _belongs(directory, case, line)]
 
 
-def _is_in(case: Case | Unread, file: str) -> bool:
+def _is_in(case: PolicyTestCase | InvalidTest, file: str) -> bool:
     return f"/{file}".endswith(f"/{case.place.file}")
 
 
-def _belongs(directory: Path, case: Case | Unread, line: int) -> bool:
-    """Tell whether a line is one of a test: not of what stands behind it, and not beyond the file.
+def _belongs(directory: Path, case: PolicyTestCase | InvalidTest, line: int) -> bool:
+    """Return whether a line belongs to a test, and not to what follows it or lies past the file.
 
-    What YAML has placed there is the test's; so is what is indented as it is, such as the rest of
-    a long text.
+    A line belongs to it if YAML places a value of the test there, or if it is indented like the
+    test, such as the rest of a long text.
     """
     start, column = case.place.line or 1, case.place.column or 1
     written = getattr(case, "written", None)
@@ -110,9 +107,9 @@ def _belongs(directory: Path, case: Case | Unread, line: int) -> bool:
     return len(lines) == line - start and lines[-1:] == text[-1:] and indented
 
 
-def _why_none(file: str, cases: Sequence[Case | Unread]) -> str:
+def _why_none(file: str, cases: Sequence[PolicyTestCase | InvalidTest]) -> str:
     files = list(dict.fromkeys(case.place.file for case in cases))
     if not any(_is_in(case, file) for case in cases):
         hint = did_you_mean(file, files, f"There are: {', '.join(files) or 'none'}.")
-        return f"FILE:LINE names no file that has tests. {hint}"
-    return "no test stands on this line. Give FILE:LINE of any line of a test, or its name."
+        return f"FILE:LINE names no file with tests. {hint}"
+    return "no test is on this line. Give FILE:LINE of a line of a test, or its name."

@@ -1,8 +1,7 @@
-"""A command that runs again whenever the bundle changes: ``guardrail test --watch``.
+"""Runs a command again at each change of a bundle: ``guardrail test --watch``.
 
-Owns the loop, its end by Ctrl-C, and a clear terminal for each run. Refuses to end for a bundle
-that is broken in between: its faults are shown, and the next change is waited for. When a folder
-has changed, `guardrail.bundle.watch` knows.
+Ctrl-C ends it. A bundle with faults does not: the faults are shown, and it waits for the next
+change. `guardrail.bundle.watch` detects the changes.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from guardrail.bundle.watch import Watcher
 from guardrail.cli.io.terminal import remark
 from guardrail.runtime.flow import settle
 
-#: Seconds between two looks at the folder: somebody waits for it.
+#: Seconds between two looks at the folder; short, since a person waits.
 _INTERVAL_S: Final = 0.3
 
 

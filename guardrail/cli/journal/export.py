@@ -1,7 +1,7 @@
-"""``guardrail journal export``: a journal handed on to a collector.
+"""``guardrail journal export``: sends a journal's calls to an OpenTelemetry collector.
 
-Owns the options, and how it ends: after the request that is under way, whatever the signal.
-Refuses to find an address by itself, and to send over a wire that others can read.
+A signal ends it after the request that is under way. It sends only to the given address, and over
+plain http only to this machine, unless --unsafe-http allows more.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 import typer
 
 from guardrail._http_client import is_loopback
+from guardrail.cli.io.journal import JournalArgument, KeyFileOption, UnreadParts, keys_of
 from guardrail.cli.io.terminal import complain, say, stop
-from guardrail.cli.journal.journal import JournalArgument, KeyFileOption, Unread, keys_of
+from guardrail.cli.registry import Command
 
 #: RFC 9110 §5.6.2 and §5.5: a header's name, and its value.
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -29,7 +30,7 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
 
 class Signal(StrEnum):
-    """As what calls are sent."""
+    """The kind of telemetry that calls are sent as."""
 
     logs = "logs"
     spans = "spans"
@@ -40,44 +41,53 @@ def export(
     *,
     endpoint: Annotated[
         str,
-        typer.Option(metavar="URL", help="The collector: https://collector.example:4318."),
+        typer.Option(
+            metavar="URL", help="The address of the collector: https://collector.example:4318."
+        ),
     ],
     signal: Annotated[
-        Signal, typer.Option(help="As log events `guardrail.runtime.call`, or as spans.")
+        Signal, typer.Option(help="Send calls as log events, or as spans.")
     ] = Signal.logs,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with those that come, until it is ended.")
+        bool, typer.Option("--follow", "-f", help="Keep sending new calls until a signal ends it.")
     ] = False,
     cursor: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="How far the collector is. Default: in the journal."),
+        typer.Option(metavar="FILE", help="The cursor file. Default: one in the journal."),
     ] = None,
     header: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Sent with each request; may be given again."),
+        typer.Option(metavar="NAME=VALUE", help="A header to send with each request. Repeatable."),
     ] = None,
     ca: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificates to trust, in PEM.")
+        Path | None, typer.Option(metavar="FILE", help="CA certificates to trust, in PEM.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Calls in one request.")] = 500,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Calls per request.")] = 500,
     timeout: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="How long to try without --follow.")
+        float, typer.Option(min=1, metavar="SECONDS", help="How long to try, without --follow.")
     ] = 60.0,
     unsafe_http: Annotated[
         bool, typer.Option("--unsafe-http", help="Allow http to another machine.")
     ] = False,
     key_file: KeyFileOption = None,
 ) -> None:
-    """Send a journal's calls to a collector by OTLP over HTTP, each at least once.
+    r"""Send a journal's calls to an OTLP collector, over HTTP.
 
-    A cursor keeps how far the collector has acknowledged; the next time goes on from there.
-    Needs the extra `otlp`: pip install 'guardrail-cedar[otlp]'.
+    Each call is sent at least once. A cursor file keeps what the collector has
+    acknowledged, and the next export goes on from there. Needs the extra `otlp`:
 
-    Exit code 0: all was acknowledged, or it was ended while it followed. 1: not all was
-    acknowledged in time, the collector rejected some, or a part of the journal could not be read;
-    the reason is shown. 2: there is no journal, no such address, or the key does not fit.
+      pip install 'guardrail-cedar[otlp]'
 
-    Example: guardrail journal export var/guardrail --endpoint https://collector:4318 --follow
+    Exit codes:
+
+      0  every call was acknowledged, or --follow was ended by a signal
+      1  not every call was acknowledged in time, the collector rejected some,
+         or a part of the journal could not be read
+      2  there is no journal, the address is not valid, or the key is missing
+
+    Example:
+      guardrail journal export var/guardrail --follow \
+        --endpoint https://collector:4318
     """
     from guardrail.audit.journal.segment_progress import files_of
     from guardrail.audit.journal_read.otlp_export import Follower, open_otlp
@@ -85,9 +95,9 @@ def export(
 
     _check(endpoint, unsafe_http=unsafe_http)
     headers = dict(_header(text) for text in header or ())
-    place = hashlib.sha256(f"{signal} {endpoint}".encode()).hexdigest()[:12]
-    kept = cursor or path / f"export-{place}.cursor"
-    unread = Unread()
+    digest = hashlib.sha256(f"{signal} {endpoint}".encode()).hexdigest()[:12]
+    cursor_file = cursor or path / f"export-{digest}.cursor"
+    unread = UnreadParts()
     if path.is_file():
         raise stop(
             f"{path} is a file, and only a whole journal is exported. Give its folder: "
@@ -96,9 +106,9 @@ def export(
     try:
         files_of(path, may_be_new=follow)
         send = open_otlp(endpoint, signal=signal.value, headers=headers, ca_file=ca)
-        with _progress() as told:
+        with _progress() as advance:
             follower = Follower(
-                path, send, kept, keys=keys_of(key_file), batch=batch, told=told,
+                path, send, cursor_file, keys=keys_of(key_file), batch=batch, told=advance,
                 complain=complain, unread=unread,
             )  # fmt: skip
             for number in (signals.SIGINT, signals.SIGTERM):
@@ -107,11 +117,11 @@ def export(
     except ConfigurationError as error:
         raise stop(error.message) from None
     except OSError as error:
-        raise stop(f"{error.filename or kept}: {error.strerror}.") from None
+        raise stop(f"{error.filename or cursor_file}: {error.strerror}.") from None
     is_whole = is_done and not follower.rejected
     say(f"{follower.acknowledged:,} calls acknowledged", color="green" if is_whole else None)
     if follower.rejected:
-        complain(f"The collector rejected {follower.rejected:,} calls, and has not kept them.")
+        complain(f"The collector rejected {follower.rejected:,} calls, and does not have them.")
     if not is_done:
         complain("Not all calls were accepted. The next export sends the rest.")
     if not is_whole:
@@ -124,17 +134,17 @@ def _check(endpoint: str, *, unsafe_http: bool) -> None:
         parts = urlsplit(endpoint)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise stop("--endpoint is no address: expected https://HOST:4318.") from None
+        raise stop("--endpoint is not an address. Give https://HOST:4318.") from None
     is_text = endpoint.isascii() and not any(char <= " " for char in endpoint)
     if not host or port == 0 or not is_text or parts.scheme not in ("http", "https"):
-        raise stop("--endpoint is no address: expected https://HOST:4318.")
+        raise stop("--endpoint is not an address. Give https://HOST:4318.")
     if parts.username is not None or parts.password is not None:
         raise stop(
             "--endpoint has a user name, which is not sent. Remove it, and give the credential as "
             "--header 'Authorization=Basic ...'."
         )
     if parts.scheme == "http" and not (is_loopback(host) or unsafe_http):
-        raise stop("http to another machine can be read on the way. Use https, or --unsafe-http.")
+        raise stop("--endpoint: plain http is readable on the way. Use https, or --unsafe-http.")
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -156,3 +166,6 @@ def _progress() -> Iterator[Callable[[int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda sent: bar.update(task, completed=sent)
+
+
+COMMAND: Final = Command("export", export)

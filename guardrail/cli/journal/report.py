@@ -1,8 +1,4 @@
-"""``guardrail journal report``: what a journal comes to, on one page.
-
-Owns where the page goes. Refuses to write over what is not its own: another file's name must be
-given by hand.
-"""
+"""``guardrail journal report``: summarizes a journal as one HTML page, or as text or JSON."""
 
 from __future__ import annotations
 
@@ -14,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from guardrail.cli.io.journal import JournalArgument, KeyFileOption, UnreadParts, keys_of, progress
 from guardrail.cli.io.terminal import say, say_json, stop
-from guardrail.cli.journal.journal import JournalArgument, KeyFileOption, Unread, keys_of, progress
 from guardrail.cli.journal.show import moment
+from guardrail.cli.registry import Command
 
 if TYPE_CHECKING:
     from guardrail.audit.report.aggregates import Totals
@@ -38,27 +35,37 @@ def report(
     *,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", help="Where the page is written."),
+        typer.Option("--output", "-o", metavar="FILE", help="The file of the page."),
     ] = Path("guardrail-report.html"),
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From then on: ISO 8601, or 15min, 2h.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Calls from this time on: ISO 8601, or an age: 15min, 2h."
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")] = None,
-    guard: Annotated[str, typer.Option(help="Of this guard.")] = "",
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Calls before this time.")
+    ] = None,
+    guard: Annotated[str, typer.Option(help="Calls of this guard.")] = "",
     key_file: KeyFileOption = None,
     format: Annotated[
-        ReportFormat, typer.Option("--format", help="A page, or text or JSON on standard output.")
+        ReportFormat, typer.Option("--format", help="A page, or text or JSON to standard output.")
     ] = ReportFormat.html,
 ) -> None:
-    """Make one HTML file of a journal: who got what, how often, under which policy, how fast.
+    """Summarize a journal on one HTML page.
 
-    The file needs nothing else: no script, no address. One pass over the journal, in bounded
-    memory. Prints the file's path.
+    Shows who called what and how often, which policies decided, and how long
+    calls took. The page is one file without scripts or external addresses. Prints
+    its path.
 
-    Exit code 0: written. 1: written, of what could be read: a part of the journal could not be,
-    which is said. 2: there is no journal, or the key that it is encrypted with was not given.
+    Exit codes:
 
-    Example: guardrail journal report var/guardrail --since 7d -o report.html
+      0  the report was written
+      1  it was written, but a part of the journal could not be read
+      2  there is no journal, or its key is missing
+
+    Example:
+      guardrail journal report var/guardrail --since 7d -o report.html
     """
     from guardrail.audit.journal_read.filters import Selection
     from guardrail.audit.journal_read.reader import read_calls
@@ -71,10 +78,10 @@ def report(
         guard=guard, since=moment(since, "--since", now), until=moment(until, "--until", now)
     )
     keys = keys_of(key_file)
-    totals, unread = Totals(), Unread()
+    totals, unread = Totals(), UnreadParts()
     try:
-        with progress("Reading") as tell:
-            for kept in read_calls(path, keys=keys, progress=tell, tell=unread):
+        with progress("Reading") as show_progress:
+            for kept in read_calls(path, keys=keys, progress=show_progress, tell=unread):
                 if wanted.takes(kept.record):
                     totals.add(kept.record)
         if format is ReportFormat.html:
@@ -89,12 +96,12 @@ def report(
     elif format is ReportFormat.json:
         say_json(as_json(totals))
     else:
-        _tell(totals)
+        _print_totals(totals)
     unread.end()
 
 
 def as_json(totals: Totals) -> dict[str, Any]:
-    """Return what a journal comes to, as JSON."""
+    """Return the totals of a journal as JSON."""
     line = totals.time
     bars = line.bars()
     return {
@@ -133,7 +140,7 @@ def as_json(totals: Totals) -> dict[str, Any]:
     }
 
 
-def _tell(totals: Totals) -> None:
+def _print_totals(totals: Totals) -> None:
     from guardrail.audit.report.svg_charts import seconds
     from guardrail.audit.telemetry.attributes import shown
 
@@ -164,3 +171,6 @@ def _tell(totals: Totals) -> None:
         if one.count:
             took = [*map(one.percentile, (0.5, 0.9, 0.99)), one.longest_s]
             say(f"  {stage:<10} " + "  ".join(f"{seconds(each):>9}" for each in took))
+
+
+COMMAND: Final = Command("report", report)

@@ -1,7 +1,6 @@
-"""``guardrail journal show``: one line per call, and the calls as they come.
+"""``guardrail journal show``: prints the calls of a journal, one line each.
 
-Owns how a call looks on a line. Refuses to keep a whole journal in memory where only the last
-calls are asked for.
+With --last it keeps only that many calls in memory; with --follow it goes on with new calls.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from guardrail._safe_text import printable, quoted
-from guardrail.cli.io.terminal import Format, FormatOption, stop
-from guardrail.cli.journal.journal import JournalArgument, KeyFileOption, Unread, keys_of, progress
+from guardrail.cli.io.journal import JournalArgument, KeyFileOption, UnreadParts, keys_of, progress
+from guardrail.cli.io.terminal import FormatOption, OutputFormat, stop
+from guardrail.cli.registry import Command
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -38,7 +38,7 @@ _NAME: Final = 20
 
 
 def moment(text: str | None, option: str, now: float) -> float | None:
-    """Return a time in seconds since the epoch: ISO 8601, or so long ago (``15min``, ``2h``)."""
+    """Return a time in seconds since the epoch, from ISO 8601 or an age (``15min``, ``2h``)."""
     if text is None:
         return None
     for suffix, unit_s in _UNITS_S.items():
@@ -49,7 +49,7 @@ def moment(text: str | None, option: str, now: float) -> float | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise stop(
-            f"{option}: expected a time such as 2026-11-25T10:00:00Z, or so long ago: 15min, 2h."
+            f"{option}: expected a time such as 2026-11-25T10:00:00Z, or an age: 15min, 2h."
         ) from None
     return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
 
@@ -57,42 +57,57 @@ def moment(text: str | None, option: str, now: float) -> float | None:
 def show(
     path: JournalArgument,
     *,
-    guard: Annotated[str, typer.Option(help="Of this guard.")] = "",
-    action: Annotated[str, typer.Option(help="Of this action.")] = "",
+    guard: Annotated[str, typer.Option(help="Calls of this guard.")] = "",
+    action: Annotated[str, typer.Option(help="Calls of this action.")] = "",
     outcome: Annotated[
-        str, typer.Option(help="released, denied, blocked, raised, cancelled, abandoned, admitted.")
+        str,
+        typer.Option(
+            help="Calls with this outcome: released, denied, blocked, raised, cancelled, "
+            "abandoned or admitted."
+        ),
     ] = "",
-    code: Annotated[str, typer.Option(help="With this code: no_grant, quota_exceeded, ...")] = "",
-    policy: Annotated[str, typer.Option(help="Decided by this policy.")] = "",
+    code: Annotated[
+        str, typer.Option(help="Calls with this code: no_grant, quota_exceeded, ...")
+    ] = "",
+    policy: Annotated[str, typer.Option(help="Calls that this policy decided.")] = "",
     principal: Annotated[
         str,
-        typer.Option(help="By this caller, as the journal names them; k1:4bf5… where it is cut."),
+        typer.Option(help="Calls of this caller, as the journal names it; a cut name: k1:4bf5…."),
     ] = "",
-    principal_type: Annotated[str, typer.Option(help="By a caller of this type.")] = "",
-    resource: Annotated[str, typer.Option(help="On this resource's id.")] = "",
-    id: Annotated[str, typer.Option("--id", help="Whose decision id begins so.")] = "",
+    principal_type: Annotated[str, typer.Option(help="Calls of callers of this type.")] = "",
+    resource: Annotated[str, typer.Option(help="Calls on the resource with this id.")] = "",
+    id: Annotated[str, typer.Option("--id", help="Calls whose decision id starts with this.")] = "",
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From then on: ISO 8601, or 15min, 2h.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Calls from this time on: ISO 8601, or an age: 15min, 2h."
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Calls before this time.")
+    ] = None,
     last: Annotated[
         int | None,
-        typer.Option("--last", "--limit", "-n", min=0, help="The last so many of them only."),
+        typer.Option("--last", "--limit", "-n", metavar="N", min=0, help="Only the last N calls."),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with those that come, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Keep showing new calls, until Ctrl-C.")
     ] = False,
     key_file: KeyFileOption = None,
-    format: FormatOption = Format.text,
+    format: FormatOption = OutputFormat.text,
 ) -> None:
-    """Show the calls of a journal, one line each, in the order of their times.
+    """Show the calls of a journal, one line each, by time.
 
-    With --format json, one JSON object a line, with all that is kept of a call.
+    With --format json each line is a JSON object with the whole record of a call.
 
-    Exit code 0: shown. 1: a part of the journal could not be read, which is said. 2: there is no
-    journal, or the key that it is encrypted with was not given.
+    Exit codes:
 
-    Example: guardrail journal show var/guardrail --outcome denied --since 1h
+      0  the calls were shown
+      1  a part of the journal could not be read
+      2  there is no journal, or its key is missing
+
+    Example:
+      guardrail journal show var/guardrail --outcome denied --since 1h
     """
     from guardrail.audit.journal_read.filters import Selection
     from guardrail.audit.journal_read.reader import Tail, read_calls
@@ -102,7 +117,7 @@ def show(
     if outcome and outcome not in OUTCOMES:
         raise stop(f"--outcome: expected one of {', '.join(OUTCOMES)}.")
     if follow and path.is_file():
-        raise stop("--follow needs the journal's folder.")
+        raise stop("--follow needs the journal's folder, not a segment.")
     now = time.time()
     wanted = Selection(
         guard=guard, action=action, outcome=outcome, code=code, policy=policy, principal=principal,
@@ -110,15 +125,15 @@ def show(
         since=moment(since, "--since", now), until=moment(until, "--until", now),
     )  # fmt: skip
     keys = keys_of(key_file)
-    is_json = format is Format.json
-    unread = Unread()
+    is_json = format is OutputFormat.json
+    unread = UnreadParts()
     try:
         tail = Tail(path, keys=keys, tell=unread) if follow else None
         if tail is not None:
             chosen = list(_chosen(tail.arrivals(), wanted, last))
         else:
-            with progress("Reading") as tell:
-                calls = read_calls(path, keys=keys, progress=tell, tell=unread)
+            with progress("Reading") as show_progress:
+                calls = read_calls(path, keys=keys, progress=show_progress, tell=unread)
                 chosen = list(_chosen(calls, wanted, last))
         for kept in chosen:
             _write(kept, is_json=is_json)
@@ -133,7 +148,7 @@ def show(
 
 
 def _chosen(found: Iterable[Kept], wanted: Selection, last: int | None) -> Iterator[Kept]:
-    """Yield those that are wanted, by their time: all, or the last of them."""
+    """Yield the calls that a filter takes, by time: all of them, or the last."""
     fitting = (kept for kept in found if wanted.takes(kept.record))
     if last is not None:
         latest = heapq.nlargest(max(last, 1), fitting, key=_by_time)  # of 0 it would read none
@@ -149,7 +164,7 @@ def _by_time(kept: Kept) -> tuple[float, str, int]:
 def _follow(tail: Tail, wanted: Selection, *, is_json: bool) -> None:
     from rich.text import Text
 
-    from guardrail.cli.journal.follow import follow
+    from guardrail.cli.io.journal_follow import follow
 
     def show(kept: Kept) -> Text:
         if is_json:
@@ -171,40 +186,40 @@ def _write(kept: Kept, *, is_json: bool) -> None:
 
 
 def line(record: Record) -> tuple[str, str, str]:
-    """Return a call's line: its time, its outcome, and all else."""
+    """Return the parts of a call's line: its time, its outcome, and the rest."""
     from guardrail.audit.telemetry.attributes import shadow_of, shown
 
     whole_ms = (record.admit_s + record.model_s + record.release_s) * 1000
     peer = str(dict(record.facts).get("peer", "")) if not record.action else ""
-    who = _named(record.principal_type, record.principal, _NAME)
-    if peer and not who:
-        who = f"from {quoted(peer[:_NAME])}{'…' if len(peer) > _NAME else ''}"
-    told = [
+    caller = _quoted_name(record.principal_type, record.principal, _NAME)
+    if peer and not caller:
+        caller = f"from {quoted(peer[:_NAME])}{'…' if len(peer) > _NAME else ''}"
+    parts = [
         record.decision_id[:8],
         record.guard,
         record.action or record.function,
-        who,
-        _named(record.resource_type, record.resource),
+        caller,
+        _quoted_name(record.resource_type, record.resource),
         f"{whole_ms:.2f} ms",
     ]
     if record.code not in ("", "allow"):
-        told.append(record.code)
+        parts.append(record.code)
     if record.policies:
-        told.append("by " + ", ".join(record.policies))
+        parts.append("by " + ", ".join(record.policies))
     if record.error_type:
-        told.append(record.error_type)
+        parts.append(record.error_type)
     if record.path:
-        told.append(f"at {record.path}")
+        parts.append(f"at {record.path}")
     more = sum(amount for name, amount in record.counts if name.startswith("unrecorded/"))
     if more:
-        told.append(f"and {more:,} more not recorded one by one")
+        parts.append(f"and {more:,} more without a record of their own")
     if differences := shadow_of(record):
-        told.append("in shadow " + ", ".join(map(shown, differences)))
-    rest = printable("  ".join(part for part in told if part))
+        parts.append("in shadow " + ", ".join(map(shown, differences)))
+    rest = printable("  ".join(part for part in parts if part))
     return _time(record.started_at), printable(f"{record.outcome:<9}"), rest
 
 
-def _named(kind: str, id: str, limit: int | None = None) -> str:
+def _quoted_name(kind: str, id: str, limit: int | None = None) -> str:
     """Return the type and the id of a caller or a thing; the ellipsis of a cut one is outside."""
     if not kind and not id:
         return ""
@@ -223,7 +238,7 @@ def _time(at: float) -> str:
 
 
 def as_json(kept: Kept) -> dict[str, Any]:
-    """Return all that is kept of a call."""
+    """Return the whole record of a call as JSON."""
     record = kept.record._asdict()
     record["facts"] = dict(kept.record.facts)
     record["counts"] = dict(kept.record.counts)
@@ -235,3 +250,6 @@ def as_json(kept: Kept) -> dict[str, Any]:
         "segment": kept.segment,
         "sequence": kept.sequence,
     }
+
+
+COMMAND: Final = Command("show", show)

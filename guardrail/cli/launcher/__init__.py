@@ -53,10 +53,10 @@ def damaged_files() -> list[str]:
     return damaged
 
 
-def trouble() -> tuple[str, str]:
+def damage() -> tuple[str, str]:
     """Return what is wrong with the files of ``guardrail``, and what to do about it.
 
-    Both are empty where all files are ours and whole, also if importing them fails all the same.
+    Both are empty if all files are ours and as they were installed.
     """
     others, damaged = other_owners(), damaged_files()
     reinstall = f"pip install --force-reinstall --no-deps {OURS}"
@@ -84,7 +84,7 @@ def main() -> None:
     else:
         run()
         return
-    value, cure = trouble()
+    value, cure = damage()
     value = value or cause
     cure = cure or f"Correct that error. If it persists, run: pip install --force-reinstall {OURS}"
     if "doctor" in sys.argv[1:] and "json" in " ".join(sys.argv[1:]):

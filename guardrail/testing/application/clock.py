@@ -1,7 +1,6 @@
-"""A clock that stands still until it is told.
+"""A clock that moves only when a test advances it.
 
-Owns `FrozenClock`, which stands in for `guardrail._ports.SystemClock` wherever a clock is
-injected. Refuses to run by itself, and to run backwards.
+`FrozenClock` replaces `guardrail._ports.SystemClock` wherever a clock is injected.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from guardrail.errors import ConfigurationError
 
 
 class FrozenClock:
-    """A clock for tests: both of its times move with `advance`, and with nothing else.
+    """A clock for tests: both of its times move with `advance` only.
 
     Arguments:
-        start: what `now` says at first: seconds since the epoch, or an aware `datetime`.
+        start: the initial value of `now`: seconds since the epoch, or an aware `datetime`.
 
     Raises `ConfigurationError` for a `datetime` without a time zone.
 

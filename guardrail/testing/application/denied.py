@@ -1,4 +1,4 @@
-"""The assertion that a call is denied, and for the reason that the test is about."""
+"""An assertion that a call is denied with an expected code."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Calls that are decided as ever, and stopped by nothing: what `overriding` puts around the rooms.
+"""The ports of ``overriding(..., unsafe_observe=True)``, which decides calls but stops none.
 
-Owns `LetThrough`, one call that would have been denied. It stands where the flow meets the rooms:
-each port is asked as ever, and a denial of its is kept instead of raised. From then on the call
-is asked nothing more, as it would have been over. Refuses to be reached in any other way than
-through `guardrail.testing.overriding`.
+Each port of the runtime is wrapped: it works as usual, but a denial is stored instead of raised.
+After a denial the wrapped ports do nothing more, as in a call that has ended. `LetThrough` is a
+call that would have been denied.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ class LetThrough:
     decision: Decision | None = None
 
 
-class _Watched:
+class _ObservedCall:
     """One call, and the first denial that it came to."""
 
     __slots__ = ("_action", "_decision", "_function", "before", "denial", "handle")
@@ -81,7 +80,7 @@ class _Watched:
         self._function = function
         self._action = action
         self._decision: Decision | None = None
-        self.before: _Watched | None = _current.get()
+        self.before: _ObservedCall | None = _current.get()
         self.denial: LetThrough | None = None
         self.handle: Any = None
 
@@ -117,11 +116,11 @@ class _Watched:
 
 #: The call that is on its way to its decision here. A call comes from its begin to its decision
 #: in one run, so that only one that begins within this run can stand between.
-_current: Final[ContextVar[_Watched | None]] = ContextVar("guardrail_observed", default=None)
+_current: Final[ContextVar[_ObservedCall | None]] = ContextVar("guardrail_observed", default=None)
 
 
-def _watched() -> _Watched:
-    return _current.get() or _Watched("", "")
+def _watched() -> _ObservedCall:
+    return _current.get() or _ObservedCall("", "")
 
 
 class Observed:
@@ -138,11 +137,11 @@ class Observed:
 
     def sink(self, sink: Recording) -> Recording:
         """Return a sink whose records say what would have been denied."""
-        return _Sink(sink, self._seen)
+        return _ObservingSink(sink, self._seen)
 
     def snapshot(self, snapshot: Deciding) -> Deciding:
         """Return a snapshot that asks another one, and allows."""
-        return _Snapshot(snapshot)
+        return _ObservingSnapshot(snapshot)
 
     def identify(self, identify: Callable[[float], Identity]) -> Callable[[float], Identity]:
         """Return what identifies a caller, or takes nobody for one."""
@@ -153,7 +152,7 @@ class Observed:
         return lambda value, name: _watched().take(lambda: take(value, name), "bounds") or NO_INPUT
 
 
-class _Sink:
+class _ObservingSink:
     """Hands records on, each with the denial that its call came to."""
 
     __slots__ = ("_seen", "_sink", "frames", "intents")
@@ -164,25 +163,25 @@ class _Sink:
         self.frames = sink.frames
         self.intents = sink.intents
 
-    def begin(self, guard: str, action: str, function: str) -> _Watched:
-        call = _Watched(function, action)
+    def begin(self, guard: str, action: str, function: str) -> _ObservedCall:
+        call = _ObservedCall(function, action)
         _current.set(call)
         call.handle = self._sink.begin(guard, action, function)
         return call
 
-    def check(self, handle: _Watched) -> None:
+    def check(self, handle: _ObservedCall) -> None:
         self._sink.check(handle.handle)
 
-    def admit(self, handle: _Watched, record: Record) -> BlockingStep | None:
+    def admit(self, handle: _ObservedCall, record: Record) -> BlockingStep | None:
         return self._sink.admit(handle.handle, _told(handle, record))
 
-    def enter(self, handle: _Watched) -> Any:
+    def enter(self, handle: _ObservedCall) -> Any:
         return self._sink.enter(handle.handle)
 
-    def leave(self, handle: _Watched, token: Any) -> None:
+    def leave(self, handle: _ObservedCall, token: Any) -> None:
         self._sink.leave(handle.handle, token)
 
-    def end(self, handle: _Watched | None, record: Record) -> BlockingStep | None:
+    def end(self, handle: _ObservedCall | None, record: Record) -> BlockingStep | None:
         if handle is None:  # it never began
             return self._sink.end(None, record)
         if _current.get() is handle:
@@ -192,7 +191,7 @@ class _Sink:
         return self._sink.end(handle.handle, _told(handle, record))
 
 
-def _told(call: _Watched, record: Record) -> Record:
+def _told(call: _ObservedCall, record: Record) -> Record:
     """Return the record of a call with the denial that it came to; the outcome is what happened."""
     denial = call.denial
     if denial is None or record.outcome in ("denied", "blocked"):
@@ -200,7 +199,7 @@ def _told(call: _Watched, record: Record) -> Record:
     return record._replace(code=denial.code, policies=denial.policies, path=denial.path)
 
 
-class _Snapshot:
+class _ObservingSnapshot:
     """Asks the policies, and allows."""
 
     __slots__ = ("_snapshot", "name", "revision", "version")
@@ -214,17 +213,19 @@ class _Snapshot:
     def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
         call = _watched()
         asked = call.take(lambda: self._snapshot.ask(principal, action, resource), "decide")
-        return _Question(asked, call, self.revision)
+        return _ObservingQuestion(asked, call, self.revision)
 
 
-class _Question(Asking):
+class _ObservingQuestion(Asking):
     """A question that comes to an allow; with ``asked`` as ``None``, nobody is asked."""
 
     __slots__ = ("_asked", "_call", "_revision")
 
-    def __init__(self, asked: Asking | None, call: _Watched, revision: str) -> None:
+    def __init__(self, asked: Asking | None, call: _ObservedCall, revision: str) -> None:
         wants = () if asked is None or asked.refusal is not None else asked.wants
-        super().__init__(None, tuple((_Facts(source, call), names) for source, names in wants))
+        super().__init__(
+            None, tuple((_ObservingFactSource(source, call), names) for source, names in wants)
+        )
         self._asked = asked
         self._call = call
         self._revision = revision
@@ -235,19 +236,21 @@ class _Question(Asking):
         if asked is not None:
             answer = call.take(lambda: asked.decide(facts), "decide")
         if answer is None:
-            return _Answer(Decision(True, "", revision=self._revision), NOTHING_PENDING, None)
+            return _ObservingAnswer(
+                Decision(True, "", revision=self._revision), NOTHING_PENDING, None
+            )
         decision = answer.decision
         call.judge(decision)
         if decision.allowed:
-            return _Answer(decision, _observed(answer.pending, call), answer)
+            return _ObservingAnswer(decision, _observed(answer.pending, call), answer)
         # The code stays: the flow keeps no facts where one of them is not what it should be.
         let = Decision(
             True, decision.code, decision.policies, (), decision.errors, revision=decision.revision
         )
-        return _Answer(let, PendingObligations(errors=answer.pending.errors), answer)
+        return _ObservingAnswer(let, PendingObligations(errors=answer.pending.errors), answer)
 
 
-class _Answer(Answering):
+class _ObservingAnswer(Answering):
     """An allow, and the values of the answer that it stands for."""
 
     __slots__ = ("_answer",)
@@ -264,12 +267,12 @@ class _Answer(Answering):
         return self._answer.value_of(path)
 
 
-class _Facts:
+class _ObservingFactSource:
     """A fact source whose failure is a denial, and no facts."""
 
     __slots__ = ("_call", "_source", "facts", "place")
 
-    def __init__(self, source: FactSource, call: _Watched) -> None:
+    def __init__(self, source: FactSource, call: _ObservedCall) -> None:
         self._source = source
         self._call = call
         self.place = source.place
@@ -279,13 +282,15 @@ class _Facts:
         return self._call.take(lambda: self._source.compute(names, context), "facts") or {}
 
 
-def _observed(pending: PendingObligations, call: _Watched) -> PendingObligations:
+def _observed(pending: PendingObligations, call: _ObservedCall) -> PendingObligations:
     """Return duties that are tried, and change nothing."""
 
     def tried(
         pairs: tuple[tuple[ObligationType, Obligation], ...],
     ) -> tuple[tuple[ObligationType, Obligation], ...]:
-        return tuple((_Duty(kind, held.policies, call), held) for kind, held in pairs)
+        return tuple(
+            (_ObservingObligation(kind, held.policies, call), held) for kind, held in pairs
+        )
 
     return PendingObligations(
         tried(pending.admits),
@@ -296,7 +301,7 @@ def _observed(pending: PendingObligations, call: _Watched) -> PendingObligations
     )
 
 
-class _Duty:
+class _ObservingObligation:
     """An obligation that is tried on a call; what is not met denies nothing, and filters nothing.
 
     It is its own carrier of a stream: one that finds no text, so that every item passes.
@@ -304,7 +309,9 @@ class _Duty:
 
     __slots__ = ("_call", "_kind", "_policies", "name", "on_admit", "on_release")
 
-    def __init__(self, kind: ObligationType, policies: tuple[str, ...], call: _Watched) -> None:
+    def __init__(
+        self, kind: ObligationType, policies: tuple[str, ...], call: _ObservedCall
+    ) -> None:
         self._kind = kind
         self._policies = policies
         self._call = call
@@ -353,7 +360,7 @@ class _Duty:
             message = f"@{self.name} works on a whole output, and this one comes in pieces."
             self._call.take(lambda: _refuse(message), self.name, self._policies)
 
-    def carrier(self, demand: Any) -> _Duty:  # noqa: ARG002
+    def carrier(self, demand: Any) -> _ObservingObligation:  # noqa: ARG002
         return self
 
     def text_of(self, item: Any) -> None:  # noqa: ARG002

@@ -1,10 +1,7 @@
-"""An application's own guard under other policies, while its tests run.
+"""Gives an application's own guard another bundle, clock or sinks while tests run.
 
-Owns `overriding`, which swaps what a guard's calls find at their start, and swaps it back; how a
-call is only observed, `guardrail.testing.application.observe` knows. Refuses to be left on: it ends
-with its ``with``, whatever is raised inside; it says so in the log when it begins, for whoever
-finds it where no test runs; and overridings that end in another order than they began, or that a
-reload has ended, are told as errors.
+`overriding` replaces the guard's runtime for the duration of a ``with`` block, and logs a warning
+when it begins. Overlapping blocks, and a reload inside a block, are errors at its end.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ _log: Final = logging.getLogger("guardrail.testing")
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _GuardParts:
     """What one guard serves with: what an overriding changes, and what it keeps."""
 
     bundle: Bundle
@@ -44,7 +41,7 @@ class _Overridden(BundleRuntime):
 
     __slots__ = ("before", "is_over", "parts")
 
-    def __init__(self, guard: Guard, parts: _Parts, observed: Observed | None) -> None:
+    def __init__(self, guard: Guard, parts: _GuardParts, observed: Observed | None) -> None:
         sink = parts.sink if observed is None else observed.sink(parts.sink)
         super().__init__(
             parts.bundle,
@@ -130,7 +127,7 @@ def overriding(
 
 def _changed(
     guard: Guard, bundle: str | Path | None, clock: Clock | None, sinks: Sequence[Sink] | None
-) -> _Parts:
+) -> _GuardParts:
     """Return what serves now, changed as asked for."""
     runtime = guard._serving.runtime
     origin = guard._origin
@@ -138,7 +135,7 @@ def _changed(
         held = runtime.parts
     else:
         home = None if origin is None else origin.path
-        held = _Parts(runtime.bundle, home, guard._clock, guard._trail, guard._journal)
+        held = _GuardParts(runtime.bundle, home, guard._clock, guard._trail, guard._journal)
     path = held.path if bundle is None else Path(bundle)
     used = clock or held.clock
     loaded = held.bundle
@@ -151,8 +148,8 @@ def _changed(
         own: dict[str, Any] = {} if origin is None else origin.own
         loaded = load_bundle(path, clock=used, **own)
     if sinks is None:
-        return _Parts(loaded, path, used, held.sink, held.journal)
-    return _Parts(loaded, path, used, Trail(tuple(sinks)), None)
+        return _GuardParts(loaded, path, used, held.sink, held.journal)
+    return _GuardParts(loaded, path, used, Trail(tuple(sinks)), None)
 
 
 def _end(guard: Guard, own: _Overridden) -> str:

@@ -1,7 +1,4 @@
-"""Records kept in memory, to be looked at by a test.
-
-Owns `Recorder`, a sink. Refuses to judge: what a record should say is for the test.
-"""
+"""A sink that keeps records in memory, for tests to inspect."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Tests in the forms of Cedar's own tools, run on our policies, and the other way round.
+"""Tests in the formats of Cedar's own tools, run on a bundle, and written for those tools.
 
-Owns how each is read and written. Refuses to evaluate: room `policy` asks Cedar.
-
-run_tests       the JSON of ``cedar run-tests``: read, run, written
-corpus          Cedar's corpus of integration tests, replayed
-corpus_case     one case of it
-corpus_report   how they ended
+run_tests      the JSON of ``cedar run-tests``: read, run and written
+corpus         the command that replays Cedar's corpus of integration tests
+corpus_case    one case of the corpus
+corpus_report  the results
 """

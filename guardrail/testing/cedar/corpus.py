@@ -1,9 +1,7 @@
-"""``python -m guardrail.testing.cedar.corpus DIR``: replay Cedar's own kind of test cases.
+"""``python -m guardrail.testing.cedar.corpus DIR`` replays Cedar's integration tests.
 
-Owns the command and the finding of cases: JSON files in the form of Cedar's public integration
-tests, with paths relative to the folder. What is compared is ``corpus_case``'s, what is told
-``corpus_report``'s. Refuses a folder without a case: nothing
-replayed is nothing shown.
+It finds the cases in a folder: JSON files in the format of Cedar's public integration tests, with
+paths relative to the folder. A folder without a case is an error.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from pathlib import Path
 
 from guardrail._documents import read_json
 from guardrail.errors import ConfigurationError
-from guardrail.testing.cedar.corpus_case import Case, requests_of
+from guardrail.testing.cedar.corpus_case import CorpusCase, requests_of
 from guardrail.testing.cedar.corpus_report import CorpusReport, Failure
 
 
@@ -30,7 +28,7 @@ def replay(root: Path) -> CorpusReport:
             if not isinstance(data, dict) or "policies" not in data or requests_of(data) is None:
                 continue  # entities, a schema
             report.cases += 1
-            Case(root, name, data, report).replay()
+            CorpusCase(root, name, data, report).replay()
         except (ConfigurationError, OSError) as error:
             message = " ".join(str(error).split())
             report.failures.append(Failure(name, "unreadable", message))

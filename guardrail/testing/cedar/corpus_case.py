@@ -1,10 +1,9 @@
-"""One case of a corpus: read, asked in every way, compared.
+"""One case of Cedar's corpus: reads it, decides its requests, and compares the decisions.
 
-Owns what must hold. By the raw semantics our slices answer as Cedar does on everything, name
-for name, and Cedar as the case says. As a guard would answer, fail-closed and from the cache,
-an allow is one of Cedar's too; we deny more only where a policy errs, an entity is unknown, or
-the request fits no schema. Refuses to judge policies: whether what Cedar says is what somebody
-wants is not asked.
+With Cedar's own semantics, our slices must give the same decision and policies as Cedar with all
+policies, and Cedar must give what the case expects. With a guard's semantics, an allow must be an
+allow of Cedar too; a guard denies more only if a policy has an error, an entity is unknown, or the
+request does not match the schema.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def requests_of(data: Mapping[str, Any]) -> Any:
     return data.get("requests", data.get("queries"))
 
 
-class Case:
+class CorpusCase:
     """One case: its files, and its requests replayed.
 
     Arguments:
@@ -55,7 +54,7 @@ class Case:
         self._data = data
         self._report = report
 
-    def _fail(self, kind: str, message: str, request: _Request | None = None) -> None:
+    def _fail(self, kind: str, message: str, request: _CorpusRequest | None = None) -> None:
         number = None if request is None else request.number
         description = "" if request is None else request.description
         self._report.failures.append(Failure(self._name, kind, message, number, description))
@@ -97,7 +96,7 @@ class Case:
             self._report.refused += len(requests)
 
     def _replay(
-        self, found: ParsedInputs, requests: Sequence[_Request], moved: Entity | None = None
+        self, found: ParsedInputs, requests: Sequence[_CorpusRequest], moved: Entity | None = None
     ) -> Replay:
         actions = [request.asked.action for request in requests]
         return Replay(
@@ -109,7 +108,7 @@ class Case:
             moved=moved,
         )
 
-    def _compare_raw(self, request: _Request, standing: Replay, found: ParsedInputs) -> None:
+    def _compare_raw(self, request: _CorpusRequest, standing: Replay, found: ParsedInputs) -> None:
         """Compare the slices with Cedar on everything, and that with the case."""
         asked = request.asked
         truth = request.truth = (
@@ -132,7 +131,7 @@ class Case:
                 self._fail("raw", message, request)
 
     def _compare_ours(
-        self, requests: Sequence[_Request], standing: Replay, found: ParsedInputs
+        self, requests: Sequence[_CorpusRequest], standing: Replay, found: ParsedInputs
     ) -> None:
         """Compare what a guard would decide, twice: an answer that was kept must be the same."""
         names = {name for request in requests for name in request.asked.context}
@@ -154,7 +153,7 @@ class Case:
 
 
 @dataclass(slots=True)
-class _Request:
+class _CorpusRequest:
     """One request of a case. ``truth`` is what Cedar says of it, once asked."""
 
     number: int
@@ -181,7 +180,7 @@ class _Request:
         return self.truth is not None and self.truth.decision == "Allow"
 
 
-def _read_request(number: int, data: Any, found: ParsedInputs) -> _Request | None:
+def _read_request(number: int, data: Any, found: ParsedInputs) -> _CorpusRequest | None:
     """Return a request; ``None`` where it leaves open who asks, or for what."""
     if not isinstance(data, dict):
         raise ConfigurationError(f"requests[{number}] must be an object.")
@@ -202,7 +201,7 @@ def _read_request(number: int, data: Any, found: ParsedInputs) -> _Request | Non
         facts: Mapping[str, FactValue] | None = in_python(context)
     except (ValueError, OverflowError):
         facts = None
-    return _Request(
+    return _CorpusRequest(
         number=number,
         description=str(data.get("description", data.get("desc", ""))),
         asked=asked,
@@ -231,7 +230,7 @@ def _names(data: Mapping[str, Any], key: str, number: int) -> frozenset[str]:
     return frozenset(names)
 
 
-def _ask(snapshot: Snapshot, request: _Request) -> Answer | None:
+def _ask(snapshot: Snapshot, request: _CorpusRequest) -> Answer | None:
     """Ask as a guard does; ``None`` where no application could pass this context."""
     if request.facts is None:
         return None
@@ -243,7 +242,7 @@ def _decision(answer: Answer | None) -> Any:
 
 
 def _complaint(
-    request: _Request, answer: Answer | None, standing: Replay, found: ParsedInputs
+    request: _CorpusRequest, answer: Answer | None, standing: Replay, found: ParsedInputs
 ) -> str:
     """Return what is wrong with a decision of ours; empty where Cedar's explains it."""
     truth = request.truth

@@ -1,7 +1,6 @@
-"""What a replay of test cases counted, and what was not as it must be.
+"""The report of a corpus replay, as text and as JSON.
 
-Owns the two forms of the report: lines for people, and JSON. Refuses to hold more of a case
-than names: files, numbers of requests, ids of policies.
+It names files, numbers of requests and ids of policies, and nothing else of a case.
 """
 
 from __future__ import annotations

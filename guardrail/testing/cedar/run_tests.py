@@ -1,9 +1,8 @@
-"""Tests in the form of Cedar's own tools: the JSON of ``cedar run-tests``, read, run and written.
+"""Reads, runs and writes tests in the JSON format of ``cedar run-tests``.
 
-Owns that form, and what holds of such a test: Cedar itself, on the policies as they stand and the
-test's own entities, answers as it says. Beside that it tells what a guard would answer, for the two
-differ where they must: to Cedar a condition is a forbid, and an error is nothing. Refuses to write
-a test that Cedar can't be asked.
+A test passes if Cedar itself, with the policies and the test's entities, decides as it expects. A
+guard's decision is shown beside it, since the two can differ: for Cedar a condition is a forbid,
+and a policy with an error is ignored. Tests that Cedar can't express are left out of an export.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy import Snapshot
 from guardrail.policy.analysis.differential import CedarAnswer
 from guardrail.policy.analysis.plain_cedar import PlainCedar, guarded
-from guardrail.testing.files.cases import Case, Suite, Unread
+from guardrail.testing.files.cases import InvalidTest, PolicyTestCase, Suite
 from guardrail.testing.files.yaml_values import uid_at
 from guardrail.testing.run.report import Result
 from guardrail.testing.run.runner import Runner
@@ -34,7 +33,7 @@ LIMIT_TESTS: Final = 100_000
 _CODE: Final = "GR003"
 
 
-class _Request(Section):
+class _CedarRequest(Section):
     """Who, what, on what; uids are text, as in policies."""
 
     model_config = ConfigDict(extra="ignore")  # as Cedar's own reader
@@ -45,13 +44,13 @@ class _Request(Section):
     context: dict[str, Any]
 
 
-class _Test(Section):
+class _CedarTest(Section):
     """One test; ``entities`` are there, or in a file beside the tests."""
 
     model_config = ConfigDict(extra="ignore")
 
     name: str = ""
-    request: _Request
+    request: _CedarRequest
     entities: list[Any] | str
     decision: Literal["allow", "deny"]
     reason: list[str]
@@ -119,10 +118,10 @@ def run_cedar_tests(bundle: Bundle, file: Path) -> Iterator[CedarResult]:
         message = f"There are over {LIMIT_TESTS} tests. Split the file."
         raise ConfigurationError.at(document.at(), "GR005", message)
     places = item_places(file.name, raw)
-    return _Run(bundle.snapshot, file.parent).results(document.data, places)
+    return _CedarTestRunner(bundle.snapshot, file.parent).results(document.data, places)
 
 
-class _Run:
+class _CedarTestRunner:
     """Runs tests that may share their entities."""
 
     def __init__(self, snapshot: Snapshot, folder: Path) -> None:
@@ -141,7 +140,7 @@ class _Run:
                 yield CedarResult(Result(name, place, "error", error.faults))
 
     def _run(self, document: Document, place: Place) -> CedarResult:
-        test = document.parse(_Test, code=_CODE)
+        test = document.parse(_CedarTest, code=_CODE)
         entities, snapshot = self._among(test.entities, place)
         request = test.request
         inquiry = self._bare.inquiry(
@@ -189,7 +188,7 @@ class _Run:
         return read_json(name, raw).data
 
 
-def _differences(test: _Test, told: CedarAnswer) -> Iterator[str]:
+def _differences(test: _CedarTest, told: CedarAnswer) -> Iterator[str]:
     """Yield what does not hold, by the rules of ``cedar run-tests``."""
     decision = told.decision.lower()
     if test.decision != decision:
@@ -216,7 +215,7 @@ class Export:
 
     policies: str
     tests: tuple[Mapping[str, Any], ...]
-    otherwise: tuple[Case, ...]
+    otherwise: tuple[PolicyTestCase, ...]
     left_out: tuple[tuple[Place, str], ...]
 
 
@@ -228,10 +227,10 @@ def export(bundle: Bundle, suite: Suite) -> Export:
     """
     bare, runner = PlainCedar(bundle.snapshot), Runner(bundle)
     tests: list[Mapping[str, Any]] = []
-    otherwise: list[Case] = []
+    otherwise: list[PolicyTestCase] = []
     left_out: list[tuple[Place, str]] = []
     for case in suite.cases:
-        if isinstance(case, Unread):
+        if isinstance(case, InvalidTest):
             left_out.append((case.place, "the test is not valid"))
             continue
         if case.steps:

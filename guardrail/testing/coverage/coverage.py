@@ -1,11 +1,10 @@
-"""How much of the policies a suite of tests has tried.
+"""Measures which parts of the policies the tests of a bundle cover.
 
-Owns what counts as tried: of each policy its scope, matched and missed; of each truth in a clause
-both of its values, as far as Cedar looked at it; of each condition its obligations, in a decision
-that demands them. Impossible outcomes are not counted: where the validator knows that a scope
-matches all there is, or that an expression is never false, and where the entities of the bundle are
-such that no request can miss a scope. Says nothing of whether
-the tests expect the right thing: mutants do.
+Counted are, for each policy, its scope matched and not matched; for each condition in a clause,
+both of its values, as far as Cedar evaluates it; and for each obligation, a decision that requires
+it. Impossible outcomes are not counted: a scope that matches every request, an expression that is
+never false, or entities with which no request misses the scope. Whether the tests expect the right
+decisions is measured by mutants.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The coverage of a bundle's policies as one HTML file that needs nothing else.
+"""Renders the coverage of a bundle's policies as one HTML file.
 
-Owns the page: the policies' own text, file by file, each truth of a clause marked by what tests
-have seen of it. Refuses scripts, fonts, pictures and addresses; every text of the bundle is
-escaped. What is marked is told in words too, for whoever sees no colours.
+The page shows the text of the policies with each condition marked. It has no scripts, fonts,
+images or external addresses; every text of the bundle is escaped, and each mark is also written in
+words.
 """
 
 from __future__ import annotations

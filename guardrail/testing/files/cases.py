@@ -1,9 +1,9 @@
-"""Policy tests as they are written: ``tests/*_test.yaml``, read into cases.
+"""Reads ``tests/*_test.yaml`` into test cases.
 
-Owns what a test adds to what is `given`: who calls, and how facts merge. Refuses what it does
-not know, with file and line: a key that is ignored makes a test that tests less than it says.
-One broken test does not hide the others: it is kept, with its faults. Needs no bundle; whether
-a fact or a policy exists, the runner asks.
+A test is completed with what the file's `given` section defines for all tests. An unknown key is an
+error with its file and line, since an ignored key would test less than it states. A test that is
+not valid is kept with its faults, so that it does not hide the others. Names of facts and policies
+are checked later, against the bundle.
 """
 
 from __future__ import annotations
@@ -17,11 +17,19 @@ from guardrail._documents import Document, Key, limit_of, read_yaml, too_large
 from guardrail._nearest import did_you_mean
 from guardrail._regular_files import read_regular
 from guardrail.errors import ConfigurationError, Fault, Place
-from guardrail.testing.files.format import Asked, Expect, Expected, Given, Head, Situation, Step
+from guardrail.testing.files.format import (
+    Expect,
+    Expected,
+    Given,
+    PolicyTestSection,
+    Situation,
+    StepSection,
+    TestFileSection,
+)
 from guardrail.testing.files.matrix import cells_of
 from guardrail.testing.files.payloads import payload
 from guardrail.testing.files.yaml_values import MISSING, TAGS, duration_of, principal_of, uid_at
-from guardrail.testing.properties.format import Property, Unstated, read_properties
+from guardrail.testing.properties.format import InvalidProperty, Property, read_properties
 from guardrail.values import Entity, Principal
 
 #: More test files than this are refused.
@@ -31,7 +39,7 @@ _EXPECT: Final = ("expect",)
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class CallInput:
     """The guarded parameter of a call, and what it is given."""
 
     name: str
@@ -39,7 +47,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class ModelOutput:
     """What the model of a call returns; or yields, piece by piece."""
 
     pieces: tuple[Any, ...] = field(compare=False)
@@ -47,7 +55,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Spots:
+class RequestPlaces:
     """Where a test says who does what on what; ``caller`` holds the places of a caller's parts."""
 
     caller: Document
@@ -67,7 +75,7 @@ class Spots:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PolicyTestCase:
     """One test, ready to be asked. ``facts`` are merged, and hold `MISSING` where it says so.
 
     ``written`` is the test as it stands, for the places in it, ``spots`` are those of who, what and
@@ -85,16 +93,16 @@ class Case:
     facts: Mapping[str, Any]
     expected: Expected
     written: Document
-    spots: Spots
+    spots: RequestPlaces
     expect_at: tuple[Key, ...] = _EXPECT
-    input: Parameter | None = None
-    output: Product | None = None
+    input: CallInput | None = None
+    output: ModelOutput | None = None
     times: int = 1
     after_s: float = 0.0
-    steps: tuple[Case, ...] = ()
+    steps: tuple[PolicyTestCase, ...] = ()
 
     @property
-    def calls(self) -> tuple[Case, ...]:
+    def calls(self) -> tuple[PolicyTestCase, ...]:
         """The calls that the test makes; none where it asks the policies only."""
         is_call = self.input is not None or self.output is not None
         return self.steps or ((self,) if is_call else ())
@@ -105,7 +113,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class InvalidTest:
     """A test that is not valid (or a file, where it has no ``name``), and why."""
 
     name: str
@@ -121,9 +129,9 @@ class Suite:
     principals in them that no test names.
     """
 
-    cases: tuple[Case | Unread, ...]
+    cases: tuple[PolicyTestCase | InvalidTest, ...]
     given: tuple[Document, ...] = ()
-    properties: tuple[Property | Unstated, ...] = ()
+    properties: tuple[Property | InvalidProperty, ...] = ()
     unused: tuple[Document, ...] = ()
 
 
@@ -133,9 +141,9 @@ def read_suite(folder: Path) -> Suite:
     Raises `OSError` where a file can't be read.
     """
     root, tests = folder.resolve(), folder / "tests"
-    cases: list[Case | Unread] = []
+    cases: list[PolicyTestCase | InvalidTest] = []
     given: list[Document] = []
-    properties: list[Property | Unstated] = []
+    properties: list[Property | InvalidProperty] = []
     unused: list[Document] = []
     files = [
         file
@@ -147,7 +155,7 @@ def read_suite(folder: Path) -> Suite:
     if len(files) > LIMIT_FILES:
         place = Place("tests")
         message = f"There are over {LIMIT_FILES} test files. Join some."
-        return Suite((Unread("", place, (Fault("GR005", place, message),)),))
+        return Suite((InvalidTest("", place, (Fault("GR005", place, message),)),))
     for file in files:
         name = file.relative_to(folder).as_posix()
         try:
@@ -158,7 +166,7 @@ def read_suite(folder: Path) -> Suite:
                 properties.extend(read_properties(document.below("properties")))
         except ConfigurationError as error:
             place = error.faults[0].place if error.faults else Place(name)
-            cases.append(Unread("", place, error.faults))
+            cases.append(InvalidTest("", place, error.faults))
             continue
         cases.extend(found)
         if common is not None:
@@ -167,9 +175,11 @@ def read_suite(folder: Path) -> Suite:
     return Suite(tuple(cases), tuple(given), tuple(properties), tuple(unused))
 
 
-def _unused(common: Document, cases: Sequence[Case | Unread]) -> Iterator[Document]:
+def _unused(common: Document, cases: Sequence[PolicyTestCase | InvalidTest]) -> Iterator[Document]:
     """Yield the principals of a file that none of its tests names."""
-    calls = [call for case in cases if isinstance(case, Case) for call in (case, *case.steps)]
+    calls = [
+        call for case in cases if isinstance(case, PolicyTestCase) for call in (case, *case.steps)
+    ]
     used = {call.spots.caller_at for call in calls}
     for name in common.data.get("principals") or ():
         if ("principals", name) not in used:
@@ -187,25 +197,25 @@ def _check_file(file: Path, name: str, *, is_within: bool) -> None:
         raise ConfigurationError(faults=(too_large(name),))
 
 
-def _read_file(document: Document) -> tuple[list[Case | Unread], Document | None]:
+def _read_file(document: Document) -> tuple[list[PolicyTestCase | InvalidTest], Document | None]:
     if not isinstance(document.data, dict):
         message = (
             "Expected a mapping with `tests`, and with `given` where they have a part in common."
         )
         raise ConfigurationError.at(document.at(), "GR003", message)
-    head = document.parse(Head)
+    head = document.parse(TestFileSection)
     if head.model_fields_set.isdisjoint(("tests", "properties")):
         message = "`tests` is required. Add it, or `properties`."
         raise ConfigurationError.at(document.at(), "GR003", message)
     common = document.below("given") if head.given is not None else Document(document.file, {})
-    reader = _Reader(common)
-    cases: list[Case | Unread] = []
+    reader = _TestFileReader(common)
+    cases: list[PolicyTestCase | InvalidTest] = []
     for index in range(len(head.tests)):
         cases.extend(reader.read(document.below("tests", index)))
     return cases, common if head.given is not None else None
 
 
-class _Reader:
+class _TestFileReader:
     """Reads the tests of one file, over what they have in common."""
 
     def __init__(self, common: Document) -> None:
@@ -218,7 +228,7 @@ class _Reader:
             for name, caller in self._given.principals.items()
         }
 
-    def read(self, document: Document) -> Sequence[Case | Unread]:
+    def read(self, document: Document) -> Sequence[PolicyTestCase | InvalidTest]:
         """Return one test, or why it can't be asked; a matrix is one for each of its cells."""
         data = document.data
         name = data.get("name") if isinstance(data, dict) else None
@@ -232,12 +242,12 @@ class _Reader:
                 message = f"The same name stands at {self._names[name]}. Name each test once."
                 raise ConfigurationError.at(document.at("name"), "GR003", message)
         except ConfigurationError as error:
-            return [Unread(name, document.at(), error.faults)]
+            return [InvalidTest(name, document.at(), error.faults)]
         self._names[name] = document.at("name")
         return cases
 
-    def _cases(self, document: Document) -> list[Case]:
-        asked = document.parse(Asked)
+    def _cases(self, document: Document) -> list[PolicyTestCase]:
+        asked = document.parse(PolicyTestSection)
         if asked.matrix is not None:
             return self._cells(asked, document)
         if asked.steps is not None:
@@ -252,11 +262,11 @@ class _Reader:
             raise ConfigurationError.at(case.at(key), "GR003", message)
         return [case]
 
-    def _of_steps(self, asked: Asked, document: Document) -> Case:
+    def _of_steps(self, asked: PolicyTestSection, document: Document) -> PolicyTestCase:
         steps = []
         for index in range(len(asked.steps or ())):
             below = document.below("steps", index)
-            step = below.parse(Step)
+            step = below.parse(StepSection)
             case = self._case([(step, below), (asked, document)], asked, step.expect)
             after_s = 0.0
             if step.after is not None:
@@ -264,7 +274,7 @@ class _Reader:
             steps.append(replace(case, times=step.times, after_s=after_s))
         return replace(steps[0], place=document.at(), written=document, steps=tuple(steps))
 
-    def _cells(self, asked: Asked, document: Document) -> list[Case]:
+    def _cells(self, asked: PolicyTestSection, document: Document) -> list[PolicyTestCase]:
         """Return a case for each cell of a matrix."""
         cases = []
         for cell in cells_of(asked, document):
@@ -290,16 +300,16 @@ class _Reader:
     def _case(
         self,
         written: Sequence[tuple[Situation, Document]],
-        asked: Asked,
+        asked: PolicyTestSection,
         expect: Expect | None = None,
         who_at: tuple[Key, ...] = ("as",),
-    ) -> Case:
+    ) -> PolicyTestCase:
         """Return one case; of what is written, the first that says a thing counts."""
         for _, document in written:
             _check_facts(document)
         wanted = expect or asked.expect
         now = asked.now or self._given.now
-        value, product = _input(written), _product(written)
+        value, product = _input(written), _output(written)
         principal, caller, caller_at = self._caller(written, who_at)
         action, action_at = self._text("action", written)
         resource, resource_at = self._text("resource", written)
@@ -308,7 +318,7 @@ class _Reader:
             facts = {place: below for place, below in facts.items() if place != "input"}
         for situation, _ in reversed(written):
             facts = _merged(facts, situation.facts)
-        return Case(
+        return PolicyTestCase(
             name=asked.name,
             place=written[0][1].at(),
             principal=principal,
@@ -318,7 +328,7 @@ class _Reader:
             facts=facts,
             expected=wanted if isinstance(wanted, Expected) else Expected(decision=wanted),
             written=written[0][1],
-            spots=Spots(caller, caller_at, action_at, resource_at),
+            spots=RequestPlaces(caller, caller_at, action_at, resource_at),
             input=value,
             output=product,
         )
@@ -373,7 +383,7 @@ def _column(document: Document, key: str, name: str) -> Place | None:
     return document.at("matrix", key, document.data["matrix"][key].index(name))
 
 
-def _input(written: Sequence[tuple[Situation, Document]]) -> Parameter | None:
+def _input(written: Sequence[tuple[Situation, Document]]) -> CallInput | None:
     """Return the guarded parameter, made ready."""
     for situation, document in written:
         if situation.input is not None:
@@ -381,19 +391,19 @@ def _input(written: Sequence[tuple[Situation, Document]]) -> Parameter | None:
             if not name.isidentifier():
                 message = "Expected the name of the guarded parameter, and its value below it."
                 raise ConfigurationError.at(document.at("input"), "GR003", message)
-            return Parameter(name, payload(document.below("input", name)))
+            return CallInput(name, payload(document.below("input", name)))
     return None
 
 
-def _product(written: Sequence[tuple[Situation, Document]]) -> Product | None:
+def _output(written: Sequence[tuple[Situation, Document]]) -> ModelOutput | None:
     """Return what the model returns, made ready."""
     for situation, document in written:
         if situation.stream is not None:
             pieces = document.below("stream")
             made = [payload(pieces.below(index)) for index in range(len(situation.stream))]
-            return Product(tuple(made), streams=True)
+            return ModelOutput(tuple(made), streams=True)
         if "output" in situation.model_fields_set:
-            return Product((payload(document.below("output")),), streams=False)
+            return ModelOutput((payload(document.below("output")),), streams=False)
     return None
 
 

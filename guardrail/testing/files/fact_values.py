@@ -1,8 +1,7 @@
-"""What a test says of the facts, in the form in which a decision gets them.
+"""Turns the facts of a test into those of a decision, and finds facts that a test leaves open.
 
-Owns the rule that nothing is guessed: a fact that the policies read must be given, or marked
-missing, or follow from the test's own time or input; else the test would hang on how a policy
-takes its absence, and say so nowhere. Refuses facts that the schema does not have.
+A fact that the policies read must have a value, be marked missing, or follow from the test's own
+time or input. Otherwise the result would depend on how a policy treats a missing fact.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from guardrail.errors import Fault
 from guardrail.facts import InputFacts, TimeFacts
 from guardrail.policy import Question, Snapshot
 from guardrail.policy.engine.request_names import Names
-from guardrail.testing.files.cases import Case
-from guardrail.testing.files.yaml_values import MISSING, Caller, leaves, principal_of
+from guardrail.testing.files.cases import PolicyTestCase
+from guardrail.testing.files.yaml_values import MISSING, PrincipalSection, leaves, principal_of
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal, View
 
 #: Stands where a tree of facts has nothing, which is another thing than `MISSING`.
@@ -31,8 +30,12 @@ def identity_of(principal: Principal | Entity) -> Identity:
     return Identity(Principal(principal.type, principal.id))
 
 
-def said(
-    case: Case, source: FactSource, names: frozenset[str], now: float | None, view: View = NO_INPUT
+def stated_facts(
+    case: PolicyTestCase,
+    source: FactSource,
+    names: frozenset[str],
+    now: float | None,
+    view: View = NO_INPUT,
 ) -> Any:
     """Return the facts of one place as a call would have them, with the marks of what is missing.
 
@@ -49,15 +52,18 @@ def said(
     return {**source.compute(names, context), **given}
 
 
-def said_all(question: Question, case: Case) -> dict[str, Any]:
+def all_stated_facts(question: Question, case: PolicyTestCase) -> dict[str, Any]:
     """Return all facts of a case that asks the policies only.
 
     Every place whose source would be asked is there, as in a call, if only empty.
     """
-    return {source.place: said(case, source, names, case.now) for source, names in question.wants}
+    return {
+        source.place: stated_facts(case, source, names, case.now)
+        for source, names in question.wants
+    }
 
 
-class Unsaid:
+class UnstatedFacts:
     """Finds the facts that a snapshot's policies read, and of which a test says nothing."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -133,7 +139,7 @@ def undeclared(
 
 def misnamed(document: Document, snapshot: Snapshot) -> tuple[Fault, ...]:
     """Return a fault for each name of a principal that the bundle does not have."""
-    principal = principal_of(document.parse(Caller), document)
+    principal = principal_of(document.parse(PrincipalSection), document)
     return tuple(
         Fault("GR601", document.at(*each.where[1:]), each.message)
         for each in Names(snapshot).caller(principal)

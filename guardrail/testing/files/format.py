@@ -1,7 +1,7 @@
-"""The format of a test file, as models: what its keys are called and which values they take.
+"""The format of a test file, as models: the names of its keys and their types.
 
-Owns the names of the keys. Refuses keys that it does not know; what a value means,
-`guardrail.testing.files.cases` reads. What the docstrings say of a key, editors show.
+Unknown keys are errors. `guardrail.testing.files.cases` interprets the values. Editors show the
+docstrings as descriptions of the keys.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Discriminator, Field, JsonValue, Tag, model_
 
 from guardrail._documents import Section
 from guardrail._schema_hints import Hint, at_most_one, exactly_one, given, holds, of, when
-from guardrail.testing.files.yaml_values import Caller
+from guardrail.testing.files.yaml_values import PrincipalSection
 
 #: A time that every time zone has a name for.
 Now: TypeAlias = Annotated[
@@ -62,7 +62,7 @@ class Given(Section):
     now: Now | None = None
     action: str | None = None
     resource: str | None = None
-    principals: dict[str, Caller] = Field(default={})
+    principals: dict[str, PrincipalSection] = Field(default={})
     facts: dict[str, Any] = Field(default={})
 
 
@@ -153,7 +153,7 @@ class Situation(Section):
     )
 
     known: str | None = Field(default=None, alias="as")
-    principal: Caller | None = None
+    principal: PrincipalSection | None = None
     action: str | None = None
     resource: str | None = None
     facts: dict[str, Any] = Field(default={})
@@ -168,7 +168,7 @@ class Situation(Section):
         return self
 
 
-class Step(Situation):
+class StepSection(Situation):
     """One step of a test of several calls: the same call, a number of times.
 
     Attributes:
@@ -197,7 +197,7 @@ class Matrix(Section):
     table: dict[str, Any] = Field(min_length=1)
 
 
-class Asked(Situation):
+class PolicyTestSection(Situation):
     """One test: a request or a call, and what is expected of it.
 
     Attributes:
@@ -220,7 +220,7 @@ class Asked(Situation):
     matrix: Matrix | None = None
 
     @model_validator(mode="after")
-    def _expects_once(self) -> Asked:
+    def _expects_once(self) -> PolicyTestSection:
         there = [name for name in ("expect", "steps", "matrix") if getattr(self, name) is not None]
         if len(there) != 1:
             what = f"`{'` and `'.join(there)}`" if there else "none of them"
@@ -228,7 +228,7 @@ class Asked(Situation):
         return self
 
 
-class Head(Section):
+class TestFileSection(Section):
     """A whole file, as far as its parts are read one by one.
 
     Attributes:

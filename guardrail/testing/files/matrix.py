@@ -1,8 +1,8 @@
-"""A matrix in a test file: callers by actions by resources, and what is expected of each.
+"""Reads the matrix of a test: callers by actions by resources, with the expectation of each cell.
 
-Owns how a row is read: one word for all of it, a list with a word for each resource, or either by
-the name of the action. Refuses a table with a hole in it, and a row that is longer than the
-resources: what is not said is not tested, and nobody would see it.
+A row is one word for all cells, a list with a word for each resource, or one of these for each
+action. A row that is shorter or longer than the list of resources is an error, since a missing
+cell would not be tested.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 
 from guardrail._documents import Document, Key
 from guardrail.errors import ConfigurationError
-from guardrail.testing.files.format import DECIDED, Asked, Expected, Verdict
+from guardrail.testing.files.format import DECIDED, Expected, PolicyTestSection, Verdict
 
 _VERDICTS: Final = frozenset(get_args(Verdict))
 _TABLE: Final = ("matrix", "table")
@@ -47,7 +47,7 @@ class Cell:
         return f"{test}: {' '.join(filter(None, (self.who, self.action, self.resource)))}"
 
 
-def cells_of(asked: Asked, document: Document) -> Iterator[Cell]:
+def cells_of(asked: PolicyTestSection, document: Document) -> Iterator[Cell]:
     """Yield the cells of a test's matrix, row by row.
 
     Raises:

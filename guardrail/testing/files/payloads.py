@@ -1,9 +1,8 @@
-"""Inputs and outputs as a policy test writes them: plain data, or a form that makes an array.
+"""Reads the inputs and outputs of a test, which are plain data or forms that make an array.
 
-Owns the forms (`zeros`, `ones`, `array`, `table`, `repeat`, `value`), and what counts as the same
-output: a number is compared as its own type shows it, and what a filter has taken out is null.
-Refuses forms that it does not know half: a mapping with a form's key is that form, whole, or a
-fault with its place.
+The forms are `zeros`, `ones`, `array`, `table`, `repeat` and `value`. A mapping with a form's key
+must be that form, or it is an error. Outputs are compared as numbers of their own type, and values
+that a filter removed are null.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Array(Section):
     dtype: Dtype = "float64"
 
 
-class Table(Section):
+class TableForm(Section):
     """Columns by name, each an array: ``{table: {amount: [1.5, 2.0], country: [DE, FR]}}``."""
 
     table: dict[str, list[Any]] = Field(min_length=1)
@@ -80,7 +79,7 @@ _FORMS: Final[Mapping[str, type[Section]]] = {
     "zeros": Zeros,
     "ones": Ones,
     "array": Array,
-    "table": Table,
+    "table": TableForm,
     "repeat": Repeat,
     "value": Value,
 }
@@ -103,7 +102,7 @@ def payload(document: Document) -> Any:
     if isinstance(form, Repeat):
         _check_size(document, len(form.repeat) * form.times)
         return form.repeat * form.times
-    if isinstance(form, Table):
+    if isinstance(form, TableForm):
         for name in form.dtypes:
             if name not in form.table:
                 message = "The table has no column of this name. Correct it."

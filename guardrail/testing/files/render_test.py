@@ -1,8 +1,7 @@
-"""A request and what is decided on it, written as a policy test: ready to be pasted.
+"""Writes a request and its decision as a policy test in YAML, ready to be pasted.
 
-Owns the text. What it expects is what the policies say now. Refuses to leave open what a test must
-say: a fact that the policies read, that the schema demands and that the request has not, is marked
-``!missing``.
+The test expects the present decision. A fact that the policies read and the schema requires, but
+that the request lacks, is marked ``!missing``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How callers and values are written down in YAML: in policy tests, and in requests.
+"""How principals and values are written in YAML, in policy tests and in requests.
 
-Owns the shape of a principal, and the tags for values that YAML has no form for. Refuses to
-guess: a text stays a text, and is an entity only where it says ``!entity``.
+Values without a YAML form have tags. A text stays a text; it is an entity only with ``!entity``.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ VALUE_TAGS: Final[Mapping[str, Callable[[str], object]]] = {
 TAGS: Final[Mapping[str, Callable[[str], object]]] = {**VALUE_TAGS, "!missing": _missing}
 
 
-class Caller(Section):
+class PrincipalSection(Section):
     """A principal for whom a file vouches.
 
     Attributes:
@@ -109,7 +108,7 @@ def uid_at(text: str, place: Place) -> Entity:
     raise ConfigurationError.at(place, "GR003", message)
 
 
-def principal_of(caller: Caller, document: Document, parse: Parse = uid_at) -> Principal:
+def principal_of(caller: PrincipalSection, document: Document, parse: Parse = uid_at) -> Principal:
     """Return the principal that ``document`` writes down, which ``caller`` was parsed from."""
     uid = parse(caller.uid, document.at("uid"))
     parents = [parse(text, document.at("in", index)) for index, text in enumerate(caller.parents)]

@@ -1,8 +1,8 @@
-"""The values at the edges of what the policies of a bundle compare with, by their types.
+"""The boundary values of each fact and attribute that the policies of a bundle compare.
 
-Owns which values a fact or an attribute is tried with: the constants that stand in the policies
-and their neighbours, both truths, each text that is named and one that is not. The simplest come
-first. No value is tried that no call can have: the source of a fact says what its numbers can be.
+These are the constants in the policies and their neighbours, both booleans, each text in a policy
+and one that is in none; the simplest come first. Values that no call can have are left out: the
+source of a fact declares the range of its numbers.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _DURATION: Final = re.compile(
 _LIMIT_ENTITIES: Final = 20
 
 
-class Edges:
+class BoundaryValues:
     """The edges of one bundle's policies.
 
     Arguments:
@@ -240,7 +240,7 @@ def duration_of(text: str) -> timedelta | None:
     return None
 
 
-def moments_of(edges: Edges) -> Iterator[datetime]:
+def moments_of(edges: BoundaryValues) -> Iterator[datetime]:
     """Yield moments of every hour and of every day of a week, and those at the edges."""
     yield from (moment for moment in edges.datetimes if moment >= _EPOCH)
     for day in range(7):

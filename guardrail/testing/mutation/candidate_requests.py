@@ -1,8 +1,8 @@
-"""Requests that are worth a try: at the edges of what the policies of a bundle compare with.
+"""Requests at the boundary values of a bundle's policies.
 
-Owns who is tried with what: the callers of tests and others like them, on every resource, each fact
-at its edges, and none at all. Refuses randomness that can't be had again: the same bundle and tests
-give the same requests, in the same order.
+They combine the callers of the tests and variants of them with every resource, and with each fact
+at its boundary values or absent. The same bundle and tests give the same requests in the same
+order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 from guardrail.policy import Snapshot
 from guardrail.policy.analysis.hypothetical_entities import ABSENT, HypotheticalAttribute
 from guardrail.policy.engine.plan import Shape
-from guardrail.testing.mutation.boundary_values import Edges
+from guardrail.testing.mutation.boundary_values import BoundaryValues
 from guardrail.values import Entity, Path, Principal
 
 #: Requests per caller, action and resource in which several facts differ from the usual at once.
@@ -47,7 +47,7 @@ def decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:
 
 
 def requests(
-    snapshot: Snapshot, known: Sequence[Request], edges: Edges | None = None
+    snapshot: Snapshot, known: Sequence[Request], edges: BoundaryValues | None = None
 ) -> Iterator[Request]:
     """Yield requests to a snapshot: first those that are known, then the edges around them.
 
@@ -57,7 +57,7 @@ def requests(
         edges: the values that are tried, where somebody has them; else those of its policies.
     """
     yield from known
-    edges = edges or Edges(snapshot)
+    edges = edges or BoundaryValues(snapshot)
     callers = list({key_of(each): each for each in callers_of(known, edges.entities)}.values())
     things = list(
         dict.fromkeys([*(request.resource for request in known), *sorted(snapshot.store)])

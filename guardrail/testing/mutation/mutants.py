@@ -1,9 +1,9 @@
-"""Mutants: policies that are changed a little, of which a suite of tests should notice each.
+"""Mutants: small edits to policies, each of which the tests of a bundle should detect.
 
-Owns what becomes of a mutant: a test of the suite fails (it is noticed), or none does and a request
-is found on which the two decide otherwise (it survives, and that request is the test that lacks),
-or none is found: then the two decide alike, or not all that they read could be tried. A suite that
-fails on the unchanged policies is an error: it would fail on every mutant.
+A mutant is detected if a test fails on it. It survives if no test fails and a request is found that
+it decides differently; that request is the missing test. Otherwise it decides alike, or could not
+be tried on everything that its policy reads. Tests that fail on the unchanged policies are an
+error, since they would fail on every mutant.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Literal, TypeAlias
 from guardrail.bundle.assembly import Bundle
 from guardrail.policy import Snapshot
 from guardrail.policy.analysis.mutations import Edit, changed, edits_of
-from guardrail.testing.files.cases import Case, Suite
+from guardrail.testing.files.cases import PolicyTestCase, Suite
 from guardrail.testing.files.render_test import EXPECTED, as_test
 from guardrail.testing.mutation.candidate_requests import Request, decided, requests
-from guardrail.testing.replay.request_variations import Around, Pairing, callers_in
+from guardrail.testing.replay.request_variations import Pairing, RequestVariations, callers_in
 from guardrail.testing.run.runner import Runner
 
 _TOLD = ("decision", *EXPECTED)
@@ -33,7 +33,7 @@ Fate: TypeAlias = Literal["unread", "noticed"] | frozenset[str] | Apart
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class EquivalentMutant:
     """A mutant for which no request was found on which it decides otherwise.
 
     Attributes:
@@ -92,7 +92,7 @@ class Mutation:
 
     noticed: int
     equivalent: tuple[Edit, ...]
-    untried: tuple[Alike, ...]
+    untried: tuple[EquivalentMutant, ...]
     survivors: tuple[Survivor, ...]
 
     @property
@@ -100,7 +100,7 @@ class Mutation:
         """The whole in one line."""
         told = f"mutants {self.noticed} noticed, {len(self.survivors)} survive"
         told += f", {len(self.equivalent)} decide alike" if self.equivalent else ""
-        return told + (f", {len(self.untried)} not tried in full" if self.untried else "")
+        return told + (f", {len(self.untried)} not fully tried" if self.untried else "")
 
     def as_json(self) -> dict[str, Any]:
         """Return what became of the mutants as plain JSON data."""
@@ -140,11 +140,13 @@ class Mutants:
         self._cases = [
             case
             for case in suite.cases
-            if isinstance(case, Case) and runner.run(case).outcome == "passed"
+            if isinstance(case, PolicyTestCase) and runner.run(case).outcome == "passed"
         ]
         known = [request for case in self._cases for request in runner.requests(case)]
         self._known = [*known, *callers_in(bundle.snapshot)]
-        self._tried = _Tried(bundle.snapshot, list(requests(bundle.snapshot, self._known)))
+        self._tried = _DecidedRequests(
+            bundle.snapshot, list(requests(bundle.snapshot, self._known))
+        )
         self.edits = edits_in(bundle)
 
     def become(self, number: int) -> Fate:
@@ -160,7 +162,7 @@ class Mutants:
     def _around(self, edit: Edit, other: Snapshot) -> frozenset[str] | Apart:
         """Try all that the changed policy reads, before it is said that the two decide alike."""
         snapshot = self._bundle.snapshot
-        around = Around((snapshot, other), self._known)
+        around = RequestVariations((snapshot, other), self._known)
         policies = {
             policy.id: policy
             for each in (snapshot, other)
@@ -175,7 +177,7 @@ class Mutants:
         return frozenset(around.untried)
 
 
-def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Alike | None]:
+def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | EquivalentMutant | None]:
     """Yield what becomes of each mutant: a survivor, one not told apart, ``None`` if noticed.
 
     The tests must hold on the bundle as it is; those that do not are left out.
@@ -186,13 +188,13 @@ def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | Alike | None]:
 
 def told(
     bundle: Bundle, edits: Sequence[Edit], fates: Iterable[Fate]
-) -> Iterator[Survivor | Alike | None]:
+) -> Iterator[Survivor | EquivalentMutant | None]:
     """Yield what became of each change, as `mutate` does; nothing of what Cedar does not read."""
     for edit, fate in zip(edits, fates, strict=True):
         if fate == "noticed":
             yield None
         elif isinstance(fate, frozenset):
-            yield Alike(edit, tuple(sorted(fate)))
+            yield EquivalentMutant(edit, tuple(sorted(fate)))
         elif not isinstance(fate, str):
             yield Survivor(edit, *fate, bundle.snapshot)
 
@@ -208,19 +210,22 @@ def count(bundle: Bundle) -> int:
 
 
 def collect(
-    ended: Iterator[Survivor | Alike | None] | Sequence[Survivor | Alike | None],
+    ended: Iterator[Survivor | EquivalentMutant | None]
+    | Sequence[Survivor | EquivalentMutant | None],
 ) -> Mutation:
     """Return all that `mutate` yields as one."""
     found = list(ended)
     return Mutation(
         sum(each is None for each in found),
-        tuple(each.edit for each in found if isinstance(each, Alike) and not each.untried),
-        tuple(each for each in found if isinstance(each, Alike) and each.untried),
+        tuple(
+            each.edit for each in found if isinstance(each, EquivalentMutant) and not each.untried
+        ),
+        tuple(each for each in found if isinstance(each, EquivalentMutant) and each.untried),
         tuple(each for each in found if isinstance(each, Survivor)),
     )
 
 
-class _Tried:
+class _DecidedRequests:
     """Requests, and what one snapshot decides on each."""
 
     __slots__ = ("_asked", "_snapshot", "_told")

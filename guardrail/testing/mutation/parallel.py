@@ -1,8 +1,7 @@
-"""Mutants tried in several processes at once, told as one process would tell them.
+"""Tries mutants in several processes, with the results in the order of one process.
 
-Owns the processes, each of which loads the bundle itself, of the very bytes that were loaded here.
-Refuses to tell anything in another order than `guardrail.testing.mutation.mutants.mutate`, or to go
-on where a process dies. It pays where there are many: ``benchmarks/policy_tests.py``.
+Each process loads the bundle itself, from the bytes that were loaded here. If a process dies, the
+run fails. Several processes are faster for many mutants only: ``benchmarks/policy_tests.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +21,15 @@ from guardrail.errors import ConfigurationError
 from guardrail.policy import Folder, read_folder
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.files.cases import Suite
-from guardrail.testing.mutation.mutants import Alike, Fate, Mutants, Survivor, count, edits_in, told
+from guardrail.testing.mutation.mutants import (
+    EquivalentMutant,
+    Fate,
+    Mutants,
+    Survivor,
+    count,
+    edits_in,
+    told,
+)
 
 #: Tests to be run, over all mutants, from which on a second process is faster than none. A process
 #: takes about two seconds to be ready, and a test a tenth of a millisecond.
@@ -44,7 +51,7 @@ def jobs_for(bundle: Bundle, suite: Suite) -> int:
 
 def mutate_at_once(
     path: Path, bundle: Bundle, suite: Suite, *, jobs: int
-) -> Iterator[Survivor | Alike | None]:
+) -> Iterator[Survivor | EquivalentMutant | None]:
     """Yield what `guardrail.testing.mutation.mutants.mutate` does, in the same order.
 
     The processes are started anew, and import the program's main module: it must not run by being

@@ -1,13 +1,15 @@
-"""What must never, or always, be decided: claims about requests, tried on many of them.
+"""Properties: claims about all requests to a bundle, tried on many of them.
 
-Owns the way from a property in a test file, or from `guardrail.testing.never` and ``always``, to
-the request that breaks it. Refuses to prove anything: it tries.
+A property comes from a test file, or from `guardrail.testing.never` and ``always``. Trying it can
+find a counterexample, but it proves nothing.
 
-format       the keys of a property
-claims       what it says, read against a bundle
-conditions   whether a request is as claimed; value_tests: whether a value is
-domains      what a request to a bundle can be; narrowing: made smaller by a condition
-strategies   requests for hypothesis, made of these
-check        properties, tried
-simpler      what breaks one, made as simple as can be
+format            the keys of a property
+claims            reads a claim against a bundle
+conditions        whether a request meets a claim
+value_conditions  whether a value meets a condition
+domains           the requests that a bundle can get
+narrowing         domains restricted by a condition
+strategies        requests for hypothesis
+check             tries properties
+shrinking         simplifies a counterexample
 """

@@ -1,12 +1,11 @@
-"""Properties of policies, checked: what no request may show, tried on those that could.
+"""Tries properties on requests: first at boundary values, then on random ones.
 
-Owns how a property is tried: first on requests at the edges of the policies and of the property
-itself, then on random ones, the same each time. What is found is made as simple as can be, and
-told as a test to paste. Refuses to pass a property of which nothing was tried.
+The random requests are the same in each run. A counterexample is simplified and written as a test
+to paste. A property for which no request was tried fails.
 
-A request that leaves out what the schema demands is tried only where a property asks for it: what
-is missing makes a policy err, and that grants nothing. Hypothesis draws the random ones, and is
-imported where some are asked for.
+Requests that lack a fact that the schema requires are tried only if a property asks for it: a
+missing fact makes a policy err, and that grants nothing. hypothesis draws the random requests, and
+is imported only if there are some.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.guard import Guard
 from guardrail.policy import Snapshot
-from guardrail.testing.files.cases import Case, Suite
+from guardrail.testing.files.cases import PolicyTestCase, Suite
 from guardrail.testing.files.render_test import as_test
 from guardrail.testing.files.yaml_values import leaves
 from guardrail.testing.mutation.candidate_requests import Request, decided, requests
 from guardrail.testing.properties.claims import read_condition
 from guardrail.testing.properties.conditions import UNFIT, Condition, at
 from guardrail.testing.properties.domains import Domain, World
-from guardrail.testing.properties.format import Checked, Property, Unstated
+from guardrail.testing.properties.format import Checked, InvalidProperty, Property
 from guardrail.testing.properties.narrowing import narrowed
 from guardrail.testing.properties.shrinking import simplest
 from guardrail.testing.properties.value_conditions import ABSENT
@@ -60,14 +59,14 @@ def run_properties(bundle: Bundle, suite: Suite, *, examples: int = EXAMPLES) ->
     """
     checker = Checker(bundle, suite, examples=examples)
     for stated in suite.properties:
-        if isinstance(stated, Unstated):
+        if isinstance(stated, InvalidProperty):
             yield Result(stated.name, stated.place, "error", stated.faults)
         else:
             yield checker.check(stated)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _BoundProperty:
     """A property, read against a bundle."""
 
     when: Condition
@@ -118,7 +117,7 @@ class Checker:
         if faults:
             return Result(stated.name, stated.place, "error", tuple(faults))
         when, claim = conditions
-        return self._try(stated, _Asked(when, claim, stated.is_never, meant), world)
+        return self._try(stated, _BoundProperty(when, claim, stated.is_never, meant), world)
 
     def _world(self, *, is_missing: bool) -> World:
         world = self._worlds.get(is_missing)
@@ -126,9 +125,9 @@ class Checker:
             world = self._worlds[is_missing] = World(self._snapshot, missing=is_missing)
         return world
 
-    def _try(self, stated: Property, asked: _Asked, world: World) -> Result:
+    def _try(self, stated: Property, asked: _BoundProperty, world: World) -> Result:
         domains = narrowed(world, asked.when)
-        trying = _Trying(asked, self._snapshot)
+        trying = _Trial(asked, self._snapshot)
         found = self._at_edges(stated, asked, trying, domains)
         if found is None and self._examples:
             try:
@@ -152,7 +151,7 @@ class Checker:
         return Result(stated.name, stated.place, "passed")
 
     def _at_edges(
-        self, stated: Property, asked: _Asked, trying: _Trying, domains: Sequence[Domain]
+        self, stated: Property, asked: _BoundProperty, trying: _Trial, domains: Sequence[Domain]
     ) -> Request | None:
         """Return the first request at the edges that breaks a property.
 
@@ -176,7 +175,7 @@ class Checker:
         known = [
             request
             for case in self._suite.cases
-            if isinstance(case, Case)
+            if isinstance(case, PolicyTestCase)
             for request in runner.requests(case)
         ]
         known += [
@@ -214,7 +213,7 @@ class Checker:
             if path not in lacking
         )
 
-    def _at_random(self, asked: _Asked, world: World, trying: _Trying) -> Request | None:
+    def _at_random(self, asked: _BoundProperty, world: World, trying: _Trial) -> Request | None:
         """Return a random request that breaks it, as it is drawn: made simple later."""
         from hypothesis import Phase, find, settings
         from hypothesis.errors import NoSuchExample, Unsatisfiable
@@ -250,12 +249,12 @@ class Checker:
         return Result(stated.name, stated.place, "failed", (fault,), decision, request)
 
 
-class _Trying:
+class _Trial:
     """Tries requests, and counts those of which the property says something."""
 
     __slots__ = ("_asked", "_snapshot", "tried")
 
-    def __init__(self, asked: _Asked, snapshot: Snapshot) -> None:
+    def __init__(self, asked: _BoundProperty, snapshot: Snapshot) -> None:
         self._asked = asked
         self._snapshot = snapshot
         self.tried = 0

@@ -1,8 +1,7 @@
-"""Claims of a property, read against a bundle: from a file's mapping to a `Condition`.
+"""Reads a claim of a property against a bundle, from a mapping in a file to a `Condition`.
 
-Owns what the keys of a claim mean. Refuses what the bundle has not, with file and line: an action,
-an attribute, a fact, a role, a policy or an obligation of another name would hold of nothing, and
-so test nothing.
+A name that the bundle lacks (an action, attribute, fact, role, policy or obligation) is an error
+with its file and line: the claim would hold of no request, and test nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +14,12 @@ from guardrail._documents import Document
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.schema.schema import RECORD
 from guardrail.testing.files.yaml_values import uid_at
-from guardrail.testing.properties.conditions import ANY_VALUE, Condition, Outcome, Side
+from guardrail.testing.properties.conditions import (
+    ANY_VALUE,
+    Condition,
+    DecisionCondition,
+    EntityCondition,
+)
 from guardrail.testing.properties.domains import World
 from guardrail.testing.properties.format import Claim
 from guardrail.testing.properties.value_conditions import ValueTest, read_test
@@ -31,10 +35,10 @@ def read_condition(document: Document | None, world: World) -> Condition:
         return Condition()
     data = {name: value for name, value in document.data.items() if name != "when"}
     claim = Document(document.file, data, document.places, document.root).parse(Claim)
-    return _Reader(document, world).read(claim)
+    return _ClaimReader(document, world).read(claim)
 
 
-class _Reader:
+class _ClaimReader:
     """Reads one claim."""
 
     def __init__(self, document: Document, world: World) -> None:
@@ -83,11 +87,11 @@ class _Reader:
         except ConfigurationError as error:
             self._faults.extend(error.faults)
 
-    def _side(self, key: str, data: Any, is_known: Callable[[Entity], bool]) -> Side:
+    def _side(self, key: str, data: Any, is_known: Callable[[Entity], bool]) -> EntityCondition:
         if data is None:
-            return Side()
+            return EntityCondition()
         if not isinstance(data, dict):
-            return Side(uids=tuple(self._uids((key,), data)))
+            return EntityCondition(uids=tuple(self._uids((key,), data)))
         sets: dict[str, tuple[Entity, ...]] = {}
         for name in ("uid", "in", "not_in"):
             sets[name] = tuple(self._uids((key, name), data.get(name, [])))
@@ -106,7 +110,7 @@ class _Reader:
         else:
             message = f"`{key}.attrs` holds attributes by name."
             self._faults.append(Fault("GR003", self._at(key, "attrs"), message))
-        return Side(str(kind), sets["uid"], sets["in"], sets["not_in"], tuple(attrs))
+        return EntityCondition(str(kind), sets["uid"], sets["in"], sets["not_in"], tuple(attrs))
 
     def _uids(self, path: tuple[str, ...], data: Any) -> Iterator[Entity]:
         """Yield the entities that a text, a list of texts, or ``one_of`` names."""
@@ -167,7 +171,7 @@ class _Reader:
         below = Path(path.root, (*path.attrs, "missing"))
         return value.keys() == {"missing"} and self._world.kind_at(below) is None
 
-    def _outcome(self, claim: Claim) -> Outcome:
+    def _outcome(self, claim: Claim) -> DecisionCondition:
         ids = {policy.id for policy in self._snapshot.policies}
         for index, name in enumerate(claim.policies or []):
             self._check("policies", name in ids, "no policy of this id", index)
@@ -176,6 +180,6 @@ class _Reader:
         for name in wanted:
             self._check("obligations", name in self._snapshot.obligations, "no such obligation")
         codes = [claim.code] if isinstance(claim.code, str) else claim.code or []
-        return Outcome(
+        return DecisionCondition(
             claim.allow, frozenset(codes), frozenset(claim.policies or ()), wanted, claim.errors
         )

@@ -1,8 +1,7 @@
-"""What a property says of a request and of the decision on it: asked, and used to make requests.
+"""Conditions: what a property claims about a request and its decision.
 
-Owns what a claim means: which requests it holds of (`Condition.holds`). Refuses names that the
-bundle has not, and values that a type can't have, with file and line: a condition on what there is
-not would hold of nothing, and test nothing.
+They decide whether a request meets the claim (`Condition.holds`), and restrict the requests that
+are generated.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ UNFIT: Final = frozenset(("unknown_entity", "undeclared_action", "wrong_type", "
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EntityCondition:
     """What is said of a principal or of a resource.
 
     Attributes:
@@ -51,7 +50,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DecisionCondition:
     """What is said of a decision, as `Snapshot.describe` tells it."""
 
     allow: bool | None = None
@@ -83,11 +82,11 @@ ANY_VALUE: Final = object()
 class Condition:
     """A claim, ready to be asked."""
 
-    principal: Side = Side()
+    principal: EntityCondition = EntityCondition()
     actions: frozenset[Entity] = frozenset()
-    resource: Side = Side()
+    resource: EntityCondition = EntityCondition()
     facts: tuple[tuple[Path, ValueTest], ...] = ()
-    outcome: Outcome = Outcome()
+    outcome: DecisionCondition = DecisionCondition()
 
     @property
     def names_unfit(self) -> bool:
@@ -118,7 +117,7 @@ class Condition:
         return self.outcome.holds(told) and self.asks(request, snapshot)
 
 
-_ANYBODY: Final = Side()
+_ANYBODY: Final = EntityCondition()
 
 
 def uid_of(principal: Principal | Entity) -> Entity:

@@ -1,8 +1,8 @@
-"""What a request to a bundle can be: which callers, on what, with which facts, of which types.
+"""The requests that a bundle can get: callers, resources and facts, with their types.
 
-Owns `World` and its `Domain`, one for each action and type of caller that fit. All of it comes of
-the schema, the entities and the policies; only the facts that policies read are there. Refuses
-facts of the time that no moment has: they come of one moment together.
+A `World` has a `Domain` for each possible pair of an action and a type of caller. It is made from
+the schema, the entities and the policies, with only the facts that policies read. Facts of the time
+are those of one moment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from guardrail.policy import Snapshot
 from guardrail.policy.engine.plan import Plan, Shape
 from guardrail.policy.schema.schema import RECORD, CedarType
 from guardrail.policy.schema.schema_paths import are_required, attributes_of, types_of
-from guardrail.testing.mutation.boundary_values import LEAST, MOST, Edges, moments_of, unique
+from guardrail.testing.mutation.boundary_values import (
+    LEAST,
+    MOST,
+    BoundaryValues,
+    moments_of,
+    unique,
+)
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal
 
@@ -193,7 +199,7 @@ class World:
 
     def __init__(self, snapshot: Snapshot, *, missing: bool = False) -> None:
         self.snapshot = snapshot
-        self.edges = Edges(snapshot)
+        self.edges = BoundaryValues(snapshot)
         self._missing = missing
         self._types = types_of(snapshot.schema)
         self._kinds: dict[tuple[Path, Entity, str], CedarType | None] = {}

@@ -1,7 +1,7 @@
-"""The format of properties, as models: what must never, or always, hold of a decision.
+"""The format of properties in a test file, as models.
 
-Owns the names of the keys. Refuses keys that it does not know, and a property that says nothing;
-what a value means hangs on the schema, and `guardrail.testing.properties.conditions` reads it.
+Unknown keys, and a property without a claim, are errors. `guardrail.testing.properties.conditions`
+interprets the values, since that depends on the schema.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Implied(Section):
         return self
 
 
-class Stated(Section):
+class PropertySection(Section):
     """One property.
 
     Attributes:
@@ -109,7 +109,7 @@ class Stated(Section):
     implies: Implied | None = None
 
     @model_validator(mode="after")
-    def _is_one(self) -> Stated:
+    def _is_one(self) -> PropertySection:
         if sum(each is not None for each in (self.never, self.always, self.implies)) != 1:
             raise ValueError("expected one of `never`, `always` and `implies`")
         return self
@@ -137,7 +137,7 @@ class Property:
 
 
 @dataclass(frozen=True, slots=True)
-class Unstated:
+class InvalidProperty:
     """A property that is not valid, and why."""
 
     name: str
@@ -145,7 +145,7 @@ class Unstated:
     faults: tuple[Fault, ...]
 
 
-def read_properties(document: Document) -> Iterator[Property | Unstated]:
+def read_properties(document: Document) -> Iterator[Property | InvalidProperty]:
     """Yield the properties of a file, from the list of them."""
     names: dict[str, Place] = {}
     for index in range(len(document.data)):
@@ -159,7 +159,7 @@ def read_properties(document: Document) -> Iterator[Property | Unstated]:
                 message = f"The same name stands at {names[name]}. Name each property once."
                 raise ConfigurationError.at(item.at("name"), "GR003", message)
         except ConfigurationError as error:
-            yield Unstated(name, item.at(), error.faults)
+            yield InvalidProperty(name, item.at(), error.faults)
             continue
         names[name] = item.at("name")
         yield found
@@ -169,7 +169,7 @@ def _read(document: Document) -> Property:
     if not isinstance(document.data, dict):
         message = "Expected a property: a mapping with `name` and `never`, `always` or `implies`."
         raise ConfigurationError.at(document.at(), "GR003", message)
-    stated = document.parse(Stated)
+    stated = document.parse(PropertySection)
     place = document.at()
     if stated.implies is not None:
         whole = document.below("implies")

@@ -1,8 +1,7 @@
-"""Domains made smaller by a condition, so that most of what is drawn of them meets it.
+"""Restricts domains by a condition, so that most generated requests meet it.
 
-Owns the narrowing. It may leave requests in that the condition does not mean (whoever draws asks
-it too), and takes out none that it means, but for values of which there is no end: of these
-it leaves those at the edges.
+A restricted domain can contain requests that do not meet the condition; the caller checks them. It
+contains all that do, except that of infinitely many values it keeps the boundary values.
 """
 
 from __future__ import annotations

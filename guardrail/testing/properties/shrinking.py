@@ -1,8 +1,7 @@
-"""A request made simpler, while something still holds of it.
+"""Simplifies a request while a condition on it still holds.
 
-Owns what is simpler: a caller in fewer groups, a value that comes earlier among those that are
-tried, an optional one that is not there. Refuses to leave the requests of a bundle: what it comes
-to, a caller could send.
+Simpler means a caller in fewer groups, an earlier value in the order in which values are tried, or
+an optional value left out. The result is always a request that the bundle can get.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Requests to a bundle as a strategy of hypothesis, for tests of an application's own.
+"""A hypothesis strategy of requests to a bundle, for tests of an application.
 
-Owns `requests`. What a request can be, ``domains`` says; here is how one is drawn, and that what is
-drawn shrinks towards simple ones. Needs hypothesis, which the extra ``properties`` brings: nothing
-that loads or serves a bundle imports this.
+`guardrail.testing.properties.domains` defines the possible requests; this module draws them, so
+that they shrink towards simple ones. It needs hypothesis, of the extra ``properties``; nothing that
+loads or serves a bundle imports it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What a property says of one value: that it is this one, one of these, at least so much, missing.
+"""Conditions on one value: ``min``, ``max``, ``one_of``, ``none_of``, ``contains``, ``missing``.
 
-Owns the keys ``min``, ``max``, ``one_of``, ``none_of``, ``contains`` and ``missing``, and how two
-values compare, be they of a request or, in Cedar's own JSON, of an entity. Refuses a value that
-the type can't have.
+Values come from a request or, in Cedar's JSON, from an entity. A value of a wrong type is an
+error.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, TypeAlias
 from guardrail.bundle.assembly import Bundle
 from guardrail.policy import Snapshot
 from guardrail.policy.source.parser import Policy
-from guardrail.testing.files.cases import Case, Suite
+from guardrail.testing.files.cases import PolicyTestCase, Suite
 from guardrail.testing.mutation.candidate_requests import Request, decided, key_of, requests
-from guardrail.testing.replay.request_variations import Around, Pairing, callers_in
+from guardrail.testing.replay.request_variations import Pairing, RequestVariations, callers_in
 from guardrail.testing.run.runner import Runner
 from guardrail.values import Entity
 
@@ -127,13 +127,13 @@ class Comparison:
                 request
                 for suite in self._suites
                 for case in suite.cases
-                if isinstance(case, Case)
+                if isinstance(case, PolicyTestCase)
                 for request in runner.requests(case)
             ]
             known += callers_in(bundle.snapshot)
             everything += known
             yield from self._on(requests(bundle.snapshot, known))
-        around = Around((old, new), everything)
+        around = RequestVariations((old, new), everything)
         yield from self._on(around.requests(_differing(old, new)))
         self.untried |= around.untried
 

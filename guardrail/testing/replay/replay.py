@@ -1,11 +1,9 @@
-"""Recorded calls, asked again: which request a record was, and what a bundle decides on it now.
+"""Turns a recorded call back into a request, and decides it on a bundle.
 
-Owns the way from a record to its request, and what is missing on that way. (`policy.replay` is
-another thing: Cedar's own corpus.) Refuses to guess: where a value that the policies look at is not
-in the record, and follows neither from the bundle's entities nor from the call's time, nothing is
-decided, and the reason names the value. Where the policies do not look, something that the schema
-demands of a caller is made up; that the caller fits the schema but for what is recorded is taken
-for granted.
+If a value that the policies read is not in the record, and follows neither from the bundle's
+entities nor from the time of the call, the call is not decided, and the reason names the value. A
+value that the schema requires but no policy reads is filled in. It assumes that the caller fitted
+the schema. (`guardrail.policy.analysis.differential` replays Cedar's own corpus.)
 """
 
 from __future__ import annotations
@@ -60,7 +58,7 @@ _SOMEBODY: Final = "somebody"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReplayOutcome:
     """What policies said of a call.
 
     Attributes:
@@ -75,7 +73,7 @@ class Outcome:
     obligations: tuple[str, ...] = ()
     demands: Mapping[str, str] = field(default_factory=dict, compare=False)
 
-    def otherwise(self, other: Outcome) -> tuple[str, ...]:
+    def otherwise(self, other: ReplayOutcome) -> tuple[str, ...]:
         """Return the obligations that both have and that demand something else.
 
         Of a record that an earlier version kept nobody knows what they demanded.
@@ -95,14 +93,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownRequest:
     """Why a record cannot be decided on; one reason at least."""
 
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class RecordedRequest:
     """The request that a record was, as far as it is known; all that decides is.
 
     Attributes:
@@ -139,7 +137,7 @@ class Recalled:
         return self.question.decide(self.at(now).facts).decision
 
 
-def outcome_of(decision: Decision, described: Mapping[str, Any] | None = None) -> Outcome:
+def outcome_of(decision: Decision, described: Mapping[str, Any] | None = None) -> ReplayOutcome:
     """Return what of a decision a record tells, too.
 
     ``described`` are its obligations as `Snapshot.describe` tells them; without them nobody looks
@@ -147,10 +145,10 @@ def outcome_of(decision: Decision, described: Mapping[str, Any] | None = None) -
     """
     names = tuple(sorted(held.name for held in decision.obligations))
     demands = {name: digest_of(demand) for name, demand in (described or {}).items()}
-    return Outcome(decision.allowed, decision.code, names, demands)
+    return ReplayOutcome(decision.allowed, decision.code, names, demands)
 
 
-def recorded(record: Record) -> Outcome | str:
+def recorded(record: Record) -> ReplayOutcome | str:
     """Return what policies said of a recorded call; a text where they were not asked."""
     if record.cached is None and record.code == "allow":
         return ONLY_END
@@ -158,19 +156,19 @@ def recorded(record: Record) -> Outcome | str:
         return f"it ended before the policies were asked ({record.code or record.outcome})"
     if record.outcome == "denied" and record.stage == "decide" and record.code != "output_blocked":
         if record.code in _DENIES:
-            return Outcome(False, record.code)
+            return ReplayOutcome(False, record.code)
         return f"it ended while the policies were asked ({record.code})"
     demands = {}
     if len(record.demands) == len(record.obligations):
         demands = dict(zip(record.obligations, record.demands, strict=True))
-    return Outcome(True, "allow", tuple(sorted(record.obligations)), demands)
+    return ReplayOutcome(True, "allow", tuple(sorted(record.obligations)), demands)
 
 
-class _Missing(Exception):
+class _MissingValue(Exception):
     """Something that is not known of a call."""
 
 
-class Recaller:
+class RecordReader:
     """Asks one bundle about records."""
 
     __slots__ = ("_bundle", "_needs")
@@ -179,39 +177,47 @@ class Recaller:
         self._bundle = bundle
         self._needs = ReplayRequirements(bundle.snapshot)
 
-    def recall(self, record: Record) -> Recalled | Unknown:
+    def recall(self, record: Record) -> RecordedRequest | UnknownRequest:
         """Return the request that a record was, or what is not known of it."""
         try:
             return self._recall(record)
-        except _Missing as missing:
-            return Unknown(tuple(str(reason) for reason in missing.args))
+        except _MissingValue as missing:
+            return UnknownRequest(tuple(str(reason) for reason in missing.args))
 
-    def _recall(self, record: Record) -> Recalled | Unknown:
+    def _recall(self, record: Record) -> RecordedRequest | UnknownRequest:
         snapshot = self._bundle.snapshot
         if record.guard != snapshot.name:
-            raise _Missing(f"the guard {record.guard} made it, not {snapshot.name}")
+            raise _MissingValue(f"the guard {record.guard} made it, not {snapshot.name}")
         kind = record.principal_type
         names = (record.action, kind, record.resource_type)
         if not all(names):
-            raise _Missing("who did what on what is not recorded")
+            raise _MissingValue("who did what on what is not recorded")
         if any(len(name) >= _LIMIT_NAME for name in names):
-            raise _Missing("a name is so long that it may be cut")
+            raise _MissingValue("a name is so long that it may be cut")
         actions = [action for action in snapshot.plans if action.id == record.action]
         if len(actions) > 1:
-            raise _Missing(f"several actions are called {record.action}")
+            raise _MissingValue(f"several actions are called {record.action}")
         action = actions[0] if actions else Entity("Action", record.action)
         resource = Entity(record.resource_type, record.resource)
         asked = Request(Principal(kind, _SOMEBODY), action, resource, {})
         if actions and (not record.resource or _PSEUDONYM.fullmatch(record.resource)):
-            raise _Missing("the resource was none of the bundle's, and is recorded as a pseudonym")
+            raise _MissingValue(
+                "the resource was none of the bundle's, and is recorded as a pseudonym"
+            )
         refused = self._needs.refused(kind, action, resource)
         if refused is not None:
-            return Recalled(asked, refused)
-        if recorded(record) == Outcome(False, record.code) and record.path.startswith("principal"):
-            raise _Missing("the caller did not fit the schema, and the record does not show how")
+            return RecordedRequest(asked, refused)
+        if recorded(record) == ReplayOutcome(False, record.code) and record.path.startswith(
+            "principal"
+        ):
+            raise _MissingValue(
+                "the caller did not fit the schema, and the record does not show how"
+            )
         return self._ask(record, action, resource)
 
-    def _ask(self, record: Record, action: Entity, resource: Entity) -> Recalled | Unknown:
+    def _ask(
+        self, record: Record, action: Entity, resource: Entity
+    ) -> RecordedRequest | UnknownRequest:
         """Recall a call that is not lost for its action or its thing alone."""
         snapshot, needs, kind = self._bundle.snapshot, self._needs, record.principal_type
         facts = dict(record.facts)
@@ -219,7 +225,7 @@ class Recaller:
         plan, question = snapshot.plans[action], snapshot.ask(caller, action, resource)
         refusal, case = question.refusal, question.case
         if refusal is not None and refusal.code == "wrong_type":
-            raise _Missing("the caller, as far as it is recorded, does not fit the schema")
+            raise _MissingValue("the caller, as far as it is recorded, does not fit the schema")
         access = case.slice.access if case is not None else Access()
         own = snapshot.store.attrs(caller.uid)
         missing = [
@@ -241,7 +247,7 @@ class Recaller:
                 continue
             try:
                 value = _fact(facts, told, below, expected, self._bundle)
-            except _Missing as reason:
+            except _MissingValue as reason:
                 if is_read or _is_of_others(source):
                     missing.extend(map(str, reason.args))
                 unseen.append(f"context.{told}")
@@ -249,10 +255,10 @@ class Recaller:
             if value is not None:
                 given[place][below[0]] = value
         if missing and refusal is None:
-            raise _Missing(*dict.fromkeys(missing))
+            raise _MissingValue(*dict.fromkeys(missing))
         clock = next((want for want in plan.wants if isinstance(want[0], TimeFacts)), None)
         asked = Request(caller, action, resource, given)
-        return Recalled(asked, question, clock, is_timed, tuple(dict.fromkeys(unseen)))
+        return RecordedRequest(asked, question, clock, is_timed, tuple(dict.fromkeys(unseen)))
 
     def _caller(
         self, record: Record, action: Entity, resource: Entity, facts: Mapping[str, Any]
@@ -262,13 +268,13 @@ class Recaller:
         name = record.principal
         if not name or _PSEUDONYM.fullmatch(name):
             if needs.asks_who(kind, action, resource):
-                raise _Missing(_ANONYMOUS)
+                raise _MissingValue(_ANONYMOUS)
             name = name or _SOMEBODY
         groups: Sequence[Entity] = ()
         if GROUPS in facts:
             groups = _groups(facts[GROUPS])
         elif needs.asks_groups(kind, action):
-            raise _Missing(f"{GROUPS} is not recorded")
+            raise _MissingValue(f"{GROUPS} is not recorded")
         own = snapshot.store.attrs(Entity(kind, name))
         attrs = dict(needs.stand_ins(kind, action))
         for one in own:
@@ -282,14 +288,14 @@ class Recaller:
             where = Path("principal", (attr,))
             expected = snapshot.schema.type_at(action, where)
             if expected is None:
-                raise _Missing(f"{path} is recorded, and the schema has none")
+                raise _MissingValue(f"{path} is recorded, and the schema has none")
             if value is None:
                 if attr in attrs:
-                    raise _Missing(f"the caller had no {path}, and the schema demands it")
+                    raise _MissingValue(f"the caller had no {path}, and the schema demands it")
                 continue
             try:
                 attrs[attr] = _value(path, value, expected, self._bundle)
-            except _Missing as reason:
+            except _MissingValue as reason:
                 hidden[attr] = str(reason)
         return Principal(kind, name, parents=tuple(groups), attrs=attrs), hidden
 
@@ -316,19 +322,19 @@ def _fact(
 ) -> FactValue:
     """Return the fact at a path; ``None`` where the call had none."""
     if told not in facts:
-        raise _Missing(f"context.{told} is not recorded")
+        raise _MissingValue(f"context.{told} is not recorded")
     value = facts[told]
     if value is None:
         return None
     if len(below) != 1:
-        raise _Missing(f"context.{told} is a record, of which no more is recorded")
+        raise _MissingValue(f"context.{told} is a record, of which no more is recorded")
     return _value(f"context.{told}", value, expected, bundle)
 
 
 def _groups(told: Any) -> list[Entity]:
     """Return the groups that a record names."""
     if not isinstance(told, list) or len(told) >= LIMIT_ITEMS:
-        raise _Missing(f"{GROUPS} has so many that some may be left out")
+        raise _MissingValue(f"{GROUPS} has so many that some may be left out")
     groups = []
     for text in told:
         try:
@@ -336,7 +342,9 @@ def _groups(told: Any) -> list[Entity]:
         except ConfigurationError:
             group = None
         if group is None or str(group) != text:
-            raise _Missing(f"{GROUPS} has a group that the bundle did not know, as a pseudonym")
+            raise _MissingValue(
+                f"{GROUPS} has a group that the bundle did not know, as a pseudonym"
+            )
         groups.append(group)
     return groups
 
@@ -345,12 +353,12 @@ def _value(path: str, told: Any, expected: CedarType, bundle: Bundle) -> FactVal
     """Return the value that a record tells, by the type that the schema gives it."""
     if isinstance(expected, tuple):
         if not isinstance(told, list):
-            raise _Missing(f"{path} is recorded as something else than a set")
+            raise _MissingValue(f"{path} is recorded as something else than a set")
         if len(told) >= LIMIT_ITEMS:
-            raise _Missing(f"{path} has so many items that some may be left out")
+            raise _MissingValue(f"{path} has so many items that some may be left out")
         return tuple(_value(path, item, expected[1], bundle) for item in told)
     if isinstance(told, str) and _PSEUDONYM.fullmatch(told):
-        raise _Missing(f"{path} is recorded as a pseudonym")
+        raise _MissingValue(f"{path} is recorded as a pseudonym")
     read = _READ.get(expected)
     value: FactValue = None
     if expected == "Entity" and isinstance(told, str):
@@ -361,7 +369,7 @@ def _value(path: str, told: Any, expected: CedarType, bundle: Bundle) -> FactVal
         except (ValueError, OverflowError, InvalidOperation):
             value = None
     if value is None:
-        raise _Missing(f"{path} is recorded in a form that does not tell its value")
+        raise _MissingValue(f"{path} is recorded in a form that does not tell its value")
     return value
 
 

@@ -1,9 +1,9 @@
-"""What a bundle decides on the calls of a journal, beside what was decided on them then.
+"""Compares the decisions of a bundle with those recorded in a journal.
 
-Owns the comparison, call by call: what is the same, what flips, and what cannot be told. Each
-different request is decided once, and once more for each time that its policies tell apart. Refuses
-to count what it does not know as the same. A difference under the very revision that made the
-record stands by itself: that is no change of a policy, but a record that lacks something.
+It counts the calls that are decided alike, differently, or not at all. Each different request is
+decided once for each period of time that its policies distinguish. A call without a known request
+is not counted as the same. A difference under the revision that made the record is listed
+separately: it shows an incomplete record and no changed policy.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from guardrail.facts import TimeFacts
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.testing.replay.replay import (
     ONLY_END,
-    Outcome,
-    Recalled,
-    Recaller,
-    Unknown,
+    RecordedRequest,
+    RecordReader,
+    ReplayOutcome,
+    UnknownRequest,
     outcome_of,
     recorded,
 )
@@ -102,8 +102,8 @@ class Flip:
         demands: what is demanded now, by obligation, in words.
     """
 
-    was: Outcome
-    now: Outcome
+    was: ReplayOutcome
+    now: ReplayOutcome
     policies: tuple[str, ...]
     is_own: bool
     count: int
@@ -135,7 +135,7 @@ class Flip:
 
 
 @dataclass(slots=True)
-class Replay:
+class ReplayReport:
     """What became of the records of a journal on a bundle.
 
     Attributes:
@@ -202,7 +202,7 @@ class Replay:
         }
 
 
-def replay(bundle: Bundle, calls: Calls, slots: Slots) -> Replay:
+def replay(bundle: Bundle, calls: Calls, slots: Slots) -> ReplayReport:
     """Decide the calls of a journal on a bundle, and return how that compares.
 
     Arguments:
@@ -210,12 +210,12 @@ def replay(bundle: Bundle, calls: Calls, slots: Slots) -> Replay:
         calls: of the journal, by these slots.
         slots: of the bundle.
     """
-    found = Replay(damage=list(calls.damage))
+    found = ReplayReport(damage=list(calls.damage))
     revision = bundle.snapshot.revision
     flips: dict[tuple[str, bool], Flip] = {}
     if calls.alone:
         found.unknown[ONLY_END] += calls.alone
-    for alike, was, recalled in _recalled(Recaller(bundle), calls, found.unknown):
+    for alike, was, recalled in _recalled(RecordReader(bundle), calls, found.unknown):
         is_own = alike.record.revision == revision
         for request, decision, count in _decided(alike, recalled, slots, found.unknown):
             described = bundle.snapshot.describe(decision)["obligations"]
@@ -248,10 +248,14 @@ def requests_of(
         calls: of the journal, by these slots.
         slots: of both bundles.
     """
-    one, other = Recaller(old), Recaller(new)
+    one, other = RecordReader(old), RecordReader(new)
     for alike in calls:
         before, after = one.recall(alike.record), other.recall(alike.record)
-        if isinstance(before, Unknown) or isinstance(after, Unknown) or not alike.count:
+        if (
+            isinstance(before, UnknownRequest)
+            or isinstance(after, UnknownRequest)
+            or not alike.count
+        ):
             continue
         if not before.is_timed and not after.is_timed:
             at = alike.record.started_at
@@ -264,8 +268,8 @@ def requests_of(
 
 
 def _recalled(
-    recaller: Recaller, calls: Iterable[Alike], unknown: Counter[str]
-) -> Iterator[tuple[Alike, Outcome, Recalled]]:
+    recaller: RecordReader, calls: Iterable[Alike], unknown: Counter[str]
+) -> Iterator[tuple[Alike, ReplayOutcome, RecordedRequest]]:
     """Yield the calls whose request is known, and what was decided; count the others."""
     for alike in calls:
         was = recorded(alike.record)
@@ -275,14 +279,14 @@ def _recalled(
             unknown[was] += alike.count
             continue
         recalled = recaller.recall(alike.record)
-        if isinstance(recalled, Unknown):
+        if isinstance(recalled, UnknownRequest):
             unknown["; ".join(recalled.reasons)] += alike.count
         else:
             yield alike, was, recalled
 
 
 def _decided(
-    alike: Alike, recalled: Recalled, slots: Slots, unknown: Counter[str]
+    alike: Alike, recalled: RecordedRequest, slots: Slots, unknown: Counter[str]
 ) -> Iterator[tuple[Request, Decision, int]]:
     """Yield what is decided on calls that are alike, and on how many of them."""
     if not recalled.is_timed:

@@ -23,7 +23,7 @@ from guardrail.policy.analysis.hypothetical_entities import (
 )
 from guardrail.policy.analysis.variables import Variable, Variables, compared_in, variables_of
 from guardrail.policy.source.parser import Policy, applies_to
-from guardrail.testing.mutation.boundary_values import Edges
+from guardrail.testing.mutation.boundary_values import BoundaryValues
 from guardrail.testing.mutation.candidate_requests import (
     Request,
     callers_of,
@@ -48,7 +48,7 @@ _LIMIT_SUPPOSED: Final = 60
 _Pair = tuple[Principal | Entity, Entity]
 
 
-class Around:
+class RequestVariations:
     """Makes the requests around some policies of two snapshots.
 
     Arguments:
@@ -65,7 +65,7 @@ class Around:
         self._known = known
         self._tracers = [ClauseTracer(snapshot) for snapshot in snapshots]
         named = dict.fromkeys(
-            entity for snapshot in snapshots for entity in Edges(snapshot).entities
+            entity for snapshot in snapshots for entity in BoundaryValues(snapshot).entities
         )
         self._callers = list(
             {key_of(caller): caller for caller in callers_of(known, list(named))}.values()
@@ -128,7 +128,7 @@ class Around:
     ) -> Iterator[Request]:
         snapshot, action = under
         kind = pairs[0][0].type
-        edges = Edges(snapshot, [policy, *_twins(policy, self._snapshots)])
+        edges = BoundaryValues(snapshot, [policy, *_twins(policy, self._snapshots)])
         own: dict[Path, list[Any]] = {}
         supposed: list[HypotheticalAttribute] = []
         for path, variable in variables.found.items():

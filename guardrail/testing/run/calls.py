@@ -1,10 +1,9 @@
-"""A policy test as a whole call: through the very flow, with the test's own facts.
+"""Runs a policy test as a whole call through the runtime, with the facts of the test.
 
-Owns what stands where in such a call: the test's caller for the identity, its facts where sources
-would compute them, its output for the model's, a clock that stands still. All else is as in a
-service: the view of the input, the quotas, the specs, the filters. Refuses to demand what the
-test has not: where it gives no input none is checked, and where it gives no output none is
-filtered. Nothing is recorded, and the counters are the test's alone.
+The test provides the caller, the facts, the output of the model, and the time. Everything else is
+as in a service: the view of the input, quotas, specifications and filters. Without an input none is
+checked, and without an output none is filtered. Nothing is recorded, and each test has its own
+quota counters.
 """
 
 from __future__ import annotations
@@ -32,8 +31,13 @@ from guardrail.policy import Answer, Question, Snapshot
 from guardrail.runtime.drivers import Enforcement, run_generator
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.application.recorded import Recorder
-from guardrail.testing.files.cases import Case
-from guardrail.testing.files.fact_values import Unsaid, identity_of, said, without_marks
+from guardrail.testing.files.cases import PolicyTestCase
+from guardrail.testing.files.fact_values import (
+    UnstatedFacts,
+    identity_of,
+    stated_facts,
+    without_marks,
+)
 from guardrail.testing.files.payloads import plain
 from guardrail.values import Decision, Entity, FactValue, Path, Principal
 
@@ -42,7 +46,7 @@ _OF_INPUT = frozenset(("input",))
 
 
 @dataclass(slots=True)
-class Called:
+class CallResult:
     """What became of one call.
 
     Attributes:
@@ -63,7 +67,7 @@ class Called:
     faults: list[Fault] = field(default_factory=list)
 
 
-class Caller:
+class CallRunner:
     """Makes the calls of one test after another, under one bundle.
 
     Arguments:
@@ -75,7 +79,7 @@ class Caller:
         self._bundle = bundle
         self._clock = clock
         self._began = 0.0
-        self._unsaid = Unsaid(bundle.snapshot)
+        self._unsaid = UnstatedFacts(bundle.snapshot)
         self._take_view = Viewer(bundle.bounds, bundle.keys).take
 
     def begin(self) -> None:
@@ -83,20 +87,20 @@ class Caller:
         self._bundle.storage.count_in_memory()
         self._began = self._clock.elapsed()
 
-    def calls(self, case: Case) -> Iterator[Called]:
+    def calls(self, case: PolicyTestCase) -> Iterator[CallResult]:
         """Make the calls of one step of the test, one after the other, as they are asked for."""
         self._clock.advance(case.after_s)
         for _ in range(case.times):
             yield self._call(case)
 
-    def _call(self, case: Case) -> Called:
-        called = Called()
+    def _call(self, case: PolicyTestCase) -> CallResult:
+        called = CallResult()
         runtime = Runtime(
-            snapshot=_Told(self._bundle.snapshot, case, called, self._unsaid),
+            snapshot=_TestSnapshot(self._bundle.snapshot, case, called, self._unsaid),
             identify=lambda _: identity_of(case.principal),
             take_view=self._take_view,
             sink=Trail((Recorder(),)),
-            clock=_Since(self._clock, (case.now or 0.0) - self._began),
+            clock=_TestClock(self._clock, (case.now or 0.0) - self._began),
             new_id=lambda: "test",
             backend=_core.BACKEND,
         )
@@ -120,7 +124,7 @@ class Caller:
         called.told = self._outcome(called, denied)
         return called
 
-    def _outcome(self, called: Called, denied: Denied | None) -> dict[str, Any]:
+    def _outcome(self, called: CallResult, denied: Denied | None) -> dict[str, Any]:
         snapshot, decision = self._bundle.snapshot, called.decision
         told: dict[str, Any] = {"decision": "allow", "obligations": {}, "errors": []}
         if decision is not None:
@@ -139,14 +143,14 @@ class Caller:
         return told
 
 
-def _once(target: Target, value: Any, case: Case, called: Called) -> None:
+def _once(target: Target, value: Any, case: PolicyTestCase, called: CallResult) -> None:
     with Enforcement(target, value) as block:
         output = block.release(None if case.output is None else case.output.pieces[0])
     if case.output is not None:
         called.released, called.has_released = plain(output), True
 
 
-def _stream(target: Target, value: Any, case: Case, called: Called) -> None:
+def _stream(target: Target, value: Any, case: PolicyTestCase, called: CallResult) -> None:
     def model() -> Iterator[Any]:
         yield from case.output.pieces if case.output is not None else ()
 
@@ -156,7 +160,7 @@ def _stream(target: Target, value: Any, case: Case, called: Called) -> None:
         called.has_released = True
 
 
-class _Since:
+class _TestClock:
     """The test's own time, which moves with the clock of the bundle."""
 
     __slots__ = ("_clock", "_offset", "elapsed")
@@ -171,10 +175,12 @@ class _Since:
         return self._offset + self._clock.elapsed()
 
 
-class _Told:
+class _TestSnapshot:
     """A snapshot as the flow asks it, which answers on what the test says."""
 
-    def __init__(self, snapshot: Snapshot, case: Case, called: Called, unsaid: Unsaid) -> None:
+    def __init__(
+        self, snapshot: Snapshot, case: PolicyTestCase, called: CallResult, unsaid: UnstatedFacts
+    ) -> None:
         self.name = snapshot.name
         self.version = snapshot.version
         self.revision = snapshot.revision
@@ -187,14 +193,16 @@ class _Told:
         """Ask as the test's caller, who may be one of ``entities.json``."""
         question = self._snapshot.ask(self._case.principal, action, resource)
         self._called.question = question
-        return _ToldQuestion(question, self._case, self._called, self._unsaid)
+        return _TestQuestion(question, self._case, self._called, self._unsaid)
 
 
-class _ToldQuestion(Asking):
+class _TestQuestion(Asking):
     """A question whose facts are those that the test says."""
 
-    def __init__(self, question: Question, case: Case, called: Called, unsaid: Unsaid) -> None:
-        wants = tuple((_Said(source, case), names) for source, names in question.wants)
+    def __init__(
+        self, question: Question, case: PolicyTestCase, called: CallResult, unsaid: UnstatedFacts
+    ) -> None:
+        wants = tuple((_StatedFactSource(source, case), names) for source, names in question.wants)
         super().__init__(question.refusal, wants)
         self._question = question
         self._case = case
@@ -208,13 +216,13 @@ class _ToldQuestion(Asking):
         called.facts = without_marks(facts)
         answer = self._question.decide(called.facts)
         called.decision = answer.decision
-        return _ToldAnswer(answer, case)
+        return _TestAnswer(answer, case)
 
 
-class _ToldAnswer(Answering):
+class _TestAnswer(Answering):
     """An answer without the demands that are about what the test does not give."""
 
-    def __init__(self, answer: Answer, case: Case) -> None:
+    def __init__(self, answer: Answer, case: PolicyTestCase) -> None:
         pending = answer.pending
         admits = tuple(
             (kind, held)
@@ -231,10 +239,10 @@ class _ToldAnswer(Answering):
         return self._answer.value_of(path)
 
 
-class _Said:
+class _StatedFactSource:
     """A fact source that says what the test says."""
 
-    def __init__(self, source: FactSource, case: Case) -> None:
+    def __init__(self, source: FactSource, case: PolicyTestCase) -> None:
         self.place = source.place
         self.facts = source.facts
         self._source = source
@@ -243,5 +251,7 @@ class _Said:
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts, with the marks of what is missing."""
         now = None if self._case.now is None else context.now
-        told: Mapping[str, FactValue] = said(self._case, self._source, names, now, context.view)
+        told: Mapping[str, FactValue] = stated_facts(
+            self._case, self._source, names, now, context.view
+        )
         return told

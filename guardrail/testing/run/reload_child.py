@@ -1,10 +1,9 @@
-"""A new bundle tried where it can do no harm: the child process of a reload.
+"""The child process of a reload, which tries a new bundle before it serves.
 
-Run as ``python -m guardrail.testing.run.reload_child DIR``. Owns what a bundle must survive before
-it serves: to be loaded, to answer one request per action, and to pass its own tests. Tells its
-faults as one line of JSON; a crash tells itself. Refuses the application's own objects, which can't
-come along: a fact source, an obligation or a model of its own is known by name, and a test whose
-outcome hangs on such an obligation is not judged.
+Run as ``python -m guardrail.testing.run.reload_child DIR``. It loads the bundle, evaluates each
+action once and runs the bundle's tests. It reports faults as one line of JSON; a crash shows in its
+exit status. The application's own fact sources, obligations and models are known by name only, and
+tests whose outcome depends on such an obligation are not judged.
 """
 
 from __future__ import annotations

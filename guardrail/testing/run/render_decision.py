@@ -1,8 +1,7 @@
-"""Decisions in words, for people: in one line, and policy by policy as a small tree.
+"""Writes decisions as text: in one line, and policy by policy as a small tree.
 
-Owns how a decision and what decided it are written, for the command line and for the tests that
-fail under pytest; and how much of it a failing test shows. Refuses to explain: what it tells,
-`guardrail.policy.analysis.explain` has found.
+``guardrail`` and failing tests under pytest use it. `guardrail.policy.analysis.explain` finds the
+explanation.
 """
 
 from __future__ import annotations

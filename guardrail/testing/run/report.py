@@ -1,7 +1,6 @@
-"""How policy tests ended: one result per test, and the report of all.
+"""The result of each policy test, and the report on all of them, as text and as JSON.
 
-Owns what a run says, for people and as JSON. Refuses to hold facts: a message names codes,
-policies and obligations, and the places of facts, never their values.
+Messages name codes, policies, obligations and the paths of facts, but never their values.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A bundle as tests name it: its folder, itself, or a guard that serves it.
-
-Owns the way to the bundle and the suite of any of these. Refuses nothing of its own.
-"""
+"""Returns the bundle and the tests of a folder, a loaded bundle, or a guard."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Policy tests, run: each case is one question to the snapshot, or calls through the flow.
+"""Runs policy tests: each is one decision of a snapshot, or calls through the runtime.
 
-Owns what a test passes by. Refuses to guess what a test leaves open
-(`guardrail.testing.files.fact_values`). A test that asks the policies calls nothing and takes
-nothing; one that makes calls makes them beside all that serves: its quotas are whole when it
-begins, and the time is its own.
+A test that makes calls has its own quotas and its own time. A fact that a test leaves open is a
+fault (`guardrail.testing.files.fact_values`).
 """
 
 from __future__ import annotations
@@ -19,18 +17,18 @@ from guardrail.policy import Question
 from guardrail.policy.engine.request_names import Names
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
-from guardrail.testing.files.cases import Case
+from guardrail.testing.files.cases import PolicyTestCase
 from guardrail.testing.files.fact_values import (
-    Unsaid,
+    UnstatedFacts,
+    all_stated_facts,
     identity_of,
-    said_all,
     undeclared,
     without_marks,
 )
 from guardrail.testing.files.payloads import differences, plain
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.testing.properties.conditions import UNFIT
-from guardrail.testing.run.calls import Called, Caller
+from guardrail.testing.run.calls import CallResult, CallRunner
 from guardrail.testing.run.report import Outcome, Result
 from guardrail.values import Decision
 
@@ -52,12 +50,12 @@ class Runner:
     def __init__(self, bundle: Bundle, coverage: Coverage | None = None) -> None:
         self._snapshot = bundle.snapshot
         self._coverage = coverage
-        self._unsaid = Unsaid(bundle.snapshot)
+        self._unsaid = UnstatedFacts(bundle.snapshot)
         self._names = Names(bundle.snapshot)
         clock = bundle.clock
-        self._caller = Caller(bundle, clock) if isinstance(clock, FrozenClock) else None
+        self._caller = CallRunner(bundle, clock) if isinstance(clock, FrozenClock) else None
 
-    def run(self, case: Case) -> Result:
+    def run(self, case: PolicyTestCase) -> Result:
         """Return how a test ends."""
         faults: list[Fault] = []
         for each in (case, *case.steps):
@@ -70,7 +68,7 @@ class Runner:
             return Result(case.name, case.place, "error", tuple(dict.fromkeys(faults)))
         return self._call(case) if case.calls else self._ask(case)
 
-    def _misnamed(self, case: Case) -> Iterator[Fault]:
+    def _misnamed(self, case: PolicyTestCase) -> Iterator[Fault]:
         """Yield a fault for each name that the bundle lacks, unless the test expects just that.
 
         A call that uses a missing name is denied, whatever the policies say: a misspelt test that
@@ -87,16 +85,16 @@ class Runner:
                 meant = f"If the test is about this denial, expect `code: {codes}`."
                 yield Fault("GR601", place, f"{each.message} {meant}")
 
-    def facts(self, case: Case) -> dict[str, Any]:
+    def facts(self, case: PolicyTestCase) -> dict[str, Any]:
         """Return the facts of a test as its decision gets them; of several calls the first's."""
         requests = self.requests(case)
         return dict(requests[0].facts) if requests else {}
 
-    def requests(self, case: Case) -> list[Request]:
+    def requests(self, case: PolicyTestCase) -> list[Request]:
         """Return what a test asks the policies; each of several calls once."""
         if not case.calls:
             question = self._snapshot.ask(case.principal, case.action, case.resource)
-            facts = without_marks(said_all(question, case))
+            facts = without_marks(all_stated_facts(question, case))
             return [Request(case.principal, case.action, case.resource, facts)]
         if self._caller is None:
             return []
@@ -109,9 +107,9 @@ class Runner:
                 found.append(request)
         return found
 
-    def _ask(self, case: Case) -> Result:
+    def _ask(self, case: PolicyTestCase) -> Result:
         question = self._snapshot.ask(case.principal, case.action, case.resource)
-        facts = said_all(question, case)
+        facts = all_stated_facts(question, case)
         faults = self._unsaid.faults(question, facts, case.written)
         if faults:
             return Result(case.name, case.place, "error", tuple(faults))
@@ -126,7 +124,7 @@ class Runner:
         request = Request(case.principal, case.action, case.resource, facts)
         return Result(case.name, case.place, outcome, failures, decision, request)
 
-    def _call(self, case: Case) -> Result:
+    def _call(self, case: PolicyTestCase) -> Result:
         caller = self._caller
         if caller is None:
             message = (
@@ -154,7 +152,7 @@ class Runner:
                     return Result(case.name, case.place, "error", unfit, decision, request)
         return Result(case.name, case.place, "passed", (), decision, request)
 
-    def given(self, case: Case) -> dict[str, Any]:
+    def given(self, case: PolicyTestCase) -> dict[str, Any]:
         """Return the facts that a test gives, also where who and what alone decide.
 
         Its decision gets no fact then, and whoever wants to know why it is none still asks.
@@ -163,10 +161,10 @@ class Runner:
             return self.facts(case)
         plan, known = self._snapshot.plans.get(case.action), identity_of(case.principal).principal
         asked = Question(self._snapshot, plan=plan, principal=known)
-        return without_marks({**case.facts, **said_all(asked, case)})
+        return without_marks({**case.facts, **all_stated_facts(asked, case)})
 
     def _count(
-        self, case: Case, question: Question, facts: Mapping[str, Any], decision: Decision
+        self, case: PolicyTestCase, question: Question, facts: Mapping[str, Any], decision: Decision
     ) -> None:
         """Count a test; one that was refused for who or what came to no policy."""
         coverage, refusal = self._coverage, question.refusal
@@ -178,7 +176,7 @@ class Runner:
             coverage.add(trace, decision)
 
 
-def _unfit(case: Case, told: Mapping[str, Any]) -> tuple[Fault, ...]:
+def _unfit(case: PolicyTestCase, told: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Return the fault of a test whose request is denied for what it is, and does not say so."""
     code, expected = told.get("code"), case.expected
     if code not in UNFIT or expected.code is not None:
@@ -191,7 +189,7 @@ def _unfit(case: Case, told: Mapping[str, Any]) -> tuple[Fault, ...]:
 
 
 def _failures(
-    case: Case, told: Mapping[str, Any], called: Called | None = None, which: str = ""
+    case: PolicyTestCase, told: Mapping[str, Any], called: CallResult | None = None, which: str = ""
 ) -> Iterator[Fault]:
     """Yield a fault for each expectation that does not hold."""
     for name, message in _differences(case, told, called):
@@ -199,7 +197,7 @@ def _failures(
 
 
 def _differences(
-    case: Case, told: Mapping[str, Any], called: Called | None
+    case: PolicyTestCase, told: Mapping[str, Any], called: CallResult | None
 ) -> Iterator[tuple[str, str]]:
     """Yield each key that does not hold, with what was expected and what came."""
     expected = case.expected
@@ -228,7 +226,7 @@ def _differences(
 
 
 def _differences_of_call(
-    case: Case, told: Mapping[str, Any], called: Called
+    case: PolicyTestCase, told: Mapping[str, Any], called: CallResult
 ) -> Iterator[tuple[str, str]]:
     """Yield what does not hold of how long to wait, and of what leaves."""
     expected = case.expected

@@ -1,8 +1,7 @@
-"""All tests and properties of a bundle, run: for the command, for a reload, for pytest.
+"""Runs all tests and properties of a bundle, for the command line, reloads and pytest.
 
-Owns the order, tests first and then properties, and which of them are picked by a text. Refuses to
-judge one by itself: `guardrail.testing.run.runner` runs a test, `guardrail.testing.properties`
-tries a property.
+Tests run first, then properties. `guardrail.testing.run.runner` runs one test, and
+`guardrail.testing.properties` tries one property.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from guardrail._ports import FactSource, IdentityProvider, ObligationType, Quota
 from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
-from guardrail.testing.files.cases import Suite, Unread, read_suite
+from guardrail.testing.files.cases import InvalidTest, Suite, read_suite
 from guardrail.testing.files.fact_values import misnamed, undeclared
 from guardrail.testing.properties.check import EXAMPLES, run_properties
 from guardrail.testing.run.report import Report, Result
@@ -105,7 +104,7 @@ def run(
         if faults:
             yield Result("", document.at(), "error", faults)
     for case in suite.cases:
-        if isinstance(case, Unread):
+        if isinstance(case, InvalidTest):
             yield Result(case.name, case.place, "error", case.faults)
         else:
             yield run_case(case)

@@ -253,7 +253,7 @@ def test_verify_says_it_and_exits_1(spoiled):
 
 
 def test_follow_says_it_and_exits_1_when_it_is_ended(spoiled, monkeypatch):
-    from guardrail.cli.journal import follow as journal_follow
+    from guardrail.cli.io import journal_follow
 
     def interrupt(_):
         raise KeyboardInterrupt

@@ -263,4 +263,4 @@ def test_what_is_wrong_in_several_exits_2_before_any_is_decided(ask, change, say
 def test_explain_takes_one_of_several_only(ask):
     done = ask(SEVERAL, command="explain")
     assert done.exit_code == 2
-    assert "asks 4 things. Ask one" in done.stderr
+    assert "has 4 evaluations. Keep one" in done.stderr

@@ -1,14 +1,18 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from guardrail.cli.demo import demo
-from guardrail.cli.demo.scenes import Outcome, Scene
+from guardrail.cli.demo.scenes import Scene, SceneResult
 
-DENIAL = Scene("clara", "too much", lambda: None, "no_grant")
+DENIAL = Scene("clara", "too much", lambda: None, "no_grant", "p", "patients[0, 0]")
 GRANT = Scene("clara", "a score", lambda: None, "allow", "g", fits=lambda output: len(output) == 1)
+#: What each scene expects, in every part.
+DENIED = SceneResult(DENIAL, "no_grant", ("p",), "patients[0, 0]")
+ALLOWED = SceneResult(GRANT, "allow", ("g",), output=np.ones((1, 2)))
 
 
 @pytest.fixture(autouse=True)
@@ -17,37 +21,34 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_output_where_a_denial_was_due_does_not_hold():
-    assert not Outcome(DENIAL, "allow", ("g",), output=np.ones((1, 2))).holds
+@pytest.mark.parametrize("result", [DENIED, ALLOWED])
+def test_expected_result_holds(result):
+    assert result.holds
 
 
-def test_denial_of_another_code_does_not_hold():
-    assert not Outcome(DENIAL, "prohibited").holds
+#: Each changes one part of an expected result, and only that.
+UNEXPECTED = {
+    "allowed": (DENIED, {"code": "allow"}),
+    "denied with another code": (DENIED, {"code": "prohibited"}),
+    "denied by another policy": (DENIED, {"policies": ("q",)}),
+    "denied by no policy": (DENIED, {"policies": ()}),
+    "denied by one policy too many": (DENIED, {"policies": ("p", "q")}),
+    "denied at another place": (DENIED, {"path": "patients[0, 1]"}),
+    "denied at no place": (DENIED, {"path": ""}),
+    "denied instead": (ALLOWED, {"code": "no_grant"}),
+    "granted by another policy": (ALLOWED, {"policies": ("q",)}),
+    "another output": (ALLOWED, {"output": np.ones((2, 2))}),
+}
 
 
-def test_denial_of_another_policy_does_not_hold():
-    assert not Outcome(DENIAL, "no_grant", ("p",)).holds
-
-
-def test_denial_at_another_place_does_not_hold():
-    assert not Outcome(DENIAL, "no_grant", path="patients[0, 0]").holds
-
-
-def test_expected_denial_holds():
-    assert Outcome(DENIAL, "no_grant").holds
-
-
-def test_output_that_does_not_fit_does_not_hold():
-    assert not Outcome(GRANT, "allow", ("g",), output=np.ones((2, 2))).holds
-
-
-def test_expected_output_holds():
-    assert Outcome(GRANT, "allow", ("g",), output=np.ones((1, 2))).holds
+@pytest.mark.parametrize(("expected", "change"), UNEXPECTED.values(), ids=UNEXPECTED)
+def test_result_that_differs_in_one_part_does_not_hold(expected, change):
+    assert not replace(expected, **change).holds
 
 
 def test_cut_score_is_null_in_json():
-    told = Outcome(GRANT, "allow", ("g",), output=np.array([[np.nan, 0.5]])).as_json()
-    assert told["got"] == {"shape": [1, 2], "first_row": [None, 0.5]}
+    data = SceneResult(GRANT, "allow", ("g",), output=np.array([[np.nan, 0.5]])).as_json()
+    assert data["got"] == {"shape": [1, 2], "first_row": [None, 0.5]}
 
 
 def test_missing_scikit_learn_exits_with_2(monkeypatch, capsys):

@@ -15,8 +15,8 @@ from guardrail.audit.journal.keys import add_key, read_keys
 from guardrail.audit.journal_read.filters import Selection
 from guardrail.audit.journal_read.reader import Kept, Tail
 from guardrail.cli import app
-from guardrail.cli.journal import follow as journal_follow
-from guardrail.cli.journal.follow import Rates, follow
+from guardrail.cli.io import journal_follow
+from guardrail.cli.io.journal_follow import Rates, follow
 from guardrail.cli.journal.show import line, moment
 
 KEY = Ed25519PrivateKey.generate()
@@ -190,11 +190,11 @@ def kept(number, outcome="released"):
 
 def test_rates_are_of_the_last_seconds():
     rates = Rates(100.0)
-    assert rates.told(100.1).startswith("0.0 calls/s  0.0 denials/s")
+    assert rates.line(100.1).startswith("0.0 calls/s  0.0 denials/s")
     rates.count(102.0, [kept(1), kept(2, "denied"), kept(3, "blocked"), kept(4)])
-    assert rates.told(102.0).startswith("2.0 calls/s  1.0 denials/s")
-    assert rates.told(110.0).startswith("0.4 calls/s  0.2 denials/s")
-    assert rates.told(112.1).startswith("0.0 calls/s  0.0 denials/s")
+    assert rates.line(102.0).startswith("2.0 calls/s  1.0 denials/s")
+    assert rates.line(110.0).startswith("0.4 calls/s  0.2 denials/s")
+    assert rates.line(112.1).startswith("0.0 calls/s  0.0 denials/s")
 
 
 class Script:

@@ -443,5 +443,5 @@ def test_neither_key_nor_hash_nor_secret_is_ever_shown_again(bundle):
 def test_help_teaches_with_an_example(command):
     done = run(command, "--help")
     assert done.exit_code == 0
-    assert f"Example: guardrail key {command}" in done.stdout
+    assert f"Example:\n\n    guardrail key {command}" in done.stdout
     assert command in run("--help").stdout

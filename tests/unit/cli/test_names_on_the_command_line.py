@@ -123,7 +123,7 @@ def test_a_place_is_that_of_a_test_or_an_error(make_bundle, line, is_test):
         assert result.stdout.startswith("allow by grant")
     else:
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "no test stands on this line" in result.stderr
+        assert "no test is on this line" in result.stderr
 
 
 def test_a_place_in_no_file_names_the_nearest(make_bundle):

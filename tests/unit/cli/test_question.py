@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.cli.io.question import from_options, question, read
+from guardrail.cli.io.question import from_options, read, read_request
 from guardrail.errors import ConfigurationError, Place
 from guardrail.values import Entity, Principal
 
@@ -43,12 +43,12 @@ def parse(text: str, place: Place) -> Entity:
 
 def faults(raw: bytes, *, file: str = "request.yaml") -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
-        question(read(file, raw), parse=parse)
+        read_request(read(file, raw), parse=parse)
     return [str(fault) for fault in caught.value.faults]
 
 
 def asked(document):
-    found = question(document, parse=parse)
+    found = read_request(document, parse=parse)
     principal = found.principal
     assert isinstance(principal, Principal)
     caller = (principal.uid, principal.parents, dict(principal.attrs))
@@ -121,12 +121,12 @@ def test_missing_is_a_mark_of_tests_and_refused():
 
 def test_tags_stand_for_values_that_yaml_has_not():
     found = read("request.yaml", FILE.replace(b"purpose: care", b"owner: !entity 'User::\"a\"'"))
-    assert question(found, parse=parse).facts["app"] == {"owner": Entity("User", "a")}
+    assert read_request(found, parse=parse).facts["app"] == {"owner": Entity("User", "a")}
 
 
 def test_known_caller_is_an_entity():
     raw = b'as: User::"clara"\naction: predict\nresource: Model::"tumour"\n'
-    assert question(read("request.yaml", raw), parse=parse).principal == Entity("User", "clara")
+    assert read_request(read("request.yaml", raw), parse=parse).principal == Entity("User", "clara")
 
 
 def test_options_ask_the_same_as_a_file():
@@ -135,7 +135,7 @@ def test_options_ask_the_same_as_a_file():
 
 def test_standard_input_is_json_where_it_begins_with_a_brace():
     raw = b' {"as": "User::\\"clara\\"", "action": "p\\ud83d\\ude00", "resource": "M::\\"t\\""}'
-    assert question(read("<stdin>", raw), parse=parse).action == "p\U0001f600"
+    assert read_request(read("<stdin>", raw), parse=parse).action == "p\U0001f600"
     assert asked(read("<stdin>", FILE)) == asked(read("request.yaml", FILE))
 
 
@@ -159,14 +159,14 @@ def test_standard_input_is_json_where_it_begins_with_a_brace():
 )
 def test_fault_in_an_option_names_the_option(change, place):
     with pytest.raises(ConfigurationError) as caught:
-        question(from_options(**{**OPTIONS, **change}), parse=parse)
+        read_request(from_options(**{**OPTIONS, **change}), parse=parse)
     assert str(caught.value).startswith(place)
 
 
 def test_no_options_at_all_is_a_fault():
     none = dict.fromkeys(("principal", "known", "action", "resource"))
     with pytest.raises(ConfigurationError):
-        question(from_options(**none, parents=(), attrs=(), facts=()), parse=parse)
+        read_request(from_options(**none, parents=(), attrs=(), facts=()), parse=parse)
 
 
 @pytest.mark.parametrize(

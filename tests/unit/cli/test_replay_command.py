@@ -162,7 +162,7 @@ def test_a_record_is_explained(bundle, journal):
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert "1abababa" in lines[0]
-    assert "means nothing: principal.department" in lines[1]
+    assert "not known: principal.department" in lines[1]
     assert lines[2].startswith("allow by wards, if: round 2")
 
 
@@ -192,14 +192,14 @@ def test_a_record_must_be_one(bundle, journal, options, message):
 def test_a_record_needs_its_journal(bundle):
     result = run("explain", bundle, "--record", "1")
     assert result.exit_code == 2
-    assert "--record and --journal go together" in result.stderr
+    assert "--record needs --journal" in result.stderr
 
 
 def test_diff_compares_on_recorded_requests_too(bundle, other, journal):
     new = other("<= 100", "<= 59 || context.input.rows == 100 || context.input.rows == 101")
     result = run("diff", bundle, new, "--journal", journal, "--format", "json")
     assert result.exit_code == 1
-    assert "1 recorded requests are known to both" in result.stderr
+    assert "1 recorded requests can be decided by both versions" in result.stderr
     found = [
         change for change in json.loads(result.stdout) if change["facts"].get("input.rows") == "60"
     ]
@@ -218,7 +218,7 @@ def test_the_own_revision_of_a_record_is_told_apart(bundle, tmp_path):
     journal.close()
     result = run("replay", bundle, tmp_path / "journal")
     assert result.exit_code == 1
-    assert "this very revision decided otherwise then" in result.stdout
+    assert "the same revision decided otherwise at the time" in result.stdout
     assert result.stdout.splitlines()[-1] == (
         "1 records: 0 same, 1 otherwise than this very revision decided"
     )

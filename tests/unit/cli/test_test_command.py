@@ -71,7 +71,7 @@ def test_a_decision_that_is_not_expected_exits_1_and_names_the_line(run):
         "  decided: allow by grant, if: round 2",
         "  grant grants: policies.cedar:1:1",
         "1 failed, 1 passed",
-        "1 of 3 policies had a part in no test: never",
+        "1 of 3 policies take no part in any test: never",
     ]
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_may_not_be_read_exits_2(run, monkeypatch):
 def test_all_that_hold_exit_0(run):
     result = run(TESTS)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "1 passed\n1 of 3 policies had a part in no test: never\n"
+    assert result.stdout == "1 passed\n1 of 3 policies take no part in any test: never\n"
 
 
 def test_a_filter_runs_what_it_picks(run):
@@ -157,7 +157,7 @@ def test_control_characters_of_a_name_do_not_steer_the_terminal(run):
 
 
 def test_many_tests_show_how_far_the_run_is(run, monkeypatch):
-    monkeypatch.setattr(command, "_LONG", 1)
+    monkeypatch.setattr(command, "_MANY_TESTS", 1)
     watched = SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(command, "sys", watched)
     result = run(TESTS)
@@ -185,7 +185,7 @@ def test_too_little_coverage_fails(run):
     assert run(TESTS, "--fail-under", "83").exit_code == 0
     result = run(TESTS, "--fail-under", "83.5")
     assert result.exit_code == 1
-    assert "the coverage is 83.3%, under 83.5%" in result.stderr
+    assert "the coverage is 83.3%, below 83.5%" in result.stderr
     assert run(TESTS, "--fail-under", "101").exit_code == 2
 
 
@@ -202,7 +202,7 @@ def test_mutants_that_survive_are_told_and_fail(run):
     assert result.exit_code == 1
     assert "survives policies.cedar:1:1 grant: permit became forbid" not in result.stdout
     assert "survives policies.cedar:3:1 rounded: the policy dropped" in result.stdout
-    assert "  a test that would notice:\n  - name:" in result.stdout
+    assert "  a test that detects it:\n  - name:" in result.stdout
     told = json.loads(run(TESTS, "--mutants", "--format", "json").stdout)
     assert told["mutants"]["noticed"] > 0
     assert told["mutants"]["survivors"]
@@ -211,7 +211,7 @@ def test_mutants_that_survive_are_told_and_fail(run):
 def test_no_mutants_are_made_where_the_tests_fail(run):
     result = run(TESTS + FAILING, "--mutants")
     assert result.exit_code == 1
-    assert "no mutants were made" in result.stderr
+    assert "no mutants were tried" in result.stderr
     assert "survives" not in result.stdout
 
 
@@ -438,7 +438,7 @@ def test_junit_without_its_library_exits_2_and_says_what_to_install(run, monkeyp
 def test_a_watch_is_for_people(run, format):
     result = run(TESTS, "--watch", "--format", format)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "--watch is for people" in result.stderr
+    assert "--watch prints text only" in result.stderr
 
 
 def test_properties_are_tried_as_often_as_from_python():

@@ -314,7 +314,7 @@ def test_the_journal_keeps_it_and_show_tells_it(make_guard, tmp_path, clock):
     assert "acting_as" in rest
     assert "from k1:" in rest or "from " in rest
     (summary,) = [line(record)[2] for record in records if record.counts]
-    assert "and 6 more not recorded one by one" in summary
+    assert "and 6 more without a record of their own" in summary
 
 
 def test_a_journal_that_names_nobody_names_no_peer(make_guard, tmp_path):

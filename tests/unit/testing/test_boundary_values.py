@@ -7,7 +7,7 @@ from guardrail.extensions import Path
 from guardrail.testing import FrozenClock
 from guardrail.testing.mutation.candidate_requests import requests
 from guardrail.testing.properties.domains import World
-from guardrail.testing.replay.request_variations import Around, callers_in
+from guardrail.testing.replay.request_variations import RequestVariations, callers_in
 
 SCHEMA = """
 entity User;
@@ -63,7 +63,7 @@ def tried(snapshot, path):
     place, name = path.split(".")
     asked = [
         *requests(snapshot, known),
-        *Around((snapshot, snapshot), known).requests(snapshot.policies),
+        *RequestVariations((snapshot, snapshot), known).requests(snapshot.policies),
     ]
     asked += [request for domain in World(snapshot).domains for request in domain.edges()]
     return {request.facts[place][name] for request in asked if name in request.facts.get(place, {})}

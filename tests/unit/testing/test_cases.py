@@ -7,7 +7,7 @@ import pytest
 
 from guardrail.errors import Place
 from guardrail.testing.files import cases as cases_module
-from guardrail.testing.files.cases import Case, Unread, read_suite
+from guardrail.testing.files.cases import InvalidTest, PolicyTestCase, read_suite
 from guardrail.testing.files.format import Expected
 from guardrail.testing.files.yaml_values import MISSING
 from guardrail.values import Entity, Principal
@@ -39,13 +39,13 @@ def read(tmp_path):
 
 def case(read, test, given=GIVEN):
     (found,) = read(f"{given}tests:\n{test}")
-    assert isinstance(found, Case), found
+    assert isinstance(found, PolicyTestCase), found
     return found
 
 
 def faults(read, text, name="tests/a_test.yaml"):
     (found,) = read(text, name)
-    assert isinstance(found, Unread), found
+    assert isinstance(found, InvalidTest), found
     return [str(fault) for fault in found.faults]
 
 
@@ -201,7 +201,7 @@ def test_too_many_files_are_an_error(read, monkeypatch):
 
 def test_a_second_test_of_the_same_name_is_an_error(read):
     first, second = read(f"{GIVEN}tests:\n{TEST}{TEST}")
-    assert isinstance(first, Case)
+    assert isinstance(first, PolicyTestCase)
     assert "The same name stands at tests/a_test.yaml:9:6" in str(second.faults[0])
 
 
@@ -219,8 +219,8 @@ def test_values_never_stand_in_a_fault(read):
 
 def test_a_broken_test_does_not_hide_the_others(read):
     broken, fine = read(f"{GIVEN}tests:\n  - {{name: b, as: nobody, expect: allow}}\n{TEST}")
-    assert (type(broken), broken.name) == (Unread, "b")
-    assert (type(fine), fine.name) == (Case, "a")
+    assert (type(broken), broken.name) == (InvalidTest, "b")
+    assert (type(fine), fine.name) == (PolicyTestCase, "a")
 
 
 def test_a_broken_file_does_not_hide_the_others(read, tmp_path):

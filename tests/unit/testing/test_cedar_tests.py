@@ -302,7 +302,7 @@ def test_what_cedar_can_not_be_asked_is_left_out_and_said(exported):
         "tests/a_test.yaml:18:5 is left out",
         "tests/a_test.yaml:19:5 is left out",
     ]
-    assert "2 of them Cedar decides otherwise than a guard" in done.stderr
+    assert "Cedar decides 2 of them differently from a guard" in done.stderr
     assert done.stdout.endswith("out: 7 tests\n")
 
 
@@ -365,7 +365,7 @@ def test_a_run_is_told_with_what_differs(folder, file):
     done = command("run-tests", folder, file(tests))
     assert done.exit_code == 0
     assert "a guard decides: allow by wards, if: round 2" in done.stdout
-    assert done.stdout.endswith("2 passed; a guard decides 1 otherwise than Cedar\n")
+    assert done.stdout.endswith("2 passed; a guard decides 1 differently from Cedar\n")
 
 
 def test_a_test_that_does_not_hold_exits_1(folder, file):

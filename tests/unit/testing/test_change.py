@@ -146,7 +146,7 @@ def test_the_command_tells_what_widens_first(folders):
     assert lines[0].startswith('Role::"clinician": predict Model::"tumour" gains (')
     assert lines[1].startswith("  with input.rows=101")
     assert lines[2:4] == ["  - deny no_grant", "  + allow by wards, if: top_k 1, round 2"]
-    assert any("has to meet more" in line for line in lines[4:])
+    assert any("must meet more obligations" in line for line in lines[4:])
     told = json.loads(
         CliRunner().invoke(app, ["diff", str(old), str(new), "--format", "json"]).stdout
     )

@@ -16,7 +16,13 @@ from guardrail.audit.journal_read.grouped_calls import Calls
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
-from guardrail.testing.replay.replay import Outcome, Recaller, Unknown, outcome_of, recorded
+from guardrail.testing.replay.replay import (
+    RecordReader,
+    ReplayOutcome,
+    UnknownRequest,
+    outcome_of,
+    recorded,
+)
 from guardrail.testing.replay.report import Slots, replay
 
 CLINICAL = Path(__file__).parents[3] / "policies" / "clinical_scoring"
@@ -269,7 +275,7 @@ def test_calls_that_ended_before_the_policies_were_asked_are_told_apart(tmp_path
     ward.guard.close()
     records = [kept.record for kept in read_calls(tmp_path / "journal")]
     said = {record.code: recorded(record) for record in records}
-    met = Outcome(True, "allow", ("input", "quota"))
+    met = ReplayOutcome(True, "allow", ("input", "quota"))
     assert said == {
         "not_authenticated": "it ended before the policies were asked (not_authenticated)",
         "input_rejected": met,
@@ -341,5 +347,5 @@ def test_a_record_without_a_beginning_is_not_guessed(busy):
     candidate = load_bundle(bundle, clock=FrozenClock())
     (first, *_) = [kept.record for kept in read_calls(journal) if kept.record.code == "allow"]
     assert recorded(first._replace(cached=None)) == "only its end is in the journal"
-    recalled = Recaller(candidate).recall(first._replace(facts=()))
-    assert recalled == Unknown(("principal.in is not recorded",))
+    recalled = RecordReader(candidate).recall(first._replace(facts=()))
+    assert recalled == UnknownRequest(("principal.in is not recorded",))

@@ -13,7 +13,7 @@ from guardrail.audit.journal_read.grouped_calls import Calls
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
-from guardrail.testing.replay.replay import Recaller, Unknown
+from guardrail.testing.replay.replay import RecordReader, UnknownRequest
 from guardrail.testing.replay.report import Slots, replay
 
 THINGS = [each for each in ENTITIES if each["uid"]["type"] != "User"]
@@ -174,7 +174,7 @@ def test_a_caller_of_whom_the_bundle_has_others_is_not_guessed(bundle, tmp_path)
     calls_of(path, tmp_path / "journal", [CLARA], [{}])
     (path / "entities.json").write_text(json.dumps(ENTITIES))
     (kept,) = read_calls(tmp_path / "journal")
-    recalled = Recaller(load_bundle(path, clock=FrozenClock())).recall(kept.record)
-    assert isinstance(recalled, Unknown)
+    recalled = RecordReader(load_bundle(path, clock=FrozenClock())).recall(kept.record)
+    assert isinstance(recalled, UnknownRequest)
     (reason,) = recalled.reasons
     assert reason.startswith("which caller it was is recorded as a pseudonym")

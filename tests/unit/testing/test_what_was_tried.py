@@ -193,7 +193,7 @@ def test_what_was_not_tried_is_counted_and_named(bundles, before, named):
     assert any(named in each for each in untried)
     told = CliRunner().invoke(app, ["diff", str(old), str(new)]).stdout
     assert "no difference found in " in told
-    assert f"{len(untried)} not tried, on which they may differ" in told
+    assert f"{len(untried)} not tried; the versions may differ on them" in told
     assert named in told
 
 
@@ -227,7 +227,7 @@ def test_a_mutant_that_was_not_tried_in_full_is_told_apart_from_those_alike(bund
     folder, _ = bundles("context.input.rows + principal.level > 5", "true")
     result = CliRunner().invoke(app, ["test", str(folder), "--mutants"])
     summary = result.stdout.splitlines()[-1]
-    assert "not tried in full" in summary
+    assert "not fully tried" in summary
     assert "context.input.rows in a computation" in result.stdout
 
 

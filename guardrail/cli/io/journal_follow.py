@@ -1,7 +1,6 @@
-"""The calls of a journal as they come, and how many of them a second.
+"""The loop behind ``guardrail journal show --follow``: new calls, and the rate of calls below them.
 
-Owns the loop behind ``guardrail journal show --follow``, and the line of rates below it. Refuses to
-draw anything where the output is no terminal: what is piped gets the lines alone.
+Without a terminal only the calls are written.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from rich.text import Text
 
 from guardrail.audit.journal_read.reader import Kept, Tail
 
-#: Seconds between looks at the journal.
+#: Seconds between two reads of the journal.
 _POLL_S: Final = 0.2
 #: Seconds over which rates are counted.
 RATE_S: Final = 10
@@ -29,53 +28,53 @@ Write: TypeAlias = Callable[[Text], None]
 
 
 class Rates:
-    """How many calls a second came lately, and how many of them were refused.
+    """Recent calls per second, and denials per second.
 
     Arguments:
-        begun: seconds of a steady clock.
+        start: seconds of a monotonic clock.
     """
 
-    def __init__(self, begun: float) -> None:
-        self._begun = begun
-        self._seen: deque[tuple[float, int, int]] = deque()
+    def __init__(self, start: float) -> None:
+        self._start = start
+        self._arrivals: deque[tuple[float, int, int]] = deque()
 
     def count(self, now: float, kept: Iterable[Kept]) -> None:
-        """Count the calls that came by now."""
+        """Count the calls that arrived since the last count."""
         outcomes = [one.record.outcome for one in kept]
-        refused = sum(outcome in ("denied", "blocked") for outcome in outcomes)
+        denied = sum(outcome in ("denied", "blocked") for outcome in outcomes)
         if outcomes:
-            self._seen.append((now, len(outcomes), refused))
+            self._arrivals.append((now, len(outcomes), denied))
 
-    def told(self, now: float) -> str:
+    def line(self, now: float) -> str:
         """Return the rates of the last `RATE_S` seconds, or of less where less has passed."""
-        while self._seen and self._seen[0][0] < now - RATE_S:
-            self._seen.popleft()
-        over_s = min(max(now - self._begun, 1.0), RATE_S)
-        calls = sum(calls for _, calls, _ in self._seen) / over_s
-        refused = sum(refused for *_, refused in self._seen) / over_s
-        return f"{calls:,.1f} calls/s  {refused:,.1f} denials/s  (Ctrl-C ends)"
+        while self._arrivals and self._arrivals[0][0] < now - RATE_S:
+            self._arrivals.popleft()
+        over_s = min(max(now - self._start, 1.0), RATE_S)
+        calls = sum(calls for _, calls, _ in self._arrivals) / over_s
+        denied = sum(denied for *_, denied in self._arrivals) / over_s
+        return f"{calls:,.1f} calls/s  {denied:,.1f} denials/s  (Ctrl-C ends)"
 
 
 def follow(
     tail: Tail, choose: Callable[[list[Kept]], Iterable[Kept]], show: Callable[[Kept], Text]
 ) -> None:
-    """Write what comes until somebody stops it.
+    """Write new calls until Ctrl-C.
 
     Arguments:
-        tail: what is followed, from where it is.
-        choose: which of the calls are shown, and in which order.
-        show: how a call is written.
+        tail: the end of the journal.
+        choose: selects and orders the calls to show.
+        show: formats a call.
     """
     rates = Rates(time.monotonic())
     try:
-        with _output() as (write, tell):
+        with _output() as (write, show_rates):
             while True:
                 chosen = list(choose(tail.poll()))
                 now = time.monotonic()
                 rates.count(now, chosen)
                 if chosen:
                     write(Text("\n").join(map(show, chosen)))
-                tell(rates.told(now))
+                show_rates(rates.line(now))
                 time.sleep(_POLL_S)
     except KeyboardInterrupt:
         return
@@ -83,7 +82,7 @@ def follow(
 
 @contextmanager
 def _output() -> Iterator[tuple[Write, Callable[[str], None]]]:
-    """Yield who writes lines, and who is told the rates: below the lines, on a terminal."""
+    """Yield the functions that write lines and show the rates below them."""
     if not sys.stdout.isatty():
         yield _write_plain, lambda _: None
         return

@@ -34,7 +34,10 @@ PUBLIC = {
         "FrozenClock", "LetThrough", "Recorder", "Report", "Request", "Result", "always",
         "denied", "never", "overriding", "requests", "run_tests",
     },
-    "guardrail.testing.contracts": {"FactSourceContract", "ObligationContract", "shown"},
+    "guardrail.testing.contracts": {
+        "DetectorKindContract", "FactSourceContract", "IdentityProviderContract",
+        "ObligationContract", "QuotaStoreContract", "shown",
+    },
 }  # fmt: skip
 DOCUMENTED = PUBLIC["guardrail"]
 #: Only these may catch everything: the flow, which makes a denial of it; the trail, for which

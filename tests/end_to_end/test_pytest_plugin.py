@@ -156,7 +156,7 @@ def test_a_file_that_would_never_run_keeps_the_bundle_from_loading(project, file
 def test_what_is_wrong_with_all_files_is_an_error_of_each(project):
     few = CONFTEST + (
         "def pytest_collection(session):\n"
-        "    from guardrail.testing import cases\n"
+        "    from guardrail.testing.files import cases\n"
         "    cases.LIMIT_FILES = 1\n"
     )
     done = run(project(few, a=GIVEN + HOLDS, b=GIVEN + HOLDS))

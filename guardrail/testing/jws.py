@@ -58,8 +58,8 @@ def replay(vectors: Mapping[str, Any]) -> Iterator[VectorResult]:
         except BadKey:
             keys = None
         for test in group["tests"]:
-            said = _UNUSABLE if keys is None else refused(test["jws"], keys)
-            yield VectorResult(test["tcId"], test.get("comment", ""), test["result"], said)
+            code = _UNUSABLE if keys is None else refused(test["jws"], keys)
+            yield VectorResult(test["tcId"], test.get("comment", ""), test["result"], code)
 
 
 def keys_of(group: Mapping[str, Any]) -> KeySet:
@@ -130,8 +130,8 @@ def main(arguments: Sequence[str]) -> int:
             return 2
         for outcome in outcomes:
             if outcome.is_wrong or outcome.is_strict:
-                said = outcome.code or "ACCEPTED"
-                print(f"{name}: {outcome.number}: {outcome.result}, {said}: {outcome.comment}")  # noqa: T201
+                code = outcome.code or "ACCEPTED"
+                print(f"{name}: {outcome.number}: {outcome.result}, {code}: {outcome.comment}")  # noqa: T201
         found = sum(outcome.is_wrong for outcome in outcomes)
         strict = sum(outcome.is_strict for outcome in outcomes)
         print(  # noqa: T201

@@ -107,8 +107,8 @@ OVERRIDES = sorted(set(across_the_border()))
 
 
 def test_the_classes_are_found():
-    assert ("guardrail.testing.run.calls", "_ToldAnswer", "value_of") in OVERRIDES
-    assert ("guardrail.testing.application.observe", "_Question", "decide") in OVERRIDES
+    assert ("guardrail.testing.run.calls", "_TestAnswer", "value_of") in OVERRIDES
+    assert ("guardrail.testing.application.observe", "_ObservingQuestion", "decide") in OVERRIDES
 
 
 @pytest.mark.parametrize(("module", "name", "method"), OVERRIDES)

@@ -190,7 +190,7 @@ def _explain_record(
     now = outcome_of(found.decision, found.obligations)
     is_same = not isinstance(was, str) and was == now and not was.otherwise(now)
     if is_json:
-        history = {"recorded": then, "same": is_same, "not_known": list(recalled.unseen)}
+        history = {"recorded": then, "same": is_same, "not_known": list(recalled.not_recorded)}
         say_json({**found.as_json(), **history})
         unread.end()
         return
@@ -200,7 +200,7 @@ def _explain_record(
     elif not is_same:
         must = f", obligations: {', '.join(was.obligations)}" if was.obligations else ""
         say(f"decided at the time: {was.code}{must}", color="yellow")
-    for path in recalled.unseen:
+    for path in recalled.not_recorded:
         say(f"not recorded, so its values below are not known: {path}", color="yellow")
     print_explanation(found)
     unread.end()

@@ -152,7 +152,7 @@ def _print_replay(found: ReplayReport, examples: list[Explanation]) -> None:
         own = "; the same revision decided otherwise at the time: the record is incomplete or wrong"
         say(f"{flip.count:,} {flip.what}{own if flip.is_own else ''}", color="red")
         say(f"  {'  '.join(line(flip.record))}")
-        for path in flip.unseen:
+        for path in flip.not_recorded:
             say(f"  not recorded, so its values below are not known: {path}", color="yellow")
         print_explanation(example, "  ")
     say(found.summary, color="green" if found.holds else "red")

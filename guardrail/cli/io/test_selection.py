@@ -93,11 +93,11 @@ def _belongs(directory: Path, case: PolicyTestCase | InvalidTest, line: int) -> 
     test, such as the rest of a long text.
     """
     start, column = case.place.line or 1, case.place.column or 1
-    written = getattr(case, "written", None)
-    ends = [] if written is None else [
+    document = getattr(case, "document", None)
+    ends = [] if document is None else [
         place.line or 0
-        for path, place in written.places.items()
-        if path[: len(written.root)] == written.root
+        for path, place in document.places.items()
+        if path[: len(document.root)] == document.root
     ]  # fmt: skip
     if line <= max(ends, default=start):
         return True

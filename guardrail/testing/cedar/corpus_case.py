@@ -123,11 +123,11 @@ class CorpusCase:
         if standing.store.entry(asked.principal) is not None:
             replays.append(self._replay(found, [request], moved=asked.principal))
         for replay in replays:
-            told = replay.by_slices(asked, replay.subject(asked.principal))
-            if told == truth:
+            description = replay.by_slices(asked, replay.subject(asked.principal))
+            if description == truth:
                 self._report.raw += 1
             else:
-                message = f"expected {_say(truth)}; the slices say {_say(told)}."
+                message = f"expected {_say(truth)}; the slices say {_say(description)}."
                 self._fail("raw", message, request)
 
     def _compare_ours(
@@ -268,9 +268,9 @@ def _complaint(
     return f"we deny with {decision.code}; Cedar says {_say(truth)}."
 
 
-def _say(told: CedarAnswer) -> str:
-    text = f"{told.decision.lower()} by {_list(told.reasons)}"
-    return f"{text}, errors in {_list(told.errors)}" if told.errors else text
+def _say(description: CedarAnswer) -> str:
+    text = f"{description.decision.lower()} by {_list(description.reasons)}"
+    return f"{text}, errors in {_list(description.errors)}" if description.errors else text
 
 
 def _list(names: frozenset[str]) -> str:

@@ -82,19 +82,19 @@ class CedarResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain JSON data."""
-        told: dict[str, Any] = {**self.result.as_json(), "cedar": None, "guard": None}
+        description: dict[str, Any] = {**self.result.as_json(), "cedar": None, "guard": None}
         if self.cedar is not None:
-            told["cedar"] = {
+            description["cedar"] = {
                 "decision": self.cedar.decision.lower(),
                 "reason": sorted(self.cedar.reasons),
                 "errors": sorted(self.cedar.errors),
             }
         if self.guard is not None and self.snapshot is not None:
             every = self.snapshot.describe(self.guard)
-            told["guard"] = {
+            description["guard"] = {
                 name: every[name] for name in ("decision", "code", "policies", "obligations")
             }
-        return told
+        return description
 
 
 def run_cedar_tests(bundle: Bundle, file: Path) -> Iterator[CedarResult]:
@@ -149,15 +149,17 @@ class _CedarTestRunner:
             uid_at(request.resource, place),
             request.context,
         )
-        told = self._bare.ask(inquiry, entities)
-        if told.decision not in ("Allow", "Deny"):
+        description = self._bare.ask(inquiry, entities)
+        if description.decision not in ("Allow", "Deny"):
             message = "Cedar can't be given this context. Correct the values in it."
             raise ConfigurationError.at(place, _CODE, message)
-        faults = tuple(Fault("GR602", place, message) for message in _differences(test, told))
+        faults = tuple(
+            Fault("GR602", place, message) for message in _differences(test, description)
+        )
         answer = guarded(snapshot, inquiry)
         return CedarResult(
             Result(test.name, place, "failed" if faults else "passed", faults),
-            told,
+            description,
             None if answer is None else answer.decision,
             snapshot,
         )
@@ -188,18 +190,18 @@ class _CedarTestRunner:
         return read_json(name, raw).data
 
 
-def _differences(test: _CedarTest, told: CedarAnswer) -> Iterator[str]:
+def _differences(test: _CedarTest, description: CedarAnswer) -> Iterator[str]:
     """Yield what does not hold, by the rules of ``cedar run-tests``."""
-    decision = told.decision.lower()
+    decision = description.decision.lower()
     if test.decision != decision:
         yield f"decision: expected {test.decision}; Cedar says {decision}"
         return
-    missing = sorted(set(test.reason) - told.reasons)
+    missing = sorted(set(test.reason) - description.reasons)
     if missing:
-        came = ", ".join(sorted(told.reasons)) or "none"
+        came = ", ".join(sorted(description.reasons)) or "none"
         yield f"reason: expected {', '.join(missing)} too; Cedar says {came}"
-    if test.num_errors != len(told.errors):
-        yield f"num_errors: expected {test.num_errors}; Cedar says {len(told.errors)}"
+    if test.num_errors != len(description.errors):
+        yield f"num_errors: expected {test.num_errors}; Cedar says {len(description.errors)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +245,12 @@ def export(bundle: Bundle, suite: Suite) -> Export:
             left_out.append((case.place, error.message.rstrip(".")))
             continue
         handle = bare.entities(entities)
-        told = None if handle is None else bare.ask(inquiry, handle)
-        if told is None or told.decision not in ("Allow", "Deny"):
+        description = None if handle is None else bare.ask(inquiry, handle)
+        if description is None or description.decision not in ("Allow", "Deny"):
             left_out.append((case.place, "Cedar can't be given it"))
             continue
         asked = bundle.snapshot.ask(case.principal, case.action, case.resource)
-        if asked.decide(facts).decision.allowed != (told.decision == "Allow"):
+        if asked.decide(facts).decision.allowed != (description.decision == "Allow"):
             otherwise.append(case)
         tests.append(
             {
@@ -260,9 +262,9 @@ def export(bundle: Bundle, suite: Suite) -> Export:
                     "context": inquiry.context,
                 },
                 "entities": entities,
-                "decision": told.decision.lower(),
-                "reason": sorted(told.reasons),
-                "num_errors": len(told.errors),
+                "decision": description.decision.lower(),
+                "reason": sorted(description.reasons),
+                "num_errors": len(description.errors),
             }
         )
     return Export(bare.text, tuple(tests), tuple(otherwise), tuple(left_out))

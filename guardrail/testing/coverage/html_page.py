@@ -88,6 +88,6 @@ def _marked(text: str, parts: Sequence[PartSeen]) -> str:
     errors = sum(part.errors for part in parts)
     unseen = {name for part in parts for name in part.unseen}
     kind = "none" if not (true or false) else "half" if unseen else "both"
-    told = f"true {true} times, false {false} times"
-    told += f", in error {errors} times" if errors else ""
-    return f'<mark class="{kind}" title="{told}">{escape(text)}</mark>'
+    description = f"true {true} times, false {false} times"
+    description += f", in error {errors} times" if errors else ""
+    return f'<mark class="{kind}" title="{description}">{escape(text)}</mark>'

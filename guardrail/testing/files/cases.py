@@ -56,14 +56,14 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True)
 class RequestPlaces:
-    """Where a test says who does what on what; ``caller`` holds the places of a caller's parts."""
+    """The places of the names in a request; ``caller`` and ``caller_at`` locate the caller."""
 
     caller: Document
     caller_at: tuple[Key, ...]
     action: Place
     resource: Place
 
-    def at(self, where: tuple[Key, ...], written: Document) -> Place:
+    def at(self, where: tuple[Key, ...], document: Document) -> Place:
         """Return where a name of the request stands, by its path in the request."""
         if where[0] == "action":
             return self.action
@@ -71,17 +71,17 @@ class RequestPlaces:
             return self.resource
         if where[0] == "principal":
             return self.caller.at(*self.caller_at, *where[1:])
-        return written.at(*where)
+        return document.at(*where)
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyTestCase:
-    """One test, ready to be asked. ``facts`` are merged, and hold `MISSING` where it says so.
+    """One test, read and completed. ``facts`` are merged, with `MISSING` where it says so.
 
-    ``written`` is the test as it stands, for the places in it, ``spots`` are those of who, what and
-    on what, and ``expect_at`` is where in it the expectation stands. One with ``input`` or
-    ``output`` is a whole call; one with ``steps``, which are cases, too, is all their calls, and
-    itself says what the first of them says.
+    ``document`` is the test in its file, ``request_places`` are the places of the names in its
+    request, and ``expect_at`` is the path of its expectation. A test with ``input`` or ``output``
+    is a whole call. A test with ``steps``, which are cases as well, makes the calls of all of them;
+    its own fields are those of the first.
     """
 
     name: str
@@ -92,8 +92,8 @@ class PolicyTestCase:
     now: float | None
     facts: Mapping[str, Any]
     expected: Expected
-    written: Document
-    spots: RequestPlaces
+    document: Document
+    request_places: RequestPlaces
     expect_at: tuple[Key, ...] = _EXPECT
     input: CallInput | None = None
     output: ModelOutput | None = None
@@ -109,7 +109,7 @@ class PolicyTestCase:
 
     def at(self, name: str) -> Place:
         """Return where a key of the expectation stands."""
-        return self.written.at(*self.expect_at, name)
+        return self.document.at(*self.expect_at, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +272,7 @@ class _TestFileReader:
             if step.after is not None:
                 after_s = duration_of(step.after, below.at("after")).total_seconds()
             steps.append(replace(case, times=step.times, after_s=after_s))
-        return replace(steps[0], place=document.at(), written=document, steps=tuple(steps))
+        return replace(steps[0], place=document.at(), document=document, steps=tuple(steps))
 
     def _cells(self, asked: PolicyTestSection, document: Document) -> list[PolicyTestCase]:
         """Return a case for each cell of a matrix."""
@@ -288,53 +288,56 @@ class _TestFileReader:
                 }
             )
             case = self._case([(one, document)], one, who_at=cell.row)
-            spots = replace(
-                case.spots,
-                action=_column(document, "actions", cell.action) or case.spots.action,
-                resource=_column(document, "resources", cell.resource) or case.spots.resource,
+            request_places = replace(
+                case.request_places,
+                action=_column(document, "actions", cell.action) or case.request_places.action,
+                resource=_column(document, "resources", cell.resource)
+                or case.request_places.resource,
             )
             place = document.at(*cell.path)
-            cases.append(replace(case, place=place, spots=spots, expect_at=cell.path))
+            cases.append(
+                replace(case, place=place, request_places=request_places, expect_at=cell.path)
+            )
         return cases
 
     def _case(
         self,
-        written: Sequence[tuple[Situation, Document]],
+        layers: Sequence[tuple[Situation, Document]],
         asked: PolicyTestSection,
         expect: Expect | None = None,
         who_at: tuple[Key, ...] = ("as",),
     ) -> PolicyTestCase:
-        """Return one case; of what is written, the first that says a thing counts."""
-        for _, document in written:
+        """Return one case; a key counts from the first of its layers that has it."""
+        for _, document in layers:
             _check_facts(document)
         wanted = expect or asked.expect
         now = asked.now or self._given.now
-        value, product = _input(written), _output(written)
-        principal, caller, caller_at = self._caller(written, who_at)
-        action, action_at = self._text("action", written)
-        resource, resource_at = self._text("resource", written)
+        value, product = _input(layers), _output(layers)
+        principal, caller, caller_at = self._caller(layers, who_at)
+        action, action_at = self._text("action", layers)
+        resource, resource_at = self._text("resource", layers)
         facts: Any = self._given.facts
         if value is not None:  # then the facts of the input are those that it has
             facts = {place: below for place, below in facts.items() if place != "input"}
-        for situation, _ in reversed(written):
+        for situation, _ in reversed(layers):
             facts = _merged(facts, situation.facts)
         return PolicyTestCase(
             name=asked.name,
-            place=written[0][1].at(),
+            place=layers[0][1].at(),
             principal=principal,
             action=uid_at(action, action_at) if "::" in action else Entity("Action", action),
             resource=uid_at(resource, resource_at),
             now=None if now is None else now.timestamp(),
             facts=facts,
             expected=wanted if isinstance(wanted, Expected) else Expected(decision=wanted),
-            written=written[0][1],
-            spots=RequestPlaces(caller, caller_at, action_at, resource_at),
+            document=layers[0][1],
+            request_places=RequestPlaces(caller, caller_at, action_at, resource_at),
             input=value,
             output=product,
         )
 
-    def _text(self, key: str, written: Sequence[tuple[Situation, Document]]) -> tuple[str, Place]:
-        for situation, document in written:
+    def _text(self, key: str, layers: Sequence[tuple[Situation, Document]]) -> tuple[str, Place]:
+        for situation, document in layers:
             own = getattr(situation, key)
             if own is not None:
                 return own, document.at(key)
@@ -342,13 +345,13 @@ class _TestFileReader:
         if given is not None:
             return given, self._common.at(key)
         message = f"The test names no {key}. Add `{key}` to it, or to `given`."
-        raise ConfigurationError.at(written[0][1].at(), "GR003", message)
+        raise ConfigurationError.at(layers[0][1].at(), "GR003", message)
 
     def _caller(
-        self, written: Sequence[tuple[Situation, Document]], who_at: tuple[Key, ...]
+        self, layers: Sequence[tuple[Situation, Document]], who_at: tuple[Key, ...]
     ) -> tuple[Principal | Entity, Document, tuple[Key, ...]]:
-        """Return who calls, and where that is written: a document, and a path in it."""
-        for situation, document in written:
+        """Return the caller, with the document and the path at which it is written."""
+        for situation, document in layers:
             if situation.known is not None and situation.principal is not None:
                 message = "The test names both `as` and `principal`. Keep one."
                 raise ConfigurationError.at(document.at(), "GR003", message)
@@ -361,7 +364,7 @@ class _TestFileReader:
                     return found, self._common, ("principals", situation.known)
                 return found, document, who_at
         raise ConfigurationError.at(
-            written[-1][1].at(), "GR003", "The test names no caller. Add `as`."
+            layers[-1][1].at(), "GR003", "The test names no caller. Add `as`."
         )
 
     def _known(self, name: str, place: Place) -> Principal | Entity:
@@ -383,9 +386,9 @@ def _column(document: Document, key: str, name: str) -> Place | None:
     return document.at("matrix", key, document.data["matrix"][key].index(name))
 
 
-def _input(written: Sequence[tuple[Situation, Document]]) -> CallInput | None:
+def _input(layers: Sequence[tuple[Situation, Document]]) -> CallInput | None:
     """Return the guarded parameter, made ready."""
-    for situation, document in written:
+    for situation, document in layers:
         if situation.input is not None:
             (name,) = situation.input
             if not name.isidentifier():
@@ -395,9 +398,9 @@ def _input(written: Sequence[tuple[Situation, Document]]) -> CallInput | None:
     return None
 
 
-def _output(written: Sequence[tuple[Situation, Document]]) -> ModelOutput | None:
+def _output(layers: Sequence[tuple[Situation, Document]]) -> ModelOutput | None:
     """Return what the model returns, made ready."""
-    for situation, document in written:
+    for situation, document in layers:
         if situation.stream is not None:
             pieces = document.below("stream")
             made = [payload(pieces.below(index)) for index in range(len(situation.stream))]

@@ -72,15 +72,15 @@ class UnstatedFacts:
 
     def faults(self, question: Question, facts: Mapping[str, Any], at: Document) -> list[Fault]:
         """Return the fault of a test that leaves something open, if it does."""
-        unsaid = self._find(question, facts)
-        if not unsaid:
+        unstated = self._find(question, facts)
+        if not unstated:
             return []
         action = question.plan.action if question.plan is not None else ""
         message = (
-            f"The policies of {action} read {', '.join(unsaid)}, of which the test says "
+            f"The policies of {action} read {', '.join(unstated)}, of which the test says "
             "nothing. Give a value under `facts`, or mark it !missing."
         )
-        if any(name.startswith("time.") for name in unsaid):
+        if any(name.startswith("time.") for name in unstated):
             message += " The facts of time follow from `now`."
         return [Fault("GR600", at.at(), message)]
 
@@ -89,12 +89,12 @@ class UnstatedFacts:
         plan = question.plan
         if plan is None:  # refused for who or what: then no fact is looked at
             return []
-        unsaid = []
+        unstated = []
         for path, _ in leaves(plan.shape):
             names = tuple(str(name) for name in path)
             if _at(facts, names) is _NOTHING and self._demands(plan.action, names):
-                unsaid.append(".".join(names))
-        return unsaid
+                unstated.append(".".join(names))
+        return unstated
 
     def _demands(self, action: Entity, names: tuple[str, ...]) -> bool:
         key = (action, names)

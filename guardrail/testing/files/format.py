@@ -100,8 +100,8 @@ class Expected(Section):
 
     @model_validator(mode="after")
     def _says_something(self) -> Expected:
-        said = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if not said and not self.says_released:
+        stated = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if not stated and not self.says_released:
             raise ValueError("a test that expects nothing passes always. Say what it expects")
         is_allow = None if self.code is None else self.code == "allow"
         if None not in (self.decision, is_allow) and (self.decision == "allow") != is_allow:

@@ -29,7 +29,7 @@ _UNITS: Final = (
 def as_test(
     snapshot: Snapshot,
     request: Request,
-    told: Mapping[str, Any],
+    description: Mapping[str, Any],
     *,
     name: str,
     keys: Iterable[str] = EXPECTED,
@@ -39,14 +39,14 @@ def as_test(
     Arguments:
         snapshot: whose schema says which facts must be said.
         request: what it asks.
-        told: what is decided, as `Snapshot.describe` tells it.
+        description: what is decided, as `Snapshot.describe` tells it.
         name: its name.
         keys: what it expects beside the decision.
     """
-    expect = {key: told[key] for key in keys}
+    expect = {key: description[key] for key in keys}
     if "errors" in expect:
-        expect["errors"] = [error["policy"] for error in told["errors"]]
-    expect = {"decision": told["decision"], **expect}
+        expect["errors"] = [error["policy"] for error in description["errors"]]
+    expect = {"decision": description["decision"], **expect}
     facts = {
         place: below for place, below in _said(snapshot, request).items() if below not in ({}, None)
     }
@@ -92,11 +92,11 @@ def _mark(facts: dict[str, Any], names: tuple[str, ...]) -> None:
 def _caller(principal: Any) -> str:
     if isinstance(principal, Entity):
         return f"as: {_text(str(principal))}"
-    told = {
+    description = {
         "uid": str(principal.uid), "in": [str(parent) for parent in principal.parents],
         "attrs": dict(principal.attrs),
     }  # fmt: skip
-    return f"principal: {_yaml(told)}"
+    return f"principal: {_yaml(description)}"
 
 
 def _action(action: Entity) -> str:

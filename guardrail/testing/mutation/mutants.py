@@ -98,9 +98,9 @@ class Mutation:
     @property
     def summary(self) -> str:
         """The whole in one line."""
-        told = f"mutants {self.noticed} noticed, {len(self.survivors)} survive"
-        told += f", {len(self.equivalent)} decide alike" if self.equivalent else ""
-        return told + (f", {len(self.untried)} not fully tried" if self.untried else "")
+        outcomes_of = f"mutants {self.noticed} noticed, {len(self.survivors)} survive"
+        outcomes_of += f", {len(self.equivalent)} decide alike" if self.equivalent else ""
+        return outcomes_of + (f", {len(self.untried)} not fully tried" if self.untried else "")
 
     def as_json(self) -> dict[str, Any]:
         """Return what became of the mutants as plain JSON data."""
@@ -162,7 +162,7 @@ class Mutants:
     def _around(self, edit: Edit, other: Snapshot) -> frozenset[str] | Apart:
         """Try all that the changed policy reads, before it is said that the two decide alike."""
         snapshot = self._bundle.snapshot
-        around = RequestVariations((snapshot, other), self._known)
+        variations = RequestVariations((snapshot, other), self._known)
         policies = {
             policy.id: policy
             for each in (snapshot, other)
@@ -170,11 +170,11 @@ class Mutants:
             if policy is edit.policy or policy.text_id == edit.policy.text_id
         }
         both = Pairing(snapshot, other)
-        for request in around.requests(list(policies.values())):
+        for request in variations.requests(list(policies.values())):
             before, after = both.decided(request)
             if _part(before) != _part(after):
                 return request, before, after
-        return frozenset(around.untried)
+        return frozenset(variations.untried)
 
 
 def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | EquivalentMutant | None]:
@@ -183,10 +183,10 @@ def mutate(bundle: Bundle, suite: Suite) -> Iterator[Survivor | EquivalentMutant
     The tests must hold on the bundle as it is; those that do not are left out.
     """
     mutants = Mutants(bundle, suite)
-    return told(bundle, mutants.edits, map(mutants.become, range(len(mutants.edits))))
+    return outcomes_of(bundle, mutants.edits, map(mutants.become, range(len(mutants.edits))))
 
 
-def told(
+def outcomes_of(
     bundle: Bundle, edits: Sequence[Edit], fates: Iterable[Fate]
 ) -> Iterator[Survivor | EquivalentMutant | None]:
     """Yield what became of each change, as `mutate` does; nothing of what Cedar does not read."""
@@ -244,8 +244,8 @@ class _DecidedRequests:
         return None
 
 
-def _part(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: told[name] for name in _TOLD}
+def _part(outcomes_of: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: outcomes_of[name] for name in _TOLD}
 
 
 def _told(edit: Edit) -> dict[str, Any]:

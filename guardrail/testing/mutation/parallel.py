@@ -28,7 +28,7 @@ from guardrail.testing.mutation.mutants import (
     Survivor,
     count,
     edits_in,
-    told,
+    outcomes_of,
 )
 
 #: Tests to be run, over all mutants, from which on a second process is faster than none. A process
@@ -76,7 +76,7 @@ def mutate_at_once(
     with pool:
         fates = pool.map(_become, range(len(edits)), chunksize=_CHUNK)
         try:
-            yield from told(bundle, edits, fates)
+            yield from outcomes_of(bundle, edits, fates)
         except BrokenProcessPool:
             raise ConfigurationError(
                 "A process that tried mutants has died. Use --jobs 1 to see of what."

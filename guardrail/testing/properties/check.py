@@ -75,17 +75,17 @@ class _BoundProperty:
     meant: Meant | None
 
     def breaks(
-        self, request: Request, told: Mapping[str, Any], snapshot: Snapshot
+        self, request: Request, description: Mapping[str, Any], snapshot: Snapshot
     ) -> tuple[bool, bool]:
         """Return whether a request is one of those meant, and whether it breaks the property."""
-        is_unfit = told["code"] in UNFIT
+        is_unfit = description["code"] in UNFIT
         if is_unfit and not (self.when.names_unfit or self.claim.names_unfit):
             return False, False
-        if not self.when.holds(request, told, snapshot):
+        if not self.when.holds(request, description, snapshot):
             return False, False
         if self.meant is not None and not self.meant(request):
             return False, False
-        return True, self.claim.holds(request, told, snapshot) == self.is_never
+        return True, self.claim.holds(request, description, snapshot) == self.is_never
 
 
 class Checker:
@@ -135,7 +135,7 @@ class Checker:
             except ImportError:
                 message = (
                     "Random requests need hypothesis. Install guardrail-cedar[properties], or try "
-                    "those at the edges alone: --examples 0."
+                    "those at boundary values alone: --examples 0."
                 )
                 fault = Fault("GR612", stated.place, message)
                 return Result(stated.name, stated.place, "error", (fault,))
@@ -161,10 +161,10 @@ class Checker:
         for request in islice(own, _LIMIT_OWN):
             if asked.when.asks(request, self._snapshot) and trying.breaks(request):
                 return request
-        for request, told in self._shared:
+        for request, description in self._shared:
             if not (stated.is_missing or self._is_whole(request, asked.when)):
                 continue
-            if trying.breaks(request, told):
+            if trying.breaks(request, description):
                 return request
         return None
 
@@ -236,10 +236,10 @@ class Checker:
         snapshot = self._snapshot
         question = snapshot.ask(request.principal, request.action, request.resource)
         decision = question.decide({"app": {}, **request.facts}).decision
-        told = snapshot.describe(decision)
-        keys = ["code", "policies", *(["obligations"] if told["obligations"] else [])]
-        keys += ["errors"] if told["errors"] else []
-        test = as_test(snapshot, request, told, name=f"shows: {stated.name}", keys=keys)
+        description = snapshot.describe(decision)
+        keys = ["code", "policies", *(["obligations"] if description["obligations"] else [])]
+        keys += ["errors"] if description["errors"] else []
+        test = as_test(snapshot, request, description, name=f"shows: {stated.name}", keys=keys)
         what = "There is a request on which it does, and it never should"
         if not stated.is_never:
             what = "There is a request on which it does not, and it always should"
@@ -259,10 +259,10 @@ class _Trial:
         self._snapshot = snapshot
         self.tried = 0
 
-    def breaks(self, request: Request, told: Mapping[str, Any] | None = None) -> bool:
-        """Tell whether a request breaks the property; ``told`` where it is decided already."""
-        told = told if told is not None else decided(self._snapshot, request)
-        is_meant, breaks = self._asked.breaks(request, told, self._snapshot)
+    def breaks(self, request: Request, description: Mapping[str, Any] | None = None) -> bool:
+        """Return whether a request breaks the property; give its decision if it is known."""
+        description = description if description is not None else decided(self._snapshot, request)
+        is_meant, breaks = self._asked.breaks(request, description, self._snapshot)
         self.tried += is_meant
         return breaks
 

@@ -175,8 +175,12 @@ class _ClaimReader:
         ids = {policy.id for policy in self._snapshot.policies}
         for index, name in enumerate(claim.policies or []):
             self._check("policies", name in ids, "no policy of this id", index)
-        told = claim.obligations
-        wanted = dict.fromkeys(told, ANY_VALUE) if isinstance(told, list) else dict(told or {})
+        description = claim.obligations
+        wanted = (
+            dict.fromkeys(description, ANY_VALUE)
+            if isinstance(description, list)
+            else dict(description or {})
+        )
         for name in wanted:
             self._check("obligations", name in self._snapshot.obligations, "no such obligation")
         codes = [claim.code] if isinstance(claim.code, str) else claim.code or []

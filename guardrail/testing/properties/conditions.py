@@ -59,18 +59,18 @@ class DecisionCondition:
     obligations: Mapping[str, Any] = field(default_factory=dict)
     errors: bool | None = None
 
-    def holds(self, told: Mapping[str, Any]) -> bool:
+    def holds(self, description: Mapping[str, Any]) -> bool:
         """Tell whether a decision is of this kind."""
-        held = told["obligations"]
+        held = description["obligations"]
         return (
-            self.allow in (None, told["decision"] == "allow")
-            and (not self.codes or told["code"] in self.codes)
-            and self.policies.issubset(told["policies"])
+            self.allow in (None, description["decision"] == "allow")
+            and (not self.codes or description["code"] in self.codes)
+            and self.policies.issubset(description["policies"])
             and all(
                 name in held and value in (ANY_VALUE, held[name])
                 for name, value in self.obligations.items()
             )
-            and self.errors in (None, bool(told["errors"]))
+            and self.errors in (None, bool(description["errors"]))
         )
 
 
@@ -112,9 +112,9 @@ class Condition:
             return True
         return self.resource.allows(what, store.ancestors(what), store.attrs(what))
 
-    def holds(self, request: Request, told: Mapping[str, Any], snapshot: Snapshot) -> bool:
+    def holds(self, request: Request, description: Mapping[str, Any], snapshot: Snapshot) -> bool:
         """Tell whether a request and the decision on it are meant."""
-        return self.outcome.holds(told) and self.asks(request, snapshot)
+        return self.outcome.holds(description) and self.asks(request, snapshot)
 
 
 _ANYBODY: Final = EntityCondition()

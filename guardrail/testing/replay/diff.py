@@ -210,9 +210,9 @@ def kind_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> Kind | None:
     return "stricter" if set(other) - set(one) else "changed"
 
 
-def _why(told: Mapping[str, Any]) -> tuple[Any, ...]:
-    return told["code"], sorted(told["policies"]), told["reason"]
+def _why(description: Mapping[str, Any]) -> tuple[Any, ...]:
+    return description["code"], sorted(description["policies"]), description["reason"]
 
 
-def _told(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: told[name] for name in ("decision", "code", "policies", "obligations")}
+def _told(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: description[name] for name in ("decision", "code", "policies", "obligations")}

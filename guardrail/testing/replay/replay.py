@@ -108,29 +108,31 @@ class RecordedRequest:
         question: what has the answer, or is refused already.
         clock: what tells the facts of time, and which; ``None`` where the policies ask for none.
         is_timed: whether the time can decide.
-        unseen: paths of which nothing is known, and at which no policy that can match looks.
+        not_recorded: paths of which nothing is known, and at which no policy that can match looks.
     """
 
     request: Request
     question: Question
     clock: tuple[FactSource, frozenset[str]] | None = None
     is_timed: bool = False
-    unseen: tuple[str, ...] = ()
+    not_recorded: tuple[str, ...] = ()
 
     def at(self, now: float) -> Request:
         """Return the request as it was at a time, in seconds since the epoch."""
-        asked, caller = self.request, self.request.principal
+        request, caller = self.request, self.request.principal
         if self.clock is None or not isinstance(caller, Principal):
-            return asked
+            return request
         source, names = self.clock
         context = FactContext(
-            vouched_for(caller), NO_INPUT, asked.action.id, asked.resource, now, {}
+            vouched_for(caller), NO_INPUT, request.action.id, request.resource, now, {}
         )
         try:
-            told = source.compute(names, context)
+            stated = source.compute(names, context)
         except (ValueError, OverflowError, OSError):  # no time of any calendar
-            told = {}
-        return Request(caller, asked.action, asked.resource, {**asked.facts, source.place: told})
+            stated = {}
+        return Request(
+            caller, request.action, request.resource, {**request.facts, source.place: stated}
+        )
 
     def decide(self, now: float) -> Decision:
         """Return what the bundle decides on it at a time, in seconds since the epoch."""
@@ -199,14 +201,14 @@ class RecordReader:
             raise _MissingValue(f"several actions are called {record.action}")
         action = actions[0] if actions else Entity("Action", record.action)
         resource = Entity(record.resource_type, record.resource)
-        asked = Request(Principal(kind, _SOMEBODY), action, resource, {})
+        request = Request(Principal(kind, _SOMEBODY), action, resource, {})
         if actions and (not record.resource or _PSEUDONYM.fullmatch(record.resource)):
             raise _MissingValue(
                 "the resource was none of the bundle's, and is recorded as a pseudonym"
             )
         refused = self._needs.refused(kind, action, resource)
         if refused is not None:
-            return RecordedRequest(asked, refused)
+            return RecordedRequest(request, refused)
         if recorded(record) == ReplayOutcome(False, record.code) and record.path.startswith(
             "principal"
         ):
@@ -233,32 +235,34 @@ class RecordReader:
             for name in needs.reads_of(kind, action, access)
             if name in hidden or (f"principal.{name}" not in facts and name not in own)
         ]
-        unseen = [f"principal.{name}" for name in hidden]
+        not_recorded = [f"principal.{name}" for name in hidden]
         node, is_timed = access.of("context"), False
         given: dict[str, dict[str, FactValue]] = {source.place: {} for source, _ in plan.wants}
         sources = {source.place: source for source, _ in plan.wants}
         for path, expected in leaves(plan.shape):
             place, *below = (str(name) for name in path)
-            told = ".".join((place, *below[:1]))
+            stated = ".".join((place, *below[:1]))
             is_read = _is_read(node, (place, *below))
             source = sources.get(place)
             if isinstance(source, TimeFacts):
                 is_timed = is_timed or is_read
                 continue
             try:
-                value = _fact(facts, told, below, expected, self._bundle)
+                value = _fact(facts, stated, below, expected, self._bundle)
             except _MissingValue as reason:
                 if is_read or _is_of_others(source):
                     missing.extend(map(str, reason.args))
-                unseen.append(f"context.{told}")
+                not_recorded.append(f"context.{stated}")
                 continue
             if value is not None:
                 given[place][below[0]] = value
         if missing and refusal is None:
             raise _MissingValue(*dict.fromkeys(missing))
         clock = next((want for want in plan.wants if isinstance(want[0], TimeFacts)), None)
-        asked = Request(caller, action, resource, given)
-        return RecordedRequest(asked, question, clock, is_timed, tuple(dict.fromkeys(unseen)))
+        request = Request(caller, action, resource, given)
+        return RecordedRequest(
+            request, question, clock, is_timed, tuple(dict.fromkeys(not_recorded))
+        )
 
     def _caller(
         self, record: Record, action: Entity, resource: Entity, facts: Mapping[str, Any]
@@ -318,25 +322,25 @@ def _is_read(node: ReadSet, path: tuple[str, ...]) -> bool:
 
 
 def _fact(
-    facts: Mapping[str, Any], told: str, below: Sequence[str], expected: Any, bundle: Bundle
+    facts: Mapping[str, Any], stated: str, below: Sequence[str], expected: Any, bundle: Bundle
 ) -> FactValue:
     """Return the fact at a path; ``None`` where the call had none."""
-    if told not in facts:
-        raise _MissingValue(f"context.{told} is not recorded")
-    value = facts[told]
+    if stated not in facts:
+        raise _MissingValue(f"context.{stated} is not recorded")
+    value = facts[stated]
     if value is None:
         return None
     if len(below) != 1:
-        raise _MissingValue(f"context.{told} is a record, of which no more is recorded")
-    return _value(f"context.{told}", value, expected, bundle)
+        raise _MissingValue(f"context.{stated} is a record, of which no more is recorded")
+    return _value(f"context.{stated}", value, expected, bundle)
 
 
-def _groups(told: Any) -> list[Entity]:
+def _groups(stated: Any) -> list[Entity]:
     """Return the groups that a record names."""
-    if not isinstance(told, list) or len(told) >= LIMIT_ITEMS:
+    if not isinstance(stated, list) or len(stated) >= LIMIT_ITEMS:
         raise _MissingValue(f"{GROUPS} has so many that some may be left out")
     groups = []
-    for text in told:
+    for text in stated:
         try:
             group = read_uid(text)
         except ConfigurationError:
@@ -349,23 +353,23 @@ def _groups(told: Any) -> list[Entity]:
     return groups
 
 
-def _value(path: str, told: Any, expected: CedarType, bundle: Bundle) -> FactValue:
+def _value(path: str, stated: Any, expected: CedarType, bundle: Bundle) -> FactValue:
     """Return the value that a record tells, by the type that the schema gives it."""
     if isinstance(expected, tuple):
-        if not isinstance(told, list):
+        if not isinstance(stated, list):
             raise _MissingValue(f"{path} is recorded as something else than a set")
-        if len(told) >= LIMIT_ITEMS:
+        if len(stated) >= LIMIT_ITEMS:
             raise _MissingValue(f"{path} has so many items that some may be left out")
-        return tuple(_value(path, item, expected[1], bundle) for item in told)
-    if isinstance(told, str) and _PSEUDONYM.fullmatch(told):
+        return tuple(_value(path, item, expected[1], bundle) for item in stated)
+    if isinstance(stated, str) and _PSEUDONYM.fullmatch(stated):
         raise _MissingValue(f"{path} is recorded as a pseudonym")
     read = _READ.get(expected)
     value: FactValue = None
-    if expected == "Entity" and isinstance(told, str):
-        value = _entity(told, bundle)
+    if expected == "Entity" and isinstance(stated, str):
+        value = _entity(stated, bundle)
     elif read is not None:
         try:
-            value = read(told)
+            value = read(stated)
         except (ValueError, OverflowError, InvalidOperation):
             value = None
     if value is None:
@@ -373,9 +377,9 @@ def _value(path: str, told: Any, expected: CedarType, bundle: Bundle) -> FactVal
     return value
 
 
-def _entity(told: str, bundle: Bundle) -> Entity | None:
+def _entity(stated: str, bundle: Bundle) -> Entity | None:
     """Return the entity that a text is, where it can be one of the bundle's alone."""
-    names = told.split("::")
+    names = stated.split("::")
     schema, store = bundle.snapshot.schema, bundle.snapshot.store
     found = [
         Entity("::".join(names[:at]), "::".join(names[at:]))
@@ -385,37 +389,37 @@ def _entity(told: str, bundle: Bundle) -> Entity | None:
     return found[0] if len(found) == 1 and store.knows(found[0]) else None
 
 
-def _long(told: Any) -> int | None:
-    return told if type(told) is int else None
+def _long(stated: Any) -> int | None:
+    return stated if type(stated) is int else None
 
 
-def _bool(told: Any) -> bool | None:
-    return told if type(told) is bool else None
+def _bool(stated: Any) -> bool | None:
+    return stated if type(stated) is bool else None
 
 
-def _text(told: Any) -> str | None:
-    return told if type(told) is str else None
+def _text(stated: Any) -> str | None:
+    return stated if type(stated) is str else None
 
 
-def _decimal(told: Any) -> FactValue:
-    if type(told) is str:
-        return Decimal(told)
-    return told if type(told) in (int, float) else None
+def _decimal(stated: Any) -> FactValue:
+    if type(stated) is str:
+        return Decimal(stated)
+    return stated if type(stated) in (int, float) else None
 
 
-def _datetime(told: Any) -> datetime | None:
-    at = datetime.fromisoformat(told) if type(told) is str else None
+def _datetime(stated: Any) -> datetime | None:
+    at = datetime.fromisoformat(stated) if type(stated) is str else None
     return at if at is not None and at.tzinfo is not None else None
 
 
-def _duration(told: Any) -> timedelta | None:
-    return timedelta(seconds=told) if type(told) in (int, float) else None
+def _duration(stated: Any) -> timedelta | None:
+    return timedelta(seconds=stated) if type(stated) in (int, float) else None
 
 
-def _address(told: Any) -> FactValue:
-    if type(told) is not str:
+def _address(stated: Any) -> FactValue:
+    if type(stated) is not str:
         return None
-    return ipaddress.ip_network(told) if "/" in told else ipaddress.ip_address(told)
+    return ipaddress.ip_network(stated) if "/" in stated else ipaddress.ip_address(stated)
 
 
 _READ: Final[Mapping[Any, Any]] = {

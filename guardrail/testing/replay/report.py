@@ -82,8 +82,8 @@ class Slots:
     def _facts(self, ns: int) -> tuple[FactValue, ...]:
         nobody, nothing = Principal("User", ""), Entity("", "")
         context = FactContext(Identity(nobody), NO_INPUT, "", nothing, ns / _NS, {})
-        told = [source.compute(names, context) for source, names in self._asked]
-        return tuple([each[name] for each in told for name in sorted(each)])
+        parts = [source.compute(names, context) for source, names in self._asked]
+        return tuple([each[name] for each in parts for name in sorted(each)])
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Flip:
         count: how many calls.
         record: one of them.
         request: which request that was.
-        unseen: paths of which the record says nothing, and at which no policy that can match looks.
+        not_recorded: paths that are not recorded, and that no policy reads which can match.
         demands: what is demanded now, by obligation, in words.
     """
 
@@ -109,7 +109,7 @@ class Flip:
     count: int
     record: Record
     request: Request
-    unseen: tuple[str, ...]
+    not_recorded: tuple[str, ...]
     demands: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -168,14 +168,14 @@ class ReplayReport:
     @property
     def summary(self) -> str:
         """The whole in one line."""
-        told = [f"{self.same:,} same"]
-        told += [f"{flip.count:,} {flip.what}" for flip in self.flips if not flip.is_own]
+        parts = [f"{self.same:,} same"]
+        parts += [f"{flip.count:,} {flip.what}" for flip in self.flips if not flip.is_own]
         own = sum(flip.count for flip in self.flips if flip.is_own)
         if own:
-            told.append(f"{own:,} otherwise than this very revision decided")
+            parts.append(f"{own:,} otherwise than this very revision decided")
         if self.unknown:
-            told.append(f"{self.unknown.total():,} cannot be replayed")
-        return f"{self.records:,} records: {', '.join(told)}"
+            parts.append(f"{self.unknown.total():,} cannot be replayed")
+        return f"{self.records:,} records: {', '.join(parts)}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON data, without the explanations."""
@@ -191,7 +191,7 @@ class ReplayReport:
                     "demands_changed": list(flip.otherwise),
                     "own_revision": flip.is_own,
                     "example": flip.record.decision_id,
-                    "not_recorded": list(flip.unseen),
+                    "not_recorded": list(flip.not_recorded),
                 }
                 for flip in self.flips
             ],
@@ -225,8 +225,8 @@ def replay(bundle: Bundle, calls: Calls, slots: Slots) -> ReplayReport:
                 continue
             demands = {name: _told(demand) for name, demand in described.items()}
             flip = Flip(
-                was, now, decision.policies, is_own, 0, alike.record, request, recalled.unseen,
-                demands,
+                was, now, decision.policies, is_own, 0, alike.record, request,
+                recalled.not_recorded, demands,
             )  # fmt: skip
             flips.setdefault((flip.what, is_own), flip).count += count
     found.flips = sorted(flips.values(), key=lambda flip: -flip.count)

@@ -50,7 +50,7 @@ class CallResult:
     """What became of one call.
 
     Attributes:
-        told: the outcome, as `Snapshot.describe` tells a decision.
+        description: the outcome, as `Snapshot.describe` tells a decision.
         question: what was asked; ``None`` where the call ended before.
         facts: on which it was decided.
         decision: what the policies decided.
@@ -58,7 +58,7 @@ class CallResult:
         faults: what is wrong with the test itself.
     """
 
-    told: dict[str, Any] = field(default_factory=dict)
+    description: dict[str, Any] = field(default_factory=dict)
     question: Question | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     decision: Decision | None = None
@@ -79,7 +79,7 @@ class CallRunner:
         self._bundle = bundle
         self._clock = clock
         self._began = 0.0
-        self._unsaid = UnstatedFacts(bundle.snapshot)
+        self._unstated = UnstatedFacts(bundle.snapshot)
         self._take_view = Viewer(bundle.bounds, bundle.keys).take
 
     def begin(self) -> None:
@@ -96,7 +96,7 @@ class CallRunner:
     def _call(self, case: PolicyTestCase) -> CallResult:
         called = CallResult()
         runtime = Runtime(
-            snapshot=_TestSnapshot(self._bundle.snapshot, case, called, self._unsaid),
+            snapshot=_TestSnapshot(self._bundle.snapshot, case, called, self._unstated),
             identify=lambda _: identity_of(case.principal),
             take_view=self._take_view,
             sink=Trail((Recorder(),)),
@@ -121,17 +121,17 @@ class CallRunner:
                 _once(target, value, case, called)
         except Denied as error:
             denied = error
-        called.told = self._outcome(called, denied)
+        called.description = self._outcome(called, denied)
         return called
 
     def _outcome(self, called: CallResult, denied: Denied | None) -> dict[str, Any]:
         snapshot, decision = self._bundle.snapshot, called.decision
-        told: dict[str, Any] = {"decision": "allow", "obligations": {}, "errors": []}
+        description: dict[str, Any] = {"decision": "allow", "obligations": {}, "errors": []}
         if decision is not None:
-            told = snapshot.describe(decision)
-        told["retry_after_s"] = None
+            description = snapshot.describe(decision)
+        description["retry_after_s"] = None
         if denied is not None:
-            told |= {
+            description |= {
                 "decision": "deny",
                 "code": denied.code,
                 "policies": list(denied.policies),
@@ -140,7 +140,7 @@ class CallRunner:
                 "message": denied.message,
                 "retry_after_s": denied.retry_after_s,
             }
-        return told
+        return description
 
 
 def _once(target: Target, value: Any, case: PolicyTestCase, called: CallResult) -> None:
@@ -179,7 +179,7 @@ class _TestSnapshot:
     """A snapshot as the flow asks it, which answers on what the test says."""
 
     def __init__(
-        self, snapshot: Snapshot, case: PolicyTestCase, called: CallResult, unsaid: UnstatedFacts
+        self, snapshot: Snapshot, case: PolicyTestCase, called: CallResult, unstated: UnstatedFacts
     ) -> None:
         self.name = snapshot.name
         self.version = snapshot.version
@@ -187,32 +187,32 @@ class _TestSnapshot:
         self._snapshot = snapshot
         self._case = case
         self._called = called
-        self._unsaid = unsaid
+        self._unstated = unstated
 
     def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:  # noqa: ARG002
         """Ask as the test's caller, who may be one of ``entities.json``."""
         question = self._snapshot.ask(self._case.principal, action, resource)
         self._called.question = question
-        return _TestQuestion(question, self._case, self._called, self._unsaid)
+        return _TestQuestion(question, self._case, self._called, self._unstated)
 
 
 class _TestQuestion(Asking):
     """A question whose facts are those that the test says."""
 
     def __init__(
-        self, question: Question, case: PolicyTestCase, called: CallResult, unsaid: UnstatedFacts
+        self, question: Question, case: PolicyTestCase, called: CallResult, unstated: UnstatedFacts
     ) -> None:
         wants = tuple((_StatedFactSource(source, case), names) for source, names in question.wants)
         super().__init__(question.refusal, wants)
         self._question = question
         self._case = case
         self._called = called
-        self._unsaid = unsaid
+        self._unstated = unstated
 
     def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
         """Decide on them, and leave out what the test has nothing for."""
         called, case = self._called, self._case
-        called.faults = self._unsaid.faults(self._question, facts, case.written)
+        called.faults = self._unstated.faults(self._question, facts, case.document)
         called.facts = without_marks(facts)
         answer = self._question.decide(called.facts)
         called.decision = answer.decision
@@ -251,7 +251,7 @@ class _StatedFactSource:
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the facts, with the marks of what is missing."""
         now = None if self._case.now is None else context.now
-        told: Mapping[str, FactValue] = stated_facts(
+        description: Mapping[str, FactValue] = stated_facts(
             self._case, self._source, names, now, context.view
         )
-        return told
+        return description

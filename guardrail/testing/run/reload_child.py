@@ -226,8 +226,8 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
         )
     except ConfigurationError as error:  # no folder of a bundle any more: of no revision
         revision, faults = "", error.faults
-    told = {"revision": revision, "faults": [fault_data(fault) for fault in faults]}
-    (answer or sys.stdout).write(f"{json.dumps(told)}\n")
+    description = {"revision": revision, "faults": [fault_data(fault) for fault in faults]}
+    (answer or sys.stdout).write(f"{json.dumps(description)}\n")
     return 1 if faults else 0
 
 

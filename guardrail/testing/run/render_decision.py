@@ -45,34 +45,34 @@ def _demand(name: str, value: Any) -> str:
     return f"{name} {'; '.join(str(item) for item in values)}"
 
 
-def heading(told: ExplainedPolicy) -> str:
+def heading(explained: ExplainedPolicy) -> str:
     """Return a policy, what it has to do with the decision, and where it stands."""
-    return f"{told.policy.id} {_role(told)} {told.policy.place}"
+    return f"{explained.policy.id} {_role(explained)} {explained.policy.place}"
 
 
-def _role(told: ExplainedPolicy) -> str:
-    if told.role == "near":
+def _role(explained: ExplainedPolicy) -> str:
+    if explained.role == "near":
         return "would grant, but does not:"
-    if told.role == "errs":
+    if explained.role == "errs":
         return "could not be evaluated:"
-    if told.role == "demands":
-        return f"must be met ({', '.join(name for name, _ in told.policy.demands)}):"
-    return "grants:" if told.policy.kind == "grant" else "forbids:"
+    if explained.role == "demands":
+        return f"must be met ({', '.join(name for name, _ in explained.policy.demands)}):"
+    return "grants:" if explained.policy.kind == "grant" else "forbids:"
 
 
-def line(step: ExplainedPart, told: ExplainedPolicy) -> str:
+def line(step: ExplainedPart, explained: ExplainedPolicy) -> str:
     """Return a truth, what it comes to, and what would be if it came to the opposite."""
     text = f"{_MARKS[step.value]:>5}  {step.keyword} {step.text}"
     if not step.turns:
         return text
     other = "false" if step.value == "true" else "true"
-    if told.role == "near":
+    if explained.role == "near":
         return f"{text}   <- it would grant, were this {other}"
-    if told.role == "demands":
+    if explained.role == "demands":
         return f"{text}   <- exempt, were this {other}"
-    if told.role == "errs":
+    if explained.role == "errs":
         return f"{text}   <- this cannot be evaluated" if step.value == "error" else text
-    does = "grant" if told.policy.kind == "grant" else "forbid"
+    does = "grant" if explained.policy.kind == "grant" else "forbid"
     return f"{text}   <- it would not {does}, were this {other}"
 
 
@@ -98,15 +98,15 @@ class Reasons:
         )
         yield f"decided: {sentence(decision, found.obligations)}", None
         chosen = _chosen(found, result)
-        for told in chosen[:_POLICIES]:
-            yield heading(told), None
-            steps = told.steps
+        for explained in chosen[:_POLICIES]:
+            yield heading(explained), None
+            steps = explained.steps
             if len(steps) > _STEPS:
                 steps = tuple(step for step in steps if step.turns or step.value == "error")
             for step in steps[:_STEPS]:
-                yield f"  {line(step, told)}", step.value
-            if len(told.steps) > len(steps[:_STEPS]):
-                yield f"         ... {len(told.steps) - len(steps[:_STEPS])} more", None
+                yield f"  {line(step, explained)}", step.value
+            if len(explained.steps) > len(steps[:_STEPS]):
+                yield f"         ... {len(explained.steps) - len(steps[:_STEPS])} more", None
         if len(chosen) > _POLICIES:
             yield f"... and {len(chosen) - _POLICIES} more policies", None
 
@@ -114,7 +114,7 @@ class Reasons:
 def _chosen(found: Explanation, result: Result) -> list[ExplainedPolicy]:
     """Return the policies that a failing test shows."""
     is_about_demands = any(fault.message.startswith("obligations") for fault in result.faults)
-    chosen = [told for told in found.told if told.role in ("decides", "errs")]
+    chosen = [explained for explained in found.told if explained.role in ("decides", "errs")]
     if is_about_demands:
-        chosen += [told for told in found.told if told.role == "demands"]
-    return chosen + [told for told in found.told if told.role == "near"][:1]
+        chosen += [explained for explained in found.told if explained.role == "demands"]
+    return chosen + [explained for explained in found.told if explained.role == "near"][:1]

@@ -112,7 +112,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain JSON data."""
-        told = {
+        description = {
             "passed": self.passed,
             "failed": self.failed,
             "errors": self.errors,
@@ -120,8 +120,8 @@ class Report:
             "tests": [result.as_json() for result in self.results],
         }
         if self.coverage is not None:
-            told["coverage"] = self.coverage.as_json()
-        return told
+            description["coverage"] = self.coverage.as_json()
+        return description
 
 
 def _part_in(decision: Decision) -> Iterator[str]:

@@ -50,7 +50,7 @@ class Runner:
     def __init__(self, bundle: Bundle, coverage: Coverage | None = None) -> None:
         self._snapshot = bundle.snapshot
         self._coverage = coverage
-        self._unsaid = UnstatedFacts(bundle.snapshot)
+        self._unstated = UnstatedFacts(bundle.snapshot)
         self._names = Names(bundle.snapshot)
         clock = bundle.clock
         self._caller = CallRunner(bundle, clock) if isinstance(clock, FrozenClock) else None
@@ -61,7 +61,7 @@ class Runner:
         for each in (case, *case.steps):
             actions = {step.action for step in each.calls} or {each.action}
             if actions <= self._snapshot.plans.keys():
-                faults += undeclared(each.written, self._snapshot, actions)
+                faults += undeclared(each.document, self._snapshot, actions)
         for each in case.calls or (case,):
             faults += self._misnamed(each)
         if faults:
@@ -80,7 +80,7 @@ class Runner:
             *names.entities(case.facts, case.principal),
         ):
             if case.expected.code not in each.codes:
-                place = case.spots.at(each.where, case.written)
+                place = case.request_places.at(each.where, case.document)
                 codes = " or ".join(sorted(each.codes))
                 meant = f"If the test is about this denial, expect `code: {codes}`."
                 yield Fault("GR601", place, f"{each.message} {meant}")
@@ -110,15 +110,15 @@ class Runner:
     def _ask(self, case: PolicyTestCase) -> Result:
         question = self._snapshot.ask(case.principal, case.action, case.resource)
         facts = all_stated_facts(question, case)
-        faults = self._unsaid.faults(question, facts, case.written)
+        faults = self._unstated.faults(question, facts, case.document)
         if faults:
             return Result(case.name, case.place, "error", tuple(faults))
         facts = without_marks(facts)
         decision = question.decide(facts).decision
         self._count(case, question, facts, decision)
-        told = self._snapshot.describe(decision)
-        failures = tuple(_failures(case, told))
-        if not failures and (unfit := _unfit(case, told)):
+        description = self._snapshot.describe(decision)
+        failures = tuple(_failures(case, description))
+        if not failures and (unfit := _unfit(case, description)):
             return Result(case.name, case.place, "error", unfit, decision)
         outcome: Outcome = "failed" if failures else "passed"
         request = Request(case.principal, case.action, case.resource, facts)
@@ -130,7 +130,7 @@ class Runner:
             message = (
                 "The test makes calls, for which the bundle must be loaded with a FrozenClock."
             )
-            fault = Fault("GR600", case.written.at(), message)
+            fault = Fault("GR600", case.document.at(), message)
             return Result(case.name, case.place, "error", (fault,))
         caller.begin()
         decision: Decision | None = None
@@ -145,10 +145,10 @@ class Runner:
                     self._count(step, called.question, called.facts, decision)
                 which = f"step {number}" if case.steps else ""
                 which += f", call {time}" if step.times > 1 else ""
-                failures = tuple(_failures(step, called.told, called, which))
+                failures = tuple(_failures(step, called.description, called, which))
                 if failures:
                     return Result(case.name, case.place, "failed", failures, decision, request)
-                if unfit := _unfit(step, called.told):
+                if unfit := _unfit(step, called.description):
                     return Result(case.name, case.place, "error", unfit, decision, request)
         return Result(case.name, case.place, "passed", (), decision, request)
 
@@ -176,61 +176,64 @@ class Runner:
             coverage.add(trace, decision)
 
 
-def _unfit(case: PolicyTestCase, told: Mapping[str, Any]) -> tuple[Fault, ...]:
+def _unfit(case: PolicyTestCase, description: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Return the fault of a test whose request is denied for what it is, and does not say so."""
-    code, expected = told.get("code"), case.expected
+    code, expected = description.get("code"), case.expected
     if code not in UNFIT or expected.code is not None:
         return ()
     message = (
-        f"The request is denied with {code} before a policy is asked: {told['message']} "
+        f"The request is denied with {code} before a policy is asked: {description['message']} "
         f"Correct it, or expect `code: {code}` if the test is about this denial."
     )
-    return (Fault("GR601", case.written.at(), message),)
+    return (Fault("GR601", case.document.at(), message),)
 
 
 def _failures(
-    case: PolicyTestCase, told: Mapping[str, Any], called: CallResult | None = None, which: str = ""
+    case: PolicyTestCase,
+    description: Mapping[str, Any],
+    called: CallResult | None = None,
+    which: str = "",
 ) -> Iterator[Fault]:
     """Yield a fault for each expectation that does not hold."""
-    for name, message in _differences(case, told, called):
+    for name, message in _differences(case, description, called):
         yield Fault("GR602", case.at(name), f"{which}: {message}".removeprefix(": "))
 
 
 def _differences(
-    case: PolicyTestCase, told: Mapping[str, Any], called: CallResult | None
+    case: PolicyTestCase, description: Mapping[str, Any], called: CallResult | None
 ) -> Iterator[tuple[str, str]]:
     """Yield each key that does not hold, with what was expected and what came."""
     expected = case.expected
     for name in ("decision", "code", "path", "reason"):
-        wanted, got = getattr(expected, name), told[name]
+        wanted, got = getattr(expected, name), description[name]
         if wanted is not None and wanted != got:
             why = ""
-            if called is not None and name in ("decision", "code") and told["message"]:
-                why = f" ({told['code']}: {told['message']})"
-                if case.input is None and told["code"] in _OF_INPUT:
+            if called is not None and name in ("decision", "code") and description["message"]:
+                why = f" ({description['code']}: {description['message']})"
+                if case.input is None and description["code"] in _OF_INPUT:
                     why += ". The test has no `input`. Add it"
             yield name, f"{name}: expected {wanted or 'none'}; got {got or 'none'}{why}"
-    erred = [error["policy"] for error in told["errors"]]
-    for name, came in (("policies", told["policies"]), ("errors", erred)):
+    erred = [error["policy"] for error in description["errors"]]
+    for name, came in (("policies", description["policies"]), ("errors", erred)):
         ids = getattr(expected, name)
         if ids is not None and set(ids) != set(came):
             yield name, f"{name}: expected {_listed(ids)}; got {_listed(came)}"
     if expected.obligations is not None:
-        wanted, got = expected.obligations, told["obligations"]
+        wanted, got = expected.obligations, description["obligations"]
         for name in sorted({*wanted, *got}):
             one, other = (_plain(side.get(name, _NOTHING)) for side in (wanted, got))
             if one != other:  # as JSON, for 1 is not true
                 yield "obligations", f"obligations.{name}: expected {one}; got {other}"
     if called is not None:
-        yield from _differences_of_call(case, told, called)
+        yield from _differences_of_call(case, description, called)
 
 
 def _differences_of_call(
-    case: PolicyTestCase, told: Mapping[str, Any], called: CallResult
+    case: PolicyTestCase, description: Mapping[str, Any], called: CallResult
 ) -> Iterator[tuple[str, str]]:
     """Yield what does not hold of how long to wait, and of what leaves."""
     expected = case.expected
-    wanted_s, got_s = expected.retry_after_s, told["retry_after_s"]
+    wanted_s, got_s = expected.retry_after_s, description["retry_after_s"]
     if wanted_s is not None and (
         got_s is None or not math.isclose(wanted_s, got_s, rel_tol=0.0, abs_tol=_SAME_S)
     ):
@@ -239,7 +242,7 @@ def _differences_of_call(
     if not expected.says_released:
         return
     if not called.has_released:
-        yield "released", f"released: nothing was, the call ended with {told['code']}"
+        yield "released", f"released: nothing was, the call ended with {description['code']}"
         return
     wanted, came = plain(expected.released), called.released
     if isinstance(wanted, str) and isinstance(came, list) and all(isinstance(x, str) for x in came):

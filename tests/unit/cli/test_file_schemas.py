@@ -338,7 +338,7 @@ def test_words_of_a_base_hold_for_what_derives_of_it():
 
 
 def test_a_key_is_described_under_the_name_that_is_written():
-    caller = schema_of(Files.tests)["definitions"]["Caller"]["properties"]
+    caller = schema_of(Files.tests)["definitions"]["PrincipalSection"]["properties"]
     assert caller["in"]["description"] == 'Roles and groups, each a uid: `Role::"clinician"`.'
 
 

@@ -26,12 +26,17 @@ from guardrail.identity.revocation import read_revoked
 from guardrail.identity.sources import Sources
 from guardrail.values import Frozen
 
-#: What verifies tokens and chains, beside what reading their keys has imported.
-_VERIFYING: Final = (
+#: What verifies tokens, beside what reading their keys has imported.
+_FOR_TOKENS: Final = (
+    "cryptography.hazmat.primitives.hashes",
+    "encodings.ascii",
+    "guardrail.identity.tokens.pinned",
+)
+#: What verifies certificates.
+_FOR_CERTIFICATES: Final = (
     "cryptography.hazmat.primitives.hashes",
     "cryptography.x509.verification",
     "encodings.ascii",
-    "guardrail.identity.tokens.pinned",
 )
 #: Keys of ``[identity]`` itself; all else are tables of providers.
 _OWN: Final = frozenset(("anonymous", "inherit", "revoked_file"))
@@ -172,8 +177,10 @@ def read_providers(
     revoked_file = document.data.get("revoked_file", "")
     if "revoked_file" in document.data:
         faults += _unreadable(revoked_file, document.at("revoked_file"))
-    if signed or certificates is not None:
-        _load_verifying()
+    # Imported at load, so that no first call imports.
+    needed = (*(_FOR_TOKENS if signed else ()), *(_FOR_CERTIFICATES if certificates else ()))
+    for module in needed:
+        import_module(module)
     inherit = document.data.get("inherit", INHERIT[0])
     faults += _unknown_inherit(inherit, document.at("inherit"))
     if faults:
@@ -189,12 +196,6 @@ def read_providers(
         revoked_file=revoked_file,
         inherits=inherit == INHERIT[0],
     )
-
-
-def _load_verifying() -> None:
-    """Import what verifies callers, so that no first call does."""
-    for module in _VERIFYING:
-        import_module(module)
 
 
 def _unknown_inherit(inherit: object, place: Place) -> list[Fault]:

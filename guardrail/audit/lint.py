@@ -1,7 +1,6 @@
-"""What is weak in the audit settings of a bundle that loads.
+"""Lint the ``[audit]`` table of a bundle that loads.
 
-Owns the finding about ``[audit]``. Refuses nothing: what is wrong there is a fault, found by
-`settings`. Only `check` asks.
+`guardrail check` reports these findings. Errors in the table are reported by `settings` instead.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from guardrail._documents import Document
 from guardrail.errors import Finding, Place
 
 
-def audit_weaknesses(document: Document | None, default: Place) -> Iterator[Finding]:
-    """Yield what is weak in the ``[audit]`` table.
+def lint_audit(document: Document | None, default: Place) -> Iterator[Finding]:
+    """Yield the findings about the ``[audit]`` table.
 
     Arguments:
         document: the table; ``None`` where there is none.
-        default: the place of what no table says.
+        default: the place of a finding where the bundle has no table.
     """
     if document is not None and "journal" in document.data:
         yield from _of_journal(document)

@@ -1,6 +1,6 @@
-# C declarations for names.py, which compiles as it stands: what is remembered without a lookup.
+# C declarations for pseudonyms.py, which compiles as it stands: its caches without attribute lookups.
 
-cdef class Names:
+cdef class Pseudonyms:
     cdef tuple _attrs
     cdef object _digest_of
     cdef object _digests

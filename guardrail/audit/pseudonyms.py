@@ -1,14 +1,13 @@
-"""In which words a record names who, what, and on which facts.
+"""Choose what a record stores about the caller, the resource, the facts, the input and the output.
 
-Owns the pseudonyms (HMAC-SHA256 with the journal's key, 128 bits of it), the keyed digests of
-inputs and outputs, and which facts are kept. Refuses to keep a text that came from a caller: a
-fact's text is kept as it is only where its source says that its words are ours, or a policy's
-`@audit`, or the bundle's list, says `as text`; any other is kept as a pseudonym, which tells equal
-from different and no more. A fact of the list that the policies of an action ask for, and a call
-has not, is kept as ``None``: else who reads the record could not tell it from one that is not
-kept.
+A record stores pseudonyms (the first 128 bits of HMAC-SHA256 with the journal's key), keyed digests
+of inputs and outputs, and the facts that the bundle lists. A text that came from a caller is stored
+as a pseudonym, which shows only whether two texts are equal. A fact's text is stored unchanged only
+where its source declares the words as its own, or where `@audit` in a policy, or the bundle's list,
+says ``as text``. A listed fact that the action's policies read, and the call does not have, is
+stored as ``None``, to distinguish it from a fact that is not stored.
 
-Compiled as it stands, with ``names.pxd`` beside it; the file is its own plain-Python twin.
+Compiled as it stands, with ``pseudonyms.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -26,41 +25,43 @@ from guardrail._scalars import read_scalar
 from guardrail.audit.journal.keys import Keys
 from guardrail.values import Entity, FactValue, Principal, View
 
-#: Names that are remembered at once.
+#: How many pseudonyms are cached.
 _REMEMBERED: Final = 4096
 #: Hexadecimal digits of a pseudonym.
 _DIGITS: Final = 32
-#: Items of a set that are kept.
+#: How many items of a set are stored.
 LIMIT_ITEMS: Final = 100
 
-#: How deep a set is kept.
+#: The nesting depth to which a set is stored.
 _LIMIT_DEPTH: Final = 8
 
-#: The path of the groups that a caller brings, and what the paths of all that it brings begin with.
+#: The path of the caller's groups, and the prefix of all paths of the caller.
 GROUPS: Final = "principal.in"
 _CALLER: Final = "principal."
-#: What follows a path whose texts are kept as they are.
+#: The suffix of a path whose texts are stored unchanged.
 AS_TEXT: Final = " as text"
-#: What looking through a value that nobody has checked may raise; it has no digest then.
+#: Errors that reading an unchecked value may raise; then it has no digest.
 _UNREADABLE: Final = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
 
 
-class Names:
-    """The words of one guard's records.
+class Pseudonyms:
+    """The pseudonyms, stored facts and digests in one guard's records.
 
     Arguments:
-        keys: gives the journal's keys; asked when the first name is needed.
-        principal: ``pseudonym``, ``id``, or ``none``.
-        facts: paths below ``context`` that are kept, ``input.rows``; and of the caller the groups
-            that a call brings, ``principal.in``, and its attributes, ``principal.tenant``.
-        reads: of each action the names that its policies read, by place; none: all of the place.
-        plain: paths whose texts are kept as they are.
-        knows: tells whether the bundle knows a thing.
-        digests: ``input``, ``output``, or both: of what a keyed digest is kept.
-        digest_of: returns the digest of a view, or an empty text where it has none.
-        take_view: looks at an output.
+        keys: returns the journal's keys; called when the first pseudonym is needed.
+        principal: how the principal is stored: ``pseudonym``, ``id``, or ``none``.
+        facts: the paths of the stored facts below ``context``, such as ``input.rows``; for the
+            caller, ``principal.in`` (the groups that a call brings) and attributes such as
+            ``principal.tenant``.
+        reads: for each action, the names that its policies read, by namespace; an empty set means
+            all names.
+        plain: the paths whose texts are stored unchanged.
+        knows: returns whether the bundle has an entity.
+        digests: ``input``, ``output``, or both: what a keyed digest is stored of.
+        digest_of: returns the digest of a view, or an empty text if it has none.
+        take_view: makes a view of an output.
     """
 
     __slots__ = (
@@ -103,11 +104,11 @@ class Names:
         self._last_caller: tuple[Principal, dict[str, FactValue]] | None = None
 
     def principal(self, principal: Principal) -> str:
-        """Return the name of who calls."""
+        """Return how the principal is stored."""
         if self._how == "none":
             return ""
         last = self._last_principal
-        if last is not None and last[0] is principal:  # one caller's calls come together
+        if last is not None and last[0] is principal:  # calls of one caller often follow each other
             return last[1]
         key = (principal.type, principal.id)
         name = self._named.get(key)
@@ -120,11 +121,14 @@ class Names:
         return name
 
     def peer(self, peer: str) -> str:
-        """Return a pseudonym of where somebody calls from; empty where nobody is named."""
+        """Return the pseudonym of a network peer; empty if principals are not stored."""
         return "" if self._how == "none" else self.pseudonym("peer", peer)
 
     def resource(self, resource: Entity) -> str:
-        """Return a thing's id where the bundle knows it; else a pseudonym: callers may name it."""
+        """Return a resource's id if the bundle has it; else a pseudonym.
+
+        A caller may have chosen an id that the bundle does not have.
+        """
         last = self._last_resource
         if last is not None and last[0] is resource:
             return last[1]
@@ -146,10 +150,10 @@ class Names:
         principal: Principal | None,
         action: Entity,
     ) -> tuple[tuple[str, FactValue], ...]:
-        """Return what is kept of the facts that policies read, of those noted, and of the caller.
+        """Return the facts to store, by path: read by policies, noted, and the caller's.
 
-        By path. Of the caller ``principal.in`` are the groups that the call brought: a uid for
-        each that the bundle knows, a pseudonym for any other.
+        ``principal.in`` lists the groups that the call brought: the uid of each group that the
+        bundle has, and a pseudonym for any other.
         """
         if not self._facts and not noted and not self._groups and not self._attrs:
             return ()
@@ -182,18 +186,18 @@ class Names:
         return kept
 
     def _group(self, group: Any) -> str:
-        if not isinstance(group, Entity):  # the call is denied for it
+        if not isinstance(group, Entity):  # the call is denied for this
             return type(group).__name__
         if self._knows(group):
             return str(group)
         return self.pseudonym("group", group.type, group.id)
 
     def input(self, view: View) -> str:
-        """Return the keyed digest of an input; empty where none is kept, or it has none."""
+        """Return the keyed digest of an input; empty if it is not stored, or the input has none."""
         return self._digest(view) if "input" in self._digests else ""
 
     def output(self, output: Any) -> str:
-        """Return the keyed digest of what leaves; empty where none is kept, or it has none."""
+        """Return the keyed digest of an output; empty if none is stored, or the output has none."""
         if "output" not in self._digests:
             return ""
         with suppress(ObligationNotMet, *_UNREADABLE):
@@ -201,7 +205,7 @@ class Names:
         return ""
 
     def pseudonym(self, *parts: str) -> str:
-        """Return what stands for a text: equal for equal ones, and nobody's without the key."""
+        """Return the pseudonym of a text: equal for equal texts, not reversible without the key."""
         if not self._secret:
             keys = self._keys()
             self._prefix = f"{keys.active}:"
@@ -222,7 +226,7 @@ class Names:
         scalar = read_scalar(value)
         value = value if scalar is None else scalar
         if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-            return value  # what is no number is none in JSON either: its type is told, below
+            return value  # JSON has no NaN and no infinity: below, their type is stored
         if isinstance(value, Decimal | date | datetime):
             return str(value)
         if isinstance(value, timedelta):
@@ -234,18 +238,18 @@ class Names:
         if isinstance(value, tuple | list | set | frozenset) and deep < _LIMIT_DEPTH:
             items = [self._shown(item, is_plain, deep + 1) for item in value]
             return sorted(items, key=str)[:LIMIT_ITEMS]
-        return type(value).__name__  # a record, whose shape is nobody's business here; too deep
+        return type(value).__name__  # a Cedar record, or a value that is nested too deep
 
 
 def is_of_caller(path: str) -> bool:
-    """Tell whether a path is one of the caller's attributes, and not of the context."""
+    """Return whether a path is an attribute of the caller, and not of the context."""
     return path.startswith(_CALLER) and path != GROUPS
 
 
 def _by_action(
     paths: tuple[str, ...], reads: Mapping[Entity, Mapping[str, frozenset[str]]]
 ) -> dict[Entity, tuple[tuple[str, str, str], ...]]:
-    """Return of each action the paths that its policies read, each with its place and name."""
+    """Return for each action the paths that its policies read, each with its namespace and name."""
     split = [(path, *path.partition(".")[::2]) for path in paths if not path.startswith(_CALLER)]
     found = {
         action: tuple(

@@ -31,10 +31,10 @@ from guardrail._ports import (
 )
 from guardrail.audit import (
     AuditSettings,
+    FailedAuthentications,
+    FanOut,
     Journal,
-    Names,
-    Refusals,
-    Trail,
+    Pseudonyms,
     open_journal,
     open_sinks,
     read_audit,
@@ -126,7 +126,7 @@ class BundleRuntime(Runtime):
         new_id: Callable[[], str],
         revocations: Revocations,
         group: object,
-        refusals: Refusals,
+        refusals: FailedAuthentications,
         journal: Journal | None = None,
     ) -> None:
         super().__init__(
@@ -164,7 +164,7 @@ class BundleRuntime(Runtime):
         return ActingAs(settled(tell, note), self.revocations, since=self.now(), group=self.group)
 
     def note(self, peer: str, denial: Denied) -> None:
-        """Keep a failed authentication: `Refusals.note`."""
+        """Keep a failed authentication: `FailedAuthentications.note`."""
         self.refusals.note(denial, peer, self)
 
     def _identify(
@@ -234,9 +234,9 @@ def where_from(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
     return ""
 
 
-def _names(bundle: Bundle, journal: Journal) -> Names:
+def _names(bundle: Bundle, journal: Journal) -> Pseudonyms:
     audit, plans = bundle.audit, bundle.snapshot.plans
-    return Names(
+    return Pseudonyms(
         journal.keys,
         principal=audit.principal,
         facts=audit.paths,
@@ -259,7 +259,7 @@ def open_trail(
     tracer_provider: Any,
     clock: Clock,
     journal: Path | Auto | None,
-) -> tuple[Trail, Journal | None]:
+) -> tuple[FanOut, Journal | None]:
     """Return the trail of a guard's sinks, and its journal.
 
     Arguments:
@@ -275,8 +275,8 @@ def open_trail(
         name = bundle.snapshot.name
         kept = open_journal(bundle.audit, guard=name, clock=clock, folder=folder)
     if sinks is None:
-        return Trail(open_sinks(bundle.audit, kept, tracer_provider=tracer_provider)), kept
-    return Trail((*sinks, kept) if kept is not None else tuple(sinks)), kept
+        return FanOut(open_sinks(bundle.audit, kept, tracer_provider=tracer_provider)), kept
+    return FanOut((*sinks, kept) if kept is not None else tuple(sinks)), kept
 
 
 class _Faults:

@@ -13,10 +13,10 @@ from itertools import chain
 from typing import Any, Final
 
 from guardrail._documents import Document, limit_of, read_toml, read_yaml
-from guardrail.audit.lint import audit_weaknesses
+from guardrail.audit.lint import lint_audit
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import FINDINGS, ConfigurationError, Fault, Finding, Place
-from guardrail.identity.lint import evidence_weaknesses, identity_weaknesses
+from guardrail.identity.lint import lint_evidence, lint_identity
 from guardrail.obligations.lint import (
     output_weaknesses,
     quota_weaknesses,
@@ -115,8 +115,8 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
         ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
         weak = lint(bundle.shadow, folder, settings)
         yield from (finding for finding in weak if finding.policy in ids)
-    yield from identity_weaknesses(_table(settings, "identity"))
-    yield from evidence_weaknesses(_table(settings, "evidence"))
+    yield from lint_identity(_table(settings, "identity"))
+    yield from lint_evidence(_table(settings, "evidence"))
     written = (*bundle.snapshot.policies, *(bundle.shadow.policies if bundle.shadow else ()))
     named = chain(named_entities(written, folder), _named_in_tests(folder))
     for entity, place, policy in named:
@@ -131,7 +131,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     yield from quota_weaknesses(_table(settings, "quota"), quotas, default)
     yield from _output_weaknesses(bundle)
     yield from spec_weaknesses(folder.files)
-    yield from audit_weaknesses(_table(settings, "audit"), default)
+    yield from lint_audit(_table(settings, "audit"), default)
 
 
 def _stale_schema(folder: Folder) -> Iterator[Finding]:

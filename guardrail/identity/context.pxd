@@ -1,4 +1,4 @@
-# C declarations for current.py, which compiles as it stands: a scope is read without a lookup.
+# C declarations for context.py, which compiles as it stands: a scope is read without a lookup.
 
 cimport cython
 

@@ -23,7 +23,7 @@ _REASSIGNED: Final = frozenset(
 )
 
 
-def identity_weaknesses(document: Document | None) -> Iterator[Finding]:
+def lint_identity(document: Document | None) -> Iterator[Finding]:
     """Yield what is weak in the ``[identity]`` table; nothing where there is none."""
     if document is None:
         return
@@ -45,7 +45,7 @@ def identity_weaknesses(document: Document | None) -> Iterator[Finding]:
             yield Finding("GR532", document.at(name, "unknown_parents"), message)
 
 
-def evidence_weaknesses(document: Document | None) -> Iterator[Finding]:
+def lint_evidence(document: Document | None) -> Iterator[Finding]:
     """Yield what is weak in the ``[evidence]`` tables; nothing where there are none."""
     for name, table in (document.data if document is not None else {}).items():
         if document is not None and table["about"] == "peer" and table.get("nonce") == "none":

@@ -20,7 +20,7 @@ from random_bundles import WORLD, Request, Rule, bundles, requests
 
 from guardrail import Denied, Entity, obligations
 from guardrail._ports import Runtime, Target
-from guardrail.audit import Trail
+from guardrail.audit import FanOut
 from guardrail.policy import (
     BundleSettings,
     Folder,
@@ -112,7 +112,7 @@ class Scene:
             snapshot=self.live,
             identify=None,  # type: ignore[arg-type]  # each call says who calls
             take_view=lambda value, name: NO_INPUT,
-            sink=Trail((self.recorder,)),
+            sink=FanOut((self.recorder,)),
             clock=clock,
             new_id=lambda: "id",
             backend="test",

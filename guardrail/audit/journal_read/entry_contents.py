@@ -1,8 +1,8 @@
-"""The contents of a segment's entries: decrypted, parsed and checked against their form.
+"""Decrypt and parse the entries of segments, and check their form.
 
-Every reader and `verify` turn the bytes of an entry into its contents here. Here is also the check
-that a segment has the name in its header, and the check that a key is the one that wrote a segment.
-An entry of another form is unreadable, and its reader says so.
+All readers, and `verify`, decode entries here. This module also reads a segment's name from its
+header, and checks that a key is the one that wrote a segment. An entry of any other form is
+unreadable, and its reader reports it.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from guardrail.audit.journal.codec import Trace, check, joined
+from guardrail.audit.journal.codec import Trace, check, join_record
 from guardrail.audit.journal.framing import Frame, Kind
 from guardrail.audit.journal.keys import Cipher, Keys
 from guardrail.errors import ConfigurationError
 from guardrail.values import Record
 
-#: The kinds of entries of calls; with their definitions; and all that this version knows.
+#: The kinds of entries of calls; those and definitions; and all kinds of this version.
 OF_CALLS: Final = frozenset(map(int, (Kind.INTENT, Kind.OUTCOME, Kind.WHOLE)))
 OF_DEFINED: Final = OF_CALLS | {int(Kind.DEFINED)}
 _KINDS: Final = frozenset(map(int, Kind))
 _NOTHING: Final[Mapping[Any, Any]] = {}
 
 
-class Opener:
-    """Turns the entries of segments into JSON, decrypted where need be.
+class EntryReader:
+    """Decodes the entries of segments to JSON, and decrypts them if necessary.
 
     Arguments:
-        keys: the journal's keys; ``None`` where none were given.
+        keys: the journal's keys; ``None`` if none were given.
     """
 
     def __init__(self, keys: Keys | None) -> None:
@@ -42,11 +42,11 @@ class Opener:
     def header(self, segment: str, body: bytes) -> str:
         """Read the header of a segment, which its other entries need; return the segment's name.
 
-        It is what the segment was called when it was begun, whatever its file is called now.
+        This is its name when it was begun, whatever its file is called now.
 
         Raises:
-            ConfigurationError: where keys were given, and the segment's is not among them.
-            ValueError: where it is no header.
+            ConfigurationError: if keys were given, and the segment's key is not among them.
+            ValueError: if it is not a header.
         """
         said = parsed(body)
         chain, number = said.get("chain"), said.get("number")
@@ -54,17 +54,19 @@ class Opener:
             raise ValueError("the header does not name its segment")
         if "key" in said and self._keys is not None:
             self._ciphers[segment] = self._cipher(segment, said, self._keys)
-            if "fingerprint" not in said:  # an earlier version's: what decrypts proves the key
+            if (
+                "fingerprint" not in said
+            ):  # written by an earlier version: the first decryption proves the key
                 self._unproven.add(segment)
         return f"{chain}.{number:06d}"
 
     def body(self, segment: str, item: Frame) -> dict[str, Any]:
-        """Return what an entry says, with what its definition says.
+        """Return the fields of an entry, with those of its definition.
 
         Raises:
-            ConfigurationError: where it is encrypted, and the key for it was not given.
-            ValueError: where it does not decrypt, is no JSON object, or refers to a definition
-                that does not stand before it.
+            ConfigurationError: if it is encrypted, and its key was not given.
+            ValueError: if it does not decrypt, is not a JSON object, or refers to a definition that
+                does not precede it.
         """
         said = self._plain(segment, item)
         number = said.pop("as", None)
@@ -79,17 +81,17 @@ class Opener:
         return {**defined, **said}
 
     def call(self, segment: str, item: Frame) -> tuple[dict[str, Any], tuple[Record, Trace]]:
-        """Return what an entry of a call says, as JSON and as the record that this makes alone.
+        """Return the fields of a call's entry, as JSON and as the record of this entry alone.
 
         Raises:
-            ConfigurationError, ValueError: as `body`, and where it makes no record.
+            ConfigurationError, ValueError: as `body`, and if it makes no record.
         """
         said = self.body(segment, item)
         is_ending = item.kind == Kind.OUTCOME
-        return said, joined({}, said) if is_ending else joined(said, None)
+        return said, join_record({}, said) if is_ending else join_record(said, None)
 
     def check(self, segment: str, item: Frame) -> None:
-        """Read an entry of any kind but a header, for what would stop a reader.
+        """Check an entry of any kind but a header for anything that would stop a reader.
 
         Raises:
             ConfigurationError, ValueError: as `call`.
@@ -158,7 +160,7 @@ def _undefined() -> ValueError:
 
 def _unfit(segment: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The key file does not fit: the segment {segment} was written with another key. Give the "
+        f"The key file has another key than the one that wrote the segment {segment}. Give the "
         "key file of the machine that wrote the journal."
     )
 
@@ -167,11 +169,11 @@ def parsed(body: bytes) -> dict[str, Any]:
     """Return the JSON object of an entry.
 
     Raises:
-        ValueError: where it is none.
+        ValueError: if it is not a JSON object.
     """
     said = from_json(body, allow_inf_nan=False)
     if not isinstance(said, dict):
-        raise ValueError("an entry is no JSON object")  # noqa: TRY004  its bytes are wrong
+        raise ValueError("an entry is not a JSON object")  # noqa: TRY004  its bytes are wrong
     if type(said.get("as", 0)) is not int:
         raise ValueError("an entry's definition has no number")
     return said

@@ -98,11 +98,11 @@ def _look_back(kept: Path, since: float) -> tuple[Path, bool]:
     """Examine the journal, and write the report of this run's calls; return its path."""
     from guardrail.audit.journal_read.reader import read_calls
     from guardrail.audit.journal_read.verify import verify
-    from guardrail.audit.report.aggregates import Totals
+    from guardrail.audit.report.aggregates import Aggregates
     from guardrail.audit.report.report import to_html
 
-    totals = Totals()
-    for call in read_calls(kept / "journal", tell=lambda _: None):  # `verify` says it, below
+    totals = Aggregates()
+    for call in read_calls(kept / "journal", report=lambda _: None):  # `verify` says it, below
         if call.record.started_at >= since:
             totals.add(call.record)
     page = kept / "report.html"

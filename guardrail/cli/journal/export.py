@@ -74,8 +74,8 @@ def export(
 
     Example: guardrail journal export var/guardrail --endpoint https://collector:4318 --follow
     """
-    from guardrail.audit.journal.segment_progress import files_of
-    from guardrail.audit.journal_read.otlp_export import Follower, open_otlp
+    from guardrail.audit.journal.segment_progress import segment_files
+    from guardrail.audit.journal_read.otlp_export import CallExporter, open_otlp
     from guardrail.errors import ConfigurationError
 
     _check(endpoint, unsafe_http=unsafe_http)
@@ -84,12 +84,12 @@ def export(
     kept = cursor or path / f"export-{place}.cursor"
     unread = Unread()
     try:
-        files_of(path, may_be_new=follow)
+        segment_files(path, may_be_new=follow)
         send = open_otlp(endpoint, signal=signal.value, headers=headers, ca_file=ca)
         with _progress() as told:
-            follower = Follower(
-                path, send, kept, keys=keys_of(key_file), batch=batch, told=told,
-                complain=complain, unread=unread,
+            follower = CallExporter(
+                path, send, kept, keys=keys_of(key_file), batch=batch, on_acknowledged=told,
+                warn=complain, report_flaw=unread,
             )  # fmt: skip
             for number in (signals.SIGINT, signals.SIGTERM):
                 signals.signal(number, lambda *_: follower.stop())

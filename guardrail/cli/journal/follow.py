@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from guardrail.audit.journal_read.reader import Kept, Tail
+from guardrail.audit.journal_read.reader import JournalCall, JournalTail
 
 #: Seconds between looks at the journal.
 _POLL_S: Final = 0.2
@@ -39,7 +39,7 @@ class Rates:
         self._begun = begun
         self._seen: deque[tuple[float, int, int]] = deque()
 
-    def count(self, now: float, kept: Iterable[Kept]) -> None:
+    def count(self, now: float, kept: Iterable[JournalCall]) -> None:
         """Count the calls that came by now."""
         outcomes = [one.record.outcome for one in kept]
         refused = sum(outcome in ("denied", "blocked") for outcome in outcomes)
@@ -57,7 +57,9 @@ class Rates:
 
 
 def follow(
-    tail: Tail, choose: Callable[[list[Kept]], Iterable[Kept]], show: Callable[[Kept], Text]
+    tail: JournalTail,
+    choose: Callable[[list[JournalCall]], Iterable[JournalCall]],
+    show: Callable[[JournalCall], Text],
 ) -> None:
     """Write what comes until somebody stops it.
 

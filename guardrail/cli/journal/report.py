@@ -19,7 +19,7 @@ from guardrail.cli.journal.journal import JournalArgument, KeyFileOption, Unread
 from guardrail.cli.journal.show import moment
 
 if TYPE_CHECKING:
-    from guardrail.audit.report.aggregates import Totals
+    from guardrail.audit.report.aggregates import Aggregates
 
 
 _BUSIEST: Final = 20
@@ -60,21 +60,21 @@ def report(
 
     Example: guardrail journal report var/guardrail --since 7d -o report.html
     """
-    from guardrail.audit.journal_read.filters import Selection
+    from guardrail.audit.journal_read.filters import CallFilter
     from guardrail.audit.journal_read.reader import read_calls
-    from guardrail.audit.report.aggregates import Totals
+    from guardrail.audit.report.aggregates import Aggregates
     from guardrail.audit.report.report import to_html
     from guardrail.errors import ConfigurationError
 
     now = time.time()
-    wanted = Selection(
+    wanted = CallFilter(
         guard=guard, since=moment(since, "--since", now), until=moment(until, "--until", now)
     )
     keys = keys_of(key_file)
-    totals, unread = Totals(), Unread()
+    totals, unread = Aggregates(), Unread()
     try:
         with progress("Reading") as tell:
-            for kept in read_calls(path, keys=keys, progress=tell, tell=unread):
+            for kept in read_calls(path, keys=keys, progress=tell, report=unread):
                 if wanted.takes(kept.record):
                     totals.add(kept.record)
         if format is ReportFormat.html:
@@ -93,7 +93,7 @@ def report(
     unread.end()
 
 
-def as_json(totals: Totals) -> dict[str, Any]:
+def as_json(totals: Aggregates) -> dict[str, Any]:
     """Return what a journal comes to, as JSON."""
     line = totals.time
     bars = line.bars()
@@ -133,7 +133,7 @@ def as_json(totals: Totals) -> dict[str, Any]:
     }
 
 
-def _tell(totals: Totals) -> None:
+def _tell(totals: Aggregates) -> None:
     from guardrail.audit.report.svg_charts import seconds
     from guardrail.audit.telemetry.attributes import shown
 

@@ -24,7 +24,7 @@ from guardrail._ports import (
     Serving,
     Target,
 )
-from guardrail.audit import Trail
+from guardrail.audit import FanOut
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import Denied, Fault
 from guardrail.facts import Viewer
@@ -95,7 +95,7 @@ class Caller:
             snapshot=_Told(self._bundle.snapshot, case, called, self._unsaid),
             identify=lambda _: identity_of(case.principal),
             take_view=self._take_view,
-            sink=Trail((Recorder(),)),
+            sink=FanOut((Recorder(),)),
             clock=_Since(self._clock, (case.now or 0.0) - self._began),
             new_id=lambda: "test",
             backend=_core.BACKEND,

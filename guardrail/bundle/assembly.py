@@ -45,14 +45,14 @@ from guardrail.identity import (
     ActingAs,
     Callers,
     Challenges,
+    EvidenceVerifiers,
     KeysNeeded,
-    Machines,
     Providers,
     Revocations,
     Sources,
     evidence_opener,
     peer_of,
-    read_machines,
+    read_evidence_verifiers,
     read_providers,
     settled,
 )
@@ -99,7 +99,7 @@ class Bundle:
 
     snapshot: Snapshot
     providers: Providers
-    machines: Machines
+    machines: EvidenceVerifiers
     challenges: Challenges
     bounds: Bounds
     audit: AuditSettings
@@ -352,7 +352,7 @@ def load_bundle(
     )
     given = challenges or Challenges(random=secrets.token_bytes)
     machines = faults.gather(
-        lambda: read_machines(
+        lambda: read_evidence_verifiers(
             of("evidence"),
             challenges=given,
             opener=evidence_opener(Sources(folder.files, environment)),

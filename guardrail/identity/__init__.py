@@ -1,13 +1,12 @@
-"""The room that knows who calls.
+"""Identity: find out who calls.
 
-Owns the current identity of a task (`current`), the providers that a bundle configures
-(`tables`), the verification of tokens (`tokens`) under keys that are pinned or published
-(`keyring`), the way from verified claims to a principal (`claims`), API keys, certificates, and
-what was revoked. Refuses to guess: no identity is a denial. In the flow it
-is the first step, and what it answers is taken once per call.
+`context` holds the current identity of a task, which a call reads once, as its first step. `load`
+reads the ``[identity]`` table and makes the providers. `tokens`, `certificates` and `api_keys`
+verify credentials and turn them into principals; `attestation` verifies evidence of machines;
+`revocation` holds what was revoked. A call without an identity is denied.
 """
 
-from guardrail.identity.attestation.load import Machines, read_machines
+from guardrail.identity.attestation.load import EvidenceVerifiers, read_evidence_verifiers
 from guardrail.identity.attestation.nonces import Challenges
 from guardrail.identity.certificates.mtls import peer_of
 from guardrail.identity.context import ActingAs, Callers, current
@@ -21,9 +20,9 @@ __all__ = [
     "ActingAs",
     "Callers",
     "Challenges",
+    "EvidenceVerifiers",
     "KeysNeeded",
     "Knows",
-    "Machines",
     "Pending",
     "Providers",
     "Revocations",
@@ -31,7 +30,7 @@ __all__ = [
     "current",
     "evidence_opener",
     "peer_of",
-    "read_machines",
+    "read_evidence_verifiers",
     "read_providers",
     "settled",
 ]

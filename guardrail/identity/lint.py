@@ -1,7 +1,6 @@
-"""What is weak in the identity settings of a bundle that loads.
+"""Lint the ``[identity]`` and ``[evidence]`` tables of a bundle that loads.
 
-Owns the findings about ``[identity]`` and ``[evidence]``. Refuses nothing: what is wrong there is
-a fault, found by `settings` and `keys`. Only `check` asks.
+`guardrail check` reports these findings. Errors in the tables are reported by `settings` instead.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from guardrail.identity.certificates.mtls import MtlsSettings
 from guardrail.identity.load import read_tables
 from guardrail.identity.settings import JwtSettings, TokenSettings
 
-#: Clocks of one organisation are within this; what is more keeps expired tokens alive.
+#: Clocks of one organisation differ by less; a larger leeway keeps expired tokens valid.
 _LEEWAY_S: Final = 60
-#: Claims that people change, or that go to somebody else one day (OpenID Connect Core §5.7).
+#: Claims that users can change, or that can be reassigned (OpenID Connect Core §5.7).
 _REASSIGNED: Final = frozenset(
     ("email", "preferred_username", "username", "name", "nickname", "phone_number", "upn")
 )
 
 
 def lint_identity(document: Document | None) -> Iterator[Finding]:
-    """Yield what is weak in the ``[identity]`` table; nothing where there is none."""
+    """Yield the findings about the ``[identity]`` table; none if there is no table."""
     if document is None:
         return
     for name, settings in read_tables(document).items():
@@ -46,7 +45,7 @@ def lint_identity(document: Document | None) -> Iterator[Finding]:
 
 
 def lint_evidence(document: Document | None) -> Iterator[Finding]:
-    """Yield what is weak in the ``[evidence]`` tables; nothing where there are none."""
+    """Yield the findings about the ``[evidence]`` tables; none if there are none."""
     for name, table in (document.data if document is not None else {}).items():
         if document is not None and table["about"] == "peer" and table.get("nonce") == "none":
             message = (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail._documents import Document, Section
-from guardrail._http_client import RequestFailed, trusting
+from guardrail._http_client import RequestFailed, tls_context
 from guardrail._ports import BlockingStep
 from guardrail._regular_files import read_regular
 from guardrail.errors import ConfigurationError, Fault, NotAuthenticated, Place
@@ -322,7 +322,7 @@ def published_keys(
     if table.ca_file is not None:
         ca = sources.file(table.ca_file, "ca_file", at.at("ca_file"))
     try:
-        context = trusting(ca)
+        context = tls_context(ca)
     except RequestFailed as error:
         complaint = str(error)
     else:

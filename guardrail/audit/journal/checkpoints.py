@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from guardrail._http_client import Deadline, RequestFailed, send, trusting
+from guardrail._http_client import Deadline, RequestFailed, send, tls_context
 from guardrail._regular_files import read_regular
 from guardrail.audit.journal.segment_progress import FolderProgress, SegmentProgress
 from guardrail.audit.log import log_trouble
@@ -73,7 +73,7 @@ def to_url(url: str) -> Deliver:
     The whole request, from the name lookup to the response, is limited to `TIMEOUT_S`, so that an
     endpoint that responds byte by byte can't block the caller.
     """
-    context = trusting(None) if url.lower().startswith("https:") else None
+    context = tls_context(None) if url.lower().startswith("https:") else None
 
     def deliver(line: str) -> None:
         try:

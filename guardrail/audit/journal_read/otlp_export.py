@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from guardrail._http_client import Answer, Deadline, RequestFailed, send, trusting
+from guardrail._http_client import Deadline, RequestFailed, Response, send, tls_context
 from guardrail._regular_files import read_regular
 from guardrail.audit.journal.flaws import ReportFlaw
 from guardrail.audit.journal_read.reader import JournalCall, JournalTail
@@ -93,7 +93,7 @@ class _Otlp:
         self._encode = encode
         self._response = response
         self._headers = {**headers, "Content-Type": "application/x-protobuf"}
-        self._context = trusting(ca) if endpoint.startswith("https:") else None
+        self._context = tls_context(ca) if endpoint.startswith("https:") else None
 
     def __call__(self, calls: Sequence[JournalCall], deadline: Deadline) -> ExportResult:
         """Send the calls; only a 2xx status with an OTLP response counts as accepted."""
@@ -122,7 +122,7 @@ class _Otlp:
             rejected=min(max(rejected, 0), len(calls)), remark=partial.error_message.strip()
         )
 
-    def _read_response(self, answer: Answer) -> Any:
+    def _read_response(self, answer: Response) -> Any:
         """Return the message in a response; ``None`` if there is no readable one."""
         from google.protobuf import json_format
         from google.protobuf.message import DecodeError

@@ -50,9 +50,7 @@ class IdPrefix(NamedTuple):
         return self.own + value
 
     def can_name(self, value: str) -> bool:
-        """Return whether the provider may use ``value``, which must not have another provider's
-        prefix.
-        """
+        """Return whether the provider may use ``value``: not with another provider's prefix."""
         return bool(self.own) or not value.startswith(self.others)
 
     def makes(self, id: str) -> bool:

@@ -1,9 +1,9 @@
-"""Reads the whole ``[identity]`` table, and makes its providers.
+"""Read the whole ``[identity]`` table, and make its providers.
 
-All its tables are read together: the keys of each, the prefixes that keep the ids of several
-providers apart, the file of revocations. It is an error if this version does not implement a
-provider, if two providers could be taken for each other, or if there are two of a kind that has no
-issuer. Every fault is found at load, with its place; no key is fetched.
+All its tables are read together, with their keys, the prefixes that keep the ids of several
+providers apart, and the file of revocations. It is an error if this version does not implement a
+provider, if two providers could be mistaken for each other, or if there are two of a kind without
+an issuer. Every error is found at load, with its place; no key is fetched.
 """
 
 from __future__ import annotations
@@ -58,25 +58,26 @@ KINDS: Final[Mapping[str, type[Section]]] = {
     "api_key": ApiKeySettings,
     "mtls": MtlsSettings,
 }
-#: What verifies tokens and chains, beside what reading their keys has imported.
+#: The modules that verify tokens and chains, beside those that reading their keys has imported.
 _VERIFYING: Final = (
     "cryptography.hazmat.primitives.hashes",
     "cryptography.x509.verification",
     "encodings.ascii",
     "guardrail.identity.tokens.pinned",
 )
-#: Keys of ``[identity]`` itself; all else are tables of providers.
+#: Keys of ``[identity]`` itself; all others are tables of providers.
 _OWN: Final = frozenset(("anonymous", "inherit", "revoked_file"))
-#: What ``inherit`` may be: who has an identity beside the task or thread that entered it.
+#: The values of ``inherit``: whether tasks and threads that are started in a scope have its
+#: identity.
 INHERIT: Final = ("tasks", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where keys and secrets are looked up.
+    """The sources of keys and secrets.
 
     Attributes:
-        files: the bundle's files by their path: the very bytes that its digest is over.
+        files: the bundle's files by path, with the bytes of its digest.
         environ: the environment.
     """
 
@@ -96,7 +97,7 @@ class Sources:
         return raw
 
     def secret(self, env: str | None, file: str | None, place: Place) -> tuple[bytes, str]:
-        """Return a secret and what to call it, or raise ``GR400``."""
+        """Return a secret and its name for messages, or raise ``GR400``."""
         if env is not None:
             secret = self.environ.get(env, "").encode("utf-8", "surrogateescape")
             if not secret:
@@ -150,7 +151,7 @@ def read_tables(document: Document) -> Mapping[str, Section]:
 
 
 def _doubled(document: Document, settings: Mapping[str, Section]) -> Iterator[Fault]:
-    """Yield providers of a kind of which a bundle has one: no issuer tells them apart."""
+    """Yield an error for a second provider of a kind that has no issuer to distinguish them."""
     seen: set[str] = set()
     for name, table in settings.items():
         kind = str(getattr(table, "type", ""))
@@ -237,7 +238,7 @@ def read_providers(
 
 
 def _load_verifying() -> None:
-    """Import what verifies callers, so that no first call does."""
+    """Import the modules that verify callers, so that no first call has to."""
     for module in _VERIFYING:
         import_module(module)
 
@@ -250,7 +251,7 @@ def _unknown_inherit(inherit: object, place: Place) -> list[Fault]:
 
 
 def _unreadable(file: object, place: Place) -> list[Fault]:
-    """Find what is wrong with the file of what is revoked, as far as it is now."""
+    """Return the errors in the file of revocations, as it is now."""
     if not isinstance(file, str) or not file.startswith("/"):
         message = "`revoked_file` must be an absolute path: it changes while the bundle does not."
         return [Fault("GR003", place, message)]
@@ -267,7 +268,7 @@ def _unreadable(file: object, place: Place) -> list[Fault]:
 
 
 def _keyring(table: JwtSettings | OidcSettings, at: Document, sources: Sources) -> Keyring:
-    """Return where the keys of a provider of tokens are."""
+    """Return the keyring of a provider of tokens."""
     if isinstance(table, OidcSettings):
         return published_keys(
             table, at, sources, issuer=table.issuer, algorithms=tuple(table.algorithms)
@@ -317,7 +318,7 @@ def published_keys(
     issuer: str,
     algorithms: tuple[str, ...],
 ) -> PublishedKeys:
-    """Return the keys that somebody publishes; none is fetched."""
+    """Return the published keys of a provider; none is fetched."""
     ca = None
     if table.ca_file is not None:
         ca = sources.file(table.ca_file, "ca_file", at.at("ca_file"))
@@ -345,7 +346,7 @@ def published_keys(
 
 
 def evidence_opener(sources: Sources) -> Opener:
-    """Return what finds the keys of tables of evidence, and checks signatures under them."""
+    """Return a function that makes the signature check for a table of evidence."""
 
     def open_table(settings: TokenEvidenceSettings, at: Document) -> Opens:
         algorithms = tuple(settings.algorithms)

@@ -6,13 +6,13 @@ cdef class Pseudonyms:
     cdef object _digests
     cdef dict _facts
     cdef bint _groups
-    cdef object _how
+    cdef object _principal_mode
     cdef object _keys
-    cdef object _knows
+    cdef object _has_entity
     cdef tuple _last_caller
     cdef tuple _last_principal
     cdef tuple _last_resource
-    cdef dict _named
+    cdef dict _principals
     cdef object _plain
     cdef object _prefix
     cdef dict _resources

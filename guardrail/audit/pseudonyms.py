@@ -65,9 +65,23 @@ class Pseudonyms:
     """
 
     __slots__ = (
-        "_attrs", "_digest_of", "_digests", "_facts", "_groups", "_how", "_keys", "_knows",
-        "_last_caller", "_last_principal", "_last_resource", "_named", "_plain", "_prefix",
-        "_resources", "_secret", "_take_view",
+        "_attrs",
+        "_digest_of",
+        "_digests",
+        "_facts",
+        "_groups",
+        "_has_entity",
+        "_keys",
+        "_last_caller",
+        "_last_principal",
+        "_last_resource",
+        "_plain",
+        "_prefix",
+        "_principal_mode",
+        "_principals",
+        "_resources",
+        "_secret",
+        "_take_view",
     )  # fmt: skip
 
     def __init__(
@@ -83,7 +97,7 @@ class Pseudonyms:
         digest_of: Callable[[View], str],
         take_view: Callable[[Any, str], View],
     ) -> None:
-        self._how = principal
+        self._principal_mode = principal
         self._keys = keys
         self._prefix = ""
         self._secret = b""
@@ -93,11 +107,11 @@ class Pseudonyms:
             [(path, path.partition(".")[2]) for path in facts if is_of_caller(path)]
         )
         self._plain = plain
-        self._knows = knows
+        self._has_entity = knows
         self._digests = digests
         self._digest_of = digest_of
         self._take_view = take_view
-        self._named: dict[tuple[str, str], str] = {}
+        self._principals: dict[tuple[str, str], str] = {}
         self._resources: dict[tuple[str, str], str] = {}
         self._last_principal: tuple[Principal, str] | None = None
         self._last_resource: tuple[Entity, str] | None = None
@@ -105,24 +119,26 @@ class Pseudonyms:
 
     def principal(self, principal: Principal) -> str:
         """Return how the principal is stored."""
-        if self._how == "none":
+        if self._principal_mode == "none":
             return ""
         last = self._last_principal
         if last is not None and last[0] is principal:  # calls of one caller often follow each other
             return last[1]
         key = (principal.type, principal.id)
-        name = self._named.get(key)
+        name = self._principals.get(key)
         if name is None:
-            if len(self._named) >= _REMEMBERED:
-                self._named = {}
-            name = principal.id if self._how == "id" else self.pseudonym("principal", *key)
-            self._named[key] = name
+            if len(self._principals) >= _REMEMBERED:
+                self._principals = {}
+            name = (
+                principal.id if self._principal_mode == "id" else self.pseudonym("principal", *key)
+            )
+            self._principals[key] = name
         self._last_principal = (principal, name)
         return name
 
     def peer(self, peer: str) -> str:
         """Return the pseudonym of a network peer; empty if principals are not stored."""
-        return "" if self._how == "none" else self.pseudonym("peer", peer)
+        return "" if self._principal_mode == "none" else self.pseudonym("peer", peer)
 
     def resource(self, resource: Entity) -> str:
         """Return a resource's id if the bundle has it; else a pseudonym.
@@ -137,7 +153,7 @@ class Pseudonyms:
         if name is None:
             if len(self._resources) >= _REMEMBERED:
                 self._resources = {}
-            is_known = self._knows(resource)
+            is_known = self._has_entity(resource)
             name = resource.id if is_known else self.pseudonym("resource", *key)
             self._resources[key] = name
         self._last_resource = (resource, name)
@@ -164,9 +180,9 @@ class Pseudonyms:
                 value = below.get(name)
                 kept[path] = None if value is None else self._shown(value, path in self._plain)
         for path, value in noted.items():
-            asked = path.removesuffix(AS_TEXT)
-            told = asked.removeprefix("context.")
-            kept[told] = self._shown(value, asked != path or told in self._plain)
+            bare = path.removesuffix(AS_TEXT)
+            stored_path = bare.removeprefix("context.")
+            kept[stored_path] = self._shown(value, bare != path or stored_path in self._plain)
         if principal is not None and (self._groups or self._attrs):
             kept.update(self._of_caller(principal))
         return tuple(kept.items())
@@ -188,7 +204,7 @@ class Pseudonyms:
     def _group(self, group: Any) -> str:
         if not isinstance(group, Entity):  # the call is denied for this
             return type(group).__name__
-        if self._knows(group):
+        if self._has_entity(group):
             return str(group)
         return self.pseudonym("group", group.type, group.id)
 

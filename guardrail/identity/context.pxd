@@ -59,7 +59,7 @@ cdef class Callers:
     @cython.locals(scope=ActingAs, identity=Identity, held=Revocations, process=_Process)
     cpdef current(self, now)
     cdef bint _applies_to_guard(self, ActingAs scope)
-    @cython.locals(scope=ActingAs, direct=ActingAs, holds=ActingAs, at=cython.int)
+    @cython.locals(scope=ActingAs, direct=ActingAs, in_force=ActingAs, at=cython.int)
     cdef ActingAs _find_scope(self)
     @cython.locals(is_here=bint, outer=ActingAs)
     cdef ActingAs _resolve_task_scope(self, ActingAs scope, bint passed)

@@ -436,24 +436,24 @@ class Callers:
         if direct is not None and not self._inherits and not direct._is_in_own_context():
             raise _not_inherited_error()
         passed = False
-        holds: ActingAs | None = None
+        in_force: ActingAs | None = None
         while scope is not None and scope._fork_count == _process.forks:
             if self._applies_to_guard(scope):
                 if scope._is_owned:
-                    holds = self._resolve_generator_scope(scope, near, direct, at)
+                    in_force = self._resolve_generator_scope(scope, near, direct, at)
                 elif direct is not None:
-                    holds = scope if _is_nearer_on_stack(scope._frame, direct._owner) else direct
+                    in_force = scope if _is_nearer_on_stack(scope._frame, direct._owner) else direct
                 else:
-                    holds = self._resolve_task_scope(scope, passed)
+                    in_force = self._resolve_task_scope(scope, passed)
                     passed = True
-            if holds is not None:
+            if in_force is not None:
                 break
             scope = scope._outer
         else:
-            holds = direct
-        if holds is None or holds._fork_count != _process.forks:
+            in_force = direct
+        if in_force is None or in_force._fork_count != _process.forks:
             raise _not_authenticated_error()
-        return holds
+        return in_force
 
     def _resolve_task_scope(self, scope: ActingAs, passed: bool) -> ActingAs | None:
         """Return a scope that no generator owns; ``None`` if it is another task's alone.

@@ -31,14 +31,15 @@ def lint_identity(document: Document | None) -> Iterator[Finding]:
             yield from _of_tokens(document.below(name), settings)
         if isinstance(settings, MtlsSettings) and settings.ca_file is None:
             message = (
-                "Nobody here verifies certificates: whoever gets past the TLS server, or has it "
-                "hand on what it did not verify, is whom they say. Give `ca_file`."
+                "The bundle does not verify certificates: a caller that bypasses the TLS server, "
+                "or whose certificate it passes on unverified, can claim any identity. Give "
+                "`ca_file`."
             )
             yield Finding("GR534", document.at(name, "unsafe_trust_server"), message)
         if getattr(settings, "unknown_parents", "deny") == "drop":
             message = (
-                "Groups of a token that the bundle lacks are left out, and with them whatever "
-                'forbids by group. Write `unknown_parents = "deny"`, and add the groups to '
+                "Groups that the bundle does not have are left out, so policies that forbid by "
+                'group do not apply. Write `unknown_parents = "deny"`, and add the groups to '
                 "entities.json."
             )
             yield Finding("GR532", document.at(name, "unknown_parents"), message)
@@ -49,8 +50,8 @@ def lint_evidence(document: Document | None) -> Iterator[Finding]:
     for name, table in (document.data if document is not None else {}).items():
         if document is not None and table["about"] == "peer" and table.get("nonce") == "none":
             message = (
-                "Evidence without a nonce of ours can be presented again by anyone who has it, "
-                "until it lapses. Have callers ask for a challenge, and leave `nonce` out."
+                "Without a nonce, anyone who has the evidence can present it again until it "
+                "expires. Let callers request a challenge, and leave `nonce` out."
             )
             yield Finding("GR535", document.at(name, "nonce"), message)
 
@@ -58,20 +59,20 @@ def lint_evidence(document: Document | None) -> Iterator[Finding]:
 def _of_tokens(table: Document, settings: TokenSettings) -> Iterator[Finding]:
     if isinstance(settings, JwtSettings) and settings.is_shared:
         message = (
-            f"{settings.algorithms[0]} has one secret for signing and verifying: whoever verifies "
-            "tokens can make them. Use an algorithm with a public key, such as ES256."
+            f"{settings.algorithms[0]} uses one secret to sign and to verify: everyone who "
+            "verifies tokens can also make them. Use a public-key algorithm, such as ES256."
         )
         yield Finding("GR530", table.at("algorithms"), message)
     if settings.leeway_s > _LEEWAY_S:
         message = (
-            f"Tokens are accepted more than {_LEEWAY_S} seconds after they expire. Set the clocks, "
-            "and lower `leeway_s`."
+            f"Tokens are accepted more than {_LEEWAY_S} seconds after they expire. Synchronize "
+            "the clocks, and lower `leeway_s`."
         )
         yield Finding("GR531", table.at("leeway_s"), message)
     named = settings.principal.id[-1]
     if named in _REASSIGNED:
         message = (
-            f"The claim `{named}` can change, or go to somebody else, who then has "
-            "the grants and quotas of the first. Use `sub`."
+            f"The claim `{named}` can change, or be reassigned to another user, who then has the "
+            "grants and quotas of the first. Use `sub`."
         )
         yield Finding("GR533", table.at("principal"), message)

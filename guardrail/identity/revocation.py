@@ -223,16 +223,16 @@ def read_revoked(raw: bytes) -> Revoked:
     ``{"tokens": ["id"], "subjects": {"id": 1800000000}, "issued_before": 1800000000}``; each key is
     optional. Raises `ValueError` or `TypeError` for anything else.
     """
-    told = read_object(raw)
-    if told.keys() - _KEYS:
+    listed = read_object(raw)
+    if listed.keys() - _KEYS:
         raise ValueError("unknown keys")
-    tokens, subjects = told.get("tokens", []), told.get("subjects", {})
+    tokens, subjects = listed.get("tokens", []), listed.get("subjects", {})
     if not isinstance(tokens, list) or not all(map(_is_name, tokens)):
         raise ValueError("tokens are texts")
     if not isinstance(subjects, dict) or not all(map(_is_name, subjects)):
         raise ValueError("subjects are an object")
     times = {name: _time(value) for name, value in subjects.items()}
-    before = _time(told["issued_before"]) if "issued_before" in told else -math.inf
+    before = _time(listed["issued_before"]) if "issued_before" in listed else -math.inf
     if before is None or None in times.values():
         raise ValueError("times are seconds since the epoch")
     return Revoked(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail._ports import Clock
-from guardrail.audit.journal.framing import Kind
+from guardrail.audit.journal.framing import EntryKind
 from guardrail.audit.journal.keys import Cipher, Keys, own_keys
 from guardrail.audit.journal.segment import LIVE, SPARE, Segment
 from guardrail.audit.journal.segment_progress import segment_name, segments
@@ -149,7 +149,7 @@ class Chain:
         self.segment = None
         is_opened = False
         try:
-            fresh.append(int(Kind.OPENED), to_json(header))
+            fresh.append(int(EntryKind.OPENED), to_json(header))
             is_opened = True
         finally:
             if not is_opened:  # the ended segment names this one, which therefore stays
@@ -168,7 +168,7 @@ class Chain:
         If not, abandon the segment.
         """
         try:
-            segment.append(int(Kind.ENDED), to_json(body))
+            segment.append(int(EntryKind.ENDED), to_json(body))
         except OSError:
             self.leave(segment)
             return False

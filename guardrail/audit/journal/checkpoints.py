@@ -206,8 +206,8 @@ class Checkpoints:
         path = self._folder / FILE
         lines = path.read_text("ascii", "replace").splitlines() if path.exists() else []
         try:
-            for said in read_checkpoints(lines, self._key.public_key()):
-                heads = said["segments"].items()
+            for checkpoint in read_checkpoints(lines, self._key.public_key()):
+                heads = checkpoint["segments"].items()
                 closed |= {name for name, head in heads if head["is_closed"]}
         except (ConfigurationError, AttributeError, LookupError, TypeError) as error:
             # Of another key, or damaged: `verify` reports it, and all segments are read again.
@@ -239,7 +239,7 @@ def read_checkpoints(lines: Iterable[str], public: Any) -> list[dict[str, Any]]:
     """
     import jwt
 
-    said: list[dict[str, Any]] = []
+    checkpoints: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         body: Any = None
         with suppress(jwt.PyJWTError, ValueError):
@@ -250,5 +250,5 @@ def read_checkpoints(lines: Iterable[str], public: Any) -> list[dict[str, Any]]:
             )
         body["line"] = number
         body["hash"] = hashlib.sha256(line.strip().encode("ascii")).hexdigest()
-        said.append(body)
-    return said
+        checkpoints.append(body)
+    return checkpoints

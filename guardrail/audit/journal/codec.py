@@ -91,7 +91,7 @@ _ENDING: Final = Layout(
 #: An encoded entry: the number of its definition, the body of that definition, which must precede
 #: it in the segment, and the entry's own body. A plain tuple, because a named one would cost a
 #: fifth of an entry.
-Entry: TypeAlias = tuple[int, bytes, bytes]
+EncodedEntry: TypeAlias = tuple[int, bytes, bytes]
 
 
 class Definitions:
@@ -150,7 +150,7 @@ class Definitions:
         return run, found
 
 
-def encode_opening(record: Record, trace: Trace, definitions: Definitions) -> Entry:
+def encode_opening(record: Record, trace: Trace, definitions: Definitions) -> EncodedEntry:
     """Return the entry of an admitted call, or of a call that ended before its model ran."""
     number, definition = definitions.for_opening(record)
     facts, left_out, ids = b"", None, b""
@@ -198,7 +198,7 @@ def readable(value: Any, deep: int = 0) -> Any:
 
 def encode_outcome(
     record: Record, definitions: Definitions, known: tuple[tuple[str, int], ...] = ()
-) -> Entry:
+) -> EncodedEntry:
     """Return the entry of the outcome of a call whose intent was written.
 
     ``known`` are the counts in the intent. The entry is never longer than `LIMIT_OUTCOME`: names
@@ -244,14 +244,14 @@ _TYPES: Final[Mapping[str, type[Any]]] = {
 _LIMIT_NUMBER: Final = 1 << 64
 
 
-def check(said: Mapping[str, Any]) -> None:
+def check(fields: Mapping[str, Any]) -> None:
     """Check that the fields of an entry have the form of a record.
 
     Raises:
         ValueError: if one does not.
     """
     kinds = _TYPES
-    for name, value in said.items():
+    for name, value in fields.items():
         kind = kinds.get(name)
         if kind is None or kind is str is type(value):
             continue

@@ -5,7 +5,7 @@ the other, and zeros after the last frame, since a segment is allocated before i
 
     length    4 bytes    of the body
     sequence  8 bytes    0, 1, 2, ... in this segment
-    kind      1 byte     what the body is (`Kind`); the highest bit: it is encrypted
+    kind      1 byte     what the body is (`EntryKind`); the highest bit: it is encrypted
     body      JSON (RFC 8259) in UTF-8
     check     4 bytes    CRC-32 of all before it in this frame, begun with the check before
 
@@ -45,7 +45,7 @@ _LIMIT_TRIED: Final = 1000
 ENCRYPTED: Final = 0x80
 
 
-class Kind(IntEnum):
+class EntryKind(IntEnum):
     """The kind of an entry."""
 
     #: The segment's header: its process, its start, and the segment before it.

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from guardrail._regular_files import open_regular
 from guardrail.audit.journal.checkpoints import Checkpoints
-from guardrail.audit.journal.framing import Kind
+from guardrail.audit.journal.framing import EntryKind
 from guardrail.audit.journal.recovery import recover
 from guardrail.audit.journal.segment import CLOSED, COMPRESSED, LIVE, Segment, closed_path
 from guardrail.audit.journal.segment_progress import (
@@ -261,7 +261,7 @@ class Maintenance:
         journal = self._journal()
         if journal is None:
             return
-        recover(journal.folder, partial(journal.append_own_entry, int(Kind.RECOVERED)))
+        recover(journal.folder, partial(journal.append_own_entry, int(EntryKind.RECOVERED)))
         for path in sorted(journal.folder.glob(f"*{CLOSED}")):
             if self._compresses or _compressed(path).exists():
                 compress(path)
@@ -276,8 +276,8 @@ class Maintenance:
             if not path.name.endswith(LIVE) and path.stat().st_mtime < oldest
         ]
         for path in old:
-            said = {"segment": segment_name(path), "sha256": _digest(path)}
-            journal.append_own_entry(int(Kind.RETIRED), said)
+            fields = {"segment": segment_name(path), "sha256": _digest(path)}
+            journal.append_own_entry(int(EntryKind.RETIRED), fields)
             for suffix in (CLOSED, COMPRESSED):
                 path.with_name(segment_name(path) + suffix).unlink(missing_ok=True)
 

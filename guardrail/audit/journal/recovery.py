@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 from guardrail.audit.journal.framing import (
     MAGIC,
+    EntryKind,
     FramesEnd,
-    Kind,
     begins_segment,
     exceeds_torn_append,
     walk,
@@ -138,5 +138,5 @@ def _stop(data: bytes) -> tuple[FramesEnd, bool]:
         if isinstance(item, FramesEnd):
             stop = item
         else:
-            is_ended = item.kind == Kind.ENDED
+            is_ended = item.kind == EntryKind.ENDED
     return stop, is_ended

@@ -21,7 +21,7 @@ from typing import Final
 
 from guardrail._core import Tape
 from guardrail._core.terms import FRAME_CHECK
-from guardrail.audit.journal.framing import MAGIC, OVERHEAD, Kind
+from guardrail.audit.journal.framing import MAGIC, OVERHEAD, EntryKind
 
 #: How many entries stand between two seals.
 SEALED: Final = 256
@@ -34,8 +34,8 @@ LIVE: Final = ".live"
 CLOSED: Final = ".seg"
 COMPRESSED: Final = ".seg.gz"
 
-_SEAL: Final = int(Kind.SEAL)
-_ENDED: Final = int(Kind.ENDED)
+_SEAL: Final = int(EntryKind.SEAL)
+_ENDED: Final = int(EntryKind.ENDED)
 _SEALED: Final = SEALED
 
 

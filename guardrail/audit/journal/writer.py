@@ -34,12 +34,12 @@ from guardrail.audit.journal.codec import (
     LIMIT_OUTCOME,
     NO_TRACE,
     Definitions,
-    Entry,
+    EncodedEntry,
     Trace,
     encode_opening,
     encode_outcome,
 )
-from guardrail.audit.journal.framing import ENCRYPTED, OVERHEAD, Kind
+from guardrail.audit.journal.framing import ENCRYPTED, OVERHEAD, EntryKind
 from guardrail.audit.journal.keys import Keys
 from guardrail.audit.journal.maintenance import Maintenance
 from guardrail.audit.journal.segment import Segment, closed_path
@@ -47,11 +47,11 @@ from guardrail.audit.log import log_damage, log_trouble
 from guardrail.errors import GuardUnavailable
 from guardrail.values import Record
 
-_INTENT: Final = int(Kind.INTENT)
-_OUTCOME: Final = int(Kind.OUTCOME)
-_WHOLE: Final = int(Kind.WHOLE)
-_GAP: Final = int(Kind.GAP)
-_DEFINED: Final = int(Kind.DEFINED)
+_INTENT: Final = int(EntryKind.INTENT)
+_OUTCOME: Final = int(EntryKind.OUTCOME)
+_WHOLE: Final = int(EntryKind.WHOLE)
+_GAP: Final = int(EntryKind.GAP)
+_DEFINED: Final = int(EntryKind.DEFINED)
 #: Bytes that an entry has beside its body: the frame, and the tag of the encryption.
 _ENTRY_OVERHEAD: Final = OVERHEAD + 16
 #: Bytes that are reserved for the outcome of each open call.
@@ -173,7 +173,7 @@ class Journal:
     def _reset(self) -> None:
         self._gate = Gate()
         self._syncing = threading.Lock()
-        self._deferred_entries: list[tuple[int, Entry]] = []
+        self._deferred_entries: list[tuple[int, EncodedEntry]] = []
         self._maintenance: Maintenance | None = None
         self._open_calls = 0
         self._unwritten_denials = 0
@@ -259,7 +259,7 @@ class Journal:
 
     # Appending.
 
-    def _append(self, kind: int, entry: Entry) -> tuple[Segment, int] | None:
+    def _append(self, kind: int, entry: EncodedEntry) -> tuple[Segment, int] | None:
         """Append an entry; return its segment and its end, if the call waits for a sync."""
         if not self._gate.enter():  # a finalizer, while this thread is appending
             self._deferred_entries.append((kind, entry))
@@ -299,7 +299,7 @@ class Journal:
             except OSError as error:  # the call has ended, and can't be denied
                 log_trouble("writing a record", error)
 
-    def _write(self, kind: int, entry: Entry) -> None:
+    def _write(self, kind: int, entry: EncodedEntry) -> None:
         number, definition, body = entry
         self._entries_since_check += 1
         if self._is_check_due():

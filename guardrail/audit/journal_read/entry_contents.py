@@ -14,15 +14,15 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from guardrail.audit.journal.codec import Trace, check, join_record
-from guardrail.audit.journal.framing import Frame, Kind
+from guardrail.audit.journal.framing import EntryKind, Frame
 from guardrail.audit.journal.keys import Cipher, Keys
 from guardrail.errors import ConfigurationError
 from guardrail.values import Record
 
 #: The kinds of entries of calls; those and definitions; and all kinds of this version.
-OF_CALLS: Final = frozenset(map(int, (Kind.INTENT, Kind.OUTCOME, Kind.WHOLE)))
-OF_DEFINED: Final = OF_CALLS | {int(Kind.DEFINED)}
-_KINDS: Final = frozenset(map(int, Kind))
+OF_CALLS: Final = frozenset(map(int, (EntryKind.INTENT, EntryKind.OUTCOME, EntryKind.WHOLE)))
+OF_DEFINED: Final = OF_CALLS | {int(EntryKind.DEFINED)}
+_KINDS: Final = frozenset(map(int, EntryKind))
 _NOTHING: Final[Mapping[Any, Any]] = {}
 
 
@@ -48,14 +48,14 @@ class EntryReader:
             ConfigurationError: if keys were given, and the segment's key is not among them.
             ValueError: if it is not a header.
         """
-        said = parsed(body)
-        chain, number = said.get("chain"), said.get("number")
+        fields = parsed(body)
+        chain, number = fields.get("chain"), fields.get("number")
         if not isinstance(chain, str) or type(number) is not int:
             raise ValueError("the header does not name its segment")
-        if "key" in said and self._keys is not None:
-            self._ciphers[segment] = self._cipher(segment, said, self._keys)
+        if "key" in fields and self._keys is not None:
+            self._ciphers[segment] = self._cipher(segment, fields, self._keys)
             if (
-                "fingerprint" not in said
+                "fingerprint" not in fields
             ):  # written by an earlier version: the first decryption proves the key
                 self._unproven.add(segment)
         return f"{chain}.{number:06d}"
@@ -68,17 +68,17 @@ class EntryReader:
             ValueError: if it does not decrypt, is not a JSON object, or refers to a definition that
                 does not precede it.
         """
-        said = self._plain(segment, item)
-        number = said.pop("as", None)
-        if item.kind == Kind.DEFINED:
-            self._define(segment, number, said)
-            return said
+        fields = self._plain(segment, item)
+        number = fields.pop("as", None)
+        if item.kind == EntryKind.DEFINED:
+            self._define(segment, number, fields)
+            return fields
         if number is None:
-            return said
+            return fields
         defined = self._defined.get(segment, _NOTHING).get(number)
         if defined is None:
             raise _undefined()
-        return {**defined, **said}
+        return {**defined, **fields}
 
     def call(self, segment: str, item: Frame) -> tuple[dict[str, Any], tuple[Record, Trace]]:
         """Return the fields of a call's entry, as JSON and as the record of this entry alone.
@@ -86,9 +86,9 @@ class EntryReader:
         Raises:
             ConfigurationError, ValueError: as `body`, and if it makes no record.
         """
-        said = self.body(segment, item)
-        is_ending = item.kind == Kind.OUTCOME
-        return said, join_record({}, said) if is_ending else join_record(said, None)
+        fields = self.body(segment, item)
+        is_ending = item.kind == EntryKind.OUTCOME
+        return fields, join_record({}, fields) if is_ending else join_record(fields, None)
 
     def check(self, segment: str, item: Frame) -> None:
         """Check an entry of any kind but a header for anything that would stop a reader.
@@ -98,20 +98,20 @@ class EntryReader:
         """
         if item.kind not in _KINDS:
             raise ValueError("an entry of a kind that this version does not know")
-        said = self._plain(segment, item)
+        fields = self._plain(segment, item)
         if item.kind not in OF_DEFINED:
             return
-        number = said.pop("as", None)
-        if item.kind == Kind.DEFINED:
-            self._define(segment, number, said)
+        number = fields.pop("as", None)
+        if item.kind == EntryKind.DEFINED:
+            self._define(segment, number, fields)
         elif number is not None and number not in self._defined.get(segment, _NOTHING):
             raise _undefined()
-        check(said)
+        check(fields)
 
-    def _define(self, segment: str, number: Any, said: dict[str, Any]) -> None:
+    def _define(self, segment: str, number: Any, fields: dict[str, Any]) -> None:
         if type(number) is not int:
             raise ValueError("a definition without a number")
-        self._defined.setdefault(segment, {})[number] = said
+        self._defined.setdefault(segment, {})[number] = fields
 
     def forget(self, segment: str) -> None:
         """Forget what only this segment's entries need, after all of them were read."""
@@ -119,11 +119,11 @@ class EntryReader:
         self._defined.pop(segment, None)
         self._unproven.discard(segment)
 
-    def _cipher(self, segment: str, said: Mapping[str, Any], keys: Keys) -> Cipher:
-        name, mark = str(said["key"]), said.get("fingerprint")
+    def _cipher(self, segment: str, fields: Mapping[str, Any], keys: Keys) -> Cipher:
+        name, mark = str(fields["key"]), fields.get("fingerprint")
         cipher: Cipher | None = None
         try:
-            salt = bytes.fromhex(said.get("salt", ""))
+            salt = bytes.fromhex(fields.get("salt", ""))
         except (TypeError, ValueError):
             raise ValueError("the header has no salt") from None
         try:
@@ -171,9 +171,9 @@ def parsed(body: bytes) -> dict[str, Any]:
     Raises:
         ValueError: if it is not a JSON object.
     """
-    said = from_json(body, allow_inf_nan=False)
-    if not isinstance(said, dict):
+    fields = from_json(body, allow_inf_nan=False)
+    if not isinstance(fields, dict):
         raise ValueError("an entry is not a JSON object")  # noqa: TRY004  its bytes are wrong
-    if type(said.get("as", 0)) is not int:
+    if type(fields.get("as", 0)) is not int:
         raise ValueError("an entry's definition has no number")
-    return said
+    return fields

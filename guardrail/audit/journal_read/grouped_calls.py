@@ -28,9 +28,9 @@ from guardrail.audit.journal.framing import (
     LIMIT_BODY,
     MAGIC,
     OVERHEAD,
+    EntryKind,
     Frame,
     FramesEnd,
-    Kind,
     walk,
 )
 from guardrail.audit.journal.keys import Keys
@@ -44,9 +44,9 @@ _FIRST: Final = len(MAGIC)
 _ENCRYPTED: Final = ENCRYPTED
 _LIMIT_FRAME: Final = LIMIT_BODY + OVERHEAD
 _OVERHEAD: Final = OVERHEAD
-_INTENT: Final = int(Kind.INTENT)
-_OUTCOME: Final = int(Kind.OUTCOME)
-_WHOLE: Final = int(Kind.WHOLE)
+_INTENT: Final = int(EntryKind.INTENT)
+_OUTCOME: Final = int(EntryKind.OUTCOME)
+_WHOLE: Final = int(EntryKind.WHOLE)
 _HEAD: Final = FRAME_HEAD.size
 #: A quarter of an hour in nanoseconds: the offsets of all time zones are multiples of it.
 _SPAN_NS: Final = 900_000_000_000
@@ -261,8 +261,8 @@ class GroupedCalls:
     ) -> tuple[CallGroup | None, int, bytes]:
         """Parse an entry in full; return its group, its time and the call's id."""
         try:
-            said, (record, _) = reader.call(name, frame)
-            ns = said.get("at_ns", 0)
+            fields, (record, _) = reader.call(name, frame)
+            ns = fields.get("at_ns", 0)
             return self._group(record), ns, json.dumps(record.decision_id)[1:-1].encode()
         except (TypeError, ValueError):  # the entry was changed
             self.damage.append(f"{name}, entry {frame.sequence}: cannot be read")
@@ -271,16 +271,16 @@ class GroupedCalls:
     def _take_other(self, reader: EntryReader, name: str, frame: Frame) -> None:
         """Add an entry of any other kind, or an encrypted one."""
         try:
-            if frame.kind == Kind.DEFINED:
+            if frame.kind == EntryKind.DEFINED:
                 reader.body(name, frame)
                 self._define(frame)
-            elif frame.kind == Kind.OUTCOME:
-                said, _ = reader.call(name, frame)
-                self._leave(json.dumps(said.get("id", ""))[1:-1].encode())
-            elif frame.kind in (Kind.INTENT, Kind.WHOLE):
+            elif frame.kind == EntryKind.OUTCOME:
+                fields, _ = reader.call(name, frame)
+                self._leave(json.dumps(fields.get("id", ""))[1:-1].encode())
+            elif frame.kind in (EntryKind.INTENT, EntryKind.WHOLE):
                 group, ns, key = self._look(reader, name, frame)
                 if group is not None:
-                    if frame.kind == Kind.INTENT:
+                    if frame.kind == EntryKind.INTENT:
                         self._going.add(key)
                     self._count(group, ns)
             else:
@@ -306,11 +306,11 @@ class GroupedCalls:
     def _is_readable(self, body: bytes) -> bool:
         """Return whether `EntryReader` can read the body of a call's entry."""
         try:
-            said = parsed(body)
-            check(said)
+            fields = parsed(body)
+            check(fields)
         except ValueError:
             return False
-        number = said.get("as")
+        number = fields.get("as")
         return number is None or number in self._known
 
     def _leave(self, key: bytes) -> None:

@@ -17,9 +17,9 @@ from guardrail.audit.journal.codec import NO_TRACE, Trace, join_record
 from guardrail.audit.journal.flaws import Flaw, ReportFlaw
 from guardrail.audit.journal.framing import (
     MAGIC,
+    EntryKind,
     Frame,
     FramesEnd,
-    Kind,
     begins_segment,
     resume,
     walk,
@@ -79,7 +79,7 @@ class _OpenCalls:
         self, segment: str, item: Frame, body: Mapping[str, Any], alone: tuple[Record, Trace]
     ) -> JournalCall | None:
         """Add an entry, with the record of this entry alone; return the call that ended with it."""
-        if item.kind == Kind.INTENT:
+        if item.kind == EntryKind.INTENT:
             name = body.get("id", "")
             before = self.going.get(name)
             self.going[name] = _OpenCall(body, segment, item.sequence, item.at)
@@ -87,7 +87,7 @@ class _OpenCalls:
                 return None
             # Two calls with one id: both are returned, the earlier one without an outcome.
             return JournalCall(*join_record(before.body, None), before.segment, before.sequence)
-        if item.kind == Kind.WHOLE:
+        if item.kind == EntryKind.WHOLE:
             return JournalCall(*alone, segment, item.sequence)
         before = self.going.pop(body.get("id", ""), None)
         if before is None:  # a call that ended in a forked child has its intent in another chain
@@ -169,7 +169,7 @@ class SegmentsRead:
         Raises:
             ConfigurationError: if the wrong key was given.
         """
-        if item.kind != Kind.OPENED or item.sequence:
+        if item.kind != EntryKind.OPENED or item.sequence:
             self.report(Flaw(name, _FIRST, 0, "the first entry is not a header"))
             return True
         try:
@@ -241,7 +241,7 @@ def _items(seen: SegmentsRead, path: Path, data: bytes) -> Iterator[Frame]:
         elif item.at == _FIRST:
             if not seen.begin(name, item):
                 return
-            if item.kind != Kind.OPENED:
+            if item.kind != EntryKind.OPENED:
                 yield item
         else:
             yield item
@@ -366,7 +366,7 @@ class JournalTail:
                 if item.fault and not self._is_interrupted(path, item):
                     message = f"can't be read from here on: {item.fault}"
                     self._report(Flaw(name, item.at, item.sequence, message))
-            elif item.kind != Kind.OPENED:
+            elif item.kind != EntryKind.OPENED:
                 kept = _take(self._calls, self._reader, name, item, self._report)
                 self._at[name] = item.end
                 if kept is not None:
@@ -401,7 +401,7 @@ class JournalTail:
                     return begun
             elif at >= begun:
                 break
-            elif item.kind == Kind.DEFINED:
+            elif item.kind == EntryKind.DEFINED:
                 _take(self._calls, self._reader, name, item, self._report)
         if begun in (_FIRST, at):
             return begun

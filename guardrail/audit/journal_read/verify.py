@@ -22,9 +22,9 @@ from guardrail._regular_files import open_regular
 from guardrail.audit.journal.flaws import Flaw
 from guardrail.audit.journal.framing import (
     MAGIC,
+    EntryKind,
     Frame,
     FramesEnd,
-    Kind,
     begins_segment,
     exceeds_torn_append,
     frame_at,
@@ -44,7 +44,17 @@ from guardrail.audit.journal_read.entry_contents import EntryReader
 from guardrail.errors import ConfigurationError
 
 _MARKS: Final = frozenset(
-    map(int, (Kind.OPENED, Kind.SEAL, Kind.ENDED, Kind.RECOVERED, Kind.RETIRED, Kind.GAP))
+    map(
+        int,
+        (
+            EntryKind.OPENED,
+            EntryKind.SEAL,
+            EntryKind.ENDED,
+            EntryKind.RECOVERED,
+            EntryKind.RETIRED,
+            EntryKind.GAP,
+        ),
+    )
 )
 _FIRST: Final = len(MAGIC)
 
@@ -89,7 +99,7 @@ class _SegmentRead:
     is_open: bool
     hashes: dict[int, str] = field(default_factory=dict)
 
-    def said(self, kind: Kind) -> Iterator[dict[str, Any]]:
+    def entry_fields(self, kind: EntryKind) -> Iterator[dict[str, Any]]:
         """Yield the contents of its entries of a kind."""
         for frame in self.marks:
             if frame.kind == kind:
@@ -98,10 +108,10 @@ class _SegmentRead:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        said = from_json(body)
+        fields = from_json(body)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def verify(
@@ -164,8 +174,8 @@ def verify(
 def _wanted(checkpoints: list[Mapping[str, Any]]) -> dict[str, frozenset[int]]:
     """Return, by segment, the offsets for which checkpoints state a hash."""
     wanted: dict[str, set[int]] = {}
-    for said in checkpoints:
-        for name, head in said.get("segments", {}).items():
+    for fields in checkpoints:
+        for name, head in fields.get("segments", {}).items():
             wanted.setdefault(name, set()).add(head["bytes"])
     return {name: frozenset(places) for name, places in wanted.items()}
 
@@ -204,10 +214,10 @@ def _read(
     elif stop.at < len(data) and not is_open:
         result.flaws.append(Flaw(name, stop.at, -1, "zeros after the last entry"))
     first = marks[0] if marks else None
-    if stop.sequence and (first is None or first.kind != Kind.OPENED or first.sequence):
+    if stop.sequence and (first is None or first.kind != EntryKind.OPENED or first.sequence):
         result.flaws.append(Flaw(name, _FIRST, 0, "the first entry is not a header"))
     for frame in marks:
-        if frame.kind == Kind.ENDED and frame.sequence != stop.sequence - 1:
+        if frame.kind == EntryKind.ENDED and frame.sequence != stop.sequence - 1:
             result.flaws.append(Flaw(name, frame.end, frame.sequence + 1, "entries after the end"))
     if reader is not None:
         _parse(data, seen, result, reader, has_keys=keys is not None)
@@ -229,7 +239,7 @@ def _parse(
         frame = frame_at(data, at)
         at = frame.end
         try:
-            if frame.kind == Kind.OPENED:
+            if frame.kind == EntryKind.OPENED:
                 own = reader.header(name, frame.body)
                 if own != name:
                     message = f"holds the segment {own}, according to its header"
@@ -303,7 +313,7 @@ def _check(
         if not kind:
             break
         frame = frame_at(view, at)
-        if kind == Kind.SEAL:
+        if kind == EntryKind.SEAL:
             if _object(frame.body).get("sha256") != running.upto(at):
                 stop = _stop(view[:at], good, number)
                 if stop.fault or stop.at < at:
@@ -366,9 +376,9 @@ def _retired_in(paths: Iterable[Path]) -> dict[str, str]:
 def _retired(seen: Mapping[str, _SegmentRead]) -> dict[str, str]:
     """Return the segments that were retired, each with its hash."""
     return {
-        str(said.get("segment")): str(said.get("sha256"))
+        str(fields.get("segment")): str(fields.get("sha256"))
         for one in seen.values()
-        for said in one.said(Kind.RETIRED)
+        for fields in one.entry_fields(EntryKind.RETIRED)
     }
 
 
@@ -381,28 +391,28 @@ def _check_links(
     """
     missing: dict[str, str] = {}
     for one in seen.values():
-        for said in one.said(Kind.OPENED):
-            beside = said.get("beside", [])
+        for fields in one.entry_fields(EntryKind.OPENED):
+            beside = fields.get("beside", [])
             if not isinstance(beside, list):
                 message = "its header does not name the segments beside it as a list"
                 result.flaws.append(Flaw(one.name, 0, 0, message))
                 beside = []
             for name in beside:
                 missing.setdefault(str(name), one.name)
-            before = said.get("previous")
+            before = fields.get("previous")
             if isinstance(before, dict):
                 _check_head(before, "the segment after it says", seen, result)
                 missing.setdefault(str(before.get("segment")), one.name)
-        for said in one.said(Kind.ENDED):
-            if "next" in said:
-                missing.setdefault(str(said["next"]), one.name)
-        for said in one.said(Kind.RECOVERED):
-            missing.setdefault(str(said.get("segment")), one.name)
-            if "sha256" in said:
-                _check_head(said, "whoever recovered it says", seen, result)
-        for said in one.said(Kind.GAP):
+        for fields in one.entry_fields(EntryKind.ENDED):
+            if "next" in fields:
+                missing.setdefault(str(fields["next"]), one.name)
+        for fields in one.entry_fields(EntryKind.RECOVERED):
+            missing.setdefault(str(fields.get("segment")), one.name)
+            if "sha256" in fields:
+                _check_head(fields, "whoever recovered it says", seen, result)
+        for fields in one.entry_fields(EntryKind.GAP):
             result.notes.append(
-                f"{one.name}: {said.get('calls')} denials could not be written, because the "
+                f"{one.name}: {fields.get('calls')} denials could not be written, because the "
                 "disk had no room"
             )
     for name, by in sorted(missing.items()):
@@ -411,17 +421,20 @@ def _check_links(
 
 
 def _check_head(
-    said: Mapping[str, Any], who: str, seen: Mapping[str, _SegmentRead], result: VerificationResult
+    fields: Mapping[str, Any],
+    who: str,
+    seen: Mapping[str, _SegmentRead],
+    result: VerificationResult,
 ) -> None:
-    one = seen.get(str(said.get("segment")))
+    one = seen.get(str(fields.get("segment")))
     if one is None:
         return
-    end = said.get("bytes")
+    end = fields.get("bytes")
     if one.is_live and isinstance(end, int) and end > one.stop.at:
         return  # it has grown since it was read
     if end != one.stop.at:
         message = f"ends here, and {who} that it ends at byte {end}"
-    elif said.get("sha256") != one.hashes.get(one.stop.at):
+    elif fields.get("sha256") != one.hashes.get(one.stop.at):
         message = f"its hash is not the one that {who}"
     else:
         return
@@ -431,20 +444,22 @@ def _check_head(
 def _check_ends(seen: Mapping[str, _SegmentRead], result: VerificationResult) -> None:
     """Note the segments that their writer did not end."""
     recovered = {
-        str(said.get("segment")): said for one in seen.values() for said in one.said(Kind.RECOVERED)
+        str(fields.get("segment")): fields
+        for one in seen.values()
+        for fields in one.entry_fields(EntryKind.RECOVERED)
     }
     for one in seen.values():
-        if one.is_live or one.stop.fault or any(mark.kind == Kind.ENDED for mark in one.marks):
+        if one.is_live or one.stop.fault or any(mark.kind == EntryKind.ENDED for mark in one.marks):
             continue
-        said = recovered.get(one.name)
-        if said is None and not one.is_open:
+        fields = recovered.get(one.name)
+        if fields is None and not one.is_open:
             message = "has no end, and no entry says that it was recovered"
             result.flaws.append(Flaw(one.name, one.stop.at, one.stop.sequence, message))
             continue
-        if said is None:
+        if fields is None:
             note = "has no end: its process died, and it has not been recovered yet"
         else:
-            torn = said.get("torn_bytes", 0)
+            torn = fields.get("torn_bytes", 0)
             note = f"its process died; {torn} bytes of an entry that was being written were cut"
         result.notes.append(f"{one.name}: {note}")
 
@@ -458,14 +473,14 @@ def _check_checkpoints(
     """Compare the journal with the signed checkpoints."""
     before: Mapping[str, Any] | None = None
     found: set[tuple[str, str]] = set()
-    for said in checkpoints:
+    for fields in checkpoints:
         result.checkpoints += 1
-        number = said.get("number")
-        if before is not None and said.get("previous") != before.get("hash"):
+        number = fields.get("number")
+        if before is not None and fields.get("previous") != before.get("hash"):
             message = f"checkpoint {number} does not follow checkpoint {before.get('number')}"
             result.flaws.append(Flaw("", 0, -1, message))
-        before = said
-        for name, head in said.get("segments", {}).items():
+        before = fields
+        for name, head in fields.get("segments", {}).items():
             flaw = _against(seen.get(name), name, head, number, retired)
             if flaw is not None and (name, flaw.message[:8]) not in found:
                 found.add((name, flaw.message[:8]))

@@ -127,14 +127,14 @@ def _card(title: str, text: str, body: str, *, order: int, wide: bool = False) -
 
 def _rows(rows: Iterable[tuple[str, str, str]]) -> str:
     """Return rows of a name, its text, and its bar."""
-    return _bars((escape(_short(name)), told, bar) for name, told, bar in rows)
+    return _bars((escape(_short(name)), text, bar) for name, text, bar in rows)
 
 
 def _bars(rows: Iterable[tuple[str, str, str]]) -> str:
     """Return rows as `_rows`, for names that are already HTML."""
     parts = [
-        f'<div class="row"><div><bdi>{name}</bdi><span>{told}</span></div>{bar}</div>'
-        for name, told, bar in rows
+        f'<div class="row"><div><bdi>{name}</bdi><span>{text}</span></div>{bar}</div>'
+        for name, text, bar in rows
     ]
     return f'<div class="rows">{"".join(parts)}</div>' if parts else ""
 

@@ -100,8 +100,8 @@ def over_time(
     heights = _heights(most)
     scale = _HIGH / heights[-1]
     slot = _WIDE / len(bars)
-    told = f"{len(bars)} bars of {seconds(width_s)}; the highest has {most:,} calls."
-    parts = [_begin(title, _WIDE, _HIGH, about=told)]
+    text = f"{len(bars)} bars of {seconds(width_s)}; the highest has {most:,} calls."
+    parts = [_begin(title, _WIDE, _HIGH, about=text)]
     for height in heights[1:]:
         parts.append(_line("grid", 0, _HIGH - height * scale, _WIDE, _HIGH - height * scale))
     for place, (at, bar) in enumerate(bars):

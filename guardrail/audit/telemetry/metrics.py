@@ -88,7 +88,7 @@ class Metrics:
         self._instruments.reloads.add(1, _named(self.guard, "ok" if ok else "failed"))
 
 
-class _Instruments:
+class _GuardInstruments:
     """The instruments of one provider, for all guards.
 
     The SDK keeps the callbacks of the first caller that makes an instrument with a name, and
@@ -156,8 +156,8 @@ class _Instruments:
 
 
 @lru_cache(maxsize=16)
-def _instruments(meter_provider: MeterProvider | None) -> _Instruments:
-    return _Instruments(meter_provider)
+def _instruments(meter_provider: MeterProvider | None) -> _GuardInstruments:
+    return _GuardInstruments(meter_provider)
 
 
 def _named(guard: str, outcome: str = "") -> dict[str, str]:

@@ -48,7 +48,7 @@ class _TracedRecord(NamedTuple):
     trace: tuple[str, str, str]
 
 
-class _Instruments:
+class _CallInstruments:
     """The instruments of one provider."""
 
     def __init__(self, provider: MeterProvider | None) -> None:
@@ -98,7 +98,7 @@ class Signals:
         self._measures = False
         self._emits = False
         self._find_again_at = -math.inf
-        self._instruments: _Instruments | None = None
+        self._instruments: _CallInstruments | None = None
         self._logger: Any = None
         self._failed: frozenset[str] = frozenset()
         self._queue = BackgroundQueue(self._work, left=_drop, name="guardrail-signals")
@@ -115,8 +115,8 @@ class Signals:
         A provider, once set, stays; each lookup costs as much as a span.
         """
         self._find_again_at = monotonic() + _FIND_S
-        meters: Any = self._meter_provider or metrics.get_meter_provider()
-        self._measures = not type(meters).__module__.startswith("opentelemetry.metrics")
+        provider: Any = self._meter_provider or metrics.get_meter_provider()
+        self._measures = not type(provider).__module__.startswith("opentelemetry.metrics")
         if self._events != "none":
             loggers: Any = self._logger_provider or _logs.get_logger_provider()
             self._emits = not type(loggers).__module__.startswith("opentelemetry._logs")
@@ -124,9 +124,9 @@ class Signals:
     def put(self, record: Record, trace_ids: tuple[str, str, str] | None) -> None:
         """Make the metrics and events of a call on a thread, if there is a provider."""
         if self.are_wanted():
-            told = _TracedRecord(record, trace_ids or ("", "", ""))
-            if not self._queue.put(told):
-                self._work(told)
+            traced = _TracedRecord(record, trace_ids or ("", "", ""))
+            if not self._queue.put(traced):
+                self._work(traced)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all calls that were put are done; return whether they were in time."""
@@ -137,14 +137,14 @@ class Signals:
         if self.are_wanted():
             self._work(_TracedRecord(record, trace_ids))
 
-    def _work(self, told: _TracedRecord) -> None:
+    def _work(self, traced: _TracedRecord) -> None:
         try:
             if (
-                self._measures and told.record.action
+                self._measures and traced.record.action
             ):  # without an action it is no call: `metrics` counts it
-                self._count(told.record)
-            if self._emits and (self._events == "all" or _is_refused(told.record)):
-                self._emit(told.record, told.trace)
+                self._count(traced.record)
+            if self._emits and (self._events == "all" or _is_refused(traced.record)):
+                self._emit(traced.record, traced.trace)
         except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
                 ValueError) as error:  # fmt: skip
             kind = type(error).__name__
@@ -155,7 +155,7 @@ class Signals:
     def _count(self, record: Record) -> None:
         instruments = self._instruments
         if instruments is None:
-            instruments = self._instruments = _Instruments(self._meter_provider)
+            instruments = self._instruments = _CallInstruments(self._meter_provider)
         who = (record.guard, record.action, outcome(record))
         ended = _named(*who, "guardrail.call.outcome", record.outcome)
         instruments.decision.record(record.admit_s, ended)
@@ -199,7 +199,7 @@ class Signals:
         )
 
 
-def _drop(told: _TracedRecord) -> None:
+def _drop(traced: _TracedRecord) -> None:
     """Drop what is left at the end of the process: the record is elsewhere."""
 
 

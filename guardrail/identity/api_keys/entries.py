@@ -48,7 +48,7 @@ def _time(value: object) -> float:
 _Time: TypeAlias = Annotated[float, BeforeValidator(_time)]
 
 
-class Uid(Section):
+class EntityReference(Section):
     """An entity in the file."""
 
     type: TypeName
@@ -60,7 +60,7 @@ class Uid(Section):
         return Entity(self.type, self.id)
 
 
-class Entry(Section):
+class ApiKeyEntry(Section):
     """The entry of one API key. Its repr shows the id only.
 
     Attributes:
@@ -74,8 +74,8 @@ class Entry(Section):
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z2-7]{12}$")]
     hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    principal: Uid
-    parents: list[Uid] = Field(default=[])
+    principal: EntityReference
+    parents: list[EntityReference] = Field(default=[])
     attrs: dict[Text, Any] = Field(default={})
     created: _Time
     expires: _Time | None = None
@@ -95,7 +95,7 @@ class Entry(Section):
         return attrs
 
     @model_validator(mode="after")
-    def _lives(self) -> Entry:
+    def _lives(self) -> ApiKeyEntry:
         if self.expires is not None and self.expires <= self.created:
             raise ValueError("`expires` must be later than `created`")
         return self
@@ -106,7 +106,7 @@ class Entry(Section):
     __str__ = __repr__
 
 
-def read_entries(file: str, raw: bytes) -> tuple[Entry, ...]:
+def read_entries(file: str, raw: bytes) -> tuple[ApiKeyEntry, ...]:
     """Return the entries of a file of keys, in their order.
 
     Arguments:
@@ -123,17 +123,17 @@ def read_entries(file: str, raw: bytes) -> tuple[Entry, ...]:
     if len(data) > LIMIT_ENTRIES:
         message = f"There are over {LIMIT_ENTRIES} API keys. Remove those that are revoked."
         raise ConfigurationError.at(Place(file, 1, 1), "GR005", message)
-    entries: list[Entry] = []
+    entries: list[ApiKeyEntry] = []
     faults: list[Fault] = []
     first: dict[str, Place] = {}
     for item, place in zip(data, item_places(file, raw), strict=False):
         try:
-            entry = Document(file, item, {(): place}).parse(Entry)
+            entry = Document(file, item, {(): place}).parse(ApiKeyEntry)
         except ConfigurationError as error:
             faults.extend(error.faults)
             continue
         if entry.id in first:
-            message = f"The same id stands at {first[entry.id]}. Remove one of the two."
+            message = f"The same id is at {first[entry.id]}. Remove one of the two."
             faults.append(Fault("GR003", place, message))
         first.setdefault(entry.id, place)
         entries.append(entry)
@@ -152,7 +152,7 @@ def issue(
     attrs: Mapping[str, Any] | None = None,
     expires_in_s: float | None = None,
     note: str = "",
-) -> tuple[str, Entry]:
+) -> tuple[str, ApiKeyEntry]:
     """Return a new key and its entry. The key is not stored anywhere.
 
     Arguments:
@@ -180,17 +180,17 @@ def issue(
         "expires": None if expires_in_s is None else created + expires_in_s,
         "note": note,
     }
-    return key, Document("the new key", data).parse(Entry)
+    return key, Document("the new key", data).parse(ApiKeyEntry)
 
 
-def with_entry(entries: Sequence[Entry], entry: Entry) -> tuple[Entry, ...]:
+def with_entry(entries: Sequence[ApiKeyEntry], entry: ApiKeyEntry) -> tuple[ApiKeyEntry, ...]:
     """Return the entries and one more; raise `ConfigurationError` if its id exists."""
     if any(known.id == entry.id for known in entries):
         raise ConfigurationError("A key with this id exists. Issue another one.")
     return (*entries, entry)
 
 
-def with_revoked(entries: Sequence[Entry], id: str, now: float) -> tuple[Entry, ...]:
+def with_revoked(entries: Sequence[ApiKeyEntry], id: str, now: float) -> tuple[ApiKeyEntry, ...]:
     """Return the entries with one revoked at ``now``; one that is already revoked stays as it is.
 
     Raises `LookupError` if there is none with this id.
@@ -201,13 +201,13 @@ def with_revoked(entries: Sequence[Entry], id: str, now: float) -> tuple[Entry, 
     return tuple([revoked if entry.id == id else entry for entry in entries])
 
 
-def without(entries: Sequence[Entry], id: str) -> tuple[Entry, ...]:
+def without(entries: Sequence[ApiKeyEntry], id: str) -> tuple[ApiKeyEntry, ...]:
     """Return the entries without one; raise `LookupError` if there is none with this id."""
     _one(entries, id)
     return tuple([entry for entry in entries if entry.id != id])
 
 
-def _one(entries: Sequence[Entry], id: str) -> Entry:
+def _one(entries: Sequence[ApiKeyEntry], id: str) -> ApiKeyEntry:
     for entry in entries:
         if entry.id == id:
             return entry
@@ -219,7 +219,7 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-def entries_text(entries: Sequence[Entry]) -> str:
+def entries_text(entries: Sequence[ApiKeyEntry]) -> str:
     """Return the text of the file: sorted by id, with sorted keys and an indent of 2.
 
     The text is ASCII, so that nothing is hidden in a diff; empty fields are left out.
@@ -228,7 +228,7 @@ def entries_text(entries: Sequence[Entry]) -> str:
     return json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _as_json(entry: Entry) -> dict[str, Any]:
+def _as_json(entry: ApiKeyEntry) -> dict[str, Any]:
     data = {
         name: value for name, value in entry.model_dump().items() if value not in (None, [], {})
     }
@@ -241,7 +241,7 @@ def _as_json(entry: Entry) -> dict[str, Any]:
 
 
 def edit_entries(
-    path: Path, file: str, change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]
+    path: Path, file: str, change: Callable[[tuple[ApiKeyEntry, ...]], tuple[ApiKeyEntry, ...]]
 ) -> None:
     """Change the file of keys: read, ``change`` and write, under a lock.
 

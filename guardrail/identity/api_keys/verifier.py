@@ -20,7 +20,7 @@ from guardrail._documents import Section, item_places
 from guardrail._regular_files import read_regular
 from guardrail._schema_hints import exactly_one, of
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
-from guardrail.identity.api_keys.entries import Entry, read_entries
+from guardrail.identity.api_keys.entries import ApiKeyEntry, read_entries
 from guardrail.identity.api_keys.format import hash_of, id_of
 from guardrail.identity.field_types import IdPrefixText, Text, Variable
 from guardrail.identity.groups import known_parents
@@ -208,7 +208,7 @@ class ApiKeys:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _identity_of(self, entry: Entry) -> Identity | None:
+    def _identity_of(self, entry: ApiKeyEntry) -> Identity | None:
         """Return the identity of an entry; ``None`` if its id has another provider's prefix."""
         if self._prefix.can_name(entry.principal.id):
             return _identity(entry, self.name, self._prefix)
@@ -256,7 +256,7 @@ class ApiKeys:
         return f"<ApiKeys {len(self)}>"
 
 
-def _identity(entry: Entry, name: str, prefix: IdPrefix) -> Identity:
+def _identity(entry: ApiKeyEntry, name: str, prefix: IdPrefix) -> Identity:
     principal = Principal(
         entry.principal.type,
         prefix.id_of(entry.principal.id),

@@ -11,7 +11,7 @@ from journals import call, frames, journal_in
 from guardrail._core._tape_py import frame
 from guardrail.audit.journal import segment_progress as heads
 from guardrail.audit.journal.checkpoints import FILE, Checkpoints, read_checkpoints, to_file
-from guardrail.audit.journal.framing import MAGIC, Kind
+from guardrail.audit.journal.framing import MAGIC, EntryKind
 from guardrail.audit.journal_read.verify import verify
 from guardrail.errors import ConfigurationError
 
@@ -44,7 +44,7 @@ def test_a_journal_that_grew_since_its_checkpoints_is_whole(tmp_path):
 def shorten(path, data, keep):
     """Cut a segment after some of its frames, and end it as if it had been closed there."""
     last = frames(data)[keep - 1]
-    raw, _ = frame(keep, int(Kind.ENDED), b'{"reason":"closed"}', last.check)
+    raw, _ = frame(keep, int(EntryKind.ENDED), b'{"reason":"closed"}', last.check)
     path.write_bytes(data[: last.end] + raw)
 
 

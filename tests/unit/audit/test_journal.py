@@ -11,7 +11,7 @@ import pytest
 from journals import IdleMaintenance, KeptBy, call, denial, ids, journal_in
 from records import record
 
-from guardrail.audit.journal.framing import MAGIC, FramesEnd, Kind, walk
+from guardrail.audit.journal.framing import MAGIC, EntryKind, FramesEnd, walk
 from guardrail.audit.journal.keys import Cipher, Keys
 from guardrail.audit.journal.segment import Segment
 from guardrail.audit.journal.segment_progress import read_segment, segments
@@ -34,10 +34,16 @@ def test_an_admitted_call_is_an_intent_and_an_outcome(tmp_path):
     """And what they have in common with others stands once."""
     journal = journal_in(tmp_path)
     call(journal, 1)
-    defined = Kind.DEFINED
-    assert kinds(tmp_path) == [Kind.OPENED, defined, Kind.INTENT, defined, Kind.OUTCOME]
+    defined = EntryKind.DEFINED
+    assert kinds(tmp_path) == [
+        EntryKind.OPENED,
+        defined,
+        EntryKind.INTENT,
+        defined,
+        EntryKind.OUTCOME,
+    ]
     call(journal, 2)
-    assert kinds(tmp_path)[5:] == [Kind.INTENT, Kind.OUTCOME]
+    assert kinds(tmp_path)[5:] == [EntryKind.INTENT, EntryKind.OUTCOME]
     kept, _ = read_calls(tmp_path)
     assert kept.record == record(decision_id=f"{1:032x}")
 
@@ -53,7 +59,7 @@ def test_the_intent_stands_before_the_model_runs(tmp_path):
 def test_a_denial_is_one_entry(tmp_path):
     journal = journal_in(tmp_path)
     denial(journal, 1, error_type="KeyError")
-    assert kinds(tmp_path) == [Kind.OPENED, Kind.DEFINED, Kind.WHOLE]
+    assert kinds(tmp_path) == [EntryKind.OPENED, EntryKind.DEFINED, EntryKind.WHOLE]
     (kept,) = read_calls(tmp_path)
     assert (kept.record.outcome, kept.record.code) == ("denied", "no_grant")
     assert kept.record.error_type == "KeyError"
@@ -503,7 +509,7 @@ def test_a_journal_that_is_dropped_leaves_no_handle_open(tmp_path):
 def test_an_entry_that_does_not_fit_into_a_segment_is_refused(tmp_path):
     segment = Segment(tmp_path / "s", 4096)
     with pytest.raises(ValueError, match="does not fit"):
-        segment.append(int(Kind.INTENT), b"x" * 5000)
+        segment.append(int(EntryKind.INTENT), b"x" * 5000)
     segment.abandon()
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from guardrail.audit.journal import codec as entries
 from guardrail.audit.journal import maintenance
 from guardrail.audit.journal.codec import NO_TRACE, Definitions, encode_opening, encode_outcome
-from guardrail.audit.journal.framing import LIMIT_BODY, MAGIC, Kind
+from guardrail.audit.journal.framing import LIMIT_BODY, MAGIC, EntryKind
 from guardrail.audit.journal.keys import Keys
 from guardrail.audit.journal.maintenance import Maintenance, compress
 from guardrail.audit.journal_read.grouped_calls import GroupedCalls
@@ -132,7 +132,7 @@ def test_a_nested_fact_is_named_by_its_type(tmp_path):
 # What stands there all the same.
 
 
-def write(folder, body, kind=Kind.WHOLE):
+def write(folder, body, kind=EntryKind.WHOLE):
     """Write two calls, and an entry of another form between them."""
     journal = journal_in(folder)
     call(journal, 1)
@@ -154,7 +154,7 @@ every_body = pytest.mark.parametrize("body", UNREADABLE, ids=range(len(UNREADABL
 
 
 @every_body
-@pytest.mark.parametrize("kind", [Kind.INTENT, Kind.OUTCOME, Kind.WHOLE])
+@pytest.mark.parametrize("kind", [EntryKind.INTENT, EntryKind.OUTCOME, EntryKind.WHOLE])
 def test_every_reader_says_what_it_cannot_read_and_reads_on(tmp_path, body, kind):
     write(tmp_path, body, kind)
     flaws = verify(tmp_path).flaws
@@ -173,10 +173,10 @@ def test_every_reader_says_what_it_cannot_read_and_reads_on(tmp_path, body, kind
 
 
 def test_of_two_calls_that_begin_with_one_id_each_is_shown(tmp_path):
-    write(tmp_path, b'{"id":"twice","action":"one"}', Kind.INTENT)
+    write(tmp_path, b'{"id":"twice","action":"one"}', EntryKind.INTENT)
     journal = journal_in(tmp_path)
-    journal._append(int(Kind.INTENT), (0, b"", b'{"id":"again"}'))
-    journal._append(int(Kind.INTENT), (0, b"", b'{"id":"again"}'))
+    journal._append(int(EntryKind.INTENT), (0, b"", b'{"id":"again"}'))
+    journal._append(int(EntryKind.INTENT), (0, b"", b'{"id":"again"}'))
     journal.close()
     kept = [call.record.decision_id for call in read_calls(tmp_path)]
     assert kept.count("again") == 2
@@ -193,14 +193,14 @@ def test_an_entry_of_a_kind_that_is_not_known_is_said(tmp_path, kind):
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"as":"x"}', b"{}", b'{"as":1,"guard":7}'])
 def test_a_definition_that_cannot_be_read_is_said(tmp_path, body):
-    write(tmp_path, body, Kind.DEFINED)
+    write(tmp_path, body, EntryKind.DEFINED)
     assert len(verify(tmp_path).flaws) == 1
     with pytest.raises(JournalDamaged):
         list(read_calls(tmp_path))
 
 
 @every_body
-@pytest.mark.parametrize("kind", [Kind.INTENT, Kind.OUTCOME, Kind.WHOLE])
+@pytest.mark.parametrize("kind", [EntryKind.INTENT, EntryKind.OUTCOME, EntryKind.WHOLE])
 def test_a_replay_counts_what_it_cannot_read_as_damage(tmp_path, body, kind):
     write(tmp_path, body, kind)
     calls = GroupedCalls()
@@ -213,9 +213,9 @@ def test_a_replay_parses_an_entry_whose_text_it_knows(tmp_path):
     journal = journal_in(tmp_path)
     call(journal, 1)
     (path,) = tmp_path.glob("*.live")
-    whole = next(item for item in frames(path.read_bytes()) if item.kind == Kind.INTENT)
+    whole = next(item for item in frames(path.read_bytes()) if item.kind == EntryKind.INTENT)
     body = whole.body.replace(f"{1:032x}".encode(), b"\\ud800" + b"0" * 26)
-    journal._append(int(Kind.WHOLE), (0, b"", body))
+    journal._append(int(EntryKind.WHOLE), (0, b"", body))
     journal.close()
     calls = GroupedCalls()
     calls.read(tmp_path)
@@ -407,7 +407,7 @@ def test_a_fingerprint_is_not_the_key(tmp_path):
 def test_an_encrypted_entry_that_was_made_by_somebody_else_is_said(tmp_path):
     journal = journal_in(tmp_path, keys=ONE, encrypt=True)
     call(journal, 1)
-    journal._append(int(Kind.WHOLE) | 0x80, (0, b"", b"x" * 50))
+    journal._append(int(EntryKind.WHOLE) | 0x80, (0, b"", b"x" * 50))
     call(journal, 2)
     journal.close()
     assert len(verify(tmp_path, keys=ONE).flaws) == 1

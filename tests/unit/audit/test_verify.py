@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from journals import call, denial, end_of, frames, journal_in, spoil, written
 
 from guardrail._core._tape_py import frame
-from guardrail.audit.journal.framing import OVERHEAD, Kind
+from guardrail.audit.journal.framing import OVERHEAD, EntryKind
 from guardrail.audit.journal.segment_progress import read_segment, segment_name, segments
 from guardrail.audit.journal_read import verify as verifying
 from guardrail.audit.journal_read.verify import verify
@@ -119,7 +119,7 @@ def test_an_entry_whose_own_check_was_made_anew_is_found_by_the_seal(thousand):
     """Whoever makes the checks anew up to the next seal must change the seal, too."""
     _, data = thousand
     every = frames(data)
-    seal = next(item for item in every if item.kind == Kind.SEAL and item.sequence > 300)
+    seal = next(item for item in every if item.kind == EntryKind.SEAL and item.sequence > 300)
     made = bytearray(data[: every[300].at])
     check = every[299].check
     for item in every[300 : seal.sequence + 1]:
@@ -185,7 +185,7 @@ def test_a_segment_that_is_retired_meanwhile_is_not_gone(tmp_path, monkeypatch, 
     def retire():
         if is_said:
             maintenance.append_own_entry(
-                int(Kind.RETIRED), {"segment": segment_name(second), "sha256": "0" * 64}
+                int(EntryKind.RETIRED), {"segment": segment_name(second), "sha256": "0" * 64}
             )
         second.unlink()
 
@@ -204,9 +204,9 @@ def test_a_segment_that_grew_and_was_recovered_since_it_was_read_is_whole(tmp_pa
     end = frames(whole)[-1].end
     sha = hashlib.sha256(whole[:end]).hexdigest()
     said = {"segment": segment_name(path), "sequence": 5, "sha256": sha, "bytes": end + 300}
-    other.append_own_entry(int(Kind.RECOVERED), said)
+    other.append_own_entry(int(EntryKind.RECOVERED), said)
     assert verify(tmp_path).flaws == []
-    other.append_own_entry(int(Kind.RECOVERED), said | {"bytes": end - 10})
+    other.append_own_entry(int(EntryKind.RECOVERED), said | {"bytes": end - 10})
     assert len(verify(tmp_path).flaws) == 1
 
 

@@ -25,7 +25,7 @@ Variable: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za
 def distinct(values: list[Any]) -> list[Any]:
     """Check that a list is not empty and has no duplicates."""
     if not values or len(set(values)) != len(values):
-        raise ValueError("name at least one, and each once")
+        raise ValueError("name at least one, without duplicates")
     return values
 
 
@@ -44,11 +44,11 @@ def https_url(value: str) -> str:
     except ValueError:
         raise ValueError("expected an https address") from None
     if parts.scheme != "https" or not parts.hostname or port == 0:
-        raise ValueError("expected an https address: keys are fetched over nothing else")
+        raise ValueError("expected an https address: keys are only fetched over https")
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise ValueError("an address of keys has no user and no fragment")
+        raise ValueError("the address of keys must not have a user or a fragment")
     if not value.isascii() or any(char <= " " for char in value):
-        raise ValueError("an address has no spaces and no letters beyond ASCII")
+        raise ValueError("an address must be ASCII without spaces")
     return value
 
 

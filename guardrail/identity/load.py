@@ -101,7 +101,7 @@ class Sources:
         if env is not None:
             secret = self.environ.get(env, "").encode("utf-8", "surrogateescape")
             if not secret:
-                message = f"The environment has no `{env}`. Set it to the secret."
+                message = f"The environment variable `{env}` is not set. Set it to the secret."
                 raise ConfigurationError.at(place, "GR400", message)
             return secret, f"`{env}`"
         secret, problem = secret_in(Path(file or ""), None)
@@ -125,7 +125,7 @@ def read_tables(document: Document) -> Mapping[str, Section]:
             document.at(), "GR003", "`identity` must hold tables: write `[identity.NAME]`."
         )
     if "anonymous" in document.data:
-        message = "An anonymous principal is not built yet. Remove the key."
+        message = "Anonymous principals are not implemented. Remove the key."
         raise ConfigurationError.at(document.at("anonymous"), "GR004", message)
     settings: dict[str, Section] = {}
     faults: list[Fault] = []

@@ -225,7 +225,7 @@ class Providers:
         """Return the identity that a certificate proves; raises `NotAuthenticated`."""
         if self.certificates is None:
             raise NotAuthenticated(
-                "The bundle knows nobody by certificate. Configure a provider of type `mtls`."
+                "The bundle accepts no certificates. Configure a provider of type `mtls`."
             )
         return self.certificates.authenticate(chain, now, knows=knows)
 
@@ -240,7 +240,7 @@ class Providers:
         provider = self.tokens.get(issuer_of(token.claims))
         if provider is None:
             raise NotAuthenticated(
-                "The token is of another issuer than the bundle has.", code="wrong_issuer"
+                "The token's issuer is not one that the bundle configures.", code="wrong_issuer"
             )
         return provider
 
@@ -249,7 +249,7 @@ def check_binding(bound_to: str, certificate_sha256: str) -> None:
     """Deny a token that is bound to another certificate than the caller's."""
     if bound_to and bound_to != certificate_sha256:
         raise NotAuthenticated(
-            "The token is bound to a certificate that the caller does not show.",
+            "The token is bound to a certificate that the caller did not present.",
             code="wrong_certificate",
         )
 

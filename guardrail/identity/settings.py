@@ -218,7 +218,7 @@ class TokenSettings(Section):
     def _one_family(self) -> TokenSettings:
         shared = [name for name in self.algorithms if name.startswith("HS")]
         if shared and len(shared) != len(self.algorithms):
-            raise ValueError("a shared secret and public keys do not go together in one provider")
+            raise ValueError("one provider can't have both a shared secret and public keys")
         return self
 
     @field_validator("claims")
@@ -227,7 +227,7 @@ class TokenSettings(Section):
         for name in claims:
             path = claim_path(name)
             if not all(path) or len(path) > _LIMIT_NESTED:
-                raise ValueError("expected names of claims, in which a point leads into an object")
+                raise ValueError("expected names of claims, with dots for nested objects")
         return claims
 
     @model_validator(mode="after")
@@ -308,7 +308,7 @@ class OidcSettings(TokenSettings, FetchSettings):
     def _address(self) -> OidcSettings:
         https_url(self.issuer)
         if "?" in self.issuer or "#" in self.issuer:
-            raise ValueError("`issuer` is an address without query and fragment")
+            raise ValueError("`issuer` must be an address without query and fragment")
         if self.is_shared:
-            raise ValueError("published keys are public: name algorithms such as RS256 or ES256")
+            raise ValueError("published keys need public-key algorithms, such as RS256 or ES256")
         return self

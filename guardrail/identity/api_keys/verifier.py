@@ -72,16 +72,16 @@ class ApiKeySettings(Section):
         if str(path) != value or path.is_absolute() or path.suffix != ".json" or "\0" in value:
             raise ValueError("expected the path of a JSON file within the bundle: keys.json")
         if any(part.startswith((".", "__pycache__")) for part in parts) or parts[0] == "tests":
-            raise ValueError("expected a file that the bundle is read with: not hidden, no test")
+            raise ValueError("expected a file that the bundle loads: not hidden, and not in tests/")
         if parts[0] in ("inputs", "outputs") or value == "entities.json":
-            raise ValueError("expected a file of its own, not one that means something else")
+            raise ValueError("expected a file that has no other meaning in the bundle")
         return value
 
     @field_validator("secret_file")
     @classmethod
     def _outside(cls, value: str | None) -> str | None:
         if value is not None and (not value.startswith("/") or "\0" in value):
-            raise ValueError("expected an absolute path. The secret stays out of the bundle")
+            raise ValueError("expected an absolute path outside of the bundle")
         return value
 
     @model_validator(mode="after")
@@ -112,7 +112,8 @@ def read_secret(
     if settings.secret_env is not None:
         name = f"The secret in `{settings.secret_env}`"
         secret = environ.get(settings.secret_env, "").encode("utf-8", "surrogateescape")
-        problem = "" if secret else f"The environment has no `{settings.secret_env}`. Set it."
+        unset = f"The environment variable `{settings.secret_env}` is not set. Set it."
+        problem = "" if secret else unset
     else:
         name = "The secret in `secret_file`"
         secret, problem = secret_in(Path(settings.secret_file or ""), bundle)

@@ -102,7 +102,7 @@ class TokenAppraiser:
         """
         text = token_in(presented)
         if text is None:
-            raise bad_evidence("The evidence is no compact JWS (RFC 7515 §7.1).")
+            raise bad_evidence("The evidence is not a compact JWS (RFC 7515 §7.1).")
         claims = self._opens(text, now)
         if isinstance(claims, BlockingStep):
             return claims
@@ -113,7 +113,8 @@ class TokenAppraiser:
         status = reading.tcb_status
         if status is not None and status not in self._settings.accepted_status:
             raise bad_evidence(
-                "The hardware's security level is none that `tcb_status` accepts. Have it updated.",
+                "The hardware's security level is not one that `tcb_status` accepts. Update the "
+                "hardware.",
                 "attester_tcb_status",
             )
         evidence = Evidence(
@@ -204,13 +205,13 @@ class EvidenceTable:
         _check_begun(issued_at, now, leeway_s)
         if not now < expires_at + leeway_s:
             raise NotAuthenticated(
-                "The evidence has expired. Have the platform issue a fresh one.",
+                "The evidence has expired. Request new evidence from the platform.",
                 code="token_expired",
             )
         until = issued_at + self.settings.max_age_s
         if not now < until + leeway_s:
             raise NotAuthenticated(
-                "The evidence is older than `max_age_s`. Have the platform issue a fresh one.",
+                "The evidence is older than `max_age_s`. Request new evidence from the platform.",
                 code="stale_evidence",
             )
         return replace(evidence, expires_at=min(expires_at, until) + leeway_s, verified_at=now)
@@ -234,11 +235,11 @@ def _whole(appraised: Any) -> Appraised:
         raise bad_evidence("The evidence could not be mapped.")
     measurement = evidence.measurement.lower() if isinstance(evidence.measurement, str) else ""
     if not _MEASUREMENT.fullmatch(measurement):
-        raise bad_evidence("The evidence says no measurement in hexadecimal digits.")
+        raise bad_evidence("The evidence has no measurement in hexadecimal digits.")
     if not isinstance(evidence.platform, str) or not _PLATFORM.fullmatch(evidence.platform):
-        raise bad_evidence("The evidence says no platform.")
+        raise bad_evidence("The evidence names no platform.")
     if not isinstance(evidence.debug, bool):
-        raise bad_evidence("The evidence does not say whether the machine can be looked into.")
+        raise bad_evidence("The evidence does not say whether the machine can be debugged.")
     for name, value in (("issued_at", evidence.issued_at), ("expires_at", evidence.expires_at)):
         if not is_time(value):
             raise wrong_claim_type("a time in seconds since the epoch", value, name)
@@ -256,5 +257,5 @@ def _check_begun(since: float, now: float, leeway_s: float) -> None:
 def wrong_issuer() -> NotAuthenticated:
     """Return the error for evidence of an issuer that is not configured."""
     return NotAuthenticated(
-        "The evidence is of another issuer than any that is configured.", code="wrong_issuer"
+        "The evidence names an issuer that is not configured.", code="wrong_issuer"
     )

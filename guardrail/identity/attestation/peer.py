@@ -92,13 +92,13 @@ class PeerEvidence:
                 "The bundle takes no evidence from callers. Configure `[evidence.NAME]`."
             )
         if issuer is None:
-            raise bad_evidence("The evidence is no token that names its issuer.")
+            raise bad_evidence("The evidence is not a token that names its issuer.")
         raise wrong_issuer()
 
     def _take(self, nonces: tuple[str, ...], now: float) -> None:
         if not nonces:
             raise bad_evidence(
-                "The evidence holds no nonce. Ask for one, and have the platform attest it."
+                "The evidence has no nonce. Request one, and let the platform attest it."
             )
         if not self._challenges.take_all(nonces, now):
             raise NotAuthenticated(

@@ -72,9 +72,9 @@ class EvidenceSettings(Section):
         if self.about == "host" and self.token_file is None:
             raise ValueError("name the `token_file` that the host's platform writes")
         if self.about == "peer" and self.token_file is not None:
-            raise ValueError("callers present their evidence: `token_file` is for a host")
+            raise ValueError("`token_file` is only for a host: callers present their own evidence")
         if self.about == "host" and self.nonce == "required":
-            raise ValueError("a host's platform asks us for no nonce: leave `nonce` out")
+            raise ValueError("a host's platform can't request a nonce: leave `nonce` out")
         return self
 
 
@@ -127,7 +127,7 @@ class TokenEvidenceSettings(EvidenceSettings):
         if self.format in _WITHOUT_AUDIENCE and self.audience is not None:
             raise ValueError("tokens of this format have no audience: leave `audience` out")
         if self.format in _WITHOUT_STATUS and self.tcb_status is not None:
-            raise ValueError("tokens of this format say no `tcb_status`: leave it out")
+            raise ValueError("tokens of this format have no `tcb_status`: leave it out")
         return self
 
 
@@ -177,12 +177,17 @@ def _duplicates(document: Document, settings: Mapping[str, EvidenceSettings]) ->
     seen: set[tuple[str, str]] = set()
     for name, table in settings.items():
         if table.about == "host":
-            key, message = ("host", ""), "A second table about this host. Keep one."
+            key, message = ("host", ""), "There is another table about this host. Keep one of them."
         elif isinstance(table, TokenEvidenceSettings):
             key = ("peer", table.issuer)
-            message = "A second table of this issuer. Keep one, or give each its issuer."
+            message = (
+                "There is another table with this issuer. Keep one of them, or change the issuer."
+            )
         else:
-            key, message = ("own", ""), "A second table of an own format. Keep one."
+            key, message = (
+                ("own", ""),
+                "There is another table with an application's own format. Keep one of them.",
+            )
         if key in seen:
             faults.append(Fault("GR003", document.at(name), message))
         seen.add(key)

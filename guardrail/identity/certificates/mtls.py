@@ -99,7 +99,9 @@ class MtlsSettings(Section):
         if self.ca_file is None and not self.unsafe_trust_server:
             raise ValueError("give `ca_file`, a file of the bundle with the trusted roots")
         if self.trust_domain is not None and self.id != "spiffe":
-            raise ValueError('`trust_domain` is of SPIFFE IDs. Set `id = "spiffe"`, or remove it')
+            raise ValueError(
+                '`trust_domain` is only for SPIFFE IDs. Set `id = "spiffe"`, or remove it'
+            )
         one_prefix(self, self.principal)
         return self
 
@@ -178,7 +180,7 @@ class Certificates:
         since, until = parse_or_deny(lambda: lifetime(leaf))
         if not now < until:
             raise NotAuthenticated(
-                "The client's certificate has expired. Connect with a fresh one.",
+                "The client's certificate has expired. Connect with a new one.",
                 code="certificate_expired",
             )
         if not now >= since:
@@ -224,25 +226,23 @@ class Certificates:
             if _DNS.fullmatch(name):
                 return name
             raise bad_certificate(
-                "The client's certificate has not exactly one DNS name, or a wildcard."
+                "The client's certificate must have exactly one DNS name, without a wildcard."
             )
         local, _, domain = (only_name(leaf, x509.RFC822Name) or "").partition("@")
         if _LOCAL_PART.fullmatch(local) and _DNS.fullmatch(domain.lower()):
             return f"{local}@{domain.lower()}"
-        raise bad_certificate(
-            "The client's certificate has not exactly one address of electronic mail."
-        )
+        raise bad_certificate("The client's certificate must have exactly one email address.")
 
     def _workload(self, uri: str) -> str:
         """Return the SPIFFE ID, which is the leaf's only URI (X.509-SVID §2), or deny."""
         workload = read_spiffe_id(uri)
         if workload is None:
             raise bad_certificate(
-                "The client's certificate has not exactly one URI, the SPIFFE ID it is for."
+                "The client's certificate must have exactly one URI, its SPIFFE ID."
             )
         if self._settings.trust_domain not in (None, workload.trust_domain):
             raise NotAuthenticated(
-                "The client is of another trust domain than the one configured.",
+                "The client's trust domain is not the configured one.",
                 code="wrong_trust_domain",
             )
         return workload.text

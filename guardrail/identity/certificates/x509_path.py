@@ -161,18 +161,21 @@ def broken_rule(leaf: x509.Certificate, *, is_svid: bool) -> str:
 
     basic = extension(leaf, x509.BasicConstraints)
     if basic is not None and basic.ca:
-        return "The client's certificate is that of a CA, which vouches for others, not for itself."
+        return "The client's certificate is a CA certificate. Use a client certificate."
     usage = extension(leaf, x509.KeyUsage)
     if usage is not None and (usage.key_cert_sign or usage.crl_sign):
-        return "The client's certificate may sign certificates or lists: that is a CA's to do."
+        return "The client's certificate may sign certificates or CRLs, which only a CA may do."
     if (usage is None and is_svid) or (usage is not None and not usage.digital_signature):
-        return "The client's certificate is not made to sign with (`digitalSignature`)."
+        return "The client's certificate lacks the key usage `digitalSignature`."
     extended = extension(leaf, x509.ExtendedKeyUsage)
     is_missing = extended is None and not is_svid  # optional there: X.509-SVID §4.4
     if is_missing or (extended is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in extended):
-        return "The client's certificate is not made for clients (`clientAuth`)."
+        return "The client's certificate lacks the extended key usage `clientAuth`."
     if not _is_strong(leaf.public_key()):
-        return f"The client's key is weak or of a strange kind. Use EC, Ed25519 or RSA {_RSA_BITS}."
+        return (
+            "The client's key is weak or of an unsupported kind. Use EC, Ed25519 or RSA "
+            f"{_RSA_BITS}."
+        )
     return ""
 
 

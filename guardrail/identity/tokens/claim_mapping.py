@@ -145,7 +145,7 @@ def _check_kept_apart(claims: Claims, path: ClaimPath, *, is_group: bool = False
             isinstance(apart, dict) and "groups" in apart
         )
     if is_apart:
-        raise _missing(path, "The issuer keeps it outside the token. Map application roles.")
+        raise _missing(path, "The issuer stores it outside the token. Map application roles.")
 
 
 def _missing(path: ClaimPath, advice: str) -> NotAuthorized:

@@ -153,7 +153,7 @@ def read_keys(raw: bytes, algorithms: Sequence[str]) -> KeySet:
             signing = [each for each in _members(members) if not _is_for_encryption(each)]
             keys = KeySet([read_jwk(member, algorithms) for member in signing])
     if keys.is_ambiguous:
-        raise BadKey("has two keys of the same `kid` for one algorithm. Rename one")
+        raise BadKey("has two keys with the same `kid` for one algorithm. Rename one")
     if not keys:
         raise BadKey("holds no key")
     for algorithm in algorithms:
@@ -204,9 +204,9 @@ def _from_pem(raw: bytes, algorithms: Sequence[str]) -> Key:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     if b"PRIVATE KEY-----" in raw:
-        raise BadKey("holds a private key. Put only the public one there")
+        raise BadKey("holds a private key. Use only the public key")
     if raw.count(b"-----BEGIN ") > 1:
-        raise BadKey("holds several keys. Put one there, or a JWKS")
+        raise BadKey("holds several keys. Use one key, or a JWKS")
     try:
         material = load_pem_public_key(raw)
     except (ValueError, UnsupportedAlgorithm):
@@ -230,9 +230,9 @@ def accepted(algorithms: Iterable[str]) -> tuple[str, ...]:
 def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
     """Return the key of a JWK (RFC 7517), with the algorithms that it may be used with."""
     if not isinstance(member, dict):
-        raise BadKey("holds a key that is no object")
+        raise BadKey("holds a key that is not an object")
     if PRIVATE & member.keys():
-        raise BadKey("holds a private or secret key. Put only public ones there")
+        raise BadKey("holds a private or secret key. Use only public keys")
     if _nests_deeper(member, _LIMIT_KEY_DEPTH):
         raise BadKey(f"holds a key that nests deeper than {_LIMIT_KEY_DEPTH} levels")
     kid, use, operations = member.get("kid"), member.get("use"), member.get("key_ops")
@@ -241,11 +241,11 @@ def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
     if use is not None and use != "sig":
         raise BadKey('has a key that is not for signatures: its `use` is not "sig"')
     if operations is not None and not (isinstance(operations, list) and "verify" in operations):
-        raise BadKey('has a key that is not to verify with: its `key_ops` lack "verify"')
+        raise BadKey('has a key that may not verify: its `key_ops` lack "verify"')
     named = member.get("alg")
     wanted = [each for each in accepted(algorithms) if named is None or _means(named, each)]
     if not wanted:
-        raise BadKey("has a key whose `alg` is none of the provider's `algorithms`")
+        raise BadKey("has a key whose `alg` is not one of the provider's `algorithms`")
     material = _material(member)
     fitting = [algorithm for algorithm in wanted if not why_unsuitable(algorithm, material)]
     complaint = why_unsuitable(wanted[0] if named is None else named, material)
@@ -304,7 +304,7 @@ def _material(member: Mapping[str, Any]) -> Any:
         return reader.from_jwk(member)
     except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError, KeyError):
         pass
-    raise BadKey("has a key whose numbers are not those of its `kty`")
+    raise BadKey("has a key whose parameters do not match its `kty`")
 
 
 def why_unsuitable(algorithm: str, key: Any) -> str:
@@ -322,7 +322,7 @@ def why_unsuitable(algorithm: str, key: Any) -> str:
         curve_kind = {"Ed25519": ed25519.Ed25519PublicKey, "Ed448": ed448.Ed448PublicKey}[algorithm]
         return "" if isinstance(key, curve_kind) else f"{algorithm} needs an {algorithm} key"
     if algorithm in _SECRET_BYTES:
-        return f"{algorithm} takes a secret, and no public key"
+        return f"{algorithm} takes a secret, not a public key"
     least, most = _RSA_BITS
     fits = isinstance(key, rsa.RSAPublicKey) and least <= key.key_size <= most
     return "" if fits else f"{algorithm} needs an RSA key of {least} to {most} bits"

@@ -172,7 +172,7 @@ class Verifier:
             )
         if head.kind is not None and kind_of(head.kind) not in self._kinds:
             raise NotAuthenticated(
-                "The token is of another type (`typ`) than the provider's `token_types`.",
+                "The token's type (`typ`) is not one of the provider's `token_types`.",
                 code="wrong_token_type",
             )
         check_under(token, self.keyring, now)
@@ -183,7 +183,7 @@ class Verifier:
         settings = self._settings
         if issuer_of(claims) != settings.issuer:
             raise NotAuthenticated(
-                "The token is of another issuer than the one configured.", code="wrong_issuer"
+                "The token's issuer is not the configured one.", code="wrong_issuer"
             )
         if self._audience.isdisjoint(strings(claims, settings.audience_claim)):
             raise NotAuthenticated(
@@ -192,9 +192,7 @@ class Verifier:
         leeway_s = settings.leeway_s
         expires_at = math.floor(_seconds(required(claims, ("exp",)), "exp")) + leeway_s
         if not -math.inf < now < expires_at:
-            raise NotAuthenticated(
-                "The token has expired. Act under a fresh one.", code="token_expired"
-            )
+            raise NotAuthenticated("The token has expired. Use a new one.", code="token_expired")
         for name in ("nbf", "iat"):
             since = time_of(claims, name, rounded=math.ceil)
             if since is not None and not now >= since - leeway_s:
@@ -299,12 +297,12 @@ def _read_header(segment: str) -> TokenHeader:
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
         raise malformed(f"The token's `kid` is no text of 1 to {_LIMIT_KID} characters.")
     if kind is not None and not isinstance(kind, str):
-        raise malformed("The token's `typ` is no text.")
+        raise malformed("The token's `typ` is not a text.")
     # No extension is supported; an unencoded payload is one (RFC 7797).
     if "crit" in header or "b64" in header:
         raise malformed("The token demands extensions by `crit` or `b64`.")
     if "cty" in header and kind_of(str(header["cty"])) == "jwt":
-        raise malformed("The token has another token inside. Send that one by itself.")
+        raise malformed("The token contains another token. Send the inner one alone.")
     return TokenHeader(algorithm, kid, kind)
 
 
@@ -416,7 +414,7 @@ def _seconds(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong_type((name,), "a number of seconds", value)
     if not 0 <= value <= _LATEST:
-        raise malformed(f"`{name}` is no time in seconds since the epoch.", f"token.{name}")
+        raise malformed(f"`{name}` is not a time in seconds since the epoch.", f"token.{name}")
     return value
 
 

@@ -1,9 +1,9 @@
-"""Reads the ``[identity]`` table, and opens its providers.
+"""Read the ``[identity]`` table, and open its providers.
 
-All its tables are read together: the keys of each, the prefixes that keep the ids of several
-providers apart, the file of revocations. It is an error if no provider is of the kind that a table
-names, if two providers could be taken for each other, or if there are two of a kind that has no
-issuer. Every fault is found at load, with its place; no key is fetched.
+All its tables are read together, with their keys, the prefixes that keep the ids of several
+providers apart, and the file of revocations. It is an error if no provider is of the kind that a
+table names, if two providers could be mistaken for each other, or if there are two of a kind
+without an issuer. Every error is found at load, with its place; no key is fetched.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from guardrail.identity.revocation import read_revoked
 from guardrail.identity.sources import Sources
 from guardrail.values import Frozen
 
-#: What verifies tokens and chains, beside what reading their keys has imported.
+#: The modules that verify tokens and chains, beside those that reading their keys has imported.
 _VERIFYING: Final = (
     "cryptography.hazmat.primitives.hashes",
     "cryptography.x509.verification",
     "encodings.ascii",
     "guardrail.identity.tokens.pinned",
 )
-#: Keys of ``[identity]`` itself; all else are tables of providers.
+#: Keys of ``[identity]`` itself; all others are tables of providers.
 _OWN: Final = frozenset(("anonymous", "inherit", "revoked_file"))
-#: What ``inherit`` may be: who has an identity beside the task or thread that entered it.
+#: The values of ``inherit``: whether tasks and threads that are started in a scope have its
+#: identity.
 INHERIT: Final = ("tasks", "none")
 
 
@@ -54,7 +55,7 @@ def read_tables(document: Document, own: Sequence[IdentityProvider] = ()) -> Map
             document.at(), "GR003", "`identity` must hold tables: write `[identity.NAME]`."
         )
     if "anonymous" in document.data:
-        message = "An anonymous principal is not built yet. Remove the key."
+        message = "Anonymous principals are not implemented. Remove the key."
         raise ConfigurationError.at(document.at("anonymous"), "GR004", message)
     kinds = kinds_by_name(own)
     settings: dict[str, Any] = {}
@@ -88,7 +89,7 @@ def read_tables(document: Document, own: Sequence[IdentityProvider] = ()) -> Map
 def _doubled(
     document: Document, settings: Iterable[str], kinds: Mapping[str, IdentityProvider]
 ) -> Iterator[Fault]:
-    """Yield providers of which a bundle has one: no issuer tells them apart."""
+    """Yield an error for a second provider of a kind that has no issuer to distinguish them."""
     seen: set[str] = set()
     has_certificates = False
     for name in settings:
@@ -192,7 +193,7 @@ def read_providers(
 
 
 def _load_verifying() -> None:
-    """Import what verifies callers, so that no first call does."""
+    """Import the modules that verify callers, so that no first call has to."""
     for module in _VERIFYING:
         import_module(module)
 
@@ -205,7 +206,7 @@ def _unknown_inherit(inherit: object, place: Place) -> list[Fault]:
 
 
 def _unreadable(file: object, place: Place) -> list[Fault]:
-    """Find what is wrong with the file of what is revoked, as far as it is now."""
+    """Return the errors in the file of revocations, as it is now."""
     if not isinstance(file, str) or not file.startswith("/"):
         message = "`revoked_file` must be an absolute path: it changes while the bundle does not."
         return [Fault("GR003", place, message)]

@@ -180,7 +180,7 @@ def _unused(common: Document, cases: Sequence[PolicyTestCase | InvalidTest]) -> 
     calls = [
         call for case in cases if isinstance(case, PolicyTestCase) for call in (case, *case.steps)
     ]
-    used = {call.spots.caller_at for call in calls}
+    used = {call.request_places.caller_at for call in calls}
     for name in common.data.get("principals") or ():
         if ("principals", name) not in used:
             yield common.below("principals", name)

@@ -44,11 +44,11 @@ from benchmarks.spans import cases as span_cases
 from guardrail._ports import SystemClock
 from guardrail.audit import Journal
 from guardrail.audit.journal.framing import MAGIC, Frame, walk
-from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal.maintenance import Maintenance
 from guardrail.audit.journal.segment_progress import read_segment, segments
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.audit.journal_read.verify import verify
-from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.report.aggregates import Aggregates
 from guardrail.audit.report.report import to_html
 from guardrail.values import Record
 
@@ -65,9 +65,9 @@ THREADS, EACH = 32, 150
 MILLION = 1_000_000
 
 
-def quiet(journal: Journal) -> Keeper:
+def quiet(journal: Journal) -> Maintenance:
     """Return a keeper that does not compress: what a benchmark times is not that."""
-    return Keeper(journal, compresses=False)
+    return Maintenance(journal, compresses=False)
 
 
 def journal_in(folder: Path, **options: object) -> Journal:
@@ -77,7 +77,7 @@ def journal_in(folder: Path, **options: object) -> Journal:
         guard="bench",
         clock=SystemClock(),
         segment_bytes=64 << 20,
-        keeper=quiet,
+        maintenance=quiet,
         **options,  # type: ignore[arg-type]
     )
 
@@ -266,13 +266,13 @@ def read_rows(folder: Path, rounds: int) -> list[Row]:
             read_by_hand(path)
         hashed.append(perf_counter() - start)
         start = perf_counter()
-        verdict = verify(folder / "million")
+        result = verify(folder / "million")
         verified.append(perf_counter() - start)
-        assert verdict.is_whole, verdict.flaws
-        assert verdict.entries >= MILLION
-        size = verdict.size
+        assert result.is_whole, result.flaws
+        assert result.entries >= MILLION
+        size = result.size
     start = perf_counter()
-    totals = Totals()
+    totals = Aggregates()
     for kept in read_calls(folder / "million"):
         totals.add(kept.record)
     page = to_html(totals, journal="million", made_at=0.0)

@@ -35,8 +35,8 @@ from benchmarks.harness import Row, read_options, report
 from benchmarks.spans import RECORD
 from guardrail._ports import SystemClock
 from guardrail.audit import Journal
-from guardrail.audit.journal.maintenance import Keeper
-from guardrail.audit.journal_read.grouped_calls import Calls
+from guardrail.audit.journal.maintenance import Maintenance
+from guardrail.audit.journal_read.grouped_calls import GroupedCalls
 from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.policy.analysis.explain import Explainer
 from guardrail.testing import FrozenClock
@@ -259,7 +259,7 @@ def write_journal(folder: Path, bundle: Bundle, chance: random.Random) -> list[d
     """Write the records of a few months' calls; return a sample of them as cedarpy is asked."""
     journal = Journal(
         folder, guard=bundle.snapshot.name, clock=SystemClock(), segment_bytes=64 << 20,
-        keeper=lambda journal: Keeper(journal, compresses=False),
+        maintenance=lambda journal: Maintenance(journal, compresses=False),
     )  # fmt: skip
     asked = some_requests(chance)
     made: dict[tuple[int, int], Record] = {}
@@ -350,7 +350,7 @@ def replay_rows(folder: Path, rounds: int) -> list[Row]:
     def ours() -> None:
         candidate = load_bundle(path, clock=FrozenClock())
         slots = Slots(candidate)
-        calls = Calls(slots)
+        calls = GroupedCalls(slots)
         calls.read(journal)
         found = replay(candidate, calls, slots)
         assert found.same == RECORDS, found.summary

@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from benchmarks.harness import Case, Row, measure, read_options, report
-from guardrail.audit import DeferredSpans, Spans, Trail
+from guardrail.audit import DeferredSpans, FanOut, Spans
 from guardrail.testing import Recorder
 from guardrail.values import Record
 
@@ -70,7 +70,7 @@ class NullExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-class Kept(Recorder):
+class CapturedSpans(Recorder):
     """A sink that wants no frames and keeps the last record only."""
 
     frames = False
@@ -87,7 +87,7 @@ def tracer_provider() -> TracerProvider:
     return provider
 
 
-def calls(trail: Trail) -> Callable[[], object]:
+def calls(trail: FanOut) -> Callable[[], object]:
     """Return what hands one more record to a trail, as the flow does."""
     records = cycle([RECORD._replace(decision_id=f"{number:032x}") for number in range(10_000)])
     begin, enter, leave, end = trail.begin, trail.enter, trail.leave, trail.end
@@ -107,18 +107,18 @@ def cases(unit: str, *, goal: float, counts_drain: bool) -> list[Case]:
     """Return inline and deferred spans, and what stands beside them, for one of the clocks."""
     provider = tracer_provider()
     inline = f"inline span, {unit}"
-    deferred = Trail((DeferredSpans(tracer_provider=provider, limit=MANY),))
-    full = Trail((DeferredSpans(tracer_provider=provider, limit=0),))
+    deferred = FanOut((DeferredSpans(tracer_provider=provider, limit=MANY),))
+    full = FanOut((DeferredSpans(tracer_provider=provider, limit=0),))
 
     def drain() -> None:
         if not deferred.flush(FOREVER_S):
             raise TimeoutError
 
     return [
-        Case(inline, calls(Trail((Spans(tracer_provider=provider),)))),
+        Case(inline, calls(FanOut((Spans(tracer_provider=provider),)))),
         Case(f"deferred span, {unit}", calls(deferred), inline, goal, drain, counts_drain),
         Case(f"deferred span, too many waiting, {unit}", calls(full), inline, goal=1 / 2),
-        Case(f"a sink that keeps nothing, {unit}", calls(Trail((Kept(),))), inline),
+        Case(f"a sink that keeps nothing, {unit}", calls(FanOut((CapturedSpans(),))), inline),
     ]
 
 

@@ -1,13 +1,13 @@
-"""One HTTP request under one deadline: for published keys, collectors and checkpoints.
+"""Send one HTTP request under one deadline: for published keys, collectors and checkpoints.
 
 The timeouts of HTTP libraries apply to each operation: a server that sends a byte now and then
-never exceeds them. Here one `Deadline` applies to a whole request: the look-up of the name, the
-connection, the proxy's answer to CONNECT, the TLS handshake, the request, the head and the body of
-the answer. It can be cancelled from another thread or from a signal handler. The parsing is
-`http.client`'s.
+never exceeds them. Here one `Deadline` applies to a whole request: the name lookup, the connection,
+the proxy's response to CONNECT, the TLS handshake, the request, and the head and body of the
+response. It can be cancelled from another thread or from a signal handler. `http.client` does the
+parsing.
 
-An answer is bounded in size, is never decompressed, and a redirect is an answer like any other. A
-request to this machine never goes through a proxy. No message holds a part of an answer.
+A response is bounded in size and never decompressed, and redirects are not followed. A request to
+this machine never goes through a proxy. No message holds a part of a response.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds between two looks at the deadline: a cancelled request ends within this time.
+#: Seconds between two checks of the deadline: a cancelled request ends within this time.
 _SLICE_S: Final = 0.1
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 
 class RequestFailed(Exception):
-    """A request got no answer; the message says why."""
+    """A request got no response; the message says why."""
 
 
 class DeadlineExceeded(RequestFailed):
-    """A request was not over at its deadline."""
+    """A request did not finish before its deadline."""
 
 
 class RequestCancelled(RequestFailed):
@@ -53,10 +53,10 @@ class RequestCancelled(RequestFailed):
 
 
 class Deadline:
-    """When a request must be over; several requests may share one.
+    """The deadline of a request; several requests may share one.
 
     Arguments:
-        timeout_s: seconds from now; NaN, 0 and less are over at once.
+        timeout_s: seconds from now; NaN, 0 and less have passed at once.
         elapsed: the monotonic clock, in seconds.
     """
 
@@ -69,15 +69,15 @@ class Deadline:
         self._is_cancelled = False
 
     def cancel(self) -> None:
-        """Have the request raise `RequestCancelled` soon; a signal handler may call this."""
+        """Make the request raise `RequestCancelled` soon; a signal handler may call this."""
         self._is_cancelled = True
 
     def remaining_s(self) -> float:
         """Return how many seconds are left, more than 0.
 
         Raises:
-            RequestCancelled: where it was cancelled.
-            DeadlineExceeded: where none are left.
+            RequestCancelled: if it was cancelled.
+            DeadlineExceeded: if none are left.
         """
         if self._is_cancelled:
             raise RequestCancelled("the request was cancelled")
@@ -87,11 +87,11 @@ class Deadline:
         return left_s
 
     def wait(self, ready: Callable[[float], T | None], limit_s: float = math.inf) -> T:
-        """Return what ``ready`` finds; it is asked with a number of seconds to wait, repeatedly.
+        """Call ``ready`` repeatedly with a number of seconds to wait; return its result.
 
         Arguments:
-            ready: waits so long at most, and returns ``None`` where nothing came.
-            limit_s: seconds after which this wait alone ends, by `TimeoutError`.
+            ready: waits at most that long, and returns ``None`` if there is no result.
+            limit_s: seconds after which this wait alone ends, with `TimeoutError`.
 
         Raises:
             RequestCancelled, DeadlineExceeded: see `remaining_s`.
@@ -108,14 +108,14 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server answered.
+class Response:
+    """A server's response.
 
     Attributes:
-        status: its status; 3xx too: no redirect is followed.
-        headers: the names in lower case; of a header that comes twice the last.
-        body: as it was sent, so much of it as the limit lets through.
-        is_whole: whether that is all of it; false where there was more, or it was cut short.
+        status: its status; also 3xx, since no redirect is followed.
+        headers: the headers, with lower-case names; of a repeated header, the last.
+        body: the body as it was sent, up to the limit.
+        is_whole: whether the body is complete; false if it was longer, or cut short.
     """
 
     status: int
@@ -124,17 +124,17 @@ class Answer:
     is_whole: bool
 
 
-def trusting(ca: bytes | None) -> ssl.SSLContext:
-    """Return what checks a server's certificate.
+def tls_context(ca: bytes | None) -> ssl.SSLContext:
+    """Return a TLS context that verifies a server's certificate.
 
     Arguments:
-        ca: the certificates to trust, in PEM, and no others; ``None``: the machine's.
+        ca: the only certificates to trust, in PEM; ``None``: the system's.
 
     Raises:
-        RequestFailed: where they are none.
+        RequestFailed: if they are not certificates.
     """
     context = None
-    if ca is None or b"-----BEGIN CERTIFICATE-----" in ca:  # what is empty means the machine's
+    if ca is None or b"-----BEGIN CERTIFICATE-----" in ca:  # an empty text would mean the system's
         with suppress(ssl.SSLError, ValueError):
             context = ssl.create_default_context(cadata=None if ca is None else ca.decode("ascii"))
     if context is None:
@@ -153,31 +153,31 @@ def send(
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
-) -> Answer:
-    """Send a request, and return the answer whatever its status.
+) -> Response:
+    """Send a request, and return the response whatever its status.
 
-    Goes through the proxy that the environment names (``https_proxy``, ``http_proxy``,
-    ``no_proxy``), except to a host of `is_loopback`.
+    It goes through the proxy in the environment (``https_proxy``, ``http_proxy``, ``no_proxy``),
+    except to a host of `is_loopback`.
 
     Arguments:
         url: the address.
-        deadline: over all of it. Only a look-up of a name may go on after it, on a thread of
-            its own, until the system's resolver gives up.
-        limit_bytes: of the answer's body, so many are read.
-        context: of `trusting`, for https; ``None`` for http, and for nothing else.
+        deadline: for the whole request. Only a name lookup may continue after it, on its own
+            thread, until the system's resolver gives up.
+        limit_bytes: how many bytes of the response's body are read.
+        context: from `tls_context`, for https; ``None`` for http only.
         method: the method.
         headers: sent with it.
         body: sent with it.
 
     Raises:
-        DeadlineExceeded: where the answer was not there in time.
-        RequestCancelled: where the deadline was cancelled.
-        RequestFailed: for all else: an address that is none, a connection that failed, an
-            answer that is no HTTP.
+        DeadlineExceeded: if the response was not complete in time.
+        RequestCancelled: if the deadline was cancelled.
+        RequestFailed: for everything else: an invalid address, a failed connection, a response that
+            is not HTTP.
     """
     parts = _parts(url, "http" if context is None else "https")
     if context is not None and context.sslsocket_class is not _TlsSocket:
-        raise ValueError("the context must come from `trusting`")
+        raise ValueError("the context must come from `tls_context`")
     connection, target, added = _connection(parts, context, deadline)
     sent = {**(headers or {}), **added, "Connection": "close"}
     try:
@@ -185,23 +185,23 @@ def send(
         with connection.getresponse() as response:
             read = response.read(limit_bytes + 1)
             is_whole = len(read) <= limit_bytes and not response.length
-            told = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, told, read[:limit_bytes], is_whole)
+            response_headers = {name.lower(): value for name, value in response.getheaders()}
+            return Response(response.status, response_headers, read[:limit_bytes], is_whole)
     except ssl.SSLError as error:
         complaint = f"TLS failed ({error.reason or 'no reason given'})"
     except (OSError, HTTPException, ValueError) as error:
         complaint = f"the connection failed ({type(error).__name__})"
     finally:
         connection.close()
-    # Raised here, not above: an error that is being handled would become the context.
+    # Raised here, outside of the handler: a handled error would become the context.
     raise RequestFailed(complaint)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its name: ``localhost``, 127.0.0.0/8 or ``::1``.
+    """Return whether a host is this machine by name: ``localhost``, 127.0.0.0/8 or ``::1``.
 
     Arguments:
-        host: a name or an address, without brackets, in any of the forms that resolvers take.
+        host: a name or an address, without brackets, in any form that resolvers accept.
     """
     name = host.lower().removesuffix(".")
     if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
@@ -232,7 +232,7 @@ def _parts(url: str, scheme: str) -> SplitResult:
 def _connection(
     parts: SplitResult, context: ssl.SSLContext | None, deadline: Deadline
 ) -> tuple[_Connection, str, dict[str, str]]:
-    """Return what connects to a host or to its proxy, what to ask it for, and headers to add."""
+    """Return the connection to a host or its proxy, the request target, and headers to add."""
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     tls = None if context is None else _Tls(context, host)
@@ -240,7 +240,7 @@ def _connection(
     if proxy is None:
         return _Connection(host, port, tls, deadline), target, {}
     connection = _Connection(proxy.hostname or "", proxy.port or 80, tls, deadline)
-    if tls is None:  # a proxy takes plain http whole: RFC 9112 §3.2.2
+    if tls is None:  # a proxy gets the whole address for http: RFC 9112 §3.2.2
         whole = parts._replace(path=parts.path or "/", fragment="").geturl()
         return connection, whole, _credentials(proxy)
     connection.set_tunnel(host, port, headers=_credentials(proxy))
@@ -248,7 +248,7 @@ def _connection(
 
 
 def _proxy(scheme: str, host: str, port: int) -> SplitResult | None:
-    """Return the address of the proxy that the environment names for a host, if any."""
+    """Return the address of the proxy for a host, from the environment, if any."""
     if is_loopback(host) or proxy_bypass(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"):
         return None
     named = getproxies().get(scheme, "")
@@ -269,24 +269,24 @@ def _credentials(proxy: SplitResult) -> dict[str, str]:
 
 
 class _Tls(NamedTuple):
-    """How a server is checked: by which context, and as which host, beyond a proxy as well."""
+    """How a server is verified: the context, and the host name, also behind a proxy."""
 
     context: ssl.SSLContext
     host: str
 
 
 class _Connection(HTTPConnection):
-    """A connection all of whose steps are under one deadline."""
+    """A connection whose steps are all under one deadline."""
 
     def __init__(self, host: str, port: int, tls: _Tls | None, deadline: Deadline) -> None:
         super().__init__(host, port)
         self._tls = tls
         self._deadline = deadline
-        # The base calls it with an address, a timeout and a source.
+        # The base class calls it with an address, a timeout and a source.
         self._create_connection = lambda address, *_: _connect(address[0], address[1], deadline)
 
     def connect(self) -> None:
-        """Connect, ask the proxy for a tunnel where there is one, and check who answers."""
+        """Connect, open a tunnel through the proxy if there is one, and verify the server."""
         super().connect()
         if self._tls is None:
             return
@@ -300,10 +300,10 @@ class _Connection(HTTPConnection):
 
 
 class _Bounded(socket.socket):
-    """A socket whose operations each end with the deadline of the request, or soon when cancelled.
+    """A socket whose operations end with the deadline of the request, or soon when cancelled.
 
-    A timeout of a TLS socket leaves the state of its connection whole, so that the same operation
-    can be taken up again.
+    A timeout of a TLS socket keeps the state of its connection intact, so that the same operation
+    can be continued.
     """
 
     deadline: Deadline
@@ -335,14 +335,14 @@ class _TlsSocket(_Bounded, ssl.SSLSocket):
     """A TLS socket under a deadline."""
 
     def do_handshake(self, block: bool = False) -> None:
-        """Shake hands, as `ssl.SSLSocket` does."""
+        """Do the handshake, as `ssl.SSLSocket` does."""
         self._in_slices(super().do_handshake, block)
 
 
 def _connect(host: str, port: int, deadline: Deadline) -> _Bounded:
-    """Return a socket that is connected to the first address of a host that answers.
+    """Return a socket that is connected to the first address of a host that responds.
 
-    Each address gets an equal part of the time that is left: one that swallows packets leaves
+    Each address gets an equal part of the remaining time, so that one that drops packets leaves
     enough for the others.
     """
     complaint: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
@@ -359,7 +359,7 @@ def _connect(host: str, port: int, deadline: Deadline) -> _Bounded:
 
 
 def _reach(connecting: _Bounded, address: Any, limit_s: float) -> _Bounded:
-    """Return the socket, connected to one address; raise `OSError` where that fails."""
+    """Return the socket, connected to one address; raise `OSError` if that fails."""
     is_connected = False
     try:
         connecting.setblocking(False)
@@ -381,7 +381,7 @@ def _reach(connecting: _Bounded, address: Any, limit_s: float) -> _Bounded:
 
 
 def _addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
-    """Return a host's addresses. The system's resolver takes no timeout, so a thread asks it."""
+    """Return a host's addresses. The system's resolver has no timeout, so it runs in a thread."""
     with suppress(socket.gaierror):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     found: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()

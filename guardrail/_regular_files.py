@@ -1,4 +1,4 @@
-"""Reads files that a configuration names: regular files only, and no more bytes than a limit.
+"""Read files that a configuration names: regular files only, up to a size limit.
 
 A path may name a pipe, on which a reader waits for ever, or a device, which never ends. So the kind
 of the file is checked before it is opened and again on the open file. Nothing here waits for a
@@ -19,10 +19,10 @@ _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Return a regular file, or a link to one, open for reading.
+    """Return a regular file, or the target of a link, open for reading.
 
     Raises:
-        OSError: where it can't be opened, or is not a regular file.
+        OSError: if it can't be opened, or is not a regular file.
     """
     _check_kind(path.stat())
     file = open(os.open(path, _FLAGS), "rb")  # noqa: PTH123, SIM115  a handle is no path
@@ -41,15 +41,15 @@ def read_regular(path: Path, *, limit_bytes: int) -> bytes:
 
     Arguments:
         path: the file, or a link to it.
-        limit_bytes: a file that holds more is refused; nothing beyond that is read.
+        limit_bytes: the largest size; nothing beyond it is read.
 
     Raises:
-        OSError: as `open_regular`, and with ``EFBIG`` where the file is larger.
-        ValueError: where the path can name no file (it holds a NUL).
+        OSError: as `open_regular`, and with ``EFBIG`` if the file is larger.
+        ValueError: if the path can't be a file name (it holds a NUL).
     """
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size <= limit_bytes:
-            raw = file.read(limit_bytes + 1)  # what it says of its size may change
+            raw = file.read(limit_bytes + 1)  # the size may have changed
             if len(raw) <= limit_bytes:
                 return raw
     raise OSError(errno.EFBIG, f"the file is over {limit_bytes} bytes")
@@ -57,4 +57,4 @@ def read_regular(path: Path, *, limit_bytes: int) -> bytes:
 
 def _check_kind(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "this is no regular file")
+        raise OSError(errno.EINVAL, "not a regular file")

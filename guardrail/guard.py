@@ -35,7 +35,7 @@ from guardrail.values import AUTO, Auto, Decision, Entity, FactValue, Peer, Prin
 if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
     from pydantic import BaseModel
 
-    from guardrail.audit import Journal, Trail
+    from guardrail.audit import FanOut, Journal
     from guardrail.bundle.assembly import Bundle, BundleRuntime
     from guardrail.bundle.reload import Origin, ReloadResult
     from guardrail.bundle.watch import Watcher
@@ -66,7 +66,7 @@ class Guard:
         journal: Path | Auto | None = AUTO,
         identity_group: str | None = None,
     ) -> None:
-        from guardrail.audit import Meters, Refusals
+        from guardrail.audit import FailedAuthentications, Metrics
         from guardrail.bundle.assembly import Bundle, open_trail
         from guardrail.identity import Revocations
 
@@ -84,11 +84,11 @@ class Guard:
             journal=journal,
         )
         self._tracer_provider = tracer_provider
-        self._trail: Trail
+        self._trail: FanOut
         self._journal: Journal | None
         self._trail, self._journal = self._open_trail(bundle)
-        self._meters = Meters(bundle.snapshot.name)
-        self._refusals = Refusals(self._meters)
+        self._metrics = Metrics(bundle.snapshot.name)
+        self._refusals = FailedAuthentications(self._metrics)
         self._new_id = new_id or Ids()
         self._origin = origin
         self._reloading = threading.Lock()
@@ -101,7 +101,7 @@ class Guard:
         from guardrail.bundle.assembly import BundleRuntime
 
         snapshot = bundle.snapshot
-        self._meters.observe_cache(lambda: (snapshot.hits, snapshot.misses))
+        self._metrics.observe_cache(lambda: (snapshot.hits, snapshot.misses))
         revoked_file = bundle.providers.revoked_file
         self._revocations.follow(Path(revoked_file) if revoked_file else None)
         runtime = BundleRuntime(
@@ -115,7 +115,7 @@ class Guard:
             journal=self._journal,
         )
         shadow = runtime.shadow
-        self._meters.observe_shadow(None if shadow is None else lambda: shadow.asked)
+        self._metrics.observe_shadow(None if shadow is None else lambda: shadow.asked)
         return runtime
 
     @classmethod
@@ -239,7 +239,7 @@ class Guard:
                 origin,
                 self._serving.runtime.bundle,
                 swap=self._swap,
-                count=self._meters.reloaded,
+                count=self._metrics.reloaded,
                 timeout_s=timeout_s,
                 python=python,
             )
@@ -310,7 +310,7 @@ class Guard:
         Returns:
             Whether all calls are in the sinks.
         """
-        self._refusals.tell(self._serving.runtime)
+        self._refusals.flush(self._serving.runtime)
         return self._trail.flush(timeout_s)
 
     def force_flush(self, timeout_s: float = 10.0) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from guardrail import Guard, GuardrailError, GuardUnavailable, Principal
-from guardrail.audit.journal import maintenance as keeper
+from guardrail.audit.journal import maintenance
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.audit.journal_read.verify import verify
 
@@ -75,16 +75,16 @@ def _die_halfway(source, target, *_):
 
 #: Steps of a compression: in the midst of the copy, before it has its name, after that.
 STEPS = (
-    (keeper.shutil, "copyfileobj", _die_halfway),
-    (keeper.shutil, "copystat", _die),
-    (keeper.Path, "unlink", _die),
+    (maintenance.shutil, "copyfileobj", _die_halfway),
+    (maintenance.shutil, "copystat", _die),
+    (maintenance.Path, "unlink", _die),
 )
 
 
 def work(bundle, journal, notes, seed, exits, step=None):
     if step is not None:
         setattr(*STEPS[step])
-        keeper._LOOK_S = 0.01
+        maintenance._POLL_S = 0.01
     handle = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     seeds = random.Random(seed)
     guard = Guard.from_dir(bundle, journal=journal, sinks=(Flaky(seed),))
@@ -198,7 +198,7 @@ def main(folder, rounds, seed):
             (ran if line.startswith("R") else acknowledged).add(line[2:])
     calls = list(read_calls(journal))
     kept = {one.record.decision_id: one.record.outcome for one in calls}
-    verdict = verify(journal)
+    result = verify(journal)
     sys.stdout.write(
         json.dumps(
             {
@@ -208,13 +208,13 @@ def main(folder, rounds, seed):
                 "kept": len(kept),
                 "doubled": len(calls) - len(kept),
                 "compressing": compressing,
-                "twins": len(list(journal.glob("*.seg"))) - 1,
+                "duplicate_files": len(list(journal.glob("*.seg"))) - 1,
                 "lost": sorted(
                     one for one in acknowledged if kept.get(one, "admitted") == "admitted"
                 ),
                 "without_intent": sorted(ran - set(kept)),
-                "flaws": [str(flaw) for flaw in verdict.flaws],
-                "died": sum("its process died" in note for note in verdict.notes),
+                "flaws": [str(flaw) for flaw in result.flaws],
+                "died": sum("its process died" in note for note in result.notes),
                 "outcomes": sorted(set(kept.values())),
             }
         )

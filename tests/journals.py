@@ -7,12 +7,12 @@ from pathlib import Path
 from records import record
 
 from guardrail._ports import SystemClock
-from guardrail.audit.journal.framing import MAGIC, Frame, Stop, walk
-from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal.framing import MAGIC, Frame, FramesEnd, walk
+from guardrail.audit.journal.maintenance import Maintenance
 from guardrail.audit.journal.writer import Journal
 
 
-class IdleKeeper(Keeper):
+class IdleMaintenance(Maintenance):
     """A keeper without a thread: a test says when it works."""
 
     def __init__(self, journal, **options):
@@ -20,13 +20,15 @@ class IdleKeeper(Keeper):
         super().__init__(journal, starts=False, **options)
 
     def work(self):
-        self._kept_at = None
-        self._work()
+        self._housekeeping_at = None
+        self._work_once()
 
 
-def journal_in(folder: Path, *, keeper=IdleKeeper, clock=None, **options) -> Journal:
+def journal_in(folder: Path, *, maintenance=IdleMaintenance, clock=None, **options) -> Journal:
     options.setdefault("segment_bytes", 256 << 10)
-    return Journal(folder, guard="hospital", clock=clock or SystemClock(), keeper=keeper, **options)
+    return Journal(
+        folder, guard="hospital", clock=clock or SystemClock(), maintenance=maintenance, **options
+    )
 
 
 def call(journal: Journal, number: int, **changes) -> None:
@@ -64,7 +66,7 @@ def ids(kept) -> list[int]:
 def frames(data: bytes) -> list[Frame]:
     """Return the frames of a segment."""
     found = walk(data[len(MAGIC) :], base=len(MAGIC))
-    return [item for item in found if not isinstance(item, Stop)]
+    return [item for item in found if not isinstance(item, FramesEnd)]
 
 
 def spoil(path: Path, change) -> None:
@@ -83,10 +85,10 @@ def end_of(data) -> int:
 class KeptBy:
     """What makes a keeper for a journal, and holds on to it."""
 
-    def __init__(self, kind=IdleKeeper, **options):
+    def __init__(self, kind=IdleMaintenance, **options):
         self._kind, self._options = kind, options
-        self.keeper: Keeper
+        self.maintenance: Maintenance
 
-    def __call__(self, journal: Journal) -> Keeper:
-        self.keeper = self._kind(journal, **self._options)
-        return self.keeper
+    def __call__(self, journal: Journal) -> Maintenance:
+        self.maintenance = self._kind(journal, **self._options)
+        return self.maintenance

@@ -1,14 +1,14 @@
-# C declarations for trail.py, which compiles as it stands: the one sink without a lookup.
+# C declarations for fan_out.py, which compiles as it stands: the one sink without a lookup.
 
 cimport cython
 
 
-cdef class Handle:
+cdef class FanOutHandle:
     cdef public list owns
     cdef public object failure
 
 
-cdef class Part:
+cdef class FanOutSink:
     cdef readonly object sink
     cdef readonly object admit
     cdef readonly object begin
@@ -19,7 +19,7 @@ cdef class Part:
     cdef readonly object trace_of
 
 
-cdef class Trail:
+cdef class FanOut:
     cdef readonly object frames
     cdef readonly object intents
     cdef list _framed
@@ -27,11 +27,11 @@ cdef class Trail:
     cdef tuple _parts
 
     cpdef begin(self, guard, action, function)
-    @cython.locals(part=Part, handle=Handle)
+    @cython.locals(part=FanOutSink, handle=FanOutHandle)
     cdef _begin_all(self, guard, action, function)
-    @cython.locals(part=Part, owned=Handle, at=Py_ssize_t)
+    @cython.locals(part=FanOutSink, owned=FanOutHandle, at=Py_ssize_t)
     cpdef admit(self, handle, record)
     cpdef check(self, handle)
     cpdef end(self, handle, record)
-    @cython.locals(part=Part, at=Py_ssize_t, taken=long)
-    cdef _end_all(self, Handle handle, record)
+    @cython.locals(part=FanOutSink, at=Py_ssize_t, taken=long)
+    cdef _end_all(self, FanOutHandle handle, record)

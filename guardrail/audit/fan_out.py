@@ -1,10 +1,9 @@
-"""All sinks as one: what the flow hands its records to.
+"""Send each record to all sinks of a guard.
 
-Owns the rule that every call is recorded, or denied. Each sink gets the record even where
-another fails; what any of them raises becomes one `GuardUnavailable` that names the sink
-and the type of the error, never its text. Where no sink took a record, one line in the log
-``guardrail.audit`` is the last resort. Refuses to be empty. In the flow it stands at both
-ends of a call and, where a sink asks for it, around the model.
+A call is recorded, or it is denied: each sink gets the record even where another sink fails, and
+the failure becomes one `GuardUnavailable` that names the sink and the type of the error, never its
+text. Where no sink accepts a record, it is logged in one line to ``guardrail.audit``. The flow
+calls this at both ends of a call and, where a sink asks for it, around each run of the model.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from guardrail.audit.log import kind_of, log_untaken
 from guardrail.errors import ConfigurationError, GuardUnavailable
 from guardrail.values import Record
 
-#: In the place of the handle of a sink that has none for a call: it failed to begin it.
+#: The handle of a sink whose `begin` failed for this call.
 _UNBEGUN: Final = object()
 
 
-class Handle:
-    """One call's own handles, one for each part of the trail, and the first failure among them.
+class FanOutHandle:
+    """The handles of one call, one for each sink, and the first failure among the sinks.
 
     Attributes:
         owns: the sinks' handles.
@@ -43,23 +42,23 @@ class Handle:
         self.failure = ""
 
     def fail(self, sink: Sink, error: Exception) -> None:
-        """Keep the first failure, as words without values."""
+        """Keep the first failure, in words without values."""
         self.failure = self.failure or f"{type(sink).__name__} raised {kind_of(error)}"
 
     def check(self) -> None:
-        """Raise `GuardUnavailable` (``audit_unavailable``) where a sink has failed so far.
+        """Raise `GuardUnavailable` (``audit_unavailable``) if a sink has failed so far.
 
-        `Trail` calls it while it handles no error, so that none is chained.
+        `FanOut` calls it while it handles no error, so that none is chained.
         """
         if self.failure:
             raise GuardUnavailable(
-                f"The call could not be recorded: {self.failure}. See to the audit's sinks.",
+                f"The call could not be recorded: {self.failure}. Check the audit's sinks.",
                 code="audit_unavailable",
             )
 
 
-class Part:
-    """A sink of a trail, and what it wants: asked once, not at every call."""
+class FanOutSink:
+    """One sink, with its optional hooks, which are looked up once and not at every call."""
 
     __slots__ = ("admit", "begin", "end", "frames", "intents", "is_traced", "sink", "trace_of")
 
@@ -74,28 +73,27 @@ class Part:
         self.trace_of = trace_of(sink)
 
 
-class Trail:
-    """A sink of sinks, in order; `leave` goes through them in reverse.
+class FanOut:
+    """A sink that passes each call to several sinks, in order; `leave` calls them in reverse order.
 
-    Sinks that want no frames (`guardrail._ports.Sink`) get no `enter` and no `leave`. Where
-    none wants them, these two need not be called on the trail either, and `begin` raises
-    where a sink fails there: nothing has been spent by then. Otherwise `begin` never raises:
-    a sink that fails there is left out of this call, `enter` raises before the model runs,
-    and `end` still closes the sinks that did begin. Whoever wants to know before anything is
-    spent calls ``handle.check()``.
+    Sinks that want no frames (`guardrail._ports.Sink`) get no `enter` and no `leave`. Where no sink
+    wants frames, `enter` and `leave` need not be called here either, and `begin` raises if a sink
+    fails there: nothing has been spent by then. Otherwise `begin` never raises: a sink that fails
+    there is left out of this call, `enter` raises before the model runs, and `end` still closes the
+    sinks that did begin. Call ``handle.check()`` to learn of a failure before anything is spent.
+
+    A sink that makes spans returns the trace, span and parent span of a call from
+    ``trace_of(handle)``; a sink with ``is_traced = True`` gets them as its own handle's ``trace``.
 
     Arguments:
         sinks: at least one.
 
-    A sink that makes spans says with ``trace_of(handle)`` which trace, span and parent span a
-    call has; one with ``is_traced = True`` is told so, by its own handle's ``trace``.
-
     Attributes:
-        frames: whether the model's runs must stand between `enter` and `leave`.
-        intents: whether `admit` must stand before the model.
+        frames: whether the model's runs must be framed by `enter` and `leave`.
+        intents: whether `admit` must be called before the model runs.
 
     Raises:
-        ConfigurationError: where there is none; then no call could be recorded.
+        ConfigurationError: if there is no sink; then no call could be recorded.
     """
 
     __slots__ = ("_framed", "_only", "_parts", "frames", "intents")
@@ -105,34 +103,36 @@ class Trail:
             raise ConfigurationError(
                 "A guard needs at least one sink. Leave `sinks` out for spans."
             )
-        self._parts = tuple(map(Part, sinks))
+        self._parts = tuple(map(FanOutSink, sinks))
         self._framed = [at for at, part in enumerate(self._parts) if part.frames]
         self.frames = any(part.frames for part in self._parts)
         self.intents = any(part.intents for part in self._parts)
-        # The usual case, one sink without frames, costs a call what the sink costs and no more.
+        # The usual case, one sink without frames, has no overhead over the sink itself.
         self._only = sinks[0] if len(sinks) == 1 and not self.frames else None
 
     def begin(self, guard: str, action: str, function: str) -> Any:
-        """Begin a call on every sink; return the handle for the other three.
+        """Begin a call on every sink; return the handle for the other methods.
 
         Raises:
-            GuardUnavailable: ``audit_unavailable``, where a sink fails and none wants frames.
+            GuardUnavailable: ``audit_unavailable``, if a sink fails and none wants frames.
         """
         if self._only is None:
             return self._begin_all(guard, action, function)
         try:
             return self._only.begin(guard, action, function)
         except Exception as error:  # noqa: BLE001  a sink is foreign code
-            failed = Handle()
+            failed = FanOutHandle()
             failed.fail(self._only, error)
         failed.check()
         return None
 
-    def _begin_all(self, guard: str, action: str, function: str) -> Handle:
-        handle = Handle()
+    def _begin_all(self, guard: str, action: str, function: str) -> FanOutHandle:
+        handle = FanOutHandle()
         trace: Any = None
         for part in self._parts:
-            own: Any = None if not part.frames else _UNBEGUN  # without, it can take any record
+            own: Any = (
+                None if not part.frames else _UNBEGUN
+            )  # a sink without frames accepts any record
             try:
                 own = part.begin(guard, action, function)
                 if part.is_traced:
@@ -140,7 +140,7 @@ class Trail:
                         own.trace = trace
                 elif trace is None and part.trace_of is not None:
                     trace = part.trace_of(own)
-            except Exception as error:  # noqa: BLE001  as above, and the others go on
+            except Exception as error:  # noqa: BLE001  as above; the other sinks go on
                 handle.fail(part.sink, error)
             handle.owns.append(own)
         if not self.frames:
@@ -148,7 +148,7 @@ class Trail:
         return handle
 
     def check(self, handle: Any) -> None:
-        """Raise where a sink failed to begin: before anything is spent on the call.
+        """Raise if a sink failed to begin: before anything is spent on the call.
 
         Raises:
             GuardUnavailable: ``audit_unavailable``.
@@ -157,14 +157,14 @@ class Trail:
             handle.check()
 
     def admit(self, handle: Any, record: Record) -> BlockingStep | None:
-        """Tell the sinks that ask for it that the model is about to run.
+        """Notify the sinks that want intents that the model is about to run.
 
         Raises:
-            GuardUnavailable: ``audit_unavailable``, where one of them fails, or some sink
-                failed before; the model must not run.
+            GuardUnavailable: ``audit_unavailable``, if a sink fails now or failed before; the model
+            must not run.
         """
         if self._only is not None:
-            owned = Handle()
+            owned = FanOutHandle()
             owned.owns.append(handle)
         else:
             owned = handle
@@ -181,12 +181,12 @@ class Trail:
         owned.check()
         return wait
 
-    def enter(self, handle: Handle) -> list[Any] | None:
-        """Tell every sink that the model is about to run; return the token for `leave`.
+    def enter(self, handle: FanOutHandle) -> list[Any] | None:
+        """Notify every sink that the model is about to run; return the token for `leave`.
 
         Raises:
-            GuardUnavailable: ``audit_unavailable``, where a sink failed to begin or fails
-                now. Those that had entered have left again; the model must not run.
+            GuardUnavailable: ``audit_unavailable``, if a sink failed to begin or fails now. The
+            sinks that had entered have left again; the model must not run.
         """
         if not self.frames:
             return None
@@ -204,13 +204,13 @@ class Trail:
             handle.check()
         return tokens
 
-    def leave(self, handle: Handle, token: list[Any] | None) -> None:
-        """Tell every sink that the model has returned, or yielded.
+    def leave(self, handle: FanOutHandle, token: list[Any] | None) -> None:
+        """Notify every sink that the model has returned, or yielded.
 
-        Raises nothing, for it would hide what the model raised; `end` reports it.
+        Raises nothing, since that would hide the model's own exception; `end` reports the failure.
         """
         tokens = token or ()
-        for index in range(len(tokens) - 1, -1, -1):  # fewer than began, where one failed to enter
+        for index in range(len(tokens) - 1, -1, -1):  # fewer than began, if one failed to enter
             at = self._framed[index]
             sink = self._parts[at].sink
             try:
@@ -219,21 +219,21 @@ class Trail:
                 handle.fail(sink, error)
 
     def end(self, handle: Any, record: Record) -> BlockingStep | None:
-        """Hand the record to every sink that began the call; return what is to be waited for.
+        """Pass the record to every sink that began the call; return the step to wait for, if any.
 
-        ``handle`` is ``None`` where `begin` raised or was interrupted; then only sinks
-        without frames can take it.
+        ``handle`` is ``None`` where `begin` raised or was interrupted; then only sinks without
+        frames accept the record.
 
         Raises:
-            GuardUnavailable: ``audit_unavailable``, where any sink failed at any step; what
-                the model returned must not leave.
+            GuardUnavailable: ``audit_unavailable``, if any sink failed at any step; the model's
+                output must not leave.
         """
         if self._only is None:
             return self._end_all(handle or self._unbegun(), record)
         try:
             return self._only.end(handle, record)
         except Exception as error:  # noqa: BLE001  as above
-            failed = Handle()
+            failed = FanOutHandle()
             failed.fail(self._only, error)
         except BaseException:
             log_untaken(record)
@@ -242,14 +242,14 @@ class Trail:
         failed.check()
         return None
 
-    def _unbegun(self) -> Handle:
-        handle = Handle()
+    def _unbegun(self) -> FanOutHandle:
+        handle = FanOutHandle()
         handle.owns = [_UNBEGUN if part.frames else None for part in self._parts]
         if self.frames:
             handle.failure = "no sink began the call"
         return handle
 
-    def _end_all(self, handle: Handle, record: Record) -> BlockingStep | None:
+    def _end_all(self, handle: FanOutHandle, record: Record) -> BlockingStep | None:
         taken = 0
         wait: BlockingStep | None = None
         interruption: BaseException | None = None
@@ -264,7 +264,7 @@ class Trail:
                     wait = held if wait is None else _both(wait, held)
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(part.sink, error)
-            except BaseException as error:  # noqa: BLE001  raised below: first the other sinks
+            except BaseException as error:  # noqa: BLE001  raised below, after the other sinks
                 interruption = interruption or error
         if not taken:
             handle.failure = handle.failure or "no sink began the call"
@@ -275,7 +275,7 @@ class Trail:
         return wait
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait for the sinks that work later; say whether all were done in time.
+        """Wait for the sinks that work in the background; return whether all finished in time.
 
         Arguments:
             timeout_s: how long to wait for each of them at most, in seconds.
@@ -289,7 +289,7 @@ class Trail:
 
 
 def _both(one: BlockingStep, other: BlockingStep) -> BlockingStep:
-    """Return what two sinks wait for, one after the other."""
+    """Return one step that runs the steps of two sinks, one after the other."""
     first, second = one.work, other.work
 
     def work() -> None:

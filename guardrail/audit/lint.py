@@ -1,7 +1,6 @@
-"""What is weak in the audit settings of a bundle that loads.
+"""Lint the ``[audit]`` table of a bundle that loads.
 
-Owns the finding about ``[audit]``. Refuses nothing: what is wrong there is a fault, found by
-`settings`. Only `check` asks.
+`guardrail check` reports these findings. Errors in the table are reported by `settings` instead.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ from guardrail.errors import Finding, Place
 
 
 def lint_audit(document: Document | None, default: Place) -> Iterator[Finding]:
-    """Yield what is weak in the ``[audit]`` table.
+    """Yield the findings about the ``[audit]`` table.
 
     Arguments:
         document: the table; ``None`` where there is none.
-        default: the place of what no table says.
+        default: the place of a finding where the bundle has no table.
     """
     if document is not None and "journal" in document.data:
         yield from _of_journal(document)
         return
     message = (
-        "No journal keeps the records: what the span exporter loses is lost. Accept this where "
-        "your collector keeps spans well enough."
+        "No journal stores the records: a record whose span the exporter loses is lost. Add "
+        "`journal` under [audit], or accept this if your collector stores spans reliably."
     )
     yield Finding("GR540", default if document is None else document.at(), message)
 
@@ -33,13 +32,13 @@ def _of_journal(document: Document) -> Iterator[Finding]:
     checkpoints = document.data.get("checkpoints")
     if not checkpoints:
         message = (
-            "Nobody signs how far the journal is, so whoever can write its files can shorten it "
-            "unseen. Add [audit.checkpoints], or accept this."
+            "The journal has no signed checkpoints, so anyone who can write its files can "
+            "truncate it unnoticed. Add [audit.checkpoints], or accept this."
         )
         yield Finding("GR541", document.at("journal"), message)
     elif not {"file", "command", "url"} & set(checkpoints):
         message = (
-            "The checkpoints stay beside the journal: whoever can delete it can delete them. Send "
-            "them elsewhere: `file`, `command` or `url`."
+            "The checkpoints stay beside the journal: anyone who can delete it can delete them, "
+            "too. Deliver them elsewhere: `file`, `command` or `url`."
         )
         yield Finding("GR541", document.at("checkpoints"), message)

@@ -1,8 +1,6 @@
-"""The log ``guardrail.audit``: where a record goes that nothing else took.
+"""The log ``guardrail.audit``: the last resort for a record that no sink accepted.
 
-Owns the lines that this room writes. Refuses values: a record holds none, and of an error
-only the type is named. In the flow it is the last resort, behind the trail and behind the
-thread that builds deferred spans.
+The log lines never contain values: a record holds none, and of an error only the type is logged.
 """
 
 from __future__ import annotations
@@ -19,17 +17,17 @@ _log: Final = logging.getLogger("guardrail.audit")
 
 
 def log_untaken(record: Record) -> None:
-    """Log a record that no sink took, in one line."""
-    # JSON in ASCII: no text of a caller's can break the line.
+    """Log a record that no sink accepted, in one line."""
+    # ASCII JSON: no text that a caller chose can break the line.
     _log.error("no sink took this record: %s", json.dumps(attributes(record)))
 
 
 def log_refused(record: Record, peer: str) -> None:
-    """Warn of a failed authentication: its code, where it came from, and how many more there were.
+    """Warn of a failed authentication: its code, its peer, and how many more there were.
 
     Arguments:
-        record: its record, or that of the last of several.
-        peer: a pseudonym, or empty.
+        record: the record of the failure, or of the last of several.
+        peer: the pseudonym of the peer; may be empty.
     """
     more = sum(amount for _, amount in record.counts)
     _log.warning(
@@ -43,19 +41,19 @@ def log_refused(record: Record, peer: str) -> None:
 
 
 def log_failure(what: str, kind: str) -> None:
-    """Log that a part of the audit fails: what it was to do, and the type of the error."""
-    _log.error("%s failed with %s; its records follow here. See to the audit's sinks.", what, kind)
+    """Log that a part of the audit fails: what it does, and the type of the error."""
+    _log.error("%s failed with %s; its records follow here. Check the audit's sinks.", what, kind)
 
 
 def log_trouble(what: str, error: Exception) -> None:
-    """Log that something about the journal's files failed: what, and how."""
+    """Log that a step on the journal's files failed: which step, and the type of the error."""
     _log.error(
-        "%s failed with %s; it is tried again. See to the journal's disk.", what, kind_of(error)
+        "%s failed with %s; it will be tried again. Check the journal's disk.", what, kind_of(error)
     )
 
 
 def log_damage(what: str) -> None:
-    """Log that the file which a journal writes was changed from outside, and what that means."""
+    """Log that another process changed the file that a journal writes, and what follows."""
     _log.error(
         "the journal's file was changed by another process: %s. Calls are denied until the file is "
         "restored, the guard is closed, or the process is restarted.",
@@ -64,7 +62,7 @@ def log_damage(what: str) -> None:
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the type of an error, with the name of its number where the system gave one.
+    """Return the type of an error, and the name of its errno where it has one.
 
     >>> kind_of(OSError(28, "No space left on device"))
     'OSError (ENOSPC)'

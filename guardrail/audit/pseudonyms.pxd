@@ -1,18 +1,18 @@
-# C declarations for names.py, which compiles as it stands: what is remembered without a lookup.
+# C declarations for pseudonyms.py, which compiles as it stands: its caches without attribute lookups.
 
-cdef class Names:
+cdef class Pseudonyms:
     cdef tuple _attrs
     cdef object _digest_of
     cdef object _digests
     cdef dict _facts
     cdef bint _groups
-    cdef object _how
+    cdef object _principal_mode
     cdef object _keys
-    cdef object _knows
+    cdef object _has_entity
     cdef tuple _last_caller
     cdef tuple _last_principal
     cdef tuple _last_resource
-    cdef dict _named
+    cdef dict _principals
     cdef object _plain
     cdef object _prefix
     cdef dict _resources

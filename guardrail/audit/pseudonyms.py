@@ -1,14 +1,13 @@
-"""In which words a record names who, what, and on which facts.
+"""Choose what a record stores about the caller, the resource, the facts, the input and the output.
 
-Owns the pseudonyms (HMAC-SHA256 with the journal's key, 128 bits of it), the keyed digests of
-inputs and outputs, and which facts are kept. Refuses to keep a text that came from a caller: a
-fact's text is kept as it is only where its source says that its words are ours, or a policy's
-`@audit`, or the bundle's list, says `as text`; any other is kept as a pseudonym, which tells equal
-from different and no more. A fact of the list that the policies of an action ask for, and a call
-has not, is kept as ``None``: else who reads the record could not tell it from one that is not
-kept.
+A record stores pseudonyms (the first 128 bits of HMAC-SHA256 with the journal's key), keyed digests
+of inputs and outputs, and the facts that the bundle lists. A text that came from a caller is stored
+as a pseudonym, which shows only whether two texts are equal. A fact's text is stored unchanged only
+where its source declares the words as its own, or where `@audit` in a policy, or the bundle's list,
+says ``as text``. A listed fact that the action's policies read, and the call does not have, is
+stored as ``None``, to distinguish it from a fact that is not stored.
 
-Compiled as it stands, with ``names.pxd`` beside it; the file is its own plain-Python twin.
+Compiled as it stands, with ``pseudonyms.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -27,47 +26,63 @@ from guardrail._type_names import type_name
 from guardrail.audit.journal.keys import Keys
 from guardrail.values import Entity, FactValue, Principal, View
 
-#: Names that are remembered at once.
+#: How many pseudonyms are cached.
 _REMEMBERED: Final = 4096
 #: Hexadecimal digits of a pseudonym.
 _DIGITS: Final = 32
-#: Items of a set that are kept.
+#: How many items of a set are stored.
 LIMIT_ITEMS: Final = 100
 
-#: How deep a set is kept.
+#: The nesting depth to which a set is stored.
 _LIMIT_DEPTH: Final = 8
 
-#: The path of the groups that a caller brings, and what the paths of all that it brings begin with.
+#: The path of the caller's groups, and the prefix of all paths of the caller.
 GROUPS: Final = "principal.in"
 _CALLER: Final = "principal."
-#: What follows a path whose texts are kept as they are.
+#: The suffix of a path whose texts are stored unchanged.
 AS_TEXT: Final = " as text"
-#: What looking through a value that nobody has checked may raise; it has no digest then.
+#: Errors that reading an unchecked value may raise; then it has no digest.
 _UNREADABLE: Final = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
 
 
-class Names:
-    """The words of one guard's records.
+class Pseudonyms:
+    """The pseudonyms, stored facts and digests in one guard's records.
 
     Arguments:
-        keys: gives the journal's keys; asked when the first name is needed.
-        principal: ``pseudonym``, ``id``, or ``none``.
-        facts: paths below ``context`` that are kept, ``input.rows``; and of the caller the groups
-            that a call brings, ``principal.in``, and its attributes, ``principal.tenant``.
-        reads: of each action the names that its policies read, by place; none: all of the place.
-        plain: paths whose texts are kept as they are.
-        knows: tells whether the bundle knows a thing.
-        digests: ``input``, ``output``, or both: of what a keyed digest is kept.
-        digest_of: returns the digest of a view, or an empty text where it has none.
-        take_view: looks at an output.
+        keys: returns the journal's keys; called when the first pseudonym is needed.
+        principal: how the principal is stored: ``pseudonym``, ``id``, or ``none``.
+        facts: the paths of the stored facts below ``context``, such as ``input.rows``; for the
+            caller, ``principal.in`` (the groups that a call brings) and attributes such as
+            ``principal.tenant``.
+        reads: for each action, the names that its policies read, by namespace; an empty set means
+            all names.
+        plain: the paths whose texts are stored unchanged.
+        knows: returns whether the bundle has an entity.
+        digests: ``input``, ``output``, or both: what a keyed digest is stored of.
+        digest_of: returns the digest of a view, or an empty text if it has none.
+        take_view: makes a view of an output.
     """
 
     __slots__ = (
-        "_attrs", "_digest_of", "_digests", "_facts", "_groups", "_how", "_keys", "_knows",
-        "_last_caller", "_last_principal", "_last_resource", "_named", "_plain", "_prefix",
-        "_resources", "_secret", "_take_view",
+        "_attrs",
+        "_digest_of",
+        "_digests",
+        "_facts",
+        "_groups",
+        "_has_entity",
+        "_keys",
+        "_last_caller",
+        "_last_principal",
+        "_last_resource",
+        "_plain",
+        "_prefix",
+        "_principal_mode",
+        "_principals",
+        "_resources",
+        "_secret",
+        "_take_view",
     )  # fmt: skip
 
     def __init__(
@@ -83,7 +98,7 @@ class Names:
         digest_of: Callable[[View], str],
         take_view: Callable[[Any, str], View],
     ) -> None:
-        self._how = principal
+        self._principal_mode = principal
         self._keys = keys
         self._prefix = ""
         self._secret = b""
@@ -93,39 +108,44 @@ class Names:
             [(path, path.partition(".")[2]) for path in facts if is_of_caller(path)]
         )
         self._plain = plain
-        self._knows = knows
+        self._has_entity = knows
         self._digests = digests
         self._digest_of = digest_of
         self._take_view = take_view
-        self._named: dict[tuple[str, str], str] = {}
+        self._principals: dict[tuple[str, str], str] = {}
         self._resources: dict[tuple[str, str], str] = {}
         self._last_principal: tuple[Principal, str] | None = None
         self._last_resource: tuple[Entity, str] | None = None
         self._last_caller: tuple[Principal, dict[str, FactValue]] | None = None
 
     def principal(self, principal: Principal) -> str:
-        """Return the name of who calls."""
-        if self._how == "none":
+        """Return how the principal is stored."""
+        if self._principal_mode == "none":
             return ""
         last = self._last_principal
-        if last is not None and last[0] is principal:  # one caller's calls come together
+        if last is not None and last[0] is principal:  # calls of one caller often follow each other
             return last[1]
         key = (principal.type, principal.id)
-        name = self._named.get(key)
+        name = self._principals.get(key)
         if name is None:
-            if len(self._named) >= _REMEMBERED:
-                self._named = {}
-            name = principal.id if self._how == "id" else self.pseudonym("principal", *key)
-            self._named[key] = name
+            if len(self._principals) >= _REMEMBERED:
+                self._principals = {}
+            name = (
+                principal.id if self._principal_mode == "id" else self.pseudonym("principal", *key)
+            )
+            self._principals[key] = name
         self._last_principal = (principal, name)
         return name
 
     def peer(self, peer: str) -> str:
-        """Return a pseudonym of where somebody calls from; empty where nobody is named."""
-        return "" if self._how == "none" else self.pseudonym("peer", peer)
+        """Return the pseudonym of a network peer; empty if principals are not stored."""
+        return "" if self._principal_mode == "none" else self.pseudonym("peer", peer)
 
     def resource(self, resource: Entity) -> str:
-        """Return a thing's id where the bundle knows it; else a pseudonym: callers may name it."""
+        """Return a resource's id if the bundle has it; else a pseudonym.
+
+        A caller may have chosen an id that the bundle does not have.
+        """
         last = self._last_resource
         if last is not None and last[0] is resource:
             return last[1]
@@ -134,7 +154,7 @@ class Names:
         if name is None:
             if len(self._resources) >= _REMEMBERED:
                 self._resources = {}
-            is_known = self._knows(resource)
+            is_known = self._has_entity(resource)
             name = resource.id if is_known else self.pseudonym("resource", *key)
             self._resources[key] = name
         self._last_resource = (resource, name)
@@ -147,10 +167,10 @@ class Names:
         principal: Principal | None,
         action: Entity,
     ) -> tuple[tuple[str, FactValue], ...]:
-        """Return what is kept of the facts that policies read, of those noted, and of the caller.
+        """Return the facts to store, by path: read by policies, noted, and the caller's.
 
-        By path. Of the caller ``principal.in`` are the groups that the call brought: a uid for
-        each that the bundle knows, a pseudonym for any other.
+        ``principal.in`` lists the groups that the call brought: the uid of each group that the
+        bundle has, and a pseudonym for any other.
         """
         if not self._facts and not noted and not self._groups and not self._attrs:
             return ()
@@ -161,9 +181,9 @@ class Names:
                 value = below.get(name)
                 kept[path] = None if value is None else self._shown(value, path in self._plain)
         for path, value in noted.items():
-            asked = path.removesuffix(AS_TEXT)
-            told = asked.removeprefix("context.")
-            kept[told] = self._shown(value, asked != path or told in self._plain)
+            bare = path.removesuffix(AS_TEXT)
+            stored_path = bare.removeprefix("context.")
+            kept[stored_path] = self._shown(value, bare != path or stored_path in self._plain)
         if principal is not None and (self._groups or self._attrs):
             kept.update(self._of_caller(principal))
         return tuple(kept.items())
@@ -183,18 +203,18 @@ class Names:
         return kept
 
     def _group(self, group: Any) -> str:
-        if not isinstance(group, Entity):  # the call is denied for it
+        if not isinstance(group, Entity):  # the call is denied for this
             return type_name(group)
-        if self._knows(group):
+        if self._has_entity(group):
             return str(group)
         return self.pseudonym("group", group.type, group.id)
 
     def input(self, view: View) -> str:
-        """Return the keyed digest of an input; empty where none is kept, or it has none."""
+        """Return the keyed digest of an input; empty if it is not stored, or the input has none."""
         return self._digest(view) if "input" in self._digests else ""
 
     def output(self, output: Any) -> str:
-        """Return the keyed digest of what leaves; empty where none is kept, or it has none."""
+        """Return the keyed digest of an output; empty if none is stored, or the output has none."""
         if "output" not in self._digests:
             return ""
         with suppress(ObligationNotMet, *_UNREADABLE):
@@ -202,7 +222,7 @@ class Names:
         return ""
 
     def pseudonym(self, *parts: str) -> str:
-        """Return what stands for a text: equal for equal ones, and nobody's without the key."""
+        """Return the pseudonym of a text: equal for equal texts, not reversible without the key."""
         if not self._secret:
             keys = self._keys()
             self._prefix = f"{keys.active}:"
@@ -223,7 +243,7 @@ class Names:
         scalar = read_scalar(value)
         value = value if scalar is None else scalar
         if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-            return value  # what is no number is none in JSON either: its type is told, below
+            return value  # JSON has no NaN and no infinity: below, their type is stored
         if isinstance(value, Decimal | date | datetime):
             return str(value)
         if isinstance(value, timedelta):
@@ -235,18 +255,18 @@ class Names:
         if isinstance(value, tuple | list | set | frozenset) and deep < _LIMIT_DEPTH:
             items = [self._shown(item, is_plain, deep + 1) for item in value]
             return sorted(items, key=str)[:LIMIT_ITEMS]
-        return type_name(value)  # a record, whose shape is nobody's business here; too deep
+        return type_name(value)  # a Cedar record, or a value that is nested too deep
 
 
 def is_of_caller(path: str) -> bool:
-    """Tell whether a path is one of the caller's attributes, and not of the context."""
+    """Return whether a path is an attribute of the caller, and not of the context."""
     return path.startswith(_CALLER) and path != GROUPS
 
 
 def _by_action(
     paths: tuple[str, ...], reads: Mapping[Entity, Mapping[str, frozenset[str]]]
 ) -> dict[Entity, tuple[tuple[str, str, str], ...]]:
-    """Return of each action the paths that its policies read, each with its place and name."""
+    """Return for each action the paths that its policies read, each with its namespace and name."""
     split = [(path, *path.partition(".")[::2]) for path in paths if not path.startswith(_CALLER)]
     found = {
         action: tuple(

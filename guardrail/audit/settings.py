@@ -1,8 +1,8 @@
-"""The ``[audit]`` table of ``guardrail.toml``, and the sinks that it names.
+"""Read the ``[audit]`` table of ``guardrail.toml``, and open the sinks that it names.
 
-Owns its shape and every complaint about it. Refuses settings that would say less than their author
-believes: a durability without a journal, encryption with the key that lies beside what it encrypts,
-an endpoint for checkpoints that anybody on the way could answer for. Read once, at load.
+Read once, at load. Settings that promise more than they hold are errors: a durability without a
+journal, encryption with a key that lies beside the encrypted files, a checkpoint endpoint without
+TLS.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from guardrail.audit.journal.checkpoints import (
     to_url,
 )
 from guardrail.audit.journal.keys import read_keys
-from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal.maintenance import Maintenance
 from guardrail.audit.journal.writer import Journal
 from guardrail.audit.pseudonyms import AS_TEXT
 from guardrail.audit.telemetry.deferred_spans import DeferredSpans
@@ -59,13 +59,14 @@ _Period: TypeAlias = Annotated[
 
 
 class CheckpointSettings(Section):
-    """Signed statements of how far the journal is, and where they go.
+    """Signed checkpoints of the journal, and where they are delivered.
 
     Attributes:
         key_file: the Ed25519 private key that signs them, in PEM.
-        every_records: after how many records of one process one is made.
-        every_s: after how many seconds one is made, where there is anything new.
-        file, command, url: at most one: where each goes, beside the copy in the journal.
+        every_records: after how many records of one process a checkpoint is made.
+        every_s: after how many seconds a checkpoint is made, if anything is new.
+        file, command, url: at most one: where each checkpoint is delivered, beside the copy in the
+            journal.
     """
 
     hints = (
@@ -90,7 +91,7 @@ class CheckpointSettings(Section):
 
     @property
     def leaves(self) -> bool:
-        """Whether a checkpoint goes anywhere beside the journal."""
+        """Whether checkpoints are delivered anywhere beside the journal."""
         return (self.file or self.command or self.url) is not None
 
 
@@ -98,22 +99,23 @@ class AuditSettings(Section):
     """How calls are recorded.
 
     Attributes:
-        spans: ``inline``: one span per call, made during it, above the model's own spans;
-            ``deferred``: built by a thread afterwards, beside the model's own spans.
-        events: of which calls a log event is made: ``denials`` (what was denied, blocked, or
-            raised), ``all`` or ``none``.
-        journal: the folder that keeps every record; without it, no record is kept.
+        spans: ``inline``: one span per call, made during the call, as the parent of the model's own
+            spans; ``deferred``: built by a thread afterwards, as a sibling of the model's own
+            spans.
+        events: which calls emit a log event: ``denials`` (denied, blocked, or raised), ``all`` or
+            ``none``.
+        journal: the folder that stores every record; without it, no record is stored.
         durability: what a record survives when the call goes on. ``write``: the end of the process;
-            ``group``: also the end of the machine, within 10 ms; ``each``: also the end of the
+            ``group``: also a crash of the machine, within 10 ms; ``each``: also a crash of the
             machine, before the model runs.
         segment_bytes: the size of one of the journal's files.
-        keep: for how long closed files are kept: ``90d``, ``12h``; without it, for ever.
+        keep: how long closed files are kept: ``90d``, ``12h``; without it, for ever.
         compress: whether closed files are compressed.
-        principal: how callers are named: ``pseudonym`` (keyed), ``id``, or ``none``.
-        facts: paths below ``context`` that are kept, of those that policies read; and of what a
-            call says of its caller: ``principal.in``, the groups, and ``principal.ATTR``. Texts
-            are kept as they are where ``as text`` follows.
-        digests: of what a keyed digest is kept: ``input``, ``output``.
+        principal: how callers are stored: ``pseudonym`` (keyed), ``id``, or ``none``.
+        facts: paths below ``context`` that are stored, of those that policies read; and for the
+            caller ``principal.in`` (its groups) and ``principal.ATTR``. Texts are stored unchanged
+            where ``as text`` follows the path.
+        digests: what a keyed digest is stored of: ``input``, ``output``.
         key_file: the keys for pseudonyms, digests and encryption.
         encrypt: whether the entries are encrypted.
         checkpoints: signed checkpoints; without it, none are made.
@@ -141,25 +143,25 @@ class AuditSettings(Section):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The facts that are kept, by their paths alone."""
+        """The paths of the stored facts."""
         return tuple(path.removesuffix(AS_TEXT) for path in self.facts)
 
     @property
     def plain(self) -> frozenset[str]:
-        """Those whose texts are kept as they are."""
+        """The paths whose texts are stored unchanged."""
         return frozenset(
             path.removesuffix(AS_TEXT) for path in self.facts if path.endswith(AS_TEXT)
         )
 
 
 def read_audit(document: Document | None) -> AuditSettings:
-    """Return the settings of the ``[audit]`` table; the defaults where there is none.
+    """Return the settings of the ``[audit]`` table; the defaults if there is none.
 
     Arguments:
         document: the table; ``None`` where ``guardrail.toml`` has none.
 
     Raises:
-        ConfigurationError: ``GR003``, with every fault.
+        ConfigurationError: ``GR003``, with every error.
     """
     if document is None:
         return AuditSettings()
@@ -172,24 +174,26 @@ def read_audit(document: Document | None) -> AuditSettings:
     if settings.journal is None:
         for key in _JOURNALS:
             if key in document.data:
-                complain(key, f"`{key}` is about the journal. Say where it is: `journal = ...`.")
+                complain(key, f"`{key}` needs a journal. Name its folder: `journal = ...`.")
     if settings.encrypt and settings.key_file is None:
         message = (
             "`encrypt` needs a `key_file`, kept apart from the journal: the key that a journal "
-            "makes for itself lies beside it. Make one with `guardrail journal key FILE`."
+            "makes for itself lies beside its files. Make one with `guardrail journal key FILE`."
         )
         complain("encrypt", message)
     for path in settings.paths:
         place, _, name = path.partition(".")
         if not place or not name:
-            complain("facts", f"`{path[:80]}` is no path of a fact, such as `input.rows`.")
+            complain(
+                "facts", f"`{path[:80]}` is not the path of a fact. Give one such as `input.rows`."
+            )
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return settings
 
 
 def _is_safe(url: str) -> bool:
-    """Tell whether what is posted there can be read and answered by that host alone."""
+    """Return whether only the named host can read and answer what is posted to a URL."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -201,9 +205,9 @@ def _is_safe(url: str) -> bool:
 
 
 def _check_writable(folder: Path) -> None:
-    """Raise `ConfigurationError` where no file can be made in a folder, or the folder itself.
+    """Raise `ConfigurationError` if no file can be made in a folder, or the folder can't be made.
 
-    Nothing is written for that: a server may load as one user, and serve as another.
+    Nothing is written for this check: a server may load as one user, and serve as another.
     """
     there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     problem = ""
@@ -229,11 +233,11 @@ def open_journal(
         settings: the bundle's ``[audit]`` table.
         guard: the guard's name.
         clock: the injected clock.
-        folder: where it is, whatever the settings say.
+        folder: the journal's folder; overrides the settings.
 
     Raises:
-        ConfigurationError: where a key can't be read, or the folder can't be written: then each
-            call would be denied.
+        ConfigurationError: if a key can't be read, or the folder can't be written: then each call
+        would be denied.
     """
     if folder is None:
         if settings.journal is None:
@@ -260,8 +264,8 @@ def open_journal(
         keys=None if settings.key_file is None else read_keys(Path(settings.key_file)),
         encrypt=settings.encrypt,
         segment_bytes=settings.segment_bytes,
-        keeper=partial(
-            Keeper,
+        maintenance=partial(
+            Maintenance,
             keep_s=None if settings.keep is None else _seconds(settings.keep),
             compresses=settings.compress,
             checkpoints=make,
@@ -279,20 +283,20 @@ def _deliver(settings: CheckpointSettings) -> Deliver | None:
 
 def _seconds(period: str) -> float:
     found = _PERIOD.fullmatch(period)
-    if found is None:  # the model's pattern holds it
-        raise ConfigurationError("`keep` is no period.")
+    if found is None:  # the field's pattern already checks it
+        raise ConfigurationError("`keep` is not a period. Give one such as `90d`.")
     return float(int(found[1]) * _SECONDS[found[2]])
 
 
 def open_sinks(
     settings: AuditSettings, journal: Journal | None, *, tracer_provider: Any = None
 ) -> tuple[Sink, ...]:
-    """Return the sinks that the settings name: what makes views first, and the journal.
+    """Return the sinks that the settings name: the spans first, then the journal.
 
     Arguments:
         settings: the bundle's ``[audit]`` table.
         journal: from `open_journal`.
-        tracer_provider: whose spans to make; the global one's where ``None``.
+        tracer_provider: the provider of the spans; the global one if ``None``.
     """
     kind = DeferredSpans if settings.spans == "deferred" else Spans
     signals = Signals(events=settings.events)

@@ -33,10 +33,10 @@ from guardrail._ports import (
 )
 from guardrail.audit import (
     AuditSettings,
+    FailedAuthentications,
+    FanOut,
     Journal,
-    Names,
-    Refusals,
-    Trail,
+    Pseudonyms,
     open_journal,
     open_sinks,
     read_audit,
@@ -49,14 +49,14 @@ from guardrail.identity import (
     Callers,
     Challenges,
     Credentials,
+    EvidenceVerifiers,
     Identification,
-    Machines,
     Providers,
     Revocations,
     Sources,
     evidence_opener,
     origin_of,
-    read_machines,
+    read_evidence_verifiers,
     read_providers,
     settled,
 )
@@ -105,7 +105,7 @@ class Bundle:
 
     snapshot: Snapshot
     providers: Providers
-    machines: Machines
+    machines: EvidenceVerifiers
     challenges: Challenges
     bounds: Bounds
     audit: AuditSettings
@@ -133,7 +133,7 @@ class BundleRuntime(Runtime):
         new_id: Callable[[], str],
         revocations: Revocations,
         group: object,
-        refusals: Refusals,
+        refusals: FailedAuthentications,
         journal: Journal | None = None,
     ) -> None:
         super().__init__(
@@ -182,13 +182,13 @@ class BundleRuntime(Runtime):
         return ActingAs(identity, group=self.group, since=since)
 
     def note(self, origin: str, denial: Denied) -> None:
-        """Keep a failed authentication: `Refusals.note`."""
+        """Keep a failed authentication: `FailedAuthentications.note`."""
         self.refusals.note(denial, origin, self)
 
 
-def _names(bundle: Bundle, journal: Journal) -> Names:
+def _names(bundle: Bundle, journal: Journal) -> Pseudonyms:
     audit, plans = bundle.audit, bundle.snapshot.plans
-    return Names(
+    return Pseudonyms(
         journal.keys,
         principal=audit.principal,
         facts=audit.paths,
@@ -211,7 +211,7 @@ def open_trail(
     tracer_provider: Any,
     clock: Clock,
     journal: Path | Auto | None,
-) -> tuple[Trail, Journal | None]:
+) -> tuple[FanOut, Journal | None]:
     """Return the trail of a guard's sinks, and its journal.
 
     Arguments:
@@ -227,8 +227,8 @@ def open_trail(
         name = bundle.snapshot.name
         kept = open_journal(bundle.audit, guard=name, clock=clock, folder=folder)
     if sinks is None:
-        return Trail(open_sinks(bundle.audit, kept, tracer_provider=tracer_provider)), kept
-    return Trail((*sinks, kept) if kept is not None else tuple(sinks)), kept
+        return FanOut(open_sinks(bundle.audit, kept, tracer_provider=tracer_provider)), kept
+    return FanOut((*sinks, kept) if kept is not None else tuple(sinks)), kept
 
 
 class _Faults:
@@ -318,7 +318,7 @@ def load_bundle(
     )
     given = challenges or Challenges(random=secrets.token_bytes)
     machines = faults.gather(
-        lambda: read_machines(
+        lambda: read_evidence_verifiers(
             of("evidence"),
             challenges=given,
             opener=evidence_opener(Sources(folder.files, environment)),

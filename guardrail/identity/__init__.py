@@ -1,15 +1,13 @@
-"""The room that knows who calls.
+"""Identity: find out who calls.
 
-Owns the current identity of a task (`current`), the providers that a bundle configures
-(`tables`), the verification of tokens (`tokens`) under keys that are pinned or published
-(`keyring`), the way from verified claims to a principal (`claims`), API keys, certificates, and
-what was revoked. Refuses to guess: no identity is a denial. In the flow it
-is the first step, and what it answers is taken once per call.
-
-Internal: applications import nothing from here.
+`context` holds the current identity of a task, which a call reads once, as its first step. `load`
+reads the ``[identity]`` table and opens the providers, whose kinds are in `registry`. `identify`
+makes one identity of the credentials of a caller. `tokens`, `certificates` and `api_keys` verify
+credentials and turn them into principals; `attestation` verifies evidence of machines;
+`revocation` holds what was revoked. A call without an identity is denied.
 """
 
-from guardrail.identity.attestation.load import Machines, read_machines
+from guardrail.identity.attestation.load import EvidenceVerifiers, read_evidence_verifiers
 from guardrail.identity.attestation.nonces import Challenges
 from guardrail.identity.attestation.open_evidence import evidence_opener
 from guardrail.identity.context import ActingAs, Callers, current
@@ -26,10 +24,10 @@ __all__ = [
     "Callers",
     "Challenges",
     "Credentials",
+    "EvidenceVerifiers",
     "Identification",
     "KeysNeeded",
     "Knows",
-    "Machines",
     "Pending",
     "Providers",
     "Revocations",
@@ -37,7 +35,7 @@ __all__ = [
     "current",
     "evidence_opener",
     "origin_of",
-    "read_machines",
+    "read_evidence_verifiers",
     "read_providers",
     "settled",
 ]

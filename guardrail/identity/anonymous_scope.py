@@ -1,8 +1,8 @@
-"""A scope in which this task acts as nobody, whatever it was started in.
+"""A scope without identity, whatever scope it is started in.
 
-Owns the way out of an identity that was never meant: asyncio copies the context of whoever
-starts a task or resumes a transport, and so a server can start one request inside another's
-scope. Leaving the scope restores what stood there before.
+asyncio copies the context of the code that starts a task or resumes a transport, so a server can
+start one request inside another request's scope. This scope hides that identity. Leaving it
+restores the outer scope.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from types import TracebackType
 from guardrail.identity.context import ActingAs
 
 
-class Nobody:
-    """A scope without identity: ``with Nobody(): ...``. Guarded calls inside are denied.
+class AnonymousScope:
+    """A scope without identity: ``with AnonymousScope(): ...``. Guarded calls inside are denied.
 
-    It holds for every guard, for the task that enters it and for tasks started inside. Used once.
+    It is in force for every guard, for the task that enters it and for tasks started inside. Used
+    once.
     """
 
     __slots__ = ("_scope",)
@@ -24,7 +25,7 @@ class Nobody:
         self._scope = ActingAs(None)
 
     def __enter__(self) -> None:
-        """Begin to act as nobody."""
+        """Enter the scope."""
         self._scope._begin()
 
     def __exit__(
@@ -33,11 +34,11 @@ class Nobody:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Restore what stood there before. What was raised inside passes through."""
+        """Restore the outer scope. An exception from inside passes through."""
         self._scope.__exit__(kind, error, traceback)
 
     async def __aenter__(self) -> None:
-        """Begin to act as nobody; nothing is waited for."""
+        """Enter the scope; this does not wait."""
         self._scope._begin()
 
     async def __aexit__(
@@ -46,5 +47,5 @@ class Nobody:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Restore what stood there before."""
+        """Restore the outer scope."""
         self._scope.__exit__(kind, error, traceback)

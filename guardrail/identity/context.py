@@ -1,19 +1,18 @@
-"""Who calls here: the scopes of `acting_as`, and which of them holds.
+"""The current identity: the scopes of `acting_as`, and which of them is in force.
 
-Owns guardrail's context variable and the scopes that set it. In the flow it is asked once per
-call, at the call. A scope holds for the code inside its block: for the task that enters it and
-for tasks started inside. It does not hold
+Each call reads the current identity once. A scope is in force for the code inside its block: for
+the task that enters it and for tasks started inside. It is not in force
 
-- after it is left, for anybody: a task that outlives it is denied, and never falls back to an
+- after it was left, for any task: a task that outlives it is denied, and never falls back to an
   outer identity that it did not act under;
-- for another guard, unless the application made the two of one group;
+- for another guard, unless the application put both guards in one group;
 - in a forked child;
-- while the generator is suspended in which it was entered (`guardrail.identity.generator_frames`).
+- while the generator in which it was entered is suspended (`guardrail.identity.generator_frames`).
 
-Each scope knows the one around it. Where no generator has a scope open, the innermost scope
-holds, and one look says so. Otherwise the stack is asked: the nearest generator on it with a
-scope of its own holds before all that was entered outside of it, and one that is not on the
-stack is suspended. Where the answer is not certain, nobody calls.
+Each scope refers to the outer one. If no generator has an open scope, the innermost scope is in
+force, and one lookup finds it. Otherwise the stack decides: the nearest generator on it with a
+scope of its own comes before all scopes that were entered outside of it, and a generator that is
+not on the stack is suspended. If the result is not certain, the call is denied.
 """
 
 from __future__ import annotations
@@ -40,31 +39,47 @@ _ENDED: Final = 2
 class ActingAs:
     """A scope in which this task acts as one identity: ``with ActingAs(identity): ...``.
 
-    It holds for the task that enters it and for tasks started inside, and ends for all of
-    them when it is left. Scopes nest, and leaving one restores the outer. Threads start
-    with no identity, and so do forked children. A scope that is entered inside a generator
-    holds while the generator runs, and not while it is suspended.
+    It is in force for the task that enters it and for tasks started inside, and ends for all of
+    them when it is left. Scopes nest, and leaving one restores the outer. Threads and forked
+    children start without an identity. A scope that is entered inside a generator is in force while
+    the generator runs, and not while it is suspended.
 
-    ``async with`` does the same, and waits off the event loop where keys must be fetched first.
+    ``async with`` does the same, and waits off the event loop if keys must be fetched first.
 
     Arguments:
-        identity: who acts, as a provider or the application vouches for them; `Pending` where
-            that can't be told yet; ``None`` for nobody, whatever stands around.
-        revocations: what is asked whether the identity still holds; ``None``: nothing can
-            revoke it.
-        group: what the guards have in common for which it holds, the very object; ``None``: it
-            holds for all guards, as in tests.
-        since: when it was verified, in seconds since the epoch; where the clock was set back to
-            before that, it has to be verified anew.
+        identity: the identity, as a provider or the application vouches for it; `Pending` if keys
+            must be fetched first; ``None`` for no identity, whatever the outer scope is.
+        revocations: checks whether the identity was revoked; ``None``: it can't be revoked.
+        group: the object that the guards for which it is in force have in common; ``None``: it is
+            in force for all guards, as in tests.
+        since: when it was verified, in seconds since the epoch; if the clock was set back before
+            that, it must be verified again.
 
     Raises:
         ConfigurationError: on a second entry; a scope is used once.
     """
 
     __slots__ = (
-        "_epoch", "_era", "_frame", "_group", "_identity", "_is_certain", "_is_direct",
-        "_is_nobody", "_is_owned", "_is_shared", "_mark", "_outer", "_owner", "_pending",
-        "_revocations", "_serial", "_since", "_state", "_task", "_within",
+        "_context_token",
+        "_epoch",
+        "_fork_count",
+        "_frame",
+        "_group",
+        "_identity",
+        "_is_anonymous",
+        "_is_certain",
+        "_is_context_shared",
+        "_is_direct",
+        "_is_owned",
+        "_outer",
+        "_owner",
+        "_owner_frames",
+        "_pending",
+        "_revocations",
+        "_serial",
+        "_since",
+        "_state",
+        "_task",
     )  # fmt: skip
 
     def __init__(
@@ -77,13 +92,13 @@ class ActingAs:
     ) -> None:
         self._pending: Pending | None = identity if isinstance(identity, Pending) else None
         self._identity: Identity | None = identity if isinstance(identity, Identity) else None
-        self._is_nobody = identity is None
+        self._is_anonymous = identity is None
         self._revocations = revocations
         self._since = since
-        self._epoch = -1  # asked at the first call
+        self._epoch = -1  # checked at the first call
         self._group = group
         self._state = _NEW
-        self._era = 0
+        self._fork_count = 0
         self._serial = 0
         self._outer: ActingAs | None = None
         self._frame: FrameType | None = None
@@ -91,18 +106,18 @@ class ActingAs:
         self._is_owned = False
         self._is_direct = False
         self._is_certain = False
-        self._is_shared = False
+        self._is_context_shared = False
         self._task: Any = None
-        self._within: tuple[FrameType, ...] = ()
-        self._mark: Token[None] | None = None
+        self._owner_frames: tuple[FrameType, ...] = ()
+        self._context_token: Token[None] | None = None
 
     def __enter__(self) -> Principal:
-        """Begin to act, and return the principal.
+        """Enter the scope, and return the principal.
 
         Raises:
-            NotAuthenticated: where what was pending does not hold; ``provider_unavailable``
-                inside an event loop, which waiting for keys would block: ``async with`` waits
-                beside it.
+            NotAuthenticated: if a pending identity turns out to be invalid;
+                ``provider_unavailable`` inside an event loop, which waiting for keys would block:
+                ``async with`` waits off the loop.
         """
         pending, self._pending = self._pending, None
         if pending is not None:
@@ -118,7 +133,7 @@ class ActingAs:
         return self._start()
 
     async def __aenter__(self) -> Principal:
-        """Begin to act, and return the principal; keys are fetched on another thread."""
+        """Enter the scope, and return the principal; keys are fetched on another thread."""
         pending, self._pending = self._pending, None
         if pending is not None:
             from asyncio import to_thread
@@ -132,7 +147,7 @@ class ActingAs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the identity, for all tasks. An exception from inside passes through."""
+        """End the scope, for all tasks. An exception from inside passes through."""
         self._end()
 
     def __exit__(
@@ -141,26 +156,26 @@ class ActingAs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the identity, for all tasks. An exception from inside passes through."""
+        """End the scope, for all tasks. An exception from inside passes through."""
         self._end()
 
     def _start(self) -> Principal:
         identity = self._identity
         if identity is None:
-            raise _used()
+            raise _used_error()
         self._begin()
         return identity.principal
 
     def _begin(self) -> None:
         if self._state != _NEW:
-            raise _used()
+            raise _used_error()
         self._task = _task_here()
         owner = owner_here(task=self._task)
         self._state = _OPEN
-        self._era = _process.forks
+        self._fork_count = _process.forks
         self._serial = next(_serials)
-        self._mark = _here.set(None)
-        self._within = _process.on_the_stack()
+        self._context_token = _here.set(None)
+        self._owner_frames = _process.owner_frames_on_stack()
         if owner is not None and not owner.is_suspended:
             self._frame = owner.frame
         elif owner is not None:
@@ -168,9 +183,9 @@ class ActingAs:
             self._owner = owner.frame
             self._is_direct = owner.is_direct
             self._is_certain = owner.is_direct and owner.is_iterated
-            _process.take(self, owner.frame)
+            _process.add_owned(self, owner.frame)
         self._outer = outer = _innermost()
-        self._is_shared = outer is not None and self._shares_with(outer)
+        self._is_context_shared = outer is not None and self._shares_context_with(outer)
         _acting.set(self)
 
     def _end(self) -> None:
@@ -180,27 +195,27 @@ class ActingAs:
         if not was_open:
             return
         if self._owner is not None:
-            _process.drop(self, self._owner)
-        self._owner, self._within = None, ()  # frames keep others alive
+            _process.remove_owned(self, self._owner)
+        self._owner, self._owner_frames = None, ()  # a frame keeps other objects alive
         top = _scope()
-        if self._is_here():
+        if self._is_in_own_context():
             self._unlink(top)
         elif top is self:
-            _acting.set(None)  # a copy of the context: forget it there
+            _acting.set(None)  # a copy of the context: remove the scope there
         self._task = None
         if self._is_owned:
             # Left in another context than it was entered in (a generator closed elsewhere), or by
-            # the collector while another scope was being entered: it is still linked, and is
-            # passed over in its own context.
+            # the garbage collector while another scope was being entered: it is still linked, and
+            # is skipped in its own context.
             return
-        self._mark = None
+        self._context_token = None
         outer = self._outer
-        while outer is not None and outer._group is self._group and not outer._is_nobody:
-            outer = outer._outer  # all that it hid, it goes on to hide
+        while outer is not None and outer._group is self._group and not outer._is_anonymous:
+            outer = outer._outer  # the scopes that it hid stay hidden
         self._outer = outer
 
     def _unlink(self, top: ActingAs | None) -> None:
-        """Restore what stood around; where other scopes were entered since, below those."""
+        """Restore the outer scope; if other scopes were entered since, unlink it below those."""
         if top is self:
             _acting.set(self._outer)
             return
@@ -208,36 +223,36 @@ class ActingAs:
         while above is not None and above._outer is not self:
             is_apart = is_apart and above._is_owned
             above = above._outer
-        # Two scopes of one function that end out of order are a fault: then the empty scope stays,
-        # and denies. Generators end in any order, and those that iterate them meanwhile, too.
+        # Two scopes of one function that end out of order are an error: then the ended scope stays,
+        # and denies. Generators, and those that iterate them, may end in any order.
         if above is not None and (self._is_owned or (is_apart and above._is_owned)):
             above._outer = self._outer
 
-    def _shares_with(self, outer: ActingAs) -> bool:
-        """Whether other tasks act in this very context, so that a copy of it is anybody's.
+    def _shares_context_with(self, outer: ActingAs) -> bool:
+        """Return whether other tasks act in this context, so that a copy may belong to any of them.
 
-        A copy has the scope that was entered last, whichever of these tasks it is made for.
+        A copy has the scope that was entered last, whichever of these tasks makes it.
         """
-        if not outer._is_shared:
+        if not outer._is_context_shared:
             task = outer._task
             if task is None or task is self._task or task.done():
                 return False
-        return outer._is_here()
+        return outer._is_in_own_context()
 
-    def _is_here(self) -> bool:
-        """Whether this runs in the very context in which the scope was entered, and in no copy."""
-        mark = self._mark
+    def _is_in_own_context(self) -> bool:
+        """Return whether this runs in the context in which the scope was entered, not in a copy."""
+        mark = self._context_token
         if mark is None:
             return False
         try:
             _here.reset(mark)
-        except (ValueError, RuntimeError):  # another context; used up by another thread's look
+        except (ValueError, RuntimeError):  # another context; or another thread used the token
             return False
-        self._mark = _here.set(None)
+        self._context_token = _here.set(None)
         return True
 
     def _check(self, identity: Identity, now: float) -> None:
-        """Ask again whether the identity was revoked, where that may have changed."""
+        """Check for revocation again, if revocations may have changed."""
         revocations = self._revocations
         if revocations is None:
             return
@@ -250,13 +265,12 @@ class ActingAs:
 
 
 class _Process:
-    """What this process knows about all open scopes; a context variable knows only one.
+    """The state of this process that concerns all open scopes.
 
     Attributes:
-        forks: the number of forks before it: a scope that was entered before the last fork is
-            not valid here.
-        owned: the open scopes that generators own, by their frames, in the order in which they
-            were entered.
+        forks: the number of forks so far: a scope that was entered before the last fork is not
+            valid here.
+        owned: the open scopes that generators own, by their frames, in order of entry.
     """
 
     __slots__ = ("forks", "owned")
@@ -265,27 +279,27 @@ class _Process:
         self.forks = 0
         self.owned: dict[FrameType, list[ActingAs]] = {}
 
-    def begin_anew(self) -> None:
-        """Start without an identity in a child that was just forked.
+    def after_fork(self) -> None:
+        """Start without an identity in a forked child.
 
-        Which generators have entered scopes is kept: the child may run them, and what holds around
-        them there is not what they entered.
+        The generators that have entered scopes stay known: the child may run them, and the scopes
+        around them are not the ones that they entered.
         """
         self.forks += 1
 
-    def take(self, scope: ActingAs, owner: FrameType) -> None:
-        """Note that a generator has entered a scope."""
+    def add_owned(self, scope: ActingAs, owner: FrameType) -> None:
+        """Add a scope that a generator has entered."""
         self.owned.setdefault(owner, []).append(scope)
 
-    def drop(self, scope: ActingAs, owner: FrameType) -> None:
-        """Note that it has left it."""
+    def remove_owned(self, scope: ActingAs, owner: FrameType) -> None:
+        """Remove a scope that a generator has left."""
         scopes = self.owned.get(owner)
         if scopes is not None and scope in scopes:
             scopes.remove(scope)
             if not scopes:
                 del self.owned[owner]
 
-    def on_the_stack(self) -> tuple[FrameType, ...]:
+    def owner_frames_on_stack(self) -> tuple[FrameType, ...]:
         """Return the frames of this stack that own scopes, the nearest first."""
         owned = self.owned
         if not owned:
@@ -299,8 +313,8 @@ class _Process:
         return tuple(near)
 
 
-def _is_nearer(frame: FrameType | None, other: FrameType | None) -> bool:
-    """Whether a frame is on this stack, and nearer than another one."""
+def _is_nearer_on_stack(frame: FrameType | None, other: FrameType | None) -> bool:
+    """Return whether a frame is on this stack, and nearer than another one."""
     at: FrameType | None = sys._getframe(0)
     while frame is not None and at is not None and at is not other:
         if at is frame:
@@ -310,12 +324,17 @@ def _is_nearer(frame: FrameType | None, other: FrameType | None) -> bool:
 
 
 def _innermost() -> ActingAs | None:
-    """Return the innermost scope of this context; forget those of generators that ended elsewhere.
+    """Return the innermost scope of this context; remove those of generators that ended elsewhere.
 
-    A copy of the context that is made afterwards does not have them, and so is not refused.
+    A later copy of the context does not have these scopes, and so is not denied.
     """
     first = scope = _scope()
-    while scope is not None and scope._is_owned and scope._state == _ENDED and scope._is_here():
+    while (
+        scope is not None
+        and scope._is_owned
+        and scope._state == _ENDED
+        and scope._is_in_own_context()
+    ):
         scope = scope._outer
     if scope is not first:
         _acting.set(scope)
@@ -323,7 +342,7 @@ def _innermost() -> ActingAs | None:
 
 
 def _task_here() -> Any:
-    """Return the task of asyncio that runs here; ``None`` for none."""
+    """Return the current asyncio task; ``None`` if there is none."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or asyncio._get_running_loop() is None:
         return None
@@ -337,20 +356,20 @@ def _in_event_loop() -> bool:
 
 _acting: Final[ContextVar[ActingAs | None]] = ContextVar("guardrail_acting", default=None)
 _scope: Final = _acting.get
-#: Holds nothing: a token of it can be used in no other context than the one it was made in.
+#: Holds no value: its tokens can only be used in the context in which they were made.
 _here: Final[ContextVar[None]] = ContextVar("guardrail_here", default=None)
 _serials: Final = count(1)
 _process: Final = _Process()
 
-os.register_at_fork(after_in_child=_process.begin_anew)
+os.register_at_fork(after_in_child=_process.after_fork)
 
 
 class Callers:
-    """Who calls, as one guard sees it: the flow asks `current`.
+    """Finds the current identity for one guard.
 
     Arguments:
         group: the guard's group; ``None`` sees the scopes of all guards.
-        inherits: whether an identity holds for tasks and threads that were started inside its
+        inherits: whether an identity is in force for tasks and threads that were started inside its
             scope with a copy of the context.
     """
 
@@ -367,10 +386,10 @@ class Callers:
             now: seconds since the epoch, by the injected clock. NaN counts as expired.
 
         Raises:
-            NotAuthenticated: with code ``not_authenticated`` outside of every scope or after
-                its end, and where it is not certain who calls; ``token_expired`` at the very
-                second of expiry and after it, ``token_not_yet_valid`` where the clock was set
-                back, ``revoked`` from the moment on at which it was.
+            NotAuthenticated: ``not_authenticated`` outside of every scope, after its end, and if
+                the caller is not certain; ``token_expired`` from the second of expiry on,
+                ``token_not_yet_valid`` if the clock was set back, ``revoked`` from the time of
+                revocation on.
         """
         scope, process = _scope(), _process
         if (
@@ -378,14 +397,14 @@ class Callers:
             or scope is None
             or not self._inherits
             or scope._is_owned
-            or scope._era != process.forks
+            or scope._fork_count != process.forks
             or not (scope._group is self._group or scope._group is None)
             or not (scope._task is None or scope._task is _task_here())
         ):
-            scope = self._find()
+            scope = self._find_scope()
         identity = scope._identity
         if identity is None:
-            raise _nobody()
+            raise _not_authenticated_error()
         held = scope._revocations
         if held is not None and (
             held.epoch != scope._epoch or not held.looked_at <= now < held.look_at
@@ -404,47 +423,47 @@ class Callers:
             code="token_expired",
         )
 
-    def _concerns(self, scope: ActingAs) -> bool:
-        """Whether a scope says something about who calls this guard."""
+    def _applies_to_guard(self, scope: ActingAs) -> bool:
+        """Return whether a scope concerns this guard."""
         group = scope._group
         return group is None or self._group is None or group is self._group
 
-    def _find(self) -> ActingAs:
-        """Return the scope that holds, or raise `NotAuthenticated`."""
-        near = _process.on_the_stack()
-        direct, at = self._nearest(near)
+    def _find_scope(self) -> ActingAs:
+        """Return the scope in force, or raise `NotAuthenticated`."""
+        near = _process.owner_frames_on_stack()
+        direct, at = self._nearest_direct_scope(near)
         scope = _innermost()
-        if direct is not None and not self._inherits and not direct._is_here():
-            raise _elsewhere()
+        if direct is not None and not self._inherits and not direct._is_in_own_context():
+            raise _not_inherited_error()
         passed = False
-        holds: ActingAs | None = None
-        while scope is not None and scope._era == _process.forks:
-            if self._concerns(scope):
+        in_force: ActingAs | None = None
+        while scope is not None and scope._fork_count == _process.forks:
+            if self._applies_to_guard(scope):
                 if scope._is_owned:
-                    holds = self._of_generator(scope, near, direct, at)
+                    in_force = self._resolve_generator_scope(scope, near, direct, at)
                 elif direct is not None:
-                    holds = scope if _is_nearer(scope._frame, direct._owner) else direct
+                    in_force = scope if _is_nearer_on_stack(scope._frame, direct._owner) else direct
                 else:
-                    holds = self._of_task(scope, passed)
+                    in_force = self._resolve_task_scope(scope, passed)
                     passed = True
-            if holds is not None:
+            if in_force is not None:
                 break
             scope = scope._outer
         else:
-            holds = direct
-        if holds is None or holds._era != _process.forks:
-            raise _nobody()
-        return holds
+            in_force = direct
+        if in_force is None or in_force._fork_count != _process.forks:
+            raise _not_authenticated_error()
+        return in_force
 
-    def _of_task(self, scope: ActingAs, passed: bool) -> ActingAs | None:
-        """Return a scope that no generator owns; ``None`` where it is another task's alone.
+    def _resolve_task_scope(self, scope: ActingAs, passed: bool) -> ActingAs | None:
+        """Return a scope that no generator owns; ``None`` if it is another task's alone.
 
         Arguments:
             scope: the scope.
-            passed: whether another task's was passed over.
+            passed: whether another task's scope was skipped.
         """
         task, here = scope._task, _task_here()
-        is_here = scope._is_here()
+        is_here = scope._is_in_own_context()
         if (
             task is not None
             and task is not here
@@ -452,43 +471,45 @@ class Callers:
             and scope._state == _OPEN
             and not task.done()
         ):
-            return None  # of a task that shares this context, and goes on
+            return None  # of a running task that shares this context
         if passed and task is not here:
-            raise _uncertain()
+            raise _uncertain_error()
         if is_here:
             return scope
         if not self._inherits:
-            raise _elsewhere()
-        if scope._is_shared:
-            raise _uncertain()
+            raise _not_inherited_error()
+        if scope._is_context_shared:
+            raise _uncertain_error()
         # A copy of the context. A generator that was set up around the block, and then resumed
-        # inside it, may have made it: the copy tells no more than the block.
+        # inside it, may have made it: the copy does not distinguish the two.
         outer = scope._outer
         while outer is not None:
             if (
                 outer._owner is not None
                 and not outer._is_certain
-                and outer._owner not in scope._within
-                and self._concerns(outer)
+                and outer._owner not in scope._owner_frames
+                and self._applies_to_guard(outer)
             ):
-                raise _uncertain()
+                raise _uncertain_error()
             outer = outer._outer
         return scope
 
-    def _of_generator(
+    def _resolve_generator_scope(
         self,
         scope: ActingAs,
         near: tuple[FrameType, ...],
         direct: ActingAs | None,
         at: int,
     ) -> ActingAs | None:
-        """Return the scope that holds where a generator owns one; ``None`` where that one sleeps.
+        """Return the scope in force if a generator owns one.
+
+        ``None`` if that generator is suspended.
 
         Arguments:
             scope: the scope.
             near: the frames of this stack that own scopes, the nearest first.
             direct: the last scope of the nearest of them that entered one in its own body.
-            at: its place there.
+            at: its index in ``near``.
         """
         owner = scope._owner
         if owner in near:
@@ -498,40 +519,43 @@ class Callers:
             return scope if place == at and scope._serial >= direct._serial else direct
         if direct is not None and scope._serial < direct._serial:
             return direct
-        # The generator is not on this stack. It sleeps; or the context is a copy that was made
-        # inside of it, or beside it while it slept: nobody can tell these two apart.
-        if not scope._is_here() or (owner is not None and owner.f_back is not None):
-            raise _uncertain()
+        # The generator is not on this stack. It is suspended; or the context is a copy that was
+        # made inside of it, or beside it while it was suspended: these two can't be distinguished.
+        if not scope._is_in_own_context() or (owner is not None and owner.f_back is not None):
+            raise _uncertain_error()
         if owner is None or scope._is_certain:
             return None
-        if direct is None or direct._owner in scope._within:
-            raise _uncertain()  # it was set up here, as a ``with`` would, and still may hold
+        if direct is None or direct._owner in scope._owner_frames:
+            raise _uncertain_error()  # set up here, as by a ``with``: may be in force
         return None
 
-    def _nearest(self, near: tuple[FrameType, ...]) -> tuple[ActingAs | None, int]:
+    def _nearest_direct_scope(self, near: tuple[FrameType, ...]) -> tuple[ActingAs | None, int]:
         """Return the last scope of the nearest generator that entered one in its own body.
 
-        One that it entered before a fork is nobody's here, and hides what is around it still.
+        A scope that was entered before a fork is not valid here, but still hides the scopes around
+        it.
         """
         for place, frame in enumerate(near):
             for scope in reversed(_process.owned.get(frame, ())):
-                if (scope._is_direct or scope._era != _process.forks) and self._concerns(scope):
+                if (
+                    scope._is_direct or scope._fork_count != _process.forks
+                ) and self._applies_to_guard(scope):
                     return scope, place
         return None, -1
 
 
-def _used() -> ConfigurationError:
+def _used_error() -> ConfigurationError:
     return ConfigurationError("A scope of `acting_as` can be entered only once. Make a new one.")
 
 
-def _nobody() -> NotAuthenticated:
+def _not_authenticated_error() -> NotAuthenticated:
     return NotAuthenticated(
         "The caller is not known. Call inside `with guard.acting_as(...)` of this guard, in the "
         "task that entered it and before it ends."
     )
 
 
-def _uncertain() -> NotAuthenticated:
+def _uncertain_error() -> NotAuthenticated:
     return NotAuthenticated(
         "It is not certain who is calling: a generator entered `guard.acting_as(...)` and is "
         "suspended, or this task or thread was started beside it, or by one of several tasks that "
@@ -539,7 +563,7 @@ def _uncertain() -> NotAuthenticated:
     )
 
 
-def _elsewhere() -> NotAuthenticated:
+def _not_inherited_error() -> NotAuthenticated:
     return NotAuthenticated(
         "The identity was entered in another task or thread, and `inherit` under [identity] is "
         '"none". Enter `guard.acting_as(...)` in the task or thread that makes the call.'
@@ -550,8 +574,8 @@ _ANYONES: Final = Callers()
 
 
 def current(now: float) -> Identity:
-    """Return the identity under which this task acts, whichever guard it was entered for.
+    """Return the identity under which this task acts, for whichever guard it was entered.
 
-    For whoever is no guard: see `Callers.current`.
+    For code without a guard: see `Callers.current`.
     """
     return _ANYONES.current(now)

@@ -1,8 +1,7 @@
-"""The groups and roles that a provider puts a caller in.
+"""Resolve the groups and roles of a caller against the bundle.
 
-Owns what becomes of those that the bundle does not have: they deny, or are left out, as
-``unknown_parents`` says. Refuses to keep one that is unknown, for Cedar would take a misspelt
-role for a role that nobody forbids.
+Groups that the bundle does not have deny the caller, or are dropped, as ``unknown_parents`` says.
+They are never passed on: Cedar would accept a misspelt role, which no policy forbids.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ def dropped_groups(settings: Any, table: SettingsTable) -> Iterator[Finding]:
     """Yield the finding about a table that leaves out groups which the bundle lacks."""
     if settings.unknown_parents == "drop":
         message = (
-            "Groups of a token that the bundle lacks are left out, and with them whatever "
-            'forbids by group. Write `unknown_parents = "deny"`, and add the groups to '
+            "Groups that the bundle does not have are left out, so policies that forbid by "
+            'group do not apply. Write `unknown_parents = "deny"`, and add the groups to '
             "entities.json."
         )
         yield Finding("GR532", table.at("unknown_parents"), message)
@@ -37,14 +36,14 @@ def known_parents(
     """Return the parents that the bundle has.
 
     Arguments:
-        parents: what the provider says.
-        knows: says whether an entity exists in the bundle.
-        unknown: what becomes of one that does not.
-        source: what names them, for the message: ``"API key"``.
-        path: where in it they stand.
+        parents: the parents that the provider states.
+        knows: returns whether an entity exists in the bundle.
+        unknown: whether an unknown parent denies the caller or is dropped.
+        source: the credential that names them, for the message: ``"API key"``.
+        path: the path in the credential.
 
     Raises:
-        NotAuthenticated: ``unknown_entity``, where one is unknown and that denies.
+        NotAuthenticated: ``unknown_entity``, if one is unknown and ``unknown`` is ``deny``.
     """
     kept = tuple([parent for parent in parents if knows(parent)])
     if unknown == "deny" and len(kept) < len(parents):

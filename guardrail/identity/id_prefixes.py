@@ -1,9 +1,9 @@
 """The ids of principals, and the prefixes that keep the ids of several providers apart.
 
-A provider's principals are called ``PREFIX#VALUE``, or ``VALUE`` where its table has no
-``id_prefix``. An id never depends on which other providers there are, so adding a provider renames
-nobody. The providers use it when they make an identity, and `check` to find ids that no provider
-makes.
+A provider's principals have the id ``PREFIX#VALUE``, or ``VALUE`` if its table has no
+``id_prefix``. An id never depends on the other providers, so adding a provider renames no
+principal. Providers use this module when they make an identity, and `guardrail check` to find ids
+that no provider makes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from guardrail.errors import Fault, NotAuthenticated, Place
 
 
 class IdPrefix(NamedTuple):
-    """How one provider names its principals.
+    """The prefix of one provider's principals.
 
     Attributes:
-        own: what stands before its ids: its ``id_prefix`` and a ``#``, or nothing.
-        others: the same of the bundle's other providers, where they have one.
+        own: the prefix of its ids: its ``id_prefix`` and a ``#``, or empty.
+        others: the prefixes of the bundle's other providers.
     """
 
     own: str = ""
@@ -30,16 +30,16 @@ class IdPrefix(NamedTuple):
 
     @classmethod
     def of(cls, prefix: str, others: Iterable[str]) -> IdPrefix:
-        """Return it for an ``id_prefix`` and those of others; each of them may be empty."""
+        """Return the prefix for an ``id_prefix`` and those of others; each may be empty."""
         taken = tuple([f"{other}#" for other in others if other])
         return cls(f"{prefix}#" if prefix else "", taken)
 
     def id_of(self, value: str) -> str:
-        """Return the id of the principal whom the provider calls ``value``.
+        """Return the id of the principal that the provider names ``value``.
 
         Raises:
-            NotAuthenticated: ``malformed_token``, where a provider without a prefix calls somebody
-                as another provider's principals are called.
+            NotAuthenticated: ``malformed_token``, if a provider without a prefix uses a value that
+                begins with another provider's prefix.
         """
         if not self.can_name(value):
             raise NotAuthenticated(
@@ -50,11 +50,11 @@ class IdPrefix(NamedTuple):
         return self.own + value
 
     def can_name(self, value: str) -> bool:
-        """Whether the provider may call somebody ``value``; not as others' are called."""
+        """Return whether the provider may use ``value``: not with another provider's prefix."""
         return bool(self.own) or not value.startswith(self.others)
 
     def makes(self, id: str) -> bool:
-        """Whether a principal of the provider can have this id."""
+        """Return whether a principal of the provider can have this id."""
         if self.own:
             return id.startswith(self.own) and len(id) > len(self.own)
         return self.can_name(id)
@@ -67,7 +67,7 @@ def prefix_of(table: Section) -> str:
 
 
 def prefix_in(table: object) -> str:
-    """Return the same of a table that is not parsed, and need not be right."""
+    """Return the ``id_prefix`` of an unparsed table, which may be invalid."""
     if not isinstance(table, dict):
         return ""
     principal = table.get("principal")
@@ -76,7 +76,7 @@ def prefix_in(table: object) -> str:
 
 
 def prefixes(tables: Mapping[str, Section]) -> dict[str, IdPrefix]:
-    """Return how each provider names its principals, by the name of the provider's table."""
+    """Return the prefix of each provider, by the name of the provider's table."""
     given = {name: prefix_of(table) for name, table in tables.items()}
     return {
         name: IdPrefix.of(prefix, [each for other, each in given.items() if other != name])
@@ -85,7 +85,7 @@ def prefixes(tables: Mapping[str, Section]) -> dict[str, IdPrefix]:
 
 
 def clashes(document: Document, tables: Mapping[str, Section]) -> Iterator[Fault]:
-    """Yield what would let two providers name one principal, or be taken for each other.
+    """Yield an error for providers that could make the same principal, or have the same name.
 
     Names of tables, prefixes, issuers and trust domains share one namespace: policies read all of
     them, as ids and as ``context.identity.provider`` and ``issuer``.
@@ -122,7 +122,7 @@ def clashes(document: Document, tables: Mapping[str, Section]) -> Iterator[Fault
 
 
 def _names(name: str, table: Section) -> Iterator[tuple[str, str]]:
-    """Yield what a provider is called, each by its key; the name of the table by none."""
+    """Yield the names of a provider, each with its key; the name of the table with an empty key."""
     for key in ("issuer", "trust_domain"):
         value = getattr(table, key, None)
         if value:
@@ -141,5 +141,5 @@ def _place(document: Document, name: str, key: str) -> Place:
 
 
 def _plain(name: str) -> str:
-    """Return the name of a table as a prefix can have it."""
+    """Return the name of a table in the form of a prefix."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", name) or "other"

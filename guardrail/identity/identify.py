@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from guardrail._ports import BlockingStep
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.attestation.load import Machines
+from guardrail.identity.attestation.load import EvidenceVerifiers
 from guardrail.identity.certificates.mtls import peer_of
 from guardrail.identity.providers import Providers
 from guardrail.identity.revocation import Revocations
@@ -51,7 +51,7 @@ class Identification:
 
     Arguments:
         providers: the bundle's identity providers.
-        machines: what verifies evidence.
+        machines: the verifiers of evidence.
         revocations: what is revoked.
         knows: says whether an entity exists in the bundle.
     """
@@ -59,7 +59,11 @@ class Identification:
     __slots__ = ("_knows", "_machines", "_providers", "_revocations")
 
     def __init__(
-        self, providers: Providers, machines: Machines, revocations: Revocations, knows: Knows
+        self,
+        providers: Providers,
+        machines: EvidenceVerifiers,
+        revocations: Revocations,
+        knows: Knows,
     ) -> None:
         self._providers = providers
         self._machines = machines

@@ -1,4 +1,7 @@
-"""The findings of ``guardrail check`` about the ``[identity]`` and ``[evidence]`` tables."""
+"""Lint the ``[identity]`` and ``[evidence]`` tables of a bundle that loads.
+
+`guardrail check` reports these findings. Errors in the tables are reported by `settings` instead.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from guardrail.identity.registry import kinds_by_name
 def lint_identity(
     document: Document | None, own: Sequence[IdentityProvider] = ()
 ) -> Iterator[Finding]:
-    """Yield what is weak in the ``[identity]`` table; nothing where there is none.
+    """Yield the findings about the ``[identity]`` table; none if there is no table.
 
     Arguments:
         document: the table.
@@ -29,11 +32,11 @@ def lint_identity(
 
 
 def lint_evidence(document: Document | None) -> Iterator[Finding]:
-    """Yield what is weak in the ``[evidence]`` tables; nothing where there are none."""
+    """Yield the findings about the ``[evidence]`` tables; none if there are none."""
     for name, table in (document.data if document is not None else {}).items():
         if document is not None and table["about"] == "peer" and table.get("nonce") == "none":
             message = (
-                "Evidence without a nonce of ours can be presented again by anyone who has it, "
-                "until it lapses. Have callers ask for a challenge, and leave `nonce` out."
+                "Without a nonce, anyone who has the evidence can present it again until it "
+                "expires. Let callers request a challenge, and leave `nonce` out."
             )
             yield Finding("GR535", document.at(name, "nonce"), message)

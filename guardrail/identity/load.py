@@ -1,9 +1,9 @@
-"""Reads the ``[identity]`` table, and opens its providers.
+"""Read the ``[identity]`` table, and open its providers.
 
-All its tables are read together: the keys of each, the prefixes that keep the ids of several
-providers apart, the file of revocations. It is an error if no provider is of the kind that a table
-names, if two providers could be taken for each other, or if there are two of a kind that has no
-issuer. Every fault is found at load, with its place; no key is fetched.
+All its tables are read together, with their keys, the prefixes that keep the ids of several
+providers apart, and the file of revocations. It is an error if no provider is of the kind that a
+table names, if two providers could be mistaken for each other, or if there are two of a kind
+without an issuer. Every error is found at load, with its place; no key is fetched.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ from guardrail.identity.revocation import read_revoked
 from guardrail.identity.sources import Sources
 from guardrail.values import Frozen
 
-#: What verifies tokens, beside what reading their keys has imported.
+#: The modules that verify tokens, beside those that reading their keys has imported.
 _FOR_TOKENS: Final = (
     "cryptography.hazmat.primitives.hashes",
     "encodings.ascii",
     "guardrail.identity.tokens.pinned",
 )
-#: What verifies certificates.
+#: The modules that verify certificates.
 _FOR_CERTIFICATES: Final = (
     "cryptography.hazmat.primitives.hashes",
     "cryptography.x509.verification",
     "encodings.ascii",
 )
-#: Keys of ``[identity]`` itself; all else are tables of providers.
+#: Keys of ``[identity]`` itself; all others are tables of providers.
 _OWN: Final = frozenset(("anonymous", "inherit", "revoked_file"))
-#: What ``inherit`` may be: who has an identity beside the task or thread that entered it.
+#: The values of ``inherit``: whether tasks and threads that are started in a scope have its
+#: identity.
 INHERIT: Final = ("tasks", "none")
 
 
@@ -59,7 +60,7 @@ def read_tables(document: Document, own: Sequence[IdentityProvider] = ()) -> Map
             document.at(), "GR003", "`identity` must hold tables: write `[identity.NAME]`."
         )
     if "anonymous" in document.data:
-        message = "An anonymous principal is not built yet. Remove the key."
+        message = "Anonymous principals are not implemented. Remove the key."
         raise ConfigurationError.at(document.at("anonymous"), "GR004", message)
     kinds = kinds_by_name(own)
     settings: dict[str, Any] = {}
@@ -93,7 +94,7 @@ def read_tables(document: Document, own: Sequence[IdentityProvider] = ()) -> Map
 def _doubled(
     document: Document, settings: Iterable[str], kinds: Mapping[str, IdentityProvider]
 ) -> Iterator[Fault]:
-    """Yield providers of which a bundle has one: no issuer tells them apart."""
+    """Yield an error for a second provider of a kind that has no issuer to distinguish them."""
     seen: set[str] = set()
     has_certificates = False
     for name in settings:
@@ -206,7 +207,7 @@ def _unknown_inherit(inherit: object, place: Place) -> list[Fault]:
 
 
 def _unreadable(file: object, place: Place) -> list[Fault]:
-    """Find what is wrong with the file of what is revoked, as far as it is now."""
+    """Return the errors in the file of revocations, as it is now."""
     if not isinstance(file, str) or not file.startswith("/"):
         message = "`revoked_file` must be an absolute path: it changes while the bundle does not."
         return [Fault("GR003", place, message)]

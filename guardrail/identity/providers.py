@@ -1,8 +1,9 @@
 """The identity providers of a bundle: what the ``[identity]`` table comes to.
 
-`Providers` turns what a caller brings to ``acting_as(...)`` into an `Identity`. It chooses the
-provider by the form of a token, by its issuer, or by the certificate, and refuses a credential for
-which no provider is configured. Built once per snapshot.
+`Providers` is built from a bundle's ``[identity]`` table, once per snapshot. It turns a credential
+into an `Identity` where the application enters ``acting_as(...)``, and chooses the provider: by the
+form of a token, by its issuer, or by the kind of the credential. A credential without a provider is
+denied.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from guardrail.identity.tokens.verifier import (
     Claims,
     KeysNeeded,
     Token,
-    Verified,
+    VerifiedClaims,
     Verifier,
     find,
     issuer_of,
@@ -34,7 +35,7 @@ from guardrail.identity.tokens.verifier import (
 from guardrail.identity.validity import within
 from guardrail.values import Entity, Frozen, Identity
 
-#: Verified tokens kept per bundle.
+#: How many verified tokens are cached per bundle.
 CACHE_SIZE: Final = 1024
 
 
@@ -44,9 +45,9 @@ class TokenProvider:
 
     Attributes:
         name: the name of its table.
-        prefix: how it names its principals.
-        settings: what stands in the table.
-        verifier: what verifies its tokens.
+        prefix: the prefix of its principals.
+        settings: the settings in its table.
+        verifier: verifies its tokens.
         entity_types: the entity types of principals and their parents, with their places.
     """
 
@@ -74,7 +75,7 @@ class TokenProvider:
         """Return the identity that a parsed token proves, or raise `NotAuthenticated`."""
         return self.identify(self.verifier.verify(credential, now), knows=knows)
 
-    def identify(self, verified: Verified, *, knows: Knows) -> Identity:
+    def identify(self, verified: VerifiedClaims, *, knows: Knows) -> Identity:
         """Return the identity that verified claims make, or raise `NotAuthenticated`."""
         return identify(
             verified,
@@ -86,7 +87,7 @@ class TokenProvider:
 
     @property
     def issuer(self) -> str:
-        """Whose tokens these are."""
+        """The issuer of its tokens."""
         return self.settings.issuer
 
 
@@ -122,10 +123,10 @@ class OpenedProvider:
 
 
 class _Remembered(NamedTuple):
-    """A token that held: its identity, and from when to when it holds without another look.
+    """A verified token: its identity, and the period for which it needs no new verification.
 
-    ``bound_to`` is the certificate that it is bound to (RFC 8705), empty for none. A clock set
-    back, or at NaN, makes it need another look.
+    ``bound_to`` is the certificate that it is bound to (RFC 8705), empty for none. If the clock is
+    set back, or is NaN, the token is verified again.
     """
 
     identity: Identity
@@ -135,12 +136,12 @@ class _Remembered(NamedTuple):
 
 
 class Pending:
-    """An identity that can't be told before keys are fetched.
+    """An identity that is known only after keys were fetched.
 
     Arguments:
         fetch: fetches them; blocks for a bounded time.
-        again: tells the identity then, or raises `NotAuthenticated`.
-        note: is told of the denial where none comes of it.
+        again: returns the identity then, or raises `NotAuthenticated`.
+        note: receives the denial if there is no identity.
     """
 
     __slots__ = ("_again", "_fetch", "_note")
@@ -156,7 +157,7 @@ class Pending:
         self._note = note
 
     def settle(self) -> Identity:
-        """Return the identity; blocks. Raises `NotAuthenticated`."""
+        """Fetch the keys and return the identity; blocks. Raises `NotAuthenticated`."""
         self._fetch()
         try:
             return self._again()
@@ -165,7 +166,7 @@ class Pending:
             raise
 
     def refused(self, denial: Denied) -> Denied:
-        """Return the denial with which this ends, after it was noted."""
+        """Return a denial after it was recorded."""
         if self._note is not None:
             self._note(denial)
         return denial
@@ -176,17 +177,19 @@ class Providers:
     """The providers that a bundle configures.
 
     Attributes:
-        tokens: those of signed tokens, by their issuers.
-        by_form: those that know their tokens by form: API keys, and an application's own.
-        certificates: the one of certificates, if there is one.
-        entity_types: the entity types that principals and their parents get, each with the
-            place that names it: whoever knows the schema can hold them to it.
-        attributes: the attributes that principals get of claims: the principal's type, the
+        tokens: the providers of signed tokens, by issuer.
+        by_form: the providers that recognize their tokens by form: API keys, and an application's
+            own.
+        certificates: the provider of certificates, if there is one.
+        entity_types: the entity types of principals and their parents, each with the place that
+            names it, to check them against the schema.
+        attributes: the attributes that principals get from claims: the principal's type, the
             attribute's name, and the place that names it.
-        makers: for an entity type of principals, how each provider of such names them. A type is
-            not here where its entities can be called otherwise, too: as parents.
-        revoked_file: the file of what is revoked, where one is configured.
-        inherits: whether an identity holds in tasks and threads that are started in its scope.
+        makers: for an entity type of principals, the prefixes of its providers. A type that is also
+            a parents' type is not included, as its entities can have other ids.
+        revoked_file: the file of revocations, if one is configured.
+        inherits: whether an identity is in force in tasks and threads that are started in its
+            scope.
     """
 
     tokens: Mapping[str, TokenProvider] = field(default_factory=Frozen[str, TokenProvider])
@@ -209,23 +212,23 @@ class Providers:
     ) -> Identity:
         """Return the identity that a token or an API key proves.
 
-        A token that held is remembered by its digest, until it expires and no longer; the
-        bundle's keys and mapping stay the same for as long as this object lives, but that
-        published keys are fetched anew. A key that its provider withdraws does not call back
-        what was verified under it: for that there is revocation.
+        A verified token is cached by its digest, until it expires; the bundle's keys and mapping
+        stay the same while this object lives, except that published keys are fetched again. If a
+        provider withdraws a key, tokens that were verified with it stay valid: use revocation for
+        these.
 
         Arguments:
             token: a compact JWS, without ``Bearer``, of at most 16,384 characters; or a key.
             now: seconds since the epoch, by the injected clock.
-            knows: says whether an entity exists in the bundle; asked for each parent.
-            certificate_sha256: of the certificate that the caller has proved to hold: a token
-                that is bound to one (RFC 8705) holds with that one only.
+            knows: returns whether an entity exists in the bundle; called for each parent.
+            certificate_sha256: the digest of the certificate whose key the caller holds: a token
+                that is bound to one (RFC 8705) is valid with that one only.
 
         Raises:
-            NotAuthenticated: with a code for the cause (``token_expired``,
-                ``wrong_audience``, ``bad_signature``, ...). Neither the message nor the
-                chain holds a claim or the token.
-            KeysNeeded: where keys must be fetched first.
+            NotAuthenticated: with a code for the cause (``token_expired``, ``wrong_audience``,
+                ``bad_signature``, ...). Neither the message nor the chain holds a claim or the
+                token.
+            KeysNeeded: if keys must be fetched first.
         """
         taker = self._by_form(token) if isinstance(token, str) else None
         if taker is not None:
@@ -238,7 +241,7 @@ class Providers:
         if isinstance(token, str) and len(token) <= LIMIT_CHARS:
             digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
             try:
-                known: _Remembered = self._verified[digest]  # one look into a dict: no lock
+                known: _Remembered = self._verified[digest]  # one dict lookup needs no lock
             except KeyError:
                 pass
             else:
@@ -270,9 +273,9 @@ class Providers:
         return taker
 
     def can_make(self, entity: Entity) -> bool:
-        """Whether an entity can be somebody whom a provider knows, as far as its id tells.
+        """Return whether an entity can be a principal of a provider, judging by its id.
 
-        Of a type that no provider makes, it can: the application vouches for those.
+        For a type without a provider it can: the application vouches for those.
         """
         makers = self.makers.get(entity.type)
         return makers is None or any(maker.makes(entity.id) for maker in makers)
@@ -281,28 +284,31 @@ class Providers:
         """Return the identity that a certificate proves; raises `NotAuthenticated`."""
         if self.certificates is None:
             raise NotAuthenticated(
-                "The bundle knows nobody by certificate. Configure a provider of type `mtls`."
+                "The bundle accepts no certificates. Configure a provider of type `mtls`."
             )
         return self.certificates.authenticate(chain, now, knows=knows)
 
     def _provider(self, token: Token) -> TokenProvider:
-        """Return whose token it is. A single provider is asked whatever the token says."""
+        """Return the provider of a token.
+
+        A single provider gets every token, whatever its issuer.
+        """
         if len(self.tokens) == 1:
             (only,) = self.tokens.values()
             return only
         provider = self.tokens.get(issuer_of(token.claims))
         if provider is None:
             raise NotAuthenticated(
-                "The token is of another issuer than the bundle has.", code="wrong_issuer"
+                "The token's issuer is not one that the bundle configures.", code="wrong_issuer"
             )
         return provider
 
 
 def check_binding(bound_to: str, certificate_sha256: str) -> None:
-    """Refuse a token that is bound to another certificate than the caller's."""
+    """Deny a token that is bound to another certificate than the caller's."""
     if bound_to and bound_to != certificate_sha256:
         raise NotAuthenticated(
-            "The token is bound to a certificate that the caller does not show.",
+            "The token is bound to a certificate that the caller did not present.",
             code="wrong_certificate",
         )
 
@@ -310,7 +316,7 @@ def check_binding(bound_to: str, certificate_sha256: str) -> None:
 def _bound_to(claims: Claims) -> str:
     """Return the sha256 of the certificate that a token is bound to (RFC 8705 §3.1), or ``""``.
 
-    A token that is bound to anything else holds for nobody who only brings it.
+    A token that is bound in any other way is denied.
     """
     if "cnf" not in claims:
         return ""
@@ -333,11 +339,11 @@ def _bound_to(claims: Claims) -> str:
 def settled(
     again: Callable[[], Identity], note: Callable[[Denied], None] | None = None
 ) -> Identity | Pending:
-    """Return an identity, or what tells it once keys were fetched.
+    """Return an identity, or a `Pending` one if keys must be fetched first.
 
     Arguments:
-        again: tells it, or raises.
-        note: is told of the denial where there is none, now or later.
+        again: returns the identity, or raises.
+        note: receives the denial if there is no identity, now or later.
     """
     try:
         return again()

@@ -1,4 +1,4 @@
-# C declarations for revocation.py, which compiles as it stands: what a call asks is a comparison.
+# C declarations for revocation.py, which compiles as it stands: a call costs one comparison.
 
 cdef class Revocations:
     cdef readonly long epoch

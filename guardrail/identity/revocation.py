@@ -1,11 +1,11 @@
-"""Revocation of credentials that have not expired: of tokens, of subjects, of all before a time.
+"""Revocation of credentials that have not expired: single tokens, subjects, or all before a time.
 
-`Revocations` holds what the application revoked, and what a file lists. The file is checked for
+`Revocations` holds what the application revoked, and the entries of a file. The file is checked for
 changes every second, and when the clock was set back. While it can't be read, every credential is
 denied. A revocation that could match nothing is an error, and none can be taken back. One object
-lives as long as its guard, reloads included; an open scope asks it at each call.
+lives as long as its guard, across reloads; each call in an open scope checks it.
 
-Compiled as it stands, with ``revocation.pxd`` beside it: that asking costs a comparison.
+Compiled as it stands, with ``revocation.pxd`` beside it, so that a check costs one comparison.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from guardrail.errors import ConfigurationError, NotAuthenticated
 from guardrail.identity.tokens.strict_json import read_object
 from guardrail.values import Identity
 
-#: So often the file is looked at, in seconds.
+#: Seconds between two checks of the file.
 INTERVAL_S: Final = 1.0
-#: A file of revocations is no larger.
+#: The largest size of a file of revocations, in bytes.
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 _KEYS: Final = frozenset(("tokens", "subjects", "issued_before"))
@@ -40,9 +40,10 @@ _SERIAL: Final = re.compile(
 
 
 class Revoked:
-    """What is revoked: tokens by id, subjects up to a time, everything up to a time.
+    """Revoked credentials: tokens by id, subjects up to a time, and everything up to a time.
 
-    Times are seconds since the epoch; what was issued at that very second is revoked as well.
+    Times are seconds since the epoch; a credential that was issued in that very second is revoked,
+    too.
     """
 
     __slots__ = ("_forms", "issued_before", "subjects", "tokens")
@@ -59,7 +60,7 @@ class Revoked:
         self.issued_before = issued_before
 
     def holds(self, identity: Identity) -> bool:
-        """Tell whether an identity is revoked; one that says no time was issued before any."""
+        """Return whether an identity is revoked; one without a time of issue precedes any time."""
         if identity.token_id in self._forms:
             return True
         before = max(self.issued_before, self.subjects.get(identity.subject, -math.inf))
@@ -75,10 +76,10 @@ class Revocations:
     """All that is revoked for one guard.
 
     Attributes:
-        epoch: grows with every change.
-        looked_at: when the file was last looked at. Before that, too, it must be looked at again:
-            the clock was set back.
-        look_at: from when on the file must be looked at again; never where there is none.
+        epoch: increases with every change.
+        looked_at: when the file was last checked. An earlier time means that the clock was set
+            back, and that it must be checked again.
+        look_at: the time from which the file must be checked again; infinite if there is none.
     """
 
     __slots__ = (
@@ -114,18 +115,19 @@ class Revocations:
         issued_before: float | None = None,
         now: float,
     ) -> None:
-        """Revoke a token, what a subject was issued up to a time, or all that was.
+        """Revoke a token, all of a subject up to a time, or everything up to a time.
 
         Arguments:
             token_id: a token's ``jti``, an API key's id, or a certificate's serial number in
                 hexadecimal digits; see `forms_of`.
-            subject: as the provider names it.
-            issued_before: seconds since the epoch; now, where a subject is named alone.
+            subject: the subject, as the provider names it.
+            issued_before: seconds since the epoch; now, if only a subject is given.
             now: by the injected clock.
 
         Raises:
-            ConfigurationError: where nothing is named, a token together with something else, or
-                what could match nothing: what is no text or empty, and what is no time.
+            ConfigurationError: if nothing is given, a token together with anything else, or a value
+                that could match nothing: an empty text, a value that is not a text, or an invalid
+                time.
         """
         if token_id is None and subject is None and issued_before is None:
             raise ConfigurationError("Name what to revoke: token_id, subject or issued_before.")
@@ -154,7 +156,7 @@ class Revocations:
             self.epoch += 1
 
     def follow(self, file: Path | None) -> None:
-        """Follow a file from now on, or none. What the application revoked stays revoked."""
+        """Read a file from now on, or none. What the application revoked stays revoked."""
         with self._lock:
             if file != self._file:
                 self._file, self._seen = file, None
@@ -166,7 +168,7 @@ class Revocations:
             self.epoch += 1
 
     def look(self, now: float) -> None:
-        """Look at the file, where it is time to."""
+        """Check the file, if it is due."""
         with self._lock:
             if self._file is None or self.looked_at <= now < self.look_at:
                 return
@@ -174,26 +176,26 @@ class Revocations:
             self.looked_at, self.look_at = now, now + INTERVAL_S
 
     def check(self, identity: Identity, now: float) -> None:
-        """Refuse an identity that is revoked.
+        """Deny an identity that is revoked.
 
         Raises:
-            NotAuthenticated: ``revoked``, or ``revocations_unavailable`` where the file can't
-                be read.
+            NotAuthenticated: ``revoked``, or ``revocations_unavailable`` if the file can't be read.
         """
         if not self.looked_at <= now < self.look_at:
             self.look(now)
         if self._unreadable:
             raise NotAuthenticated(
-                "What is revoked can't be read, so nobody is let in. Put `revoked_file` right.",
+                "The list of revocations can't be read, so every call is denied. Correct "
+                "`revoked_file`.",
                 code="revocations_unavailable",
             )
         if self._any and (self._own.holds(identity) or self._listed.holds(identity)):
             raise NotAuthenticated(
-                "What the caller brought was revoked. Sign in again.", code="revoked"
+                "The caller's credential was revoked. Sign in again.", code="revoked"
             )
 
     def _read(self) -> None:
-        """Read the file where it has changed; the lock is held."""
+        """Read the file if it has changed; the lock is held."""
         file = self._file
         if file is None:
             return
@@ -216,21 +218,21 @@ class Revocations:
 
 
 def read_revoked(raw: bytes) -> Revoked:
-    """Return what a file revokes.
+    """Return the revocations in a file.
 
-    ``{"tokens": ["id"], "subjects": {"id": 1800000000}, "issued_before": 1800000000}``; each
-    key may be left out. Raises `ValueError` or `TypeError` for anything else.
+    ``{"tokens": ["id"], "subjects": {"id": 1800000000}, "issued_before": 1800000000}``; each key is
+    optional. Raises `ValueError` or `TypeError` for anything else.
     """
-    told = read_object(raw)
-    if told.keys() - _KEYS:
+    listed = read_object(raw)
+    if listed.keys() - _KEYS:
         raise ValueError("unknown keys")
-    tokens, subjects = told.get("tokens", []), told.get("subjects", {})
+    tokens, subjects = listed.get("tokens", []), listed.get("subjects", {})
     if not isinstance(tokens, list) or not all(map(_is_name, tokens)):
         raise ValueError("tokens are texts")
     if not isinstance(subjects, dict) or not all(map(_is_name, subjects)):
         raise ValueError("subjects are an object")
     times = {name: _time(value) for name, value in subjects.items()}
-    before = _time(told["issued_before"]) if "issued_before" in told else -math.inf
+    before = _time(listed["issued_before"]) if "issued_before" in listed else -math.inf
     if before is None or None in times.values():
         raise ValueError("times are seconds since the epoch")
     return Revoked(
@@ -243,7 +245,7 @@ def forms_of(text: str) -> frozenset[str]:
 
     Tools print a serial number in either case, with colons or dashes, with ``serial=``, ``Serial
     Number:`` or ``0x`` before it, with leading zeros or without, and a short one in decimal first:
-    ``2587 (0xa1b)``. An identity has it as `chains.serial` does.
+    ``2587 (0xa1b)``. An identity has it in the form of `x509_path.serial`.
     """
     found = _SERIAL.fullmatch(text)
     if found is None:
@@ -257,7 +259,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _time(value: Any) -> float | None:
-    """Return a time in seconds since the epoch; ``None`` for what is none, such as NaN."""
+    """Return a time in seconds since the epoch; ``None`` if it is invalid, such as NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
         return None
     return float(value)

@@ -1,8 +1,8 @@
-"""The ``[identity.NAME]`` tables of ``guardrail.toml``.
+"""The settings in the ``[identity.NAME]`` tables of ``guardrail.toml``.
 
-Owns the shape of what all providers of tokens have in common, and of the two kinds of them:
-``jwt`` (keys that the bundle pins) and ``oidc`` (keys that the provider publishes). Refuses
-unknown keys and an anonymous principal, which is not built. Read once, at load; opens no key.
+This module defines the settings that all providers of tokens share, and the two kinds ``jwt`` (keys
+that the bundle pins) and ``oidc`` (keys that the provider publishes). Read once, at load; no key is
+opened.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Algorithm: TypeAlias = Literal[
 # fmt: on
 UnknownParents: TypeAlias = Literal["deny", "drop"]
 
-#: A claim's place in a token: its name, and the names within where it is nested.
+#: The path of a claim in a token: its name, or several names if it is nested.
 ClaimPath: TypeAlias = tuple[str, ...]
 
 _LIMIT_NESTED: Final = 8
@@ -55,7 +55,7 @@ _Audiences: TypeAlias = Annotated[
 
 
 def claim_path(value: Any) -> Any:
-    """Return ``realm_access.roles`` as a path; an address with dots is one name."""
+    """Return ``realm_access.roles`` as a path; a URL is one name."""
     if isinstance(value, str):
         return (value,) if "://" in value else tuple(value.split("."))
     return tuple(value) if isinstance(value, list) else value
@@ -86,9 +86,9 @@ class ParentClaim(Section):
 
 
 def _sources(value: Any) -> Any:
-    """Return the one form of what stands under ``in.TYPE``: a list of tables.
+    """Return the value under ``in.TYPE`` in its normal form: a list of tables.
 
-    A text, or a list of texts, is one claim, as everywhere.
+    A text, or a list of texts, is one claim.
     """
     if isinstance(value, Mapping):
         return [value]
@@ -139,10 +139,10 @@ ONE_PREFIX: Final[Hint] = {
 
 
 def one_prefix(own: Section, principal: Section) -> None:
-    """Check that only one of the two places has an ``id_prefix``.
+    """Check that only one of the two tables has an ``id_prefix``.
 
     Raises:
-        ValueError: where both have.
+        ValueError: if both have.
     """
     if "id_prefix" in own.model_fields_set and "id_prefix" in principal.model_fields_set:
         raise ValueError("`id_prefix` is in the table and in `principal`. Keep one of them")
@@ -152,7 +152,7 @@ def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-#: A value that a claim can be held to. Each is of its own type: ``true`` is not 1.
+#: A value that a claim can be required to have. Types are distinct: ``true`` is not 1.
 _ClaimValue: TypeAlias = (
     StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | Text
 )
@@ -236,7 +236,7 @@ class TokenSettings(Section):
     def _one_family(self) -> TokenSettings:
         shared = [name for name in self.algorithms if name.startswith("HS")]
         if shared and len(shared) != len(self.algorithms):
-            raise ValueError("a shared secret and public keys do not go together in one provider")
+            raise ValueError("one provider can't have both a shared secret and public keys")
         return self
 
     @field_validator("claims")
@@ -245,7 +245,7 @@ class TokenSettings(Section):
         for name in claims:
             path = claim_path(name)
             if not all(path) or len(path) > _LIMIT_NESTED:
-                raise ValueError("expected names of claims, in which a point leads into an object")
+                raise ValueError("expected names of claims, with dots for nested objects")
         return claims
 
     @model_validator(mode="after")
@@ -255,7 +255,7 @@ class TokenSettings(Section):
 
     @property
     def is_shared(self) -> bool:
-        """Whether tokens are signed with a secret that we have too."""
+        """Whether tokens are signed with a shared secret."""
         return self.algorithms[0].startswith("HS")
 
 
@@ -326,7 +326,7 @@ class OidcSettings(TokenSettings, FetchSettings):
     def _address(self) -> OidcSettings:
         https_url(self.issuer)
         if "?" in self.issuer or "#" in self.issuer:
-            raise ValueError("`issuer` is an address without query and fragment")
+            raise ValueError("`issuer` must be an address without query and fragment")
         if self.is_shared:
-            raise ValueError("published keys are public: name algorithms such as RS256 or ES256")
+            raise ValueError("published keys need public-key algorithms, such as RS256 or ES256")
         return self

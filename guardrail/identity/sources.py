@@ -16,10 +16,10 @@ _LIMIT_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where keys and secrets are looked up.
+    """The sources of keys and secrets.
 
     Attributes:
-        files: the bundle's files by their path: the very bytes that its digest is over.
+        files: the bundle's files by path, with the bytes of its digest.
         environ: the environment.
     """
 
@@ -39,11 +39,11 @@ class Sources:
         return raw
 
     def secret(self, env: str | None, file: str | None, place: Place) -> tuple[bytes, str]:
-        """Return a secret and what to call it, or raise ``GR400``."""
+        """Return a secret and its name for messages, or raise ``GR400``."""
         if env is not None:
             secret = self.environ.get(env, "").encode("utf-8", "surrogateescape")
             if not secret:
-                message = f"The environment has no `{env}`. Set it to the secret."
+                message = f"The environment variable `{env}` is not set. Set it to the secret."
                 raise ConfigurationError.at(place, "GR400", message)
             return secret, f"`{env}`"
         secret, problem = secret_in(Path(file or ""), None)
@@ -54,7 +54,7 @@ class Sources:
 
 
 def secret_in(path: Path, bundle: Path | None) -> tuple[bytes, str]:
-    """Return what a file of a secret holds, without the line end that editors add."""
+    """Return the contents of a secret's file, without the newline that editors add."""
     raw, problem = b"", ""
     try:
         if bundle is not None and path.resolve().is_relative_to(bundle.resolve()):

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from guardrail.errors import ConfigurationError, Denied, NotAuthenticated
-from guardrail.identity.anonymous_scope import Nobody
+from guardrail.identity.anonymous_scope import AnonymousScope
 from guardrail.integrations.credentials import Brought, Reader, Scope, headers_of
 from guardrail.integrations.http import ProblemResponse, check_realm, problem_response
 from guardrail.values import Peer
@@ -131,7 +131,7 @@ class IdentityMiddleware:
             await self._live(scope, receive, send)
             return
         if scope["type"] not in _REQUESTS:
-            async with Nobody():
+            async with AnonymousScope():
                 await self._app(scope, receive, send)
             return
         headers_of(scope)  # before anybody reads them
@@ -175,7 +175,7 @@ class IdentityMiddleware:
 
     def _acting(self, brought: Brought | None) -> AbstractAsyncContextManager[object]:
         if brought is None:
-            return Nobody()
+            return AnonymousScope()
         if brought.names_somebody:
             return self._guard.acting_as(
                 token=brought.token,
@@ -184,7 +184,7 @@ class IdentityMiddleware:
                 peer=brought.peer,
             )
         if self._anonymous == "pass":
-            return Nobody()
+            return AnonymousScope()
         denial = NotAuthenticated("The request brings no credential.")
         self._note(denial, brought.peer)
         raise denial

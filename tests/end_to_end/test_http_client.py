@@ -11,14 +11,14 @@ from drips import Server, answers, drips, floods, silent
 from examples.oidc_provider.certificates import make_certificates
 from guardrail import _http_client as http_client
 from guardrail._http_client import (
-    Answer,
     Deadline,
     DeadlineExceeded,
     RequestCancelled,
     RequestFailed,
+    Response,
     is_loopback,
     send,
-    trusting,
+    tls_context,
 )
 from guardrail.identity.tokens.https import FetchFailed, fetch
 
@@ -42,7 +42,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture
 def context(certificates):
-    return trusting(certificates[0].read_bytes())
+    return tls_context(certificates[0].read_bytes())
 
 
 def request(server, context=None, *, host="127.0.0.1", timeout_s=TIMEOUT_S, **options):
@@ -72,7 +72,7 @@ def test_tls_checks_who_answers(certificates, context):
         assert request(server, context, timeout_s=10).body == b"{}"
         assert request(server, context, host="localhost", timeout_s=10).body == b"{}"
         with pytest.raises(RequestFailed, match="TLS failed"):
-            request(server, trusting(None), timeout_s=10)
+            request(server, tls_context(None), timeout_s=10)
 
 
 SLOW = {
@@ -359,7 +359,7 @@ def test_http_is_taken_only_where_no_certificate_was_meant_to_be_checked(context
 
 
 def test_an_answer_shows_nothing_of_itself():
-    assert "secret" not in repr(Answer(200, {"a": "secret"}, b"secret", True))
+    assert "secret" not in repr(Response(200, {"a": "secret"}, b"secret", True))
 
 
 def test_the_base_library_still_connects_as_we_expect():

@@ -189,8 +189,8 @@ def test_a_close_ends_the_file_and_a_later_call_begins_another(guard, journal):
     guard.close()
     predict(ROWS)
     guard.close()
-    verdict = verify(journal)
-    assert (verdict.segments, verdict.flaws, verdict.notes) == (2, [], [])
+    result = verify(journal)
+    assert (result.segments, result.flaws, result.notes) == (2, [], [])
 
 
 # What cannot be kept does not happen.
@@ -382,9 +382,9 @@ def test_a_busy_journal_is_verified_without_a_false_alarm(make_guard, journal):
     try:
         grown, deadline = set(), time.monotonic() + 60
         while len(grown) < 5 and time.monotonic() < deadline:
-            verdict = verify(journal)
-            assert verdict.flaws == []
-            grown.add(verdict.segments)
+            result = verify(journal)
+            assert result.flaws == []
+            grown.add(result.segments)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

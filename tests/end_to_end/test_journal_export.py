@@ -18,8 +18,13 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from records import record
 from typer.testing import CliRunner
 
-from guardrail.audit import DeferredSpans, Spans, Trail
-from guardrail.audit.journal_read.otlp_export import Delivery, Follower, open_otlp, read_cursor
+from guardrail.audit import DeferredSpans, FanOut, Spans
+from guardrail.audit.journal_read.otlp_export import (
+    CallExporter,
+    ExportResult,
+    open_otlp,
+    read_cursor,
+)
 from guardrail.audit.telemetry.attributes import attributes
 from guardrail.cli import app
 from guardrail.errors import ConfigurationError
@@ -118,7 +123,7 @@ def test_a_collector_that_is_down_is_told_and_nothing_is_lost(journal):
 
 
 def follow(journal, collector, cursor, *, batch=20, timeout_s=30.0):
-    follower = Follower(journal, open_otlp(collector.endpoint), cursor, batch=batch)
+    follower = CallExporter(journal, open_otlp(collector.endpoint), cursor, batch=batch)
     return follower, follower.run(follows=False, timeout_s=timeout_s)
 
 
@@ -194,7 +199,7 @@ def test_what_a_batch_processor_drops_the_journal_has(tmp_path, collector, caplo
     )
     folder = tmp_path / "journal"
     journal = journal_in(folder)
-    trail = Trail((DeferredSpans(tracer_provider=provider), journal))
+    trail = FanOut((DeferredSpans(tracer_provider=provider), journal))
     for number in range(2000):
         made = record(decision_id=f"{number:032x}")
         handle = trail.begin(made.guard, made.action, made.function)
@@ -218,7 +223,7 @@ def test_a_span_that_is_exported_again_is_the_same_span(tmp_path, collector, kin
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     journal = journal_in(tmp_path / "journal")
-    trail = Trail((kind(tracer_provider=provider), journal))
+    trail = FanOut((kind(tracer_provider=provider), journal))
     made = record(decision_id="5" * 32)
     with provider.get_tracer("app").start_as_current_span("request") as request:
         handle = trail.begin(made.guard, made.action, made.function)
@@ -228,7 +233,7 @@ def test_a_span_that_is_exported_again_is_the_same_span(tmp_path, collector, kin
     trail.flush(30)
     provider.force_flush()
     journal.close()
-    follower = Follower(
+    follower = CallExporter(
         tmp_path / "journal", open_otlp(collector.endpoint, signal="spans"), tmp_path / "cursor"
     )
     assert follower.run(follows=False, timeout_s=30)
@@ -243,7 +248,7 @@ def test_a_span_that_is_exported_again_is_the_same_span(tmp_path, collector, kin
 def test_a_file_that_is_no_cursor_is_refused(tmp_path):
     for text in ("", "[]", '{"segments": {"a": "b"}}'):
         (tmp_path / "cursor").write_text(text)
-        with pytest.raises(ConfigurationError, match="no cursor"):
+        with pytest.raises(ConfigurationError, match="not a cursor"):
             read_cursor(tmp_path / "cursor")
     (tmp_path / "cursor").write_text(json.dumps({"segments": {"a": 8}}))
     assert read_cursor(tmp_path / "cursor") == {"a": 8}
@@ -394,7 +399,7 @@ def test_a_follower_says_the_status_once_and_ends_on_a_signal(journal, collector
 
 
 class Clocked:
-    """A clock that a `Send` moves on."""
+    """A clock that a `SendCalls` moves on."""
 
     def __init__(self, step_s):
         self.now_s, self.step_s = 0.0, step_s
@@ -410,11 +415,11 @@ def test_a_follower_says_the_status_again_at_intervals_and_when_it_changes(journ
     def send(calls, deadline):
         if not problems:
             follower.stop()
-            return Delivery("it was stopped")
-        return Delivery(problems.pop(0))
+            return ExportResult("it was stopped")
+        return ExportResult(problems.pop(0))
 
-    follower = Follower(
-        journal, send, tmp_path / "cursor", complain=said.append, elapsed=clock.elapsed
+    follower = CallExporter(
+        journal, send, tmp_path / "cursor", warn=said.append, elapsed=clock.elapsed
     )
     follower._ended.wait = lambda seconds: None
     assert follower.run(follows=True, timeout_s=1)
@@ -430,17 +435,17 @@ def test_the_cursor_moves_with_each_request(journal, tmp_path):
         if len(taken) == 200:
             raise KeyboardInterrupt
         taken.extend(call.record.decision_id for call in calls)
-        return Delivery()
+        return ExportResult()
 
     with pytest.raises(KeyboardInterrupt):
-        Follower(journal, send, cursor, batch=50).run(follows=False, timeout_s=1)
+        CallExporter(journal, send, cursor, batch=50).run(follows=False, timeout_s=1)
     again = []
 
     def send(calls, deadline):
         again.extend(call.record.decision_id for call in calls)
-        return Delivery()
+        return ExportResult()
 
-    assert Follower(journal, send, cursor, batch=50).run(follows=False, timeout_s=1)
+    assert CallExporter(journal, send, cursor, batch=50).run(follows=False, timeout_s=1)
     assert taken + again == ALL
 
 
@@ -456,10 +461,10 @@ def test_calls_that_go_on_hold_the_cursor_back(tmp_path):
 
     def send(calls, deadline):
         taken.extend(call.record.decision_id for call in calls)
-        return Delivery()
+        return ExportResult()
 
-    Follower(folder, send, cursor, batch=3).run(follows=False, timeout_s=1)
+    CallExporter(folder, send, cursor, batch=3).run(follows=False, timeout_s=1)
     made.end(None, begun)
-    Follower(folder, send, cursor, batch=3).run(follows=False, timeout_s=1)
+    CallExporter(folder, send, cursor, batch=3).run(follows=False, timeout_s=1)
     made.close()
     assert set(taken) == {begun.decision_id, *ALL[:10]}

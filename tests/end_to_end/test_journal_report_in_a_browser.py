@@ -11,7 +11,7 @@ from records import record
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.report.aggregates import Aggregates
 from guardrail.audit.report.report import to_html
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    totals = Totals()
+    totals = Aggregates()
     for one in records(3000):
         totals.add(one)
     file = tmp_path_factory.mktemp("report") / "report.html"
@@ -33,7 +33,7 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def long_page(tmp_path_factory):
     """A report in which every name is long and has no place to break."""
-    totals, name = Totals(), "<b>" + "W" * 300
+    totals, name = Aggregates(), "<b>" + "W" * 300
     for outcome in (
         "released",
         "denied",
@@ -173,7 +173,7 @@ def test_the_page_is_dark_where_that_is_preferred(browser, page):
 
 @pytest.mark.parametrize("span_s", [0.1, 2, 50, 700, 7e3, 1e5, 2e6, 4e7, 9e8])
 def test_what_is_written_at_a_plot_stays_in_its_card_and_apart(browser, tmp_path, span_s):
-    totals = Totals()
+    totals = Aggregates()
     for number in range(200):
         totals.add(record(started_at=1.7e9 + number * span_s / 199, model_s=10.0 ** -(number % 7)))
     file = tmp_path / "report.html"

@@ -141,7 +141,7 @@ def test_every_call_of_every_worker_is_kept_also_of_one_that_was_killed(service)
     assert set(outcomes) <= {"released", "denied", "admitted"}
     chains = {path.name.split(".")[0].split("-")[1] for path in journal.glob("*-*.*")}
     assert {str(process.pid), *(str(said["pid"]) for said in before)} <= chains
-    verdict = verify(journal)
-    assert verdict.flaws == []
+    result = verify(journal)
+    assert result.flaws == []
     live = [path.name for path in journal.glob("*.live")]
     assert all(f"-{killed}-" in name for name in live)  # the others have ended theirs

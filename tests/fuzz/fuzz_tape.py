@@ -8,7 +8,7 @@ from tests.fuzz.harness import Draw, instrumented, main
 
 with instrumented():
     from guardrail._core import _tape, _tape_py
-    from guardrail.audit.journal.framing import MAGIC, Frame, Stop, walk
+    from guardrail.audit.journal.framing import MAGIC, Frame, FramesEnd, walk
 
 
 MAKERS = (_tape.Tape, _tape_py.Tape)
@@ -49,7 +49,7 @@ def test_one_input(data: bytes) -> None:
     assert one == other
     assert tapes[0].head() == tapes[1].head() == hashlib.sha256(own).hexdigest()
     *frames, stop = walk(own[len(MAGIC) :], base=len(MAGIC))
-    assert isinstance(stop, Stop)
+    assert isinstance(stop, FramesEnd)
     assert not stop.fault
     found = [(part.kind, part.body) for part in frames if isinstance(part, Frame)]
     assert found == written

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail._core import BACKEND, _tape_py
-from guardrail.audit.journal.framing import MAGIC, OVERHEAD, Frame, Stop, walk
+from guardrail.audit.journal.framing import MAGIC, OVERHEAD, Frame, FramesEnd, walk
 
 TAPES = [pytest.param(_tape_py.Tape, id="pure")]
 CHECKS = [pytest.param(_tape_py.crc_of, id="pure")]
@@ -59,7 +59,7 @@ def test_what_is_written_is_what_is_read(make, file):
     found = list(walk(data[len(MAGIC) : tape.end], base=len(MAGIC)))
     assert [part.body for part in found if isinstance(part, Frame)] == bodies
     assert [part.kind for part in found if isinstance(part, Frame)] == [*range(1, len(bodies) + 1)]
-    assert isinstance(found[-1], Stop)
+    assert isinstance(found[-1], FramesEnd)
     assert not found[-1].fault
     assert found[-1].at == tape.end
     assert found[-1].check == tape.check

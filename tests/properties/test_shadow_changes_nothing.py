@@ -21,7 +21,7 @@ from random_bundles import WORLD, Request, Rule, bundles, requests
 from guardrail import Denied, Entity, obligations
 from guardrail._hooks import in_order
 from guardrail._ports import Runtime, Target
-from guardrail.audit import Trail
+from guardrail.audit import FanOut
 from guardrail.policy import (
     BundleSettings,
     Folder,
@@ -113,7 +113,7 @@ class Scene:
             snapshot=self.live,
             identify=None,  # type: ignore[arg-type]  # each call says who calls
             take_view=lambda value, name: NO_INPUT,
-            sink=Trail((self.recorder,)),
+            sink=FanOut((self.recorder,)),
             clock=clock,
             new_id=lambda: "id",
             backend="test",

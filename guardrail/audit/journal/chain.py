@@ -1,8 +1,8 @@
-"""The chain of segments that one process writes: one after the other, each naming the one before.
+"""The chain of segments that one process writes; each segment's header names the one before.
 
-Owns the names of the segments, their headers, the spare one that is made before it is needed, and
-the cipher of the one that is written now. Refuses to end a segment before the next one is there.
-Does not lock: `journal` calls from one thread at a time, but for `provide`.
+The chain names the segments, writes their headers, prepares a spare segment before it is needed,
+and holds the cipher of the current segment. A segment is ended only after the next one has been
+made. The chain takes no lock: `writer` calls it from one thread at a time, except for `provide`.
 
 Compiled as it stands, with ``chain.pxd`` beside it; the file is its own plain-Python twin.
 """
@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail._ports import Clock
-from guardrail.audit.journal.framing import Kind
+from guardrail.audit.journal.framing import EntryKind
 from guardrail.audit.journal.keys import Cipher, Keys, own_keys
 from guardrail.audit.journal.segment import LIVE, SPARE, Segment
-from guardrail.audit.journal.segment_progress import segments, stem
+from guardrail.audit.journal.segment_progress import segment_name, segments
 from guardrail.audit.telemetry.attributes import utf8
 
 _SALT_BYTES: Final = 16
-#: Segments that a header names: the last ones, which name those before them. An entry has a limit.
+#: How many of the last segments a header names; these name the ones before them.
 _BESIDE: Final = 500
 
 
@@ -34,19 +34,19 @@ class Chain:
     """The segments of one process.
 
     Arguments:
-        folder: made where there is none.
+        folder: the journal's folder, made if it does not exist.
         guard: the guard's name, for the headers.
         clock: the injected clock.
-        durability: as the journal's, for the headers; where it is not ``write``, a segment is not
-            begun before the disk took something of it.
-        keys: the journal's keys; ``None``: those that it keeps beside itself.
+        durability: the journal's durability, for the headers; unless it is ``write``, a segment
+            begins only after a sync to the disk.
+        keys: the journal's keys; ``None``: the keys in the journal's own key file.
         encrypts: whether entries are encrypted.
-        size: of a segment, in bytes.
+        size: the size of a segment, in bytes.
 
     Attributes:
-        segment: the one that is written now; ``None`` before the first, and after the last.
-        cipher: encrypts its entries; ``None`` where they are not.
-        defined: the numbers of the definitions that stand in it.
+        segment: the segment that is being written; ``None`` before the first, and after the last.
+        cipher: encrypts its entries; ``None`` if they are not encrypted.
+        defined: the numbers of the definitions in it.
     """
 
     __slots__ = (
@@ -84,10 +84,10 @@ class Chain:
         self._number = 0
 
     def keys(self) -> Keys:
-        """Return the journal's keys, which are made where it has none.
+        """Return the journal's keys, which are made if it has none.
 
         Raises:
-            OSError: where that can't be.
+            OSError: if they can't be made.
         """
         keys = self._keys
         if keys is None:
@@ -99,7 +99,7 @@ class Chain:
         """Begin the next segment; return the one before it, which has ended.
 
         Raises:
-            OSError: where it can't be begun; then all is as before.
+            OSError: if it can't be begun; then nothing has changed.
         """
         keys = self.keys()
         if not self._name:
@@ -116,7 +116,7 @@ class Chain:
             "host": utf8(socket.gethostname()),
             "at_ns": int(self._clock.now() * 1e9),
             "durability": self._durability,
-            "beside": [stem(path) for path in segments(self.folder)[-_BESIDE:]],
+            "beside": [segment_name(path) for path in segments(self.folder)[-_BESIDE:]],
         }
         cipher: Cipher | None = None
         if self._encrypts:
@@ -133,7 +133,7 @@ class Chain:
         try:
             fresh.begin(self.folder / f"{name}{LIVE}")
             if self._durability != "write":
-                fresh.sync()  # a disk that does not even take this takes no record
+                fresh.sync()  # a disk that fails here would fail for records, too
             is_begun = True
         finally:
             if not is_begun:
@@ -149,10 +149,10 @@ class Chain:
         self.segment = None
         is_opened = False
         try:
-            fresh.append(int(Kind.OPENED), to_json(header))
+            fresh.append(int(EntryKind.OPENED), to_json(header))
             is_opened = True
         finally:
-            if not is_opened:  # the one before has its end, and names this one, which stays
+            if not is_opened:  # the ended segment names this one, which therefore stays
                 fresh.abandon()
                 if old is not None:
                     self._left = _head(old)
@@ -163,9 +163,12 @@ class Chain:
         return old
 
     def _end(self, segment: Segment, body: Mapping[str, object]) -> bool:
-        """Append the end to a segment; say whether the file took it. Else the segment is left."""
+        """Append the end to a segment; return whether that succeeded.
+
+        If not, abandon the segment.
+        """
         try:
-            segment.append(int(Kind.ENDED), to_json(body))
+            segment.append(int(EntryKind.ENDED), to_json(body))
         except OSError:
             self.leave(segment)
             return False
@@ -175,10 +178,10 @@ class Chain:
         return self.folder / f"{self._name}-{secrets.token_hex(3)}{SPARE}"
 
     def provide(self) -> None:
-        """Make the next segment before it is needed, where that is soon.
+        """Make the spare segment, if it will be needed soon.
 
         Raises:
-            OSError: where it can't be made.
+            OSError: if it can't be made.
         """
         segment = self.segment
         if segment is None or self._spare is not None:
@@ -187,7 +190,7 @@ class Chain:
             self._spare = Segment(self._spare_path(), self.size)
 
     def leave(self, segment: Segment) -> None:
-        """Write no more to a segment; whoever recovers segments will find it without an end."""
+        """Write no more to a segment; recovery will find it without an end."""
         if self.segment is segment:
             self._left = _head(segment) | {"is_left": True}
             self.segment = None
@@ -195,10 +198,10 @@ class Chain:
             segment.abandon()
 
     def end(self) -> Segment | None:
-        """End the chain; return its last segment. What follows begins another chain.
+        """End the chain; return its last segment. A later segment begins another chain.
 
-        That chain names the segment that this one has left without an end, if there is one: else
-        nothing would tell that it was there.
+        The next chain's header names a segment that this chain has left without an end, so that its
+        loss is noticed.
         """
         old = self.segment
         self.discard()
@@ -216,7 +219,7 @@ class Chain:
             spare.discard()
 
     def abandon(self) -> None:
-        """Begin anew in a forked child: what is open is the parent's."""
+        """Reset the chain in a forked child: the open files are the parent's."""
         for segment in (self.segment, self._spare):
             if segment is not None:
                 segment.abandon()
@@ -225,7 +228,7 @@ class Chain:
 
 def _head(segment: Segment) -> dict[str, object]:
     return {
-        "segment": stem(segment.path),
+        "segment": segment_name(segment.path),
         "sequence": segment.sequence,
         "sha256": segment.head(),
         "bytes": segment.end,
@@ -233,5 +236,5 @@ def _head(segment: Segment) -> dict[str, object]:
 
 
 def to_json(body: Mapping[str, Any]) -> bytes:
-    """Return an entry's body."""
+    """Return the JSON body of an entry."""
     return json.dumps(body, separators=(",", ":")).encode()

@@ -1,10 +1,10 @@
-"""Signed statements of how far a journal is, so that it can't be shortened or rewritten unseen.
+"""Signed checkpoints of a journal, which reveal that it was shortened or rewritten.
 
-Owns the checkpoints: what one says (the heads of all segments that have grown since the one before,
-and the hash of that one), its signature (a JWS with EdDSA, RFC 7515 and 8037, by `jwt`) and where
-it goes: beside the journal, and to a file, a command or an HTTP endpoint, so that a copy is out of
-reach of whoever can write here. Refuses to lose one: what could not be delivered is delivered with
-the next. A journal whose checkpoints stay on one machine shows changes, not a truncated end.
+A checkpoint states the size and hash of all segments that have grown since the checkpoint before,
+and the hash of that checkpoint. It is a JWS signed with EdDSA (RFC 7515 and 8037, by `jwt`). It is
+stored beside the journal, and delivered to a file, a command or an HTTP endpoint, so that a copy is
+out of reach of whoever can write the journal. A failed delivery is repeated with the next
+checkpoint. Checkpoints that stay on the same machine reveal changes, but not a truncated end.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from guardrail._http_client import Deadline, RequestFailed, send, trusting
+from guardrail._http_client import Deadline, RequestFailed, send, tls_context
 from guardrail._regular_files import read_regular
-from guardrail.audit.journal.segment_progress import Head, Heads
+from guardrail.audit.journal.segment_progress import FolderProgress, SegmentProgress
 from guardrail.audit.log import log_trouble
 from guardrail.errors import ConfigurationError
 
-#: Takes a checkpoint, as one line without its end; raises where it did not.
+#: Delivers a checkpoint, as one line without its newline; raises if that fails.
 Deliver: TypeAlias = Callable[[str], None]
 
 #: The name of the copy beside the journal.
@@ -39,13 +39,13 @@ _LIMIT_KEY_BYTES: Final = 64 * 1024
 
 
 def to_file(path: Path) -> Deliver:
-    """Return what appends checkpoints to a file, one a line, and has the disk take them."""
+    """Return a function that appends checkpoints to a file, one a line, and syncs it."""
 
     def deliver(line: str) -> None:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         try:
             size = os.fstat(handle).st_size
-            # A line that was cut when the machine went down must not spoil the next one.
+            # A line that was cut in a crash of the machine must not corrupt the next one.
             is_whole = not size or os.pread(handle, 1, size - 1) == b"\n"
             os.write(handle, f"{'' if is_whole else chr(10)}{line}\n".encode("ascii"))
             os.fsync(handle)
@@ -56,7 +56,7 @@ def to_file(path: Path) -> Deliver:
 
 
 def to_command(command: list[str]) -> Deliver:
-    """Return what runs a command for each checkpoint, with the line as its standard input."""
+    """Return a function that runs a command for each checkpoint, with the line as its input."""
 
     def deliver(line: str) -> None:
         subprocess.run(  # noqa: S603  the bundle's author chose it
@@ -68,12 +68,12 @@ def to_command(command: list[str]) -> Deliver:
 
 
 def to_url(url: str) -> Deliver:
-    """Return what posts each checkpoint to an endpoint, as ``application/jose``.
+    """Return a function that posts each checkpoint to an endpoint, as ``application/jose``.
 
-    The whole of it, from the look-up of the name to the answer, has `TIMEOUT_S`: an endpoint that
-    answers byte by byte holds up nothing.
+    The whole request, from the name lookup to the response, is limited to `TIMEOUT_S`, so that an
+    endpoint that responds byte by byte can't block the caller.
     """
-    context = trusting(None) if url.lower().startswith("https:") else None
+    context = tls_context(None) if url.lower().startswith("https:") else None
 
     def deliver(line: str) -> None:
         try:
@@ -94,26 +94,26 @@ def read_signing_key(path: Path) -> Any:
     """Return the Ed25519 private key of a PEM file.
 
     Raises:
-        ConfigurationError: where there is none.
+        ConfigurationError: if it holds none.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     key: Any = None
-    # raised below: what the library says may hold a part of the file
+    # raised below: the library's message may hold a part of the file
     with suppress(OSError, TypeError, ValueError, UnsupportedAlgorithm):
         key = load_pem_private_key(read_regular(path, limit_bytes=_LIMIT_KEY_BYTES), None)
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigurationError(
-            f"{path} holds no Ed25519 private key in PEM, without a password. Make one with "
+            f"{path} holds no unencrypted Ed25519 private key in PEM. Make one with "
             f"`openssl genpkey -algorithm ed25519 -out {path.name}`."
         )
     return key
 
 
 def key_id(public: Any) -> str:
-    """Return the name of a public key: 16 digits of its SHA-256."""
+    """Return the id of a public key: the first 16 hexadecimal digits of its SHA-256."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -121,14 +121,14 @@ def key_id(public: Any) -> str:
 
 
 class Checkpoints:
-    """Makes the checkpoints of one journal, from one process of those that write it.
+    """Makes the checkpoints of one journal, in one of the processes that write it.
 
     Arguments:
-        folder: the journal's.
-        key: signs them.
-        every_records: after how many records of this process one is due.
-        every_s: after how many seconds one is due.
-        deliver: takes each, beside the copy in the folder.
+        folder: the journal's folder.
+        key: the private key that signs them.
+        every_records: after how many records of this process a checkpoint is due.
+        every_s: after how many seconds a checkpoint is due.
+        deliver: delivers each checkpoint, beside the copy in the folder.
     """
 
     def __init__(
@@ -141,8 +141,8 @@ class Checkpoints:
         self._every_s = every_s
         self._deliver = deliver
         self._keep = to_file(folder / FILE)
-        self._heads: Heads | None = None
-        self._grown: dict[str, Head] = {}
+        self._heads: FolderProgress | None = None
+        self._grown: dict[str, SegmentProgress] = {}
         self._last: tuple[float, int] | None = None
         self._number = 0
         self._previous = ""
@@ -150,9 +150,9 @@ class Checkpoints:
         self._fails = False
 
     def is_due(self, elapsed_s: float, records: int) -> bool:
-        """Tell whether one is due, at a time and a count of records; it never is at the start.
+        """Return whether a checkpoint is due, at a time and a count of records.
 
-        A clock that goes back, or gives no time, puts none off.
+        None is due at the first call. A clock that goes back, or returns NaN, delays none.
         """
         if self._last is None:
             self._last = (elapsed_s, records)
@@ -162,15 +162,15 @@ class Checkpoints:
         )
 
     def make(self, now: float, elapsed_s: float, records: int) -> None:
-        """Make a checkpoint of what is new, if there is anything, and deliver what waits.
+        """Make a checkpoint if anything is new, and deliver those that wait.
 
         Raises:
-            OSError: where the journal can't be read, or the copy beside it not be written.
+            OSError: if the journal can't be read, or the copy beside it can't be written.
         """
         import jwt
 
         heads = self._heads or self._go_on()
-        self._grown |= heads.look()  # kept until a checkpoint says so
+        self._grown |= heads.look()  # kept until a checkpoint states it
         self._last = (elapsed_s, records)
         if self._grown:
             body = {
@@ -200,22 +200,22 @@ class Checkpoints:
                 del self._waiting[:-_LIMIT_WAITING]
         self._send()
 
-    def _go_on(self) -> Heads:
-        """Go on where the process before this one stopped: closed segments are not read again."""
+    def _go_on(self) -> FolderProgress:
+        """Continue where the last process stopped; closed segments are not read again."""
         closed: set[str] = set()
         path = self._folder / FILE
         lines = path.read_text("ascii", "replace").splitlines() if path.exists() else []
         try:
-            for said in read_checkpoints(lines, self._key.public_key()):
-                heads = said["segments"].items()
+            for checkpoint in read_checkpoints(lines, self._key.public_key()):
+                heads = checkpoint["segments"].items()
                 closed |= {name for name, head in heads if head["is_closed"]}
         except (ConfigurationError, AttributeError, LookupError, TypeError) as error:
-            # Not ours, or not whole any more: `verify` says so, and all is read once more.
+            # Of another key, or damaged: `verify` reports it, and all segments are read again.
             log_trouble("reading the checkpoints before", error)
             closed = set()
         self._number = len(lines)
         self._previous = hashlib.sha256(lines[-1].encode("utf-8")).hexdigest() if lines else ""
-        self._heads = Heads(self._folder, closed)
+        self._heads = FolderProgress(self._folder, closed)
         return self._heads
 
     def _send(self) -> None:
@@ -232,14 +232,14 @@ class Checkpoints:
 
 
 def read_checkpoints(lines: Iterable[str], public: Any) -> list[dict[str, Any]]:
-    """Return what checkpoints say, in their order; each has its ``line`` number and ``hash``.
+    """Return the bodies of checkpoints, in order; each with its ``line`` number and ``hash``.
 
     Raises:
-        ConfigurationError: where a signature does not hold, which names the line.
+        ConfigurationError: if a signature is invalid; the error names the checkpoint.
     """
     import jwt
 
-    said: list[dict[str, Any]] = []
+    checkpoints: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         body: Any = None
         with suppress(jwt.PyJWTError, ValueError):
@@ -250,5 +250,5 @@ def read_checkpoints(lines: Iterable[str], public: Any) -> list[dict[str, Any]]:
             )
         body["line"] = number
         body["hash"] = hashlib.sha256(line.strip().encode("ascii")).hexdigest()
-        said.append(body)
-    return said
+        checkpoints.append(body)
+    return checkpoints

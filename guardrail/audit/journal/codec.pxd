@@ -1,4 +1,4 @@
-# C declarations for entries.py, which compiles as it stands: no frame for each step.
+# C declarations for codec.py, which compiles as it stands: no Python frame for each step.
 
 cimport cython
 
@@ -17,14 +17,14 @@ cdef class Definitions:
     cdef tuple _opened
 
     @cython.locals(last=tuple, run=RunKernel)
-    cpdef tuple of_opening(self, record)
+    cpdef tuple for_opening(self, record)
     @cython.locals(last=tuple, run=RunKernel)
-    cpdef tuple of_ending(self, record)
+    cpdef tuple for_outcome(self, record)
     @cython.locals(run=RunKernel)
     cdef tuple _find(self, record)
 
 
 @cython.locals(definition=bytes, facts=bytes, ids=bytes)
-cpdef tuple opening(record, trace, Definitions definitions)
+cpdef tuple encode_opening(record, trace, Definitions definitions)
 @cython.locals(definition=bytes, body=bytes)
-cpdef tuple outcome(record, Definitions definitions, known=*)
+cpdef tuple encode_outcome(record, Definitions definitions, known=*)

@@ -1,12 +1,12 @@
-"""Calls as the journal's JSON, and back.
+"""Encode calls as the journal's JSON, and decode them.
 
-Owns the names and the form of every field in the journal; which of a call's fields stand in its
-intent and which in its outcome; and the one `Record` that both together are. Refuses to write what
-a record does not hold, and a record holds no inputs, outputs, claims or messages. Reads what it
-wrote, and leaves out fields that it does not know: a later version may have written them.
+This module defines the name and the form of every field in the journal, and which of a call's
+fields stand in its intent and which in its outcome; `join_record` makes one `Record` of the two.
+Only what a `Record` holds is written: no inputs, outputs, claims or messages. Fields that this
+version does not know are skipped when reading, since a later version may have written them.
 
-Times are nanoseconds, whole numbers. What is empty is left out. Compiled as it stands, with
-``entries.pxd`` beside it; the file is its own plain-Python twin.
+Times are whole nanoseconds. Empty fields are left out. Compiled as it stands, with ``codec.pxd``
+beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -26,31 +26,30 @@ from guardrail.values import Record
 Trace: TypeAlias = tuple[str, str, str]
 NO_TRACE: Final[Trace] = ("", "", "")
 
-#: The longest body of an outcome, with its definition, in bytes: so much is kept free for each
-#: call that goes on.
+#: The longest body of an outcome, with its definition, in bytes: reserved for each open call.
 LIMIT_OUTCOME: Final = 4096
 _LIMIT_ENDING: Final = LIMIT_OUTCOME
-#: Characters of all facts of a call that are kept.
+#: How many bytes of a call's facts are stored.
 _LIMIT_FACTS: Final = 4096
 #: The longest body of an intent, in bytes; ids that would make it longer are cut.
 _LIMIT_BEGINNING: Final = 64 * 1024
-#: How deep a fact is kept, and its integers: of 64 bits, as Cedar's are.
+#: The nesting depth to which a fact is stored, and the range of its integers: 64 bits, as in Cedar.
 _LIMIT_DEPTH: Final = 16
 _LIMIT_INTEGER: Final = 1 << 63
-#: Characters of a path or a type's name that are kept.
+#: How many characters of a path or a type's name are stored.
 _LIMIT_TEXT: Final = 200
-#: Definitions that are remembered at once.
+#: How many definitions are cached.
 _LIMIT_DEFINED: Final = 2048
 
 _FIELDS: Final = Record._fields
-#: The fields in which many records are alike: what a definition holds.
+#: The fields that many records share, which a definition holds.
 _FROM: Final = _FIELDS.index("guard")
 _TO: Final = _FIELDS.index("path") + 1
 _NAMES: Final = _FIELDS[_FROM:_TO]
 _NS: Final = 1_000_000_000
 
-#: What an intent, or a whole call, says beside its definition. Beside the record stand the
-#: definition's number, the facts and the trace.
+#: The fields of an intent, or of a whole call, beside its definition. Those that are not from the
+#: record: the definition's number, the facts and the trace.
 _OPENING: Final = Layout(
     (
         ("id", _FIELDS.index("decision_id"), "text"),
@@ -72,8 +71,8 @@ _OPENING: Final = Layout(
     ),
     _LIMIT_TEXT,
 )
-#: What an outcome says beside its definition. Beside the record stand the definition's number, and
-#: the counts that the intent has not told.
+#: The fields of an outcome beside its definition. Those that are not from the record: the
+#: definition's number, and the counts that differ from the intent's.
 _ENDING: Final = Layout(
     (
         ("id", _FIELDS.index("decision_id"), "text"),
@@ -90,18 +89,19 @@ _ENDING: Final = Layout(
     _LIMIT_TEXT,
 )
 
-#: What is appended of a call: the number of the definition that its body refers to, the body of
-#: that definition, which must stand in the segment before, and the entry's own body. A plain tuple,
-#: for making and unpacking a named one costs a fifth of an entry.
-Entry: TypeAlias = tuple[int, bytes, bytes]
+#: An encoded entry: the number of its definition, the body of that definition, which must precede
+#: it in the segment, and the entry's own body. A plain tuple, because a named one would cost a
+#: fifth of an entry.
+EncodedEntry: TypeAlias = tuple[int, bytes, bytes]
 
 
 class Definitions:
-    """What many records have in common, by number. One journal's; numbers never come twice.
+    """The definitions of one journal: fields that many records share, by number.
 
-    Most calls differ from an earlier one in ids and measures alone. A segment has the rest once,
-    as an entry of its own, and a call's entries name its number: that is less than half of the
-    bytes to encode, to hash and to keep (`benchmarks.audit`).
+    Most calls differ from an earlier one in ids and measures alone. A segment stores the shared
+    fields once, as an entry of its own, and the entries of calls refer to its number: this saves
+    more than half of the bytes to encode, hash and store (`benchmarks.audit`). A number is never
+    reused.
     """
 
     __slots__ = ("_ended", "_known", "_numbers", "_opened")
@@ -112,19 +112,19 @@ class Definitions:
         self._ended: tuple[Run, tuple[int, bytes], tuple[str, ...]] | None = None
         self._numbers = itertools.count(1)
 
-    def of_opening(self, record: Record) -> tuple[int, bytes]:
-        """Return the number of what a record has in common, and the body of its definition."""
+    def for_opening(self, record: Record) -> tuple[int, bytes]:
+        """Return the number and the body of the definition for a record that begins."""
         last = self._opened
         if last is not None:
             run, found, demands = last
-            # the very objects of the call before, as mostly
+            # the same objects as in the call before, as in most cases
             if demands is record.demands and run.is_in(record):
                 return found
         last = self._opened = (*self._find(record), record.demands)
         return last[1]
 
-    def of_ending(self, record: Record) -> tuple[int, bytes]:
-        """Return the same of a record whose call has ended."""
+    def for_outcome(self, record: Record) -> tuple[int, bytes]:
+        """Return the number and the body of the definition for a record that has ended."""
         last = self._ended
         if last is not None:
             run, found, demands = last
@@ -140,7 +140,7 @@ class Definitions:
         if found is None:
             if len(self._known) >= _LIMIT_DEFINED:
                 self._known = {}
-            number = next(self._numbers)  # this caller's alone, whoever else is in here
+            number = next(self._numbers)  # unique, even if several threads run this at once
             shown = {
                 name: readable(value[:_LIMIT_TEXT] if isinstance(value, str) else value)
                 for name, value in zip((*_NAMES, "demands"), values, strict=True)
@@ -151,9 +151,9 @@ class Definitions:
         return run, found
 
 
-def opening(record: Record, trace: Trace, definitions: Definitions) -> Entry:
-    """Return the entry of an admitted call, or of one that ended before its model ran."""
-    number, definition = definitions.of_opening(record)
+def encode_opening(record: Record, trace: Trace, definitions: Definitions) -> EncodedEntry:
+    """Return the entry of an admitted call, or of a call that ended before its model ran."""
+    number, definition = definitions.for_opening(record)
     facts, left_out, ids = b"", None, b""
     kept = record.facts
     if kept:
@@ -163,7 +163,7 @@ def opening(record: Record, trace: Trace, definitions: Definitions) -> Entry:
     if trace is not NO_TRACE and trace[0]:
         ids = b'["%b","%b","%b"]' % (trace[0].encode(), trace[1].encode(), trace[2].encode())
     body = _OPENING.write(record, (number, facts, left_out, ids))
-    if len(body) > _LIMIT_BEGINNING:  # callers choose some of these texts
+    if len(body) > _LIMIT_BEGINNING:  # callers choose some of these texts, of any length
         less = record._replace(
             decision_id=record.decision_id[:_LIMIT_TEXT],
             parent_decision_id=record.parent_decision_id[:_LIMIT_TEXT],
@@ -176,10 +176,10 @@ def opening(record: Record, trace: Trace, definitions: Definitions) -> Entry:
 
 
 def readable(value: Any, deep: int = 0) -> Any:
-    """Return a value in a form that every reader of JSON takes.
+    """Return a value in a form that every JSON reader accepts.
 
-    Lone surrogates of a text become question marks. What has no such form is told by its type: a
-    float that is no number, an integer beyond 64 bits, what is nested too deep.
+    Lone surrogates in a text become question marks. A value without such a form is replaced by the
+    name of its type: NaN, infinities, integers beyond 64 bits, and values that are nested too deep.
     """
     if isinstance(value, str):
         return utf8(value)
@@ -197,30 +197,30 @@ def readable(value: Any, deep: int = 0) -> Any:
     return type_name(value)
 
 
-def outcome(
+def encode_outcome(
     record: Record, definitions: Definitions, known: tuple[tuple[str, int], ...] = ()
-) -> Entry:
-    """Return the entry of how a call ended, of which an intent stands.
+) -> EncodedEntry:
+    """Return the entry of the outcome of a call whose intent was written.
 
-    ``known`` are the counts that the intent has told already. The entry is never longer than
-    `LIMIT_OUTCOME`: names that would make it so are left out.
+    ``known`` are the counts in the intent. The entry is never longer than `LIMIT_OUTCOME`: names
+    that would make it longer are left out.
     """
-    number, definition = definitions.of_ending(record)
+    number, definition = definitions.for_outcome(record)
     counts = record.counts
     told = counts is known or counts == known
     body = _ENDING.write(record, (number, () if told else counts))
     if len(body) + len(definition) > _LIMIT_ENDING:
         if counts or record.policies or record.obligations or record.errors or record.demands:
             less = record._replace(policies=(), obligations=(), errors=(), counts=(), demands=())
-            return outcome(less, definitions, ())
-        raise ValueError("the outcome of a call is too long to be kept")
+            return encode_outcome(less, definitions, ())
+        raise ValueError("the outcome of a call is too long to be stored")
     return number, definition, body
 
 
-# Back.
+# Decoding.
 
 
-#: What each field is in JSON.
+#: The type of each field in JSON.
 _TYPES: Final[Mapping[str, type[Any]]] = {
     **dict.fromkeys(
         (
@@ -241,29 +241,29 @@ _TYPES: Final[Mapping[str, type[Any]]] = {
     **dict.fromkeys(("facts", "counts"), dict),
     "cached": bool,
 }  # fmt: skip
-#: Nanoseconds, and other numbers of a record: of 64 bits.
+#: The limit of nanoseconds and other numbers in a record: 64 bits.
 _LIMIT_NUMBER: Final = 1 << 64
 
 
-def check(said: Mapping[str, Any]) -> None:
-    """Check that what an entry says has the form of a record.
+def check(fields: Mapping[str, Any]) -> None:
+    """Check that the fields of an entry have the form of a record.
 
     Raises:
-        ValueError: where it has not.
+        ValueError: if one does not.
     """
     kinds = _TYPES
-    for name, value in said.items():
+    for name, value in fields.items():
         kind = kinds.get(name)
         if kind is None or kind is str is type(value):
             continue
         if kind is int is type(value) and 0 <= value < _LIMIT_NUMBER:
             continue
         if type(value) is not kind or not _fits(name, value):
-            raise ValueError(f"the field {name} of an entry is not of its form")
+            raise ValueError(f"the field {name} of an entry has the wrong form")
 
 
 def _fits(name: str, value: Any) -> bool:
-    """Tell whether what is in a value of the right type is right, too."""
+    """Return whether the contents of a value of the right type are valid."""
     if type(value) is int:
         return -_LIMIT_NUMBER < value < _LIMIT_NUMBER
     if type(value) is list:
@@ -274,21 +274,23 @@ def _fits(name: str, value: Any) -> bool:
     return True
 
 
-def joined(opening: Mapping[str, Any], ending: Mapping[str, Any] | None) -> tuple[Record, Trace]:
+def join_record(
+    opening: Mapping[str, Any], ending: Mapping[str, Any] | None
+) -> tuple[Record, Trace]:
     """Return the record of a call, and the ids of its trace.
 
     Arguments:
         opening: the JSON of its intent, or of the whole call.
-        ending: the JSON of its outcome; ``None`` where there is none.
+        ending: the JSON of its outcome; ``None`` if there is none.
 
     Raises:
-        ValueError: where a field is not of its form.
+        ValueError: if a field has the wrong form.
     """
     check(opening)
     if ending is not None:
         check(ending)
     found = {**opening, **(ending or {})}
-    if ending is not None and not opening:  # its intent is elsewhere; so much is known of its start
+    if ending is not None and not opening:  # without its intent, the start is computed from the end
         took_ns = found.get("model_ns", 0) + found.get("release_ns", 0)
         found["at_ns"] = found.get("ended_ns", 0) - took_ns
     counts = opening.get("counts", {})

@@ -1,4 +1,4 @@
-"""Flaws of a journal: what is wrong, and where. Every reader reports in this form."""
+"""The form in which all readers of a journal report what is wrong with it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Flaw:
     """A part of a journal that was changed after it was written, or that can't be read.
 
     Attributes:
-        segment: the segment's name; empty where it is about the checkpoints.
-        at: the byte in it, from its start.
-        sequence: the number of the entry; -1 where it is about none.
+        segment: the segment's name; empty if the flaw is in the checkpoints.
+        at: the offset in the segment, in bytes.
+        sequence: the number of the entry; -1 if the flaw is in none.
         message: what is wrong.
-        is_harmless: whether nothing is lost or counted twice: it is a note only.
+        is_harmless: whether nothing is lost or counted twice: then it is only a note.
     """
 
     segment: str
@@ -32,5 +32,5 @@ class Flaw:
         return f"{self.segment}, byte {self.at}{entry}: {self.message}"
 
 
-#: Takes what a reader finds wrong.
-Tell: TypeAlias = Callable[[Flaw], None]
+#: Receives each flaw that a reader finds.
+ReportFlaw: TypeAlias = Callable[[Flaw], None]

@@ -1,23 +1,21 @@
-"""The bytes of a journal: how an entry stands in its segment, and what chains it.
+"""The binary format of a segment: how entries are framed, and chained by checks and hashes.
 
-Owns the format, in which `guardrail._core.Tape` writes. A segment begins with `MAGIC`; then frames
-follow, one after the other, and behind the last of them zeros, for a segment is allocated before it
-is written::
+`guardrail._core.Tape` writes this format. A segment begins with `MAGIC`. Frames follow, one after
+the other, and zeros after the last frame, since a segment is allocated before it is written::
 
     length    4 bytes    of the body
     sequence  8 bytes    0, 1, 2, ... in this segment
-    kind      1 byte     what the body is (`Kind`); the highest bit: it is encrypted
+    kind      1 byte     what the body is (`EntryKind`); the highest bit: it is encrypted
     body      JSON (RFC 8259) in UTF-8
     check     4 bytes    CRC-32 of all before it in this frame, begun with the check before
 
-Numbers are little-endian. The checks are a chain of their own: a changed, missing, doubled or moved
-frame does not fit where it stands, and that is known without reading on. A ``SEAL`` holds the
-SHA-256 of every byte of the segment before it; so do the next segment's header and the signed
-checkpoints. One running hash costs an entry a third of one hash for each (`benchmarks.audit`), and
-proves the same: whoever can rewrite a file can rewrite every hash in it, and is found by a
-checkpoint only.
+Numbers are little-endian. The checks form a chain: a frame that was changed, removed, repeated or
+moved does not match, and a reader sees this at once. A ``SEAL`` holds the SHA-256 of every byte of
+the segment before it; so do the next segment's header and the signed checkpoints. One running hash
+costs a third of a hash per entry (`benchmarks.audit`), and proves the same: whoever can rewrite a
+file can rewrite every hash in it, and only a checkpoint reveals it.
 
-Refuses nothing by itself; `walk` says where frames end, and why.
+`walk` yields the frames, and where and why they end.
 """
 
 from __future__ import annotations
@@ -32,24 +30,25 @@ from guardrail._core.terms import FRAME_CHECK, FRAME_HEAD
 
 #: What a segment begins with: the format and its version.
 MAGIC: Final = b"GRDJRNL1"
-#: Bytes that a frame has beside its body.
+#: The size of a frame without its body, in bytes.
 OVERHEAD: Final = FRAME_HEAD.size + FRAME_CHECK.size
 #: The longest body, in bytes.
 LIMIT_BODY: Final = 1 << 20
-#: Bytes that one append leaves behind at the most, of which nothing more is known.
+#: The most bytes that an interrupted append can leave.
 _LIMIT_TORN: Final = LIMIT_BODY + OVERHEAD
-#: The end of a frame's number, which is far below 2**32, and its kind. A JSON text has no NUL.
+#: The upper half of a frame's number (zeros, as it is far below 2**32), and its kind. JSON has no
+#: NUL.
 _MARK: Final = re.compile(rb"\x00{4}[^\x00]")
-#: How many places that look like a frame are tried.
+#: How many offsets that look like a frame are tried.
 _LIMIT_TRIED: Final = 1000
 #: The bit of a kind that says that the body is encrypted.
 ENCRYPTED: Final = 0x80
 
 
-class Kind(IntEnum):
-    """What an entry is."""
+class EntryKind(IntEnum):
+    """The kind of an entry."""
 
-    #: Who writes this segment, since when, and what came before it.
+    #: The segment's header: its process, its start, and the segment before it.
     OPENED = 1
     #: A call was admitted; its model is about to run.
     INTENT = 2
@@ -59,15 +58,15 @@ class Kind(IntEnum):
     WHOLE = 4
     #: The SHA-256 of all bytes before this frame.
     SEAL = 5
-    #: The segment ends here, by intention.
+    #: The segment was ended by its writer.
     ENDED = 6
-    #: Another process's segment was found without an end, and ends there.
+    #: A dead process's segment was found without an end, and was ended.
     RECOVERED = 7
-    #: Segments that were old enough are no longer kept.
+    #: A segment was removed because of its age.
     RETIRED = 8
-    #: Records that could not be written; none of these calls was allowed anything.
+    #: Denials that could not be written.
     GAP = 9
-    #: What the entries of many calls have in common; they name its number.
+    #: A definition: fields that many calls share, whose entries refer to its number.
     DEFINED = 10
 
 
@@ -75,13 +74,13 @@ class Frame(NamedTuple):
     """One frame of a segment.
 
     Attributes:
-        at: where it begins, in bytes from the segment's start.
-        end: where the next one begins.
+        at: its offset, in bytes from the segment's start.
+        end: the offset of the next frame.
         sequence: its number.
-        kind: what the body is, without the bit for encryption.
+        kind: the entry's kind, without the bit for encryption.
         is_encrypted: whether the body is encrypted.
         body: the body's bytes.
-        check: the check at its end, with which the next one begins.
+        check: the check at its end, which seeds the next frame's check.
     """
 
     at: int
@@ -93,14 +92,14 @@ class Frame(NamedTuple):
     check: int
 
 
-class Stop(NamedTuple):
-    """Where the frames of a segment end.
+class FramesEnd(NamedTuple):
+    """The end of the valid frames of a segment.
 
     Attributes:
-        at: the end of the last good frame, in bytes from the segment's start.
+        at: the end of the last valid frame, in bytes from the segment's start.
         sequence: the number that the next frame would have.
-        check: the check that it would begin with.
-        fault: empty where only zeros, or nothing, follow; else what is wrong with what does.
+        check: the check that seeds the next frame's check.
+        fault: what is wrong with the bytes that follow; empty if only zeros, or nothing, follow.
     """
 
     at: int
@@ -111,12 +110,12 @@ class Stop(NamedTuple):
 
 def walk(
     data: bytes | memoryview, *, base: int = 0, sequence: int = 0, check: int = 0
-) -> Iterator[Frame | Stop]:
-    """Yield the frames of a segment that fit where they stand, and last the `Stop`.
+) -> Iterator[Frame | FramesEnd]:
+    """Yield the valid frames of a segment, and last a `FramesEnd`.
 
     Arguments:
-        data: bytes of the segment, from where a frame begins.
-        base: how many bytes of the segment come before these.
+        data: bytes of the segment, from the start of a frame.
+        base: the offset of these bytes in the segment.
         sequence: the number of the first frame.
         check: the check of the frame before it.
     """
@@ -130,14 +129,14 @@ def walk(
             break
         end = at + OVERHEAD + length
         if length > LIMIT_BODY or end > size:
-            fault = "a length that cannot be"
+            fault = "an impossible length"
             break
         if number != sequence:
             fault = f"a frame out of order: expected number {sequence}"
             break
         found = zlib.crc32(view[at : end - FRAME_CHECK.size], check)
         if found != FRAME_CHECK.unpack_from(view, end - FRAME_CHECK.size)[0]:
-            fault = "a frame whose check does not hold"
+            fault = "a frame whose check does not match"
             break
         body = bytes(view[at + FRAME_HEAD.size : end - FRAME_CHECK.size])
         check = found
@@ -145,33 +144,33 @@ def walk(
         yield Frame(base + at, base + end, number, kind & ~ENCRYPTED, encrypted, body, check)
         at, sequence = end, sequence + 1
     if not fault and bytes(view[at:]) != bytes(size - at):
-        fault = "bytes behind the last frame"
-    yield Stop(base + at, sequence, check, fault)
+        fault = "bytes after the last frame"
+    yield FramesEnd(base + at, sequence, check, fault)
 
 
-def follows(data: bytes | memoryview, stop: Stop) -> bool:
-    """Tell whether more stands behind a fault than one append that was interrupted can leave.
+def exceeds_torn_append(data: bytes | memoryview, stop: FramesEnd) -> bool:
+    """Return whether the bytes after a fault are more than one interrupted append can leave.
 
-    Such an append leaves a part of one frame, and nothing behind it. Where bytes stand beyond the
-    end that this frame has by its head, or a later frame holds, however much was changed between,
-    the bytes there were changed. So they were where more places look like a frame than one entry's
-    text could hold.
+    An interrupted append leaves a part of one frame, and nothing after it. If there are bytes
+    beyond the end of this frame as its head states it, or a later frame is valid, then bytes were
+    changed. The same holds if more offsets look like a frame than the text of one entry could
+    contain.
 
     Arguments:
         data: all bytes of the segment.
-        stop: where the frames that fit end.
+        stop: the end of the valid frames.
     """
     raw = bytes(data).rstrip(b"\0")
     if len(raw) - stop.at > _LIMIT_TORN:
         return True
     seeds = [stop.check]
-    # As far as it was allocated: zeros at the end may belong to the frame.
+    # Up to the allocated size: zeros at the end may belong to the frame.
     if stop.at + OVERHEAD <= len(data):
         length, number, kind = FRAME_HEAD.unpack_from(data, stop.at)
         end = stop.at + OVERHEAD + length
         if number == stop.sequence and kind and length <= LIMIT_BODY and len(raw) > end:
             return True
-        if end <= len(data):  # the check that the frame there should have
+        if end <= len(data):  # the check that this frame should have
             seeds.append(zlib.crc32(data[stop.at : end - FRAME_CHECK.size], stop.check))
     most = stop.sequence + (len(raw) - stop.at) // OVERHEAD + 1
     tried = 0
@@ -186,7 +185,7 @@ def follows(data: bytes | memoryview, stop: Stop) -> bool:
 
 
 def _holds(raw: bytes | memoryview, at: int, number: int, seeds: list[int]) -> bool:
-    """Tell whether a whole frame of this number begins at a place."""
+    """Return whether a whole, valid frame of this number begins at an offset."""
     if at < len(MAGIC) or at + OVERHEAD > len(raw):
         return False
     length, found, kind = FRAME_HEAD.unpack_from(raw, at)
@@ -200,20 +199,20 @@ def _holds(raw: bytes | memoryview, at: int, number: int, seeds: list[int]) -> b
     )
 
 
-def hop(
+def skip_frames(
     data: bytes | memoryview, at: int, sequence: int, marks: Container[int]
 ) -> tuple[int, int, int]:
-    """Pass over frames that stand in their order, unchecked, up to one of some kinds.
+    """Skip frames that are in order, without checking them, up to a frame of one of some kinds.
 
     Arguments:
         data: bytes of the segment.
-        at: where a frame begins.
+        at: the offset of a frame.
         sequence: its number.
         marks: the kinds to stop at.
 
     Returns:
-        Where the frame begins at which it stopped, its number, and its kind; 0 for the kind where
-        none follows that could be one.
+        The offset, number and kind of the frame at which it stopped; the kind is 0 if no such frame
+            follows.
     """
     view = memoryview(data)
     size = len(view)
@@ -232,7 +231,7 @@ def hop(
 
 
 def frame_at(data: bytes | memoryview, at: int) -> Frame:
-    """Return the frame at a place that `hop` gave, unchecked."""
+    """Return the frame at an offset that `skip_frames` returned, unchecked."""
     length, number, kind = FRAME_HEAD.unpack_from(data, at)
     end = at + OVERHEAD + length
     body = bytes(data[at + FRAME_HEAD.size : end - FRAME_CHECK.size])
@@ -241,11 +240,11 @@ def frame_at(data: bytes | memoryview, at: int) -> Frame:
 
 
 def resume(before: bytes, data: bytes | memoryview) -> tuple[int, int]:
-    """Return the number of the frame with which ``data`` begins, and the check before it.
+    """Return the number of the frame at the start of ``data``, and the check before it.
 
     Arguments:
         before: the last 4 bytes before it.
-        data: bytes from where a frame begins.
+        data: bytes from the start of a frame.
     """
     check = FRAME_CHECK.unpack(before)[0]
     number = FRAME_HEAD.unpack_from(data, 0)[1] if len(data) >= FRAME_HEAD.size else 0
@@ -253,5 +252,5 @@ def resume(before: bytes, data: bytes | memoryview) -> tuple[int, int]:
 
 
 def begins_segment(data: bytes | memoryview) -> bool:
-    """Tell whether these are the first bytes of a segment."""
+    """Return whether these are the first bytes of a segment."""
     return bytes(data[: len(MAGIC)]) == MAGIC

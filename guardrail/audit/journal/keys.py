@@ -1,10 +1,10 @@
 """The keys of a journal: for pseudonyms and digests, and for encryption at rest.
 
-Owns the key file, what is derived from its keys, and the encryption of bodies (AES-256-GCM, from
-`cryptography`). A file has one key a line, an id and 32 random bytes in base64; the first one is
-used, the others still read what was written with them: that is how keys rotate. Refuses a file that
-others can read, and anything in it that is no key. Without a configured file the journal makes one
-beside itself, which keeps pseudonyms alike and is no secret from whoever reads the folder.
+A key file has one key a line: an id, and 32 random bytes in base64. The first key is active; the
+others still decrypt what was written with them, so that keys can rotate. Keys for each purpose are
+derived from these; bodies are encrypted with AES-256-GCM from `cryptography`. A file that others
+can read, or that holds anything else, is an error. Without a configured file the journal makes one
+beside its segments: it keeps pseudonyms stable, but is no secret from whoever can read the folder.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from typing import Any, Final
 from guardrail._regular_files import open_regular
 from guardrail.errors import ConfigurationError
 
-#: The name of the key file that a journal makes for itself.
+#: The name of the journal's own key file.
 OWN_KEY_FILE: Final = "journal.key"
 _LINE: Final = re.compile(r"([a-z0-9]{1,16}) ([A-Za-z0-9+/]{43}=)")
 #: Bytes of a key file: some 19,000 keys.
 _LIMIT_BYTES: Final = 2**20
 _NONCE_BYTES: Final = 12
-#: Of what the id of a key is made, at random. An id never comes twice: what was written with a key
-#: that was taken out of the file since would else be read with another one.
+#: The alphabet of a random key id. An id is never reused, so that an entry is never read with
+#: another key than the one that wrote it.
 _LETTERS: Final = string.ascii_lowercase + string.digits
 _ID: Final = 8
 
 
 class Keys:
-    """The keys of one file: the active one first.
+    """The keys of one file; the first is active.
 
     Arguments:
         keys: 32 bytes each, by their ids, in the file's order.
@@ -55,18 +55,18 @@ class Keys:
         return f"Keys({list(self._keys)!r})"
 
     def derive(self, purpose: bytes, key: str = "") -> bytes:
-        """Return the key for a purpose: 32 bytes, by HKDF-Expand (RFC 5869, one block).
+        """Return the 32-byte key for a purpose, by HKDF-Expand (RFC 5869, one block).
 
         Raises:
-            LookupError: where the file has no key of this id.
+            LookupError: if the file has no key with this id.
         """
         return hmac.digest(self._keys[key or self.active], purpose + b"\x01", "sha256")
 
     def fingerprint(self, key: str = "") -> str:
-        """Return what tells a key from any other, and is no secret: 16 hexadecimal digits.
+        """Return a public fingerprint of a key: 16 hexadecimal digits.
 
         Raises:
-            LookupError: where the file has no key of this id.
+            LookupError: if the file has no key with this id.
         """
         return self.derive(b"guardrail journal key fingerprint", key).hex()[:16]
 
@@ -102,7 +102,7 @@ class Cipher:
         """Return the body of an entry.
 
         Raises:
-            ValueError: where it is not what was encrypted with this key, at this place.
+            ValueError: if it was not encrypted with this key, as this entry.
         """
         from cryptography.exceptions import InvalidTag
 
@@ -114,7 +114,7 @@ class Cipher:
 
 
 def key_line(name: str, random: bytes) -> str:
-    """Return a line of a key file, without its end."""
+    """Return a line of a key file, without its newline."""
     return f"{name} {base64.b64encode(random).decode('ascii')}"
 
 
@@ -122,7 +122,7 @@ def read_keys(path: Path) -> Keys:
     """Return the keys of a file.
 
     Raises:
-        ConfigurationError: where it can't be read, others can read it, or a line is no key.
+        ConfigurationError: if it can't be read, others can read it, or a line is not a key.
     """
     try:
         with open_regular(path) as file:
@@ -131,7 +131,7 @@ def read_keys(path: Path) -> Keys:
     except OSError as error:
         problem = error.strerror or type(error).__name__
     else:
-        problem = "others can read it. Take that right from them (chmod 600)"
+        problem = "other users can read it. Remove their permission (chmod 600)"
         if not stat.S_IMODE(mode) & 0o077:
             if len(raw) > _LIMIT_BYTES:
                 raise _too_large(path)
@@ -156,8 +156,8 @@ def _parsed(path: Path, raw: bytes) -> Keys:
                 secret = base64.b64decode(found[2], validate=True)
         if found is None or len(secret) != 32 or found[1] in keys:
             raise ConfigurationError(
-                f"{path}:{number} is no key: expected an id of its own, a space, and 32 bytes in "
-                "base64. Make one with `guardrail journal key`."
+                f"{path}:{number} is not a key: expected an id that no other line has, a space, "
+                "and 32 bytes in base64. Make one with `guardrail journal key`."
             )
         keys[found[1]] = secret
     if not keys:
@@ -168,12 +168,12 @@ def _parsed(path: Path, raw: bytes) -> Keys:
 
 
 def add_key(path: Path) -> str:
-    """Put a new active key into a key file, which is made where there is none; return its id.
+    """Insert a new active key into a key file, which is made if it does not exist; return its id.
 
     Raises:
-        ConfigurationError: as `read_keys`, and where the path is a link to nothing, or the file
+        ConfigurationError: as `read_keys`, or if the path is a link to nothing, or the file
             would be too large.
-        OSError: where it can't be written.
+        OSError: if it can't be written.
     """
     if path.is_symlink():  # the file that it names gets the key, and the link stays
         if not path.exists():
@@ -203,7 +203,7 @@ def _new_id() -> str:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder: of two new keys at once one would be lost."""
+    """Hold the lock of a folder, so that two keys that are added at once are both stored."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -214,17 +214,17 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def own_keys(folder: Path) -> Keys:
-    """Return the keys that a journal keeps beside itself; made once, by whoever comes first.
+    """Return the keys in the journal's own key file, which the first process makes.
 
     Raises:
-        OSError: where they can't be made.
-        ConfigurationError: where what is there is no key file.
+        OSError: if it can't be made.
+        ConfigurationError: if the file is not a key file.
     """
     path = folder / OWN_KEY_FILE
     if not path.exists():
         made = _write_beside(path, key_line(_new_id(), secrets.token_bytes(32)) + "\n")
         try:
-            os.link(made, path)  # never over one that another process has made meanwhile
+            os.link(made, path)  # never replaces a file that another process has made meanwhile
         except FileExistsError:
             pass
         finally:

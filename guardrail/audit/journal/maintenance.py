@@ -1,11 +1,10 @@
-"""What is done with a journal's files beside the calls, by daemon threads.
+"""Maintain a journal's files in daemon threads, beside the calls.
 
-Owns the order of that work: ended segments are closed and compressed, the next one is made before
-it is needed, dead processes' segments are recovered, old ones retired, checkpoints made. What has
-the disk take what was written (`group`) is a thread of its own, which waits for none of these.
-Refuses to stop because a part of it fails: that is logged once, and tried again. Of all processes
-that write one journal, one does what concerns them all: the holder of the lock file. In the flow it
-has no place.
+One thread closes and compresses ended segments, makes the next one before it is needed, recovers
+the segments of dead processes, retires old ones, and makes checkpoints. With durability ``group``,
+a second thread syncs the entries, and waits for none of this. A step that fails is logged once, and
+tried again. If several processes write one journal, the holder of the lock file does the work that
+concerns all of them.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from guardrail._regular_files import open_regular
 from guardrail.audit.journal.checkpoints import Checkpoints
-from guardrail.audit.journal.framing import Kind
+from guardrail.audit.journal.framing import EntryKind
 from guardrail.audit.journal.recovery import recover
 from guardrail.audit.journal.segment import CLOSED, COMPRESSED, LIVE, Segment, closed_path
 from guardrail.audit.journal.segment_progress import (
     LOCK_FILE,
     read_file,
     read_segment,
+    segment_name,
     segments,
-    stem,
 )
 from guardrail.audit.log import log_trouble
 from guardrail.errors import GuardrailError
@@ -42,16 +41,16 @@ from guardrail.errors import GuardrailError
 if TYPE_CHECKING:
     from guardrail.audit.journal.writer import Journal
 
-#: Seconds between two syncs, and between two looks where nothing else is to be done.
+#: Seconds between two syncs, and between two rounds when idle.
 _SYNC_S: Final = 0.004
-_LOOK_S: Final = 0.5
-#: After how many looks in vain the syncs wait for the writer's bell.
-_PATIENCE: Final = 25
+_POLL_S: Final = 0.5
+#: After how many syncs without new entries the sync thread waits for the writer.
+_IDLE_SYNCS: Final = 25
 #: Seconds between two rounds of recovery and retention.
 HOUSEKEEPING_S: Final = 30.0
-#: Seconds for which `close` waits for what the thread is in the midst of.
+#: Seconds for which `close` waits for the thread's current work.
 CLOSE_S: Final = 15.0
-#: What a part of the work may raise, and the thread lives: its files, and whatever answers it.
+#: Errors of a step that are logged and do not end the thread.
 _FAILURES: Final = (
     ArithmeticError, AttributeError, EOFError, GuardrailError, LookupError, OSError, RuntimeError,
     TypeError, ValueError,
@@ -59,15 +58,15 @@ _FAILURES: Final = (
 #: Who holds this file's lock does what concerns all processes.
 
 
-class Keeper:
-    """The threads that keep one process's journal. They end with the journal, or the process.
+class Maintenance:
+    """The maintenance threads of one process's journal. They end with the journal, or the process.
 
     Arguments:
-        journal: whose files it keeps.
-        keep_s: for how long closed segments are kept, in seconds; ``None``: for ever.
+        journal: the journal.
+        keep_s: how long closed segments are kept, in seconds; ``None``: for ever.
         compresses: whether closed segments are compressed.
-        checkpoints: makes them; ``None`` for none.
-        starts: whether the threads run; tests work by hand.
+        checkpoints: makes the checkpoints; ``None`` for none.
+        starts: whether the threads run; tests call the steps themselves.
     """
 
     def __init__(
@@ -86,16 +85,16 @@ class Keeper:
         self._checkpoints: Checkpoints | None = None
         self._ended: list[Segment] = []
         self._closed: list[Path] = []
-        self._bell = threading.Event()
-        self._alarm = threading.Event()
+        self._work_event = threading.Event()
+        self._sync_event = threading.Event()
         self._working = threading.Lock()
-        self._is_over = False
+        self._is_closed = False
         self._lock_file: int | None = None
-        self._kept_at: float | None = None
-        self._idle = 0
+        self._housekeeping_at: float | None = None
+        self._idle_syncs = 0
         self._failed: frozenset[str] = frozenset()
-        #: Whether the writer should ring after it has written.
-        self.is_asleep = False
+        #: Whether the writer must wake the sync thread after it has written.
+        self.is_sync_idle = False
         if starts:
             self._start(self._run)
             if journal.durability == "group":
@@ -103,51 +102,51 @@ class Keeper:
 
     def _start(self, loop: Callable[[], None]) -> None:
         threading.Thread(
-            target=self._attend, args=(loop,), name="guardrail-journal", daemon=True
+            target=self._run_thread, args=(loop,), name="guardrail-journal", daemon=True
         ).start()
 
-    def _attend(self, loop: Callable[[], None]) -> None:
-        """Be a thread; whatever ends it before its time, another one follows."""
+    def _run_thread(self, loop: Callable[[], None]) -> None:
+        """Run a loop in a thread; if it ends early, for whatever reason, start another thread."""
         is_done = False
         try:
             loop()
             is_done = True
         finally:
-            if not (is_done or self._is_over):
+            if not (is_done or self._is_closed):
                 with suppress(RuntimeError):  # the process is about to end
                     self._start(loop)
 
-    def take(self, segment: Segment) -> None:
-        """Take a segment that has ended, to close it."""
+    def add_ended(self, segment: Segment) -> None:
+        """Add a segment that has ended, to close it."""
         self._ended.append(segment)
-        self._bell.set()
+        self._work_event.set()
 
-    def rouse(self) -> None:
-        """There is something to sync."""
-        self.is_asleep = False
-        self._alarm.set()
+    def wake_sync_thread(self) -> None:
+        """Wake the sync thread: there is something to sync."""
+        self.is_sync_idle = False
+        self._sync_event.set()
 
-    def settle(self) -> None:
-        """Do what the first round would have done, where the process ends before it came.
+    def run_first_round(self) -> None:
+        """Run the first round, if the process ends before it was due.
 
-        Called while the journal can still be written: so that a process that lives for a moment
-        ends what a dead one has left, too.
+        Called while the journal can still be written, so that even a short-lived process recovers
+        the segments of dead ones.
         """
-        if self._kept_at is None:
-            self._work()
+        if self._housekeeping_at is None:
+            self._work_once()
 
     def close(self) -> None:
-        """Do what is left to do, on the calling thread, and end the thread."""
-        self._is_over = True
-        self._bell.set()
-        self._alarm.set()
-        self._work(is_last=True)
+        """Do the remaining work on the calling thread, and end the threads."""
+        self._is_closed = True
+        self._work_event.set()
+        self._sync_event.set()
+        self._work_once(is_last=True)
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
 
     def abandon(self) -> None:
-        """Let go of everything, in a forked child: the thread is the parent's."""
+        """Close everything in a forked child: the threads are the parent's."""
         for segment in self._ended:
             segment.abandon()
         if self._lock_file is not None:
@@ -155,47 +154,52 @@ class Keeper:
             self._lock_file = None
 
     def _run(self) -> None:
-        while not self._is_over:
-            self._bell.wait(_LOOK_S)
-            self._bell.clear()
-            if self._is_over or not self._work():
+        while not self._is_closed:
+            self._work_event.wait(_POLL_S)
+            self._work_event.clear()
+            if self._is_closed or not self._work_once():
                 return
 
     def _run_syncs(self) -> None:
-        while not self._is_over and self._journal() is not None:
-            self._alarm.wait(_LOOK_S if self.is_asleep else _SYNC_S)
-            self._alarm.clear()
-            self._try("making the journal durable", self._sync)
+        while not self._is_closed and self._journal() is not None:
+            self._sync_event.wait(_POLL_S if self.is_sync_idle else _SYNC_S)
+            self._sync_event.clear()
+            self._log_failures("making the journal durable", self._sync)
 
-    def _work(self, *, is_last: bool = False) -> bool:
-        """Do what there is to do; say whether there is still a journal."""
+    def _work_once(self, *, is_last: bool = False) -> bool:
+        """Run one round of the work; return whether the journal still exists."""
         journal = self._journal()
-        if journal is None:  # collected; what it has handed over is closed all the same
-            self._try("closing a segment of the journal", self._close_ended)
+        if journal is None:  # collected; its ended segments are closed all the same
+            self._log_failures("closing a segment of the journal", self._close_ended)
             return False
         if not self._working.acquire(timeout=CLOSE_S):
-            # The thread hangs, in a disk or an endpoint. What has ended is closed all the same.
-            self._try("closing a segment of the journal", self._close_ended)
+            # The thread hangs, on a disk or an endpoint. Ended segments are closed all the same.
+            self._log_failures("closing a segment of the journal", self._close_ended)
             return True
         try:
-            self._try("closing a segment of the journal", self._close_ended)
+            self._log_failures("closing a segment of the journal", self._close_ended)
             if not is_last:
-                self._try("making a segment of the journal", journal.provide)
-            self._try("compressing a segment of the journal", self._compress_closed)
+                self._log_failures("making a segment of the journal", journal.provide)
+            self._log_failures("compressing a segment of the journal", self._compress_closed)
             elapsed = journal.clock.elapsed()
-            # A clock that goes back, or gives no time, puts nothing off.
-            is_time = self._kept_at is None or not 0 <= elapsed - self._kept_at < HOUSEKEEPING_S
+            # A clock that goes back, or returns NaN, delays nothing.
+            is_time = (
+                self._housekeeping_at is None
+                or not 0 <= elapsed - self._housekeeping_at < HOUSEKEEPING_S
+            )
             if is_time and not is_last:
-                self._kept_at = elapsed
-                if self._is_first():
-                    self._try("keeping the journal's segments", self._keep)
-            if self._make_checkpoints is not None and self._is_first():
-                self._try("making a checkpoint", lambda: self._check(is_last=is_last))
+                self._housekeeping_at = elapsed
+                if self._holds_lock():
+                    self._log_failures("keeping the journal's segments", self._recover_and_retire)
+            if self._make_checkpoints is not None and self._holds_lock():
+                self._log_failures(
+                    "making a checkpoint", lambda: self._make_due_checkpoint(is_last=is_last)
+                )
         finally:
             self._working.release()
         return True
 
-    def _try(self, what: str, work: Callable[[], None]) -> None:
+    def _log_failures(self, what: str, work: Callable[[], None]) -> None:
         try:
             work()
         except _FAILURES as error:
@@ -205,8 +209,8 @@ class Keeper:
         else:
             self._failed -= {what}
 
-    def _is_first(self) -> bool:
-        """Tell whether this process does what concerns all of them."""
+    def _holds_lock(self) -> bool:
+        """Return whether this process does the work that concerns all processes."""
         journal = self._journal()
         if self._lock_file is None and journal is not None:
             with suppress(OSError):
@@ -225,7 +229,7 @@ class Keeper:
         while self._ended:
             try:
                 segment = self._ended.pop(0)
-            except IndexError:  # taken by `close`, while the thread hangs
+            except IndexError:  # closed by `close`, while the thread hangs
                 return
             path = closed_path(segment.path)
             if journal is None:
@@ -244,20 +248,20 @@ class Keeper:
         if journal is None:
             return
         if journal.sync():
-            self._idle = 0
+            self._idle_syncs = 0
             return
-        self._idle += 1
-        if self._idle > _PATIENCE:
-            self.is_asleep = True
-            if journal.sync():  # written just before the writer could see that it must ring
-                self.is_asleep = False
+        self._idle_syncs += 1
+        if self._idle_syncs > _IDLE_SYNCS:
+            self.is_sync_idle = True
+            if journal.sync():  # written just before the writer saw that it must wake the thread
+                self.is_sync_idle = False
 
-    def _keep(self) -> None:
-        """Recover what dead processes left, compress, and retire what is old."""
+    def _recover_and_retire(self) -> None:
+        """Recover the segments of dead processes, compress closed ones, and retire old ones."""
         journal = self._journal()
         if journal is None:
             return
-        recover(journal.folder, partial(journal.say, int(Kind.RECOVERED)))
+        recover(journal.folder, partial(journal.append_own_entry, int(EntryKind.RECOVERED)))
         for path in sorted(journal.folder.glob(f"*{CLOSED}")):
             if self._compresses or _compressed(path).exists():
                 compress(path)
@@ -272,12 +276,12 @@ class Keeper:
             if not path.name.endswith(LIVE) and path.stat().st_mtime < oldest
         ]
         for path in old:
-            said = {"segment": stem(path), "sha256": _digest(path)}
-            journal.say(int(Kind.RETIRED), said)
+            fields = {"segment": segment_name(path), "sha256": _digest(path)}
+            journal.append_own_entry(int(EntryKind.RETIRED), fields)
             for suffix in (CLOSED, COMPRESSED):
-                path.with_name(stem(path) + suffix).unlink(missing_ok=True)
+                path.with_name(segment_name(path) + suffix).unlink(missing_ok=True)
 
-    def _check(self, *, is_last: bool) -> None:
+    def _make_due_checkpoint(self, *, is_last: bool) -> None:
         journal = self._journal()
         if journal is None or self._make_checkpoints is None:
             return
@@ -290,25 +294,25 @@ class Keeper:
 
 
 def compress(path: Path) -> None:
-    """Compress a closed segment; its old file goes when the new one is on the disk.
+    """Compress a closed segment; the old file is removed when the new one is on the disk.
 
-    Where a process was killed between these two steps, the old file goes now. A compressed file
-    that holds anything else is none of our doing: then both stay, for `verify` to show.
+    If a process was killed between these two steps, the old file is removed now. If the compressed
+    file holds anything else, both stay, and `verify` reports them.
 
     Raises:
-        OSError: where that fails; then the old file stays.
+        OSError: if that fails; then the old file stays.
     """
     with open_regular(path) as source:
         try:
             fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return  # another process compresses it just now
+            return  # another process is compressing it
         if not path.exists():
-            return  # one has just done so
+            return  # another process has just compressed it
         if not _compressed(path).exists():
             _compress(path, source)
         elif read_file(_compressed(path)) != source.read():
-            raise OSError(errno.EEXIST, "a segment and its compressed file are not the same")
+            raise OSError(errno.EEXIST, "a segment and its compressed file differ")
         path.unlink()
 
 
@@ -329,7 +333,7 @@ def _compress(path: Path, source: BinaryIO) -> None:
     made.rename(_compressed(path))
     handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)  # the new name is on the disk before the old one goes
+        os.fsync(handle)  # the new name is on the disk before the old file is removed
     finally:
         os.close(handle)
 

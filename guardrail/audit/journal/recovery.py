@@ -1,9 +1,8 @@
-"""Segments that were left without an end: found, cut to what was written whole, reported.
+"""Recover the segments of dead processes: cut them to the last whole entry, and end them.
 
-Owns what becomes of a process's segment when the process has died, by whatever: another one of the
-same journal ends it. Refuses to touch a segment whose process lives (it holds the file's lock), and
-to cut away anything that is more than one entry that was being written: that is damage, which
-stays as it is for `verify` to show.
+Another process of the same journal does this. A segment whose process lives, and so holds the
+file's lock, is not touched. Nothing is cut away but one entry that was being written: anything more
+is damage, and stays as it is for `verify` to report.
 """
 
 from __future__ import annotations
@@ -16,38 +15,45 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from guardrail.audit.journal.framing import MAGIC, Kind, Stop, begins_segment, follows, walk
+from guardrail.audit.journal.framing import (
+    MAGIC,
+    EntryKind,
+    FramesEnd,
+    begins_segment,
+    exceeds_torn_append,
+    walk,
+)
 from guardrail.audit.journal.segment import CLOSED, COMPRESSED, LIVE, SPARE, closed_path
-from guardrail.audit.journal.segment_progress import stem
+from guardrail.audit.journal.segment_progress import segment_name
 
-#: Takes what the journal is to say of a segment.
-Say: TypeAlias = Callable[[dict[str, object]], None]
+#: Appends a `RECOVERED` entry to the journal.
+AppendEntry: TypeAlias = Callable[[dict[str, object]], None]
 
 
-def recover(folder: Path, say: Say) -> None:
-    """End the segments of dead processes, each after the journal has said what it was.
+def recover(folder: Path, append_entry: AppendEntry) -> None:
+    """End the segments of dead processes, each after the journal has recorded its state.
 
-    Spare segments of dead processes are removed, for nothing was ever written to them; an empty one
-    is left, for it may be just being made.
+    Spare segments of dead processes are removed, since nothing was written to them; an empty one is
+    left, since its process may be making it.
 
     Arguments:
-        folder: the journal's.
-        say: writes it into the journal.
+        folder: the journal's folder.
+        append_entry: appends an entry to the journal that is being written.
 
     Raises:
-        OSError: where a segment can't be read or cut, or the journal not be written.
+        OSError: if a segment can't be read or cut, or the journal can't be written.
     """
     for path in sorted(folder.glob(f"*{SPARE}")):
         _remove_spare(path)
     for path in sorted(folder.glob(f"*{LIVE}")):
-        _recover(path, say)
+        _recover(path, append_entry)
 
 
 def _locked(path: Path) -> int | None:
-    """Return a handle of the file with its lock, or ``None`` where its process lives."""
+    """Return a handle of the file, with its lock; ``None`` if its process lives."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:  # ended by another process just now
+    except FileNotFoundError:  # another process has just ended it
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +67,7 @@ def _locked(path: Path) -> int | None:
 
 def _remove_spare(path: Path) -> None:
     with suppress(FileNotFoundError):
-        if not path.stat().st_size:  # just being made: its process may not have its lock yet
+        if not path.stat().st_size:  # being made: its process may not hold its lock yet
             return
     handle = _locked(path)
     if handle is not None:
@@ -70,30 +76,32 @@ def _remove_spare(path: Path) -> None:
         os.close(handle)
 
 
-def _recover(path: Path, say: Say) -> None:
+def _recover(path: Path, append_entry: AppendEntry) -> None:
     handle = _locked(path)
     if handle is None:
         return
     try:
-        if any(path.with_name(stem(path) + suffix).exists() for suffix in (CLOSED, COMPRESSED)):
-            return  # somebody's copy of one that was closed, which it must not replace
+        if any(
+            path.with_name(segment_name(path) + suffix).exists() for suffix in (CLOSED, COMPRESSED)
+        ):
+            return  # a copy of a closed segment, which it must not replace
         size = os.fstat(handle).st_size
         data = _read(handle, size)
-        if not begins_segment(data):  # it died before it had written anything
+        if not begins_segment(data):  # its process died before it wrote anything
             if data == bytes(size):
                 path.unlink()
                 return
-            say(_damaged(path, 0, size))
+            append_entry(_damaged(path, 0, size))
             path.rename(closed_path(path))
             return
         stop, is_ended = _stop(data)
         torn = len(data.rstrip(b"\0")) - stop.at if stop.fault else 0
-        if stop.fault and follows(data, stop):
-            say(_damaged(path, stop.at, torn))  # its bytes stay as they are
+        if stop.fault and exceeds_torn_append(data, stop):
+            append_entry(_damaged(path, stop.at, torn))  # its bytes stay as they are
             path.rename(closed_path(path))
             return
-        if not is_ended:  # else it died between its last entry and the cut
-            say(
+        if not is_ended:  # else its process died between its last entry and the cut
+            append_entry(
                 {
                     "segment": path.name.removesuffix(LIVE),
                     "sequence": stop.sequence,
@@ -123,12 +131,12 @@ def _read(handle: int, size: int) -> bytes:
     return bytes(data)
 
 
-def _stop(data: bytes) -> tuple[Stop, bool]:
+def _stop(data: bytes) -> tuple[FramesEnd, bool]:
     is_ended = False
-    stop = Stop(len(MAGIC), 0, 0, "")
+    stop = FramesEnd(len(MAGIC), 0, 0, "")
     for item in walk(data[len(MAGIC) :], base=len(MAGIC)):
-        if isinstance(item, Stop):
+        if isinstance(item, FramesEnd):
             stop = item
         else:
-            is_ended = item.kind == Kind.ENDED
+            is_ended = item.kind == EntryKind.ENDED
     return stop, is_ended

@@ -1,11 +1,11 @@
 """One segment of a journal, as its process writes it: allocated, appended to, closed.
 
-Owns the file: made with all its space, so that a full disk refuses a call and not its outcome;
-locked for as long as its process lives; cut to its length at the end. An append is a check, a hash
-and one write (`Tape`); what was appended outlives the process. The file is never mapped: whoever
-cuts a mapped file ends the process that writes to it. `damage` tells whether the file is still
-there, under its name, with its size, its first and its last bytes. An append that does not fit is
-an error. Nothing is locked here: `journal` appends from one thread at a time.
+The file is allocated in full, so that a full disk denies a call at its start instead of losing its
+outcome; it is locked while its process lives; and it is cut to its length when it is closed. An
+append computes a check and a hash, and makes one write (`Tape`); an appended entry survives the
+process. The file is never mapped into memory: truncating a mapped file from outside would kill the
+process that writes it. `damage` checks the file's name, its size, and its first and last entry.
+This module takes no lock: `writer` appends from one thread at a time.
 
 Compiled as it stands, with ``segment.pxd`` beside it; the file is its own plain-Python twin.
 """
@@ -21,26 +21,26 @@ from typing import Final
 
 from guardrail._core import Tape
 from guardrail._core.terms import FRAME_CHECK
-from guardrail.audit.journal.framing import MAGIC, OVERHEAD, Kind
+from guardrail.audit.journal.framing import MAGIC, OVERHEAD, EntryKind
 
-#: Entries between two seals.
+#: How many entries stand between two seals.
 SEALED: Final = 256
-#: Bytes that are kept for the last seal and the end of a segment.
+#: Bytes that are reserved for the last seal and the end of a segment.
 _TAIL: Final = 1024
 
-#: Suffixes: made, but not begun; being written; closed; closed and compressed.
+#: Suffixes of a segment's file: spare (not begun), being written, closed, compressed.
 SPARE: Final = ".spare"
 LIVE: Final = ".live"
 CLOSED: Final = ".seg"
 COMPRESSED: Final = ".seg.gz"
 
-_SEAL: Final = int(Kind.SEAL)
-_ENDED: Final = int(Kind.ENDED)
+_SEAL: Final = int(EntryKind.SEAL)
+_ENDED: Final = int(EntryKind.ENDED)
 _SEALED: Final = SEALED
 
 
 def closed_path(path: Path) -> Path:
-    """Return what a segment that is being written is called once it is closed."""
+    """Return the path that a segment gets when it is closed."""
     return path.with_name(path.name.removesuffix(LIVE) + CLOSED)
 
 
@@ -52,11 +52,11 @@ class Segment:
         size: its size in bytes.
 
     Raises:
-        OSError: where it cannot be made: no space, no folder, no right.
+        OSError: if it can't be made: no space, no folder, or no permission.
 
     Attributes:
-        path: where the file is now.
-        synced: bytes that are on the disk for certain.
+        path: the file's current path.
+        synced: how many bytes are on the disk for certain.
     """
 
     __slots__ = ("_check", "_fd", "_first", "_tape", "_unsealed", "path", "size", "synced")
@@ -92,10 +92,10 @@ class Segment:
         return self._tape.sequence
 
     def begin(self, path: Path) -> None:
-        """Rename the file to what it is called while it is written.
+        """Rename the spare file to its name while it is written.
 
         Raises:
-            OSError: where it is not as it was made, or can't be renamed.
+            OSError: if it was changed since it was made, or can't be renamed.
         """
         self.path.rename(path)
         self.path = path
@@ -103,15 +103,15 @@ class Segment:
             raise OSError(errno.ESTALE, "the segment was changed by another process")
 
     def damage(self) -> str:
-        """Return what was done to the file from outside; empty where nothing was, as far as shows.
+        """Return how the file was changed from outside; empty if no change is visible.
 
-        Its name, its size, and the checks of its first and its last entry are looked at. Bytes
-        that were changed elsewhere are found by `verify`, and by whoever signs checkpoints.
+        Checks its name, its size, and the checks of its first and its last entry. Changes elsewhere
+        are found by `verify`, and by the checkpoints.
         """
         try:
             own, named = os.fstat(self._fd), os.lstat(self.path)
             if (own.st_dev, own.st_ino) != (named.st_dev, named.st_ino):
-                return "another file stands in its place"
+                return "another file has its name"
             if own.st_size != self.size:
                 return "its size was changed"
             first, last = self._first, self._tape.end
@@ -123,11 +123,11 @@ class Segment:
         except FileNotFoundError:
             return "it was removed, or its folder was removed or renamed"
         except OSError as error:
-            return f"it can't be looked at ({errno.errorcode.get(error.errno or 0, 'OSError')})"
+            return f"it can't be read ({errno.errorcode.get(error.errno or 0, 'OSError')})"
         return "" if is_kept else "its bytes were changed"
 
     def _check_at(self, end: int) -> int:
-        """Return the check of the entry that ends at a place, as it stands in the file."""
+        """Return the stored check of the entry that ends at an offset."""
         raw = os.pread(self._fd, FRAME_CHECK.size, end - FRAME_CHECK.size)
         return int.from_bytes(raw, "little")
 
@@ -136,15 +136,15 @@ class Segment:
         return self.size - _TAIL - self._tape.end
 
     def append(self, kind: int, body: bytes) -> None:
-        """Append an entry; it is there when this returns, whatever becomes of the process.
+        """Append an entry; when this returns, the entry survives the process.
 
         Arguments:
-            kind: what it is, with the bit for encryption.
+            kind: the entry's kind, with the bit for encryption.
             body: at most as long as fits: see `free`.
 
         Raises:
-            OSError: where the file does not take it; then nothing may follow.
-            ValueError: where it does not fit.
+            OSError: if the write fails; then nothing may follow.
+            ValueError: if the entry does not fit.
         """
         self._tape.append(kind, body)
         if not self._first:
@@ -158,7 +158,7 @@ class Segment:
         return self._tape.head()
 
     def seal(self) -> None:
-        """Append the hash of all that was appended before, where there is room."""
+        """Append the hash of all bytes before, if there is room."""
         self._unsealed = 0
         body = b'{"sha256":"%b"}' % self.head().encode()
         if len(body) + OVERHEAD <= self.size - self._tape.end:
@@ -168,9 +168,8 @@ class Segment:
         """Wait until all bytes appended so far are on the disk; return how many these are.
 
         Raises:
-            OSError: where the disk did not take them. They may be lost, and a later call that
-                raises nothing says nothing about them: a segment of which one sync failed is not
-                to be trusted with more.
+            OSError: if the sync fails. The bytes may be lost, and a later sync that succeeds proves
+                nothing about them: nothing more may be written to this segment.
         """
         end = self.end
         if end > self.synced:
@@ -179,11 +178,11 @@ class Segment:
         return end
 
     def close(self, path: Path) -> None:
-        """Cut the file to its length, have it on the disk under its last name, and let go of it.
+        """Cut the file to its length, sync it under its final name, and close it.
 
         Raises:
-            OSError: where that fails; then the file is still there under its name before, unless
-                another process has removed it.
+            OSError: if that fails; then the file still has its earlier name, unless another process
+                has removed it.
         """
         try:
             damage = self.damage()
@@ -200,10 +199,10 @@ class Segment:
             self._fd = -1
 
     def abandon(self) -> None:
-        """Let go of the file as it is: in a forked child, whose parent goes on with it."""
+        """Close the file as it is, in a forked child: the parent goes on writing it."""
         self._tape.release()
         handle, self._fd = self._fd, -1
-        with suppress(OSError):  # another thread of the parent may have been about to
+        with suppress(OSError):  # another thread of the parent may have closed it
             os.close(handle)
 
     def discard(self) -> None:

@@ -1,8 +1,8 @@
-"""How far each segment of a journal is, and the hash up to there: found by reading, bit by bit.
+"""Track how far each segment of a journal has been read, and the hash up to there.
 
-Owns the incremental look at a folder: what was read before is not read again, but for the name of a
-segment that was closed or compressed meanwhile. Refuses to go beyond the last whole entry. Used by
-the checkpoints; `verify` reads everything.
+A folder is read incrementally: bytes that were read before are not read again, even if a segment
+was renamed meanwhile because it was closed or compressed. Reading stops at the last whole entry.
+The checkpoints use this; `verify` reads everything.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from typing import Any, Final
 
 from guardrail._regular_files import open_regular
 from guardrail.audit.journal.flaws import Flaw
-from guardrail.audit.journal.framing import MAGIC, Stop, begins_segment, walk
+from guardrail.audit.journal.framing import MAGIC, FramesEnd, begins_segment, walk
 from guardrail.audit.journal.keys import OWN_KEY_FILE
 from guardrail.audit.journal.segment import CLOSED, COMPRESSED, LIVE
 from guardrail.errors import ConfigurationError
 
-#: What `keeper` begins a compressed segment with (RFC 1952): no name, no time.
+#: The header of a compressed segment (RFC 1952), as `maintenance` writes it: no name, no time.
 GZIP_HEAD: Final = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
-#: Lies in the folder of each journal that has been begun: whoever holds its lock looks after it.
+#: In each journal's folder; the process that holds its lock maintains the journal.
 LOCK_FILE: Final = "keeper.lock"
 #: The copy of the checkpoints beside a journal: `checkpoints.FILE`.
 _CHECKPOINTS: Final = "checkpoints.jws"
 _BLOCK: Final = 1 << 18
-#: Bytes that a segment has at the most (`settings`): what has more is none, and is not read.
+#: The largest size of a segment (`settings`), in bytes; a larger file is not read.
 LIMIT_SEGMENT: Final = 1 << 30
 
 
 @dataclass(slots=True)
-class Head:
+class SegmentProgress:
     """How far a segment was read.
 
     Attributes:
-        end: bytes from its start, up to which all is whole.
+        end: the end of the last whole entry, in bytes from the segment's start.
         sequence: the number of the next entry.
-        check: the check that it would begin with.
-        is_closed: whether nothing more will come.
+        check: the check that seeds the next entry's check.
+        is_closed: whether nothing more will be written.
     """
 
     end: int = 0
@@ -57,7 +57,7 @@ class Head:
         return digest
 
     def take(self, data: bytes) -> None:
-        """Read on in a segment, of which all bytes from the end so far are given."""
+        """Read on; ``data`` are all bytes of the segment from `end` on."""
         if self.end == 0:
             if not begins_segment(data):
                 return
@@ -65,18 +65,18 @@ class Head:
             self.end = len(MAGIC)
             data = data[self.end :]
         for item in walk(data, base=self.end, sequence=self.sequence, check=self.check):
-            if isinstance(item, Stop):
+            if isinstance(item, FramesEnd):
                 self._hash.update(data[: item.at - self.end])
                 self.end, self.sequence, self.check = item.at, item.sequence, item.check
 
 
-def stem(path: Path) -> str:
-    """Return the name of a segment, without what says how far it is."""
-    return stem_and_suffix(path)[0]
+def segment_name(path: Path) -> str:
+    """Return the name of a segment, without the suffix of its state."""
+    return segment_name_and_suffix(path)[0]
 
 
-def stem_and_suffix(path: Path) -> tuple[str, str]:
-    """Return the name of a segment, and what says how far it is; empty where nothing does."""
+def segment_name_and_suffix(path: Path) -> tuple[str, str]:
+    """Return the name of a segment, and the suffix of its state; empty if it has none."""
     for suffix in (LIVE, COMPRESSED, CLOSED):
         if path.name.endswith(suffix):
             return path.name.removesuffix(suffix), suffix
@@ -86,17 +86,17 @@ def stem_and_suffix(path: Path) -> tuple[str, str]:
 def segments(folder: Path) -> list[Path]:
     """Return the files of a journal's segments, in the order in which they were begun.
 
-    Each segment once: a process that was killed while it compressed one has left two files of it
-    (see `twins`).
+    Each segment is returned once, although a process that was killed while it compressed a segment
+    has left two files of it (see `duplicate_files`).
     """
     found: dict[str, Path] = {}
     for path in _files(folder):
-        found.setdefault(stem(path), path)
+        found.setdefault(segment_name(path), path)
     return [found[name] for name in sorted(found)]
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return all files of segments: those that are still being written first, compressed last."""
+    """Return all files of segments: those being written first, compressed ones last."""
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
     return [
         path
@@ -106,18 +106,17 @@ def _files(folder: Path) -> list[Path]:
     ]
 
 
-def twins(folder: Path, known: Container[str] = ()) -> Iterator[Flaw]:
-    """Yield what is to be said of segments of which a folder has more than one file.
+def duplicate_files(folder: Path, known: Container[str] = ()) -> Iterator[Flaw]:
+    """Yield a flaw for each segment that has more than one file in a folder.
 
-    Of those that are ``known``, by their names, nothing is said.
+    Segments whose names are in ``known`` are skipped.
 
-    Where a closed segment stands beside its compressed self, with the same bytes, a process was
-    killed between the two steps of compressing it: nothing is lost by that. Anything else is none
-    of our doing.
+    If a closed segment and its compressed file hold the same bytes, a process was killed between
+    the two steps of compressing it, and nothing is lost. Any other case is damage.
     """
     files: dict[str, list[Path]] = {}
     for path in _files(folder):
-        files.setdefault(stem(path), []).append(path)
+        files.setdefault(segment_name(path), []).append(path)
     for name, paths in sorted(files.items()):
         if len(paths) > 1 and name not in known:
             flaw = _twins(name, paths)
@@ -135,18 +134,18 @@ def _twins(name: str, paths: list[Path]) -> Flaw | None:
         except OSError:
             datas.append(b"")
     shown = " and ".join(path.name for path in paths)
-    is_cut_short = [stem_and_suffix(path)[1] for path in paths] == [CLOSED, COMPRESSED]
+    is_cut_short = [segment_name_and_suffix(path)[1] for path in paths] == [CLOSED, COMPRESSED]
     if is_cut_short and datas[0] == datas[1]:
-        message = f"{shown} are the same; the next process that keeps the journal removes one"
+        message = f"{shown} are the same; the next maintenance of the journal removes one"
         return Flaw(name, 0, -1, message, is_harmless=True)
-    return Flaw(name, 0, -1, f"{shown} have one name, and are not one segment; the first is read")
+    return Flaw(name, 0, -1, f"{shown} have one name but different bytes; the first is read")
 
 
 def read_file(path: Path, at: int = 0) -> bytes:
     """Return the bytes of one file of a segment, uncompressed. See `read_segment`.
 
     Raises:
-        OSError: where there is none, or it can't be read.
+        OSError: if it does not exist, or can't be read.
     """
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > LIMIT_SEGMENT:
@@ -158,19 +157,19 @@ def read_file(path: Path, at: int = 0) -> bytes:
 
 
 def read_segment(path: Path, at: int = 0) -> bytes:
-    """Return the bytes of a segment, under whichever name it has by now.
+    """Return the bytes of a segment, whatever suffix its file has by now.
 
-    Of one that is being written, all that it has room for; from a later place on, up to where only
-    zeros follow, and some zeros may be among them.
+    For a segment that is being written these are all allocated bytes; from an offset on, the bytes
+    up to where only zeros follow, with perhaps some zeros.
 
     Arguments:
         path: the segment's file.
-        at: how many bytes to leave out at its start.
+        at: how many bytes to skip at its start.
 
     Raises:
-        OSError: where there is none, or it can't be read.
+        OSError: if it does not exist, or can't be read.
     """
-    name, own = stem_and_suffix(path)
+    name, own = segment_name_and_suffix(path)
     for suffix in (own, LIVE, CLOSED, COMPRESSED):
         try:
             return read_file(path.with_name(name + suffix), at)
@@ -179,16 +178,15 @@ def read_segment(path: Path, at: int = 0) -> bytes:
     raise FileNotFoundError(f"the segment {path.name} is gone")
 
 
-def files_of(journal: Path, *, may_be_new: bool = False) -> list[Path]:
+def segment_files(journal: Path, *, may_be_new: bool = False) -> list[Path]:
     """Return the segments of a journal's folder, or the one segment that is named.
 
     Arguments:
         journal: the folder, or one segment of it.
-        may_be_new: whether a folder is taken in which no journal has been begun: for whoever
-            waits for one.
+        may_be_new: whether to accept a folder without a journal, to wait for one.
 
     Raises:
-        ConfigurationError: where there is no journal.
+        ConfigurationError: if there is no journal.
     """
     try:
         found = segments(journal) if journal.is_dir() else [journal]
@@ -198,16 +196,16 @@ def files_of(journal: Path, *, may_be_new: bool = False) -> list[Path]:
         raise ConfigurationError(f"There is no journal at {journal}.")
     if not found and not may_be_new and not _is_begun(journal):
         raise ConfigurationError(
-            f"{journal} holds no journal: none of its files is one. Give the folder that "
+            f"{journal} holds no journal: none of its files is a segment. Give the folder that "
             "`[audit] journal` names."
         )
     return found
 
 
 def _is_begun(folder: Path) -> bool:
-    """Tell whether a folder without a segment is a journal's: it has its key, and no other files.
+    """Return whether a folder without segments is a journal's.
 
-    Other files may be its segments under other names.
+    It has the journal's key file, and no other files, which may be segments under other names.
     """
     names = {
         entry.name
@@ -219,19 +217,19 @@ def _is_begun(folder: Path) -> bool:
 
 
 def _unzipped(data: bytes) -> bytes:
-    """Return what a compressed segment holds; `keeper` writes one stream, and nothing else."""
+    """Return the contents of a compressed segment, which is one stream and nothing else."""
     stream = zlib.decompressobj(wbits=31)
     try:
         plain = stream.decompress(data, LIMIT_SEGMENT)
     except zlib.error:
         plain = b""
     if not stream.eof or stream.unused_data or data[:10] != GZIP_HEAD:
-        raise OSError("a compressed segment that is not as it was made")
+        raise OSError("a compressed segment that was changed")
     return plain
 
 
 def _read_written(file: Any) -> bytes:
-    """Read up to where only zeros follow; never by mapping, for the file may be cut meanwhile."""
+    """Read up to where only zeros follow; never by mapping, since the file may be cut meanwhile."""
     parts = []
     while part := file.read(_BLOCK):
         parts.append(part)
@@ -240,25 +238,27 @@ def _read_written(file: Any) -> bytes:
     return b"".join(parts)
 
 
-class Heads:
-    """The heads of all segments of a folder, as far as they were read.
+class FolderProgress:
+    """How far all segments of a folder were read.
 
     Arguments:
-        folder: the journal's.
-        closed: segments of which nothing new can come, and that need not be read.
+        folder: the journal's folder.
+        closed: names of closed segments that need not be read again.
     """
 
     def __init__(self, folder: Path, closed: Collection[str] = ()) -> None:
         self._folder = folder
-        self._known: dict[str, Head] = {name: Head(is_closed=True) for name in closed}
+        self._known: dict[str, SegmentProgress] = {
+            name: SegmentProgress(is_closed=True) for name in closed
+        }
 
-    def look(self) -> dict[str, Head]:
-        """Read what is new; return the heads of the segments that have grown, by name."""
-        grown: dict[str, Head] = {}
-        paths = {stem(path): path for path in segments(self._folder)}
+    def look(self) -> dict[str, SegmentProgress]:
+        """Read what is new; return the progress of the segments that have grown, by name."""
+        grown: dict[str, SegmentProgress] = {}
+        paths = {segment_name(path): path for path in segments(self._folder)}
         self._known = {name: head for name, head in self._known.items() if name in paths}
         for name, path in paths.items():
-            head = self._known.setdefault(name, Head())
+            head = self._known.setdefault(name, SegmentProgress())
             if head.is_closed:
                 continue
             before = head.end

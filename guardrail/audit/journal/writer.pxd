@@ -1,18 +1,18 @@
-# C declarations for journal.py, which compiles as it stands: an append without lookups.
+# C declarations for writer.py, which compiles as it stands: an append without lookups.
 
 cimport cython
 
 from guardrail._core._gate cimport Gate as GateKernel
 from guardrail.audit.journal.chain cimport Chain
-from guardrail.audit.journal.codec cimport Definitions, opening, outcome
+from guardrail.audit.journal.codec cimport Definitions, encode_opening, encode_outcome
 from guardrail.audit.journal.segment cimport Segment
 
 
-cdef long _BESIDE, _DEFINED, _INTENT, _KEPT, _LIMIT_INTENT, _LOOKED, _OUTCOME, _WHOLE
-cdef double _LOOK_S
+cdef long _ENTRY_OVERHEAD, _DEFINED, _INTENT, _OUTCOME_RESERVE, _LIMIT_INTENT, _CHECK_ENTRIES, _OUTCOME, _WHOLE
+cdef double _CHECK_S
 
 
-cdef class Pending:
+cdef class JournalHandle:
     cdef public object counts
     cdef public bint is_intended
     cdef public object trace
@@ -24,19 +24,19 @@ cdef class Journal:
     cdef Definitions _definitions
     cdef double _failed_at
     cdef object _failed_with
-    cdef long _going
+    cdef long _open_calls
     cdef bint _is_damaged
-    cdef object _keeper
-    cdef list _late
-    cdef double _looked_at
+    cdef object _maintenance
+    cdef list _deferred_entries
+    cdef double _checked_at
     cdef GateKernel _gate
-    cdef object _make_keeper
-    cdef long _missed
-    cdef long _reserve
+    cdef object _make_maintenance
+    cdef long _unwritten_denials
+    cdef long _denial_reserve
     cdef object _syncing
-    cdef bint _rings
-    cdef long _unlooked
-    cdef bint _waits
+    cdef bint _wakes_sync_thread
+    cdef long _entries_since_check
+    cdef bint _syncs_each_entry
     cdef readonly object clock
     cdef readonly object durability
     cdef readonly object folder
@@ -44,18 +44,18 @@ cdef class Journal:
 
     @cython.locals(segment=Segment)
     cpdef begin(self, guard, action, function)
-    cpdef admit(self, Pending handle, record)
-    cpdef end(self, Pending handle, record)
+    cpdef admit(self, JournalHandle handle, record)
+    cpdef end(self, JournalHandle handle, record)
     @cython.locals(segment=Segment)
     cpdef _append(self, long kind, tuple entry)
-    cdef _take(self)
-    cdef _give(self)
-    cdef _drain(self)
+    cdef _enter_gate(self)
+    cdef _leave_gate(self)
+    cdef _write_deferred(self)
     @cython.locals(size=long, segment=Segment, body=bytes, definition=bytes)
     cdef _write(self, long kind, tuple entry)
-    cdef bint _is_look_due(self) except -1
+    cdef bint _is_check_due(self) except -1
     @cython.locals(segment=Segment)
-    cdef _look(self)
-    cdef _put(self, Segment segment, long kind, bytes body)
+    cdef _check_file(self)
+    cdef _append_frame(self, Segment segment, long kind, bytes body)
     @cython.locals(kept=long)
-    cdef long _room(self, Segment segment)
+    cdef long _free_for_new_calls(self, Segment segment)

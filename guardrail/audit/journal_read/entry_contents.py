@@ -1,8 +1,8 @@
-"""The contents of a segment's entries: decrypted, parsed and checked against their form.
+"""Decrypt and parse the entries of segments, and check their form.
 
-Every reader and `verify` turn the bytes of an entry into its contents here. Here is also the check
-that a segment has the name in its header, and the check that a key is the one that wrote a segment.
-An entry of another form is unreadable, and its reader says so.
+All readers, and `verify`, decode entries here. This module also reads a segment's name from its
+header, and checks that a key is the one that wrote a segment. An entry of any other form is
+unreadable, and its reader reports it.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from guardrail.audit.journal.codec import Trace, check, joined
-from guardrail.audit.journal.framing import Frame, Kind
+from guardrail.audit.journal.codec import Trace, check, join_record
+from guardrail.audit.journal.framing import EntryKind, Frame
 from guardrail.audit.journal.keys import Cipher, Keys
 from guardrail.errors import ConfigurationError
 from guardrail.values import Record
 
-#: The kinds of entries of calls; with their definitions; and all that this version knows.
-OF_CALLS: Final = frozenset(map(int, (Kind.INTENT, Kind.OUTCOME, Kind.WHOLE)))
-OF_DEFINED: Final = OF_CALLS | {int(Kind.DEFINED)}
-_KINDS: Final = frozenset(map(int, Kind))
+#: The kinds of entries of calls; those and definitions; and all kinds of this version.
+OF_CALLS: Final = frozenset(map(int, (EntryKind.INTENT, EntryKind.OUTCOME, EntryKind.WHOLE)))
+OF_DEFINED: Final = OF_CALLS | {int(EntryKind.DEFINED)}
+_KINDS: Final = frozenset(map(int, EntryKind))
 _NOTHING: Final[Mapping[Any, Any]] = {}
 
 
-class Opener:
-    """Turns the entries of segments into JSON, decrypted where need be.
+class EntryReader:
+    """Decodes the entries of segments to JSON, and decrypts them if necessary.
 
     Arguments:
-        keys: the journal's keys; ``None`` where none were given.
+        keys: the journal's keys; ``None`` if none were given.
     """
 
     def __init__(self, keys: Keys | None) -> None:
@@ -43,86 +43,87 @@ class Opener:
     def header(self, segment: str, body: bytes) -> str:
         """Read the header of a segment, which its other entries need; return the segment's name.
 
-        It is what the segment was called when it was begun, whatever its file is called now.
+        This is its name when it was begun, whatever its file is called now.
 
         Raises:
-            ConfigurationError: where keys were given, and the segment's is not among them.
-            ValueError: where it is no header.
+            ConfigurationError: if keys were given, and the segment's key is not among them.
+            ValueError: if it is not a header.
         """
-        said = parsed(body)
-        chain, number = said.get("chain"), said.get("number")
+        fields = parsed(body)
+        chain, number = fields.get("chain"), fields.get("number")
         if not isinstance(chain, str) or type(number) is not int:
             raise ValueError("the header does not name its segment")
-        self._encrypts[segment] = "key" in said
-        if "key" in said and self._keys is not None:
-            self._ciphers[segment] = self._cipher(segment, said, self._keys)
-            if "fingerprint" not in said:  # an earlier version's: what decrypts proves the key
+        self._encrypts[segment] = "key" in fields
+        if "key" in fields and self._keys is not None:
+            self._ciphers[segment] = self._cipher(segment, fields, self._keys)
+            if "fingerprint" not in fields:
+                # Written by an earlier version: the first decryption proves the key.
                 self._unproven.add(segment)
         return f"{chain}.{number:06d}"
 
     def body(self, segment: str, item: Frame) -> dict[str, Any]:
-        """Return what an entry says, with what its definition says.
+        """Return the fields of an entry, with those of its definition.
 
         Raises:
-            ConfigurationError: where it is encrypted, and the key for it was not given.
-            ValueError: where it does not decrypt, is no JSON object, or refers to a definition
-                that does not stand before it.
+            ConfigurationError: if it is encrypted, and its key was not given.
+            ValueError: if it does not decrypt, is not a JSON object, or refers to a definition that
+                does not precede it.
         """
-        said = self._plain(segment, item)
-        number = said.pop("as", None)
-        if item.kind == Kind.DEFINED:
-            self._define(segment, number, said)
-            return said
+        fields = self._plain(segment, item)
+        number = fields.pop("as", None)
+        if item.kind == EntryKind.DEFINED:
+            self._define(segment, number, fields)
+            return fields
         if number is None:
-            return said
+            return fields
         defined = self._defined.get(segment, _NOTHING).get(number)
         if defined is None:
             raise _undefined()
-        return {**defined, **said}
+        return {**defined, **fields}
 
     def call(self, segment: str, item: Frame) -> tuple[dict[str, Any], tuple[Record, Trace]]:
-        """Return what an entry of a call says, as JSON and as the record that this makes alone.
+        """Return the fields of a call's entry, as JSON and as the record of this entry alone.
 
         Raises:
-            ConfigurationError, ValueError: as `body`, and where it makes no record.
+            ConfigurationError, ValueError: as `body`, and if it makes no record.
         """
-        said = self.body(segment, item)
-        is_ending = item.kind == Kind.OUTCOME
-        return said, joined({}, said) if is_ending else joined(said, None)
+        fields = self.body(segment, item)
+        is_ending = item.kind == EntryKind.OUTCOME
+        return fields, join_record({}, fields) if is_ending else join_record(fields, None)
 
     def check(self, segment: str, item: Frame) -> None:
-        """Read an entry of any kind but a header, for what would stop a reader.
+        """Check an entry of any kind but a header for anything that would stop a reader.
 
         Raises:
             ConfigurationError, ValueError: as `call`.
         """
         self.check_frame(segment, item)
-        said = self._plain(segment, item)
+        fields = self._plain(segment, item)
         if item.kind not in OF_DEFINED:
             return
-        number = said.pop("as", None)
-        if item.kind == Kind.DEFINED:
-            self._define(segment, number, said)
+        number = fields.pop("as", None)
+        if item.kind == EntryKind.DEFINED:
+            self._define(segment, number, fields)
         elif number is not None and number not in self._defined.get(segment, _NOTHING):
             raise _undefined()
-        check(said)
+        check(fields)
 
     def check_frame(self, segment: str, item: Frame) -> None:
         """Check what can be known of an entry without its key.
 
         Raises:
-            ValueError: where its kind is unknown, or where it is encrypted and its segment's header
-                says that nothing in it is.
+            ValueError: if its kind is unknown, or if it is encrypted and its segment's header names
+                no key.
         """
         if item.kind not in _KINDS:
             raise ValueError("an entry of a kind that this version does not know")
         if item.is_encrypted and self._encrypts.get(segment) is False:
             raise ValueError("an encrypted entry, and the segment's header names no key")
 
-    def _define(self, segment: str, number: Any, said: dict[str, Any]) -> None:
+    def _define(self, segment: str, number: Any, fields: dict[str, Any]) -> None:
         if type(number) is not int:
             raise ValueError("a definition without a number")
-        self._defined.setdefault(segment, {})[number] = said
+        self._defined.setdefault(segment, {})[number] = fields
 
     def forget(self, segment: str) -> None:
         """Forget what only this segment's entries need, after all of them were read."""
@@ -131,11 +132,11 @@ class Opener:
         self._defined.pop(segment, None)
         self._unproven.discard(segment)
 
-    def _cipher(self, segment: str, said: Mapping[str, Any], keys: Keys) -> Cipher:
-        name, mark = str(said["key"]), said.get("fingerprint")
+    def _cipher(self, segment: str, fields: Mapping[str, Any], keys: Keys) -> Cipher:
+        name, mark = str(fields["key"]), fields.get("fingerprint")
         cipher: Cipher | None = None
         try:
-            salt = bytes.fromhex(said.get("salt", ""))
+            salt = bytes.fromhex(fields.get("salt", ""))
         except (TypeError, ValueError):
             raise ValueError("the header has no salt") from None
         try:
@@ -173,7 +174,7 @@ def _undefined() -> ValueError:
 
 def _unfit(segment: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The key file does not fit: the segment {segment} was written with another key. Give the "
+        f"The key file has another key than the one that wrote the segment {segment}. Give the "
         "key file of the machine that wrote the journal."
     )
 
@@ -182,11 +183,11 @@ def parsed(body: bytes) -> dict[str, Any]:
     """Return the JSON object of an entry.
 
     Raises:
-        ValueError: where it is none.
+        ValueError: if it is not a JSON object.
     """
-    said = from_json(body, allow_inf_nan=False)
-    if not isinstance(said, dict):
-        raise ValueError("an entry is no JSON object")  # noqa: TRY004  its bytes are wrong
-    if type(said.get("as", 0)) is not int:
+    fields = from_json(body, allow_inf_nan=False)
+    if not isinstance(fields, dict):
+        raise ValueError("an entry is not a JSON object")  # noqa: TRY004  its bytes are wrong
+    if type(fields.get("as", 0)) is not int:
         raise ValueError("an entry's definition has no number")
-    return said
+    return fields

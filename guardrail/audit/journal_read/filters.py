@@ -1,8 +1,4 @@
-"""Which calls somebody wants to see.
-
-Owns the filters that `guardrail journal show` and `report` share. Refuses nothing: what names no
-filter passes.
-"""
+"""The filters of `guardrail journal show` and `guardrail journal report`."""
 
 from __future__ import annotations
 
@@ -12,15 +8,16 @@ from guardrail.values import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Filters; a call passes that fits all of them. An empty one lets everything through.
+class CallFilter:
+    """Selects the calls that match all of its fields; an empty one selects all calls.
 
     Attributes:
         guard, action, outcome, code, principal_type, resource: equal to the field.
-        principal: equal, too; where it ends in an ellipsis, as `show` cuts it, how it begins.
+        principal: equal to the field; or its beginning, if it ends in an ellipsis, as `show` prints
+            it.
         policy: one of the deciding policies, or of those that erred.
-        id: what the decision id begins with.
-        since, until: seconds since the epoch; from, and before.
+        id: the beginning of the decision id.
+        since, until: seconds since the epoch; ``until`` is excluded.
     """
 
     guard: str = ""
@@ -36,7 +33,7 @@ class Selection:
     until: float | None = None
 
     def takes(self, record: Record) -> bool:
-        """Tell whether a call is wanted."""
+        """Return whether a call is selected."""
         return (
             (not self.guard or record.guard == self.guard)
             and (not self.action or record.action == self.action)

@@ -1,4 +1,4 @@
-# C declarations for alike.py, which compiles as it stands: its counters without objects.
+# C declarations for grouped_calls.py, which compiles as it stands: its counters without objects.
 
 cimport cython
 
@@ -7,13 +7,13 @@ cdef long _ENCRYPTED, _FIRST, _HEAD, _BETWEEN, _INTENT, _LIMIT_FRAME, _OUTCOME, 
 cdef long _COMMA, _MINUS, _QUOTE, _SPAN_NS, _US, _WHOLE, _ZERO
 
 
-cdef class Alike:
+cdef class CallGroup:
     cdef readonly object record
     cdef public long count
     cdef public dict slots
 
 
-cdef class Calls:
+cdef class GroupedCalls:
     cdef dict _defined
     cdef set _going
     cdef dict _groups
@@ -30,20 +30,20 @@ cdef class Calls:
     @cython.locals(
         size=long, at=long, sequence=long, kind=long, plain=long, end=long, check=long, found=long
     )
-    cdef _read(self, opener, name, bytes data)
+    cdef _read(self, reader, name, bytes data)
     @cython.locals(
         start=long, stop=long, quoted=long, defined=long, timed=long, sized=long, rest=long,
-        traced=long, number=long, ns=long, text=bytes, group=Alike, known=dict
+        traced=long, number=long, ns=long, text=bytes, group=CallGroup, known=dict
     )
-    cdef _take(self, opener, name, bytes data, long at, long end, long sequence, long kind)
-    cdef _take_other(self, opener, name, frame)
-    cdef _look(self, opener, name, frame)
+    cdef _take(self, reader, name, bytes data, long at, long end, long sequence, long kind)
+    cdef _take_other(self, reader, name, frame)
+    cdef _look(self, reader, name, frame)
     @cython.locals(start=long, stop=long)
     cdef _end(self, name, bytes data, long at, long end, long sequence)
     cdef bint _is_readable(self, bytes body) except -1
     cdef _leave(self, bytes key)
     cdef _group(self, record)
-    cdef _count(self, Alike group, long ns)
+    cdef _count(self, CallGroup group, long ns)
     cdef _slot(self, long ns)
     cdef bint _takes(self, long ns)
 

@@ -1,15 +1,15 @@
-"""The calls of a journal that are alike, told once: for whoever asks what was decided, not when.
+"""Read the calls of a journal in groups, for `guardrail replay` and `guardrail diff`.
 
-Owns which calls are alike: those that differ in ids, sizes, durations, counts and times alone. One
-of a million is looked at in full for each difference; of all others a few places in their bytes
-are, which stand where `entries` writes them. What does not stand so is read in full: the layout
-makes reading fast, and never right. Refuses to pass over damage: a segment that does not go on as
-it was written is named, and so is an entry that can't be read; so each one is parsed.
+Calls that differ only in ids, sizes, durations, counts and times are one group. One call of each
+group is parsed in full. For the others, a few offsets in their bytes are compared, where `codec`
+writes the fields. An entry of another layout is parsed in full: the layout only makes reading fast,
+and the result does not depend on it. Damage is reported: a segment that does not continue as it was
+written, and each entry that can't be read; so every entry is parsed.
 
-Of an admitted call the intent says all that was decided, so its outcome is only counted off. The
-outcome of a call whose intent is not there says too little, and stands alone.
+The intent of an admitted call holds all that was decided, so its outcome is only matched with it.
+The outcome of a call without an intent says too little, and is counted on its own.
 
-Compiled as it stands, with ``alike.pxd`` beside it; the file is its own plain-Python twin.
+Compiled as it stands, with ``grouped_calls.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from guardrail.audit.journal.framing import (
     LIMIT_BODY,
     MAGIC,
     OVERHEAD,
+    EntryKind,
     Frame,
-    Kind,
-    Stop,
+    FramesEnd,
     walk,
 )
 from guardrail.audit.journal.keys import Keys
-from guardrail.audit.journal.segment_progress import stem
-from guardrail.audit.journal_read.entry_contents import Opener, parsed
-from guardrail.audit.journal_read.reader import Seen, read_files
+from guardrail.audit.journal.segment_progress import segment_name
+from guardrail.audit.journal_read.entry_contents import EntryReader, parsed
+from guardrail.audit.journal_read.reader import SegmentsRead, read_files
 from guardrail.audit.journal_read.verify import is_interrupted
 from guardrail.values import Record
 
@@ -44,20 +44,20 @@ _FIRST: Final = len(MAGIC)
 _ENCRYPTED: Final = ENCRYPTED
 _LIMIT_FRAME: Final = LIMIT_BODY + OVERHEAD
 _OVERHEAD: Final = OVERHEAD
-_INTENT: Final = int(Kind.INTENT)
-_OUTCOME: Final = int(Kind.OUTCOME)
-_WHOLE: Final = int(Kind.WHOLE)
+_INTENT: Final = int(EntryKind.INTENT)
+_OUTCOME: Final = int(EntryKind.OUTCOME)
+_WHOLE: Final = int(EntryKind.WHOLE)
 _HEAD: Final = FRAME_HEAD.size
-#: Nanoseconds of a quarter of an hour: clocks of all zones stand as many of these apart.
+#: A quarter of an hour in nanoseconds: the offsets of all time zones are multiples of it.
 _SPAN_NS: Final = 900_000_000_000
-#: The last nanosecond would be the next hour's, as seconds in a float.
+#: As a float of seconds, the last nanosecond of an hour would round to the next hour.
 _US: Final = 1_000
-#: Texts of a definition that are remembered: calls of more differ in more than a few fields.
+#: How many texts are cached for a definition.
 _REMEMBERED: Final = 100_000
-#: Characters between the start of a call and its input's size: two keys, two whole numbers.
+#: Most characters between the start of a call and its input size: two keys, two integers.
 _BETWEEN: Final = 64
 
-# What stands in an entry of `entries`, in this order.
+# The fields of an entry that `codec` encodes, in this order.
 _ID: Final = b'{"id":"'
 _AS: Final = b'","as":'
 _AT: Final = b',"at_ns":'
@@ -72,13 +72,13 @@ _MINUS: Final = ord("-")
 _ZERO: Final = ord("0")
 
 
-class Alike:
-    """Calls that are alike.
+class CallGroup:
+    """Calls that differ only in ids, sizes, durations, counts and times.
 
     Attributes:
-        record: the first of them; its outcome is ``admitted`` where it was let in.
+        record: the first of them; its outcome is ``admitted`` if it was allowed.
         count: how many there are.
-        slots: how many of each slot of time.
+        slots: how many there are in each time slot.
     """
 
     __slots__ = ("count", "record", "slots")
@@ -89,18 +89,18 @@ class Alike:
         self.slots: dict[int, int] = {}
 
 
-class Calls:
-    """The calls of a journal, as many as are alike in one.
+class GroupedCalls:
+    """The calls of a journal, in groups.
 
     Arguments:
-        slot_of: gives the slot of a time in nanoseconds; ``None``: times do not matter.
-            Where both ends of a quarter of an hour are of one slot, all of it is.
-        since, until: nanoseconds since the epoch: from, and before.
+        slot_of: returns the slot of a time in nanoseconds; ``None``: times do not matter. If both
+            ends of a quarter of an hour are in one slot, all of it is.
+        since, until: nanoseconds since the epoch; ``until`` is excluded.
 
     Attributes:
-        alone: outcomes without an intent.
-        damage: what of the journal could not be read, and why.
-        notes: what is good to know of it, and no damage.
+        alone: how many outcomes have no intent.
+        damage: what could not be read, and why.
+        notes: remarks about the journal that are no damage.
     """
 
     __slots__ = (
@@ -119,24 +119,24 @@ class Calls:
         self._since = since
         self._until = until
         self._is_timed = slot_of is not None or since is not None or until is not None
-        self._groups: dict[Any, Alike] = {}
-        self._known: dict[int, dict[bytes, Alike]] = {}
-        self._defined: dict[bytes, dict[bytes, Alike]] = {}
+        self._groups: dict[Any, CallGroup] = {}
+        self._known: dict[int, dict[bytes, CallGroup]] = {}
+        self._defined: dict[bytes, dict[bytes, CallGroup]] = {}
         self._spans: dict[int, int] = {}
         self._going: set[bytes] = set()
         self.alone = 0
         self.damage: list[str] = []
         self.notes: list[str] = []
 
-    def __iter__(self) -> Iterator[Alike]:
+    def __iter__(self) -> Iterator[CallGroup]:
         return iter(self._groups.values())
 
     def add(self, record: Record) -> None:
-        """Add a call, told in full."""
+        """Add a call from its record."""
         self._count(self._group(record), round(record.started_at * 1e9))
 
     def takes(self, record: Record) -> bool:
-        """Tell whether a call is wanted."""
+        """Return whether a call is in the time range."""
         return not self._is_timed or self._takes(round(record.started_at * 1e9))
 
     def read(
@@ -150,29 +150,29 @@ class Calls:
 
         Arguments:
             journal: its folder, or one segment of it.
-            keys: its keys, where it is encrypted.
-            progress: is told how many bytes of the files were read, and how many there are.
+            keys: its keys, if it is encrypted.
+            progress: called with the bytes of the files that were read, and their sum.
 
         Raises:
-            ConfigurationError: where there is no journal, or its key is missing or another one.
+            ConfigurationError: if there is no journal, or its key is missing or another one.
         """
-        opener = Opener(keys)
-        seen = Seen(opener, self.tell)
-        for path, data, _ in read_files(journal, self.tell, progress):
-            name = stem(path)
-            self._known = {}  # a segment has the definitions that it refers to
+        reader = EntryReader(keys)
+        seen = SegmentsRead(reader, self.report)
+        for path, data, _ in read_files(journal, self.report, progress):
+            name = segment_name(path)
+            self._known = {}  # each segment has its own definitions
             first = next(walk(data[_FIRST:], base=_FIRST))
-            if isinstance(first, Stop) or seen.begin(name, first):
-                stop = self._read(opener, name, data)
+            if isinstance(first, FramesEnd) or seen.begin(name, first):
+                stop = self._read(reader, name, data)
                 if stop.fault and not is_interrupted(path, data, stop):
                     self.damage.append(f"{name}, byte {stop.at}: {stop.fault}")
-            opener.forget(name)
+            reader.forget(name)
 
-    def tell(self, flaw: Flaw) -> None:
-        """Take what can't be read: for whoever reads the calls in another way, too."""
+    def report(self, flaw: Flaw) -> None:
+        """Add a flaw to `damage` or `notes`; another reader of the same journal may call this."""
         (self.notes if flaw.is_harmless else self.damage).append(str(flaw))
 
-    def _read(self, opener: Opener, name: str, data: bytes) -> Stop:
+    def _read(self, reader: EntryReader, name: str, data: bytes) -> FramesEnd:
         """Read the frames of a segment, as `walk` does; return where they end."""
         size = len(data)
         at, sequence, check = _FIRST, 0, 0
@@ -191,24 +191,31 @@ class Calls:
             if kind == _OUTCOME:
                 self._end(name, data, at, end, sequence)
             elif kind == _INTENT or kind == _WHOLE:  # noqa: PLR1714, SIM109  in C two comparisons
-                self._take(opener, name, data, at, end, sequence, kind)
+                self._take(reader, name, data, at, end, sequence, kind)
             else:
                 plain = kind & ~_ENCRYPTED
                 body = data[at + _HEAD : end - 4]
                 frame = Frame(at, end, sequence, plain, kind != plain, body, found)
-                self._take_other(opener, name, frame)
+                self._take_other(reader, name, frame)
             check = found
             at = end
             sequence += 1
         for item in walk(data[at:], base=at, sequence=sequence, check=check):
-            if isinstance(item, Stop):
+            if isinstance(item, FramesEnd):
                 return item
         raise RuntimeError("`walk` always ends with a stop")
 
     def _take(  # noqa: PLR0912, PLR0917
-        self, opener: Opener, name: str, data: bytes, at: int, end: int, sequence: int, kind: int
+        self,
+        reader: EntryReader,
+        name: str,
+        data: bytes,
+        at: int,
+        end: int,
+        sequence: int,
+        kind: int,
     ) -> None:
-        """Take an intent, or a whole call."""
+        """Add an intent, or a whole call."""
         start, stop = at + _HEAD, end - 4
         group, known, text = None, None, b""
         ns, number = 0, 0
@@ -234,11 +241,11 @@ class Calls:
                 if known is not None:
                     group = known.get(text)
         if group is not None and not self._is_readable(data[start : end - 4]):
-            group = None  # which the full look says
+            group = None  # the full parse reports it
         if group is None:
             body = data[start : end - 4]
             frame = Frame(at, end, sequence, kind, False, body, 0)
-            group, ns, key = self._look(opener, name, frame)
+            group, ns, key = self._look(reader, name, frame)
             if group is None:
                 return
             if known is not None and len(known) < _REMEMBERED:
@@ -249,38 +256,40 @@ class Calls:
             self._going.add(data[start + 7 : quoted])
         self._count(group, ns)
 
-    def _look(self, opener: Opener, name: str, frame: Frame) -> tuple[Alike | None, int, bytes]:
-        """Read an entry in full; return its group, its time and the call's id."""
+    def _look(
+        self, reader: EntryReader, name: str, frame: Frame
+    ) -> tuple[CallGroup | None, int, bytes]:
+        """Parse an entry in full; return its group, its time and the call's id."""
         try:
-            said, (record, _) = opener.call(name, frame)
-            ns = said.get("at_ns", 0)
+            fields, (record, _) = reader.call(name, frame)
+            ns = fields.get("at_ns", 0)
             return self._group(record), ns, json.dumps(record.decision_id)[1:-1].encode()
-        except (TypeError, ValueError):  # not what was written
+        except (TypeError, ValueError):  # the entry was changed
             self.damage.append(f"{name}, entry {frame.sequence}: cannot be read")
         return None, 0, b""
 
-    def _take_other(self, opener: Opener, name: str, frame: Frame) -> None:
-        """Take any other entry, and those that are encrypted."""
+    def _take_other(self, reader: EntryReader, name: str, frame: Frame) -> None:
+        """Add an entry of any other kind, or an encrypted one."""
         try:
-            if frame.kind == Kind.DEFINED:
-                opener.body(name, frame)
+            if frame.kind == EntryKind.DEFINED:
+                reader.body(name, frame)
                 self._define(frame)
-            elif frame.kind == Kind.OUTCOME:
-                said, _ = opener.call(name, frame)
-                self._leave(json.dumps(said.get("id", ""))[1:-1].encode())
-            elif frame.kind in (Kind.INTENT, Kind.WHOLE):
-                group, ns, key = self._look(opener, name, frame)
+            elif frame.kind == EntryKind.OUTCOME:
+                fields, _ = reader.call(name, frame)
+                self._leave(json.dumps(fields.get("id", ""))[1:-1].encode())
+            elif frame.kind in (EntryKind.INTENT, EntryKind.WHOLE):
+                group, ns, key = self._look(reader, name, frame)
                 if group is not None:
-                    if frame.kind == Kind.INTENT:
+                    if frame.kind == EntryKind.INTENT:
                         self._going.add(key)
                     self._count(group, ns)
             else:
-                opener.check(name, frame)
+                reader.check(name, frame)
         except (TypeError, ValueError):
             self.damage.append(f"{name}, entry {frame.sequence}: cannot be read")
 
     def _define(self, frame: Frame) -> None:
-        """Go on with what is known of a definition: most segments begin with the same ones."""
+        """Look up the groups of a definition: most segments begin with the same definitions."""
         number = parsed(frame.body).get("as") if not frame.is_encrypted else None
         if type(number) is int:
             if len(self._defined) >= _REMEMBERED:
@@ -288,20 +297,20 @@ class Calls:
             self._known[number] = self._defined.setdefault(frame.body, {})
 
     def _end(self, name: str, data: bytes, at: int, end: int, sequence: int) -> None:
-        """Count off the outcome of a call."""
+        """Match the outcome of a call with its intent."""
         start, stop = at + _HEAD, end - 4
         if not self._is_readable(data[start:stop]):
             self.damage.append(f"{name}, entry {sequence}: cannot be read")
         self._leave(data[start + 7 : _find(data, _QUOTE, start + 7, stop)])
 
     def _is_readable(self, body: bytes) -> bool:
-        """Tell whether the body of an entry of a call is one that `bodies` would read."""
+        """Return whether `EntryReader` can read the body of a call's entry."""
         try:
-            said = parsed(body)
-            check(said)
+            fields = parsed(body)
+            check(fields)
         except ValueError:
             return False
-        number = said.get("as")
+        number = fields.get("as")
         return number is None or number in self._known
 
     def _leave(self, key: bytes) -> None:
@@ -310,8 +319,8 @@ class Calls:
         else:
             self.alone += 1
 
-    def _group(self, record: Record) -> Alike:
-        """Return the calls that are like this one."""
+    def _group(self, record: Record) -> CallGroup:
+        """Return the group of a call."""
         same = record._replace(
             decision_id="", parent_decision_id="", backend="", function="", version="",
             rows=0, input_bytes=0, started_at=0.0, admit_s=0.0, model_s=0.0, release_s=0.0,
@@ -321,10 +330,10 @@ class Calls:
         key = (same, json.dumps(record.facts))
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Alike(record)
+            group = self._groups[key] = CallGroup(record)
         return group
 
-    def _count(self, group: Alike, ns: int) -> None:
+    def _count(self, group: CallGroup, ns: int) -> None:
         if self._is_timed and not self._takes(ns):
             return
         group.count += 1
@@ -335,7 +344,7 @@ class Calls:
             group.slots[slot] = group.slots.get(slot, 0) + 1
 
     def _slot(self, ns: int) -> int:
-        """Return the slot of a time in a quarter of an hour that is new, or in several slots."""
+        """Return the slot of a time whose quarter of an hour is new, or spans several slots."""
         if self._slot_of is None:
             return 0
         span = ns // _SPAN_NS
@@ -346,20 +355,20 @@ class Calls:
         return self._slot_of(ns)
 
     def _takes(self, ns: int) -> bool:
-        """Tell whether a call of a time is wanted."""
+        """Return whether a time is in the range."""
         return (self._since is None or ns >= self._since) and (
             self._until is None or ns < self._until
         )
 
 
 def _whole(data: bytes, at: int) -> int:
-    """Return the number in four bytes."""
+    """Return the 32-bit integer at an offset."""
     first, second, third, last = data[at], data[at + 1], data[at + 2], data[at + 3]
     return first | second << 8 | third << 16 | last << 24
 
 
 def _find(data: bytes, byte: int, at: int, stop: int) -> int:
-    """Return where a byte stands next; -1 where it does not stand before ``stop``."""
+    """Return the offset of the next occurrence of a byte before ``stop``; -1 if there is none."""
     while at < stop:
         if data[at] == byte:
             return at
@@ -368,7 +377,7 @@ def _find(data: bytes, byte: int, at: int, stop: int) -> int:
 
 
 def _stands(data: bytes, word: bytes, at: int) -> bool:
-    """Tell whether some bytes stand at a place."""
+    """Return whether some bytes are at an offset."""
     size = len(word)
     if at < 0 or at + size > len(data):
         return False
@@ -379,7 +388,7 @@ def _stands(data: bytes, word: bytes, at: int) -> bool:
 
 
 def _integer(data: bytes, at: int, stop: int) -> int:
-    """Return the integer, of 64 bits, that is written in some bytes."""
+    """Return the 64-bit integer in decimal digits between two offsets."""
     is_negative = data[at] == _MINUS
     if is_negative:
         at += 1

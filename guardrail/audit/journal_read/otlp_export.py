@@ -1,10 +1,10 @@
-"""The journal handed on to an OpenTelemetry collector, so that its view is whole.
+"""Export a journal to an OpenTelemetry collector, which so receives every call at least once.
 
-The follower sends what the journal has and the collector has not acknowledged, again and again
-until it has; only then does the cursor move. So every call arrives at least once, also after the
-collector was down, or this was killed. Calls go as log events or as spans, with the names, values
-and ids that they have everywhere (`attributes`), so that a span which came before is the same span.
-The official OTLP encoders make the messages (the extra `otlp`); `http_client` sends them.
+`CallExporter` sends the calls that the collector has not acknowledged, until it does; only then
+does the cursor move. No call is lost if the collector is down, or this process is killed. Calls are
+sent as log events or as spans, with the same names, values and ids as everywhere (`attributes`), so
+that a span which was exported before is the same span. The official OTLP encoders make the messages
+(the extra `otlp`); `_http_client` sends them.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from guardrail._http_client import Answer, Deadline, RequestFailed, send, trusting
+from guardrail._http_client import Deadline, RequestFailed, Response, send, tls_context
 from guardrail._regular_files import read_regular
-from guardrail.audit.journal.flaws import Tell
-from guardrail.audit.journal_read.reader import Kept, Tail
+from guardrail.audit.journal.flaws import ReportFlaw
+from guardrail.audit.journal_read.reader import JournalCall, JournalTail
 from guardrail.audit.telemetry.attributes import attributes, error_type, span_ids, utf8
 from guardrail.errors import ConfigurationError
 
 _NS: Final = 1_000_000_000
-#: Seconds before the first retry, and between retries at most.
+#: Seconds before the first retry, and the longest time between retries.
 _FIRST_S: Final = 0.25
 _MOST_S: Final = 15.0
 #: Seconds that one request may take.
 _REQUEST_S: Final = 10.0
-#: Bytes of a file of certificates.
+#: The largest file of certificates, in bytes.
 _LIMIT_CA: Final = 4 * 2**20
-#: Bytes of a cursor, and a place in a segment that is none.
+#: The largest cursor file, in bytes, and the limit of an offset in it.
 _LIMIT_CURSOR: Final = 16 * 2**20
 _LIMIT_PLACE: Final = 2**40
-#: Characters of what a collector says that are shown.
+#: How many characters of a collector's message are shown.
 _LIMIT_REMARK: Final = 300
-#: Seconds between two looks at a journal to which nothing came.
+#: Seconds between two polls of an idle journal.
 _LOOK_S: Final = 0.5
 
 
-#: Seconds between two messages about a collector that still does not accept calls.
-_TELL_S: Final = 30.0
-#: Bytes that an answer may have. What a collector says in it is a sentence.
+#: Seconds between two warnings about a collector that still does not accept calls.
+_WARN_S: Final = 30.0
+#: The largest response, in bytes; a collector's message is a sentence.
 _LIMIT_ANSWER: Final = 64 * 1024
 #: Statuses after which the same request may be sent again: OTLP/HTTP, "Retryable Response Codes".
 _RETRYABLE: Final = frozenset((429, 502, 503, 504))
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class ExportResult:
     """The result of one request.
 
     Attributes:
         problem: why the calls were not accepted, such as ``it answered 401``; else empty.
-        may_retry: whether the same request can come through later.
-        retry_after_s: how long the collector asks to wait, in seconds; 0 where it does not.
+        may_retry: whether the same request may succeed later.
+        retry_after_s: how long the collector asks to wait, in seconds; 0 if it does not.
         rejected: how many calls the collector dropped; they are not sent again.
-        remark: the collector's message about those, or about calls that it accepted.
+        remark: the collector's message about the dropped or accepted calls.
     """
 
     problem: str = ""
@@ -74,11 +74,11 @@ class Delivery:
     remark: str = ""
 
 
-class Send(Protocol):
+class SendCalls(Protocol):
     """Sends calls to a collector."""
 
-    def __call__(self, calls: Sequence[Kept], deadline: Deadline) -> Delivery:
-        """Send them, and say what became of them before the deadline."""
+    def __call__(self, calls: Sequence[JournalCall], deadline: Deadline) -> ExportResult:
+        """Send the calls; return the result before the deadline."""
         ...
 
 
@@ -86,17 +86,17 @@ class _Otlp:
     """One request of OTLP over HTTP: https://opentelemetry.io/docs/specs/otlp/#otlphttp."""
 
     def __init__(
-        self, endpoint: str, encode: Callable[[Sequence[Kept]], Any], response: Any,
+        self, endpoint: str, encode: Callable[[Sequence[JournalCall]], Any], response: Any,
         headers: Mapping[str, str], ca: bytes | None,
     ) -> None:  # fmt: skip
         self._endpoint = endpoint
         self._encode = encode
         self._response = response
         self._headers = {**headers, "Content-Type": "application/x-protobuf"}
-        self._context = trusting(ca) if endpoint.startswith("https:") else None
+        self._context = tls_context(ca) if endpoint.startswith("https:") else None
 
-    def __call__(self, calls: Sequence[Kept], deadline: Deadline) -> Delivery:
-        """See `Send`. Only a status of 2xx with an answer of OTLP's says that calls were taken."""
+    def __call__(self, calls: Sequence[JournalCall], deadline: Deadline) -> ExportResult:
+        """Send the calls; only a 2xx status with an OTLP response counts as accepted."""
         body = self._encode(calls).SerializeToString()
         try:
             answer = send(
@@ -104,55 +104,55 @@ class _Otlp:
                 deadline=deadline, limit_bytes=_LIMIT_ANSWER, context=self._context,
             )  # fmt: skip
         except RequestFailed as error:
-            return Delivery(str(error), may_retry=True)
+            return ExportResult(str(error), may_retry=True)
         if not 200 <= answer.status <= 299:
-            return Delivery(
+            return ExportResult(
                 f"it answered {answer.status}",
                 may_retry=answer.status in _RETRYABLE,
-                retry_after_s=_seconds(answer.headers.get("retry-after", "")),
+                retry_after_s=_retry_after_s(answer.headers.get("retry-after", "")),
             )
-        said = self._read(answer)
-        if said is None:
-            return Delivery(f"it answered {answer.status}, but not as OTLP does")
-        partial = said.partial_success
+        message = self._read_response(answer)
+        if message is None:
+            return ExportResult(f"it answered {answer.status}, but not as OTLP does")
+        partial = message.partial_success
         rejected = getattr(partial, "rejected_log_records", 0) or getattr(
             partial, "rejected_spans", 0
         )
-        return Delivery(
+        return ExportResult(
             rejected=min(max(rejected, 0), len(calls)), remark=partial.error_message.strip()
         )
 
-    def _read(self, answer: Answer) -> Any:
-        """Return the message in an answer; ``None`` where there is none that can be read."""
+    def _read_response(self, answer: Response) -> Any:
+        """Return the message in a response; ``None`` if there is no readable one."""
         from google.protobuf import json_format
         from google.protobuf.message import DecodeError
 
-        said = self._response()
+        message = self._response()
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not answer.is_whole:
             return None
         if not answer.body:
-            return said
+            return message
         try:
             if kind == "application/x-protobuf":
-                said.ParseFromString(answer.body)
-                return said
+                message.ParseFromString(answer.body)
+                return message
             if kind == "application/json":
                 found = json.loads(answer.body)
                 if isinstance(found, dict):
-                    return json_format.ParseDict(found, said, ignore_unknown_fields=True)
+                    return json_format.ParseDict(found, message, ignore_unknown_fields=True)
         except (DecodeError, json_format.ParseError, ValueError, RecursionError):
             pass  # not read
         return None
 
 
-def _seconds(text: str) -> float:
-    """Return the seconds of a ``Retry-After``; 0 for a date, and for what is none."""
+def _retry_after_s(text: str) -> float:
+    """Return the seconds in a ``Retry-After`` header; 0 for a date, or any other text."""
     return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
-def _encode_logs(calls: Sequence[Kept]) -> Any:
-    """Return the request that has each call as a log event ``guardrail.call``."""
+def _encode_logs(calls: Sequence[JournalCall]) -> Any:
+    """Return a request with each call as a log event ``guardrail.call``."""
     from opentelemetry._logs import LogRecord, SeverityNumber
     from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
     from opentelemetry.sdk._logs import ReadableLogRecord
@@ -164,7 +164,7 @@ def _encode_logs(calls: Sequence[Kept]) -> Any:
         "blocked": SeverityNumber.WARN,
         "raised": SeverityNumber.ERROR,
     }
-    resource, scope = _origin()
+    resource, scope = _resource_and_scope()
     made = []
     for call in calls:
         record = call.record
@@ -185,13 +185,13 @@ def _encode_logs(calls: Sequence[Kept]) -> Any:
     return encode_logs(made)
 
 
-def _encode_spans(calls: Sequence[Kept]) -> Any:
-    """Return the request that has each call as its span, with the id that it had in the process."""
+def _encode_spans(calls: Sequence[JournalCall]) -> Any:
+    """Return a request with each call as its span, with the same id as in the original process."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-    resource, scope = _origin()
+    resource, scope = _resource_and_scope()
     made = []
     for call in calls:
         record = call.record
@@ -215,7 +215,7 @@ def _encode_spans(calls: Sequence[Kept]) -> Any:
     return encode_spans(made)
 
 
-def _origin() -> tuple[Any, Any]:
+def _resource_and_scope() -> tuple[Any, Any]:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -228,17 +228,17 @@ def open_otlp(
     signal: str = "logs",
     headers: Mapping[str, str] | None = None,
     ca_file: Path | None = None,
-) -> Send:
-    """Return what sends calls to a collector by OTLP over HTTP.
+) -> SendCalls:
+    """Return a function that sends calls to a collector by OTLP over HTTP.
 
     Arguments:
-        endpoint: the collector's address; the signal's path is added where it has none.
+        endpoint: the collector's address; the signal's path is added if it has no path.
         signal: ``logs`` or ``spans``.
         headers: sent with each request.
-        ca_file: certificates to trust, in PEM; the system's where ``None``.
+        ca_file: certificates to trust, in PEM; the system's if ``None``.
 
     Raises:
-        ConfigurationError: where the extra ``otlp`` is not installed, or ``ca_file`` can't be used.
+        ConfigurationError: if the extra ``otlp`` is not installed, or ``ca_file`` can't be used.
     """
     try:
         from opentelemetry.exporter.otlp.proto.common import trace_encoder  # noqa: F401
@@ -261,10 +261,10 @@ def open_otlp(
         ca = None if ca_file is None else read_regular(ca_file, limit_bytes=_LIMIT_CA)
         return _Otlp(_with_path(endpoint, path), encode, response, headers or {}, ca)
     except OSError as error:
-        complaint = f"can't be read ({error.strerror})"
+        warning = f"can't be read ({error.strerror})"
     except RequestFailed as error:
-        complaint = str(error)
-    raise ConfigurationError(f"{ca_file} {complaint}. Name a file of certificates in PEM.")
+        warning = str(error)
+    raise ConfigurationError(f"{ca_file} {warning}. Name a file of certificates in PEM.")
 
 
 def _with_path(endpoint: str, signal: str) -> str:
@@ -273,71 +273,72 @@ def _with_path(endpoint: str, signal: str) -> str:
     return endpoint if path else f"{scheme}://{host}/v1/{signal}"
 
 
-class Follower:
-    """Sends what a journal has, from where the cursor stands.
+class CallExporter:
+    """Sends the calls of a journal, from the cursor on.
 
-    The cursor moves with each request that a collector has taken. Calls that it rejected are not
-    sent again, as OTLP demands; they are counted.
+    The cursor moves with each request that the collector accepted. Calls that it rejected are not
+    sent again, as OTLP requires; they are counted.
 
     Arguments:
         journal: its folder.
         send: sends calls.
-        cursor: the file that keeps how far the collector has acknowledged.
-        keys: the journal's keys, where it is encrypted.
-        batch: calls in one request.
-        told: is told how many calls have been acknowledged.
-        unread: gets each flaw: what can't be read is not sent.
-        complain: is told, in a sentence, of what a collector did not take: once, when it changes,
-            and at intervals.
+        cursor: the file that stores how far the collector has acknowledged.
+        keys: the journal's keys, if it is encrypted.
+        batch: how many calls are in one request.
+        on_acknowledged: called with the number of calls acknowledged so far.
+        report_flaw: receives each flaw; calls that can't be read are not sent.
+        warn: called with a sentence when the collector did not accept calls: once, when the reason
+            changes, and at intervals.
         elapsed: the monotonic clock, in seconds.
 
     Attributes:
-        acknowledged: calls that the collector took.
-        rejected: calls that it dropped.
+        acknowledged: how many calls the collector accepted.
+        rejected: how many calls it dropped.
     """
 
     def __init__(
         self,
         journal: Path,
-        send: Send,
+        send: SendCalls,
         cursor: Path,
         *,
         keys: Any = None,
         batch: int = 500,
-        told: Callable[[int], None] | None = None,
-        unread: Tell | None = None,
-        complain: Callable[[str], None] | None = None,
+        on_acknowledged: Callable[[int], None] | None = None,
+        report_flaw: ReportFlaw | None = None,
+        warn: Callable[[str], None] | None = None,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tail = Tail(journal, keys=keys, state=read_cursor(cursor), tell=unread)
+        self._tail = JournalTail(journal, keys=keys, state=read_cursor(cursor), report=report_flaw)
         self._send = send
         self._cursor = cursor
         self._batch = batch
-        self._told = told
-        self._complain = complain
+        self._on_acknowledged = on_acknowledged
+        self._warn_user = warn
         self._elapsed = elapsed
         self._ended = threading.Event()
         self._deadline: Deadline | None = None
-        self._last_complaint = ("", -math.inf)
+        self._last_warning = ("", -math.inf)
         self.acknowledged = 0
         self.rejected = 0
 
     def stop(self) -> None:
-        """End `run` soon, and the request that is under way; a signal handler may call this."""
+        """End `run` soon, and cancel the current request; a signal handler may call this."""
         self._ended.set()
         deadline = self._deadline
         if deadline is not None:
             deadline.cancel()
 
     def run(self, *, follows: bool, timeout_s: float) -> bool:
-        """Send what is there, and where ``follows`` what comes; say whether all was taken.
+        """Send all calls; return whether all were accepted.
 
-        Calls that were rejected count as taken.
+        Rejected calls count as accepted.
 
         Arguments:
-            follows: whether to go on until it is stopped, whatever the collector answers.
-            timeout_s: for how long one request is tried, where it does not follow. One that can't
-                come through later, by its answer, is not tried again.
+            follows: whether to go on with the calls that arrive until `stop`, whatever the
+                collector answers.
+            timeout_s: for how long one request is tried, if ``follows`` is false. A request that
+                can't succeed later, by its response, is not tried again.
         """
         while not self._ended.is_set():
             is_quiet = True
@@ -352,81 +353,81 @@ class Follower:
                 self._ended.wait(_LOOK_S)
         return follows
 
-    def _deliver(self, calls: Sequence[Kept], timeout_s: float | None) -> bool:
-        """Send calls until they are taken; false where that took too long, or it stops."""
+    def _deliver(self, calls: Sequence[JournalCall], timeout_s: float | None) -> bool:
+        """Send calls until they are accepted; return false after the timeout, or when stopped."""
         begun, pause_s = self._elapsed(), _FIRST_S
         while not self._ended.is_set():
             left_s = math.inf if timeout_s is None else timeout_s - (self._elapsed() - begun)
             self._deadline = Deadline(min(left_s, _REQUEST_S), elapsed=self._elapsed)
-            if self._ended.is_set():  # it was before there was a deadline to cancel
+            if self._ended.is_set():  # stopped before there was a deadline to cancel
                 return False
             done = self._send(calls, self._deadline)
             if not done.problem:
-                self._take(calls, done)
+                self._acknowledge(calls, done)
                 return True
             if self._ended.is_set():
                 return False
-            wait_s = max(pause_s * random.uniform(0.5, 1.0), min(done.retry_after_s, _MOST_S))  # noqa: S311  only not all at once
+            wait_s = max(pause_s * random.uniform(0.5, 1.0), min(done.retry_after_s, _MOST_S))  # noqa: S311  jitter, no secret
             spent_s = self._elapsed() - begun
             is_last = timeout_s is not None and (
                 not done.may_retry or spent_s + wait_s >= timeout_s
             )
-            self._tell(f"The collector did not accept the calls: {done.problem}.", is_last=is_last)
+            self._warn(f"The collector did not accept the calls: {done.problem}.", is_last=is_last)
             if is_last:
                 return False
             self._ended.wait(wait_s)
             pause_s = min(pause_s * 2, _MOST_S)
         return False
 
-    def _take(self, calls: Sequence[Kept], done: Delivery) -> None:
+    def _acknowledge(self, calls: Sequence[JournalCall], done: ExportResult) -> None:
         write_cursor(self._cursor, self._tail.state)
         self.acknowledged += len(calls) - done.rejected
         self.rejected += done.rejected
         remark = f": {done.remark[:_LIMIT_REMARK]}" if done.remark else ""
         if done.rejected:
-            self._tell(f"The collector rejected {done.rejected} of {len(calls)} calls{remark}")
+            self._warn(f"The collector rejected {done.rejected} of {len(calls)} calls{remark}")
         elif remark:
-            self._tell(f"The collector accepted all calls, with a warning{remark}")
-        if self._told is not None:
-            self._told(self.acknowledged)
+            self._warn(f"The collector accepted all calls, with a warning{remark}")
+        if self._on_acknowledged is not None:
+            self._on_acknowledged(self.acknowledged)
 
-    def _tell(self, complaint: str, *, is_last: bool = True) -> None:
-        before, at = self._last_complaint
+    def _warn(self, warning: str, *, is_last: bool = True) -> None:
+        before, at = self._last_warning
         now = self._elapsed()
-        if self._complain is None or (complaint == before and now - at < _TELL_S and not is_last):
+        if self._warn_user is None or (warning == before and now - at < _WARN_S and not is_last):
             return
-        self._last_complaint = (complaint, now)
-        self._complain(complaint)
+        self._last_warning = (warning, now)
+        self._warn_user(warning)
 
 
 def read_cursor(path: Path) -> dict[str, int]:
-    """Return how far a cursor is; nothing where there is none.
+    """Return the offsets in a cursor file; empty if it does not exist.
 
     Raises:
-        ConfigurationError: where the file is no cursor.
+        ConfigurationError: if the file is not a cursor.
     """
-    said: Any = None
+    message: Any = None
     try:
-        said = json.loads(read_regular(path, limit_bytes=_LIMIT_CURSOR))
+        message = json.loads(read_regular(path, limit_bytes=_LIMIT_CURSOR))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError):
         pass  # raised below
-    places = said.get("segments") if isinstance(said, dict) else None
+    places = message.get("segments") if isinstance(message, dict) else None
     if not isinstance(places, dict) or not all(
         type(at) is int and 0 <= at < _LIMIT_PLACE for at in places.values()
     ):
         raise ConfigurationError(
-            f"{path} is no cursor. Remove it to send everything once more, or name another file."
+            f"{path} is not a cursor. Remove it to send all calls again, or name another file."
         )
     return places
 
 
 def write_cursor(path: Path, state: Mapping[str, int]) -> None:
-    """Write a cursor, whole or not at all.
+    """Write a cursor file, whole or not at all.
 
     Raises:
-        OSError: where it can't be written.
+        OSError: if it can't be written.
     """
     made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

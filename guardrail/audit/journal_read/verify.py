@@ -1,10 +1,9 @@
-"""Whether a journal is what was written: every byte, every segment, every checkpoint.
+"""Verify that a journal is as it was written: every byte, every segment, every checkpoint.
 
-Owns the examination and its findings: what is wrong, in which segment, at which byte and entry.
-Parses every entry, as a reader does, and repairs nothing. A byte that was changed, an entry that
-was removed, moved or put in, a segment that is gone, was replaced, or has another one's name is
-found by the journal alone, unless whoever did it has rewritten every hash that follows; then, as
-for an end that was cut off, only a checkpoint shows it.
+Each flaw is reported with its segment, byte and entry. Every entry is parsed, as a reader does, and
+nothing is repaired. The journal alone reveals a byte that was changed, an entry that was removed,
+moved or inserted, and a segment that is gone, was replaced, or has another segment's name. If every
+later hash was rewritten as well, or the end was cut off, only a checkpoint reveals it.
 """
 
 from __future__ import annotations
@@ -23,40 +22,55 @@ from guardrail._regular_files import open_regular
 from guardrail.audit.journal.flaws import Flaw
 from guardrail.audit.journal.framing import (
     MAGIC,
+    EntryKind,
     Frame,
-    Kind,
-    Stop,
+    FramesEnd,
     begins_segment,
-    follows,
+    exceeds_torn_append,
     frame_at,
-    hop,
     resume,
+    skip_frames,
     walk,
 )
 from guardrail.audit.journal.keys import Keys
 from guardrail.audit.journal.segment import LIVE
-from guardrail.audit.journal.segment_progress import files_of, read_segment, stem, twins
-from guardrail.audit.journal_read.entry_contents import Opener
+from guardrail.audit.journal.segment_progress import (
+    duplicate_files,
+    read_segment,
+    segment_files,
+    segment_name,
+)
+from guardrail.audit.journal_read.entry_contents import EntryReader
 from guardrail.errors import ConfigurationError
 
 _MARKS: Final = frozenset(
-    map(int, (Kind.OPENED, Kind.SEAL, Kind.ENDED, Kind.RECOVERED, Kind.RETIRED, Kind.GAP))
+    map(
+        int,
+        (
+            EntryKind.OPENED,
+            EntryKind.SEAL,
+            EntryKind.ENDED,
+            EntryKind.RECOVERED,
+            EntryKind.RETIRED,
+            EntryKind.GAP,
+        ),
+    )
 )
 _FIRST: Final = len(MAGIC)
 
 
 @dataclass(slots=True)
-class Verdict:
-    """What was found.
+class VerificationResult:
+    """The result of a verification.
 
     Attributes:
-        segments: how many were read.
-        entries: how many entries fit.
-        size: bytes that were checked.
+        segments: how many segments were read.
+        entries: how many entries are valid.
+        size: how many bytes were checked.
         flaws: what is wrong.
-        notes: what is not wrong, and good to know: processes that died, records that were lost.
-        checkpoints: how many were held against the journal.
-        unparsed: how many entries are encrypted, and were not parsed for want of a key.
+        notes: remarks that are no flaws: processes that died, records that were lost.
+        checkpoints: how many checkpoints were compared with the journal.
+        unparsed: how many encrypted entries were not parsed, because no key was given.
     """
 
     segments: int = 0
@@ -69,24 +83,24 @@ class Verdict:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no flaws."""
         return not self.flaws
 
 
 @dataclass(slots=True)
-class _Seen:
+class _SegmentRead:
     """One segment, as it was read."""
 
     name: str
     size: int
-    stop: Stop
+    stop: FramesEnd
     marks: list[Frame]
     is_live: bool
     is_open: bool
     hashes: dict[int, str] = field(default_factory=dict)
 
-    def said(self, kind: Kind) -> Iterator[dict[str, Any]]:
-        """Yield what its entries of a kind say."""
+    def entry_fields(self, kind: EntryKind) -> Iterator[dict[str, Any]]:
+        """Yield the contents of its entries of a kind."""
         for frame in self.marks:
             if frame.kind == kind:
                 yield _object(frame.body)
@@ -94,10 +108,10 @@ class _Seen:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        said = from_json(body)
+        fields = from_json(body)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def verify(
@@ -106,159 +120,171 @@ def verify(
     checkpoints: Iterable[Mapping[str, Any]] = (),
     keys: Keys | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Verdict:
-    """Examine a journal.
+) -> VerificationResult:
+    """Verify a journal.
 
     Arguments:
         journal: its folder, or one segment of it.
-        checkpoints: what the checkpoints say, from `guardrail.audit.journal.checkpoints`.
-        keys: its keys: without them encrypted entries are held to their hashes alone.
-        progress: is told how many bytes of the files were read, and how many there are.
+        checkpoints: the checkpoints, from `guardrail.audit.journal.checkpoints.read_checkpoints`.
+        keys: its keys; without them, only the hashes of encrypted entries are checked.
+        progress: called with the bytes of the files that were read, and their sum.
 
     Raises:
-        ConfigurationError: where there is no journal, or a key is not the one that wrote it.
+        ConfigurationError: if there is no journal, or a key is not the one that wrote it.
     """
-    verdict = Verdict()
-    opener = Opener(keys)
-    files = files_of(journal)
+    result = VerificationResult()
+    reader = EntryReader(keys)
+    files = segment_files(journal)
     signed = list(checkpoints)
-    if not (files or signed):  # which say what is gone
+    if not (files or signed):  # with checkpoints, the missing segments are reported
         raise ConfigurationError(
             f"There is nothing to verify at {journal}: no segment. Nothing was recorded yet, or "
             "all of it was removed."
         )
     wanted = _wanted(signed)
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
-    seen: dict[str, _Seen] = {}
+    seen: dict[str, _SegmentRead] = {}
     done = 0
     for path, size in zip(files, sizes, strict=True):
-        found = _read(path, verdict, wanted.get(stem(path), frozenset()), opener, keys)
+        found = _read(path, result, wanted.get(segment_name(path), frozenset()), reader, keys)
         if found is not None:
             seen[found.name] = found
         done += size
         if progress is not None:
             progress(done, sum(sizes))
     if journal.is_dir():
-        for flaw in twins(journal):
+        for flaw in duplicate_files(journal):
             if flaw.is_harmless:
-                verdict.notes.append(f"{flaw.segment}: {flaw.message}")
+                result.notes.append(f"{flaw.segment}: {flaw.message}")
             else:
-                verdict.flaws.append(flaw)
-        now = {stem(path): path for path in files_of(journal)}
+                result.flaws.append(flaw)
+        now = {segment_name(path): path for path in segment_files(journal)}
         retired = _retired(seen)
-        if not seen.keys() >= {stem(path) for path in files}:  # one went while others were read
+        if not seen.keys() >= {
+            segment_name(path) for path in files
+        }:  # one was retired while others were read
             again = [path for name, path in now.items() if name not in seen or seen[name].is_live]
             retired |= _retired_in(again)
-        _check_links(seen, {*seen, *retired, *now}, verdict)
-        _check_ends(seen, verdict)
-        _check_checkpoints(seen, retired, signed, verdict)
-    return verdict
+        _check_links(seen, {*seen, *retired, *now}, result)
+        _check_ends(seen, result)
+        _check_checkpoints(seen, retired, signed, result)
+    return result
 
 
 def _wanted(checkpoints: list[Mapping[str, Any]]) -> dict[str, frozenset[int]]:
-    """Return, by segment, the places up to which checkpoints give a hash."""
+    """Return, by segment, the offsets for which checkpoints state a hash."""
     wanted: dict[str, set[int]] = {}
-    for said in checkpoints:
-        for name, head in said.get("segments", {}).items():
+    for fields in checkpoints:
+        for name, head in fields.get("segments", {}).items():
             wanted.setdefault(name, set()).add(head["bytes"])
     return {name: frozenset(places) for name, places in wanted.items()}
 
 
 def _read(
     path: Path,
-    verdict: Verdict,
+    result: VerificationResult,
     wanted: frozenset[int],
-    opener: Opener | None = None,
+    reader: EntryReader | None = None,
     keys: Keys | None = None,
-) -> _Seen | None:
-    """Read one segment, and check all that can be without the others."""
-    name = stem(path)
+) -> _SegmentRead | None:
+    """Read one segment, and check everything that does not depend on other segments."""
+    name = segment_name(path)
     is_live = path.name.endswith(LIVE) and _is_locked(path)
     try:
         data = read_segment(path)
     except FileNotFoundError:  # retired meanwhile
         return None
     except OSError as error:
-        verdict.flaws.append(Flaw(name, 0, -1, f"can't be read: {error.strerror or error}"))
+        result.flaws.append(Flaw(name, 0, -1, f"can't be read: {error.strerror or error}"))
         return None
-    verdict.segments += 1
+    result.segments += 1
     if not begins_segment(data):
         if not (is_live and not data.strip(b"\0")):
-            verdict.flaws.append(Flaw(name, 0, -1, "does not begin as a segment does"))
+            result.flaws.append(
+                Flaw(name, 0, -1, "does not begin with the first bytes of a segment")
+            )
         return None
-    marks, stop, hashes = _check(memoryview(data), name, verdict, wanted)
+    marks, stop, hashes = _check(memoryview(data), name, result, wanted)
     is_open = path.name.endswith(LIVE)
-    seen = _Seen(name, len(data), stop, marks, is_live, is_open, hashes)
-    verdict.entries += stop.sequence
-    verdict.size += stop.at
+    seen = _SegmentRead(name, len(data), stop, marks, is_live, is_open, hashes)
+    result.entries += stop.sequence
+    result.size += stop.at
     if stop.fault and (not is_live or _is_changed(path, data, stop)):
-        verdict.flaws.append(Flaw(name, stop.at, stop.sequence, stop.fault))
+        result.flaws.append(Flaw(name, stop.at, stop.sequence, stop.fault))
     elif stop.at < len(data) and not is_open:
-        verdict.flaws.append(Flaw(name, stop.at, -1, "zeros behind the last entry"))
+        result.flaws.append(Flaw(name, stop.at, -1, "zeros after the last entry"))
     first = marks[0] if marks else None
-    if stop.sequence and (first is None or first.kind != Kind.OPENED or first.sequence):
-        verdict.flaws.append(Flaw(name, _FIRST, 0, "the first entry is no header"))
+    if stop.sequence and (first is None or first.kind != EntryKind.OPENED or first.sequence):
+        result.flaws.append(Flaw(name, _FIRST, 0, "the first entry is not a header"))
     for frame in marks:
-        if frame.kind == Kind.ENDED and frame.sequence != stop.sequence - 1:
-            verdict.flaws.append(Flaw(name, frame.end, frame.sequence + 1, "entries after the end"))
-    if opener is not None:
-        _parse(data, seen, verdict, opener, has_keys=keys is not None)
-        opener.forget(name)
+        if frame.kind == EntryKind.ENDED and frame.sequence != stop.sequence - 1:
+            result.flaws.append(Flaw(name, frame.end, frame.sequence + 1, "entries after the end"))
+    if reader is not None:
+        _parse(data, seen, result, reader, has_keys=keys is not None)
+        reader.forget(name)
     return seen
 
 
-def _parse(data: bytes, seen: _Seen, verdict: Verdict, opener: Opener, *, has_keys: bool) -> None:
-    """Parse every entry of a segment, as whoever reads its calls does."""
+def _parse(
+    data: bytes,
+    seen: _SegmentRead,
+    result: VerificationResult,
+    reader: EntryReader,
+    *,
+    has_keys: bool,
+) -> None:
+    """Parse every entry of a segment, as the readers do."""
     name, at = seen.name, _FIRST
     while at < seen.stop.at:
         frame = frame_at(data, at)
         at = frame.end
         try:
-            if frame.kind == Kind.OPENED:
-                own = opener.header(name, frame.body)
+            if frame.kind == EntryKind.OPENED:
+                own = reader.header(name, frame.body)
                 if own != name:
-                    message = f"is a file of the segment {own}, according to its header"
-                    verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
+                    message = f"holds the segment {own}, according to its header"
+                    result.flaws.append(Flaw(name, frame.at, frame.sequence, message))
             elif frame.is_encrypted and not has_keys:
-                opener.check_frame(name, frame)
-                verdict.unparsed += 1
-            elif frame.is_encrypted and frame.kind in _MARKS:  # as earlier versions wrote them
-                body = json.dumps(opener.body(name, frame)).encode()
+                reader.check_frame(name, frame)
+                result.unparsed += 1
+            elif frame.is_encrypted and frame.kind in _MARKS:
+                # Earlier versions encrypted these kinds, too.
+                body = json.dumps(reader.body(name, frame)).encode()
                 seen.marks.append(frame._replace(body=body))
             else:
-                opener.check(name, frame)
+                reader.check(name, frame)
         except ValueError:
             message = "can't be parsed: it does not have the form of an entry"
-            verdict.flaws.append(Flaw(name, frame.at, frame.sequence, message))
+            result.flaws.append(Flaw(name, frame.at, frame.sequence, message))
 
 
-def is_interrupted(path: Path, data: bytes, stop: Stop) -> bool:
-    """Tell whether what does not fit in a segment is an append that its process did not end.
+def is_interrupted(path: Path, data: bytes, stop: FramesEnd) -> bool:
+    """Return whether invalid bytes in a segment are an append that its process did not finish.
 
-    It is still at it, or has died in it.
+    The process is still writing, or it died.
     """
     return path.name.endswith(LIVE) and not _is_changed(path, data, stop)
 
 
-def _is_changed(path: Path, data: bytes, stop: Stop) -> bool:
-    """Tell whether bytes of a segment that is being written are not as they were written.
+def _is_changed(path: Path, data: bytes, stop: FramesEnd) -> bool:
+    """Return whether bytes of a segment that is being written were changed.
 
-    Its writer may overtake a reader between two pages: then what it had not written yet stands
-    before what it has. Whatever stands behind a whole entry is written by then: read once more,
-    it fits.
+    The writer may overtake a reader between two pages; then the reader sees a later page of an
+    entry without an earlier one. All bytes before a whole entry have been written by then, so they
+    are valid when they are read again.
     """
-    if not follows(data, stop):
+    if not exceeds_torn_append(data, stop):
         return False
     try:
         again = memoryview(read_segment(path))[stop.at :]
     except OSError:
         return True
     item = next(walk(again, base=stop.at, sequence=stop.sequence, check=stop.check))
-    return isinstance(item, Stop)
+    return isinstance(item, FramesEnd)
 
 
 def _is_locked(path: Path) -> bool:
-    """Tell whether a process is writing a segment."""
+    """Return whether a process is writing a segment."""
     try:
         with open_regular(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -270,29 +296,30 @@ def _is_locked(path: Path) -> bool:
 
 
 def _check(
-    view: memoryview, name: str, verdict: Verdict, wanted: frozenset[int]
-) -> tuple[list[Frame], Stop, dict[int, str]]:
-    """Check a segment's bytes: by its seals, and what no seal covers entry by entry.
+    view: memoryview, name: str, result: VerificationResult, wanted: frozenset[int]
+) -> tuple[list[Frame], FramesEnd, dict[int, str]]:
+    """Check a segment's bytes: by its seals, and entry by entry after the last seal.
 
     Returns:
-        The marked frames, where the good ones end, and the hashes up to the places wanted.
+        The frames of the kinds in `_MARKS`, the end of the valid frames, and the hashes up to the
+            wanted offsets.
     """
     running = _Running(view, wanted)
     marks: list[Frame] = []
     at, sequence = _FIRST, 0
-    good, number = at, 0  # up to here all is as it was sealed
+    good, number = at, 0  # up to here all bytes are as they were sealed
     while True:
-        at, sequence, kind = hop(view, at, sequence, _MARKS)
+        at, sequence, kind = skip_frames(view, at, sequence, _MARKS)
         if not kind:
             break
         frame = frame_at(view, at)
-        if kind == Kind.SEAL:
+        if kind == EntryKind.SEAL:
             if _object(frame.body).get("sha256") != running.upto(at):
                 stop = _stop(view[:at], good, number)
                 if stop.fault or stop.at < at:
-                    break  # it will be found below, at this very place
+                    break  # found below, at this offset
                 message = "the bytes before this seal are not those that were sealed"
-                verdict.flaws.append(Flaw(name, at, sequence, message))
+                result.flaws.append(Flaw(name, at, sequence, message))
             good, number = at, sequence
         marks.append(frame)
         at, sequence = frame.end, sequence + 1
@@ -300,14 +327,14 @@ def _check(
     hashes = running.hashes
     if stop.at >= running.at:
         running.upto(stop.at)
-    else:  # the last seal that was looked at lies behind what fits
+    else:  # the last seal that was read lies after the valid frames
         hashes = {place: digest for place, digest in hashes.items() if place <= good}
         hashes[stop.at] = hashlib.sha256(view[: stop.at]).hexdigest()
     return [frame for frame in marks if frame.at < stop.at], stop, hashes
 
 
 class _Running:
-    """The hash of a segment up to one place after the other, and to those wanted on the way."""
+    """The running hash of a segment, up to ascending offsets, and to the wanted ones on the way."""
 
     def __init__(self, view: memoryview, wanted: frozenset[int]) -> None:
         self.hashes: dict[int, str] = {}
@@ -317,7 +344,7 @@ class _Running:
         self.at = 0
 
     def upto(self, place: int) -> str:
-        """Return the hash of all bytes before a place, which is behind the last one."""
+        """Return the hash of all bytes before an offset, which is not before the last one."""
         while self._wanted and self._wanted[-1] <= place:
             self._go(self._wanted.pop())
         digest = self._go(place)
@@ -331,129 +358,141 @@ class _Running:
         return digest
 
 
-def _stop(view: memoryview, good: int, number: int) -> Stop:
-    """Return where the frames end that fit, from a place on up to which all is good."""
+def _stop(view: memoryview, good: int, number: int) -> FramesEnd:
+    """Return the end of the valid frames, from an offset on up to which all is valid."""
     check = resume(bytes(view[good - 4 : good]), b"")[1] if number else 0
     for item in walk(view[good:], base=good, sequence=number, check=check):
-        if isinstance(item, Stop):
+        if isinstance(item, FramesEnd):
             return item
     raise RuntimeError("`walk` always ends with a stop")
 
 
 def _retired_in(paths: Iterable[Path]) -> dict[str, str]:
-    """Return what segments say that was retired; of these, whatever else they are."""
-    found = {path.name: _read(path, Verdict(), frozenset()) for path in paths}
+    """Return the segments that entries of the given segments report as retired."""
+    found = {path.name: _read(path, VerificationResult(), frozenset()) for path in paths}
     return _retired({name: one for name, one in found.items() if one is not None})
 
 
-def _retired(seen: Mapping[str, _Seen]) -> dict[str, str]:
+def _retired(seen: Mapping[str, _SegmentRead]) -> dict[str, str]:
     """Return the segments that were retired, each with its hash."""
     return {
-        str(said.get("segment")): str(said.get("sha256"))
+        str(fields.get("segment")): str(fields.get("sha256"))
         for one in seen.values()
-        for said in one.said(Kind.RETIRED)
+        for fields in one.entry_fields(EntryKind.RETIRED)
     }
 
 
-def _check_links(seen: Mapping[str, _Seen], known: Container[str], verdict: Verdict) -> None:
-    """Check that every segment that another one names is there, and is what that one says.
+def _check_links(
+    seen: Mapping[str, _SegmentRead], known: Container[str], result: VerificationResult
+) -> None:
+    """Check that every segment that another one names exists, and has the hash stated there.
 
-    ``known`` are those that were read or retired, and what was begun since the first was read.
+    ``known`` are the segments that were read or retired, and those begun since the first was read.
     """
     missing: dict[str, str] = {}
     for one in seen.values():
-        for said in one.said(Kind.OPENED):
-            beside = said.get("beside", [])
+        for fields in one.entry_fields(EntryKind.OPENED):
+            beside = fields.get("beside", [])
             if not isinstance(beside, list):
                 message = "its header does not name the segments beside it as a list"
-                verdict.flaws.append(Flaw(one.name, 0, 0, message))
+                result.flaws.append(Flaw(one.name, 0, 0, message))
                 beside = []
             for name in beside:
                 missing.setdefault(str(name), one.name)
-            before = said.get("previous")
+            before = fields.get("previous")
             if isinstance(before, dict):
-                _check_head(before, "the segment after it says", seen, verdict)
+                _check_head(before, "the segment after it says", seen, result)
                 missing.setdefault(str(before.get("segment")), one.name)
-        for said in one.said(Kind.ENDED):
-            if "next" in said:
-                missing.setdefault(str(said["next"]), one.name)
-        for said in one.said(Kind.RECOVERED):
-            missing.setdefault(str(said.get("segment")), one.name)
-            if "sha256" in said:
-                _check_head(said, "whoever recovered it says", seen, verdict)
-        for said in one.said(Kind.GAP):
-            verdict.notes.append(
-                f"{one.name}: {said.get('calls')} denials could not be written for want of room"
+        for fields in one.entry_fields(EntryKind.ENDED):
+            if "next" in fields:
+                missing.setdefault(str(fields["next"]), one.name)
+        for fields in one.entry_fields(EntryKind.RECOVERED):
+            missing.setdefault(str(fields.get("segment")), one.name)
+            if "sha256" in fields:
+                _check_head(fields, "whoever recovered it says", seen, result)
+        for fields in one.entry_fields(EntryKind.GAP):
+            result.notes.append(
+                f"{one.name}: {fields.get('calls')} denials could not be written, because the "
+                "disk had no room"
             )
     for name, by in sorted(missing.items()):
         if name not in known:
-            verdict.flaws.append(Flaw(name, 0, -1, f"is gone; {by} names it"))
+            result.flaws.append(Flaw(name, 0, -1, f"is gone; {by} names it"))
 
 
 def _check_head(
-    said: Mapping[str, Any], who: str, seen: Mapping[str, _Seen], verdict: Verdict
+    fields: Mapping[str, Any],
+    who: str,
+    seen: Mapping[str, _SegmentRead],
+    result: VerificationResult,
 ) -> None:
-    one = seen.get(str(said.get("segment")))
+    one = seen.get(str(fields.get("segment")))
     if one is None:
         return
-    end = said.get("bytes")
+    end = fields.get("bytes")
     if one.is_live and isinstance(end, int) and end > one.stop.at:
         return  # it has grown since it was read
     if end != one.stop.at:
         message = f"ends here, and {who} that it ends at byte {end}"
-    elif said.get("sha256") != one.hashes.get(one.stop.at):
+    elif fields.get("sha256") != one.hashes.get(one.stop.at):
         message = f"its hash is not the one that {who}"
     else:
         return
-    verdict.flaws.append(Flaw(one.name, one.stop.at, one.stop.sequence, message))
+    result.flaws.append(Flaw(one.name, one.stop.at, one.stop.sequence, message))
 
 
-def _check_ends(seen: Mapping[str, _Seen], verdict: Verdict) -> None:
-    """Note what has no end by intention."""
+def _check_ends(seen: Mapping[str, _SegmentRead], result: VerificationResult) -> None:
+    """Note the segments that their writer did not end."""
     recovered = {
-        str(said.get("segment")): said for one in seen.values() for said in one.said(Kind.RECOVERED)
+        str(fields.get("segment")): fields
+        for one in seen.values()
+        for fields in one.entry_fields(EntryKind.RECOVERED)
     }
     for one in seen.values():
-        if one.is_live or one.stop.fault or any(mark.kind == Kind.ENDED for mark in one.marks):
+        if one.is_live or one.stop.fault or any(mark.kind == EntryKind.ENDED for mark in one.marks):
             continue
-        said = recovered.get(one.name)
-        if said is None and not one.is_open:
-            message = "has no end, and nobody says that it was recovered"
-            verdict.flaws.append(Flaw(one.name, one.stop.at, one.stop.sequence, message))
+        fields = recovered.get(one.name)
+        if fields is None and not one.is_open:
+            message = "has no end, and no entry says that it was recovered"
+            result.flaws.append(Flaw(one.name, one.stop.at, one.stop.sequence, message))
             continue
-        if said is None:
-            note = "ends without an end: its process died, and nobody has recovered it yet"
+        if fields is None:
+            note = "has no end: its process died, and it has not been recovered yet"
         else:
-            torn = said.get("torn_bytes", 0)
+            torn = fields.get("torn_bytes", 0)
             note = f"its process died; {torn} bytes of an entry that was being written were cut"
-        verdict.notes.append(f"{one.name}: {note}")
+        result.notes.append(f"{one.name}: {note}")
 
 
 def _check_checkpoints(
-    seen: Mapping[str, _Seen],
+    seen: Mapping[str, _SegmentRead],
     retired: Mapping[str, str],
     checkpoints: list[Mapping[str, Any]],
-    verdict: Verdict,
+    result: VerificationResult,
 ) -> None:
-    """Hold the journal against what was signed."""
+    """Compare the journal with the signed checkpoints."""
     before: Mapping[str, Any] | None = None
     found: set[tuple[str, str]] = set()
-    for said in checkpoints:
-        verdict.checkpoints += 1
-        number = said.get("number")
-        if before is not None and said.get("previous") != before.get("hash"):
+    for fields in checkpoints:
+        result.checkpoints += 1
+        number = fields.get("number")
+        if before is not None and fields.get("previous") != before.get("hash"):
             message = f"checkpoint {number} does not follow checkpoint {before.get('number')}"
-            verdict.flaws.append(Flaw("", 0, -1, message))
-        before = said
-        for name, head in said.get("segments", {}).items():
+            result.flaws.append(Flaw("", 0, -1, message))
+        before = fields
+        for name, head in fields.get("segments", {}).items():
             flaw = _against(seen.get(name), name, head, number, retired)
             if flaw is not None and (name, flaw.message[:8]) not in found:
                 found.add((name, flaw.message[:8]))
-                verdict.flaws.append(flaw)
+                result.flaws.append(flaw)
 
 
 def _against(
-    one: _Seen | None, name: str, head: Mapping[str, Any], number: Any, retired: Mapping[str, str]
+    one: _SegmentRead | None,
+    name: str,
+    head: Mapping[str, Any],
+    number: Any,
+    retired: Mapping[str, str],
 ) -> Flaw | None:
     end, digest = int(head["bytes"]), head["sha256"]
     if one is None:

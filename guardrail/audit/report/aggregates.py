@@ -1,10 +1,10 @@
-"""What a journal comes to: counts over time, by policy, by caller, by code, and how long it took.
+"""Aggregate the calls of a journal for its report.
 
-Owns the adding up, in memory that does not grow with the number of records. Refuses to be exact
-where that would cost memory: percentiles are right within `ERROR`, and of many callers only the
-busiest are told. Pure.
+The aggregates are counts by time, outcome, policy, caller and code, and the durations. Memory does
+not grow with the number of records. So percentiles are exact within `ERROR`, and of many callers
+only the busiest are listed. The functions are pure.
 
-Records wait, and are added up by the thousand: one at a time they cost more than twice as much.
+Records are collected and added in batches: one at a time, they cost more than twice as much.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from guardrail.audit.report.quantiles import Durations
-from guardrail.audit.report.time_buckets import TimeLine
+from guardrail.audit.report.quantiles import DurationQuantiles
+from guardrail.audit.report.time_buckets import Timeline
 from guardrail.values import Record
 
-#: Records that wait to be added up.
+#: How many records are collected before they are added.
 _BATCH: Final = 4096
-#: Combinations of the `_ALIKE` fields that are told apart.
-_LIMIT_ALIKE: Final = 20_000
-#: Callers that are counted at once; the others are forgotten, the rarest first.
+#: How many combinations of `_GROUP_FIELDS` are distinguished.
+_LIMIT_GROUPS: Final = 20_000
+#: How many callers are counted at once; beyond, the rarest are forgotten.
 _LIMIT_CALLERS: Final = 20_000
-#: Names of counts that are told apart; policies choose them.
+#: How many names of counts are distinguished; policies choose them.
 _LIMIT_COUNTS: Final = 2_000
-#: Unfinished calls, and bundles, that are named.
+#: How many unfinished calls, and bundles, are listed.
 _LIMIT_NAMED: Final = 20
 
 OUTCOMES: Final = (
     "released", "denied", "blocked", "raised", "cancelled", "abandoned", "admitted",
 )  # fmt: skip
 STAGES: Final = ("admit", "model", "release")
-#: What stands for all names that came after there were too many.
+#: Replaces all names beyond the limit.
 OTHERS: Final = "others"
 
 
@@ -43,8 +43,8 @@ def _fields(*names: str) -> itemgetter[Any]:
 
 _Bundle: TypeAlias = tuple[str, str, str]
 #: Guard, version, revision, action, caller's type, outcome, code, policies, whether cached.
-_Alike: TypeAlias = tuple[str, str, str, str, str, str, str, tuple[str, ...], bool | None]
-_ALIKE: Final = _fields(
+_GroupKey: TypeAlias = tuple[str, str, str, str, str, str, str, tuple[str, ...], bool | None]
+_GROUP_FIELDS: Final = _fields(
     "guard", "version", "revision", "action", "principal_type", "outcome", "code", "policies",
     "cached",
 )  # fmt: skip
@@ -58,17 +58,17 @@ _MEASURES: Final = _fields("started_at", "outcome", "counts", "admit_s", "model_
 _CALLER: Final = _fields("principal_type", "principal")
 
 
-class Totals:
-    """The sums over all records that were added."""
+class Aggregates:
+    """The aggregates of all records that were added."""
 
     def __init__(self) -> None:
         self._waiting: list[Record] = []
         self._calls = 0
-        self._time = TimeLine()
-        self._durations = {stage: Durations() for stage in STAGES}
+        self._time = Timeline()
+        self._durations = {stage: DurationQuantiles() for stage in STAGES}
         self._unfinished: list[str] = []
         self._counts: Counter[str] = Counter()
-        self._alike: Counter[_Alike] = Counter()
+        self._groups: Counter[_GroupKey] = Counter()
         self._callers: Counter[tuple[str, str]] = Counter()
         self._forgets = False
 
@@ -80,7 +80,7 @@ class Totals:
             self._fold()
 
     def _fold(self) -> None:
-        """Add up what waits."""
+        """Add the collected records."""
         records = self._waiting
         if not records:
             return
@@ -89,26 +89,26 @@ class Totals:
         times, outcomes, counts, admit, model, release = zip(*map(_MEASURES, records), strict=True)
         self._time.add(times, outcomes)
         self._durations["admit"].add(admit)
-        # A stage that a call did not reach took no time, and is not counted.
+        # A stage that a call did not reach has no duration, and is not counted.
         self._durations["model"].add(
             [took for took, how in zip(model, outcomes, strict=True) if took or how == "released"]
         )
         self._durations["release"].add(
             [took for took, how in zip(release, outcomes, strict=True) if how in _ENDED]
         )
-        self._fold_alike(Counter(map(_ALIKE, records)))
+        self._fold_alike(Counter(map(_GROUP_FIELDS, records)))
         self._fold_counts(Counter(filter(None, counts)))
         self._fold_callers(Counter([_CALLER(one) for one in records if one.principal]))
         if "admitted" in outcomes and len(self._unfinished) < _LIMIT_NAMED:
             named = [one.decision_id for one in records if one.outcome == "admitted"]
             self._unfinished = (self._unfinished + named)[:_LIMIT_NAMED]
 
-    def _fold_alike(self, found: Counter[_Alike]) -> None:
-        known = self._alike
+    def _fold_alike(self, found: Counter[_GroupKey]) -> None:
+        known = self._groups
         for alike, count in found.items():
-            if alike in known or len(known) < _LIMIT_ALIKE:
+            if alike in known or len(known) < _LIMIT_GROUPS:
                 known[alike] += count
-            else:  # callers choose some of these texts; outcomes and codes are ours
+            else:  # callers choose some of these texts, but not outcomes and codes
                 known[("", "", "", "", "", alike[_OUTCOME], alike[_CODE], (), None)] += count
 
     def _fold_counts(self, found: Counter[tuple[tuple[str, int], ...]]) -> None:
@@ -126,7 +126,7 @@ class Totals:
             self._callers = Counter(dict(self._callers.most_common(_LIMIT_CALLERS // 2)))
             self._forgets = True
 
-    # What it comes to.
+    # Results.
 
     @property
     def calls(self) -> int:
@@ -134,34 +134,34 @@ class Totals:
         return self._calls + len(self._waiting)
 
     @property
-    def time(self) -> TimeLine:
+    def time(self) -> Timeline:
         """Outcomes over time."""
         self._fold()
         return self._time
 
     @property
-    def durations(self) -> Mapping[str, Durations]:
-        """How long each of `STAGES` took, of the calls that got so far."""
+    def durations(self) -> Mapping[str, DurationQuantiles]:
+        """The durations of each of `STAGES`, for the calls that reached it."""
         self._fold()
         return self._durations
 
     @property
     def unfinished(self) -> list[str]:
-        """The ids of calls of which no outcome stands, some of them."""
+        """The ids of some of the calls without an outcome."""
         self._fold()
         return self._unfinished
 
     @property
     def is_exact_of_callers(self) -> bool:
-        """Whether no caller was forgotten; else their counts are the least there can have been."""
+        """Whether no caller was forgotten; else the counts of callers are lower bounds."""
         self._fold()
         return not self._forgets
 
     def outcomes(self) -> dict[str, int]:
-        """Return how many calls ended how, in the order of `OUTCOMES`."""
+        """Return the number of calls by outcome, in the order of `OUTCOMES`."""
         self._fold()
         found: Counter[str] = Counter()
-        for alike, count in self._alike.items():
+        for alike, count in self._groups.items():
             found[alike[_OUTCOME]] += count
         return {outcome: found[outcome] for outcome in OUTCOMES if found[outcome]}
 
@@ -170,50 +170,52 @@ class Totals:
         self._fold()
         at = _PLACES[field]
         found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for alike, count in self._alike.items():
+        for alike, count in self._groups.items():
             found[str(alike[at]) or "unknown"][alike[_OUTCOME]] += count
         return _busiest(found)
 
     def by_policy(self) -> dict[str, Counter[str]]:
-        """Return outcomes by the policies that decided; a call counts for each of these."""
+        """Return outcomes by deciding policy; a call counts for each of its policies."""
         self._fold()
         found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for alike, count in self._alike.items():
+        for alike, count in self._groups.items():
             for policy in alike[_POLICIES]:
                 found[policy][alike[_OUTCOME]] += count
         return _busiest(found)
 
     def codes(self) -> Counter[str]:
-        """Return the codes of what was denied or blocked."""
+        """Return the codes of denied and blocked calls."""
         self._fold()
         found: Counter[str] = Counter()
-        for alike, count in self._alike.items():
+        for alike, count in self._groups.items():
             if alike[_OUTCOME] in ("denied", "blocked"):
                 found[alike[_CODE]] += count
         return found
 
     def bundles(self) -> Counter[_Bundle]:
-        """Return the calls by guard, version and revision of its bundle; the busiest of them."""
+        """Return the calls by guard, version and revision of the bundle; only the busiest."""
         self._fold()
         found: Counter[_Bundle] = Counter()
-        for (guard, version, revision, *_), count in self._alike.items():
+        for (guard, version, revision, *_), count in self._groups.items():
             found[guard, version, revision] += count
         return Counter(dict(found.most_common(_LIMIT_NAMED)))
 
     def cached(self) -> Counter[bool | None]:
-        """Return how many decisions had been made before; ``None`` where nothing was decided."""
+        """Return the calls by whether the decision was cached.
+
+        ``None`` if there was no decision.
+        """
         self._fold()
         found: Counter[bool | None] = Counter()
-        for alike, count in self._alike.items():
+        for alike, count in self._groups.items():
             found[alike[_CACHED]] += count
         return found
 
     def counted(self, what: str) -> Counter[str]:
-        """Return the sums of a kind of counts, by their names without it.
+        """Return the sums of a kind of counts, by their names without the prefix.
 
         Arguments:
-            what: ``quota``, ``redact``, ``shadow``, ``unrecorded``: what the names in
-                `Record.counts` begin with.
+            what: the prefix in `Record.counts`: ``quota``, ``redact``, ``shadow``, ``unrecorded``.
         """
         self._fold()
         prefix = f"{what}/"
@@ -231,7 +233,7 @@ class Totals:
         return [(*caller, count) for caller, count in self._callers.most_common(most)]
 
 
-#: How calls ended that came to the release.
+#: The outcomes of calls that reached the release.
 _ENDED: Final = frozenset(("released", "blocked"))
 
 

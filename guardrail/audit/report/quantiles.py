@@ -1,7 +1,8 @@
-"""How long things took: percentiles of any number of durations, in memory that does not grow.
+"""Percentiles of any number of durations, in memory that does not grow.
 
-Owns the classes into which durations fall, and so how exact a percentile is. Refuses what is no
-duration: a negative number, more than a lifetime, NaN. Pure; `Totals` has one for each stage.
+Durations are counted in a histogram with exponential buckets, whose width sets the precision of a
+percentile. Invalid durations are ignored: negative ones, NaN, and any beyond a lifetime. Pure;
+`Aggregates` has one for each stage.
 """
 
 from __future__ import annotations
@@ -11,28 +12,28 @@ from collections.abc import Iterable
 from math import ceil, exp, log
 from typing import Final
 
-#: How far a percentile may be from the truth, as a part of it.
+#: The largest relative error of a percentile.
 ERROR: Final = 0.02
-#: Durations up to this are one class, in seconds: no clock of ours tells them apart.
+#: Durations up to this are in one bucket, in seconds: our clocks do not distinguish them.
 LEAST_S: Final = 1e-8
-#: Nothing takes longer, in seconds: a lifetime.
+#: The longest valid duration, in seconds: a lifetime.
 _MOST_S: Final = 3e9
 
-#: Each class ends at so many times its beginning; its middle is within `ERROR` of both ends.
+#: The logarithm of a bucket's end over its start; its middle is within `ERROR` of both.
 _STEP: Final = log((1 + ERROR) ** 2)
 _PER_STEP: Final = 1 / _STEP
 _FIRST: Final = log(LEAST_S)
 
 
-class Durations:
-    """Durations, in classes of which each is a little longer than the one before.
+class DurationQuantiles:
+    """A histogram of durations, in exponential buckets.
 
-    A percentile is the middle of its class, and so within `ERROR` of the true one. There can be
-    no more than 1,100 classes.
+    A percentile is the middle of its bucket, and so within `ERROR` of the exact one. There are at
+    most 1,100 buckets.
 
     Attributes:
-        count: how many there are.
-        longest_s: the longest, exactly; 0 where there is none.
+        count: how many durations there are.
+        longest_s: the longest, exactly; 0 if there is none.
     """
 
     __slots__ = ("_classes", "count", "longest_s")
@@ -43,7 +44,7 @@ class Durations:
         self.longest_s = 0.0
 
     def add(self, durations: Iterable[float]) -> None:
-        """Add durations, in seconds. What is none (negative, endless, NaN) is left out."""
+        """Add durations, in seconds. Invalid ones (negative, infinite, NaN) are ignored."""
         real = [each for each in durations if 0.0 <= each <= _MOST_S]
         self.count += len(real)
         self.longest_s = max(self.longest_s, max(real, default=0.0))
@@ -52,7 +53,7 @@ class Durations:
         )
 
     def percentile(self, part: float) -> float:
-        """Return the duration, in seconds, below which this part of them is; 0 of none.
+        """Return a percentile in seconds; 0 if there are no durations.
 
         Arguments:
             part: 0 to 1: 0.99 for p99.

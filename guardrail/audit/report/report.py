@@ -1,8 +1,8 @@
-"""The report of a journal: one HTML file that needs nothing else.
+"""The report of a journal: one self-contained HTML file, written by `guardrail journal report`.
 
-Owns the page: what it shows, and in which order. Refuses scripts, fonts, pictures and addresses:
-the page's own policy forbids them, too. Every text of a record is escaped, and its control
-characters are shown. `style` has its looks, `plots` its plots.
+The page has no scripts, fonts, images and links; its content security policy forbids them, too.
+Every text of a record is escaped, and its control characters are made visible. `stylesheet` has its
+style, `svg_charts` its charts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from guardrail.audit.report.aggregates import OUTCOMES, STAGES, Totals
+from guardrail.audit.report.aggregates import OUTCOMES, STAGES, Aggregates
 from guardrail.audit.report.quantiles import ERROR
 from guardrail.audit.report.stylesheet import STYLE
 from guardrail.audit.report.svg_charts import (
@@ -48,11 +48,11 @@ _TOLD: Final = {
 }
 
 
-def to_html(totals: Totals, *, journal: str, made_at: float) -> str:
+def to_html(totals: Aggregates, *, journal: str, made_at: float) -> str:
     """Return the report's page.
 
     Arguments:
-        totals: what the journal comes to.
+        totals: the aggregates of the journal.
         journal: its name.
         made_at: when the report is made, in seconds since the epoch.
     """
@@ -79,7 +79,7 @@ def _date(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%-d %B %Y, %H:%M:%S}"
 
 
-def _head(totals: Totals, journal: str) -> str:
+def _head(totals: Aggregates, journal: str) -> str:
     first, last = totals.time.first_at, totals.time.last_at
     if not totals.calls:
         text = "No calls."
@@ -92,7 +92,7 @@ def _head(totals: Totals, journal: str) -> str:
     return f"<header><h1>{escape(journal)}</h1><p>{text}</p></header>"
 
 
-def _sums(totals: Totals) -> str:
+def _sums(totals: Aggregates) -> str:
     parts = [f'<div class="sum"><b>{number(totals.calls)}</b><span>calls</span></div>']
     parts += [
         f'<div class="sum"><b>{number(count)}</b><span><i class="o-{name}"></i>{name}</span>'
@@ -102,7 +102,7 @@ def _sums(totals: Totals) -> str:
     return f'<section class="sums" aria-label="Outcomes">{"".join(parts)}</section>'
 
 
-def _foot(totals: Totals, made_at: float) -> str:
+def _foot(totals: Aggregates, made_at: float) -> str:
     exact = f" Percentiles are right within {ERROR:.0%}." if totals.calls else ""
     return (
         f"<footer>Made on {_date(made_at)} UTC from the journal alone.{exact} Whether the journal "
@@ -114,7 +114,7 @@ def _foot(totals: Totals, made_at: float) -> str:
 
 
 def _card(title: str, text: str, body: str, *, order: int, wide: bool = False) -> str:
-    """Return a card; ``order`` is its place where all stand in one column."""
+    """Return a card; ``order`` is its position when all cards are in one column."""
     if not body:
         return ""
     kind = "card wide" if wide else "card"
@@ -126,21 +126,21 @@ def _card(title: str, text: str, body: str, *, order: int, wide: bool = False) -
 
 
 def _rows(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Return rows of a name, what is counted of it, and its bar."""
-    return _bars((escape(_short(name)), told, bar) for name, told, bar in rows)
+    """Return rows of a name, its text, and its bar."""
+    return _bars((escape(_short(name)), text, bar) for name, text, bar in rows)
 
 
 def _bars(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Return the same of names that are HTML already."""
+    """Return rows as `_rows`, for names that are already HTML."""
     parts = [
-        f'<div class="row"><div><bdi>{name}</bdi><span>{told}</span></div>{bar}</div>'
-        for name, told, bar in rows
+        f'<div class="row"><div><bdi>{name}</bdi><span>{text}</span></div>{bar}</div>'
+        for name, text, bar in rows
     ]
     return f'<div class="rows">{"".join(parts)}</div>' if parts else ""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, title: str) -> str:
-    """Return a table; texts are escaped. The first of a row is what it is of."""
+    """Return a table; texts are escaped. The first cell of a row is its heading."""
     titles = "".join(f'<th scope="col">{escape(one)}</th>' for one in head)
     body = "".join(
         f'<tr><th scope="row"><bdi>{escape(_short(row[0]))}</bdi></th>'
@@ -155,9 +155,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, title: str) ->
 
 
 def _outcome_table(
-    of: str, rows: Iterable[tuple[str, Mapping[str, int]]], totals: Totals, *, title: str
+    of: str, rows: Iterable[tuple[str, Mapping[str, int]]], totals: Aggregates, *, title: str
 ) -> str:
-    """Return a table of outcomes that can be opened."""
+    """Return a collapsible table of outcomes."""
     shown = list(totals.outcomes())
     table = _table(
         (of, "calls", *shown),
@@ -201,7 +201,7 @@ def _first_of(count: int) -> str:
 # Cards.
 
 
-def _time(totals: Totals) -> str:
+def _time(totals: Aggregates) -> str:
     bars, width_s = totals.time.bars(), totals.time.width_s
     title = "How calls ended, over time"
     plot = over_time(bars, width_s, title=title)
@@ -217,7 +217,7 @@ def _time(totals: Totals) -> str:
     return _card("Over time", text, body, order=0, wide=True)
 
 
-def _policies(totals: Totals) -> str:
+def _policies(totals: Aggregates) -> str:
     found = totals.by_policy()
     text = "The policies that decided, and how their calls ended. A call counts for each of them."
     body = _by_outcome(found)
@@ -227,7 +227,7 @@ def _policies(totals: Totals) -> str:
     return _card("By policy", text + _first_of(len(found)), body, order=2)
 
 
-def _codes(totals: Totals) -> str:
+def _codes(totals: Aggregates) -> str:
     found = totals.codes()
     text = "Why calls were refused, or their results kept back." + _first_of(len(found))
     body = _counted(found, "denied")
@@ -238,7 +238,7 @@ def _codes(totals: Totals) -> str:
     return _card("Denials by code", text, body, order=1)
 
 
-def _callers(totals: Totals) -> str:
+def _callers(totals: Aggregates) -> str:
     found = totals.by("principal_type")
     body = _by_outcome(found)
     if body:
@@ -261,7 +261,7 @@ def _callers(totals: Totals) -> str:
     return _card("Who called", text + "unless ids were asked for.", body, order=3)
 
 
-def _quota(totals: Totals) -> str:
+def _quota(totals: Aggregates) -> str:
     found = Counter(
         {name.replace("/", ": "): count for name, count in totals.counted("quota").items()}
     )
@@ -269,19 +269,19 @@ def _quota(totals: Totals) -> str:
     return _card("Quota used", text, _counted(found), order=4)
 
 
-def _redactions(totals: Totals) -> str:
+def _redactions(totals: Aggregates) -> str:
     found = totals.counted("redact")
     text = "What was cut out, by its kind." + _first_of(len(found))
     return _card("Redactions", text, _counted(found, "blocked"), order=5)
 
 
-def _shadow(totals: Totals) -> str:
+def _shadow(totals: Aggregates) -> str:
     found = Counter({shown(name): count for name, count in totals.counted("shadow").items()})
     text = "Calls that policies in shadow would have decided otherwise." + _first_of(len(found))
     return _card("In shadow", text, _counted(found), order=6)
 
 
-def _unfinished(totals: Totals) -> str:
+def _unfinished(totals: Aggregates) -> str:
     count = totals.outcomes().get("admitted", 0)
     shown = totals.unfinished[:_ROWS]
     ids = ", ".join(f"<code>{escape(one[:_ID])}</code>" for one in shown)
@@ -290,7 +290,7 @@ def _unfinished(totals: Totals) -> str:
     return _card(f"Never finished: {count:,}", text, ids and f"{ids}{more}", order=7)
 
 
-def _bundles(totals: Totals) -> str:
+def _bundles(totals: Aggregates) -> str:
     rows = "".join(
         f'<tr><th scope="row" class="long"><bdi>{escape(_short(guard))} {escape(version)}</bdi>'
         f"<br><code>{escape(revision[:_ID])}</code></th><td>{count:,}</td></tr>"
@@ -304,7 +304,7 @@ def _bundles(totals: Totals) -> str:
     return _card("Bundles", text, body, order=9)
 
 
-def _latency(totals: Totals) -> str:
+def _latency(totals: Aggregates) -> str:
     title = "How long each stage took"
     found = totals.durations
     plot = spread(found, title=title)

@@ -1,8 +1,7 @@
-"""How the report of a journal looks: its style sheet.
+"""The style sheet of a journal's report.
 
-Owns colours, sizes, and what becomes of the page on a phone, in the dark and on paper. Refuses to
-name a font or a picture that would have to be fetched. Colours of outcomes stand apart from each
-other in lightness too, and from the page at 3:1.
+It has layouts for phones, dark mode and print, and loads no fonts or images. The colours of
+outcomes also differ in lightness, and contrast with the page by 3:1.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Plots as inline SVG: drawn here, with nothing fetched and nothing that runs.
+"""The charts of a journal's report, as inline SVG without scripts or external resources.
 
-Owns their geometry, and that every text in them is escaped. Refuses colours of its own: the page's
-style sheet has a class for each outcome. Shapes are stretched to the width of the page, down to a
-phone's; what is written beside them is text of the page, and keeps its size. Each plot has a title
-for who cannot see it, and the report has a table of the same.
+Every text is escaped. The page's style sheet has the colours: a class for each outcome. Shapes are
+stretched to the width of the page, down to a phone's; labels are text of the page, and keep their
+size. Each chart has a title for screen readers, and the report has a table with the same data.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Final
 
 from guardrail._safe_text import printable
 from guardrail.audit.report.aggregates import OUTCOMES
-from guardrail.audit.report.quantiles import Durations
+from guardrail.audit.report.quantiles import DurationQuantiles
 from guardrail.audit.report.time_buckets import WIDTHS_MS
 
 _WIDE: Final = 1200
@@ -44,15 +43,15 @@ PERCENTILES: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 
 def escape(text: str) -> str:
-    """Return a text for a page: what would steer whoever shows it is written as an escape."""
+    """Return a text for the page: escaped, with control characters as visible escapes."""
     return escape_html(printable(text))
 
 
-# Words for numbers.
+# Numbers as text.
 
 
 def moment(at: float, step_s: float) -> str:
-    """Return a time, in seconds since the epoch, as it is written where times are so far apart."""
+    """Return a time, in seconds since the epoch, with the precision that the step needs."""
     when = datetime.fromtimestamp(at, UTC)
     if step_s < 1:
         return f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}"
@@ -64,7 +63,7 @@ def moment(at: float, step_s: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return a count, short: ``12.3M``."""
+    """Return a count in short form: ``12.3M``."""
     for limit, unit in ((1e9, "G"), (1e6, "M")):
         if value >= limit:
             return f"{value / limit:.3g}{unit}"
@@ -72,7 +71,7 @@ def number(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a duration with its unit, three digits of it: ``1.25 ms``."""
+    """Return a duration with its unit and three digits: ``1.25 ms``."""
     for limit, unit in ((_DAY_S, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms")):
         if value >= limit:
             return f"{value / limit:.3g} {unit}"
@@ -87,13 +86,13 @@ def seconds(value: float) -> str:
 def over_time(
     bars: Sequence[tuple[float, Mapping[str, int]]], width_s: float, *, title: str
 ) -> str:
-    """Return stacked bars: how many calls ended how, in each stretch of time.
+    """Return stacked bars: the number of calls by outcome, in each interval.
 
     Arguments:
-        bars: their times in seconds since the epoch, one `width_s` after the other, and their
+        bars: their start times in seconds since the epoch, at intervals of `width_s`, and their
             outcomes; some may be empty.
-        width_s: the width of each, in seconds.
-        title: what the plot shows.
+        width_s: the width of each bar, in seconds.
+        title: the title of the chart.
     """
     if not bars:
         return ""
@@ -101,8 +100,8 @@ def over_time(
     heights = _heights(most)
     scale = _HIGH / heights[-1]
     slot = _WIDE / len(bars)
-    told = f"{len(bars)} bars of {seconds(width_s)}; the highest has {most:,} calls."
-    parts = [_begin(title, _WIDE, _HIGH, about=told)]
+    text = f"{len(bars)} bars of {seconds(width_s)}; the highest has {most:,} calls."
+    parts = [_begin(title, _WIDE, _HIGH, about=text)]
     for height in heights[1:]:
         parts.append(_line("grid", 0, _HIGH - height * scale, _WIDE, _HIGH - height * scale))
     for place, (at, bar) in enumerate(bars):
@@ -134,12 +133,12 @@ def _of_day(when: datetime, step_s: float) -> str:
 
 
 def stacked(bar: Mapping[str, int], most: int, *, title: str) -> str:
-    """Return one flat bar: how many ended how, as long as they are many.
+    """Return one horizontal bar of outcomes.
 
     Arguments:
-        bar: outcomes.
-        most: how many the longest bar beside it has.
-        title: the same in words.
+        bar: the number of calls by outcome.
+        most: the number of calls in the longest bar beside it.
+        title: the same as text.
     """
     parts, x = [_begin(title, 100, 10, kind="bar")], 0.0
     for name in OUTCOMES:
@@ -152,17 +151,17 @@ def stacked(bar: Mapping[str, int], most: int, *, title: str) -> str:
 
 
 def flat(count: float, most: float, *, title: str, kind: str = "plain") -> str:
-    """Return one flat bar of one colour: ``kind`` is an outcome, or ``plain``."""
+    """Return one horizontal bar of one colour: ``kind`` is an outcome, or ``plain``."""
     wide = min(max(count / max(most, 1e-12) * 100, 0.5), 100)
     return _begin(title, 100, 10, kind="bar") + _rect(f"o-{kind}", 0, 0, wide, 10) + "</svg>"
 
 
-def spread(durations: Mapping[str, Durations], *, title: str) -> str:
-    """Return how long each stage took, on one logarithmic axis: from p50 to p99, and the longest.
+def spread(durations: Mapping[str, DurationQuantiles], *, title: str) -> str:
+    """Return the durations of each stage on a logarithmic axis: from p50 to p99, and the longest.
 
     Arguments:
-        durations: by stage; those without any are left out.
-        title: what the plot shows.
+        durations: by stage; empty ones are left out.
+        title: the title of the chart.
     """
     found = {stage: one for stage, one in durations.items() if one.count and one.longest_s}
     if not found:
@@ -174,7 +173,9 @@ def spread(durations: Mapping[str, Durations], *, title: str) -> str:
         return max((log10(max(value, 1e-9)) - low) / (high - low), 0.0) * _WIDE
 
     tall = _ROW * len(found)
-    parts = [_begin(title, _WIDE, tall, about="; ".join(map(told_of, found, found.values())))]
+    parts = [
+        _begin(title, _WIDE, tall, about="; ".join(map(describe_durations, found, found.values())))
+    ]
     powers = [10.0**power for power in range(ceil(low), floor(high) + 1)]
     parts += [_line("grid", place(power), 0, place(power), tall) for power in powers]
     for index, (stage, one) in enumerate(found.items()):
@@ -182,7 +183,7 @@ def spread(durations: Mapping[str, Durations], *, title: str) -> str:
         p50, p90, p99 = (place(one.percentile(part)) for _, part in PERCENTILES)
         longest = place(one.longest_s)
         parts += [
-            f"<g><title>{escape(told_of(stage, one))}</title>",
+            f"<g><title>{escape(describe_durations(stage, one))}</title>",
             _line("whisker", p99, middle, longest, middle),
             _line("end", longest, middle - 8, longest, middle + 8),
             _rect("o-plain", p50, middle - 11, max(p99 - p50, 2), 22),
@@ -199,8 +200,8 @@ def spread(durations: Mapping[str, Durations], *, title: str) -> str:
     )
 
 
-def told_of(stage: str, one: Durations) -> str:
-    """Return in words how long a stage took."""
+def describe_durations(stage: str, one: DurationQuantiles) -> str:
+    """Return the percentiles of a stage's durations as text."""
     parts = [f"{name} {seconds(one.percentile(part))}" for name, part in PERCENTILES]
     return f"{stage}: {', '.join(parts)}, max {seconds(one.longest_s)}"
 
@@ -209,7 +210,7 @@ def told_of(stage: str, one: Durations) -> str:
 
 
 def _heights(most: int) -> list[int]:
-    """Return round numbers from 0 to at least ``most``: where lines are drawn."""
+    """Return round numbers from 0 to at least ``most``, for the grid lines."""
     power = 10 ** floor(log10(most))
     steps = (max(power * part // 10, 1) for part in (2, 5, 10, 20, 50))
     step = next(step for step in steps if ceil(most / step) <= 5)
@@ -217,7 +218,7 @@ def _heights(most: int) -> list[int]:
 
 
 def _ticks(begun: float, span_s: float) -> Iterable[tuple[str, float]]:
-    """Yield round times in a span, and where they are, in percent."""
+    """Yield round times in a time range, with their positions in percent."""
     begun_ms, span_ms = round(begun * 1000), span_s * 1000
     step_ms = next(
         step
@@ -237,7 +238,7 @@ def _framed(
     *,
     kind: str,
 ) -> str:
-    """Return a plot with what is written at its left and below it, in percent of its size."""
+    """Return a chart with labels at its left and below it, at positions in percent."""
     if any(len(text) > _LONG for text, _ in below):
         kind += " long"
     left = "".join(f'<span style="top:{at:.2f}%">{escape(text)}</span>' for text, at in beside)

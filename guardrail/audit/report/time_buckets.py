@@ -1,7 +1,8 @@
-"""Outcomes over time, in a few bars, however long the time is.
+"""Count outcomes over time in a limited number of bars, for any time range.
 
-Owns the widths of the bars: those that people use, each a whole number of times the one before, so
-that bars are joined and never cut. Refuses times that no calendar has. Pure; `Totals` has one.
+The widths of the bars are common units of time. Each is a multiple of the one before, so that bars
+are merged and never split. Times outside of the calendar are not counted. Pure; `Aggregates` has
+one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Final
 
-#: Bars, at most.
+#: The largest number of bars.
 LIMIT_BARS: Final = 120
 
 _S: Final = 1000
@@ -24,25 +25,25 @@ WIDTHS_MS: Final = (
     1, 5, 10, 50, 100, 500, _S, 5 * _S, 15 * _S, 30 * _S, _MIN, 5 * _MIN, 15 * _MIN, 30 * _MIN,
     _H, 3 * _H, 6 * _H, 12 * _H, _D, 7 * _D, 28 * _D,
 )  # fmt: skip
-#: The year 3000: times from then on are mistakes.
+#: The year 3000: later times are errors.
 _LAST_S: Final = 32_503_680_000.0
 
 
 def is_time(at: float) -> bool:
-    """Tell whether a number of seconds since the epoch can be when a call began.
+    """Return whether a number of seconds since the epoch can be the start of a call.
 
-    Zero is none: it stands where a journal has only the end of a call.
+    Zero is not: it means that the journal has only the end of a call.
     """
     return 0.0 < at < _LAST_S
 
 
-class TimeLine:
-    """Outcomes over time, in bars that grow wider as there come to be too many.
+class Timeline:
+    """Outcomes over time, in bars that grow wider as their number reaches the limit.
 
     Attributes:
         first_at, last_at: the times of the first and the last call, in seconds since the epoch;
-            infinite where there is none.
-        undated: how many calls had no time; they are in no bar.
+            infinite if there is none.
+        undated: how many calls had no valid time; they are in no bar.
     """
 
     __slots__ = ("_bars", "_width_ms", "first_at", "last_at", "undated")
@@ -60,7 +61,7 @@ class TimeLine:
         return self._width_ms / 1000
 
     def add(self, times: Sequence[float], outcomes: Sequence[str]) -> None:
-        """Add calls: their times in seconds since the epoch, and how each ended."""
+        """Add calls: their times in seconds since the epoch, and their outcomes."""
         real = [at for at in times if 0.0 < at < _LAST_S]
         if len(real) < len(times):
             self.undated += len(times) - len(real)
@@ -75,7 +76,7 @@ class TimeLine:
         self._bars.update(zip(places, outcomes, strict=True))
 
     def _widen(self) -> None:
-        """Join bars until all fit between the first time and the last."""
+        """Merge bars until all fit between the first time and the last."""
         before = width = self._width_ms
         first, last = int(self.first_at * 1000), int(self.last_at * 1000)
         while last // width - first // width >= LIMIT_BARS:
@@ -88,7 +89,10 @@ class TimeLine:
         self._width_ms, self._bars = width, joined
 
     def bars(self) -> list[tuple[float, Mapping[str, int]]]:
-        """Return all bars from the first to the last, each with its time; some may be empty."""
+        """Return all bars from the first to the last, each with its start time.
+
+        Some may be empty.
+        """
         if not self._bars:
             return []
         width = self._width_ms

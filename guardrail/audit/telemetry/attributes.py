@@ -1,12 +1,11 @@
 """The record of a call as OpenTelemetry attributes.
 
-Owns every attribute name that guardrail writes, and the one mapping from `Record` to them;
-spans, however and whenever they are built, use it and no other. Refuses nothing, and adds
-nothing: a record holds no inputs, outputs, claims or messages, so neither do these. Pure;
-imports no opentelemetry.
+This module defines every attribute name that guardrail writes, and the one mapping from `Record` to
+them, which all spans and log events use. A record holds no inputs, outputs, claims or messages, so
+the attributes do not, either. The functions are pure; opentelemetry is not imported.
 
-Names are in our own ``guardrail.`` namespace, but for ``code.function.name`` and
-``error.type`` of the semantic conventions. Durations are in seconds.
+Names are in our own ``guardrail.`` namespace, except for ``code.function.name`` and ``error.type``
+of the semantic conventions. Durations are in seconds.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ from guardrail.values import Record
 
 Attribute: TypeAlias = str | int | float | tuple[str, ...]
 
-#: What the names of a shadow's differences begin with, among a record's counts.
+#: The prefix of a shadow's differences among a record's counts.
 _SHADOW: Final = "shadow/"
 _DECISIONS: Final = {
     "allows": "allow", "obligations": "allow", "denies": "deny", "code": "deny", "failed": "error",
 }  # fmt: skip
 
-#: The fields in which many records are alike: all texts but the ids.
-_ALIKE: Final = slice(Record._fields.index("guard"), Record._fields.index("path") + 1)
+#: The fields that many records share: all texts but the ids.
+_SHARED_FIELDS: Final = slice(Record._fields.index("guard"), Record._fields.index("path") + 1)
 
-#: The fields behind ``cached``, as they are where nothing is known.
-_REST: Final = tuple(Record._field_defaults.values())[1:]
+#: The defaults of the fields after ``cached``.
+_REST_DEFAULTS: Final = tuple(Record._field_defaults.values())[1:]
 
-#: Denials that are ours: not the policies' answer, but no answer at all.
+#: Denial codes of failures of guardrail, without a decision by policies.
 ENGINE_FAILURES: Final = frozenset({"internal_error", "store_unavailable", "audit_unavailable"})
 
 
 def outcome(record: Record) -> str:
-    """Return ``allow``, ``deny``, or ``error`` where guardrail itself failed.
+    """Return ``allow``, ``deny``, or ``error`` if guardrail itself failed.
 
-    A call whose model raised, or that was cancelled or abandoned, had been allowed; where
-    it ended before anything was decided, this is empty.
+    A call whose model raised, or that was cancelled or abandoned, had been allowed; if it ended
+    before the decision, this is empty.
     """
     if record.code in ENGINE_FAILURES:
         return "error"
@@ -49,7 +48,7 @@ def outcome(record: Record) -> str:
 
 
 def error_type(record: Record) -> str:
-    """Return ``error.type``: of a failure of ours or of the model's; else empty.
+    """Return ``error.type`` for a failure of guardrail or of the model; else empty.
 
     A denial is a normal outcome and has none, nor has a call that was cancelled.
     """
@@ -59,9 +58,9 @@ def error_type(record: Record) -> str:
 
 
 def shadow_of(record: Record) -> tuple[str, ...]:
-    """Return in what a shadow decided otherwise, such as ``denies/prohibited/at-night-only``.
+    """Return a shadow's differences, such as ``denies/prohibited/at-night-only``.
 
-    See `guardrail.policy.Shadow` for the names. They stand before all other counts.
+    See `guardrail.policy.Shadow` for the names. They precede all other counts.
     """
     if not record.counts or not record.counts[0][0].startswith(_SHADOW):
         return ()
@@ -70,18 +69,18 @@ def shadow_of(record: Record) -> tuple[str, ...]:
 
 
 def shown(difference: str) -> str:
-    """Return one of `shadow_of` for people: ``denies: prohibited: at-night-only``."""
+    """Return a difference of `shadow_of` for display: ``denies: prohibited: at-night-only``."""
     what, _, rest = difference.partition("/")
     return f"{what}: " + (rest if what == "allows" else rest.replace("/", ": ", 1))
 
 
-def _beside(differences: tuple[str, ...]) -> dict[str, Attribute]:
-    """Return the attributes of what a shadow decided otherwise.
+def _shadow_attributes(differences: tuple[str, ...]) -> dict[str, Attribute]:
+    """Return the attributes of a shadow's differences.
 
-    ``guardrail.shadow.decision`` is ``allow``, ``deny``, or ``error`` where it failed;
-    ``guardrail.shadow.reason`` its code, or the type of the error. ``guardrail.shadow.policies``
-    are those behind it, ``guardrail.shadow.obligations`` what an allowed call would have to meet
-    otherwise.
+    ``guardrail.shadow.decision`` is ``allow``, ``deny``, or ``error`` if the shadow failed;
+    ``guardrail.shadow.reason`` is its code, or the type of the error. ``guardrail.shadow.policies``
+    are its deciding policies, ``guardrail.shadow.obligations`` the obligations that differ in an
+    allowed call.
     """
     heads: list[str] = []
     policies: list[str] = []
@@ -102,7 +101,7 @@ def _beside(differences: tuple[str, ...]) -> dict[str, Attribute]:
 
 
 def opening(guard: str, action: str, function: str) -> dict[str, Attribute]:
-    """Return what is known of a call as it begins: what a sampler of spans may look at."""
+    """Return the attributes that are known when a call begins, for samplers."""
     named: dict[str, Attribute] = {
         "guardrail.guard.name": guard,
         "guardrail.cedar.action": utf8(action),
@@ -112,13 +111,13 @@ def opening(guard: str, action: str, function: str) -> dict[str, Attribute]:
 
 
 def attributes(record: Record) -> dict[str, Attribute]:
-    """Return the attributes of a record. What is empty or does not apply is left out.
+    """Return the attributes of a record. Fields that are empty or do not apply are left out.
 
-    ``started_at`` is left out too: it is the span's own start.
+    ``started_at`` is left out too: it is the span's start time.
     """
-    # Most calls differ from an earlier one in their ids and measures alone: the rest is
-    # remembered, for it costs more than all else that is done with a record.
-    named = _alike(record[_ALIKE], record.error_type, record.cached).copy()
+    # Most calls differ from an earlier one in ids and measures alone. The other attributes are
+    # cached, since they cost more than everything else that is done with a record.
+    named = _shared_attributes(record[_SHARED_FIELDS], record.error_type, record.cached).copy()
     if record.decision_id:
         named["guardrail.decision.id"] = record.decision_id
     if record.parent_decision_id:
@@ -130,14 +129,18 @@ def attributes(record: Record) -> dict[str, Attribute]:
     named["guardrail.release.duration"] = record.release_s
     counts = record.counts
     if counts and counts[0][0].startswith(_SHADOW):
-        named.update(_beside(shadow_of(record)))
+        named.update(_shadow_attributes(shadow_of(record)))
     return named
 
 
 @lru_cache(maxsize=512)
-def _alike(fields: tuple[Any, ...], failure: str, cached: bool | None) -> dict[str, Attribute]:
-    """Return the attributes that many records share; never to be changed."""
-    record = Record._make(("", "", *fields, 0, 0, 0.0, 0.0, 0.0, 0.0, failure, cached, *_REST))
+def _shared_attributes(
+    fields: tuple[Any, ...], failure: str, cached: bool | None
+) -> dict[str, Attribute]:
+    """Return the attributes that many records share; the caller must not change them."""
+    record = Record._make(
+        ("", "", *fields, 0, 0, 0.0, 0.0, 0.0, 0.0, failure, cached, *_REST_DEFAULTS)
+    )
     named: dict[str, Attribute] = {
         "guardrail.guard.name": record.guard,
         "guardrail.decision.outcome": outcome(record),
@@ -168,14 +171,14 @@ _SPAN_DIGITS: Final = 16
 
 
 def span_ids(record: Record, trace: tuple[str, str, str]) -> tuple[int, int, int]:
-    """Return the trace id, span id and parent's span id of a call's span; 0 for no parent.
+    """Return the trace id, span id and parent span id of a call's span; 0 for no parent.
 
-    What was not known when the call was recorded follows from its decision id, which is random:
-    a span that is built later, wherever, is the same span.
+    Ids that were unknown when the call was recorded are derived from its decision id, which is
+    random, so that a span that is built later has the same ids everywhere.
 
     Arguments:
-        record: what is known of the call.
-        trace: the ids as the journal has them, in hexadecimal digits; empty where unknown.
+        record: the record of the call.
+        trace: the ids in the journal, in hexadecimal digits; empty if unknown.
     """
     trace_id, span_id, parent_id = trace
     own = derived_id(record)
@@ -187,21 +190,21 @@ def span_ids(record: Record, trace: tuple[str, str, str]) -> tuple[int, int, int
 
 
 def as_span_id(derived: int) -> int:
-    """Return the span id that follows from what `derived_id` made of a decision id."""
+    """Return the span id for a number of `derived_id`."""
     return derived & (1 << 4 * _SPAN_DIGITS) - 1 or 1
 
 
 def derived_id(record: Record) -> int:
-    """Return a decision id as a number that can be a trace's; of an id that is none, its hash."""
+    """Return a decision id as a trace id: its number, or its hash if it is not hexadecimal."""
     text = record.decision_id
     if len(text) == _ID_DIGITS:
         try:
             return int(text, 16) or 1
         except ValueError:
-            pass  # an application's own id
+            pass  # an id that the application chose
     return int(hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_ID_DIGITS], 16) or 1
 
 
 def utf8(text: str) -> str:
-    """Replace lone surrogates: callers choose these texts, and one would fail the export."""
+    """Replace lone surrogates, which callers may have chosen and which would fail the export."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,8 +1,8 @@
-# C declarations for backlog.py, which compiles as it stands: an item is handed in without a lookup.
+# C declarations for background_queue.py, which compiles as it stands: `put` without attribute lookups.
 
-cdef class Backlog:
+cdef class BackgroundQueue:
     cdef object __weakref__
-    cdef readonly object _bell
+    cdef readonly object _wakeups
     cdef long _idle
     cdef bint _is_asleep
     cdef bint _is_waited_for

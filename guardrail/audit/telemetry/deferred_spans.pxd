@@ -1,14 +1,14 @@
-# C declarations for deferred.py, which compiles as it stands: a record is handed in without a lookup.
+# C declarations for deferred_spans.py, which compiles as it stands: `end` without attribute lookups.
 
-from guardrail.audit.telemetry.background_queue cimport Backlog
+from guardrail.audit.telemetry.background_queue cimport BackgroundQueue
 
 
 cdef class DeferredSpans:
-    cdef readonly Backlog _backlog
+    cdef readonly BackgroundQueue _queue
     cdef object _failed
     cdef object _given
     cdef object _signals
-    cdef object _way
+    cdef object _provider_tracer
 
     cpdef begin(self, guard, action, function)
     cpdef end(self, handle, record)

@@ -1,13 +1,11 @@
-"""What is counted over all calls, as OpenTelemetry metrics.
+"""The OpenTelemetry metrics of a guard that do not belong to one call's record.
 
-Owns the instruments and their names: decisions found in the cache and not found
-(``guardrail.decision.cache.hits`` and ``.misses``), how often a shadow was asked
-(``guardrail.shadow.evaluations``), reloads of a bundle by their outcome
-(``guardrail.policy.reloads``), and failed authentication by its code
-(``guardrail.authentication.failures``). No metric carries who called or which policies decided:
-beside these attributes it has only the guard's name. Uses the API only; without an SDK nothing is
-counted. In the flow it has no place: the cache counts for itself, and is asked when the metrics are
-collected.
+These are cache hits and misses (``guardrail.decision.cache.hits`` and ``.misses``), decisions by
+shadows (``guardrail.shadow.evaluations``), reloads of a bundle by outcome
+(``guardrail.policy.reloads``), and failed authentication by code
+(``guardrail.authentication.failures``). Beside these attributes, a metric has only the guard's
+name: never a caller or a policy. Only the OpenTelemetry API is used; without an SDK nothing is
+counted. The cache counts for itself, and is read when the metrics are collected.
 """
 
 from __future__ import annotations
@@ -23,13 +21,13 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider, Observation
 
 
-class Meters:
+class Metrics:
     """The metrics of one guard.
 
     Arguments:
-        guard: the guard's name, on every metric. Guards of one name count as one.
-        meter_provider: whose instruments to use; the global one's where ``None``, also if it
-            is set only later.
+        guard: the guard's name, on every metric. Guards with the same name are counted together.
+        meter_provider: the provider of the instruments; the global one if ``None``, even if it is
+            set later.
     """
 
     def __init__(self, guard: str, *, meter_provider: MeterProvider | None = None) -> None:
@@ -37,17 +35,17 @@ class Meters:
         self._lock = threading.Lock()
         self._read: Callable[[], tuple[int, int]] = _nothing
         self._before = (0, 0)
-        self._asked: Callable[[], int] | None = None
-        self._asked_before: int | None = None
+        self._read_shadow: Callable[[], int] | None = None
+        self._shadow_before: int | None = None
         self._instruments = _instruments(meter_provider)
         self._instruments.add(self)
 
     def observe_cache(self, read: Callable[[], tuple[int, int]]) -> None:
-        """Report a cache's counts from now on, on top of those of the cache before it.
+        """Report a cache's counts from now on, added to those of the cache before it.
 
         Arguments:
-            read: returns the hits and the misses so far of one cache; called on the thread
-                that collects metrics.
+            read: returns the hits and the misses so far of one cache; called on the thread that
+                collects metrics.
         """
         with self._lock:
             hits, misses = self._read()
@@ -55,30 +53,30 @@ class Meters:
             self._read = read
 
     def cache_counts(self) -> tuple[int, int]:
-        """Return the hits and the misses so far, of all caches that were observed."""
+        """Return the hits and the misses so far, of all observed caches."""
         with self._lock:
             hits, misses = self._read()
             return self._before[0] + hits, self._before[1] + misses
 
     def observe_shadow(self, read: Callable[[], int] | None) -> None:
-        """Report from now on how often a shadow is asked, on top of the shadow's before it.
+        """Report the evaluations of a shadow from now on, added to those of the shadow before it.
 
         Arguments:
-            read: returns how often so far; ``None`` where there is none any more.
+            read: returns the evaluations so far; ``None`` if there is no shadow any more.
         """
         with self._lock:
-            self._asked_before = self._shadow_count()
-            self._asked = read
+            self._shadow_before = self._shadow_count()
+            self._read_shadow = read
 
     def shadow_count(self) -> int | None:
-        """Return how often shadows were asked so far; ``None`` where there never was one."""
+        """Return the evaluations of shadows so far; ``None`` if there never was one."""
         with self._lock:
             return self._shadow_count()
 
     def _shadow_count(self) -> int | None:
-        if self._asked is None:
-            return self._asked_before
-        return (self._asked_before or 0) + self._asked()
+        if self._read_shadow is None:
+            return self._shadow_before
+        return (self._shadow_before or 0) + self._read_shadow()
 
     def refused(self, code: str) -> None:
         """Count a failed authentication, by its code."""
@@ -86,22 +84,22 @@ class Meters:
         self._instruments.refusals.add(1, named)
 
     def reloaded(self, ok: bool) -> None:
-        """Count a reload: one that was swapped in, or one that failed and changed nothing."""
+        """Count a reload: a successful one, or one that failed and changed nothing."""
         self._instruments.reloads.add(1, _named(self.guard, "ok" if ok else "failed"))
 
 
-class _Instruments:
+class _GuardInstruments:
     """The instruments of one provider, for all guards.
 
-    The SDK keeps the callbacks of whoever makes an instrument of a name first, and drops those
-    of all others without a word: so there is one for all.
+    The SDK keeps the callbacks of the first caller that makes an instrument with a name, and
+    silently drops those of all others. So all guards share the instruments.
     """
 
     def __init__(self, meter_provider: MeterProvider | None) -> None:
         from opentelemetry.metrics import get_meter
 
         self._lock = threading.Lock()
-        self._guards: weakref.WeakSet[Meters] = weakref.WeakSet()
+        self._guards: weakref.WeakSet[Metrics] = weakref.WeakSet()
         meter = get_meter("guardrail", meter_provider=meter_provider)
         self.reloads = meter.create_counter(
             "guardrail.policy.reloads",
@@ -129,37 +127,37 @@ class _Instruments:
             description="Decisions of shadows, beside those that stand.",
         )
 
-    def add(self, meters: Meters) -> None:
-        """Report a guard's counts for as long as somebody holds it."""
+    def add(self, metrics: Metrics) -> None:
+        """Report a guard's counts for as long as it is referenced."""
         with self._lock:
-            self._guards.add(meters)
+            self._guards.add(metrics)
 
     def _observer(self, index: int) -> Callable[[Any], Iterable[Observation]]:
         def observe(options: Any) -> Iterable[Observation]:  # noqa: ARG001
-            return self._observed(lambda meters: meters.cache_counts()[index])
+            return self._observed(lambda metrics: metrics.cache_counts()[index])
 
         return observe
 
     def _observe_shadows(self, options: Any) -> Iterable[Observation]:  # noqa: ARG002
-        return self._observed(Meters.shadow_count)
+        return self._observed(Metrics.shadow_count)
 
-    def _observed(self, count: Callable[[Meters], int | None]) -> list[Observation]:
-        """Return what is counted, by the guards' names; nothing of guards that count nothing."""
+    def _observed(self, count: Callable[[Metrics], int | None]) -> list[Observation]:
+        """Return the observations by guard name, without guards that count nothing."""
         from opentelemetry.metrics import Observation
 
         with self._lock:
             guards = list(self._guards)
         counts: Counter[str] = Counter()
-        for meters in guards:
-            counted = count(meters)
+        for metrics in guards:
+            counted = count(metrics)
             if counted is not None:
-                counts[meters.guard] += counted
+                counts[metrics.guard] += counted
         return [Observation(each, _named(guard)) for guard, each in counts.items()]
 
 
 @lru_cache(maxsize=16)
-def _instruments(meter_provider: MeterProvider | None) -> _Instruments:
-    return _Instruments(meter_provider)
+def _instruments(meter_provider: MeterProvider | None) -> _GuardInstruments:
+    return _GuardInstruments(meter_provider)
 
 
 def _named(guard: str, outcome: str = "") -> dict[str, str]:

@@ -1,14 +1,12 @@
-"""A finished span of the OpenTelemetry SDK, built straight from its record.
+"""Build a finished span of the OpenTelemetry SDK directly from a record, for deferred spans.
 
-Owns the short way to an exported span. A span that nobody sees before it ends needs no lock,
-no event list and no copy of its attributes: built at once it costs a fifth of a started and
-ended one (`benchmarks.spans`). It asks the tracer's own sampler, id generator, resource and
-processors, as the SDK does. Refuses wherever the result could differ: for tracers, limits and
-processors that are not the SDK's usual ones, and for every version of the SDK in which a span
-built on both ways is not equal in each field. Then the span is started and ended (`spans`).
-In the flow it stands behind the sink of deferred spans.
+A span that nobody sees before it ends needs no lock, no event list and no copy of its attributes:
+built at once, it costs a fifth of a span that is started and ended (`benchmarks.spans`). The
+tracer's own sampler, id generator, resource and processors are used, as the SDK does. Where the
+result could differ, the span is started and ended instead (`spans`): for unusual tracers, limits
+and processors, and for every version of the SDK in which the two spans are not equal in each field.
 
-The SDK is no dependency: it is looked at only where the application has imported it.
+The SDK is not a dependency: it is used only if the application has imported it.
 """
 
 from __future__ import annotations
@@ -38,17 +36,19 @@ from guardrail.audit.telemetry.attributes import (
     derived_id,
     error_type,
 )
-from guardrail.audit.telemetry.spans import begun, finish, start
+from guardrail.audit.telemetry.spans import finish, span_start, start
 from guardrail.values import Record
 
-#: More attributes than a record can have: a limit from here on drops none of them.
+#: More attributes than a record can have: a higher limit drops none of them.
 _MOST_ATTRIBUTES: Final = 64
 _UNSET: Final = Status(StatusCode.UNSET)
 _FLAGS: Final = tuple(TraceFlags(bits) for bits in range(4))
 
 
-class Straight:
-    """The short way for one tracer of the SDK. Made by `straight`, which checks that it holds.
+class PrebuiltSpans:
+    """Builds finished spans for one tracer of the SDK.
+
+    Made by `prebuilt_spans`, which checks that it may.
 
     Arguments:
         tracer: the SDK's tracer.
@@ -66,19 +66,19 @@ class Straight:
         self._is_open = True
 
     def build(self, record: Record, parent: Context, *, start_ns: int, end_ns: int) -> bool:
-        """Hand the finished span of a record to the tracer's processors.
+        """Pass the finished span of a record to the tracer's processors.
 
         Arguments:
-            record: what to build the span of.
+            record: the record of the call.
             parent: the caller's context.
-            start_ns: nanoseconds since the epoch.
-            end_ns: the same, of its end.
+            start_ns: the start, in nanoseconds since the epoch.
+            end_ns: the end, in nanoseconds since the epoch.
 
         Returns:
-            Whether it was built, or not sampled; false where it must be started and ended.
+            Whether it was built, or not sampled; false if it must be started and ended instead.
         """
         tracer = self._tracer
-        if not (self._ends_are_enough() and tracer._is_enabled()):
+        if not (self._may_skip_start() and tracer._is_enabled()):
             return False
         ids = tracer.id_generator
         derived = derived_id(record)
@@ -88,7 +88,7 @@ class Straight:
         else:
             above = None
             trace_id, is_random = derived, ids.is_trace_id_random()
-        name, seen = begun(record.guard, record.action, record.function)
+        name, seen = span_start(record.guard, record.action, record.function)
         sampled = tracer.sampler.should_sample(
             parent, trace_id, name, SpanKind.INTERNAL, seen.copy(), ()
         )
@@ -96,7 +96,8 @@ class Straight:
         ended = tracer._tracer_metrics.start_span(above, decision)
         is_sampled = decision.is_sampled()
         flags = _FLAGS[(is_sampled and 1) | (is_random and 2)]
-        # It follows from the decision id: built from the journal once more, it is the same span.
+        # Derived from the decision id, so that a span built again from the journal is the same
+        # span.
         span_id = as_span_id(derived)
         own = SpanContext(trace_id, span_id, False, flags, sampled.trace_state)
         if not (is_sampled or decision.is_recording()):
@@ -117,11 +118,11 @@ class Straight:
         tracer.span_processor.on_end(span)
         return True
 
-    def _ends_are_enough(self) -> bool:
-        """Tell whether no processor wants to see a span before it has ended."""
+    def _may_skip_start(self) -> bool:
+        """Return whether no processor needs to see a span before it has ended."""
         processors = self._tracer.span_processor._span_processors
         if processors is not self._processors:  # one has been added
-            self._is_open = all(_hears_only_ends(one, self._listeners) for one in processors)
+            self._is_open = all(_ignores_starts(one, self._listeners) for one in processors)
             self._processors = processors
         return self._is_open
 
@@ -137,8 +138,8 @@ class Straight:
         return bounded
 
 
-def straight(tracer: Tracer) -> Straight | None:
-    """Return the short way for a tracer; ``None`` where a span could come out different."""
+def prebuilt_spans(tracer: Tracer) -> PrebuiltSpans | None:
+    """Return the builder for a tracer; ``None`` if a span could come out different."""
     sdk: Any = sys.modules.get("opentelemetry.sdk.trace")
     export: Any = sys.modules.get("opentelemetry.sdk.trace.export")
     if sdk is None or type(tracer) is not sdk.Tracer:
@@ -159,22 +160,22 @@ def straight(tracer: Tracer) -> Straight | None:
             type(insides.span_processor) is sdk.SynchronousMultiSpanProcessor
             and (limits.max_span_attributes or _MOST_ATTRIBUTES) >= _MOST_ATTRIBUTES
             and limits.max_span_attribute_length is None
-            and _comes_out_equal(tracer, sdk, listeners)
+            and _is_equal_to_sdk_span(tracer, sdk, listeners)
         )
     except (AttributeError, LookupError, TypeError, ValueError):
-        return None  # another version of the SDK, with other insides
-    return Straight(tracer, sdk, listeners) if is_usual else None
+        return None  # another version of the SDK, with other internals
+    return PrebuiltSpans(tracer, sdk, listeners) if is_usual else None
 
 
-def _hears_only_ends(processor: Any, listeners: tuple[Any, ...]) -> bool:
-    """Tell whether a processor does nothing when a span starts, nor before it ends."""
+def _ignores_starts(processor: Any, listeners: tuple[Any, ...]) -> bool:
+    """Return whether a processor does nothing when a span starts, or is about to end."""
     return all(
         getattr(getattr(processor, hook, None), "__func__", None) in listeners
         for hook in ("on_start", "_on_ending")
     )
 
 
-# The proof: one record as a span on both ways, by a provider of our own.
+# The check: one record as a span built in both ways, by a provider of our own.
 
 _EXAMPLE: Final = Record(
     decision_id="id",
@@ -206,8 +207,8 @@ _EXAMPLE: Final = Record(
 _ABOVE: Final = SpanContext(5, 6, True, TraceFlags(1), TraceState([("vendor", "value")]))
 
 
-class _Ids:
-    """Ids that are the same for both spans."""
+class _FixedIds:
+    """Generates the same ids for both spans."""
 
     def generate_trace_id(self) -> int:
         return derived_id(_EXAMPLE)
@@ -219,27 +220,27 @@ class _Ids:
         return True
 
 
-def _comes_out_equal(tracer: Any, sdk: Any, listeners: tuple[Any, ...]) -> bool:
-    """Tell whether a span that was built straight equals one started and ended, field by field."""
+def _is_equal_to_sdk_span(tracer: Any, sdk: Any, listeners: tuple[Any, ...]) -> bool:
+    """Return whether a prebuilt span equals one that was started and ended, field by field."""
     from opentelemetry.metrics import NoOpMeterProvider
 
     spans: list[Any] = []
 
-    class Kept(sdk.SpanProcessor):  # type: ignore[misc]
+    class CapturedSpans(sdk.SpanProcessor):  # type: ignore[misc]
         def on_end(self, span: Any) -> None:
             spans.append(span)
 
     provider = sdk.TracerProvider(
         sampler=sdk.sampling.ALWAYS_ON,
         resource=tracer.resource,
-        id_generator=_Ids(),
+        id_generator=_FixedIds(),
         span_limits=tracer._span_limits,
         shutdown_on_exit=False,
         meter_provider=NoOpMeterProvider(),
     )
-    provider.add_span_processor(Kept())
+    provider.add_span_processor(CapturedSpans())
     probe = provider.get_tracer("guardrail")
-    built = Straight(probe, sdk, listeners)
+    built = PrebuiltSpans(probe, sdk, listeners)
     begin = (_EXAMPLE.guard, _EXAMPLE.action, _EXAMPLE.function)
     for parent in (Context(), trace.set_span_in_context(NonRecordingSpan(_ABOVE), Context())):
         finish(start(probe, *begin, parent=parent, start_ns=7), _EXAMPLE, end_ns=8)

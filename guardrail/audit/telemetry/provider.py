@@ -1,6 +1,6 @@
-"""Finds the OpenTelemetry provider of this process, and has it export the spans that it holds.
+"""Find the OpenTelemetry provider of this process, and flush it.
 
-Configures nothing: providers belong to the application.
+Providers belong to the application; guardrail configures none.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def provider_name() -> str:
-    """Return the name of the configured tracer provider's class; empty where there is none.
+    """Return the name of the configured tracer provider's class; empty if there is none.
 
-    Without a provider the API hands out a proxy, whose spans go nowhere.
+    Without a provider, the API returns a proxy whose spans go nowhere.
     """
     from opentelemetry import trace
 
@@ -22,10 +22,10 @@ def provider_name() -> str:
 
 
 def force_flush(provider: Any, timeout_s: float) -> bool:
-    """Have a tracer provider export the spans that it holds; return whether it did in time.
+    """Make a tracer provider export the spans that it holds; return whether it did in time.
 
     Arguments:
-        provider: the provider; the global one where ``None``.
+        provider: the provider; the global one if ``None``.
         timeout_s: how long to wait at most, in seconds.
     """
     if provider is None:

@@ -1,14 +1,13 @@
-"""What else than spans is told of a call: metrics, and log events.
+"""Metrics and log events of calls, beside their spans.
 
-Owns their names and what is on them. Made off the call's way, by a thread; where the process has
-no provider for a signal, it costs nothing. Refuses to put on a metric who called or which policies
-decided: it has the guard, the action and the outcome, and what is counted. Uses the API only. In
-the flow it stands behind the sinks that make spans.
+A thread makes them after the call, for the sinks that make spans; if the process has no provider
+for a signal, it costs nothing. A metric has the guard, the action and the outcome, but never a
+caller or a policy. Only the OpenTelemetry API is used.
 
 Metrics: ``guardrail.decision.duration`` and ``guardrail.stage.duration`` (seconds),
 ``guardrail.quota.usage``, ``guardrail.output.redactions``, ``guardrail.shadow.differences`` (calls
-on which a shadow decided otherwise, by what it did). Events: ``guardrail.call``, with the
-attributes of the span, and so that a span which was not sampled does not hide a denial.
+that a shadow decided differently, by kind). Events: ``guardrail.call``, with the attributes of the
+span, so that a denial is visible even if its span was not sampled.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from opentelemetry.context import Context
 
 from guardrail.audit.log import log_failure
 from guardrail.audit.telemetry.attributes import attributes, outcome, shadow_of, span_ids, utf8
-from guardrail.audit.telemetry.background_queue import Backlog
+from guardrail.audit.telemetry.background_queue import BackgroundQueue
 from guardrail.values import Record
 
 if TYPE_CHECKING:
@@ -32,24 +31,24 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
 _NS: Final = 1_000_000_000
-#: Bounds of the histograms' classes, in seconds: calls take microseconds, models anything.
+#: Bucket boundaries of the histograms, in seconds: calls take microseconds, models any time.
 BOUNDS_S: Final = (
     5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 30.0,
 )  # fmt: skip
 
 
-#: Seconds after which it is looked again whether anybody wants any.
-_LOOK_S: Final = 1.0
+#: Seconds between two checks for a provider.
+_FIND_S: Final = 1.0
 
 
-class _Told(NamedTuple):
-    """A call, and the ids of its trace."""
+class _TracedRecord(NamedTuple):
+    """A record, and the ids of its trace."""
 
     record: Record
     trace: tuple[str, str, str]
 
 
-class _Instruments:
+class _CallInstruments:
     """The instruments of one provider."""
 
     def __init__(self, provider: MeterProvider | None) -> None:
@@ -79,11 +78,11 @@ class Signals:
     """Makes metrics and events of records.
 
     Arguments:
-        meter_provider: whose instruments; the global one's where ``None``, also if it is set
-            later: that is seen within a second.
-        logger_provider: whose logger; likewise.
-        events: of which calls an event is made: ``denials``, ``all`` or ``none``. Denials are all
-            that did not end as the model meant.
+        meter_provider: the provider of the instruments; the global one if ``None``, even if it is
+            set later, within a second.
+        logger_provider: the provider of the logger; likewise.
+        events: which calls emit an event: ``denials``, ``all`` or ``none``. ``denials`` includes
+            blocked calls and calls whose model raised.
     """
 
     def __init__(
@@ -96,51 +95,56 @@ class Signals:
         self._meter_provider = meter_provider
         self._logger_provider = logger_provider
         self._events = events
-        self._counts = False
-        self._tells = False
-        self._look_at = -math.inf
-        self._instruments: _Instruments | None = None
+        self._measures = False
+        self._emits = False
+        self._find_again_at = -math.inf
+        self._instruments: _CallInstruments | None = None
         self._logger: Any = None
         self._failed: frozenset[str] = frozenset()
-        self._backlog = Backlog(self._work, left=_drop, name="guardrail-signals")
+        self._queue = BackgroundQueue(self._work, left=_drop, name="guardrail-signals")
 
     def are_wanted(self) -> bool:
-        """Tell whether anybody counts, or takes events. Where nobody does, looks once a second."""
-        if not (self._counts and self._tells) and monotonic() >= self._look_at:
-            self._look()
-        return self._counts or self._tells
+        """Return whether there is a provider; without one, check for it once a second."""
+        if not (self._measures and self._emits) and monotonic() >= self._find_again_at:
+            self._find_providers()
+        return self._measures or self._emits
 
-    def _look(self) -> None:
-        """Look who is there. A provider, once set, stays; asking for it costs as much as a span."""
-        self._look_at = monotonic() + _LOOK_S
-        meters: Any = self._meter_provider or metrics.get_meter_provider()
-        self._counts = not type(meters).__module__.startswith("opentelemetry.metrics")
+    def _find_providers(self) -> None:
+        """Look for the providers.
+
+        A provider, once set, stays; each lookup costs as much as a span.
+        """
+        self._find_again_at = monotonic() + _FIND_S
+        provider: Any = self._meter_provider or metrics.get_meter_provider()
+        self._measures = not type(provider).__module__.startswith("opentelemetry.metrics")
         if self._events != "none":
             loggers: Any = self._logger_provider or _logs.get_logger_provider()
-            self._tells = not type(loggers).__module__.startswith("opentelemetry._logs")
+            self._emits = not type(loggers).__module__.startswith("opentelemetry._logs")
 
     def put(self, record: Record, trace_ids: tuple[str, str, str] | None) -> None:
-        """Have a thread make what there is to make of a call, where anybody wants it."""
+        """Make the metrics and events of a call on a thread, if there is a provider."""
         if self.are_wanted():
-            told = _Told(record, trace_ids or ("", "", ""))
-            if not self._backlog.put(told):
-                self._work(told)
+            traced = _TracedRecord(record, trace_ids or ("", "", ""))
+            if not self._queue.put(traced):
+                self._work(traced)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until everything that was put has been made; say whether it was in time."""
-        return self._backlog.flush(timeout_s)
+        """Wait until all calls that were put are done; return whether they were in time."""
+        return self._queue.flush(timeout_s)
 
     def make(self, record: Record, trace_ids: tuple[str, str, str]) -> None:
-        """Make what there is to make of a call, here and now. Nothing that fails is raised."""
+        """Make the metrics and events of a call here and now. Failures are logged, not raised."""
         if self.are_wanted():
-            self._work(_Told(record, trace_ids))
+            self._work(_TracedRecord(record, trace_ids))
 
-    def _work(self, told: _Told) -> None:
+    def _work(self, traced: _TracedRecord) -> None:
         try:
-            if self._counts and told.record.action:  # else no call: `meters` counts those
-                self._count(told.record)
-            if self._tells and (self._events == "all" or _is_refused(told.record)):
-                self._emit(told.record, told.trace)
+            if (
+                self._measures and traced.record.action
+            ):  # without an action it is no call: `metrics` counts it
+                self._count(traced.record)
+            if self._emits and (self._events == "all" or _is_refused(traced.record)):
+                self._emit(traced.record, traced.trace)
         except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
                 ValueError) as error:  # fmt: skip
             kind = type(error).__name__
@@ -151,7 +155,7 @@ class Signals:
     def _count(self, record: Record) -> None:
         instruments = self._instruments
         if instruments is None:
-            instruments = self._instruments = _Instruments(self._meter_provider)
+            instruments = self._instruments = _CallInstruments(self._meter_provider)
         who = (record.guard, record.action, outcome(record))
         ended = _named(*who, "guardrail.call.outcome", record.outcome)
         instruments.decision.record(record.admit_s, ended)
@@ -195,8 +199,8 @@ class Signals:
         )
 
 
-def _drop(told: _Told) -> None:
-    """Let go of what the end of the process leaves: the record stands elsewhere."""
+def _drop(traced: _TracedRecord) -> None:
+    """Drop what is left at the end of the process: the record is elsewhere."""
 
 
 def _is_refused(record: Record) -> bool:

@@ -1,13 +1,13 @@
-"""One OpenTelemetry span per call, made during the call.
+"""Make one OpenTelemetry span per call, during the call.
 
-Owns the span's life: started where the caller stands, current while the model runs (so
-that the model's own spans are below it), ended with the record. Owns also what any span of a
-record is, whoever builds it and when: its name, its kind and its status. Refuses to record
-exceptions: their messages are personal data. Uses the API only; without an SDK, or where
-the call is not sampled, it costs next to nothing. In the flow it is one sink of the trail.
+The span is started under the caller's span, current while the model runs (so that the model's own
+spans are its children), and ended with the record. This module also defines the name, kind and
+status of every span of a record, however it is built. Exceptions are not recorded: their messages
+are personal data. Only the OpenTelemetry API is used; without an SDK, or if the call is not
+sampled, it costs next to nothing.
 
-A span is never current across a ``yield``: `enter` and `leave` frame each run of the
-model, and `leave` tolerates another context than `enter` had.
+A span is never current across a ``yield``: `enter` and `leave` frame each run of the model, and
+`leave` accepts another context than `enter` had.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from guardrail.values import Record
 
 
 @lru_cache(maxsize=512)
-def begun(guard: str, action: str, function: str) -> tuple[str, dict[str, Attribute]]:
-    """Return the name of a call's span, and what samplers see of it: to be copied, not changed."""
+def span_start(guard: str, action: str, function: str) -> tuple[str, dict[str, Attribute]]:
+    """Return the name of a call's span, and the attributes for samplers: copy, do not change."""
     return f"guardrail {utf8(action) or function}", opening(guard, action, function)
 
 
@@ -44,14 +44,14 @@ def start(
     """Start the span of a call.
 
     Arguments:
-        tracer: who makes it.
+        tracer: the tracer.
         guard: the guard's name.
         action: the action's id.
-        function: what the call runs.
-        parent: the caller's context; the current one where ``None``.
-        start_ns: nanoseconds since the epoch; now where ``None``.
+        function: the name of the guarded function.
+        parent: the caller's context; the current one if ``None``.
+        start_ns: nanoseconds since the epoch; now if ``None``.
     """
-    name, seen = begun(guard, action, function)
+    name, seen = span_start(guard, action, function)
     return tracer.start_span(
         name, context=parent, kind=SpanKind.INTERNAL, attributes=seen.copy(), start_time=start_ns
     )
@@ -60,8 +60,8 @@ def start(
 def finish(span: Span, record: Record, *, end_ns: int | None = None) -> None:
     """Write a record into its span and end it, at ``end_ns`` or now.
 
-    A denial leaves the status unset. A failure of ours, or an exception of the model's, sets
-    it to error, without a description.
+    A denial leaves the status unset. A failure of guardrail, or an exception of the model, sets it
+    to error, without a description.
     """
     try:
         if span.is_recording():
@@ -73,7 +73,7 @@ def finish(span: Span, record: Record, *, end_ns: int | None = None) -> None:
 
 
 def ids_of(span: Span) -> tuple[str, str, str] | None:
-    """Return the ids of a span's trace, itself and its parent; ``None`` without an SDK."""
+    """Return the ids of a span's trace, of the span and of its parent; ``None`` without an SDK."""
     own = span.get_span_context()
     if not own.is_valid:
         return None
@@ -86,8 +86,7 @@ class Spans:
     """A sink that makes a span of each record, named ``guardrail ACTION``.
 
     Arguments:
-        tracer_provider: whose tracer to use; the global one where ``None``, also if it is
-            set only later.
+        tracer_provider: the tracer's provider; the global one if ``None``, even if it is set later.
         signals: makes metrics and events of the same records; ``None`` for none.
     """
 
@@ -100,7 +99,7 @@ class Spans:
         self._signals = signals
 
     def begin(self, guard: str, action: str, function: str) -> Span:
-        """Start the span, below the caller's own; the arguments are what samplers see."""
+        """Start the span as a child of the caller's; samplers see the arguments."""
         return start(self._tracer, guard, action, function)
 
     def trace_of(self, handle: Span) -> tuple[str, str, str] | None:
@@ -109,15 +108,15 @@ class Spans:
 
     def enter(self, handle: Span) -> object:
         """Make the span current in this context; return a token for `leave`."""
-        if not handle.get_span_context().is_valid:  # no SDK, and no trace to carry on
+        if not handle.get_span_context().is_valid:  # no SDK, and no trace to continue
             return None
         return context.attach(trace.set_span_in_context(handle))
 
     def leave(self, handle: Span, token: Any) -> None:  # noqa: ARG002
-        """Make current again what was; do nothing in another context than `enter` had."""
+        """Make the earlier span current again; do nothing in another context than `enter` had."""
         if isinstance(token, Token):
-            # `context.detach` would log an error here, with a stack. There is none: a
-            # generator that is closed elsewhere has nothing to restore there.
+            # `context.detach` would log an error with a stack here. But it is no error: a generator
+            # that is closed in another context has nothing to restore there.
             with suppress(ValueError, RuntimeError):
                 token.var.reset(token)
         elif token is not None:  # a runtime context of the application's own

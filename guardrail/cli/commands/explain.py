@@ -165,7 +165,7 @@ def _explain_record(
     unread = UnreadParts()
     try:
         with progress("Reading") as show:
-            calls = read_calls(journal, keys=keys, progress=show, tell=unread)
+            calls = read_calls(journal, keys=keys, progress=show, report=unread)
             records = [kept.record for kept in calls if kept.record.decision_id.startswith(id)]
     except ConfigurationError as error:
         raise stop(error.message) from None

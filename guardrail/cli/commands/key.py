@@ -30,7 +30,7 @@ from guardrail.cli.registry import Command, CommandGroup, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.errors import Place
-    from guardrail.identity.api_keys.entries import Entry
+    from guardrail.identity.api_keys.entries import ApiKeyEntry
     from guardrail.identity.api_keys.verifier import ApiKeySettings
     from guardrail.identity.id_prefixes import IdPrefix
     from guardrail.policy import Folder
@@ -65,7 +65,7 @@ class _Table:
     def path(self) -> Path:
         return self.folder.path / self.settings.keys_file
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[ApiKeyEntry, ...]:
         from guardrail.identity.api_keys.entries import read_entries
 
         file = self.settings.keys_file
@@ -187,7 +187,7 @@ def revoke(
 
     now = SystemClock.now()
 
-    def change(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    def change(entries: tuple[ApiKeyEntry, ...]) -> tuple[ApiKeyEntry, ...]:
         return without(entries, id) if forget else with_revoked(entries, id, now)
 
     try:
@@ -279,7 +279,9 @@ def _table(directory: Path, name: str | None) -> _Table:
     return _Table(folder, named[0], settings, place, prefix)
 
 
-def _edit(table: _Table, change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]) -> None:
+def _edit(
+    table: _Table, change: Callable[[tuple[ApiKeyEntry, ...]], tuple[ApiKeyEntry, ...]]
+) -> None:
     """Change the file of keys, or exit: 1 where it is wrong, 2 where that can't be done."""
     from guardrail.errors import ConfigurationError
     from guardrail.identity.api_keys.entries import edit_entries
@@ -334,7 +336,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _as_json(entry: Entry) -> dict[str, Any]:
+def _as_json(entry: ApiKeyEntry) -> dict[str, Any]:
     """Return an entry without its hash, and without its attributes, which may be personal."""
     from guardrail.identity.api_keys.entries import iso
 

@@ -32,7 +32,7 @@ from guardrail.cli.registry import Command, HelpSection
 
 if TYPE_CHECKING:
     from guardrail.audit.journal.keys import Keys
-    from guardrail.audit.journal_read.grouped_calls import Calls
+    from guardrail.audit.journal_read.grouped_calls import GroupedCalls
     from guardrail.policy.analysis.explain import Explanation
     from guardrail.testing.replay.report import ReplayReport, Slots
 
@@ -122,22 +122,22 @@ def read_calls(
     slots: Slots,
     between: tuple[float | None, float | None] = (None, None),
     last: int | None = None,
-) -> Calls:
+) -> GroupedCalls:
     """Return the calls of a journal, equal ones grouped; shows a progress bar.
 
     Raises `ConfigurationError` if there is no journal, or its key is missing.
     """
-    from guardrail.audit.journal_read.grouped_calls import Calls
+    from guardrail.audit.journal_read.grouped_calls import GroupedCalls
     from guardrail.audit.journal_read.reader import read_calls as read_all
 
     start, end = (None if at is None else round(at * 1e9) for at in between)
     slot_of = slots if slots.is_asked else None
-    calls = Calls(slot_of, since=start, until=end)
+    calls = GroupedCalls(slot_of, since=start, until=end)
     with progress("Reading") as show:
         if last is None:
             calls.read(journal, keys=keys, progress=show)
             return calls
-        read = read_all(journal, keys=keys, progress=show, tell=calls.tell)
+        read = read_all(journal, keys=keys, progress=show, report=calls.report)
         every = (kept.record for kept in read)
         wanted = (record for record in every if calls.takes(record))
         for record in heapq.nlargest(last, wanted, key=lambda each: each.started_at):

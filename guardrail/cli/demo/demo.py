@@ -108,12 +108,12 @@ def _summarize(output: Path, since: float) -> tuple[Path, bool]:
     """Write a report on this run's calls; return its path, and whether the journal is whole."""
     from guardrail.audit.journal_read.reader import read_calls
     from guardrail.audit.journal_read.verify import verify
-    from guardrail.audit.report.aggregates import Totals
+    from guardrail.audit.report.aggregates import Aggregates
     from guardrail.audit.report.report import to_html
 
-    totals = Totals()
+    totals = Aggregates()
     for call in read_calls(
-        output / "journal", tell=lambda _: None
+        output / "journal", report=lambda _: None
     ):  # `verify` reports damage, below
         if call.record.started_at >= since:
             totals.add(call.record)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from guardrail.audit.journal_read.reader import Kept, Tail
+from guardrail.audit.journal_read.reader import JournalCall, JournalTail
 
 #: Seconds between two reads of the journal.
 _POLL_S: Final = 0.2
@@ -38,7 +38,7 @@ class Rates:
         self._start = start
         self._arrivals: deque[tuple[float, int, int]] = deque()
 
-    def count(self, now: float, kept: Iterable[Kept]) -> None:
+    def count(self, now: float, kept: Iterable[JournalCall]) -> None:
         """Count the calls that arrived since the last count."""
         outcomes = [one.record.outcome for one in kept]
         denied = sum(outcome in ("denied", "blocked") for outcome in outcomes)
@@ -56,7 +56,9 @@ class Rates:
 
 
 def follow(
-    tail: Tail, choose: Callable[[list[Kept]], Iterable[Kept]], show: Callable[[Kept], Text]
+    tail: JournalTail,
+    choose: Callable[[list[JournalCall]], Iterable[JournalCall]],
+    show: Callable[[JournalCall], Text],
 ) -> None:
     """Write new calls until Ctrl-C.
 

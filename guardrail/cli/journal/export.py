@@ -89,8 +89,8 @@ def export(
       guardrail journal export var/guardrail --follow \
         --endpoint https://collector:4318
     """
-    from guardrail.audit.journal.segment_progress import files_of
-    from guardrail.audit.journal_read.otlp_export import Follower, open_otlp
+    from guardrail.audit.journal.segment_progress import segment_files
+    from guardrail.audit.journal_read.otlp_export import CallExporter, open_otlp
     from guardrail.errors import ConfigurationError
 
     _check(endpoint, unsafe_http=unsafe_http)
@@ -104,12 +104,12 @@ def export(
             f"{path.parent}"
         )
     try:
-        files_of(path, may_be_new=follow)
+        segment_files(path, may_be_new=follow)
         send = open_otlp(endpoint, signal=signal.value, headers=headers, ca_file=ca)
         with _progress() as advance:
-            follower = Follower(
-                path, send, cursor_file, keys=keys_of(key_file), batch=batch, told=advance,
-                complain=complain, unread=unread,
+            follower = CallExporter(
+                path, send, cursor_file, keys=keys_of(key_file), batch=batch,
+                on_acknowledged=advance, warn=complain, report_flaw=unread,
             )  # fmt: skip
             for number in (signals.SIGINT, signals.SIGTERM):
                 signals.signal(number, lambda *_: follower.stop())

@@ -16,7 +16,7 @@ from guardrail.cli.journal.show import moment
 from guardrail.cli.registry import Command
 
 if TYPE_CHECKING:
-    from guardrail.audit.report.aggregates import Totals
+    from guardrail.audit.report.aggregates import Aggregates
 
 
 _BUSIEST: Final = 20
@@ -67,21 +67,21 @@ def report(
     Example:
       guardrail journal report var/guardrail --since 7d -o report.html
     """
-    from guardrail.audit.journal_read.filters import Selection
+    from guardrail.audit.journal_read.filters import CallFilter
     from guardrail.audit.journal_read.reader import read_calls
-    from guardrail.audit.report.aggregates import Totals
+    from guardrail.audit.report.aggregates import Aggregates
     from guardrail.audit.report.report import to_html
     from guardrail.errors import ConfigurationError
 
     now = time.time()
-    wanted = Selection(
+    wanted = CallFilter(
         guard=guard, since=moment(since, "--since", now), until=moment(until, "--until", now)
     )
     keys = keys_of(key_file)
-    totals, unread = Totals(), UnreadParts()
+    totals, unread = Aggregates(), UnreadParts()
     try:
         with progress("Reading") as show_progress:
-            for kept in read_calls(path, keys=keys, progress=show_progress, tell=unread):
+            for kept in read_calls(path, keys=keys, progress=show_progress, report=unread):
                 if wanted.takes(kept.record):
                     totals.add(kept.record)
         if format is ReportFormat.html:
@@ -100,7 +100,7 @@ def report(
     unread.end()
 
 
-def as_json(totals: Totals) -> dict[str, Any]:
+def as_json(totals: Aggregates) -> dict[str, Any]:
     """Return the totals of a journal as JSON."""
     line = totals.time
     bars = line.bars()
@@ -140,7 +140,7 @@ def as_json(totals: Totals) -> dict[str, Any]:
     }
 
 
-def _print_totals(totals: Totals) -> None:
+def _print_totals(totals: Aggregates) -> None:
     from guardrail.audit.report.svg_charts import seconds
     from guardrail.audit.telemetry.attributes import shown
 

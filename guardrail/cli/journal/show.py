@@ -23,8 +23,8 @@ from guardrail.cli.registry import Command
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from guardrail.audit.journal_read.filters import Selection
-    from guardrail.audit.journal_read.reader import Kept, Tail
+    from guardrail.audit.journal_read.filters import CallFilter
+    from guardrail.audit.journal_read.reader import JournalCall, JournalTail
     from guardrail.values import Record
 
 _COLORS: Final = {
@@ -109,8 +109,8 @@ def show(
     Example:
       guardrail journal show var/guardrail --outcome denied --since 1h
     """
-    from guardrail.audit.journal_read.filters import Selection
-    from guardrail.audit.journal_read.reader import Tail, read_calls
+    from guardrail.audit.journal_read.filters import CallFilter
+    from guardrail.audit.journal_read.reader import JournalTail, read_calls
     from guardrail.audit.report.aggregates import OUTCOMES
     from guardrail.errors import ConfigurationError
 
@@ -119,7 +119,7 @@ def show(
     if follow and path.is_file():
         raise stop("--follow needs the journal's folder, not a segment.")
     now = time.time()
-    wanted = Selection(
+    wanted = CallFilter(
         guard=guard, action=action, outcome=outcome, code=code, policy=policy, principal=principal,
         principal_type=principal_type, resource=resource, id=id,
         since=moment(since, "--since", now), until=moment(until, "--until", now),
@@ -128,12 +128,12 @@ def show(
     is_json = format is OutputFormat.json
     unread = UnreadParts()
     try:
-        tail = Tail(path, keys=keys, tell=unread) if follow else None
+        tail = JournalTail(path, keys=keys, report=unread) if follow else None
         if tail is not None:
             chosen = list(_chosen(tail.arrivals(), wanted, last))
         else:
             with progress("Reading") as show_progress:
-                calls = read_calls(path, keys=keys, progress=show_progress, tell=unread)
+                calls = read_calls(path, keys=keys, progress=show_progress, report=unread)
                 chosen = list(_chosen(calls, wanted, last))
         for kept in chosen:
             _write(kept, is_json=is_json)
@@ -147,7 +147,9 @@ def show(
     unread.end()
 
 
-def _chosen(found: Iterable[Kept], wanted: Selection, last: int | None) -> Iterator[Kept]:
+def _chosen(
+    found: Iterable[JournalCall], wanted: CallFilter, last: int | None
+) -> Iterator[JournalCall]:
     """Yield the calls that a filter takes, by time: all of them, or the last."""
     fitting = (kept for kept in found if wanted.takes(kept.record))
     if last is not None:
@@ -157,16 +159,16 @@ def _chosen(found: Iterable[Kept], wanted: Selection, last: int | None) -> Itera
         yield from sorted(fitting, key=_by_time)
 
 
-def _by_time(kept: Kept) -> tuple[float, str, int]:
+def _by_time(kept: JournalCall) -> tuple[float, str, int]:
     return kept.record.started_at, kept.segment, kept.sequence
 
 
-def _follow(tail: Tail, wanted: Selection, *, is_json: bool) -> None:
+def _follow(tail: JournalTail, wanted: CallFilter, *, is_json: bool) -> None:
     from rich.text import Text
 
     from guardrail.cli.io.journal_follow import follow
 
-    def show(kept: Kept) -> Text:
+    def show(kept: JournalCall) -> Text:
         if is_json:
             return Text(json.dumps(as_json(kept)))
         at, outcome, rest = line(kept.record)
@@ -176,7 +178,7 @@ def _follow(tail: Tail, wanted: Selection, *, is_json: bool) -> None:
     follow(tail, lambda found: _chosen(found, wanted, None), show)
 
 
-def _write(kept: Kept, *, is_json: bool) -> None:
+def _write(kept: JournalCall, *, is_json: bool) -> None:
     if is_json:
         typer.echo(json.dumps(as_json(kept)))
         return
@@ -237,7 +239,7 @@ def _time(at: float) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03d}"
 
 
-def as_json(kept: Kept) -> dict[str, Any]:
+def as_json(kept: JournalCall) -> dict[str, Any]:
     """Return the whole record of a call as JSON."""
     record = kept.record._asdict()
     record["facts"] = dict(kept.record.facts)

@@ -70,7 +70,7 @@ def verify(
     try:
         recorded = _read_checkpoints(path, key, checkpoints)
         with progress("Verifying") as show_progress:
-            verdict = verify_journal(
+            result = verify_journal(
                 path, checkpoints=recorded, keys=keys_of(key_file), progress=show_progress
             )
     except ConfigurationError as error:
@@ -80,12 +80,12 @@ def verify(
     if format is OutputFormat.json:
         say_json(
             {
-                "whole": verdict.is_whole,
-                "segments": verdict.segments,
-                "entries": verdict.entries,
-                "bytes": verdict.size,
-                "checkpoints": verdict.checkpoints,
-                "unparsed": verdict.unparsed,
+                "whole": result.is_whole,
+                "segments": result.segments,
+                "entries": result.entries,
+                "bytes": result.size,
+                "checkpoints": result.checkpoints,
+                "unparsed": result.unparsed,
                 "flaws": [
                     {
                         "segment": flaw.segment,
@@ -93,29 +93,27 @@ def verify(
                         "entry": flaw.sequence if flaw.sequence >= 0 else None,
                         "message": flaw.message,
                     }
-                    for flaw in verdict.flaws
+                    for flaw in result.flaws
                 ],
-                "notes": verdict.notes,
+                "notes": result.notes,
             }
         )
     else:
-        for flaw in verdict.flaws:
+        for flaw in result.flaws:
             complain(str(flaw))
-        for note in verdict.notes:
+        for note in result.notes:
             remark(note)
-        signed = f", {verdict.checkpoints} checkpoints" if verdict.checkpoints else ""
-        counted = (
-            f"{verdict.entries:,} entries in {verdict.segments} segments, {verdict.size:,} bytes"
-        )
-        if verdict.is_whole:
+        signed = f", {result.checkpoints} checkpoints" if result.checkpoints else ""
+        counted = f"{result.entries:,} entries in {result.segments} segments, {result.size:,} bytes"
+        if result.is_whole:
             say(f"whole: {counted}{signed}", color="green")
         else:
-            say(f"not whole: {len(verdict.flaws)} flaws; {counted}{signed}", color="red")
-        if verdict.unparsed:
-            remark(f"{verdict.unparsed:,} entries are encrypted: not parsed (--key-file).")
-        if not verdict.checkpoints:
+            say(f"not whole: {len(result.flaws)} flaws; {counted}{signed}", color="red")
+        if result.unparsed:
+            remark(f"{result.unparsed:,} entries are encrypted: not parsed (--key-file).")
+        if not result.checkpoints:
             remark("No checkpoint was checked: a truncated end is not detected (--key).")
-    raise typer.Exit(0 if verdict.is_whole else 1)
+    raise typer.Exit(0 if result.is_whole else 1)
 
 
 def _read_checkpoints(path: Path, key: Path | None, file: Path | None) -> list[dict[str, Any]]:

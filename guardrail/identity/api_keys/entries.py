@@ -1,8 +1,7 @@
 """The entries of API keys, and the file of the bundle that holds them.
 
-Owns the shape of an entry, the strict reading of the file, and the only way in which it is
-written: sorted, indented, and put in place in one step. Refuses an entry that is not wholly
-understood, and an id that stands twice. Never sees a key but in `issue`, which forgets it.
+The file is read strictly: an unknown field or a duplicate id is an error. It is written sorted and
+indented, and replaced atomically. A key itself appears only in `issue`, which does not store it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from guardrail.identity.api_keys.format import Random, hash_of, id_of, new_key
 from guardrail.identity.field_types import Text, TypeName
 from guardrail.values import Entity
 
-#: More entries than this are refused.
+#: The largest number of entries.
 LIMIT_ENTRIES: Final = 100_000
 #: The end of the year 9999: a larger time is a mistake, such as milliseconds.
 _LATEST: Final = 253_402_300_799
@@ -49,34 +48,34 @@ def _time(value: object) -> float:
 _Time: TypeAlias = Annotated[float, BeforeValidator(_time)]
 
 
-class Uid(Section):
-    """An entity, as it stands in the file."""
+class EntityReference(Section):
+    """An entity in the file."""
 
     type: TypeName
     id: Text
 
     @property
     def entity(self) -> Entity:
-        """The same as a value."""
+        """The entity as a value."""
         return Entity(self.type, self.id)
 
 
-class Entry(Section):
-    """What is known of one API key. Its repr shows the id only.
+class ApiKeyEntry(Section):
+    """The entry of one API key. Its repr shows the id only.
 
     Attributes:
-        id: the part of the key that names it: no secret.
-        hash: see `key_text.hash_of`.
-        principal, parents, attrs: who acts under it.
-        created, expires, revoked: seconds since the epoch. ``expires`` is the first second at
-            which the key does not hold; a key with ``revoked`` never does, whatever the time.
-        note: for people.
+        id: the public part of the key that identifies it.
+        hash: see `format.hash_of`.
+        principal, parents, attrs: the principal that the key authenticates.
+        created, expires, revoked: seconds since the epoch. The key is invalid from ``expires`` on;
+            a key with ``revoked`` is always invalid.
+        note: a comment.
     """
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z2-7]{12}$")]
     hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    principal: Uid
-    parents: list[Uid] = Field(default=[])
+    principal: EntityReference
+    parents: list[EntityReference] = Field(default=[])
     attrs: dict[Text, Any] = Field(default={})
     created: _Time
     expires: _Time | None = None
@@ -96,7 +95,7 @@ class Entry(Section):
         return attrs
 
     @model_validator(mode="after")
-    def _lives(self) -> Entry:
+    def _lives(self) -> ApiKeyEntry:
         if self.expires is not None and self.expires <= self.created:
             raise ValueError("`expires` must be later than `created`")
         return self
@@ -107,15 +106,15 @@ class Entry(Section):
     __str__ = __repr__
 
 
-def read_entries(file: str, raw: bytes) -> tuple[Entry, ...]:
+def read_entries(file: str, raw: bytes) -> tuple[ApiKeyEntry, ...]:
     """Return the entries of a file of keys, in their order.
 
     Arguments:
-        file: its path within the bundle, for faults.
+        file: its path within the bundle, for errors.
         raw: its contents: a JSON list, which may be empty.
 
     Raises:
-        ConfigurationError: every fault, at the entry: ``GR002``, ``GR003`` or ``GR005``.
+        ConfigurationError: every error, at its entry: ``GR002``, ``GR003`` or ``GR005``.
     """
     data = read_json(file, raw).data
     if not isinstance(data, list):
@@ -124,17 +123,17 @@ def read_entries(file: str, raw: bytes) -> tuple[Entry, ...]:
     if len(data) > LIMIT_ENTRIES:
         message = f"There are over {LIMIT_ENTRIES} API keys. Remove those that are revoked."
         raise ConfigurationError.at(Place(file, 1, 1), "GR005", message)
-    entries: list[Entry] = []
+    entries: list[ApiKeyEntry] = []
     faults: list[Fault] = []
     first: dict[str, Place] = {}
     for item, place in zip(data, item_places(file, raw), strict=False):
         try:
-            entry = Document(file, item, {(): place}).parse(Entry)
+            entry = Document(file, item, {(): place}).parse(ApiKeyEntry)
         except ConfigurationError as error:
             faults.extend(error.faults)
             continue
         if entry.id in first:
-            message = f"The same id stands at {first[entry.id]}. Remove one of the two."
+            message = f"The same id is at {first[entry.id]}. Remove one of the two."
             faults.append(Fault("GR003", place, message))
         first.setdefault(entry.id, place)
         entries.append(entry)
@@ -153,21 +152,21 @@ def issue(
     attrs: Mapping[str, Any] | None = None,
     expires_in_s: float | None = None,
     note: str = "",
-) -> tuple[str, Entry]:
-    """Return a new key and its entry. The key is nowhere else.
+) -> tuple[str, ApiKeyEntry]:
+    """Return a new key and its entry. The key is not stored anywhere.
 
     Arguments:
-        principal: who acts under it.
+        principal: the principal that the key authenticates.
         secret: the key of the keyed hash, at least 32 bytes.
         now: seconds since the epoch; fractions are cut off.
-        random: gives random bytes.
-        parents: the groups and roles that the principal is in.
-        attrs: its attributes, as JSON has them.
-        expires_in_s: seconds until the key ceases to hold; ``None`` for never.
-        note: for people.
+        random: returns random bytes.
+        parents: the groups and roles of the principal.
+        attrs: its attributes, as JSON.
+        expires_in_s: seconds until the key expires; ``None`` for never.
+        note: a comment.
 
     Raises:
-        ConfigurationError: ``GR003``, where these make no entry.
+        ConfigurationError: ``GR003``, if these make no valid entry.
     """
     key = new_key(random)
     created = float(int(now))
@@ -181,20 +180,20 @@ def issue(
         "expires": None if expires_in_s is None else created + expires_in_s,
         "note": note,
     }
-    return key, Document("the new key", data).parse(Entry)
+    return key, Document("the new key", data).parse(ApiKeyEntry)
 
 
-def with_entry(entries: Sequence[Entry], entry: Entry) -> tuple[Entry, ...]:
-    """Return the entries and one more; raise `ConfigurationError` where its id is taken."""
+def with_entry(entries: Sequence[ApiKeyEntry], entry: ApiKeyEntry) -> tuple[ApiKeyEntry, ...]:
+    """Return the entries and one more; raise `ConfigurationError` if its id exists."""
     if any(known.id == entry.id for known in entries):
-        raise ConfigurationError("A key of this id exists. Issue another one.")
+        raise ConfigurationError("A key with this id exists. Issue another one.")
     return (*entries, entry)
 
 
-def with_revoked(entries: Sequence[Entry], id: str, now: float) -> tuple[Entry, ...]:
-    """Return the entries with one revoked at ``now``; one that is already stays as it is.
+def with_revoked(entries: Sequence[ApiKeyEntry], id: str, now: float) -> tuple[ApiKeyEntry, ...]:
+    """Return the entries with one revoked at ``now``; one that is already revoked stays as it is.
 
-    Raises `LookupError` where there is none of this id.
+    Raises `LookupError` if there is none with this id.
     """
     revoked = _one(entries, id)
     if revoked.revoked is None:
@@ -202,34 +201,34 @@ def with_revoked(entries: Sequence[Entry], id: str, now: float) -> tuple[Entry, 
     return tuple([revoked if entry.id == id else entry for entry in entries])
 
 
-def without(entries: Sequence[Entry], id: str) -> tuple[Entry, ...]:
-    """Return the entries without one; raise `LookupError` where there is none of this id."""
+def without(entries: Sequence[ApiKeyEntry], id: str) -> tuple[ApiKeyEntry, ...]:
+    """Return the entries without one; raise `LookupError` if there is none with this id."""
     _one(entries, id)
     return tuple([entry for entry in entries if entry.id != id])
 
 
-def _one(entries: Sequence[Entry], id: str) -> Entry:
+def _one(entries: Sequence[ApiKeyEntry], id: str) -> ApiKeyEntry:
     for entry in entries:
         if entry.id == id:
             return entry
-    raise LookupError("no key of this id")
+    raise LookupError("no key with this id")
 
 
 def iso(seconds: float) -> str:
-    """Return a time as the file has it: ``2026-01-31T12:00:00Z``."""
+    """Return a time in the file's format: ``2026-01-31T12:00:00Z``."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-def entries_text(entries: Sequence[Entry]) -> str:
-    """Return the text of the file: sorted by id, each with its keys sorted, an indent of 2.
+def entries_text(entries: Sequence[ApiKeyEntry]) -> str:
+    """Return the text of the file: sorted by id, with sorted keys and an indent of 2.
 
-    In ASCII, so that nothing hides in a diff; what is empty is left out.
+    The text is ASCII, so that nothing is hidden in a diff; empty fields are left out.
     """
     data = [_as_json(entry) for entry in sorted(entries, key=lambda entry: entry.id)]
     return json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _as_json(entry: Entry) -> dict[str, Any]:
+def _as_json(entry: ApiKeyEntry) -> dict[str, Any]:
     data = {
         name: value for name, value in entry.model_dump().items() if value not in (None, [], {})
     }
@@ -242,21 +241,21 @@ def _as_json(entry: Entry) -> dict[str, Any]:
 
 
 def edit_entries(
-    path: Path, file: str, change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]
+    path: Path, file: str, change: Callable[[tuple[ApiKeyEntry, ...]], tuple[ApiKeyEntry, ...]]
 ) -> None:
-    """Change the file of keys: read, ``change`` and write, while no other edit can.
+    """Change the file of keys: read, ``change`` and write, under a lock.
 
-    The new file takes the old one's place in one step, with mode 0600, and is on the disk
-    when this returns; what fails leaves the old one. A file that is missing has no entries.
+    The new file replaces the old one atomically, with mode 0600, and is on the disk when this
+    returns; if anything fails, the old file stays. A missing file has no entries.
 
     Arguments:
-        path: the file; a link is followed.
-        file: its path within the bundle, for faults.
-        change: makes the new entries of the old ones; what it raises passes through.
+        path: the file; a symbolic link is followed.
+        file: its path within the bundle, for errors.
+        change: returns the new entries from the old ones; its exceptions pass through.
 
     Raises:
-        ConfigurationError: where the file does not read.
-        OSError: where it can't be read or written.
+        ConfigurationError: if the file is invalid.
+        OSError: if it can't be read or written.
     """
     target = path.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -266,7 +265,7 @@ def edit_entries(
         except FileNotFoundError:
             raw = b"[]"
         text = entries_text(change(read_entries(file, raw)))
-        # Hidden, so that nobody takes it for a file of the bundle; mkstemp gives mode 0600.
+        # Hidden, so that it is not read as a file of the bundle; mkstemp sets mode 0600.
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(handle, "w", encoding="ascii", newline="\n") as stream:

@@ -1,10 +1,10 @@
-"""What an API key looks like, and what is stored of it.
+"""The format of API keys, and of their stored hashes.
 
-Owns the text of a key: ``gr_``, the id (12 characters, base32), ``_``, the secret (32 random
-bytes, base64url), a checksum (CRC-32, 6 characters, base62). The prefix and the checksum let a
-scanner of secrets find a key that leaked and be sure of it; the checksum tells a typing error
-from a key that nobody issued. Refuses to keep a key: stored is a keyed hash of its whole text,
-so that who can write the file of keys, but lacks the secret, can make none that holds.
+A key is ``gr_``, the id (12 characters, base32), ``_``, the secret (32 random bytes, base64url),
+and a checksum (CRC-32, 6 characters, base62). The prefix and the checksum let a secret scanner
+recognize a leaked key; the checksum distinguishes a typing error from an unknown key. The key
+itself is not stored, only a keyed hash of it, so that nobody who can write the file of keys, but
+lacks the secret, can make a valid one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from guardrail.errors import NotAuthenticated
 
-#: Gives so many random bytes, such as `secrets.token_bytes`.
+#: Returns the given number of random bytes, such as `secrets.token_bytes`.
 Random: TypeAlias = Callable[[int], bytes]
 
 PREFIX: Final = "gr_"
@@ -28,7 +28,7 @@ _CHECK_CHARS: Final = 6
 
 
 def new_key(random: Random) -> str:
-    """Return a key that nobody has; ``random`` is asked for 8 bytes, then for 32."""
+    """Return a new key; ``random`` is called for 8 bytes, then for 32."""
     name = base64.b32encode(random(8)).decode("ascii").lower()[:12]
     secret = base64.urlsafe_b64encode(random(32)).decode("ascii").rstrip("=")
     text = f"{PREFIX}{name}_{secret}"
@@ -36,7 +36,7 @@ def new_key(random: Random) -> str:
 
 
 def id_of(key: str) -> str:
-    """Return the id of a key that is well formed, whether or not anybody issued it.
+    """Return the id of a well-formed key, whether or not it was issued.
 
     Raises:
         NotAuthenticated: ``malformed_api_key``.
@@ -44,14 +44,14 @@ def id_of(key: str) -> str:
     found = _KEY.fullmatch(key) if isinstance(key, str) else None
     if found is None or _checksum(key[:-_CHECK_CHARS]) != key[-_CHECK_CHARS:]:
         raise NotAuthenticated(
-            f"This is no API key, or not the whole of one: `{PREFIX}...`. Copy it anew.",
+            f"This is not a complete API key: `{PREFIX}...`. Copy it again.",
             code="malformed_api_key",
         )
     return found[1]
 
 
 def hash_of(key: str, secret: bytes) -> str:
-    """Return what is stored of a key: HMAC-SHA256 of its text, in hexadecimal digits."""
+    """Return the stored hash of a key: HMAC-SHA256 of its text, in hexadecimal digits."""
     return hmac.digest(secret, key.encode("ascii"), "sha256").hex()
 
 

@@ -13,13 +13,13 @@ from guardrail.identity.groups import dropped_groups
 
 
 class ApiKeyKind(IdentityProviderBase):
-    """API keys, known by their prefix."""
+    """API keys, which are recognized by their prefix."""
 
     kind = "api_key"
     settings: type[Any] = ApiKeySettings
 
     def open(self, settings: Any, context: ProviderContext) -> ApiKeys:
-        """Return the provider of one table; raise ``GR400`` for its file or its secret."""
+        """Return the provider of one table; raise ``GR400`` for a bad file or secret."""
         table, sources = context.table, context.sources
         place = table.at("keys_file")
         keys = sources.file(settings.keys_file, "keys_file", place)
@@ -35,5 +35,5 @@ class ApiKeyKind(IdentityProviderBase):
         )
 
     def lint(self, settings: Any, table: SettingsTable) -> Iterable[Finding]:
-        """Return what is weak in the table."""
+        """Return the findings about the table."""
         return dropped_groups(settings, table)

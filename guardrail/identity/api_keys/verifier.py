@@ -1,9 +1,8 @@
-"""API keys: a bundle's own credentials, for callers that no identity provider serves.
+"""API keys: a bundle's own credentials, for callers without an identity provider.
 
-Owns the table ``[identity.NAME]`` of type ``api_key``, its secret, and the way from a key to an
-identity. Refuses every key that the file of the bundle does not hold, and says to the caller
-nothing of why: a wrong key, one that was revoked and one that has expired get the same words,
-and take the same work. Operators have the code.
+This module defines the table ``[identity.NAME]`` of type ``api_key``, reads its secret, and turns a
+key into an identity. The caller does not learn why a key is denied: an unknown key, a revoked one
+and an expired one get the same message, and take the same work. The code, for operators, differs.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pydantic import field_validator, model_validator
 from guardrail._documents import Section, item_places
 from guardrail._schema_hints import exactly_one, of
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
-from guardrail.identity.api_keys.entries import Entry, read_entries
+from guardrail.identity.api_keys.entries import ApiKeyEntry, read_entries
 from guardrail.identity.api_keys.format import PREFIX, hash_of, id_of
 from guardrail.identity.field_types import IdPrefixText, Text, Variable
 from guardrail.identity.groups import known_parents
@@ -32,23 +31,23 @@ from guardrail.values import Frozen, Identity, Principal
 
 #: RFC 2104 §3: a key no shorter than the hash.
 _LEAST_BYTES: Final = 32
-#: Compared with where no key has the id: no hash that anything has.
-_NOBODY: Final = "0" * 64
-_REFUSED: Final = "The API key does not hold. Ask for a new one."
+#: Compared with if no key has the id; no key has this hash.
+_NO_HASH: Final = "0" * 64
+_REFUSED: Final = "The API key is not valid. Ask for a new one."
 
 
 class ApiKeySettings(Section):
-    """One provider of type ``api_key``.
+    """A provider of type ``api_key``.
 
     Attributes:
-        type: ``api_key``: the bundle has keys of its own.
+        type: ``api_key``: the bundle has its own keys.
         keys_file: the file of the bundle with the entries, which `guardrail key` writes.
-        secret_env, secret_file: exactly one: the variable of the environment that holds the
-            secret of the keyed hash, or the absolute path of a file, outside the bundle.
+        secret_env, secret_file: exactly one: the environment variable that holds the secret of the
+            keyed hash, or the absolute path of a file, outside the bundle.
         id_prefix: the prefix of the ids of its principals, before a ``#``. If there are several
             providers, all but one must have a prefix.
-        unknown_parents: what becomes of parents that the bundle does not have: ``deny`` refuses
-            the caller, ``drop`` leaves them out.
+        unknown_parents: what happens to parents that the bundle does not have: ``deny`` denies the
+            caller, ``drop`` leaves them out.
     """
 
     hints = (
@@ -72,16 +71,16 @@ class ApiKeySettings(Section):
         if str(path) != value or path.is_absolute() or path.suffix != ".json" or "\0" in value:
             raise ValueError("expected the path of a JSON file within the bundle: keys.json")
         if any(part.startswith((".", "__pycache__")) for part in parts) or parts[0] == "tests":
-            raise ValueError("expected a file that the bundle is read with: not hidden, no test")
+            raise ValueError("expected a file that the bundle loads: not hidden, and not in tests/")
         if parts[0] in ("inputs", "outputs") or value == "entities.json":
-            raise ValueError("expected a file of its own, not one that means something else")
+            raise ValueError("expected a file that has no other meaning in the bundle")
         return value
 
     @field_validator("secret_file")
     @classmethod
     def _outside(cls, value: str | None) -> str | None:
         if value is not None and (not value.startswith("/") or "\0" in value):
-            raise ValueError("expected an absolute path. The secret stays out of the bundle")
+            raise ValueError("expected an absolute path outside of the bundle")
         return value
 
     @model_validator(mode="after")
@@ -101,18 +100,19 @@ def read_secret(
     """Return the secret of the keyed hash.
 
     Arguments:
-        settings: the provider's.
-        place: where it is named, for the fault.
+        settings: the provider's settings.
+        place: the place of the setting, for errors.
         environ: the environment in which ``secret_env`` is looked up.
-        bundle: the bundle's folder, where there is one; a secret in it is refused.
+        bundle: the bundle's folder, if there is one; the secret must not be in it.
 
     Raises:
-        ConfigurationError: ``GR400``, where it is absent, too short or in the bundle.
+        ConfigurationError: ``GR400``, if it is absent, too short or in the bundle.
     """
     if settings.secret_env is not None:
         name = f"The secret in `{settings.secret_env}`"
         secret = environ.get(settings.secret_env, "").encode("utf-8", "surrogateescape")
-        problem = "" if secret else f"The environment has no `{settings.secret_env}`. Set it."
+        unset = f"The environment variable `{settings.secret_env}` is not set. Set it."
+        problem = "" if secret else unset
     else:
         name = "The secret in `secret_file`"
         secret, problem = secret_in(Path(settings.secret_file or ""), bundle)
@@ -127,17 +127,18 @@ class ApiKeys:
     """The API keys of a bundle.
 
     Arguments:
-        name: of the provider's table; the issuer, too.
-        settings: the provider's.
+        name: the name of the provider's table, and the issuer.
+        settings: the provider's settings.
         keys: the contents of ``keys_file``.
         secret: the key of the keyed hash, see `read_secret`.
-        prefix: what stands before the ids of principals: ``""`` or ``"PREFIX#"``.
-        others: the same of the bundle's other providers: no id without a prefix begins so.
-        place: of the table, for faults.
+        prefix: the prefix of the ids of principals: ``""`` or ``"PREFIX#"``.
+        others: the prefixes of the bundle's other providers: no id without a prefix begins with
+            one.
+        place: the place of the table, for errors.
 
     Raises:
-        ConfigurationError: ``GR002``, ``GR003`` or ``GR005`` for the file, each fault at its
-            entry; ``GR400`` for a secret under 32 bytes.
+        ConfigurationError: ``GR002``, ``GR003`` or ``GR005`` for the file, each error at its entry;
+            ``GR400`` for a secret under 32 bytes.
     """
 
     __slots__ = (
@@ -155,7 +156,7 @@ class ApiKeys:
     name: str
     #: The entity types of principals and parents, each with the first entry that names it.
     entity_types: Mapping[str, Place]
-    #: Those of principals, and those of parents.
+    #: The entity types of principals, and those of parents.
     principal_types: frozenset[str]
     parent_types: frozenset[str]
 
@@ -183,7 +184,7 @@ class ApiKeys:
         self.principal_types = frozenset([entry.principal.type for entry in entries])
         self.parent_types = frozenset([each.type for entry in entries for each in entry.parents])
         self._prefix = IdPrefix(prefix, others)
-        self._entries = {entry.id: (entry, self._ready(entry)) for entry in entries}
+        self._entries = {entry.id: (entry, self._identity_of(entry)) for entry in entries}
         self._expired: set[str] = set()  # ids of entries, and so bounded by them
         self._secret = secret
         self._unknown: UnknownParents = settings.unknown_parents
@@ -191,31 +192,31 @@ class ApiKeys:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _ready(self, entry: Entry) -> Identity | None:
-        """Return the identity of an entry; ``None`` where nobody may be called so."""
+    def _identity_of(self, entry: ApiKeyEntry) -> Identity | None:
+        """Return the identity of an entry; ``None`` if its id has another provider's prefix."""
         if self._prefix.can_name(entry.principal.id):
             return _identity(entry, self.name, self._prefix)
         return None
 
     def authenticate(self, key: str, now: float, *, knows: Knows) -> Identity:
-        """Return the identity that a key proves: the same object, as long as all is known.
+        """Return the identity of a key: the same object, unless parents are dropped.
 
-        Whether the key is unknown, wrong, revoked or out of date takes the same work, up to
-        the comparison in constant time; only who holds the whole key learns more, by the code.
+        An unknown, wrong, revoked or expired key takes the same work up to the comparison, which is
+        in constant time; only a caller with the whole key learns more, by the code.
 
         Arguments:
             key: the whole text of the key.
             now: seconds since the epoch, by the injected clock; NaN counts as expired. A key that
-                has expired once stays so, also where the clock is set back.
-            knows: says whether an entity exists in the bundle; asked for each parent.
+                has expired once stays expired, even if the clock is set back.
+            knows: returns whether an entity exists in the bundle; called for each parent.
 
         Raises:
             NotAuthenticated: ``malformed_api_key``, ``unknown_api_key``, ``api_key_revoked``,
-                ``api_key_expired`` or ``unknown_entity``; ``malformed_token`` for an id that
-                begins as another provider's do.
+                ``api_key_expired`` or ``unknown_entity``; ``malformed_token`` for an id with
+                another provider's prefix.
         """
         entry, identity = self._entries.get(id_of(key), (None, None))
-        stored = _NOBODY if entry is None else entry.hash
+        stored = _NO_HASH if entry is None else entry.hash
         is_same = hmac.compare_digest(hash_of(key, self._secret), stored)
         if entry is None or not is_same:
             raise NotAuthenticated(_REFUSED, code="unknown_api_key")
@@ -243,7 +244,7 @@ class ApiKeys:
         return f"<ApiKeys {len(self)}>"
 
 
-def _identity(entry: Entry, name: str, prefix: IdPrefix) -> Identity:
+def _identity(entry: ApiKeyEntry, name: str, prefix: IdPrefix) -> Identity:
     principal = Principal(
         entry.principal.type,
         prefix.id_of(entry.principal.id),

@@ -1,9 +1,8 @@
-"""The claims of an attestation token, read one by one.
+"""Read the claims of an attestation token, one by one.
 
-Owns the way from a claim to a value that is what its format says, and the error where it is
-not. Refuses to convert: a number in text, a digest of another length or a missing claim makes
-the evidence unreadable. Names of claims stand in messages, for they are ours; what a claim
-holds never does.
+A claim that is not in its format's form makes the evidence unreadable. Nothing is converted: a
+number as text, a digest of another length or a missing claim is an error. Messages contain the
+names of claims, which are defined here, but never their values.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Claims: TypeAlias = Mapping[str, Any]
 _HEX: Final = re.compile(r"[0-9a-f]+")
 #: The end of the year 9999: a larger time is a mistake (milliseconds), or an attack.
 _LATEST: Final = 253_402_300_799
-#: A nonce of ours has 43 characters, as base64 of its text 60; a list holds a few.
+#: Our nonces have 43 characters, or 60 as base64 of their text; a list holds a few.
 _LIMIT_NONCE_CHARS: Final = 256
 _LIMIT_NONCES: Final = 16
 
@@ -32,14 +31,14 @@ def bad_evidence(message: str, *path: str) -> NotAuthenticated:
     return NotAuthenticated(message, code="bad_evidence", path=name)
 
 
-def unlike(expected: str, value: Any, *path: str) -> NotAuthenticated:
-    """Return the error for a claim of the wrong kind; of the value it names the type only."""
+def wrong_claim_type(expected: str, value: Any, *path: str) -> NotAuthenticated:
+    """Return the error for a claim of the wrong type; it names the type of the value only."""
     got = type_name(value)
     return bad_evidence(f"The claim `{'.'.join(path)}`: expected {expected}, got {got}.", *path)
 
 
 def find(claims: Claims, *path: str) -> Any:
-    """Return the value at a path, ``None`` where there is none: null counts as absent."""
+    """Return the value at a path, ``None`` if there is none: null counts as absent."""
     value: Any = claims
     for name in path:
         if not isinstance(value, Mapping):
@@ -58,49 +57,49 @@ def required(claims: Claims, *path: str) -> Any:
 
 
 def text_at(claims: Claims, *path: str) -> str:
-    """Return a text that must be there."""
+    """Return a required text."""
     value = required(claims, *path)
     if not isinstance(value, str) or not value:
-        raise unlike("a non-empty string", value, *path)
+        raise wrong_claim_type("a non-empty string", value, *path)
     return value
 
 
 def flag_at(claims: Claims, *path: str) -> bool:
-    """Return a boolean that must be there."""
+    """Return a required boolean."""
     value = required(claims, *path)
     if not isinstance(value, bool):
-        raise unlike("true or false", value, *path)
+        raise wrong_claim_type("true or false", value, *path)
     return value
 
 
 def flag_if_there(claims: Claims, *path: str) -> bool | None:
-    """Return a boolean, ``None`` where there is none."""
+    """Return a boolean, ``None`` if it is absent."""
     return None if find(claims, *path) is None else flag_at(claims, *path)
 
 
 def object_at(claims: Claims, *path: str) -> Claims:
-    """Return an object that must be there."""
+    """Return a required object."""
     value = required(claims, *path)
     if not isinstance(value, Mapping):
-        raise unlike("an object", value, *path)
+        raise wrong_claim_type("an object", value, *path)
     return value
 
 
 def time_at(claims: Claims, name: str) -> float:
-    """Return a time that must be there, in seconds since the epoch (RFC 7519 §2)."""
+    """Return a required time, in seconds since the epoch (RFC 7519 §2)."""
     value = required(claims, name)
     if not is_time(value):
-        raise unlike("a time in seconds since the epoch", value, name)
+        raise wrong_claim_type("a time in seconds since the epoch", value, name)
     return float(value)
 
 
 def is_time(value: Any) -> bool:
-    """Whether a value is a number of seconds since the epoch, before the year 10,000."""
+    """Return whether a value is a number of seconds since the epoch, before the year 10,000."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LATEST
 
 
 def digest_at(claims: Claims, *path: str, digits: int, prefix: str = "") -> str:
-    """Return a digest that must be there, in lower-case hexadecimal digits, without prefix."""
+    """Return a required digest, in lower-case hexadecimal digits, without its prefix."""
     value = text_at(claims, *path)
     digest = value.removeprefix(prefix).lower()
     if not value.startswith(prefix) or len(digest) != digits or not _HEX.fullmatch(digest):
@@ -111,7 +110,7 @@ def digest_at(claims: Claims, *path: str, digits: int, prefix: str = "") -> str:
 
 
 def one_of(claims: Claims, *path: str, known: Mapping[str, Any]) -> Any:
-    """Return what a text that must be there stands for; another than the known ones denies."""
+    """Return the value that a required text stands for; an unknown text denies."""
     value = text_at(claims, *path)
     if value not in known:
         name = ".".join(path)
@@ -120,11 +119,11 @@ def one_of(claims: Claims, *path: str, known: Mapping[str, Any]) -> Any:
 
 
 def nonces_at(claims: Claims, *path: str) -> tuple[str, ...]:
-    """Return the nonces that a claim may hold: a text or a list of them, none where it is absent.
+    """Return the nonces in a claim: a text or a list of texts; none if it is absent.
 
-    Platforms take a nonce as text or as bytes, and give bytes back in base64 of either
-    alphabet: each form that it may have had is among those returned. A nonce is 256 random
-    bits, so that another form of another text is never one of ours.
+    Platforms accept a nonce as text or as bytes, and return bytes in base64 of either alphabet, so
+    all forms that the nonce may have had are returned. A nonce is 256 random bits, so that a form
+    of another text never equals one of ours.
     """
     value = find(claims, *path)
     if value is None:
@@ -133,7 +132,7 @@ def nonces_at(claims: Claims, *path: str) -> tuple[str, ...]:
     found: list[str] = []
     for item in items[:_LIMIT_NONCES]:
         if not isinstance(item, str):
-            raise unlike("a string or a list of them", item, *path)
+            raise wrong_claim_type("a string or a list of them", item, *path)
         if len(item) <= _LIMIT_NONCE_CHARS:
             found += _forms(item)
     return tuple(dict.fromkeys(found))

@@ -1,14 +1,13 @@
-"""Evidence of machines: from what a platform attests to facts that hold now.
+"""Verify evidence of machines: from a platform's attestation to facts that are valid now.
 
-Owns what is asked of evidence whoever presents it: that its issuer signed it, for us, and not
-long ago. Refuses what it can't read or map. What a machine is, and whether that is good enough,
-it leaves to policies: a debug machine and a wrong measurement are facts, not faults. It verifies
-evidence and makes none: this process proves nothing of itself to others.
+The checks that apply to all evidence are here: its issuer signed it, for us, and recently. Evidence
+that can't be read or mapped is denied. What a machine is, and whether that is good enough, is left
+to policies: a debug machine and a wrong measurement are facts, not errors. This process verifies
+evidence, and makes none about itself.
 
-In the flow it stands beside the verification of tokens, for callers (`peer_evidence`) and for
-this host (`host_evidence`). Signatures are checked by what is handed in (`Opens`), so that
-keys, pinned or fetched, are found as those of identity providers are. Whatever must block comes
-back as a `BlockingStep`: do it, then ask again.
+It is used for callers (`peer`) and for this host (`host`), beside the verification of tokens. The
+signature check is injected (`Opens`), so that keys, pinned or fetched, are found as for identity
+providers. Work that blocks is returned as a `BlockingStep`: do it, then try again.
 """
 
 from __future__ import annotations
@@ -28,28 +27,28 @@ from guardrail.identity.attestation.claims import (
     required,
     text_at,
     time_at,
-    unlike,
+    wrong_claim_type,
 )
 from guardrail.identity.attestation.formats import EvidenceFormat, Reading
 from guardrail.identity.attestation.settings import EvidenceSettings, TokenEvidenceSettings
 from guardrail.values import Evidence
 
-#: Checks the signature of a token at a time, and returns its claims. Raises `NotAuthenticated`
-#: where it does not hold; answers a `BlockingStep` where keys must be fetched first.
+#: Checks the signature of a token at a time, and returns its claims. Raises `NotAuthenticated` if
+#: it is invalid; returns a `BlockingStep` if keys must be fetched first.
 Opens: TypeAlias = Callable[[str, float], Claims | BlockingStep]
 
-#: Evidence longer than this is refused before anything reads it.
+#: The largest evidence, in bytes; a larger one is denied before it is parsed.
 LIMIT_BYTES: Final = 64 * 1024
-#: RFC 7515 §7.1, the payload apart.
+#: RFC 7515 §7.1, with the payload as a group.
 COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
 _PLATFORM: Final = re.compile(r"[a-z0-9_]{1,64}")
 _MEASUREMENT: Final = re.compile(r"[0-9a-f]{32,128}")
-#: What reading foreign data raises where it is not what a format's author expected.
+#: Errors that reading evidence may raise if it is not what a format's author expected.
 _UNREADABLE: Final = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
 
 
 class Appraised(NamedTuple):
-    """Evidence that its issuer vouches for, and what it holds that may be a nonce."""
+    """Verified evidence, and the values in it that may be a nonce."""
 
     evidence: Evidence
     nonces: tuple[str, ...] = ()
@@ -59,18 +58,18 @@ class Appraised(NamedTuple):
 
 
 class Appraiser(Protocol):
-    """Verifies one kind of evidence. An application's own is made like ours, for any bytes."""
+    """Verifies one kind of evidence. An application can implement it for evidence of any kind."""
 
     @property
     def name(self) -> str:
-        """What ``format`` in ``[evidence.NAME]`` calls it."""
+        """The name of ``format`` in ``[evidence.NAME]``."""
         ...
 
     def appraise(self, presented: bytes, now: float) -> Appraised | BlockingStep:
-        """Return what the evidence says, all fields of it, once it was verified.
+        """Return the content of the evidence, with all its fields, after it was verified.
 
-        A `BlockingStep` where something must block first. Raises `NotAuthenticated`, whose message
-        holds nothing of the evidence. Age and nonces are checked by whoever asks.
+        Returns a `BlockingStep` if something must block first. Raises `NotAuthenticated`, whose
+        message holds nothing of the evidence. The caller checks age and nonces.
         """
         ...
 
@@ -79,7 +78,7 @@ class TokenAppraiser:
     """Verifies attestation tokens of one issuer.
 
     Arguments:
-        settings: the table's.
+        settings: the settings of the table.
         format: maps the claims.
         opens: checks the signature.
     """
@@ -95,15 +94,15 @@ class TokenAppraiser:
         self._opens = opens
 
     def appraise(self, presented: bytes, now: float) -> Appraised | BlockingStep:
-        """Return what a token says, or the `BlockingStep` of whoever checks signatures.
+        """Return the content of a token, or the `BlockingStep` of the signature check.
 
         Raises:
             NotAuthenticated: ``bad_evidence``, ``wrong_issuer``, ``wrong_audience`` or
-                ``token_not_yet_valid``, and the codes of whoever checks signatures.
+                ``token_not_yet_valid``, and the codes of the signature check.
         """
         text = token_in(presented)
         if text is None:
-            raise bad_evidence("The evidence is no compact JWS (RFC 7515 §7.1).")
+            raise bad_evidence("The evidence is not a compact JWS (RFC 7515 §7.1).")
         claims = self._opens(text, now)
         if isinstance(claims, BlockingStep):
             return claims
@@ -114,7 +113,8 @@ class TokenAppraiser:
         status = reading.tcb_status
         if status is not None and status not in self._settings.accepted_status:
             raise bad_evidence(
-                "The hardware's security level is none that `tcb_status` accepts. Have it updated.",
+                "The hardware's security level is not one that `tcb_status` accepts. Update the "
+                "hardware.",
                 "attester_tcb_status",
             )
         evidence = Evidence(
@@ -152,7 +152,7 @@ class TokenAppraiser:
 
 
 class EvidenceTable:
-    """One ``[evidence.NAME]`` table: its settings, and what verifies its evidence."""
+    """One ``[evidence.NAME]`` table: its settings, and the appraiser of its evidence."""
 
     __slots__ = ("_appraiser", "name", "settings")
 
@@ -162,7 +162,9 @@ class EvidenceTable:
         self._appraiser = appraiser
 
     def verify(self, presented: bytes, now: float) -> Appraised | BlockingStep:
-        """Return evidence that holds at ``now`` and until its ``expires_at``, its nonce aside.
+        """Return evidence that is valid from ``now`` to its ``expires_at``.
+
+        Its nonce is not checked.
 
         Arguments:
             presented: at most 65,536 bytes.
@@ -181,7 +183,10 @@ class EvidenceTable:
         return Appraised(self._lasting(whole.evidence, now), whole.nonces)
 
     def _appraise(self, presented: bytes, now: float) -> Any:
-        """Ask the appraiser; of what it raises only the message goes on, for it may be foreign."""
+        """Call the appraiser.
+
+        Of its errors only the message is kept, since it may be foreign code.
+        """
         try:
             return self._appraiser.appraise(presented, now)
         except NotAuthenticated as error:
@@ -190,23 +195,23 @@ class EvidenceTable:
             )
         except _UNREADABLE:
             denied = bad_evidence("The evidence can't be read.")
-        # Raised here, not above: an error that is being handled would become the context.
+        # Raised here, outside of the handler: a handled error would become the context.
         raise denied
 
     def _lasting(self, evidence: Evidence, now: float) -> Evidence:
-        """Check its times, and cut what it says of its end to what we accept. NaN denies."""
+        """Check the times, and limit ``expires_at`` to the accepted age. NaN denies."""
         leeway_s = self.settings.leeway_s
         issued_at, expires_at = evidence.issued_at or 0.0, evidence.expires_at or 0.0
         _check_begun(issued_at, now, leeway_s)
         if not now < expires_at + leeway_s:
             raise NotAuthenticated(
-                "The evidence has expired. Have the platform issue a fresh one.",
+                "The evidence has expired. Request new evidence from the platform.",
                 code="token_expired",
             )
         until = issued_at + self.settings.max_age_s
         if not now < until + leeway_s:
             raise NotAuthenticated(
-                "The evidence is older than `max_age_s`. Have the platform issue a fresh one.",
+                "The evidence is older than `max_age_s`. Request new evidence from the platform.",
                 code="stale_evidence",
             )
         return replace(evidence, expires_at=min(expires_at, until) + leeway_s, verified_at=now)
@@ -216,7 +221,7 @@ class EvidenceTable:
 
 
 def token_in(presented: bytes) -> str | None:
-    """Return the token that bytes are, without white space around; ``None`` where they are none."""
+    """Return the token in some bytes, without white space around it; ``None`` if it is not one."""
     if not presented.isascii():
         return None
     text = presented.decode("ascii").strip()
@@ -224,20 +229,20 @@ def token_in(presented: bytes) -> str | None:
 
 
 def _whole(appraised: Any) -> Appraised:
-    """Check that evidence says everything that policies may read, whoever verified it."""
+    """Check that evidence has every field that policies may read, whoever verified it."""
     evidence: Any = appraised.evidence if isinstance(appraised, Appraised) else None
     if not isinstance(evidence, Evidence):
         raise bad_evidence("The evidence could not be mapped.")
     measurement = evidence.measurement.lower() if isinstance(evidence.measurement, str) else ""
     if not _MEASUREMENT.fullmatch(measurement):
-        raise bad_evidence("The evidence says no measurement in hexadecimal digits.")
+        raise bad_evidence("The evidence has no measurement in hexadecimal digits.")
     if not isinstance(evidence.platform, str) or not _PLATFORM.fullmatch(evidence.platform):
-        raise bad_evidence("The evidence says no platform.")
+        raise bad_evidence("The evidence names no platform.")
     if not isinstance(evidence.debug, bool):
-        raise bad_evidence("The evidence does not say whether the machine can be looked into.")
+        raise bad_evidence("The evidence does not say whether the machine can be debugged.")
     for name, value in (("issued_at", evidence.issued_at), ("expires_at", evidence.expires_at)):
         if not is_time(value):
-            raise unlike("a time in seconds since the epoch", value, name)
+            raise wrong_claim_type("a time in seconds since the epoch", value, name)
     nonces = tuple([nonce for nonce in appraised.nonces if isinstance(nonce, str)])
     return Appraised(replace(evidence, measurement=measurement), nonces)
 
@@ -250,7 +255,7 @@ def _check_begun(since: float, now: float, leeway_s: float) -> None:
 
 
 def wrong_issuer() -> NotAuthenticated:
-    """Return the error for evidence of an issuer that nobody configured."""
+    """Return the error for evidence of an issuer that is not configured."""
     return NotAuthenticated(
-        "The evidence is of another issuer than any that is configured.", code="wrong_issuer"
+        "The evidence names an issuer that is not configured.", code="wrong_issuer"
     )

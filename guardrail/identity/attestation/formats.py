@@ -1,10 +1,10 @@
-"""Three kinds of attestation tokens, each mapped to what policies can read.
+"""Map three kinds of attestation tokens to the fields that policies can read.
 
-Owns the names of the claims of Google Confidential Space, Microsoft Azure Attestation and Intel
-Trust Authority. Refuses what does not say on what hardware something runs, what it is, and
-whether it can be looked into: a machine without confidential hardware has shown nothing. Whether
-a measurement is the right one, or a debug machine good enough, is for policies. In the flow it
-follows the verification of the token, and sees no claim before that.
+The claims of Google Confidential Space, Microsoft Azure Attestation and Intel Trust Authority are
+defined here. A token must state the hardware's kind, the measurement, and whether the machine can
+be debugged; a machine without confidential hardware is denied. Whether a measurement is the right
+one, or a debug machine good enough, is left to policies. Claims are mapped only after the token was
+verified.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from guardrail.identity.attestation.claims import (
 
 
 class Reading(NamedTuple):
-    """What a token says of a machine.
+    """The content of a token about a machine.
 
     Attributes:
         platform: the hardware's kind, such as ``"intel_tdx"``: lower case letters, digits, ``_``.
-        measurement: the digest of what runs there, in hexadecimal digits.
-        debug: whether the machine can be looked into.
-        nonces: what it holds that may be a nonce, each in every form that it may have.
-        tcb_status: the hardware's security level as its maker calls it; ``None`` where the
-            token does not say.
+        measurement: the digest of the running code, in hexadecimal digits.
+        debug: whether the machine can be debugged.
+        nonces: the values that may be a nonce, each in every form that it may have.
+        tcb_status: the hardware's security level in its maker's terms; ``None`` if the token does
+            not state it.
     """
 
     platform: str
@@ -48,15 +48,15 @@ class Reading(NamedTuple):
 
 
 class EvidenceFormat(Protocol):
-    """One kind of attestation tokens (signed JWT). An application's own is made like ours."""
+    """One kind of attestation tokens (signed JWT). An application can implement its own."""
 
     @property
     def name(self) -> str:
-        """What ``format`` in ``[evidence.NAME]`` calls it."""
+        """The name of ``format`` in ``[evidence.NAME]``."""
         ...
 
     def read(self, claims: Claims) -> Reading:
-        """Map claims that hold, or raise `NotAuthenticated` (``bad_evidence``)."""
+        """Map verified claims, or raise `NotAuthenticated` (``bad_evidence``)."""
         ...
 
 
@@ -70,7 +70,7 @@ class ConfidentialSpace:
 
     name = "confidential_space"
 
-    #: ``GCP_SHIELDED_VM`` is valid there, and is no confidential hardware.
+    #: ``GCP_SHIELDED_VM`` is a valid value, but not confidential hardware.
     _PLATFORMS: Final = {
         "GCP_AMD_SEV": "amd_sev",
         "GCP_AMD_SEV_ES": "amd_sev_es",
@@ -94,7 +94,7 @@ class ConfidentialSpace:
 
 
 class _Hardware(NamedTuple):
-    """How a kind of hardware is named, and which claims tell its measurement and debugging."""
+    """The name of a kind of hardware, and the claims with its measurement and debug state."""
 
     platform: str
     measurement: str
@@ -126,7 +126,7 @@ class AzureAttestation:
     }
     _SGX: Final = _Hardware("intel_sgx", "x-ms-sgx-mrenclave", 64, "x-ms-sgx-is-debuggable")
     _TYPES: Final = {"sgx": _SGX, "azurevm": None, **_MACHINES}
-    #: What a guest's own token says of debuggers, and which answer means that there is one.
+    #: The claims about debuggers in a guest's own token, and the value that means a debugger.
     _DEBUGGERS: Final = (
         ("x-ms-azurevm-debuggersdisabled", False),
         ("x-ms-azurevm-bootdebug-enabled", True),
@@ -202,14 +202,14 @@ class TrustAuthority:
         )
 
 
-#: What ``dbgstat`` calls debugging that is off (RFC 9711 §4.2.9).
+#: The values of ``dbgstat`` for disabled debugging (RFC 9711 §4.2.9).
 _DEBUG_OFF: Final = frozenset(
     (
         "disabled", "disabled-since-boot", "disabled-permanently",
         "disabled-fully-and-permanently",
     )
 )  # fmt: skip
-#: The formats that a bundle can name without more.
+#: The built-in formats.
 FORMATS: Final[tuple[EvidenceFormat, ...]] = (
     ConfidentialSpace(),
     AzureAttestation(),
@@ -222,7 +222,7 @@ def _tcb_status(claims: Claims) -> str:
 
 
 def _may_debug(claims: Claims) -> bool:
-    """Whether ``dbgstat`` is there, and says anything but that debugging is off."""
+    """Return whether ``dbgstat`` is present, and is not a value for disabled debugging."""
     if find(claims, "dbgstat") is None:
         return False
     return text_at(claims, "dbgstat") not in _DEBUG_OFF

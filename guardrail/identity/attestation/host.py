@@ -1,9 +1,9 @@
-"""The evidence of the machine that we run on.
+"""The evidence of the machine on which this process runs.
 
-Owns the token that the platform puts into a file: read when it changed, verified once, and held
-until it lapses. Refuses to stop a call over it: where nothing holds there is no evidence, the
-fact ``context.host.verified`` is false, and `complaint` says why, for logs and the doctor.
-In the flow it is asked by `guardrail.facts.attestation`, and only where a policy reads it.
+The platform writes a token into a file, which is read when it changed, verified once, and used
+until it expires. A call does not fail for lack of evidence: then the fact ``context.host.verified``
+is false, and `HostEvidence.complaint` says why, for logs and `guardrail doctor`.
+`guardrail.facts.attestation` reads it, and only if a policy needs it.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from guardrail.identity.attestation.evidence import LIMIT_BYTES, EvidenceTable
 from guardrail.identity.validity import within
 from guardrail.values import Evidence
 
-#: Seconds for which the file is not looked at again.
+#: Seconds between two checks of the file.
 _INTERVAL_S: Final = 1.0
 
-#: Has work done somewhere else, so that a call need not wait for it.
-Elsewhere: TypeAlias = Callable[[Callable[[], None]], None]
+#: Runs work in the background, so that a call need not wait for it.
+RunInBackground: TypeAlias = Callable[[Callable[[], None]], None]
 
 
-class Complaint(NamedTuple):
-    """Why there is no evidence: a code as of a denial, and a sentence; no value, no token."""
+class EvidenceProblem(NamedTuple):
+    """Why there is no evidence: a code as in a denial, and a sentence without values."""
 
     code: str
     message: str
 
 
-class _Seen(NamedTuple):
-    """What tells whether a file changed."""
+class _FileState(NamedTuple):
+    """The state of a file that shows whether it changed."""
 
     written_at: int
     changed_at: int
@@ -44,46 +44,55 @@ class _Seen(NamedTuple):
     inode: int
 
 
-def beside(work: Callable[[], None]) -> None:
-    """Have work done on a thread of its own, which keeps no process alive."""
+def run_in_thread(work: Callable[[], None]) -> None:
+    """Run work on a daemon thread."""
     threading.Thread(target=work, name="guardrail-evidence", daemon=True).start()
 
 
 class HostEvidence:
-    """What this host can show for itself; threads may share it.
+    """The evidence of this host; threads may share it.
 
     Arguments:
         table: the ``[evidence.NAME]`` table about the host.
-        elsewhere: has keys fetched without a call waiting for them.
+        elsewhere: fetches keys in the background.
     """
 
-    __slots__ = ("_complaint", "_elsewhere", "_evidence", "_lock", "_looked_at", "_path", "_seen",
-                 "_table", "_waits")  # fmt: skip
+    __slots__ = (
+        "_complaint",
+        "_elsewhere",
+        "_evidence",
+        "_is_waiting",
+        "_lock",
+        "_looked_at",
+        "_path",
+        "_seen",
+        "_table",
+    )  # fmt: skip
 
-    def __init__(self, table: EvidenceTable, *, elsewhere: Elsewhere = beside) -> None:
+    def __init__(self, table: EvidenceTable, *, elsewhere: RunInBackground = run_in_thread) -> None:
         self._table = table
         self._path = Path(table.settings.token_file or "")
         self._elsewhere = elsewhere
         self._lock = threading.Lock()
         self._looked_at: float | None = None
-        self._seen: _Seen | None = None
+        self._seen: _FileState | None = None
         self._evidence: Evidence | None = None
-        self._waits = False
-        self._complaint: Complaint | None = Complaint(
+        self._is_waiting = False
+        self._complaint: EvidenceProblem | None = EvidenceProblem(
             "bad_evidence", "Nothing has asked for the host's evidence yet."
         )
 
     @property
-    def complaint(self) -> Complaint | None:
-        """Why there is no evidence, as of the last look; ``None`` where there is."""
+    def complaint(self) -> EvidenceProblem | None:
+        """Why there is no evidence, as of the last check; ``None`` if there is."""
         return self._complaint
 
     def current(self, now: float) -> Evidence | None:
-        """Return the evidence that holds at ``now``, ``None`` where none does.
+        """Return the evidence that is valid at ``now``, ``None`` if there is none.
 
-        Looks at the file once a second at most, and never waits: where keys must be fetched
-        first, the evidence from before goes on until it lapses. Where the clock was set back to
-        before the evidence was verified, it is verified anew.
+        Checks the file once a second at most, and never waits: if keys must be fetched first, the
+        earlier evidence is used until it expires. If the clock was set back before the evidence was
+        verified, it is verified again.
         """
         with self._lock:
             looked_at = self._looked_at
@@ -96,7 +105,7 @@ class HostEvidence:
             if evidence is None or self._holds(now):
                 return evidence
             if self._complaint is None:
-                self._complaint = Complaint(
+                self._complaint = EvidenceProblem(
                     "stale_evidence", "The platform has not renewed the host's token in time."
                 )
             return None
@@ -108,7 +117,7 @@ class HostEvidence:
         return within(now, found.verified_at, found.expires_at)
 
     def _look(self, now: float) -> None:
-        """Verify the file's token where it changed, or did not hold before."""
+        """Verify the file's token if it changed, or was not valid before."""
         try:
             seen, raw = self._read()
             if raw is None:
@@ -116,37 +125,37 @@ class HostEvidence:
             verified = self._table.verify(raw, now)
         except NotAuthenticated as error:
             self._seen, self._evidence = None, None
-            self._complaint = Complaint(error.code, error.message)
+            self._complaint = EvidenceProblem(error.code, error.message)
             return
         if isinstance(verified, BlockingStep):
             if self._evidence is None:
-                self._complaint = Complaint(
+                self._complaint = EvidenceProblem(
                     "provider_unavailable", "The keys of the evidence's issuer are being fetched."
                 )
-            self._wait_for(verified)
+            self._run_in_background(verified)
             return
         self._seen, self._evidence, self._complaint = seen, verified.evidence, None
 
-    def _read(self) -> tuple[_Seen, bytes | None]:
-        """Return the file's content, ``None`` where it is what was verified already."""
+    def _read(self) -> tuple[_FileState, bytes | None]:
+        """Return the file's content, ``None`` if it was verified already."""
         try:
             found = self._path.stat()
-            seen = _Seen(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+            seen = _FileState(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
             if seen == self._seen:
                 return seen, None
             return seen, read_regular(self._path, limit_bytes=LIMIT_BYTES)
         except (OSError, ValueError):
-            pass  # raised below, without what the system says of the path
+            pass  # raised below, without the system's message about the path
         raise bad_evidence(
             f"`token_file` can't be read, or is not a regular file of {LIMIT_BYTES} bytes at most. "
             "Check that the platform writes its token there."
         )
 
-    def _wait_for(self, wait: BlockingStep) -> None:
-        """Have a `BlockingStep` done elsewhere, one at a time; the next look asks again."""
-        if self._waits:
+    def _run_in_background(self, wait: BlockingStep) -> None:
+        """Run a `BlockingStep` in the background, one at a time; the next check verifies again."""
+        if self._is_waiting:
             return
-        self._waits = True
+        self._is_waiting = True
 
         def work() -> None:
             try:
@@ -154,11 +163,11 @@ class HostEvidence:
                 while following is not None:
                     result: Any = following.work()
                     following = None if following.then is None else following.then(result)
-                self._looked_at = None  # what was missing is there: the next call looks at once
+                self._looked_at = None  # the missing keys are there: the next call checks at once
             except (GuardrailError, OSError):
-                pass  # the next look finds that the keys are not there, and asks again
+                pass  # the next check finds that the keys are missing, and fetches them again
             finally:
-                self._waits = False
+                self._is_waiting = False
 
         self._elsewhere(work)
 

@@ -1,8 +1,7 @@
-"""The ``[evidence]`` tables of a bundle, made ready.
+"""Make the verifiers for the ``[evidence]`` tables of a bundle, once per bundle.
 
-Owns the way from settings to what verifies: which format each table names, ours or an
-application's own, and what checks its signatures. Refuses two formats of one name. Built once
-per bundle.
+Each table names a format, built-in or an application's own, and gets the check of its signatures.
+Two formats of one name are an error.
 """
 
 from __future__ import annotations
@@ -14,47 +13,47 @@ from guardrail._documents import Document
 from guardrail.errors import ConfigurationError
 from guardrail.identity.attestation.evidence import Appraiser, EvidenceTable, Opens, TokenAppraiser
 from guardrail.identity.attestation.formats import FORMATS, EvidenceFormat
-from guardrail.identity.attestation.host import Elsewhere, HostEvidence, beside
+from guardrail.identity.attestation.host import HostEvidence, RunInBackground, run_in_thread
 from guardrail.identity.attestation.nonces import Challenges
 from guardrail.identity.attestation.peer import PeerEvidence
 from guardrail.identity.attestation.settings import TokenEvidenceSettings, read_evidence
 
-#: Returns what checks the signatures of a table's tokens. Gets the table's settings and the
-#: table itself, for the place of a fault; raises `ConfigurationError`.
+#: Returns the signature check for a table's tokens. Its arguments are the table's settings and the
+#: table, for the place of an error; raises `ConfigurationError`.
 Opener: TypeAlias = Callable[[TokenEvidenceSettings, Document], Opens]
 
 
-class Machines(NamedTuple):
-    """What verifies evidence: of callers, and of this host where a table is about it."""
+class EvidenceVerifiers(NamedTuple):
+    """The verifiers of evidence: of callers, and of this host if a table is about it."""
 
     peer: PeerEvidence
     host: HostEvidence | None
 
     def __repr__(self) -> str:
-        return f"Machines(peer={self.peer!r}, host={self.host!r})"
+        return f"EvidenceVerifiers(peer={self.peer!r}, host={self.host!r})"
 
 
-def read_machines(
+def read_evidence_verifiers(
     document: Document | None,
     *,
     challenges: Challenges,
     opener: Opener,
     formats: Sequence[EvidenceFormat] = (),
     appraisers: Sequence[Appraiser] = (),
-    elsewhere: Elsewhere = beside,
-) -> Machines:
-    """Return what verifies the evidence that a bundle configures.
+    elsewhere: RunInBackground = run_in_thread,
+) -> EvidenceVerifiers:
+    """Return the verifiers for the evidence that a bundle configures.
 
     Arguments:
-        document: the ``[evidence]`` table; ``None`` where ``guardrail.toml`` has none.
-        challenges: the nonces that were given out; they outlive a bundle.
-        opener: finds a table's keys.
+        document: the ``[evidence]`` table; ``None`` if ``guardrail.toml`` has none.
+        challenges: the issued nonces; they outlive a bundle.
+        opener: returns a table's signature check.
         formats: the application's own kinds of attestation tokens.
-        appraisers: its own kinds of evidence that are no signed token.
+        appraisers: its own kinds of evidence that are not signed tokens.
         elsewhere: see `HostEvidence`.
 
     Raises:
-        ConfigurationError: ``GR003`` for what is wrong in the tables, and the opener's.
+        ConfigurationError: ``GR003`` for errors in the tables, and the opener's errors.
     """
     tokens = {kind.name: kind for kind in (*FORMATS, *formats)}
     own = {appraiser.name: appraiser for appraiser in appraisers}
@@ -72,7 +71,7 @@ def read_machines(
             tables.append(EvidenceTable(name, settings, appraiser))
     hosts = [table for table in tables if table.settings.about == "host"]
     peers = [table for table in tables if table.settings.about == "peer"]
-    return Machines(
+    return EvidenceVerifiers(
         PeerEvidence(peers, challenges=challenges),
         HostEvidence(hosts[0], elsewhere=elsewhere) if hosts else None,
     )

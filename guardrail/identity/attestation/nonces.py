@@ -1,12 +1,11 @@
-"""Nonces that callers have their machines' evidence made for: each is taken once.
+"""Nonces for the evidence of callers' machines; each is accepted once.
 
-Owns which nonces this process has given out and not seen again yet. Refuses one that it never
-gave out, one that it has seen before, and one that is too old: evidence that holds such a nonce
-is a replay. In the flow `issue` comes before a caller asks its platform for evidence, and
-`take` when the evidence arrives.
+A caller gets a nonce from `issue` before it requests evidence from its platform, and `take` checks
+the nonce when the evidence arrives. A nonce that this process did not issue, that was used before,
+or that is too old shows a replay.
 
-Bounded: whoever can ask for nonces can ask for many, so that at the limit the oldest goes. A
-nonce is known to the process that gave it out, and to no other.
+The number of nonces is limited, since callers can request many: at the limit the oldest is removed.
+A nonce is known only to the process that issued it.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from typing import Final
 
 from guardrail.identity.validity import within
 
-#: A nonce cannot be guessed, nor come twice: 256 bits.
+#: A nonce has 256 bits, so it can't be guessed and does not repeat.
 NONCE_BYTES: Final = 32
 
 
 class Challenges:
-    """Gives out nonces, and takes each one back once; threads may share it.
+    """Issues nonces, and accepts each one once; threads may share it.
 
     Arguments:
-        random: returns so many random bytes, such as `secrets.token_bytes`.
-        ttl_s: seconds for which a nonce can be taken back.
-        limit: how many are kept; at the limit the oldest goes.
+        random: returns the given number of random bytes, such as `secrets.token_bytes`.
+        ttl_s: seconds for which a nonce is valid.
+        limit: how many are kept; at the limit the oldest is removed.
     """
 
     __slots__ = ("_issued", "_limit", "_lock", "_random", "_ttl_s")
@@ -40,7 +39,7 @@ class Challenges:
         self._random = random
         self._ttl_s = ttl_s
         self._limit = max(1, limit)
-        #: From when and until when each can be taken, the oldest first.
+        #: The validity period of each, the oldest first.
         self._issued: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -57,14 +56,14 @@ class Challenges:
         return nonce
 
     def take(self, nonce: str, now: float) -> bool:
-        """Say whether this nonce was given out and holds, and forget it: see `take_all`."""
+        """Return whether this nonce was issued and is valid, and forget it: see `take_all`."""
         return self.take_all((nonce,), now)
 
     def take_all(self, nonces: Iterable[str], now: float) -> bool:
-        """Say whether one of these nonces was given out and holds, and forget all of them.
+        """Return whether one of these nonces was issued and is valid, and forget all of them.
 
-        They come in one piece of evidence, which so is taken once, however many it holds. A clock
-        that was set back since, or is at NaN, refuses.
+        They come in one piece of evidence, which is so accepted once, however many it holds. If the
+        clock was set back since, or is NaN, they are invalid.
         """
         with self._lock:
             spans = [self._issued.pop(nonce, None) for nonce in nonces]

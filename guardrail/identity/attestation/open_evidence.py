@@ -23,7 +23,7 @@ from guardrail.identity.tokens.verifier import (
 
 
 def evidence_opener(sources: BundleSources) -> Opener:
-    """Return what finds the keys of tables of evidence, and checks signatures under them."""
+    """Return a function that makes the signature check for a table of evidence."""
 
     def open_table(settings: TokenEvidenceSettings, at: Document) -> Opens:
         algorithms = tuple(settings.algorithms)

@@ -1,9 +1,8 @@
 """The evidence that callers present of their machines.
 
-Owns which table evidence is meant for, and the nonce that it must hold. Refuses evidence that
-does not hold, rather than going on without: a caller who brings none has none, and what that
-means policies say. In the flow it stands beside the verification of tokens; what it answers
-goes into the identity, and from there to `guardrail.facts.attestation`.
+`PeerEvidence` finds the table for the evidence, and checks its nonce. Invalid evidence denies the
+call; a caller may present none, and policies decide what that means. The evidence goes into the
+identity, and from there to `guardrail.facts.attestation`.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from guardrail.values import Evidence
 
 
 class PeerEvidence:
-    """What callers present about their machines: verified, and each nonce taken once.
+    """Verifies the evidence of callers' machines, and accepts each nonce once.
 
     Arguments:
-        tables: those about callers: one an issuer, and at most one of another kind.
-        challenges: the nonces that were given out; one for all bundles of a guard.
+        tables: the tables about callers: one for each issuer, and at most one of another kind.
+        challenges: the issued nonces; one object for all bundles of a guard.
     """
 
     __slots__ = ("_by_issuer", "_challenges", "_other")
@@ -49,23 +48,22 @@ class PeerEvidence:
                 self._other = table
 
     def challenge(self, now: float) -> str:
-        """Return a nonce for a caller, who has their platform attest it (43 characters)."""
+        """Return a nonce for a caller's platform to attest (43 characters)."""
         return self._challenges.issue(now)
 
     def verify(self, presented: str | bytes, now: float) -> Evidence | BlockingStep:
-        """Return the evidence that a caller presents, or the `BlockingStep` that comes before.
+        """Return the evidence that a caller presents, or the `BlockingStep` that comes first.
 
-        Its nonces are taken last, all together, and so only where everything else holds: asked
-        again after a `BlockingStep` they are still there, and asked again after success they are
-        gone.
+        All its nonces are consumed last, and only if everything else is valid: after a
+        `BlockingStep` they are still valid, and after success they are used up.
 
         Arguments:
             presented: a token, or the bytes of another kind of evidence.
             now: seconds since the epoch, by the injected clock.
 
         Raises:
-            NotAuthenticated: see `EvidenceTable.verify`; ``replayed_nonce`` where none of its
-                nonces is one that we gave out and have not seen since.
+            NotAuthenticated: see `EvidenceTable.verify`; ``replayed_nonce`` if none of its nonces
+                was issued and is unused.
         """
         raw = presented.encode("utf-8", "replace") if isinstance(presented, str) else presented
         if not isinstance(raw, bytes):
@@ -81,7 +79,10 @@ class PeerEvidence:
         return appraised.evidence
 
     def _table_of(self, raw: bytes) -> EvidenceTable:
-        """Choose by the issuer that a token names; the table then verifies that it is that one."""
+        """Return the table for the issuer that a token names.
+
+        The table then verifies the issuer.
+        """
         issuer = _issuer_of(raw)
         table = self._by_issuer.get(issuer) if issuer is not None else None
         table = table or self._other
@@ -92,13 +93,13 @@ class PeerEvidence:
                 "The bundle takes no evidence from callers. Configure `[evidence.NAME]`."
             )
         if issuer is None:
-            raise bad_evidence("The evidence is no token that names its issuer.")
+            raise bad_evidence("The evidence is not a token that names its issuer.")
         raise wrong_issuer()
 
     def _take(self, nonces: tuple[str, ...], now: float) -> None:
         if not nonces:
             raise bad_evidence(
-                "The evidence holds no nonce. Ask for one, and have the platform attest it."
+                "The evidence has no nonce. Request one, and let the platform attest it."
             )
         if not self._challenges.take_all(nonces, now):
             raise NotAuthenticated(
@@ -112,7 +113,7 @@ class PeerEvidence:
 
 
 def _issuer_of(presented: bytes) -> str | None:
-    """Return the issuer that a token names, of which nothing is verified."""
+    """Return the unverified issuer that a token names."""
     text = token_in(presented)
     parts = None if text is None else COMPACT.fullmatch(text)
     if parts is None:

@@ -1,8 +1,7 @@
-"""The ``[evidence.NAME]`` tables of ``guardrail.toml``.
+"""The settings of the ``[evidence.NAME]`` tables of ``guardrail.toml``.
 
-Owns their shape and every complaint about it. Refuses unknown formats, a second table about this
-host, and two tables that one piece of evidence could mean. Read once, at load; opens no key
-and no token.
+Read once, at load, without any key or token. It is an error if a format is unknown, if a second
+table is about this host, or if two tables could apply to the same evidence.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from guardrail.identity.field_types import Distinct, HttpsUrl, Text
 
 _Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 # fmt: off
-#: Attestation services sign with keys of their own: a shared secret has no place here.
+#: Attestation services sign with their own keys, so there are no shared secrets.
 EvidenceAlgorithm: TypeAlias = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
     "EdDSA", "Ed25519", "Ed448",
@@ -38,14 +37,15 @@ _WITHOUT_STATUS: Final = ("confidential_space",)
 
 
 class EvidenceSettings(Section):
-    """What all tables have: also those whose evidence an application's own object verifies.
+    """The settings that all evidence tables have, also those with an application's own appraiser.
 
     Attributes:
-        about: the caller's machine (``"peer"``), or the one that we run on (``"host"``).
-        format: what the evidence is.
-        max_age_s: how old it may be, in seconds, up to a day.
-        nonce: whether it must hold a nonce that we gave out; by default of a caller it must.
-        token_file: where this host's platform puts its token: an absolute path.
+        about: the caller's machine (``"peer"``), or the one that this process runs on (``"host"``).
+        format: the format of the evidence.
+        max_age_s: its largest age, in seconds, up to a day.
+        nonce: whether it must hold a nonce that this process issued; by default required of
+            callers.
+        token_file: the absolute path of the file to which this host's platform writes its token.
         leeway_s: seconds, 0 to 120, by which every comparison of times is widened.
     """
 
@@ -64,7 +64,7 @@ class EvidenceSettings(Section):
 
     @property
     def needs_nonce(self) -> bool:
-        """Whether the evidence must hold a nonce that we gave out."""
+        """Whether the evidence must hold a nonce that this process issued."""
         return self.about == "peer" if self.nonce is None else self.nonce == "required"
 
     @model_validator(mode="after")
@@ -72,23 +72,23 @@ class EvidenceSettings(Section):
         if self.about == "host" and self.token_file is None:
             raise ValueError("name the `token_file` that the host's platform writes")
         if self.about == "peer" and self.token_file is not None:
-            raise ValueError("callers present their evidence: `token_file` is for a host")
+            raise ValueError("`token_file` is only for a host: callers present their own evidence")
         if self.about == "host" and self.nonce == "required":
-            raise ValueError("a host's platform asks us for no nonce: leave `nonce` out")
+            raise ValueError("a host's platform can't request a nonce: leave `nonce` out")
         return self
 
 
 class TokenEvidenceSettings(EvidenceSettings):
-    """A table whose evidence is a signed token.
+    """The settings of a table whose evidence is a signed token.
 
     Attributes:
-        issuer: what ``iss`` must be, exactly.
-        audience: what ``aud`` must hold, where the format has one.
-        algorithms: under which a token may be signed.
+        issuer: the exact value of ``iss``.
+        audience: the required value in ``aud``, if the format has one.
+        algorithms: the algorithms with which a token may be signed.
         jwks: the https address of the issuer's keys.
         ca_file: a file of the bundle with the certificates to trust at that address.
         key_file: instead, a file of the bundle with the issuer's key.
-        tcb_status: which security levels of the hardware are accepted, where a token says.
+        tcb_status: the accepted security levels of the hardware, if a token states one.
     """
 
     hints = (
@@ -109,7 +109,7 @@ class TokenEvidenceSettings(EvidenceSettings):
 
     @property
     def accepted_status(self) -> frozenset[str]:
-        """The security levels that are accepted; only what is up to date by default."""
+        """The accepted security levels; by default only the current one."""
         return frozenset(self.tcb_status or ("UpToDate",))
 
     @model_validator(mode="after")
@@ -127,14 +127,14 @@ class TokenEvidenceSettings(EvidenceSettings):
         if self.format in _WITHOUT_AUDIENCE and self.audience is not None:
             raise ValueError("tokens of this format have no audience: leave `audience` out")
         if self.format in _WITHOUT_STATUS and self.tcb_status is not None:
-            raise ValueError("tokens of this format say no `tcb_status`: leave it out")
+            raise ValueError("tokens of this format have no `tcb_status`: leave it out")
         return self
 
 
 def read_evidence(
     document: Document | None, *, formats: Collection[str], own: Collection[str] = ()
 ) -> dict[str, EvidenceSettings]:
-    """Return the settings by the name of their table; empty where there are none.
+    """Return the settings by the name of their table; empty if there are none.
 
     Arguments:
         document: the ``[evidence]`` table; ``None`` where ``guardrail.toml`` has none.
@@ -142,7 +142,7 @@ def read_evidence(
         own: the formats whose evidence an application's own object verifies.
 
     Raises:
-        ConfigurationError: ``GR003``, with every fault.
+        ConfigurationError: ``GR003``, with every error.
     """
     if document is None:
         return {}
@@ -156,7 +156,7 @@ def read_evidence(
         kind = table.get("format") if isinstance(table, dict) else None
         if isinstance(kind, str) and kind not in formats and kind not in own:
             known = ", ".join(sorted({*formats, *own}))
-            message = f"`format` is none that there is. There are: {known}."
+            message = f"`format` is unknown. Choose one of: {known}."
             faults.append(Fault("GR003", document.at(name, "format"), message))
             continue
         is_own = isinstance(kind, str) and kind in own
@@ -165,24 +165,29 @@ def read_evidence(
             settings[name] = document.below(name).parse(model)
         except ConfigurationError as error:
             faults += error.faults
-    faults += _doubled(document, settings)
+    faults += _duplicates(document, settings)
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return settings
 
 
-def _doubled(document: Document, settings: Mapping[str, EvidenceSettings]) -> list[Fault]:
-    """Find tables that the same evidence could mean."""
+def _duplicates(document: Document, settings: Mapping[str, EvidenceSettings]) -> list[Fault]:
+    """Return an error for each table that applies to the same evidence as another."""
     faults: list[Fault] = []
     seen: set[tuple[str, str]] = set()
     for name, table in settings.items():
         if table.about == "host":
-            key, message = ("host", ""), "A second table about this host. Keep one."
+            key, message = ("host", ""), "There is another table about this host. Keep one of them."
         elif isinstance(table, TokenEvidenceSettings):
             key = ("peer", table.issuer)
-            message = "A second table of this issuer. Keep one, or give each its issuer."
+            message = (
+                "There is another table with this issuer. Keep one of them, or change the issuer."
+            )
         else:
-            key, message = ("own", ""), "A second table of an own format. Keep one."
+            key, message = (
+                ("own", ""),
+                "There is another table with an application's own format. Keep one of them.",
+            )
         if key in seen:
             faults.append(Fault("GR003", document.at(name), message))
         seen.add(key)

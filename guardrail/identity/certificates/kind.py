@@ -20,7 +20,7 @@ class MtlsKind(IdentityProviderBase):
     takes = "certificate"
 
     def open(self, settings: Any, context: ProviderContext) -> Certificates:
-        """Return the provider of one table; raise ``GR400`` for roots that are unfit."""
+        """Return the provider of one table; raise ``GR400`` for unsuitable roots."""
         table, roots = context.table, None
         place = table.at()
         if settings.ca_file is not None:
@@ -36,12 +36,13 @@ class MtlsKind(IdentityProviderBase):
         )
 
     def lint(self, settings: Any, table: SettingsTable) -> Iterable[Finding]:
-        """Return what is weak in the table."""
+        """Return the findings about the table."""
         found = list(dropped_groups(settings, table))
         if settings.ca_file is None:
             message = (
-                "Nobody here verifies certificates: whoever gets past the TLS server, or has it "
-                "hand on what it did not verify, is whom they say. Give `ca_file`."
+                "The bundle does not verify certificates: a caller that bypasses the TLS server, "
+                "or whose certificate it passes on unverified, can claim any identity. Give "
+                "`ca_file`."
             )
             found.append(Finding("GR534", table.at("unsafe_trust_server"), message))
         return found

@@ -1,9 +1,9 @@
-"""Client certificates: who calls is who holds the key of a certificate (mutual TLS).
+"""Client certificates: the caller is the holder of a certificate's key (mutual TLS).
 
-Owns the table ``[identity.NAME]`` of type ``mtls``, and the way from the chain that a TLS server
-was shown to an identity. Refuses a chain that does not lead to one of the bundle's own roots,
-and a certificate that names its holder in no way or in two. That the peer holds the key, the
-handshake proves, and so the server: what it did not take over a handshake is not to come here.
+This module defines the table ``[identity.NAME]`` of type ``mtls``, and turns the chain that a TLS
+server received into an identity. A chain that does not lead to one of the bundle's own roots is
+denied, and so is a certificate with no name of the configured kind, or with two. The TLS handshake
+proves that the peer holds the key; only chains from a handshake may be passed here.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from guardrail._schema_hints import given, holds, of, when
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
 from guardrail.identity.certificates.spiffe import TRUST_DOMAIN, read_spiffe_id
 from guardrail.identity.certificates.x509_path import (
-    bad,
+    bad_certificate,
     broken_rule,
     lifetime,
     only_name,
     parse_certificate,
     parse_chain,
+    parse_or_deny,
     read_roots,
-    reading,
     serial,
     verified_path,
 )
@@ -40,19 +40,19 @@ from guardrail.values import Entity, Frozen, Identity, Peer, Principal
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-#: A subject that is longer names nobody. In characters.
+#: The longest subject, in characters.
 _LIMIT_SUBJECT: Final = 2048
 _DNS: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _LOCAL_PART: Final = re.compile(r"[!-?A-~]{1,64}")
 
 
 class Holder(Section):
-    """Who holds a certificate: ``{ type = "Workload", in.Role = ["batch"] }``.
+    """The holder of a certificate: ``{ type = "Workload", in.Role = ["batch"] }``.
 
     Attributes:
         type: the entity type of the holders.
-        id_prefix: the prefix of the ids of the holders, before a ``#``. It can be in the
-            provider's own table instead.
+        id_prefix: the prefix of the ids of the holders, before a ``#``. It can be in the provider's
+            own table instead.
         parents: ids per entity type; every holder is in all of them. Written ``in``.
     """
 
@@ -62,21 +62,21 @@ class Holder(Section):
 
 
 class MtlsSettings(Section):
-    """One provider of type ``mtls``.
+    """A provider of type ``mtls``.
 
     Attributes:
         type: ``mtls``: callers prove a client certificate.
         ca_file: the file of the bundle with the trusted roots, as PEM.
-        unsafe_trust_server: the TLS server has verified the chain. Only then ``ca_file`` may
-            be left out; where it stands, the chain is verified all the same.
-        trust_domain: the one that SPIFFE IDs must be of; without it, any that the roots sign.
-        id: what names the principal: its SPIFFE ID, the certificate's subject (RFC 4514), or
-            the one DNS name or address of electronic mail among its alternative names.
+        unsafe_trust_server: the TLS server has verified the chain. Only then may ``ca_file`` be
+            left out; with ``ca_file``, the chain is verified all the same.
+        trust_domain: the required trust domain of SPIFFE IDs; without it, any that the roots sign.
+        id: what names the principal: its SPIFFE ID, the certificate's subject (RFC 4514), or the
+            only DNS name or email address among its alternative names.
         id_prefix: the prefix of the ids of its principals, before a ``#``. If there are several
             providers, all but one must have a prefix.
-        principal: the entity type, and parents that all holders have.
-        unknown_parents: what becomes of parents that the bundle does not have: ``deny`` refuses
-            the caller, ``drop`` leaves them out.
+        principal: the entity type, and the parents of all holders.
+        unknown_parents: what happens to parents that the bundle does not have: ``deny`` denies the
+            caller, ``drop`` leaves them out.
     """
 
     hints = (
@@ -99,21 +99,24 @@ class MtlsSettings(Section):
         if self.ca_file is None and not self.unsafe_trust_server:
             raise ValueError("give `ca_file`, a file of the bundle with the trusted roots")
         if self.trust_domain is not None and self.id != "spiffe":
-            raise ValueError('`trust_domain` is of SPIFFE IDs. Set `id = "spiffe"`, or remove it')
+            raise ValueError(
+                '`trust_domain` is only for SPIFFE IDs. Set `id = "spiffe"`, or remove it'
+            )
         one_prefix(self, self.principal)
         return self
 
 
 class Certificates:
-    """What turns client certificates into identities.
+    """Turns client certificates into identities.
 
     Arguments:
-        name: of the provider's table.
-        settings: the provider's.
-        roots: the contents of ``ca_file``; ``None`` where the settings name none.
-        prefix: what stands before the ids of principals: ``""`` or ``"PREFIX#"``.
-        others: the same of the bundle's other providers: no id without a prefix begins so.
-        place: of the table, for faults.
+        name: the name of the provider's table.
+        settings: the provider's settings.
+        roots: the contents of ``ca_file``; ``None`` if the settings name none.
+        prefix: the prefix of the ids of principals: ``""`` or ``"PREFIX#"``.
+        others: the prefixes of the bundle's other providers: no id without a prefix begins with
+            one.
+        place: the place of the table, for errors.
 
     Raises:
         ConfigurationError: ``GR400``, for roots that are absent or can verify nothing.
@@ -132,7 +135,7 @@ class Certificates:
     )
 
     name: str
-    #: The trust domain; where none is configured, the name of the table.
+    #: The trust domain; if none is configured, the name of the table.
     issuer: str
     #: The entity types of principals and parents, each with the place of the table.
     entity_types: Mapping[str, Place]
@@ -174,38 +177,37 @@ class Certificates:
         return False
 
     def authenticate(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
-        """Return the identity of who holds the first certificate of a chain.
+        """Return the identity of the holder of the first certificate in a chain.
 
-        It holds until the first certificate of the verified path ends. Its ``token_id``, which a
-        revocation names, is the serial number: see `chains.serial`.
+        It is valid until the first certificate of the verified path expires. Its ``token_id``,
+        which a revocation names, is the serial number: see `x509_path.serial`.
 
         Arguments:
-            chain: certificates, each as DER or PEM: the holder's, then intermediates; 1 to 8
-                of at most 16,384 bytes each.
+            chain: certificates, each as DER or PEM: the holder's, then intermediates; 1 to 8 of at
+                most 16,384 bytes each.
             now: seconds since the epoch, by the injected clock; NaN counts as expired.
-            knows: says whether an entity exists in the bundle; asked for each parent.
+            knows: returns whether an entity exists in the bundle; called for each parent.
 
         Raises:
-            NotAuthenticated: ``bad_certificate``, ``certificate_expired``,
-                ``wrong_trust_domain`` or ``unknown_entity``; ``malformed_token`` for an id that
-                begins as another provider's do.
+            NotAuthenticated: ``bad_certificate``, ``certificate_expired``, ``wrong_trust_domain``
+                or ``unknown_entity``; ``malformed_token`` for an id with another provider's prefix.
         """
         settings = self._settings
         leaf, *above = parse_chain(chain)
-        if broken := reading(lambda: broken_rule(leaf, is_svid=settings.id == "spiffe")):
-            raise bad(broken)
-        since, until = reading(lambda: lifetime(leaf))
+        if broken := parse_or_deny(lambda: broken_rule(leaf, is_svid=settings.id == "spiffe")):
+            raise bad_certificate(broken)
+        since, until = parse_or_deny(lambda: lifetime(leaf))
         if not now < until:
             raise NotAuthenticated(
-                "The client's certificate has expired. Connect with a fresh one.",
+                "The client's certificate has expired. Connect with a new one.",
                 code="certificate_expired",
             )
         if not now >= since:
-            raise bad("The client's certificate is not valid yet. Check the clocks.")
+            raise bad_certificate("The client's certificate is not valid yet. Check the clocks.")
         if self._roots is not None:
             path = verified_path(self._roots, leaf, above, now)
             until = min(lifetime(each).until for each in path)
-        holder = reading(lambda: self._holder(leaf))
+        holder = parse_or_deny(lambda: self._holder(leaf))
         peer = _peer(leaf)
         parents = known_parents(
             self._parents, knows=knows, unknown=settings.unknown_parents, source="certificate"
@@ -223,7 +225,7 @@ class Certificates:
         )
 
     def _holder(self, leaf: Certificate) -> str:
-        """Return what names the holder, or deny."""
+        """Return the name of the holder, or deny."""
         from cryptography import x509
 
         kind = self._settings.id
@@ -233,25 +235,33 @@ class Certificates:
             subject = _subject(leaf)
             if 0 < len(subject) <= _LIMIT_SUBJECT:
                 return subject
-            raise bad("The client's certificate has no subject, or one that is too long.")
+            raise bad_certificate(
+                "The client's certificate has no subject, or one that is too long."
+            )
         if kind == "dns":
-            name = (only_name(leaf, x509.DNSName) or "").lower()  # RFC 4343: case is nothing
+            name = (
+                only_name(leaf, x509.DNSName) or ""
+            ).lower()  # RFC 4343: names are case-insensitive
             if _DNS.fullmatch(name):
                 return name
-            raise bad("The client's certificate has not exactly one DNS name, or a wildcard.")
+            raise bad_certificate(
+                "The client's certificate must have exactly one DNS name, without a wildcard."
+            )
         local, _, domain = (only_name(leaf, x509.RFC822Name) or "").partition("@")
         if _LOCAL_PART.fullmatch(local) and _DNS.fullmatch(domain.lower()):
             return f"{local}@{domain.lower()}"
-        raise bad("The client's certificate has not exactly one address of electronic mail.")
+        raise bad_certificate("The client's certificate must have exactly one email address.")
 
     def _workload(self, uri: str) -> str:
-        """Return the SPIFFE ID of a leaf's one URI (X.509-SVID §2), or deny."""
+        """Return the SPIFFE ID, which is the leaf's only URI (X.509-SVID §2), or deny."""
         workload = read_spiffe_id(uri)
         if workload is None:
-            raise bad("The client's certificate has not exactly one URI, the SPIFFE ID it is for.")
+            raise bad_certificate(
+                "The client's certificate must have exactly one URI, its SPIFFE ID."
+            )
         if self._settings.trust_domain not in (None, workload.trust_domain):
             raise NotAuthenticated(
-                "The client is of another trust domain than the one configured.",
+                "The client's trust domain is not the configured one.",
                 code="wrong_trust_domain",
             )
         return workload.text
@@ -261,14 +271,14 @@ class Certificates:
 
 
 def peer_of(leaf: bytes, *, ip: str | None = None) -> Peer:
-    """Return what a client's certificate says of a connection; whether it holds is not asked.
+    """Return the facts about a connection from a client's certificate, without verifying it.
 
     Arguments:
         leaf: the certificate as DER or PEM, at most 16,384 bytes.
-        ip: the peer's address, where it is known.
+        ip: the peer's address, if known.
 
     Raises:
-        NotAuthenticated: ``bad_certificate``, where it is none.
+        NotAuthenticated: ``bad_certificate``, if it is not a certificate.
     """
     return _peer(parse_certificate(leaf), ip=ip)
 
@@ -282,6 +292,6 @@ def _peer(leaf: Certificate, *, ip: str | None = None) -> Peer:
 
     return Peer(
         ip=ip,
-        certificate_subject=reading(lambda: _subject(leaf)) or None,
+        certificate_subject=parse_or_deny(lambda: _subject(leaf)) or None,
         certificate_sha256=leaf.fingerprint(SHA256()).hex(),
     )

@@ -3,7 +3,7 @@
 A CA may be restricted to names (RFC 5280 §4.2.1.10), as SPIFFE restricts one to the URIs of a trust
 domain. `cryptography` denies every path with such a CA, even if it permits the names. This module
 evaluates these constraints, and the library checks everything else: it verifies a copy of the path
-(see `chains`), which is identical but lacks these constraints and is signed with temporary keys.
+(see `x509_path`), which is identical but lacks these constraints and is signed with temporary keys.
 This module also checks on the originals what the copy can't show: that each certificate is signed
 by the one above, and with which algorithm.
 """
@@ -20,26 +20,26 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from cryptography import x509
 
-#: The relative names of a directory's name, one after the other, as they are compared.
+#: The relative distinguished names of a directory name, in the form for comparison.
 _Rdns: TypeAlias = tuple[frozenset[tuple[str, str]], ...]
 
-#: RFC 5280 wants a URI with the name of a host; what has a user, a port or an address is held back.
+#: RFC 5280 requires a URI with a host name; one with a user, a port or an address does not match.
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+)(?:[/?#].*)?")
 _HOST: Final = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _HASHES: Final = frozenset(("sha256", "sha384", "sha512"))
 
 
-def has_own(path: Sequence[x509.Certificate]) -> bool:
-    """Whether a CA of a path has constraints that are evaluated here."""
-    return any(_own_kinds(_constraints(each)) for each in path[1:])
+def has_own_constraints(path: Sequence[x509.Certificate]) -> bool:
+    """Return whether a CA of a path has constraints that this module evaluates."""
+    return any(_own_name_kinds(_constraints(each)) for each in path[1:])
 
 
-def paths_of(
+def candidate_paths(
     leaf: x509.Certificate, above: Iterable[x509.Certificate], roots: Iterable[x509.Certificate]
 ) -> list[list[x509.Certificate]]:
     """Return each path from a leaf to a root, by the names alone.
 
-    Of the certificates ``above`` no two have one subject.
+    No two certificates in ``above`` have the same subject.
     """
     by_subject = {each.subject: each for each in above}
     trusted = list(roots)
@@ -53,8 +53,8 @@ def paths_of(
     return found
 
 
-def is_signed(path: Sequence[x509.Certificate]) -> bool:
-    """Whether each certificate of a path is signed by the next one, with a hash that is strong."""
+def is_signed_by_issuers(path: Sequence[x509.Certificate]) -> bool:
+    """Return whether each certificate of a path is signed by the next one, with a strong hash."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -67,13 +67,13 @@ def is_signed(path: Sequence[x509.Certificate]) -> bool:
     return False
 
 
-def are_kept(path: Sequence[x509.Certificate]) -> bool:
-    """Whether the names of a path keep the constraints of this module of each CA above them."""
+def are_satisfied(path: Sequence[x509.Certificate]) -> bool:
+    """Return whether the names in a path satisfy this module's constraints of the CAs above."""
     for at in range(1, len(path)):
         constraints = _constraints(path[at])
-        for kind in _own_kinds(constraints):
-            permitted = [each.value for each in _of(constraints.permitted_subtrees, kind)]
-            excluded = [each.value for each in _of(constraints.excluded_subtrees, kind)]
+        for kind in _own_name_kinds(constraints):
+            permitted = [each.value for each in _of_kind(constraints.permitted_subtrees, kind)]
+            excluded = [each.value for each in _of_kind(constraints.excluded_subtrees, kind)]
             for name in (name for below in path[:at] for name in _names(below, kind)):
                 if any(_is_within(kind, name, each, unsure=True) for each in excluded):
                     return False
@@ -83,8 +83,8 @@ def are_kept(path: Sequence[x509.Certificate]) -> bool:
     return True
 
 
-def reissued(path: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """Return a path that differs from this one by its keys, and lacks these constraints."""
+def reissue_without_own(path: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return a copy of a path with other keys and without this module's constraints."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -122,26 +122,26 @@ def _constraints(certificate: x509.Certificate) -> Any:
     return None
 
 
-def _own_kinds(constraints: Any) -> list[Any]:
-    """Return the kinds of names of which the library does not evaluate some constraint."""
+def _own_name_kinds(constraints: Any) -> list[Any]:
+    """Return the kinds of names with a constraint that the library does not evaluate."""
     from cryptography import x509
 
     if constraints is None:
         return []
     trees = [*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ())]
     kinds = [x509.UniformResourceIdentifier, x509.DirectoryName]
-    own: list[Any] = [kind for kind in kinds if _of(trees, kind)]
-    # ".example.com" for all names below is no form of RFC 5280 for DNS, and CAs issue it.
-    if any(each.value.startswith(".") for each in _of(trees, x509.DNSName)):
+    own: list[Any] = [kind for kind in kinds if _of_kind(trees, kind)]
+    # CAs issue ".example.com" for all names below, which RFC 5280 does not define for DNS.
+    if any(each.value.startswith(".") for each in _of_kind(trees, x509.DNSName)):
         own.append(x509.DNSName)
     return own
 
 
 def _without_own(constraints: Any) -> Any:
-    """Return constraints without those of this module; ``None`` where none are left."""
+    """Return constraints without those of this module; ``None`` if none are left."""
     from cryptography import x509
 
-    own = tuple(_own_kinds(constraints))
+    own = tuple(_own_name_kinds(constraints))
     kept = [
         [each for each in trees or () if not isinstance(each, own)] or None
         for trees in (constraints.permitted_subtrees, constraints.excluded_subtrees)
@@ -149,25 +149,25 @@ def _without_own(constraints: Any) -> Any:
     return x509.NameConstraints(*kept) if any(kept) else None
 
 
-def _of(names: Iterable[Any] | None, kind: Any) -> list[Any]:
+def _of_kind(names: Iterable[Any] | None, kind: Any) -> list[Any]:
     return [each for each in names or () if isinstance(each, kind)]
 
 
 def _names(certificate: x509.Certificate, kind: Any) -> list[Any]:
-    """Return the names of a kind that a certificate gives its subject."""
+    """Return the names of a kind of a certificate's subject."""
     from cryptography import x509
 
     found: list[Any] = []
     for extension in certificate.extensions:
         if isinstance(extension.value, x509.SubjectAlternativeName):
-            found += [each.value for each in _of(extension.value, kind)]
+            found += [each.value for each in _of_kind(extension.value, kind)]
     if kind is x509.DirectoryName and certificate.subject.rdns:
         found.append(certificate.subject)
     return found
 
 
 def _is_within(kind: Any, name: Any, constraint: Any, *, unsure: bool) -> bool:
-    """Whether a name is within a constraint; ``unsure`` where either is of no known form."""
+    """Return whether a name is within a constraint; ``unsure`` if either has an unknown form."""
     from cryptography import x509
 
     if kind is x509.DirectoryName:
@@ -185,12 +185,12 @@ def _is_within(kind: Any, name: Any, constraint: Any, *, unsure: bool) -> bool:
     host, bound = host.lower(), constraint.lower()
     if bound.startswith("."):
         return bool(host.endswith(bound))
-    is_below = kind is x509.DNSName and host.endswith(f".{bound}")  # of URIs it is the host alone
+    is_below = kind is x509.DNSName and host.endswith(f".{bound}")  # for URIs, only the host itself
     return bool(host == bound or is_below)
 
 
 def _rdns(name: Any) -> _Rdns:
-    """Return a directory's name as it is compared: case and white space apart (RFC 5280 §7.1)."""
+    """Return a directory name for comparison: without case and spacing (RFC 5280 §7.1)."""
     return tuple(
         [
             frozenset(

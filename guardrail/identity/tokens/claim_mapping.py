@@ -1,12 +1,12 @@
-"""From verified claims to the identity that policies see.
+"""Map verified claims to the identity that policies see.
 
-Owns the mapping of claims to principal, parents, attributes and identity facts. Refuses to
-fill in: a claim that should name the caller or their groups and is absent or of another
-type denies, for a missing role would switch off what forbids that role; groups may be absent
-where the bundle says so. In the flow it follows `tokens`, and never sees a claim that was not
-verified. Attributes are handed on as they were parsed; ``policy`` holds them to the schema.
+This follows `tokens.verifier`, and never sees unverified claims. They become the principal, its
+parents and attributes, and the identity facts. Nothing is filled in: if a claim that names the
+caller or its groups is absent or has another type, the call is denied, since a missing role would
+disable what forbids that role; groups may be absent if the bundle says so. Attributes are passed on
+as they were parsed; ``policy`` checks them against the schema.
 
-A claim that is null is one that is absent.
+A claim that is null counts as absent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from guardrail.identity.settings import ClaimPath, ParentClaim, TokenSettings
 from guardrail.identity.tokens.verifier import (
     MISSING,
     Claims,
-    Verified,
+    VerifiedClaims,
     find_optional,
     is_text,
     required,
@@ -31,28 +31,33 @@ from guardrail.identity.tokens.verifier import (
 )
 from guardrail.values import Entity, Identity, Principal
 
-#: Says whether an entity exists in the bundle.
+#: Returns whether an entity exists in the bundle.
 Knows: TypeAlias = Callable[[Entity], bool]
 
 
 def identify(
-    verified: Verified, *, provider: str, prefix: IdPrefix, settings: TokenSettings, knows: Knows
+    verified: VerifiedClaims,
+    *,
+    provider: str,
+    prefix: IdPrefix,
+    settings: TokenSettings,
+    knows: Knows,
 ) -> Identity:
-    """Return the identity that verified claims make.
+    """Return the identity for verified claims.
 
     Arguments:
-        verified: what `tokens.Verifier` answered.
+        verified: the result of `tokens.verifier.Verifier`.
         provider: the name of the provider's table.
-        prefix: how the provider names its principals.
-        settings: the provider's.
-        knows: whether a parent exists in the bundle; what it does not know is dropped or
-            denied, as ``unknown_parents`` says.
+        prefix: the prefix of the provider's principals.
+        settings: the provider's settings.
+        knows: returns whether a parent exists in the bundle; unknown ones are dropped or denied, as
+            ``unknown_parents`` says.
 
     Raises:
-        NotAuthenticated: ``missing_claim`` for the claim that names the caller,
-            ``malformed_token`` or ``unknown_entity``.
-        NotAuthorized: ``missing_claim``, where the token holds and does not say in which groups
-            the caller is.
+        NotAuthenticated: ``missing_claim`` for the claim that names the caller, ``malformed_token``
+            or ``unknown_entity``.
+        NotAuthorized: ``missing_claim``, if the token is valid but does not state the caller's
+            groups.
     """
     claims = verified.claims
     mapping = settings.principal
@@ -88,7 +93,7 @@ def identify(
 
 
 def _parents(claims: Claims, settings: TokenSettings, knows: Knows) -> tuple[Entity, ...]:
-    """Return the parents that claims name, each once."""
+    """Return the parents in the claims, each once."""
     found: dict[Entity, None] = {}
     for kind, sources in settings.principal.parents.items():
         for source in sources:
@@ -109,7 +114,7 @@ def _parents(claims: Claims, settings: TokenSettings, knows: Knows) -> tuple[Ent
 
 
 def _named(claims: Claims, source: ParentClaim) -> Sequence[str]:
-    """Return the names that one claim has; none where it is absent and may be."""
+    """Return the names in one claim; none if it is absent and optional."""
     path = source.claim
     value = find_optional(claims, path)
     is_absent = value is MISSING
@@ -130,11 +135,11 @@ def _named(claims: Claims, source: ParentClaim) -> Sequence[str]:
 
 
 def _check_kept_apart(claims: Claims, path: ClaimPath, *, is_group: bool = False) -> None:
-    """Deny where a claim is said to be kept elsewhere, so that what stands here is not all.
+    """Deny if the issuer keeps a claim outside the token, which so states only a part of it.
 
     An issuer keeps claims that are too large elsewhere (OpenID Connect Core §5.6.2). Azure does so
     with groups, and marks it by ``_claim_names``, or by ``hasgroups``. A caller in very many groups
-    must not count as a caller without groups, in whatever way the claim here names none
+    must not count as a caller without groups, in whatever way the claim in the token names none
     (``is_group``).
     """
     apart = claims.get("_claim_names")
@@ -144,11 +149,11 @@ def _check_kept_apart(claims: Claims, path: ClaimPath, *, is_group: bool = False
             isinstance(apart, dict) and "groups" in apart
         )
     if is_apart:
-        raise _missing(path, "The issuer keeps it outside the token. Map application roles.")
+        raise _missing(path, "The issuer stores it outside the token. Map application roles.")
 
 
 def _missing(path: ClaimPath, advice: str) -> NotAuthorized:
-    """Return the error for a token that holds and lacks what says more of the caller."""
+    """Return the error for a valid token that lacks a claim about the caller."""
     name = ".".join(path)
     return NotAuthorized(
         f"The token lacks the claim `{name}`. {advice}", code="missing_claim", path=f"token.{name}"
@@ -165,9 +170,9 @@ def _attributes(claims: Claims, mapped: Mapping[str, ClaimPath]) -> Iterator[tup
 
 
 def _actor(claims: Claims) -> str:
-    """Return who acts for the principal (RFC 8693 §4.1); empty where nobody does.
+    """Return who acts for the principal (RFC 8693 §4.1); empty if nobody does.
 
-    Only the outermost counts: those within have acted before.
+    Only the outermost actor counts: the inner ones have acted before.
     """
     if claims.get("act") is None:
         return ""
@@ -175,7 +180,7 @@ def _actor(claims: Claims) -> str:
 
 
 def _scopes(claims: Claims) -> frozenset[str]:
-    """Return a token's scopes: ``scope`` (RFC 8693 §4.2), or ``scp``, as some issuers have it."""
+    """Return a token's scopes: ``scope`` (RFC 8693 §4.2), or ``scp`` of some issuers."""
     found: set[str] = set()
     for name in ("scope", "scp"):
         value = claims.get(name)

@@ -1,7 +1,7 @@
-"""One document fetched over https: bounded in time and in size.
+"""Fetch one document over https, bounded in time and in size.
 
-It never runs on the thread of a call: see `keyring`. What is wrong is told without a word of
-what was answered.
+It never runs on the thread of a call: see `key_sources`. Error messages hold no part of the
+response.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class FetchFailed(Exception):
 
 
 def fetch(url: str, *, context: ssl.SSLContext, timeout_s: float, limit_bytes: int) -> bytes:
-    """Return what an https address answers; ``timeout_s`` is for all of it together.
+    """Return the body at an https address; ``timeout_s`` is for the whole request.
 
     Raises `FetchFailed`.
     """

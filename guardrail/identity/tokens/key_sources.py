@@ -1,9 +1,8 @@
-"""Where a provider's keys are: pinned by the bundle, or published and fetched.
+"""Where a provider's keys come from: pinned by the bundle, or published and fetched.
 
-Owns `PinnedKeys` and `PublishedKeys`. Keys that are published are fetched off the thread of the
-call, by one fetch at a time; they are used beyond their time while the provider is down, and
-what is broken never takes the place of what is good. Refuses to be made to fetch: a flood of
-tokens with unknown keys causes one fetch in an interval.
+Published keys are fetched off the thread of the call, by one fetch at a time. They are used beyond
+their refresh time while the provider is down, and an invalid key set never replaces a valid one. A
+flood of tokens with unknown keys causes only one fetch per interval.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from guardrail.identity.tokens.strict_json import read_object
 from guardrail.identity.tokens.verifier import KeysNeeded
 from guardrail.identity.validity import within
 
-#: Below an issuer's address (OpenID Connect Discovery §4).
+#: The path below an issuer's address (OpenID Connect Discovery §4).
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
-#: Asks for a document; blocks; raises `FetchFailed`.
-Ask = Callable[[str], bytes]
+#: Fetches a document; blocks; raises `FetchFailed`.
+FetchDocument = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +33,22 @@ class PinnedKeys:
     keys: KeySet
 
     def find(self, kid: str | None, algorithm: str, now: float) -> Key:  # noqa: ARG002
-        """Return the key that a token means, or raise ``unknown_key``."""
+        """Return the key that a token names, or raise ``unknown_key``."""
         key = self.keys.find(kid, algorithm)
         if key is None:
             raise _unknown()
         return key
 
     def doubt(self, now: float, refused: NotAuthenticated) -> None:
-        """Do nothing: what is pinned is not replaced."""
+        """Do nothing: pinned keys are never replaced."""
 
 
-class _Known(NamedTuple):
-    """What is known of published keys: which, since when, and when a fetch was last made.
+class _CachedKeys(NamedTuple):
+    """The published keys that are cached, and the times of the fetches.
 
-    ``tried_at`` is of all fetches, and paces those that find a provider down; ``asked_at`` of
-    those that a token with an unknown key, or with another key's name, made: a flood of such tokens
-    makes no others wait for a key that came in just before.
+    ``tried_at`` is the time of the last fetch, and sets the pace of those that find a provider
+    down. ``asked_at`` is the time of the last fetch that was caused by a token with an unknown key,
+    or with another key's name, so that a flood of such tokens does not delay other fetches.
     """
 
     keys: KeySet | None = None
@@ -63,17 +62,17 @@ class PublishedKeys:
     """Keys that a provider publishes.
 
     Arguments:
-        ask: asks for a document.
-        issuer: whose keys they are.
+        ask: fetches a document.
+        issuer: the issuer of the keys.
         jwks: the address of the key set; ``None``: the issuer's configuration names it.
-        algorithms: under which its tokens may be signed.
+        algorithms: the algorithms with which its tokens may be signed.
         timeout_s: how long a call waits for a fetch.
         refresh_s, stale_s, interval_s: see `settings.FetchSettings`.
     """
 
     def __init__(
         self,
-        ask: Ask,
+        ask: FetchDocument,
         *,
         issuer: str,
         jwks: str | None,
@@ -83,7 +82,7 @@ class PublishedKeys:
         stale_s: float,
         interval_s: float,
     ) -> None:
-        self._ask = ask
+        self._fetch_document = ask
         self._issuer = issuer
         self._jwks = jwks
         self._algorithms = algorithms
@@ -91,49 +90,51 @@ class PublishedKeys:
         self._refresh_s = refresh_s
         self._stale_s = stale_s
         self._interval_s = interval_s
-        self._known = _Known()
+        self._cached = _CachedKeys()
         self._lock = threading.Lock()
         self._fetching: threading.Thread | None = None
 
     @property
     def complaint(self) -> str:
-        """What was wrong with the last fetch; empty where nothing was."""
-        return self._known.complaint
+        """What was wrong with the last fetch; empty if it succeeded."""
+        return self._cached.complaint
 
     def find(self, kid: str | None, algorithm: str, now: float) -> Key:
-        """Return the key that a token means: see `tokens.Keyring`."""
-        known = self._known
+        """Return the key that a token names: see `verifier.Keyring`."""
+        known = self._cached
         key = self._find(known, kid, algorithm, now)
         if key is None:
-            with self._lock:  # once more: a fetch may just have ended, or begun
-                key = self._find(self._known, kid, algorithm, now)
+            with self._lock:  # again: a fetch may just have ended, or begun
+                key = self._find(self._cached, kid, algorithm, now)
                 if key is None:
-                    raise self._without(self._known, now)
+                    raise self._missing_key_error(self._cached, now)
         if not within(now, known.fetched_at, known.fetched_at + self._refresh_s) and self._is_due(
             known.tried_at, now
         ):
-            self._start(now, asked=False)  # the call does not wait for it
+            self._start(now, asked=False)  # the call does not wait for this fetch
         return key
 
     def doubt(self, now: float, refused: NotAuthenticated) -> None:
-        """Have the keys fetched once more, as for an unknown key: see `tokens.Keyring`."""
+        """Fetch the keys again, as for an unknown key: see `verifier.Keyring`."""
         with self._lock:
-            needed = self._needed(self._known, now, refused)
+            needed = self._needed(self._cached, now, refused)
         if needed is not None:
             raise needed
 
-    def _find(self, known: _Known, kid: str | None, algorithm: str, now: float) -> Key | None:
+    def _find(self, known: _CachedKeys, kid: str | None, algorithm: str, now: float) -> Key | None:
         if known.keys is None or not self._is_usable(known, now):
             return None
         return known.keys.find(kid, algorithm)
 
-    def _without(self, known: _Known, now: float) -> Exception:
-        """Return what is to be raised where a key is not known. The lock is held."""
+    def _missing_key_error(self, known: _CachedKeys, now: float) -> Exception:
+        """Return the error for a missing key. The lock is held."""
         refused = _unknown() if self._is_usable(known, now) else self._unavailable()
         return self._needed(known, now, refused) or refused
 
-    def _needed(self, known: _Known, now: float, refused: NotAuthenticated) -> KeysNeeded | None:
-        """Return the fetch to wait for, ``None`` where none is due. The lock is held."""
+    def _needed(
+        self, known: _CachedKeys, now: float, refused: NotAuthenticated
+    ) -> KeysNeeded | None:
+        """Return the fetch to wait for, ``None`` if none is due. The lock is held."""
         fetching = self._fetching
         if fetching is not None and fetching.is_alive():
             return KeysNeeded(partial(fetching.join, self._timeout_s), refused)
@@ -149,8 +150,11 @@ class PublishedKeys:
             retry_after_s=self._interval_s,
         )
 
-    def _is_usable(self, known: _Known, now: float) -> bool:
-        """Whether there are keys that are not too old. A clock set back, or at NaN, says no."""
+    def _is_usable(self, known: _CachedKeys, now: float) -> bool:
+        """Return whether there are keys that are not too old.
+
+        No, if the clock was set back or is NaN.
+        """
         until = known.fetched_at + self._refresh_s + self._stale_s
         return known.keys is not None and within(now, known.fetched_at, until)
 
@@ -163,15 +167,15 @@ class PublishedKeys:
             fetching.join(self._timeout_s)
 
     def _start(self, now: float, *, asked: bool) -> threading.Thread | None:
-        """Start a fetch, or return the one that runs; ``None`` where another was quicker."""
+        """Start a fetch, or return the running one; ``None`` if another thread was faster."""
         with self._lock:
             fetching = self._fetching
             if fetching is not None and fetching.is_alive():
                 return fetching
-            known = self._known
+            known = self._cached
             if not self._is_due(known.asked_at if asked else known.tried_at, now):
                 return None
-            self._known = known._replace(tried_at=now, asked_at=now if asked else known.asked_at)
+            self._cached = known._replace(tried_at=now, asked_at=now if asked else known.asked_at)
             fetching = threading.Thread(
                 target=self._fetch, args=(now,), name="guardrail-keys", daemon=True
             )
@@ -180,36 +184,38 @@ class PublishedKeys:
             return fetching
 
     def _fetch(self, now: float) -> None:
-        known, complaint = self._known, "the fetch failed"  # where it ends by an error of ours
+        known, complaint = self._cached, "the fetch failed"  # if it ends with an unexpected error
         try:
-            keys = read_published(self._ask(self._address()), self._algorithms)
+            keys = read_published(self._fetch_document(self._address()), self._algorithms)
             known, complaint = known._replace(keys=keys, fetched_at=now), ""
         except (FetchFailed, BadKey) as error:
             complaint = str(error)
         finally:
             with self._lock:
-                self._known = self._known._replace(
+                self._cached = self._cached._replace(
                     keys=known.keys, fetched_at=known.fetched_at, complaint=complaint
                 )
 
     def _address(self) -> str:
-        """Return where the keys are: configured, or told by the issuer itself."""
+        """Return the address of the keys: configured, or stated by the issuer's configuration."""
         from guardrail.identity.field_types import https_url
 
         if self._jwks is not None:
             return self._jwks
-        raw = self._ask(self._issuer.rstrip("/") + WELL_KNOWN)
+        raw = self._fetch_document(self._issuer.rstrip("/") + WELL_KNOWN)
         try:
-            told = read_object(raw)
-            if told.get("issuer") == self._issuer:  # exactly: OpenID Connect Discovery §4.3
-                return https_url(str(told.get("jwks_uri")))
-            complaint = "the provider's configuration is of another issuer"
+            configuration = read_object(raw)
+            if (
+                configuration.get("issuer") == self._issuer
+            ):  # exactly: OpenID Connect Discovery §4.3
+                return https_url(str(configuration.get("jwks_uri")))
+            complaint = "the provider's configuration names another issuer"
         except (ValueError, TypeError, RecursionError):
             complaint = "the provider's configuration can't be read"
         raise FetchFailed(complaint)
 
     def __repr__(self) -> str:
-        return f"<PublishedKeys {'known' if self._known.keys else 'unknown'}>"
+        return f"<PublishedKeys {'known' if self._cached.keys else 'unknown'}>"
 
 
 def _unknown() -> NotAuthenticated:

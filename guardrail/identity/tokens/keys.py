@@ -1,9 +1,8 @@
-"""Keys that verify tokens: read from PEM, JWK, JWKS and secrets, each with its own algorithms.
+"""Read keys that verify tokens, from PEM, JWK, JWKS and secrets, each with its own algorithms.
 
-Owns the way from bytes to a `KeySet`. Refuses a key of another family than the algorithm's (an
-RSA key under HS256 is the classic confusion), one that is too weak, one that is for something
-else (``use``, ``key_ops``), and a private key where a public one is enough. No message holds
-key material.
+A key is rejected if it is of another family than the algorithm's (an RSA key under HS256 is the
+classic confusion), too weak, for another use (``use``, ``key_ops``), or a private key where a
+public one is enough. No message holds key material.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from typing import Any, Final
 
 from guardrail.identity.tokens.strict_json import read_object
 
-#: A key file or a published key set is no larger, and holds no more keys.
+#: The largest key file or published key set, in bytes, and its largest number of keys.
 LIMIT_BYTES: Final = 256 * 1024
 _LIMIT_KEYS: Final = 100
 _LIMIT_KID: Final = 256
-#: RFC 7518 §3.2: a secret no shorter than the hash.
+#: RFC 7518 §3.2: a secret must not be shorter than the hash.
 _SECRET_BYTES: Final[Mapping[str, int]] = {"HS256": 32, "HS384": 48, "HS512": 64}
 #: RFC 7518 §3.4: each algorithm has its curve.
 _CURVES: Final[Mapping[str, str]] = {
@@ -26,23 +25,23 @@ _CURVES: Final[Mapping[str, str]] = {
     "ES384": "secp384r1",
     "ES512": "secp521r1",
 }
-#: RFC 7518 §3.3; what is larger takes longer than it is safer.
+#: RFC 7518 §3.3; a larger key costs more time than it adds security.
 _RSA_BITS: Final = (2048, 8192)
-#: RFC 9864 §2.2: the names of one curve each, which ``EdDSA`` means both.
+#: RFC 9864 §2.2: the names of the two curves; ``EdDSA`` means both.
 _EDWARDS: Final = ("Ed25519", "Ed448")
-#: A JWK has lists of texts at most; one that nests deeper is none.
+#: The largest nesting depth of a JWK.
 _LIMIT_KEY_DEPTH: Final = 16
-#: What a JWK for encryption is for (RFC 7517 §4.3, RFC 7518 §4.1).
+#: The operations and algorithms of a JWK for encryption (RFC 7517 §4.3, RFC 7518 §4.1).
 _ENCRYPTION: Final = frozenset(
     ("encrypt", "decrypt", "wrapKey", "unwrapKey", "deriveKey", "deriveBits")
 )
 _ENCRYPTS: Final = re.compile(r"RSA1_5|RSA-OAEP.*|ECDH-ES.*|A(128|192|256)(KW|GCMKW|GCM|CBC.*)|dir")
-#: Members of a JWK that are of a private or a secret key.
+#: The members of a JWK that only a private or a secret key has.
 PRIVATE: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 
 
 class BadKey(Exception):
-    """A key that can't be used; the message says why, and what to do."""
+    """A key that can't be used; the message says why, and how to correct it."""
 
 
 class Key:
@@ -60,7 +59,7 @@ class Key:
         self.material = material
         self.algorithms = tuple(algorithms)
         self.kid = kid
-        #: What verifies under it, by algorithm; made with the first token: see `tokens`.
+        #: Its verifying functions by algorithm; made with the first token: see `verifier`.
         self.verifying: dict[str, Callable[[str], str]] = {}
 
     def __repr__(self) -> str:
@@ -70,16 +69,15 @@ class Key:
 class KeySet:
     """Keys by their name and algorithm.
 
-    A key that is listed twice counts once. If two keys have one name and one algorithm, the name
-    selects neither under that algorithm (RFC 7517 §4.5); keys of other kinds may have the same
-    name.
+    A key that is listed twice counts once. If two keys have the same name and algorithm, the name
+    selects neither for that algorithm (RFC 7517 §4.5); keys of other kinds may have the same name.
 
     Arguments:
         keys: the keys.
-        any_name: the one key there is verifies whatever name a token gives it: a key in PEM.
+        any_name: whether the only key verifies tokens with any key name: a key in PEM.
 
     Attributes:
-        is_ambiguous: whether there are such two keys.
+        is_ambiguous: whether two keys have the same name and algorithm.
     """
 
     __slots__ = ("_any_name", "_keys", "_nameless", "is_ambiguous")
@@ -110,7 +108,7 @@ class KeySet:
         return frozenset([algorithm for _, algorithm in self._keys])
 
     def find(self, kid: str | None, algorithm: str) -> Key | None:
-        """Return the key that a token means: without a name, the only one that fits."""
+        """Return the key that a token names; without a name, the only one that fits."""
         if kid is None or self._any_name:
             return self._nameless.get(algorithm)
         return self._keys.get((kid, algorithm))
@@ -120,7 +118,7 @@ class KeySet:
 
 
 def read_secret(raw: bytes, algorithms: Sequence[str]) -> KeySet:
-    """Return the set of a shared secret; raise `BadKey` where it is too short, or no secret."""
+    """Return the key set of a shared secret; raise `BadKey` if it is too short, or not a secret."""
     from jwt import PyJWS
     from jwt.exceptions import InvalidKeyError
 
@@ -139,8 +137,8 @@ def read_secret(raw: bytes, algorithms: Sequence[str]) -> KeySet:
 def read_keys(raw: bytes, algorithms: Sequence[str]) -> KeySet:
     """Return the public keys of a file: one in PEM, a JWK, or a JWKS.
 
-    Every algorithm must have a key, and every key of a file an algorithm; keys for encryption,
-    which providers publish in the same set, are passed over. Raises `BadKey`.
+    Every algorithm must have a key, and every key an algorithm; keys for encryption, which
+    providers publish in the same set, are skipped. Raises `BadKey`.
     """
     if len(raw) > LIMIT_BYTES:
         raise BadKey(f"is over {LIMIT_BYTES} bytes")
@@ -155,7 +153,7 @@ def read_keys(raw: bytes, algorithms: Sequence[str]) -> KeySet:
             signing = [each for each in _members(members) if not _is_for_encryption(each)]
             keys = KeySet([read_jwk(member, algorithms) for member in signing])
     if keys.is_ambiguous:
-        raise BadKey("has two keys of the same `kid` for one algorithm. Rename one")
+        raise BadKey("has two keys with the same `kid` for one algorithm. Rename one")
     if not keys:
         raise BadKey("holds no key")
     for algorithm in algorithms:
@@ -165,12 +163,12 @@ def read_keys(raw: bytes, algorithms: Sequence[str]) -> KeySet:
 
 
 def read_published(raw: bytes, algorithms: Sequence[str]) -> KeySet:
-    """Return the keys of a JWKS that somebody publishes.
+    """Return the keys of a published JWKS.
 
-    What is not for us is left out (RFC 7517 §5): keys for encryption, of unknown kinds, too
-    weak, under other algorithms, nested too deep, and private ones, which are lost by being
-    there; and a name that means two keys of one algorithm. Raises `BadKey` where the set is none,
-    or nothing of it is left.
+    Unusable keys are skipped (RFC 7517 §5): keys for encryption, of unknown kinds, too weak, for
+    other algorithms, nested too deep, and private ones, which are compromised by being published;
+    and a name with two keys for one algorithm. Raises `BadKey` if the set is invalid, or no key is
+    left.
     """
     if len(raw) > LIMIT_BYTES:
         raise BadKey(f"is over {LIMIT_BYTES} bytes")
@@ -191,7 +189,7 @@ def _parse(raw: bytes) -> Mapping[str, Any]:
         return read_object(raw)
     except (ValueError, TypeError, RecursionError):
         pass
-    raise BadKey("is no JSON object in which every key stands once")
+    raise BadKey("is not a JSON object with unique keys")
 
 
 def _members(parsed: Mapping[str, Any]) -> list[Any]:
@@ -206,9 +204,9 @@ def _from_pem(raw: bytes, algorithms: Sequence[str]) -> Key:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     if b"PRIVATE KEY-----" in raw:
-        raise BadKey("holds a private key. Put only the public one there")
+        raise BadKey("holds a private key. Use only the public key")
     if raw.count(b"-----BEGIN ") > 1:
-        raise BadKey("holds several keys. Put one there, or a JWKS")
+        raise BadKey("holds several keys. Use one key, or a JWKS")
     try:
         material = load_pem_public_key(raw)
     except (ValueError, UnsupportedAlgorithm):
@@ -216,26 +214,26 @@ def _from_pem(raw: bytes, algorithms: Sequence[str]) -> Key:
     if material is None:
         raise BadKey('is no public key in PEM ("-----BEGIN PUBLIC KEY-----"), and no JWK or JWKS')
     for algorithm in algorithms:
-        complaint = misfit(algorithm, material)
+        complaint = why_unsuitable(algorithm, material)
         if complaint:
             raise BadKey(complaint)
-    fitting = [each for each in accepted(algorithms) if not misfit(each, material)]
+    fitting = [each for each in accepted(algorithms) if not why_unsuitable(each, material)]
     return Key(material, fitting)
 
 
 def accepted(algorithms: Iterable[str]) -> tuple[str, ...]:
-    """Return all names of the algorithms that a provider names: ``EdDSA`` means its curves too."""
+    """Return all names of a provider's algorithms: ``EdDSA`` includes the names of its curves."""
     named = list(algorithms)
     return tuple(dict.fromkeys([*named, *(_EDWARDS if "EdDSA" in named else ())]))
 
 
 def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
-    """Return the key of a JWK (RFC 7517), with those of the algorithms that it is for."""
+    """Return the key of a JWK (RFC 7517), with the algorithms that it may be used with."""
     if not isinstance(member, dict):
-        raise BadKey("holds a key that is no object")
+        raise BadKey("holds a key that is not an object")
     if PRIVATE & member.keys():
-        raise BadKey("holds a private or secret key. Put only public ones there")
-    if _is_deeper(member, _LIMIT_KEY_DEPTH):
+        raise BadKey("holds a private or secret key. Use only public keys")
+    if _nests_deeper(member, _LIMIT_KEY_DEPTH):
         raise BadKey(f"holds a key that nests deeper than {_LIMIT_KEY_DEPTH} levels")
     kid, use, operations = member.get("kid"), member.get("use"), member.get("key_ops")
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
@@ -243,29 +241,29 @@ def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
     if use is not None and use != "sig":
         raise BadKey('has a key that is not for signatures: its `use` is not "sig"')
     if operations is not None and not (isinstance(operations, list) and "verify" in operations):
-        raise BadKey('has a key that is not to verify with: its `key_ops` lack "verify"')
+        raise BadKey('has a key that may not verify: its `key_ops` lack "verify"')
     named = member.get("alg")
     wanted = [each for each in accepted(algorithms) if named is None or _means(named, each)]
     if not wanted:
-        raise BadKey("has a key whose `alg` is none of the provider's `algorithms`")
+        raise BadKey("has a key whose `alg` is not one of the provider's `algorithms`")
     material = _material(member)
-    fitting = [algorithm for algorithm in wanted if not misfit(algorithm, material)]
-    complaint = misfit(wanted[0] if named is None else named, material)
+    fitting = [algorithm for algorithm in wanted if not why_unsuitable(algorithm, material)]
+    complaint = why_unsuitable(wanted[0] if named is None else named, material)
     if not fitting or (named is not None and complaint):
         raise BadKey(complaint)
     return Key(material, fitting, kid)
 
 
 def _means(named: Any, algorithm: str) -> bool:
-    """Whether a key whose ``alg`` is ``named`` may verify under an algorithm."""
+    """Return whether a key whose ``alg`` is ``named`` may verify with an algorithm."""
     if named == algorithm or not isinstance(named, str):
         return bool(named == algorithm)
-    # One curve, two names (RFC 9864 §2.2): `misfit` keeps the curves apart.
+    # One curve has two names (RFC 9864 §2.2); `why_unsuitable` distinguishes the curves.
     return "EdDSA" in (named, algorithm) and {named, algorithm} <= {"EdDSA", *_EDWARDS}
 
 
 def _is_for_encryption(member: Any) -> bool:
-    """Whether a JWK says that it is for encryption; a private one is never passed over."""
+    """Return whether a JWK is declared to be for encryption; a private one never counts."""
     if not isinstance(member, dict) or PRIVATE & member.keys():
         return False
     use, operations, named = member.get("use"), member.get("key_ops"), member.get("alg")
@@ -277,8 +275,8 @@ def _is_for_encryption(member: Any) -> bool:
     return bool(listed) and all(isinstance(each, str) and each in _ENCRYPTION for each in listed)
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether JSON data nests deeper than so many levels; a list of its leaves is none."""
+def _nests_deeper(value: Any, levels: int) -> bool:
+    """Return whether JSON data nests deeper than a number of levels."""
     layer = [value]
     for _ in range(levels):
         layer = [
@@ -306,11 +304,11 @@ def _material(member: Mapping[str, Any]) -> Any:
         return reader.from_jwk(member)
     except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError, KeyError):
         pass
-    raise BadKey("has a key whose numbers are not those of its `kty`")
+    raise BadKey("has a key whose parameters do not match its `kty`")
 
 
-def misfit(algorithm: str, key: Any) -> str:
-    """Say why a public key does not fit an algorithm; empty where it does."""
+def why_unsuitable(algorithm: str, key: Any) -> str:
+    """Return why a public key does not suit an algorithm; empty if it does."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
     if algorithm in _CURVES:
@@ -324,7 +322,7 @@ def misfit(algorithm: str, key: Any) -> str:
         curve_kind = {"Ed25519": ed25519.Ed25519PublicKey, "Ed448": ed448.Ed448PublicKey}[algorithm]
         return "" if isinstance(key, curve_kind) else f"{algorithm} needs an {algorithm} key"
     if algorithm in _SECRET_BYTES:
-        return f"{algorithm} takes a secret, and no public key"
+        return f"{algorithm} takes a secret, not a public key"
     least, most = _RSA_BITS
     fits = isinstance(key, rsa.RSAPublicKey) and least <= key.key_size <= most
     return "" if fits else f"{algorithm} needs an RSA key of {least} to {most} bits"

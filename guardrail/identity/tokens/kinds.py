@@ -17,9 +17,9 @@ from guardrail.identity.tokens.open_keys import pinned_keys, published_keys
 from guardrail.identity.tokens.verifier import Keyring, Verifier
 from guardrail.values import Frozen
 
-#: Clocks of one organisation are within this; what is more keeps expired tokens alive.
+#: Clocks of one organisation differ by less; a larger leeway keeps expired tokens valid.
 _LEEWAY_S: Final = 60
-#: Claims that people change, or that go to somebody else one day (OpenID Connect Core §5.7).
+#: Claims that users can change, or that can be reassigned (OpenID Connect Core §5.7).
 _REASSIGNED: Final = frozenset(
     ("email", "preferred_username", "username", "name", "nickname", "phone_number", "upn")
 )
@@ -33,7 +33,7 @@ class JwtKind(IdentityProviderBase):
     takes = "signed_token"
 
     def open(self, settings: Any, context: ProviderContext) -> TokenProvider:
-        """Return the provider of one table; raise ``GR400`` for a key that is unfit."""
+        """Return the provider of one table; raise ``GR400`` for an unsuitable key."""
         keyring = self._keyring(settings, context)
         table, principal = context.table, settings.principal
         types: dict[str, Place] = {principal.type: table.at("principal", "type")}
@@ -51,7 +51,7 @@ class JwtKind(IdentityProviderBase):
         return PinnedKeys(pinned_keys(settings, context.table, context.sources))
 
     def lint(self, settings: Any, table: SettingsTable) -> Iterable[Finding]:
-        """Return what is weak in the table."""
+        """Return the findings about the table."""
         return [*_token_findings(settings, table), *dropped_groups(settings, table)]
 
 
@@ -74,20 +74,20 @@ class OidcKind(JwtKind):
 def _token_findings(settings: TokenSettings, table: SettingsTable) -> Iterator[Finding]:
     if isinstance(settings, JwtSettings) and settings.is_shared:
         message = (
-            f"{settings.algorithms[0]} has one secret for signing and verifying: whoever verifies "
-            "tokens can make them. Use an algorithm with a public key, such as ES256."
+            f"{settings.algorithms[0]} uses one secret to sign and to verify: everyone who "
+            "verifies tokens can also make them. Use a public-key algorithm, such as ES256."
         )
         yield Finding("GR530", table.at("algorithms"), message)
     if settings.leeway_s > _LEEWAY_S:
         message = (
-            f"Tokens are accepted more than {_LEEWAY_S} seconds after they expire. Set the clocks, "
-            "and lower `leeway_s`."
+            f"Tokens are accepted more than {_LEEWAY_S} seconds after they expire. Synchronize "
+            "the clocks, and lower `leeway_s`."
         )
         yield Finding("GR531", table.at("leeway_s"), message)
     named = settings.principal.id[-1]
     if named in _REASSIGNED:
         message = (
-            f"The claim `{named}` can change, or go to somebody else, who then has "
-            "the grants and quotas of the first. Use `sub`."
+            f"The claim `{named}` can change, or be reassigned to another user, who then has the "
+            "grants and quotas of the first. Use `sub`."
         )
         yield Finding("GR533", table.at("principal"), message)

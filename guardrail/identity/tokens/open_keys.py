@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from guardrail._http_client import RequestFailed, trusting
+from guardrail._http_client import RequestFailed, tls_context
 from guardrail._ports import BundleSources, SettingsTable
 from guardrail.errors import ConfigurationError, Place
 from guardrail.identity.settings import FetchSettings, JwtSettings
@@ -61,12 +61,12 @@ def published_keys(
     issuer: str,
     algorithms: tuple[str, ...],
 ) -> PublishedKeys:
-    """Return the keys that somebody publishes; none is fetched."""
+    """Return the published keys of a provider; none is fetched."""
     ca = None
     if table.ca_file is not None:
         ca = sources.file(table.ca_file, "ca_file", at.at("ca_file"))
     try:
-        context = trusting(ca)
+        context = tls_context(ca)
     except RequestFailed as error:
         complaint = str(error)
     else:

@@ -1,7 +1,7 @@
-"""PyJWT's verification, with the key and the algorithm fixed beforehand.
+"""PyJWT's verification, with a fixed key and algorithm.
 
-Owns what we change of PyJWT: one step is quicker and stricter, and nothing in a token chooses a
-key. Refuses to sign, and to hand a key out. Imported with the first token.
+One step of PyJWT is replaced by a faster and stricter one, and nothing in a token can choose a key.
+Nothing is signed, and no key is exposed. Imported with the first token.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _TO_BASE64URL: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class StrictJWS(PyJWS):
-    """PyJWT's class for signed tokens, with one step of it made quicker.
+    """PyJWT's class for signed tokens, with one step made faster.
 
-    PyJWT asks of each letter in Python whether it is one of base64url: a third of a
-    verification. Decoding and encoding again asks the same of all at once, and more: what
-    comes out equal is the one way to write these bytes, without padding (RFC 7515 §2).
+    PyJWT checks in Python for each letter whether it is base64url: a third of a verification.
+    Decoding and encoding again checks all letters at once, and more: if the result is equal, the
+    text is the only encoding of these bytes, without padding (RFC 7515 §2).
     """
 
     @staticmethod
@@ -45,9 +45,9 @@ class StrictJWS(PyJWS):
 
 
 def pinned(key: Any, algorithm: str) -> Callable[[str], str]:
-    """Return what verifies tokens under one key and algorithm, and under nothing else.
+    """Return a function that verifies tokens with one key and algorithm, and with no other.
 
-    It returns the code with which a token is refused, empty where the signature holds.
+    It returns the code with which a token is denied, empty if the signature is valid.
 
     Arguments:
         key: a secret, or a public key of ``cryptography``.
@@ -80,7 +80,7 @@ def pinned(key: Any, algorithm: str) -> Callable[[str], str]:
 def pin(algorithm: Any, key: Any) -> Any:
     """Return one of PyJWT's algorithms with its key prepared once, not for every token.
 
-    Whatever key it is handed later, it verifies with this one, and signs nothing.
+    Whatever key is passed later, it verifies with this one, and signs nothing.
     """
     prepared = algorithm.prepare_key(key)
 

@@ -1,7 +1,7 @@
-"""JSON as tokens and key sets have it: read strictly, so that no two readers differ.
+"""Strict JSON for tokens and key sets, so that no two readers can differ.
 
-One reading: UTF-8, one object, no key twice, no number that is not finite, no deeper than
-`LIMIT_DEPTH`. What is raised may quote the bytes: whoever asks keeps nothing of it.
+The bytes must be UTF-8 and one object, without duplicate keys and non-finite numbers, and nested no
+deeper than `LIMIT_DEPTH`. Exceptions may quote the bytes: callers must not keep them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import math
 import re
 from typing import Any, Final
 
-#: Levels of objects and lists. Fixed: what Python's own parser takes depends on who calls it.
+#: Levels of objects and lists. Fixed, since the limit of Python's parser depends on the caller's
+#: stack.
 LIMIT_DEPTH: Final = 500
-#: One without an end goes up to the end of all: a search from each quote would take too long.
+#: An unterminated text extends to the end: a search from each quote would take too long.
 _TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
 #: White space between values (RFC 8259 §2).
@@ -21,7 +22,7 @@ _SPACE: Final = " \t\n\r"
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
-    """Return the object that some bytes are.
+    """Return the JSON object in some bytes.
 
     Raises `ValueError`, `TypeError` or `RecursionError`, whose texts may quote the bytes.
     """
@@ -40,7 +41,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
 
 def _depth(raw: bytes) -> int:
-    """Return how deep brackets outside of texts nest, without a parser."""
+    """Return the nesting depth of brackets outside of texts, without a parser."""
     depth = deepest = 0
     for bracket in _BRACKET.finditer(_TEXT.sub(b"", raw)):
         depth += 1 if bracket[0] in b"[{" else -1
@@ -51,7 +52,7 @@ def _depth(raw: bytes) -> int:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a key stands twice")  # readers would differ in which one counts
+        raise ValueError("a key stands twice")  # readers differ in which one they use
     return members
 
 

@@ -1,12 +1,11 @@
-"""Verification of a token: from text to claims that hold now.
+"""Verify a token: from its text to claims that are valid now.
 
-Owns what is asked of a token's form (`Token`), the signature check (PyJWT's, under a key of the
-provider's) and the checks of issuer, audience, kind and times, by the injected clock. Refuses
-everything that is not a signed token of the issuer. Of its header only ``alg``, ``kid`` and
-``typ`` are read, and each only picks among what the bundle configured: ``jku``, ``x5u``,
-``jwk`` and ``x5c`` are never followed, and ``crit`` and ``b64`` are refused (RFC 7515, RFC 7797,
-RFC 8725). In the flow it stands before `claims`. No message holds a claim, and no cause is
-kept: PyJWT's own texts quote the token.
+A token's form is checked by `Token`, its signature by PyJWT with a key of the provider, and its
+issuer, audience, type and times by `Verifier`, with the injected clock. Of the header only ``alg``,
+``kid`` and ``typ`` are read, and each only selects from the bundle's configuration: ``jku``,
+``x5u``, ``jwk`` and ``x5c`` are never followed, and ``crit`` and ``b64`` are denied (RFC 7515, RFC
+7797, RFC 8725). No message holds a claim, and no cause is kept, since PyJWT's texts quote the
+token.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from guardrail.identity.tokens.strict_json import read_object
 
 Claims: TypeAlias = Mapping[str, Any]
 
-#: A token longer than this is refused before anything reads it. In characters.
+#: The longest token, in characters; a longer one is denied before it is parsed.
 LIMIT_CHARS: Final = 16 * 1024
 _LIMIT_KID: Final = 256
 #: RFC 7515 §7.1: base64url without padding. An empty signature is left to the algorithm.
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
-#: A time with an exponent: a notation that readers of dates differ in, and issuers do not use.
+#: A time with an exponent: parsers differ in this notation, and issuers do not use it.
 _SCIENTIFIC: Final = re.compile(rb'"(?:exp|nbf|iat|auth_time)"\s*:\s*-?[0-9.]+[eE]')
 #: The end of the year 9999: a larger time is a mistake (milliseconds), or an attack.
 _LATEST: Final = 253_402_300_799
 
 
-class Head(NamedTuple):
-    """What a token's header says: how it is signed, under which key, and what it is."""
+class TokenHeader(NamedTuple):
+    """The header of a token: its algorithm, key name and type."""
 
     algorithm: str
     kid: str | None
@@ -46,11 +45,11 @@ class Head(NamedTuple):
 
 
 class Token:
-    """A token whose form is right and of which nothing is verified yet.
+    """A well-formed token whose signature and claims are not verified yet.
 
     Arguments:
         text: a compact JWS, without ``Bearer``.
-        limit_chars: a longer one is refused before anything reads it.
+        limit_chars: a longer one is denied before it is parsed.
 
     Raises:
         NotAuthenticated: ``malformed_token``.
@@ -70,14 +69,14 @@ class Token:
                 'without "Bearer".'
             )
         self.text = text
-        is_kept = len(parts[1]) <= LIMIT_CHARS  # what is larger would fill the memory
-        self.head = _head(parts[1]) if is_kept else _head.__wrapped__(parts[1])
+        is_kept = len(parts[1]) <= LIMIT_CHARS  # larger headers would fill the cache
+        self.head = _read_header(parts[1]) if is_kept else _read_header.__wrapped__(parts[1])
         self._payload = parts[2]
         self._claims: Claims | None = None
 
     @property
     def claims(self) -> Claims:
-        """Its claims, of which nothing is verified: only to find who can verify them."""
+        """Its unverified claims: only to find the provider that can verify them."""
         if self._claims is None:
             self._claims = _object(self._payload, _SCIENTIFIC)
         return self._claims
@@ -87,33 +86,33 @@ class Token:
 
 
 class Keyring(Protocol):
-    """Where the keys of a provider are. What is needed is fetched once for a token, not again."""
+    """The keys of a provider. A missing key is fetched at most once for a token."""
 
     def find(self, kid: str | None, algorithm: str, now: float) -> Key:
-        """Return the key that a token means.
+        """Return the key that a token names.
 
-        Raises `NotAuthenticated` (``unknown_key``, ``provider_unavailable``), or `KeysNeeded`
-        where it must be fetched first.
+        Raises `NotAuthenticated` (``unknown_key``, ``provider_unavailable``), or `KeysNeeded` if it
+        must be fetched first.
         """
         ...
 
     def doubt(self, now: float, refused: NotAuthenticated) -> None:
-        """Raise `KeysNeeded` where a key that did not verify may have been replaced by its issuer.
+        """Raise `KeysNeeded` if the issuer may have replaced a key that did not verify a token.
 
         Arguments:
             now: seconds since the epoch, by the injected clock.
-            refused: what is to be raised if the keys are still the same.
+            refused: the error to raise if the keys are still the same.
         """
         ...
 
 
 class KeysNeeded(Exception):
-    """Keys must be fetched before a token can be told: off the event loop, and then again.
+    """Keys must be fetched, off the event loop, before a token can be verified.
 
     Arguments:
-        fetch: fetches them, or waits for a fetch that is under way; blocks for a bounded time,
-            and raises nothing.
-        refused: what is to be raised where, after that, keys would have to be fetched again.
+        fetch: fetches them, or waits for a running fetch; blocks for a bounded time, and raises
+            nothing.
+        refused: the error to raise if keys would have to be fetched again after that.
     """
 
     def __init__(self, fetch: Any, refused: NotAuthenticated | None = None) -> None:
@@ -122,8 +121,8 @@ class KeysNeeded(Exception):
         self.refused = refused
 
 
-class Verified(NamedTuple):
-    """Claims that hold, and the second at which they cease to: ``exp`` and the leeway."""
+class VerifiedClaims(NamedTuple):
+    """Valid claims, and the second at which they expire: ``exp`` and the leeway."""
 
     claims: Claims
     expires_at: float
@@ -136,17 +135,17 @@ class Verifier:
     """Verifies tokens of one issuer.
 
     Arguments:
-        settings: the provider's.
+        settings: the provider's settings.
         keyring: its keys.
     """
 
-    __slots__ = ("_algorithms", "_audience", "_held", "_kinds", "_settings", "keyring")
+    __slots__ = ("_algorithms", "_audience", "_claim_values", "_kinds", "_settings", "keyring")
 
     def __init__(self, settings: TokenSettings, keyring: Keyring) -> None:
         self._settings = settings
         self._algorithms = frozenset(accepted(settings.algorithms))
         self._audience = frozenset(settings.audience)
-        self._held: tuple[tuple[ClaimPath, frozenset[tuple[type, Any]]], ...] = tuple(
+        self._claim_values: tuple[tuple[ClaimPath, frozenset[tuple[type, Any]]], ...] = tuple(
             [
                 # with its type: for Python, true is 1
                 (claim_path(name), frozenset([(type(value), value) for value in values]))
@@ -156,14 +155,14 @@ class Verifier:
         self._kinds = frozenset([kind_of(name) for name in settings.token_types])
         self.keyring = keyring
 
-    def verify(self, token: Token, now: float) -> Verified:
-        """Return the claims of a token that holds at ``now`` (seconds since the epoch).
+    def verify(self, token: Token, now: float) -> VerifiedClaims:
+        """Return the claims of a token that is valid at ``now`` (seconds since the epoch).
 
         Raises:
             NotAuthenticated: ``malformed_token``, ``wrong_algorithm``, ``wrong_token_type``,
                 ``unknown_key``, ``provider_unavailable``, ``bad_signature``, ``missing_claim``,
-                ``wrong_issuer``, ``wrong_audience``, ``token_expired``,
-                ``token_not_yet_valid`` or ``wrong_claim``.
+                ``wrong_issuer``, ``wrong_audience``, ``token_expired``, ``token_not_yet_valid`` or
+                ``wrong_claim``.
             KeysNeeded: see `Keyring`.
         """
         head = token.head
@@ -174,29 +173,27 @@ class Verifier:
             )
         if head.kind is not None and kind_of(head.kind) not in self._kinds:
             raise NotAuthenticated(
-                "The token is of another type (`typ`) than the provider's `token_types`.",
+                "The token's type (`typ`) is not one of the provider's `token_types`.",
                 code="wrong_token_type",
             )
         check_under(token, self.keyring, now)
         return self._check(token.claims, now)
 
-    def _check(self, claims: Claims, now: float) -> Verified:
+    def _check(self, claims: Claims, now: float) -> VerifiedClaims:
         """Check issuer, audience and times (RFC 7519 §4.1). A clock at NaN denies."""
         settings = self._settings
         if issuer_of(claims) != settings.issuer:
             raise NotAuthenticated(
-                "The token is of another issuer than the one configured.", code="wrong_issuer"
+                "The token's issuer is not the configured one.", code="wrong_issuer"
             )
         if self._audience.isdisjoint(strings(claims, settings.audience_claim)):
             raise NotAuthenticated(
                 "The token is meant for another audience.", code="wrong_audience"
             )
         leeway_s = settings.leeway_s
-        expires_at = math.floor(_at(required(claims, ("exp",)), "exp")) + leeway_s
+        expires_at = math.floor(_seconds(required(claims, ("exp",)), "exp")) + leeway_s
         if not -math.inf < now < expires_at:
-            raise NotAuthenticated(
-                "The token has expired. Act under a fresh one.", code="token_expired"
-            )
+            raise NotAuthenticated("The token has expired. Use a new one.", code="token_expired")
         for name in ("nbf", "iat"):
             since = time_of(claims, name, rounded=math.ceil)
             if since is not None and not now >= since - leeway_s:
@@ -205,16 +202,19 @@ class Verifier:
                 )
         for path in settings.required:
             required(claims, path)
-        for path, values in self._held:
-            _hold(claims, path, values)
-        return Verified(claims, expires_at)
+        for path, values in self._claim_values:
+            _check_claim(claims, path, values)
+        return VerifiedClaims(claims, expires_at)
 
     def __repr__(self) -> str:
         return f"<Verifier {', '.join(self._settings.algorithms)}>"
 
 
-def _hold(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, Any]]) -> None:
-    """Hold a claim to one of some values. A list must hold one of them, an object holds none."""
+def _check_claim(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, Any]]) -> None:
+    """Check that a claim has one of some values.
+
+    A list must contain one, an object never matches.
+    """
     value = required(claims, path)
     items = value if isinstance(value, list) else [value]
     if any((type(item), item) in values for item in items if isinstance(item, _PLAIN)):
@@ -227,15 +227,15 @@ def _hold(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, Any]]) 
     )
 
 
-#: What a claim can be held to: see `settings.TokenSettings`.
+#: The types of values that `claims` can require: see `settings.TokenSettings`.
 _PLAIN: Final = (str, bool, int, float)
 
 
 def check_under(token: Token, keyring: Keyring, now: float) -> None:
-    """Check a token's signature under the key of a keyring that it names.
+    """Check a token's signature with the key of a keyring that it names.
 
-    An issuer may have given a key's name to a new one: where the signature does not hold, the
-    keyring is asked whether the keys should be fetched once more.
+    An issuer may have given a key's name to a new key: if the signature is invalid, the keyring
+    decides whether to fetch the keys again.
 
     Raises:
         NotAuthenticated: as `Keyring.find` and `check_signature`.
@@ -252,7 +252,7 @@ def check_under(token: Token, keyring: Keyring, now: float) -> None:
 
 
 def check_signature(token: Token, key: Key) -> None:
-    """Check a token's signature under one key, by the algorithm that its header names.
+    """Check a token's signature with one key, by the algorithm in its header.
 
     Raises:
         NotAuthenticated: ``wrong_algorithm``, ``bad_signature`` or ``malformed_token``.
@@ -262,30 +262,35 @@ def check_signature(token: Token, key: Key) -> None:
         raise NotAuthenticated("The token's key is for another algorithm.", code="wrong_algorithm")
     verify = key.verifying.get(algorithm)
     if verify is None:
-        from guardrail.identity.tokens.pinned import pinned  # PyJWT comes with the first token
+        from guardrail.identity.tokens.pinned import (
+            pinned,
+        )  # PyJWT is imported with the first token
 
         verify = key.verifying[algorithm] = pinned(key.material, algorithm)
     code = verify(token.text)
     if code:
-        # Raised here, not there: an error that is being handled would become the context.
+        # Raised here, outside of the handler: a handled error would become the context.
         raise NotAuthenticated(_REFUSED[code], code=code)
 
 
 _REFUSED: Final[Mapping[str, str]] = {
     "wrong_algorithm": "The token is not signed with the key's algorithm.",
-    "bad_signature": "The token's signature does not hold.",
+    "bad_signature": "The token's signature is not valid.",
     "malformed_token": "The token does not parse as a signed JWT.",
 }
 
 
 def kind_of(name: str) -> str:
-    """Return a token type as it is compared: RFC 7515 §4.1.9."""
+    """Return a token type in the form for comparison: RFC 7515 §4.1.9."""
     return name.lower().removeprefix("application/")
 
 
 @lru_cache(maxsize=256)
-def _head(segment: str) -> Head:
-    """Return what a header says, or raise ``malformed_token``. Headers repeat: they are kept."""
+def _read_header(segment: str) -> TokenHeader:
+    """Return the parsed header, or raise ``malformed_token``.
+
+    Headers repeat, so they are cached.
+    """
     header = _object(segment)
     algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(algorithm, str):
@@ -293,21 +298,21 @@ def _head(segment: str) -> Head:
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
         raise malformed(f"The token's `kid` is no text of 1 to {_LIMIT_KID} characters.")
     if kind is not None and not isinstance(kind, str):
-        raise malformed("The token's `typ` is no text.")
-    # We understand no extension, and an unencoded payload is one (RFC 7797).
+        raise malformed("The token's `typ` is not a text.")
+    # No extension is supported; an unencoded payload is one (RFC 7797).
     if "crit" in header or "b64" in header:
         raise malformed("The token demands extensions by `crit` or `b64`.")
     if "cty" in header and kind_of(str(header["cty"])) == "jwt":
-        raise malformed("The token has another token inside. Send that one by itself.")
-    return Head(algorithm, kid, kind)
+        raise malformed("The token contains another token. Send the inner one alone.")
+    return TokenHeader(algorithm, kid, kind)
 
 
 def _object(segment: str, refused: re.Pattern[bytes] | None = None) -> Claims:
-    """Return the JSON object that a part of a token is, or raise ``malformed_token``.
+    """Return the JSON object in a part of a token, or raise ``malformed_token``.
 
     Arguments:
         segment: the part, in base64url.
-        refused: what must not stand in it.
+        refused: a pattern that must not occur in it.
     """
     try:
         raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
@@ -330,9 +335,9 @@ def issuer_of(claims: Claims) -> str:
 
 
 def find(claims: Claims, path: ClaimPath) -> Any:
-    """Return the claim at a path, or `MISSING`; raise where it leads through no object.
+    """Return the claim at a path, or `MISSING`; raise if the path leads through a non-object.
 
-    All below a claim that is null is absent, as the claim itself is where it is optional.
+    Everything below a null claim is absent, as is an optional claim that is null.
     """
     if len(path) == 1 and type(claims) is dict:  # the usual case, at a third of the cost
         return claims.get(path[0], MISSING)
@@ -349,20 +354,20 @@ def find(claims: Claims, path: ClaimPath) -> Any:
 
 
 def find_optional(claims: Claims, path: ClaimPath) -> Any:
-    """Return the claim at a path, or `MISSING` where it is absent or null; raise as `find` does."""
+    """Return the claim at a path, or `MISSING` if it is absent or null; raise as `find` does."""
     value = find(claims, path)
     return MISSING if value is None else value
 
 
-#: What `find` returns for a claim that is not there.
+#: The result of `find` for an absent claim.
 MISSING: Final = object()
 
 
 def required(claims: Claims, path: ClaimPath) -> Any:
-    """Return a claim that must be there.
+    """Return a required claim.
 
     Raises:
-        NotAuthenticated: ``missing_claim`` where it is not, ``malformed_token`` where it is null.
+        NotAuthenticated: ``missing_claim`` if it is absent, ``malformed_token`` if it is null.
     """
     value = find(claims, path)
     if value is None:
@@ -378,11 +383,11 @@ def required(claims: Claims, path: ClaimPath) -> Any:
 
 
 def strings(claims: Claims, path: ClaimPath) -> tuple[str, ...]:
-    """Return a required claim that is one string or a list of them.
+    """Return a required claim that is a string or a list of strings.
 
     Raises:
-        NotAuthenticated: ``missing_claim``, or ``malformed_token`` for another type, an
-            empty string or a lone surrogate. An empty list is empty.
+        NotAuthenticated: ``missing_claim``, or ``malformed_token`` for another type, an empty
+            string or a lone surrogate. An empty list is empty.
     """
     value = required(claims, path)
     items = value if isinstance(value, list) else [value]
@@ -395,35 +400,35 @@ def strings(claims: Claims, path: ClaimPath) -> tuple[str, ...]:
 def time_of(
     claims: Claims, name: str, *, rounded: Callable[[float], int] = math.floor
 ) -> float | None:
-    """Return a time claim in whole seconds since the epoch, ``None`` where it is absent or null.
+    """Return a time claim in whole seconds since the epoch, ``None`` if it is absent or null.
 
-    Rounded down unless told otherwise: what is older is never trusted longer, and never escapes
-    a revocation.
+    Rounded down by default: an older credential is never valid longer, and never escapes a
+    revocation.
     """
     value = claims.get(name)
-    return None if value is None else float(rounded(_at(value, name)))
+    return None if value is None else float(rounded(_seconds(value, name)))
 
 
-#: Kept: a union that is written in place is made anew at every call.
+#: A constant: a union that is written in place is created again at each call.
 _NUMBER: Final = (int, float)
 
 
-def _at(value: Any, name: str) -> float:
-    """Return a time as it stands (RFC 7519 §2): fractions are allowed, and few readers agree.
+def _seconds(value: Any, name: str) -> float:
+    """Return a time as it is in the claim (RFC 7519 §2), where fractions are allowed.
 
-    Who compares rounds it so that a token is never valid longer: an end down, a beginning up.
+    Callers round it so that a token is never valid longer: an end down, a beginning up.
     """
     if isinstance(value, bool) or not isinstance(value, _NUMBER):
         raise wrong_type((name,), "a number of seconds", value)
     if not 0 <= value <= _LATEST:
-        raise malformed(f"`{name}` is no time in seconds since the epoch.", f"token.{name}")
+        raise malformed(f"`{name}` is not a time in seconds since the epoch.", f"token.{name}")
     return value
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is a non-empty string that UTF-8 can hold.
+    """Return whether a value is a non-empty string that UTF-8 can encode.
 
-    Lone surrogates are out: Cedar reads all of them as one character, and so as one user.
+    Lone surrogates are rejected: Cedar reads all of them as one character, and so as one user.
     """
     if not isinstance(value, str) or not value:
         return False
@@ -431,11 +436,11 @@ def is_text(value: Any) -> bool:
 
 
 def malformed(message: str, path: str = "") -> NotAuthenticated:
-    """Return the error for a token that is none."""
+    """Return the error for a malformed token."""
     return NotAuthenticated(message, code="malformed_token", path=path)
 
 
 def wrong_type(path: ClaimPath, expected: str, value: Any) -> NotAuthenticated:
-    """Return the error for a claim of the wrong type; of the value it names the type only."""
+    """Return the error for a claim of the wrong type; it names the type of the value only."""
     name, got = ".".join(path), type_name(value)
     return malformed(f"The claim `{name}`: expected {expected}, got {got}.", f"token.{name}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail._ports import Clock, Recording, Sink
-from guardrail.audit import Journal, Trail
+from guardrail.audit import FanOut, Journal
 from guardrail.bundle.assembly import Bundle, BundleRuntime, load_bundle
 from guardrail.errors import ConfigurationError
 from guardrail.testing.application.observe import LetThrough, Observed
@@ -149,7 +149,7 @@ def _changed(
         loaded = load_bundle(path, clock=used, **own)
     if sinks is None:
         return _GuardParts(loaded, path, used, held.sink, held.journal)
-    return _GuardParts(loaded, path, used, Trail(tuple(sinks)), None)
+    return _GuardParts(loaded, path, used, FanOut(tuple(sinks)), None)
 
 
 def _end(guard: Guard, own: _Overridden) -> str:

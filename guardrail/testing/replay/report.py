@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from guardrail._ports import FactContext
-from guardrail.audit.journal_read.grouped_calls import Alike, Calls
+from guardrail.audit.journal_read.grouped_calls import CallGroup, GroupedCalls
 from guardrail.bundle.assembly import Bundle
 from guardrail.facts import TimeFacts
 from guardrail.testing.mutation.candidate_requests import Request
@@ -202,7 +202,7 @@ class ReplayReport:
         }
 
 
-def replay(bundle: Bundle, calls: Calls, slots: Slots) -> ReplayReport:
+def replay(bundle: Bundle, calls: GroupedCalls, slots: Slots) -> ReplayReport:
     """Decide the calls of a journal on a bundle, and return how that compares.
 
     Arguments:
@@ -238,7 +238,7 @@ def _told(demand: Any) -> str:
 
 
 def requests_of(
-    old: Bundle, new: Bundle, calls: Calls, slots: Slots
+    old: Bundle, new: Bundle, calls: GroupedCalls, slots: Slots
 ) -> Iterator[tuple[Request, Request]]:
     """Yield the requests of a journal that both bundles can decide: as each of them sees it.
 
@@ -268,8 +268,8 @@ def requests_of(
 
 
 def _recalled(
-    recaller: RecordReader, calls: Iterable[Alike], unknown: Counter[str]
-) -> Iterator[tuple[Alike, ReplayOutcome, RecordedRequest]]:
+    recaller: RecordReader, calls: Iterable[CallGroup], unknown: Counter[str]
+) -> Iterator[tuple[CallGroup, ReplayOutcome, RecordedRequest]]:
     """Yield the calls whose request is known, and what was decided; count the others."""
     for alike in calls:
         was = recorded(alike.record)
@@ -286,7 +286,7 @@ def _recalled(
 
 
 def _decided(
-    alike: Alike, recalled: RecordedRequest, slots: Slots, unknown: Counter[str]
+    alike: CallGroup, recalled: RecordedRequest, slots: Slots, unknown: Counter[str]
 ) -> Iterator[tuple[Request, Decision, int]]:
     """Yield what is decided on calls that are alike, and on how many of them."""
     if not recalled.is_timed:

@@ -23,7 +23,7 @@ from guardrail._ports import (
     Serving,
     Target,
 )
-from guardrail.audit import Trail
+from guardrail.audit import FanOut
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import Denied, Fault
 from guardrail.facts import Viewer
@@ -99,7 +99,7 @@ class CallRunner:
             snapshot=_TestSnapshot(self._bundle.snapshot, case, called, self._unstated),
             identify=lambda _: identity_of(case.principal),
             take_view=self._take_view,
-            sink=Trail((Recorder(),)),
+            sink=FanOut((Recorder(),)),
             clock=_TestClock(self._clock, (case.now or 0.0) - self._began),
             new_id=lambda: "test",
             backend=_core.BACKEND,

@@ -9,7 +9,7 @@ from records import record
 
 from guardrail.audit.journal.keys import add_key, read_keys
 from guardrail.audit.journal.segment import LIVE
-from guardrail.audit.journal_read.grouped_calls import Calls
+from guardrail.audit.journal_read.grouped_calls import GroupedCalls
 from guardrail.audit.journal_read.reader import read_calls
 
 CHANGES = [
@@ -26,7 +26,7 @@ CHANGES = [
 
 
 def read(folder, slot_of=None, **options):
-    calls = Calls(
+    calls = GroupedCalls(
         slot_of, **{name: options.pop(name) for name in ("since", "until") if name in options}
     )
     calls.read(folder, **options)
@@ -170,7 +170,7 @@ def test_a_changed_byte_is_damage_and_what_stands_before_it_counts(tmp_path):
     calls = read(tmp_path)
     assert 0 < sum(alike.count for alike in calls) < 10
     assert len(calls.damage) == 1
-    assert calls.damage[0].endswith("a frame whose check does not hold")
+    assert calls.damage[0].endswith("a frame whose check does not match")
 
 
 def test_what_a_process_was_writing_when_it_died_is_no_damage(tmp_path):
@@ -190,4 +190,6 @@ def test_what_a_process_was_writing_when_it_died_is_no_damage(tmp_path):
 
 def test_what_is_no_segment_is_damage(tmp_path):
     (tmp_path / "a.1.seg").write_bytes(b"nothing of a journal")
-    assert read(tmp_path).damage == ["a.1, byte 0: does not begin as a segment does"]
+    assert read(tmp_path).damage == [
+        "a.1, byte 0: does not begin with the first bytes of a segment"
+    ]

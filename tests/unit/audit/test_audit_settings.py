@@ -82,7 +82,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path):
     settings = audit(JOURNAL + f'key_file = "{key_file}"'.encode())
     assert open_journal(settings, guard="g", clock=SystemClock()) is not None
     key_file.chmod(0o644)
-    with pytest.raises(ConfigurationError, match="others can read it"):
+    with pytest.raises(ConfigurationError, match="other users can read it"):
         open_journal(settings, guard="g", clock=SystemClock())
 
 
@@ -90,7 +90,7 @@ def test_a_signing_key_of_another_kind_is_refused(tmp_path):
     key_file = tmp_path / "key.pem"
     key_file.write_text("no key")
     settings = audit(JOURNAL + f'[audit.checkpoints]\nkey_file = "{key_file}"'.encode())
-    with pytest.raises(ConfigurationError, match="no Ed25519 private key"):
+    with pytest.raises(ConfigurationError, match="no unencrypted Ed25519 private key"):
         open_journal(settings, guard="g", clock=SystemClock())
 
 

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from guardrail.audit.telemetry.background_queue import Backlog
+from guardrail.audit.telemetry.background_queue import BackgroundQueue
 
 #: Longer than any machine takes; nothing waits for as long as this unless it fails.
 FOREVER_S = 60.0
@@ -33,15 +33,15 @@ class Work:
         self.threads.add(threading.current_thread().name)
         self.done.append(item)
 
-    def backlog(self, **options):
-        return Backlog(self, left=self.left.append, name=next(names), **options)
+    def queue(self, **options):
+        return BackgroundQueue(self, left=self.left.append, name=next(names), **options)
 
 
 def test_items_are_worked_on_in_order_by_another_thread():
     work = Work()
-    backlog = work.backlog()
-    assert all(backlog.put(item) for item in range(1000))
-    assert backlog.flush(FOREVER_S)
+    queue = work.queue()
+    assert all(queue.put(item) for item in range(1000))
+    assert queue.flush(FOREVER_S)
     assert work.done == list(range(1000))
     assert work.threads.isdisjoint({threading.current_thread().name})
     assert len(work.threads) == 1
@@ -49,43 +49,43 @@ def test_items_are_worked_on_in_order_by_another_thread():
 
 def test_without_an_item_there_is_no_thread_and_nothing_to_wait_for():
     before = threading.active_count()
-    backlog = Work().backlog()
-    assert backlog.flush(0)
+    queue = Work().queue()
+    assert queue.flush(0)
     assert threading.active_count() == before
 
 
 def test_a_full_backlog_takes_nothing_and_keeps_what_it_has():
     work = Work(is_held=True)
-    backlog = work.backlog(limit=2)
-    assert backlog.put("first")
+    queue = work.queue(limit=2)
+    assert queue.put("first")
     assert work.has_begun.wait(FOREVER_S)
-    assert [backlog.put(item) for item in ("a", "b", "c")] == [True, True, False]
-    assert len(backlog) == 2
+    assert [queue.put(item) for item in ("a", "b", "c")] == [True, True, False]
+    assert len(queue) == 2
     work.gate.set()
-    assert backlog.flush(FOREVER_S)
+    assert queue.flush(FOREVER_S)
     assert work.done == ["first", "a", "b"]
-    assert backlog.put("d")
+    assert queue.put("d")
 
 
 def test_a_flush_that_is_not_in_time_says_so():
     work = Work(is_held=True)
-    backlog = work.backlog()
-    backlog.put(1)
-    assert not backlog.flush(0)
+    queue = work.queue()
+    queue.put(1)
+    assert not queue.flush(0)
     work.gate.set()
-    assert backlog.flush(FOREVER_S)
+    assert queue.flush(FOREVER_S)
 
 
 @pytest.mark.parametrize(("limit", "linger_s"), [(8192, 0.02), (8192, 0.0), (16, 0.0), (0, 0.0)])
 def test_under_eight_threads_nothing_is_lost_and_nothing_done_twice(limit, linger_s):
     work = Work()
-    backlog = work.backlog(limit=limit, linger_s=linger_s)
+    queue = work.queue(limit=limit, linger_s=linger_s)
     start = threading.Barrier(8)
 
     def hand_in(first):
         start.wait(FOREVER_S)
         for item in range(first, first + 2000):
-            if not backlog.put(item):
+            if not queue.put(item):
                 work(item)
 
     threads = [threading.Thread(target=hand_in, args=(n * 2000,)) for n in range(8)]
@@ -93,18 +93,18 @@ def test_under_eight_threads_nothing_is_lost_and_nothing_done_twice(limit, linge
         thread.start()
     for thread in threads:
         thread.join(FOREVER_S)
-    assert backlog.flush(FOREVER_S)
+    assert queue.flush(FOREVER_S)
     assert sorted(work.done) == list(range(16_000))
 
 
 def test_an_item_that_comes_as_the_thread_falls_asleep_is_not_forgotten():
     work = Work()
-    backlog = work.backlog(linger_s=0.0)  # asleep at once, each time
+    queue = work.queue(linger_s=0.0)  # asleep at once, each time
     for item in range(2000):
-        backlog.put(item)
+        queue.put(item)
         if item % 3 == 0:
-            assert backlog.flush(FOREVER_S)
-    assert backlog.flush(FOREVER_S)
+            assert queue.flush(FOREVER_S)
+    assert queue.flush(FOREVER_S)
     assert work.done == list(range(2000))
 
 
@@ -112,23 +112,23 @@ def test_work_may_hand_in_more():
     def work(item):
         done.append(item)
         if item:
-            assert backlog.put(item - 1)
+            assert queue.put(item - 1)
 
     done = []
-    backlog = Backlog(work, left=done.append, name=next(names))
-    backlog.put(3)
+    queue = BackgroundQueue(work, left=done.append, name=next(names))
+    queue.put(3)
     while len(done) < 4:
-        assert backlog.flush(FOREVER_S)
+        assert queue.flush(FOREVER_S)
     assert done == [3, 2, 1, 0]
 
 
 def test_work_cannot_wait_for_itself():
     answers = []
-    backlog = Backlog(
-        lambda _: answers.append(backlog.flush(FOREVER_S)), left=print, name=next(names)
+    queue = BackgroundQueue(
+        lambda _: answers.append(queue.flush(FOREVER_S)), left=print, name=next(names)
     )
-    backlog.put(1)
-    assert backlog.flush(FOREVER_S)
+    queue.put(1)
+    assert queue.flush(FOREVER_S)
     assert answers == [False]
 
 
@@ -140,10 +140,10 @@ def test_work_that_ends_the_thread_is_followed_by_another_thread():
             raise SystemExit
 
     threads = []
-    backlog = Backlog(work, left=threads.append, name=next(names))
+    queue = BackgroundQueue(work, left=threads.append, name=next(names))
     for item in ("end", "go on", "end", "end", "go on"):
-        assert backlog.put(item)
-    assert backlog.flush(FOREVER_S)
+        assert queue.put(item)
+    assert queue.flush(FOREVER_S)
     for thread in set(threads) - {threads[-1]}:
         thread.join(FOREVER_S)  # or pytest tells the next test of it
     assert len(threads) == 5
@@ -155,14 +155,14 @@ def test_where_no_thread_can_be_started_the_caller_does_the_work(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     work = Work()
-    backlog = work.backlog()
+    queue = work.queue()
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", start)
-        assert backlog.put(1)
+        assert queue.put(1)
         assert work.done == [1]
-        assert backlog.flush(0)
-    assert backlog.put(2)
-    assert backlog.flush(FOREVER_S)
+        assert queue.flush(0)
+    assert queue.put(2)
+    assert queue.flush(FOREVER_S)
     assert work.done == [1, 2]
     assert threading.current_thread().name in work.threads
     assert len(work.threads) == 2
@@ -170,38 +170,38 @@ def test_where_no_thread_can_be_started_the_caller_does_the_work(monkeypatch):
 
 def test_a_closed_backlog_has_done_everything_and_takes_nothing():
     work = Work()
-    backlog = work.backlog()
+    queue = work.queue()
     for item in range(100):
-        backlog.put(item)
-    assert backlog.close(FOREVER_S)
+        queue.put(item)
+    assert queue.close(FOREVER_S)
     assert work.done == list(range(100))
     assert work.left == []
-    assert not backlog.put(100)
-    assert backlog.close(FOREVER_S)
+    assert not queue.put(100)
+    assert queue.close(FOREVER_S)
 
 
 def test_what_is_not_done_in_time_at_a_close_is_handed_over():
     work = Work(is_held=True)
-    backlog = work.backlog()
-    backlog.put("stuck")
+    queue = work.queue()
+    queue.put("stuck")
     assert work.has_begun.wait(FOREVER_S)
-    backlog.put("a")
-    backlog.put("b")
-    assert not backlog.close(0)
+    queue.put("a")
+    queue.put("b")
+    assert not queue.close(0)
     assert work.left == ["a", "b"]
     work.gate.set()
-    assert backlog.flush(FOREVER_S)
+    assert queue.flush(FOREVER_S)
     assert work.done == ["stuck"]
 
 
 def test_a_backlog_that_nobody_holds_ends_its_thread_after_its_work():
     work = Work(is_held=True)
-    backlog = work.backlog(linger_s=0.0)
-    gone = weakref.ref(backlog)
+    queue = work.queue(linger_s=0.0)
+    gone = weakref.ref(queue)
     for item in range(3):
-        backlog.put(item)
-    (thread,) = (one for one in threading.enumerate() if one.name == backlog._name)
-    del backlog
+        queue.put(item)
+    (thread,) = (one for one in threading.enumerate() if one.name == queue._name)
+    del queue
     work.gate.set()
     thread.join(FOREVER_S)
     gc.collect()
@@ -213,12 +213,12 @@ def test_a_backlog_that_nobody_holds_ends_its_thread_after_its_work():
 def test_a_call_that_ends_in_a_finalizer_can_hand_in():
     class Ending:
         def __del__(self):
-            backlog.put("finalizer")
+            queue.put("finalizer")
 
     work = Work()
-    backlog = work.backlog()
+    queue = work.queue()
     ending = Ending()
-    backlog.put("call")
+    queue.put("call")
     del ending
-    assert backlog.flush(FOREVER_S)
+    assert queue.flush(FOREVER_S)
     assert work.done == ["call", "finalizer"]

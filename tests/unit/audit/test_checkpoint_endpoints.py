@@ -11,7 +11,7 @@ from journals import KeptBy, call, ids, journal_in
 
 from guardrail.audit.journal import checkpoints
 from guardrail.audit.journal.checkpoints import Checkpoints, to_url
-from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal.maintenance import Maintenance
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.audit.journal_read.verify import verify
 
@@ -103,15 +103,15 @@ def test_the_keeper_lives_and_close_returns(tmp_path, name, caplog):
     with served(ODD[name]) as address:
         deliver = to_url(address)
         kept = KeptBy(
-            Keeper,
+            Maintenance,
             checkpoints=lambda: Checkpoints(
                 tmp_path, key=KEY, every_records=1, every_s=1, deliver=deliver
             ),
         )
-        journal = journal_in(tmp_path, keeper=kept)
+        journal = journal_in(tmp_path, maintenance=kept)
         for number in range(3):
             call(journal, number)
-            kept.keeper._bell.set()
+            kept.maintenance._work_event.set()
         threads = [one for one in threading.enumerate() if one.name == "guardrail-journal"]
         assert threads
         started = time.monotonic()
@@ -166,22 +166,22 @@ class Broken:
 
 def test_a_checkpoint_that_fails_oddly_ends_no_thread_and_no_close(tmp_path, caplog):
     kept = KeptBy(checkpoints=Broken)
-    journal = journal_in(tmp_path, keeper=kept)
+    journal = journal_in(tmp_path, maintenance=kept)
     call(journal, 0)
-    kept.keeper.work()
+    kept.maintenance.work()
     journal.close()
     assert "making a checkpoint failed with KeyError" in caplog.text
     assert ids(read_calls(tmp_path)) == [0]
 
 
 def test_close_waits_no_longer_than_its_bound_for_what_hangs(tmp_path, monkeypatch):
-    from guardrail.audit.journal import maintenance as keeper
+    from guardrail.audit.journal import maintenance
 
-    monkeypatch.setattr(keeper, "CLOSE_S", 0.1)
+    monkeypatch.setattr(maintenance, "CLOSE_S", 0.1)
     kept = KeptBy()
-    journal = journal_in(tmp_path, keeper=kept)
+    journal = journal_in(tmp_path, maintenance=kept)
     call(journal, 0)
-    with kept.keeper._working:
+    with kept.maintenance._working:
         journal.close()
     assert not list(tmp_path.glob("*.live"))
     assert ids(read_calls(tmp_path)) == [0]

@@ -11,7 +11,7 @@ from journals import call, frames, journal_in
 from guardrail._core._tape_py import frame
 from guardrail.audit.journal import segment_progress as heads
 from guardrail.audit.journal.checkpoints import FILE, Checkpoints, read_checkpoints, to_file
-from guardrail.audit.journal.framing import MAGIC, Kind
+from guardrail.audit.journal.framing import MAGIC, EntryKind
 from guardrail.audit.journal_read.verify import verify
 from guardrail.errors import ConfigurationError
 
@@ -36,15 +36,15 @@ def test_a_journal_that_grew_since_its_checkpoints_is_whole(tmp_path):
         checkpoints.make(1e9, float(number), journal.written)
     call(journal, 999)
     journal.close()
-    verdict = checkpointed(tmp_path)
-    assert verdict.flaws == []
-    assert verdict.checkpoints == 5
+    result = checkpointed(tmp_path)
+    assert result.flaws == []
+    assert result.checkpoints == 5
 
 
 def shorten(path, data, keep):
     """Cut a segment after some of its frames, and end it as if it had been closed there."""
     last = frames(data)[keep - 1]
-    raw, _ = frame(keep, int(Kind.ENDED), b'{"reason":"closed"}', last.check)
+    raw, _ = frame(keep, int(EntryKind.ENDED), b'{"reason":"closed"}', last.check)
     path.write_bytes(data[: last.end] + raw)
 
 
@@ -195,8 +195,8 @@ def test_the_next_process_goes_on_and_reads_no_closed_segment_again(tmp_path, mo
     assert closed.isdisjoint(path.name for path in read)
     assert len(read) == 1
     later.close()
-    verdict = checkpointed(tmp_path)
-    assert (verdict.flaws, verdict.checkpoints) == ([], 2)
+    result = checkpointed(tmp_path)
+    assert (result.flaws, result.checkpoints) == ([], 2)
 
 
 @pytest.mark.parametrize("before", ["nonsense\n", "a.b.c\n", ""])
@@ -232,7 +232,7 @@ def test_heads_of_segments_that_were_retired_are_forgotten(tmp_path):
     journal = journal_in(tmp_path)
     call(journal, 1)
     journal.close()
-    looked = heads.Heads(tmp_path)
+    looked = heads.FolderProgress(tmp_path)
     assert len(looked.look()) == 1
     next(tmp_path.glob("*.seg*")).unlink()
     assert looked.look() == {}

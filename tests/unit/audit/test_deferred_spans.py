@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 from records import RECORD, record
 
-from guardrail.audit import DeferredSpans, Spans, Trail, attributes
+from guardrail.audit import DeferredSpans, FanOut, Spans, attributes
 from guardrail.audit.telemetry.attributes import derived_id
 from guardrail.errors import GuardUnavailable
 
@@ -268,7 +268,7 @@ def test_the_span_is_below_the_one_in_which_the_call_began(provider, exporter):
 
 
 def test_the_models_spans_are_beside_it(provider, exporter):
-    trail = Trail((DeferredSpans(tracer_provider=provider),))
+    trail = FanOut((DeferredSpans(tracer_provider=provider),))
     assert not trail.frames
     tracer = provider.get_tracer("test")
     with tracer.start_as_current_span("caller"):
@@ -284,7 +284,7 @@ def test_the_models_spans_are_beside_it(provider, exporter):
 
 
 def test_a_call_that_was_interrupted_as_it_began_has_its_span(provider, exporter):
-    trail = Trail((DeferredSpans(tracer_provider=provider),))
+    trail = FanOut((DeferredSpans(tracer_provider=provider),))
     trail.end(None, RECORD)
     assert trail.flush(FOREVER_S)
     assert ids(exporter) == ["d-1"]
@@ -354,7 +354,7 @@ def test_a_failure_on_the_thread_is_told_once_and_each_record_is_logged(caplog):
 def test_a_failure_where_too_many_wait_denies_the_call(caplog):
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(Failing(OSError))
-    trail = Trail((DeferredSpans(tracer_provider=provider, limit=0),))
+    trail = FanOut((DeferredSpans(tracer_provider=provider, limit=0),))
     handle = trail.begin("g", "predict", "f")
     with pytest.raises(GuardUnavailable, match="DeferredSpans raised OSError"):
         trail.end(handle, RECORD)

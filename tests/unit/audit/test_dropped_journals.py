@@ -12,7 +12,7 @@ from journals import call, ids, journal_in
 
 from guardrail import Guard, Principal
 from guardrail._ports import SystemClock
-from guardrail.audit.journal.maintenance import Keeper
+from guardrail.audit.journal.maintenance import Maintenance
 from guardrail.audit.journal.writer import Journal
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.audit.journal_read.verify import verify
@@ -32,13 +32,13 @@ def test_a_journal_that_is_dropped_is_closed_and_cut_to_its_length(tmp_path):
     assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".seg", ".key"]
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 180_000
     assert ids(read_calls(tmp_path)) == list(range(count))
-    verdict = verify(tmp_path)
-    assert (verdict.flaws, verdict.notes) == ([], [])
+    result = verify(tmp_path)
+    assert (result.flaws, result.notes) == ([], [])
 
 
 def test_a_journal_that_is_dropped_while_its_thread_runs_is_closed(tmp_path):
     journal = Journal(
-        tmp_path, guard="g", clock=SystemClock(), segment_bytes=256 << 10, keeper=Keeper
+        tmp_path, guard="g", clock=SystemClock(), segment_bytes=256 << 10, maintenance=Maintenance
     )
     for number in range(1200):
         call(journal, number)

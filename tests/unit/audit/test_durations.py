@@ -5,11 +5,11 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.audit.report.quantiles import ERROR, LEAST_S, Durations
+from guardrail.audit.report.quantiles import ERROR, LEAST_S, DurationQuantiles
 
 
 def durations_of(made):
-    one = Durations()
+    one = DurationQuantiles()
     one.add(made)
     return one
 
@@ -41,7 +41,7 @@ def test_there_are_few_classes(made):
 
 
 def test_no_durations_have_no_percentile():
-    assert Durations().percentile(0.5) == 0
+    assert DurationQuantiles().percentile(0.5) == 0
     assert durations_of([]).longest_s == 0
 
 

@@ -5,7 +5,7 @@ import json
 from races import race
 from records import RECORD
 
-from guardrail.audit.journal.codec import Definitions, opening, outcome
+from guardrail.audit.journal.codec import Definitions, encode_opening, encode_outcome
 from guardrail.values import Record
 
 
@@ -29,13 +29,13 @@ def number_in(definition):
 def test_two_that_are_made_at_once_have_each_their_own_number():
     definitions = Definitions()
     made = []
-    Interrupting.work = lambda: made.append(definitions.of_opening(RECORD))
+    Interrupting.work = lambda: made.append(definitions.for_opening(RECORD))
     other = RECORD._replace(errors=Interrupting(("e",)), path="path")
-    made.append(definitions.of_opening(other))
+    made.append(definitions.for_opening(other))
     assert [number_in(body) for _, body in made] == [number for number, _ in made]
     assert len({number for number, _ in made}) == 2
-    assert definitions.of_opening(RECORD) == made[0]
-    assert definitions.of_opening(other) == made[1]
+    assert definitions.for_opening(RECORD) == made[0]
+    assert definitions.for_opening(other) == made[1]
 
 
 def test_many_threads_make_definitions_and_none_has_anothers_number():
@@ -45,7 +45,7 @@ def test_many_threads_make_definitions_and_none_has_anothers_number():
     def work(mine):
         for index in range(300):
             guard = f"{mine}-{index}"
-            made.append((guard, definitions.of_opening(RECORD._replace(guard=guard))))
+            made.append((guard, definitions.for_opening(RECORD._replace(guard=guard))))
 
     race(work, 4)
     assert len({number for _, (number, _) in made}) == len(made) == 1200
@@ -57,26 +57,26 @@ def test_many_threads_make_definitions_and_none_has_anothers_number():
 def test_a_record_that_differs_from_the_one_before_has_its_own_definition():
     """The one before is found again by its very objects, field by field."""
     definitions = Definitions()
-    first = definitions.of_opening(RECORD)
-    assert definitions.of_ending(RECORD) == first
+    first = definitions.for_opening(RECORD)
+    assert definitions.for_outcome(RECORD) == first
     alike = ("guard", "version", "revision", "backend", "function", "action", "principal_type",
              "resource_type", "outcome", "code", "stage", "path")  # fmt: skip
     for name in alike:
-        other = definitions.of_opening(RECORD._replace(**{name: "another"}))
+        other = definitions.for_opening(RECORD._replace(**{name: "another"}))
         assert other[0] != first[0], name
         assert json.loads(other[1])[name] == "another"
-        assert definitions.of_opening(RECORD) == first
+        assert definitions.for_opening(RECORD) == first
     for name in ("policies", "obligations", "errors"):
-        other = definitions.of_ending(RECORD._replace(**{name: ("another",)}))
+        other = definitions.for_outcome(RECORD._replace(**{name: ("another",)}))
         assert json.loads(other[1])[name] == ["another"]
-        assert definitions.of_ending(RECORD) == first
+        assert definitions.for_outcome(RECORD) == first
 
 
 def test_what_is_equal_and_another_object_has_the_same_definition():
     definitions = Definitions()
-    first = definitions.of_opening(RECORD)
+    first = definitions.for_opening(RECORD)
     copy = RECORD._replace(guard="".join(list(RECORD.guard)), policies=tuple(iter(RECORD.policies)))
-    assert definitions.of_opening(copy) == first
+    assert definitions.for_opening(copy) == first
 
 
 def test_every_field_of_a_record_is_told_by_its_entries():
@@ -89,8 +89,8 @@ def test_every_field_of_a_record_is_told_by_its_entries():
         "output_digest told",
     )  # fmt: skip
     definitions = Definitions()
-    _, definition, one = opening(told, ("trace", "span", "above"), definitions)
-    _, _, other = outcome(told, definitions)
+    _, definition, one = encode_opening(told, ("trace", "span", "above"), definitions)
+    _, _, other = encode_outcome(told, definitions)
     text = (definition + one + other).decode()
     for name, value in told._asdict().items():
         if isinstance(value, str):
@@ -105,4 +105,4 @@ def test_every_field_of_a_record_is_told_by_its_entries():
     assert opened["facts"] == {"fact told": 23}
     assert opened["counts"] == ended["counts"] == {"count told": 24}
     assert opened["trace"] == ["trace", "span", "above"]
-    assert "counts" not in json.loads(outcome(told, definitions, told.counts)[2])
+    assert "counts" not in json.loads(encode_outcome(told, definitions, told.counts)[2])

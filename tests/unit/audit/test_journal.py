@@ -8,10 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from journals import IdleKeeper, KeptBy, call, denial, ids, journal_in
+from journals import IdleMaintenance, KeptBy, call, denial, ids, journal_in
 from records import record
 
-from guardrail.audit.journal.framing import MAGIC, Kind, Stop, walk
+from guardrail.audit.journal.framing import MAGIC, EntryKind, FramesEnd, walk
 from guardrail.audit.journal.keys import Cipher, Keys
 from guardrail.audit.journal.segment import Segment
 from guardrail.audit.journal.segment_progress import read_segment, segments
@@ -26,7 +26,7 @@ def kinds(folder):
         item.kind
         for path in segments(folder)
         for item in walk(read_segment(path)[len(MAGIC) :], base=len(MAGIC))
-        if not isinstance(item, Stop)
+        if not isinstance(item, FramesEnd)
     ]
 
 
@@ -34,10 +34,16 @@ def test_an_admitted_call_is_an_intent_and_an_outcome(tmp_path):
     """And what they have in common with others stands once."""
     journal = journal_in(tmp_path)
     call(journal, 1)
-    defined = Kind.DEFINED
-    assert kinds(tmp_path) == [Kind.OPENED, defined, Kind.INTENT, defined, Kind.OUTCOME]
+    defined = EntryKind.DEFINED
+    assert kinds(tmp_path) == [
+        EntryKind.OPENED,
+        defined,
+        EntryKind.INTENT,
+        defined,
+        EntryKind.OUTCOME,
+    ]
     call(journal, 2)
-    assert kinds(tmp_path)[5:] == [Kind.INTENT, Kind.OUTCOME]
+    assert kinds(tmp_path)[5:] == [EntryKind.INTENT, EntryKind.OUTCOME]
     kept, _ = read_calls(tmp_path)
     assert kept.record == record(decision_id=f"{1:032x}")
 
@@ -53,7 +59,7 @@ def test_the_intent_stands_before_the_model_runs(tmp_path):
 def test_a_denial_is_one_entry(tmp_path):
     journal = journal_in(tmp_path)
     denial(journal, 1, error_type="KeyError")
-    assert kinds(tmp_path) == [Kind.OPENED, Kind.DEFINED, Kind.WHOLE]
+    assert kinds(tmp_path) == [EntryKind.OPENED, EntryKind.DEFINED, EntryKind.WHOLE]
     (kept,) = read_calls(tmp_path)
     assert (kept.record.outcome, kept.record.code) == ("denied", "no_grant")
     assert kept.record.error_type == "KeyError"
@@ -83,9 +89,9 @@ def test_segments_follow_one_another_and_no_call_is_lost(tmp_path):
     assert len(segments(tmp_path)) > 3
     assert ids(read_calls(tmp_path)) == list(range(3000))
     journal.close()
-    verdict = verify(tmp_path)
-    assert verdict.flaws == []
-    assert verdict.notes == []
+    result = verify(tmp_path)
+    assert result.flaws == []
+    assert result.notes == []
 
 
 def test_an_outcome_finds_its_intent_in_the_segment_before(tmp_path):
@@ -430,7 +436,9 @@ def test_a_record_that_comes_while_room_is_made_is_there(tmp_path, monkeypatch):
 
 def test_a_record_that_comes_while_the_journal_is_closed_is_there(tmp_path, monkeypatch):
     keepers = []
-    journal = journal_in(tmp_path, keeper=lambda made: keepers.append(made) or IdleKeeper(made))
+    journal = journal_in(
+        tmp_path, maintenance=lambda made: keepers.append(made) or IdleMaintenance(made)
+    )
     call(journal, 1)
     while not list(tmp_path.glob("*.spare")):
         denial(journal, 0)
@@ -461,7 +469,7 @@ def test_a_call_that_begins_in_the_midst_of_an_append_is_refused_not_stuck(tmp_p
     caught = []
 
     def another():
-        with pytest.raises(OSError, match="midst") as error:
+        with pytest.raises(OSError, match="already writing") as error:
             journal.begin("hospital", "predict", "app.predict")
         caught.append(error.value.errno)
 
@@ -501,17 +509,17 @@ def test_a_journal_that_is_dropped_leaves_no_handle_open(tmp_path):
 def test_an_entry_that_does_not_fit_into_a_segment_is_refused(tmp_path):
     segment = Segment(tmp_path / "s", 4096)
     with pytest.raises(ValueError, match="does not fit"):
-        segment.append(int(Kind.INTENT), b"x" * 5000)
+        segment.append(int(EntryKind.INTENT), b"x" * 5000)
     segment.abandon()
 
 
 def test_the_keeper_makes_the_next_segment_before_it_is_needed(tmp_path):
     kept = KeptBy()
-    journal = journal_in(tmp_path, keeper=kept)
+    journal = journal_in(tmp_path, maintenance=kept)
     number = 0
     while not list(tmp_path.glob("*.spare")):
         call(journal, number)
-        kept.keeper.work()
+        kept.maintenance.work()
         number += 1
     assert number > 100
     journal.close()

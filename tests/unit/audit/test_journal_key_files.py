@@ -43,7 +43,7 @@ def test_what_a_key_wrote_that_is_gone_is_not_read_with_the_next_one(tmp_path):
         if not number:
             without_line(path, 0)
             add_key(path)
-    with pytest.raises(ConfigurationError, match="does not fit"):
+    with pytest.raises(ConfigurationError, match="has another key"):
         list(read_calls(folder, keys=read_keys(path)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from journals import KeptBy, call, ids, journal_in, written
 
 from guardrail.audit.journal import maintenance as keepers
-from guardrail.audit.journal.maintenance import Keeper, compress
+from guardrail.audit.journal.maintenance import Maintenance, compress
 from guardrail.audit.journal.segment import Segment
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.audit.journal_read.verify import verify
@@ -57,7 +57,7 @@ def synced(monkeypatch):
 def test_a_slow_checkpoint_holds_up_no_sync(tmp_path, synced):
     slow = Slow()
     journal = journal_in(
-        tmp_path, keeper=KeptBy(Keeper, checkpoints=lambda: slow), durability="group"
+        tmp_path, maintenance=KeptBy(Maintenance, checkpoints=lambda: slow), durability="group"
     )
     call(journal, 0)
     assert slow.is_in.wait(FOREVER_S)
@@ -72,16 +72,16 @@ def test_a_slow_checkpoint_holds_up_no_sync(tmp_path, synced):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_ends_before_its_time_is_followed_by_another(tmp_path, monkeypatch, synced):
-    real = Keeper._sync
+    real = Maintenance._sync
     died = []
 
-    def fail(keeper):
-        monkeypatch.setattr(Keeper, "_sync", real)
+    def fail(maintenance):
+        monkeypatch.setattr(Maintenance, "_sync", real)
         died.append(threading.current_thread())
         raise SystemExit
 
-    monkeypatch.setattr(Keeper, "_sync", fail)
-    journal = journal_in(tmp_path, keeper=Keeper, durability="group")
+    monkeypatch.setattr(Maintenance, "_sync", fail)
+    journal = journal_in(tmp_path, maintenance=Maintenance, durability="group")
     call(journal, 0)
     eventually(lambda: died)
     before = len(synced)
@@ -122,7 +122,7 @@ def test_a_segment_that_another_process_has_just_compressed_is_not_lost(tmp_path
 
 def test_two_keepers_that_end_a_journal_close_it_once(tmp_path):
     """The journal's end and that of the process may come at once."""
-    journal = journal_in(tmp_path, keeper=KeptBy(Keeper))
+    journal = journal_in(tmp_path, maintenance=KeptBy(Maintenance))
     call(journal, 0)
     threads = [threading.Thread(target=journal.close) for _ in range(4)]
     for thread in threads:
@@ -135,7 +135,7 @@ def test_two_keepers_that_end_a_journal_close_it_once(tmp_path):
 
 def test_what_fails_is_said_once_with_its_reason(tmp_path, caplog, monkeypatch):
     kept = KeptBy()
-    journal = journal_in(tmp_path, keeper=kept)
+    journal = journal_in(tmp_path, maintenance=kept)
     call(journal, 0)
 
     def refuse(*given):
@@ -143,11 +143,11 @@ def test_what_fails_is_said_once_with_its_reason(tmp_path, caplog, monkeypatch):
 
     monkeypatch.setattr(keepers, "recover", refuse)
     for _ in range(3):
-        kept.keeper.work()
+        kept.maintenance.work()
     told = [line.getMessage() for line in caplog.records]
     assert told == [
-        "keeping the journal's segments failed with OSError (ENOSPC); it is tried again."
-        " See to the journal's disk."
+        "keeping the journal's segments failed with OSError (ENOSPC); it will be tried again."
+        " Check the journal's disk."
     ]
 
 

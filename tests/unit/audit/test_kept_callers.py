@@ -6,7 +6,7 @@ import pytest
 
 from guardrail import ConfigurationError, Entity, Principal
 from guardrail.audit.journal.keys import own_keys
-from guardrail.audit.pseudonyms import Names
+from guardrail.audit.pseudonyms import Pseudonyms
 from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
 
@@ -22,7 +22,7 @@ CLARA = Principal(
 @pytest.fixture
 def names(tmp_path):
     def names(*facts, plain=()):
-        return Names(
+        return Pseudonyms(
             lambda: own_keys(tmp_path),
             facts=facts,
             reads=READS,
@@ -128,7 +128,7 @@ def test_groups_and_attributes_that_policies_read_can_be_kept(make_bundle, tmp_p
             "No policy reads principal.department.name, so it is never there to be kept.",
         ),
         ("input.bytes", "No policy reads context.input.bytes, so it is never there to be kept."),
-        ("principal", "`principal` is no path of a fact, such as `input.rows`."),
+        ("principal", "`principal` is not the path of a fact. Give one such as `input.rows`."),
     ],
 )
 def test_what_no_policy_reads_is_a_fault_of_the_list(make_bundle, tmp_path, path, message):

@@ -166,7 +166,7 @@ def test_a_folder_that_comes_back_ends_the_denials(tmp_path, caplog):
 def test_after_a_close_another_file_is_begun_which_tells_of_the_loss(tmp_path, damage, caplog):
     clock = FrozenClock()
     kept = KeptBy()
-    journal = journal_in(tmp_path, clock=clock, keeper=kept)
+    journal = journal_in(tmp_path, clock=clock, maintenance=kept)
     for number in range(5):
         call(journal, number)
     name = live(tmp_path).name.removesuffix(".live")
@@ -177,7 +177,7 @@ def test_after_a_close_another_file_is_begun_which_tells_of_the_loss(tmp_path, d
     assert refused(lambda: call(journal, 10))
     journal.close()
     call(journal, 11)
-    kept.keeper.work()
+    kept.maintenance.work()
     journal.close()
     flaws = verify(tmp_path).flaws
     assert flaws
@@ -206,7 +206,7 @@ def test_a_segment_is_not_followed_over_damage(tmp_path, damage, caplog):
     journal = journal_in(folder, clock=FrozenClock())
     call(journal, 0)
     damage(folder)
-    assert refused(journal._next)
+    assert refused(journal._next_segment)
 
 
 def test_a_spare_that_was_cut_is_not_begun(tmp_path):
@@ -217,10 +217,10 @@ def test_a_spare_that_was_cut_is_not_begun(tmp_path):
         journal.provide()
     (spare,) = tmp_path.glob("*.spare")
     os.truncate(spare, 10)
-    assert refused(journal._next)
+    assert refused(journal._next_segment)
     assert not list(tmp_path.glob("*.spare"))
     clock.advance(1)
-    journal._next()  # from then on one that was made for it
+    journal._next_segment()  # from then on one that was made for it
     call(journal, 2)
     journal.close()
     assert verify(tmp_path).flaws == []
@@ -228,12 +228,12 @@ def test_a_spare_that_was_cut_is_not_begun(tmp_path):
 
 def test_an_ended_segment_that_is_gone_is_logged(tmp_path, caplog):
     kept = KeptBy()
-    journal = journal_in(tmp_path, keeper=kept)
+    journal = journal_in(tmp_path, maintenance=kept)
     call(journal, 0)
-    journal._next()
+    journal._next_segment()
     first, _ = sorted(tmp_path.glob("*.live"))
     first.unlink()
-    kept.keeper.work()
+    kept.maintenance.work()
     assert "closing a segment" in caplog.text
     journal.close()
     assert any("is gone" in flaw.message for flaw in verify(tmp_path).flaws)

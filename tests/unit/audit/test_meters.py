@@ -8,7 +8,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from guardrail.audit import Meters
+from guardrail.audit import Metrics
 
 GUARD = {"guardrail.guard.name": "clinical_scoring"}
 HITS, MISSES = "guardrail.decision.cache.hits", "guardrail.decision.cache.misses"
@@ -29,7 +29,7 @@ def provider(reader):
 
 @pytest.fixture
 def meters(provider):
-    return Meters("clinical_scoring", meter_provider=provider)
+    return Metrics("clinical_scoring", meter_provider=provider)
 
 
 def collected(reader):
@@ -91,7 +91,7 @@ def test_a_metric_carries_the_guards_name_and_nothing_of_a_call(meters, reader):
 
 
 def test_two_guards_count_apart_and_two_of_one_name_together(meters, reader, provider):
-    other, twin = (Meters(name, meter_provider=provider) for name in ("other", "clinical_scoring"))
+    other, twin = (Metrics(name, meter_provider=provider) for name in ("other", "clinical_scoring"))
     meters.observe_cache(lambda: (1, 2))
     other.observe_cache(lambda: (10, 20))
     twin.observe_cache(lambda: (100, 200))
@@ -103,7 +103,7 @@ def test_two_guards_count_apart_and_two_of_one_name_together(meters, reader, pro
 
 def test_a_guard_that_comes_after_another_has_gone_is_counted(provider, reader):
     for count in (1, 2):
-        meters = Meters("again", meter_provider=provider)
+        meters = Metrics("again", meter_provider=provider)
         meters.observe_cache(lambda count=count: (count, count))
         assert set(collected(reader)[HITS].values()) == {count}
         del meters
@@ -111,7 +111,7 @@ def test_a_guard_that_comes_after_another_has_gone_is_counted(provider, reader):
 
 
 def test_a_guard_that_is_gone_is_not_kept_alive_by_its_metrics(provider, reader):
-    meters = Meters("gone", meter_provider=provider)
+    meters = Metrics("gone", meter_provider=provider)
     meters.observe_cache(lambda: (1, 1))
     del meters
     gc.collect()
@@ -136,6 +136,6 @@ def test_reading_while_caches_are_swapped_never_goes_back(meters):
 
 def test_without_an_sdk_nothing_is_counted_and_nothing_fails():
     for provider in (None, NoOpMeterProvider()):
-        meters = Meters("g", meter_provider=provider)
+        meters = Metrics("g", meter_provider=provider)
         meters.observe_cache(lambda: (1, 1))
         meters.reloaded(False)

@@ -7,8 +7,8 @@ import pytest
 from journals import call, ids, journal_in
 from typer.testing import CliRunner
 
-from guardrail.audit.journal_read.otlp_export import Delivery, Follower, read_cursor
-from guardrail.audit.journal_read.reader import Tail
+from guardrail.audit.journal_read.otlp_export import CallExporter, ExportResult, read_cursor
+from guardrail.audit.journal_read.reader import JournalTail
 from guardrail.cli import app
 from guardrail.errors import ConfigurationError
 
@@ -25,18 +25,18 @@ def journal(tmp_path):
 
 @pytest.mark.parametrize("beyond", [1, 7, 10**6])
 def test_a_cursor_that_stands_at_no_entry_is_told_and_all_is_read(journal, beyond):
-    tail = Tail(journal)
+    tail = JournalTail(journal)
     tail.poll()
     state = {name: at + beyond for name, at in tail.state.items()}
-    again = Tail(journal, state=state)
+    again = JournalTail(journal, state=state)
     assert ids(again.poll()) == list(range(10))
-    assert "no entry where the cursor stands" in again.flaws[0].message
+    assert "no entry at the cursor" in again.flaws[0].message
 
 
 def test_a_cursor_at_the_end_says_nothing(journal):
-    tail = Tail(journal)
+    tail = JournalTail(journal)
     tail.poll()
-    again = Tail(journal, state=tail.state)
+    again = JournalTail(journal, state=tail.state)
     assert (again.poll(), again.flaws) == ([], [])
 
 
@@ -45,13 +45,13 @@ def test_export_of_a_journal_restored_from_a_copy_sends_it_and_says_so(journal, 
 
     def send(calls, deadline):
         sent.extend(calls)
-        return Delivery()
+        return ExportResult()
 
     cursor = tmp_path / "cursor"
-    Follower(journal, send, cursor).run(follows=False, timeout_s=1)
+    CallExporter(journal, send, cursor).run(follows=False, timeout_s=1)
     state = {name: at + 100 for name, at in read_cursor(cursor).items()}
     cursor.write_text(json.dumps({"segments": state}))
-    Follower(journal, send, cursor).run(follows=False, timeout_s=1)
+    CallExporter(journal, send, cursor).run(follows=False, timeout_s=1)
     assert len(sent) == 20
 
 
@@ -60,13 +60,13 @@ def test_export_of_a_journal_restored_from_a_copy_sends_it_and_says_so(journal, 
 )
 def test_a_cursor_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "cursor").write_text(text)
-    with pytest.raises(ConfigurationError, match="no cursor"):
+    with pytest.raises(ConfigurationError, match="not a cursor"):
         read_cursor(tmp_path / "cursor")
 
 
 def test_pipes_and_devices_are_neither_cursors_nor_keys(journal, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigurationError, match="no cursor"):
+    with pytest.raises(ConfigurationError, match="not a cursor"):
         read_cursor(tmp_path / "pipe")
     for key in (tmp_path / "pipe", "/dev/zero"):
         done = CliRunner().invoke(app, ["journal", "verify", str(journal), "--key", str(key)])

@@ -29,9 +29,9 @@ def died(folder, calls=20, **options):
 def kept_by_another(folder):
     """Let another process's journal keep the folder; return the keeper's journal, closed."""
     kept = KeptBy()
-    journal = journal_in(folder, keeper=kept)
+    journal = journal_in(folder, maintenance=kept)
     call(journal, 10_000)
-    kept.keeper.work()
+    kept.maintenance.work()
     journal.close()
 
 
@@ -40,9 +40,9 @@ def test_what_a_killed_process_wrote_is_there(tmp_path):
     assert path.stat().st_size == 256 << 10
     kept_by_another(tmp_path)
     assert ids(read_calls(tmp_path)) == [*range(20), 10_000]
-    verdict = verify(tmp_path)
-    assert verdict.flaws == []
-    assert [note.split(": ")[1] for note in verdict.notes] == [
+    result = verify(tmp_path)
+    assert result.flaws == []
+    assert [note.split(": ")[1] for note in result.notes] == [
         "its process died; 0 bytes of an entry that was being written were cut"
     ]
     assert list(tmp_path.glob("*.live")) == []
@@ -58,10 +58,10 @@ def test_a_torn_entry_is_cut_and_reported(tmp_path, cut):
 
     spoil(path, tear)
     kept_by_another(tmp_path)
-    verdict = verify(tmp_path)
-    assert verdict.flaws == []
-    assert "being written were cut" in verdict.notes[0]
-    assert "; 0 bytes" not in verdict.notes[0]
+    result = verify(tmp_path)
+    assert result.flaws == []
+    assert "being written were cut" in result.notes[0]
+    assert "; 0 bytes" not in result.notes[0]
     kept = list(read_calls(tmp_path))
     assert [one.record.outcome for one in kept].count("released") == 20  # 19, and the keeper's
     assert [one.record.outcome for one in kept].count("admitted") == 1
@@ -75,8 +75,8 @@ def test_bytes_that_one_append_cannot_leave_are_damage_and_stay(tmp_path):
 
     spoil(path, damage)
     kept_by_another(tmp_path)
-    verdict = verify(tmp_path)
-    assert any("behind the last" in flaw.message for flaw in verdict.flaws)
+    result = verify(tmp_path)
+    assert any("after the last" in flaw.message for flaw in result.flaws)
     assert max(segment.stat().st_size for segment in tmp_path.glob("*.seg")) == 4 << 20
 
 
@@ -176,14 +176,14 @@ def test_whoever_recovers_dies_and_another_one_does_it(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "ftruncate", refuse)
     kept = KeptBy()
-    one = journal_in(tmp_path, keeper=kept)
+    one = journal_in(tmp_path, maintenance=kept)
     call(one, 1)
-    kept.keeper.work()
+    kept.maintenance.work()
     monkeypatch.setattr(os, "ftruncate", real)
     one.close()
     kept_by_another(tmp_path)
-    verdict = verify(tmp_path)
-    assert verdict.flaws == []
+    result = verify(tmp_path)
+    assert result.flaws == []
     assert not list(tmp_path.glob("*.live"))
 
 

@@ -7,7 +7,7 @@ import pytest
 from busy_days import records
 from records import record
 
-from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.report.aggregates import Aggregates
 from guardrail.audit.report.report import to_html
 from guardrail.audit.report.svg_charts import full_moment, moment, number, seconds
 
@@ -16,7 +16,7 @@ EMPTY = {"meta", "br", "rect", "line"}
 
 
 def page_of(*made, journal="j"):
-    totals = Totals()
+    totals = Aggregates()
     for one in made:
         totals.add(one)
     return to_html(totals, journal=journal, made_at=1.8e9)

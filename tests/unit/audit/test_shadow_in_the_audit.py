@@ -5,8 +5,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from records import record
 
-from guardrail.audit import Meters, attributes
-from guardrail.audit.report.aggregates import Totals
+from guardrail.audit import Metrics, attributes
+from guardrail.audit.report.aggregates import Aggregates
 from guardrail.audit.report.report import to_html
 from guardrail.audit.telemetry.attributes import shadow_of, shown
 from guardrail.audit.telemetry.signals import Signals
@@ -108,7 +108,7 @@ def test_differences_are_counted_by_call_and_kind_and_name_no_policy(reader, pro
 
 
 def test_evaluations_go_on_over_shadows_and_are_not_there_without_one(reader, provider):
-    meters, other = (Meters(name, meter_provider=provider) for name in ("one", "other"))
+    meters, other = (Metrics(name, meter_provider=provider) for name in ("one", "other"))
     assert points(reader, "guardrail.shadow.evaluations") == []
     other.observe_shadow(None)
     meters.observe_shadow(lambda: 3)
@@ -120,7 +120,7 @@ def test_evaluations_go_on_over_shadows_and_are_not_there_without_one(reader, pr
 
 
 def test_a_journals_report_has_the_differences_by_policy():
-    totals = Totals()
+    totals = Aggregates()
     assert "In shadow" not in to_html(totals, journal="j", made_at=1.8e9)
     for _ in range(3):
         totals.add(record(counts=DENIES + QUOTA))

@@ -159,8 +159,8 @@ def test_a_call_that_is_denied_for_its_span_is_no_released_one(tapped, options):
 def test_without_providers_nothing_is_queued():
     signals = Signals()
     signals.put(record(), None)
-    assert len(signals._backlog) == 0
-    assert signals._backlog._thread is None
+    assert len(signals._queue) == 0
+    assert signals._queue._thread is None
 
 
 def test_a_provider_that_is_set_later_is_seen_within_a_second(tapped, monkeypatch):

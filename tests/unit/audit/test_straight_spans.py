@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace.export import (
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from records import RECORD
 
-from guardrail.audit.telemetry.prebuilt_span import straight
+from guardrail.audit.telemetry.prebuilt_span import prebuilt_spans
 
 
-class Kept(SpanProcessor):
+class CapturedSpans(SpanProcessor):
     def __init__(self):
         self.spans = []
 
@@ -52,37 +52,39 @@ def build(short):
 
 
 def test_the_sdks_own_tracer_has_a_short_way(provider):
-    kept = Kept()
+    kept = CapturedSpans()
     provider.add_span_processor(kept)
-    assert build(straight(tracer(provider)))
+    assert build(prebuilt_spans(tracer(provider)))
     assert [span.name for span in kept.spans] == ["guardrail predict"]
 
 
 @pytest.mark.parametrize("kind", [SimpleSpanProcessor, BatchSpanProcessor])
 def test_the_sdks_own_processors_keep_it_open(provider, kind, capsys):
     provider.add_span_processor(kind(ConsoleSpanExporter()))
-    assert build(straight(tracer(provider)))
+    assert build(prebuilt_spans(tracer(provider)))
     provider.shutdown()
 
 
 @pytest.mark.parametrize("kind", [Starting, Ending])
 def test_a_processor_that_sees_a_span_before_its_end_closes_it(provider, kind):
-    short = straight(tracer(provider))
+    short = prebuilt_spans(tracer(provider))
     assert build(short)
     provider.add_span_processor(kind())
     assert not build(short)
-    assert straight(tracer(provider)) is not None  # the same tracer: asked again for each span
+    assert (
+        prebuilt_spans(tracer(provider)) is not None
+    )  # the same tracer: asked again for each span
 
 
 def test_a_processor_that_is_changed_by_hand_closes_it(provider):
-    processor = Kept()
+    processor = CapturedSpans()
     processor.on_start = lambda span, parent_context=None: None
     provider.add_span_processor(processor)
-    assert not build(straight(tracer(provider)))
+    assert not build(prebuilt_spans(tracer(provider)))
 
 
 def test_a_tracer_that_is_switched_off_closes_it(provider, monkeypatch):
-    short = straight(tracer(provider))
+    short = prebuilt_spans(tracer(provider))
     monkeypatch.setattr(Tracer, "_is_enabled", lambda tracer: False)
     assert not build(short)
 
@@ -96,12 +98,12 @@ def test_a_tracer_that_is_switched_off_closes_it(provider, monkeypatch):
     ],
 )
 def test_other_limits_and_processors_have_none(options):
-    assert straight(tracer(TracerProvider(shutdown_on_exit=False, **options))) is None
+    assert prebuilt_spans(tracer(TracerProvider(shutdown_on_exit=False, **options))) is None
 
 
 @pytest.mark.parametrize("provider", [trace.NoOpTracerProvider(), trace.ProxyTracerProvider()])
 def test_tracers_that_are_not_the_sdks_have_none(provider):
-    assert straight(tracer(provider)) is None
+    assert prebuilt_spans(tracer(provider)) is None
 
 
 def test_a_tracer_of_an_own_class_has_none(provider):
@@ -110,7 +112,7 @@ def test_a_tracer_of_an_own_class_has_none(provider):
 
     own = tracer(provider)
     own.__class__ = Own
-    assert straight(own) is None
+    assert prebuilt_spans(own) is None
 
 
 def test_an_sdk_that_keeps_more_of_a_span_has_none(provider, monkeypatch):
@@ -121,14 +123,14 @@ def test_an_sdk_that_keeps_more_of_a_span_has_none(provider, monkeypatch):
         start(span, *arguments, **named)
 
     monkeypatch.setattr(sdk.trace.Span, "start", keeps_more)
-    assert straight(tracer(provider)) is None
+    assert prebuilt_spans(tracer(provider)) is None
 
 
 @pytest.mark.parametrize("name", ["_span_limits", "_instrumentation_scope", "_tracer_metrics"])
 def test_an_sdk_with_other_insides_has_none(provider, name):
     own = tracer(provider)
     delattr(own, name)
-    found = straight(own)
+    found = prebuilt_spans(own)
     if name == "_span_limits":
         assert found is None
     else:  # the proof is by a provider of its own, which has them
@@ -137,4 +139,4 @@ def test_an_sdk_with_other_insides_has_none(provider, name):
 
 def test_an_sdk_without_random_trace_flags_has_none(provider, monkeypatch):
     monkeypatch.delattr(trace.TraceFlags, "random_trace_id")
-    assert straight(tracer(provider)) is None
+    assert prebuilt_spans(tracer(provider)) is None

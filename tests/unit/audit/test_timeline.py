@@ -5,13 +5,13 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.audit.report.time_buckets import LIMIT_BARS, WIDTHS_MS, TimeLine
+from guardrail.audit.report.time_buckets import LIMIT_BARS, WIDTHS_MS, Timeline
 
 TIMES = st.floats(0.001, 3.2e10)
 
 
 def line_of(times, outcome="released"):
-    line = TimeLine()
+    line = Timeline()
     line.add(times, [outcome] * len(times))
     return line
 
@@ -30,7 +30,7 @@ def test_few_bars_have_every_call(times):
 def test_the_order_of_calls_makes_no_difference(parts, chance):
     times = [at for part in parts for at in part]
     whole = line_of(times)
-    parted = TimeLine()
+    parted = Timeline()
     chance.shuffle(parts)
     for part in parts:
         parted.add(part, ["released"] * len(part))
@@ -65,11 +65,11 @@ def test_a_long_silence_is_empty_bars():
 
 
 def test_no_calls_have_no_bars():
-    assert TimeLine().bars() == []
+    assert Timeline().bars() == []
 
 
 def test_a_call_without_a_time_is_in_no_bar_and_counted():
-    line = TimeLine()
+    line = Timeline()
     line.add([0.0, 5.0, float("nan"), 4e10], ["denied", "released", "denied", "denied"])
     assert line.undated == 3
     assert [dict(bar) for _, bar in line.bars()] == [{"released": 1}]

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import record
 
-from guardrail.audit.journal_read.filters import Selection
-from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.journal_read.filters import CallFilter
+from guardrail.audit.report.aggregates import Aggregates
 
 
 def totals_of(*made):
-    totals = Totals()
+    totals = Aggregates()
     for one in made:
         totals.add(one)
     return totals
@@ -56,12 +56,12 @@ def test_stages_that_a_call_did_not_reach_are_not_counted():
 
 
 def test_memory_does_not_grow_with_callers_and_policies():
-    totals = Totals()
+    totals = Aggregates()
     for number in range(30_000):
         totals.add(record(principal=f"k1:{number}", policies=(f"p{number}",)))
     totals.add(record(principal="k1:0"))
     assert len(totals._callers) <= 20_000
-    assert len(totals._alike) <= 20_001
+    assert len(totals._groups) <= 20_001
     assert totals.outcomes() == {"released": 30_001}
 
 
@@ -72,7 +72,7 @@ def test_the_busiest_callers_come_first():
 
 
 def test_names_of_counts_are_bounded_and_nothing_is_lost():
-    totals = Totals()
+    totals = Aggregates()
     for number in range(5000):
         totals.add(record(counts=((f"redact/kind-{number}", 2),)))
     found = totals.counted("redact")
@@ -101,13 +101,19 @@ def test_nothing_waits_when_it_is_asked_for(count):
 @given(st.lists(st.integers(0, 60), max_size=8))
 def test_looking_in_between_changes_nothing(pauses):
     made = list(records(sum(pauses)))
-    once, looked, at = totals_of(*made), Totals(), 0
+    once, looked, at = totals_of(*made), Aggregates(), 0
     for pause in pauses:
         for one in made[at : at + pause]:
             looked.add(one)
         at += pause
         looked.outcomes()
-    for what in (Totals.outcomes, Totals.codes, Totals.by_policy, Totals.bundles, Totals.cached):
+    for what in (
+        Aggregates.outcomes,
+        Aggregates.codes,
+        Aggregates.by_policy,
+        Aggregates.bundles,
+        Aggregates.cached,
+    ):
         assert what(looked) == what(once)
     assert looked.time.bars() == once.time.bars()
     assert looked.unfinished == once.unfinished
@@ -129,23 +135,23 @@ def test_what_is_no_time_and_no_duration_is_counted_and_not_drawn(at, took):
 @pytest.mark.parametrize(
     ("selection", "fits"),
     [
-        (Selection(), True),
-        (Selection(outcome="released"), True),
-        (Selection(outcome="denied"), False),
-        (Selection(policy="clinicians-may-score"), True),
-        (Selection(policy="clinicians"), False),
-        (Selection(id="d-"), True),
-        (Selection(id="e"), False),
-        (Selection(since=1_800_000_000.0), True),
-        (Selection(until=1_800_000_000.0), False),
-        (Selection(guard="clinical_scoring", action="explain"), False),
-        (Selection(principal_type="User", code="allow"), True),
-        (Selection(principal="k1:abcdef"), True),
-        (Selection(principal="k1:abc"), False),
-        (Selection(principal="k1:abc…"), True),
-        (Selection(principal="k1:b…"), False),
-        (Selection(resource="tumour"), True),
-        (Selection(resource="Model"), False),
+        (CallFilter(), True),
+        (CallFilter(outcome="released"), True),
+        (CallFilter(outcome="denied"), False),
+        (CallFilter(policy="clinicians-may-score"), True),
+        (CallFilter(policy="clinicians"), False),
+        (CallFilter(id="d-"), True),
+        (CallFilter(id="e"), False),
+        (CallFilter(since=1_800_000_000.0), True),
+        (CallFilter(until=1_800_000_000.0), False),
+        (CallFilter(guard="clinical_scoring", action="explain"), False),
+        (CallFilter(principal_type="User", code="allow"), True),
+        (CallFilter(principal="k1:abcdef"), True),
+        (CallFilter(principal="k1:abc"), False),
+        (CallFilter(principal="k1:abc…"), True),
+        (CallFilter(principal="k1:b…"), False),
+        (CallFilter(resource="tumour"), True),
+        (CallFilter(resource="Model"), False),
     ],
 )
 def test_a_selection_takes_what_fits_all_of_it(selection, fits):

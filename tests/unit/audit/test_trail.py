@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from guardrail.audit import Trail
+from guardrail.audit import FanOut
 from guardrail.errors import ConfigurationError, GuardUnavailable
 from guardrail.values import Record
 
@@ -53,7 +53,7 @@ def trail():
     def make(first=(), second=(), error=OSError):
         log = []
         one = Recorder("one", log=log, fails=first, error=error)
-        return Trail((one, Recorder("two", log=log, fails=second))), log
+        return FanOut((one, Recorder("two", log=log, fails=second))), log
 
     return make
 
@@ -76,7 +76,7 @@ def test_what_the_system_said_of_a_failure_is_named():
             raise OSError(errno.ENOSPC, "No space left on device", "/secret/4711")
 
     with pytest.raises(GuardUnavailable, match=r"Full raised OSError \(ENOSPC\)") as caught:
-        Trail((Full("full"),)).begin("g", "predict", "f")
+        FanOut((Full("full"),)).begin("g", "predict", "f")
     assert "4711" not in str(caught.value)
 
 
@@ -86,7 +86,7 @@ def begin(trail):
 
 def test_a_trail_without_sinks_is_refused():
     with pytest.raises(ConfigurationError):
-        Trail(())
+        FanOut(())
 
 
 def test_every_sink_is_told_and_the_last_to_enter_leaves_first(trail, caplog):
@@ -169,7 +169,7 @@ def test_an_interrupt_passes_through_after_the_other_sinks(trail):
 
 def test_calls_do_not_share_their_failures():
     sink = Recorder(fails=("begin",))
-    trail = Trail((sink,))
+    trail = FanOut((sink,))
     failed = begin(trail)
     sink.fails = ()
     trail.enter(begin(trail))
@@ -196,7 +196,7 @@ def light():
         sinks = [LightRecorder("one", log=log, fails=first, error=error)]
         if second is not None:
             sinks.append(LightRecorder("two", log=log, fails=second))
-        return Trail(tuple(sinks)), log
+        return FanOut(tuple(sinks)), log
 
     return make
 
@@ -250,7 +250,7 @@ def test_an_interrupt_in_the_only_sink_passes_through_after_the_log_has_the_reco
 
 def test_beside_a_framed_sink_one_without_frames_is_still_not_told_of_the_model():
     log = []
-    trail = Trail((LightRecorder("one", log=log), Recorder("two", log=log)))
+    trail = FanOut((LightRecorder("one", log=log), Recorder("two", log=log)))
     assert trail.frames
     handle = begin(trail)
     trail.leave(handle, trail.enter(handle))
@@ -260,7 +260,7 @@ def test_beside_a_framed_sink_one_without_frames_is_still_not_told_of_the_model(
 
 def test_a_call_that_a_framed_sink_never_began_is_denied_and_the_other_has_its_record(caplog):
     log = []
-    trail = Trail((LightRecorder("one", log=log), Recorder("two", log=log)))
+    trail = FanOut((LightRecorder("one", log=log), Recorder("two", log=log)))
     with pytest.raises(GuardUnavailable, match="no sink began"):
         trail.end(None, RECORD)
     assert log == ["one end"]
@@ -274,7 +274,7 @@ def test_a_flush_waits_for_every_sink_that_works_later():
             return self.name != "slow"
 
     log = []
-    trail = Trail((Later("slow", log=log), LightRecorder("two", log=log), Later("three", log=log)))
+    trail = FanOut((Later("slow", log=log), LightRecorder("two", log=log), Later("three", log=log)))
     assert not trail.flush(3)
     assert log == ["slow flush 3", "three flush 3"]
-    assert Trail((Later("one"), LightRecorder("two"))).flush(3)
+    assert FanOut((Later("one"), LightRecorder("two"))).flush(3)

@@ -14,15 +14,15 @@ from records import record
 from typer.testing import CliRunner
 
 from guardrail.audit.journal import codec as entries
-from guardrail.audit.journal import maintenance as keeper
-from guardrail.audit.journal.codec import NO_TRACE, Definitions, opening, outcome
-from guardrail.audit.journal.framing import ENCRYPTED, LIMIT_BODY, MAGIC, Kind
+from guardrail.audit.journal import maintenance
+from guardrail.audit.journal.codec import NO_TRACE, Definitions, encode_opening, encode_outcome
+from guardrail.audit.journal.framing import ENCRYPTED, LIMIT_BODY, MAGIC, EntryKind
 from guardrail.audit.journal.keys import Keys
-from guardrail.audit.journal.maintenance import Keeper, compress
-from guardrail.audit.journal_read.grouped_calls import Calls
-from guardrail.audit.journal_read.reader import Tail, read_calls
+from guardrail.audit.journal.maintenance import Maintenance, compress
+from guardrail.audit.journal_read.grouped_calls import GroupedCalls
+from guardrail.audit.journal_read.reader import JournalTail, read_calls
 from guardrail.audit.journal_read.verify import verify
-from guardrail.audit.pseudonyms import Names
+from guardrail.audit.pseudonyms import Pseudonyms
 from guardrail.cli import app
 from guardrail.errors import ConfigurationError, JournalDamaged
 
@@ -90,7 +90,10 @@ values = st.recursive(
 def test_what_is_written_can_be_parsed_whatever_it_is(facts, text):
     definitions = Definitions()
     made = record(facts=tuple(facts), principal=text, error_type=text, function=text)
-    for _, definition, body in (opening(made, NO_TRACE, definitions), outcome(made, definitions)):
+    for _, definition, body in (
+        encode_opening(made, NO_TRACE, definitions),
+        encode_outcome(made, definitions),
+    ):
         entries.check(from_json(definition))
         entries.check(from_json(body))
 
@@ -117,7 +120,7 @@ def test_a_header_names_as_many_segments_as_an_entry_can_hold(tmp_path):
 
 
 def test_a_nested_fact_is_named_by_its_type(tmp_path):
-    names = Names(
+    names = Pseudonyms(
         lambda: Keys({"k": b"k" * 32}),
         knows=lambda _: False,
         digest_of=lambda _: "",
@@ -129,7 +132,7 @@ def test_a_nested_fact_is_named_by_its_type(tmp_path):
 # What stands there all the same.
 
 
-def write(folder, body, kind=Kind.WHOLE):
+def write(folder, body, kind=EntryKind.WHOLE):
     """Write two calls, and an entry of another form between them."""
     journal = journal_in(folder)
     call(journal, 1)
@@ -151,7 +154,7 @@ every_body = pytest.mark.parametrize("body", UNREADABLE, ids=range(len(UNREADABL
 
 
 @every_body
-@pytest.mark.parametrize("kind", [Kind.INTENT, Kind.OUTCOME, Kind.WHOLE])
+@pytest.mark.parametrize("kind", [EntryKind.INTENT, EntryKind.OUTCOME, EntryKind.WHOLE])
 def test_every_reader_says_what_it_cannot_read_and_reads_on(tmp_path, body, kind):
     write(tmp_path, body, kind)
     flaws = verify(tmp_path).flaws
@@ -160,8 +163,8 @@ def test_every_reader_says_what_it_cannot_read_and_reads_on(tmp_path, body, kind
         list(read_calls(tmp_path))
     assert caught.value.count == 1
     told = []
-    assert ids(read_calls(tmp_path, tell=told.append)) == [1, 2]
-    tail = Tail(tmp_path, tell=told.append)
+    assert ids(read_calls(tmp_path, report=told.append)) == [1, 2]
+    tail = JournalTail(tmp_path, report=told.append)
     assert ids(tail.poll()) == [1, 2]
     tail.poll()
     (flaw,) = {(one.segment, one.at, one.sequence) for one in told}
@@ -170,14 +173,14 @@ def test_every_reader_says_what_it_cannot_read_and_reads_on(tmp_path, body, kind
 
 
 def test_of_two_calls_that_begin_with_one_id_each_is_shown(tmp_path):
-    write(tmp_path, b'{"id":"twice","action":"one"}', Kind.INTENT)
+    write(tmp_path, b'{"id":"twice","action":"one"}', EntryKind.INTENT)
     journal = journal_in(tmp_path)
-    journal._append(int(Kind.INTENT), (0, b"", b'{"id":"again"}'))
-    journal._append(int(Kind.INTENT), (0, b"", b'{"id":"again"}'))
+    journal._append(int(EntryKind.INTENT), (0, b"", b'{"id":"again"}'))
+    journal._append(int(EntryKind.INTENT), (0, b"", b'{"id":"again"}'))
     journal.close()
     kept = [call.record.decision_id for call in read_calls(tmp_path)]
     assert kept.count("again") == 2
-    assert Tail(tmp_path).poll()
+    assert JournalTail(tmp_path).poll()
 
 
 @pytest.mark.parametrize("kind", [11, 99, 127])
@@ -190,17 +193,17 @@ def test_an_entry_of_a_kind_that_is_not_known_is_said(tmp_path, kind):
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"as":"x"}', b"{}", b'{"as":1,"guard":7}'])
 def test_a_definition_that_cannot_be_read_is_said(tmp_path, body):
-    write(tmp_path, body, Kind.DEFINED)
+    write(tmp_path, body, EntryKind.DEFINED)
     assert len(verify(tmp_path).flaws) == 1
     with pytest.raises(JournalDamaged):
         list(read_calls(tmp_path))
 
 
 @every_body
-@pytest.mark.parametrize("kind", [Kind.INTENT, Kind.OUTCOME, Kind.WHOLE])
+@pytest.mark.parametrize("kind", [EntryKind.INTENT, EntryKind.OUTCOME, EntryKind.WHOLE])
 def test_a_replay_counts_what_it_cannot_read_as_damage(tmp_path, body, kind):
     write(tmp_path, body, kind)
-    calls = Calls()
+    calls = GroupedCalls()
     calls.read(tmp_path)
     assert [text.partition(": ")[2] for text in calls.damage] == ["cannot be read"]
 
@@ -210,11 +213,11 @@ def test_a_replay_parses_an_entry_whose_text_it_knows(tmp_path):
     journal = journal_in(tmp_path)
     call(journal, 1)
     (path,) = tmp_path.glob("*.live")
-    whole = next(item for item in frames(path.read_bytes()) if item.kind == Kind.INTENT)
+    whole = next(item for item in frames(path.read_bytes()) if item.kind == EntryKind.INTENT)
     body = whole.body.replace(f"{1:032x}".encode(), b"\\ud800" + b"0" * 26)
-    journal._append(int(Kind.WHOLE), (0, b"", body))
+    journal._append(int(EntryKind.WHOLE), (0, b"", body))
     journal.close()
-    calls = Calls()
+    calls = GroupedCalls()
     calls.read(tmp_path)
     assert len(calls.damage) == 1
 
@@ -317,11 +320,11 @@ def test_every_reader_says_what_is_damaged(tmp_path, damage):
     with pytest.raises(JournalDamaged):
         read()
     assert 1000 in ids(kept)
-    calls = Calls()
+    calls = GroupedCalls()
     calls.read(folder)
     assert calls.damage
     told = []
-    assert 1000 in ids(Tail(folder, tell=told.append).poll())
+    assert 1000 in ids(JournalTail(folder, report=told.append).poll())
     assert told
 
 
@@ -333,7 +336,7 @@ def test_an_append_that_is_under_way_is_no_damage(tmp_path):
     end = frames(path.read_bytes())[-1].end
     spoil(path, lambda data: data.__setitem__(slice(end - 20, end), bytes(20)))
     assert len(list(read_calls(tmp_path))) == 20
-    tail = Tail(tmp_path)
+    tail = JournalTail(tmp_path)
     tail.poll()
     assert tail.flaws == []
 
@@ -352,8 +355,8 @@ def encrypted(folder):
 def readers(folder, keys):
     return (
         lambda: list(read_calls(folder, keys=keys)),
-        lambda: Tail(folder, keys=keys).poll(),
-        lambda: Calls().read(folder, keys=keys),
+        lambda: JournalTail(folder, keys=keys).poll(),
+        lambda: GroupedCalls().read(folder, keys=keys),
         lambda: verify(folder, keys=keys),
     )
 
@@ -361,10 +364,10 @@ def readers(folder, keys):
 def test_a_key_of_the_same_name_that_is_another_one_is_told(tmp_path):
     encrypted(tmp_path)
     for read in readers(tmp_path, OTHER):
-        with pytest.raises(ConfigurationError, match="does not fit"):
+        with pytest.raises(ConfigurationError, match="has another key"):
             read()
     for read in readers(tmp_path, Keys({"k2": b"1" * 32})):
-        with pytest.raises(ConfigurationError, match="does not fit"):
+        with pytest.raises(ConfigurationError, match="has another key"):
             read()
     for read in readers(tmp_path, ONE):
         read()
@@ -385,7 +388,7 @@ def test_a_key_that_does_not_fit_an_earlier_versions_segment_is_told(tmp_path, m
     monkeypatch.setattr(chain, "to_json", to_json)
     encrypted(tmp_path)
     for read in readers(tmp_path, OTHER):
-        with pytest.raises(ConfigurationError, match="does not fit"):
+        with pytest.raises(ConfigurationError, match="has another key"):
             read()
     for read in readers(tmp_path, ONE):
         read()
@@ -404,12 +407,12 @@ def test_a_fingerprint_is_not_the_key(tmp_path):
 def test_an_encrypted_entry_that_was_made_by_somebody_else_is_said(tmp_path):
     journal = journal_in(tmp_path, keys=ONE, encrypt=True)
     call(journal, 1)
-    journal._append(int(Kind.WHOLE) | 0x80, (0, b"", b"x" * 50))
+    journal._append(int(EntryKind.WHOLE) | 0x80, (0, b"", b"x" * 50))
     call(journal, 2)
     journal.close()
     assert len(verify(tmp_path, keys=ONE).flaws) == 1
     told = []
-    assert ids(read_calls(tmp_path, keys=ONE, tell=told.append)) == [1, 2]
+    assert ids(read_calls(tmp_path, keys=ONE, report=told.append)) == [1, 2]
     assert len(told) == 1
 
 
@@ -422,13 +425,13 @@ def test_an_encrypted_journal_is_verified_and_recovered_without_its_key(tmp_path
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     kept = KeptBy()
-    journal = journal_in(tmp_path, keys=ONE, encrypt=True, keeper=kept)
+    journal = journal_in(tmp_path, keys=ONE, encrypt=True, maintenance=kept)
     call(journal, 2)
-    kept.keeper.work()
+    kept.maintenance.work()
     journal.close()
-    verdict = verify(tmp_path)
-    assert verdict.flaws == []
-    assert any("its process died" in note for note in verdict.notes)
+    result = verify(tmp_path)
+    assert result.flaws == []
+    assert any("its process died" in note for note in result.notes)
 
 
 # Names.
@@ -451,12 +454,12 @@ def killed_between_the_steps(path):
 
 
 def counted(folder):
-    calls = Calls()
+    calls = GroupedCalls()
     calls.read(folder)
     told = []
     return (
-        sorted(ids(read_calls(folder, tell=told.append))),
-        sorted(ids(Tail(folder, tell=told.append).poll())),
+        sorted(ids(read_calls(folder, report=told.append))),
+        sorted(ids(JournalTail(folder, report=told.append).poll())),
         sum(each.count for each in calls),
     )
 
@@ -466,9 +469,9 @@ def test_a_segment_beside_its_compressed_self_counts_once_and_is_named(tmp_path)
     first, _ = two(folder)
     killed_between_the_steps(first)
     assert counted(folder) == ([0, 1], [0, 1], 2)
-    verdict = verify(folder)
-    assert verdict.flaws == []
-    assert first.name in verdict.notes[0]
+    result = verify(folder)
+    assert result.flaws == []
+    assert first.name in result.notes[0]
     for command in (("show", folder), ("verify", folder), ("report", folder, "-o", tmp_path / "p")):
         done = run("journal", *command)
         assert done.exit_code == 0
@@ -480,9 +483,9 @@ def test_it_is_removed_at_the_next_start(tmp_path, compresses):
     first, _ = two(tmp_path)
     killed_between_the_steps(first)
     kept = KeptBy(compresses=compresses)
-    journal = journal_in(tmp_path, keeper=kept)
+    journal = journal_in(tmp_path, maintenance=kept)
     call(journal, 2)
-    kept.keeper.work()
+    kept.maintenance.work()
     journal.close()
     assert not first.exists()
     assert first.with_name(first.name + ".gz").exists()
@@ -493,7 +496,7 @@ def test_it_is_removed_at_the_next_start(tmp_path, compresses):
 def test_a_process_that_lives_for_a_moment_removes_it_too(tmp_path):
     first, _ = two(tmp_path)
     killed_between_the_steps(first)
-    journal = journal_in(tmp_path, keeper=KeptBy(Keeper))
+    journal = journal_in(tmp_path, maintenance=KeptBy(Maintenance))
     call(journal, 2)
     journal.close()
     assert not first.exists()
@@ -504,8 +507,9 @@ def test_a_process_that_lives_for_a_moment_removes_it_too(tmp_path):
 def test_a_kill_at_each_step_of_a_compression_loses_and_doubles_nothing(tmp_path):
     """By a process that really dies there."""
     for step, (owner, name) in enumerate(
-        [(keeper.shutil, "copyfileobj"), (keeper.os, "fsync"), (keeper.shutil, "copystat"),
-         (keeper.Path, "rename"), (keeper.Path, "unlink")]
+        [(maintenance.shutil, "copyfileobj"), (maintenance.os, "fsync"), (maintenance.shutil,
+        "copystat"),
+         (maintenance.Path, "rename"), (maintenance.Path, "unlink")]
     ):  # fmt: skip
         folder = tmp_path / str(step)
         first, _ = two(folder)
@@ -518,9 +522,9 @@ def test_a_kill_at_each_step_of_a_compression_loses_and_doubles_nothing(tmp_path
         assert counted(folder) == ([0, 1], [0, 1], 2)
         assert verify(folder).flaws == []
         kept = KeptBy(compresses=True)
-        journal = journal_in(folder, keeper=kept)
+        journal = journal_in(folder, maintenance=kept)
         call(journal, 2)
-        kept.keeper.work()
+        kept.maintenance.work()
         journal.close()
         assert not first.exists()
         assert [path for path in folder.iterdir() if path.name.startswith(".")] == []
@@ -533,10 +537,10 @@ def test_a_compressed_file_of_other_bytes_is_damage_and_stays(tmp_path):
     other = second.read_bytes()
     killed_between_the_steps(second)
     shutil.copy(second.with_name(second.name + ".gz"), first.with_name(first.name + ".gz"))
-    assert any("not one segment" in flaw.message for flaw in verify(tmp_path).flaws)
+    assert any("different bytes" in flaw.message for flaw in verify(tmp_path).flaws)
     with pytest.raises(JournalDamaged):
         list(read_calls(tmp_path))
-    with pytest.raises(OSError, match="not the same"):
+    with pytest.raises(OSError, match="file differ"):
         compress(first)
     assert first.exists()
     assert second.read_bytes() == other
@@ -588,12 +592,12 @@ def test_a_file_that_is_not_the_segment_that_it_is_called_is_named(tmp_path, cha
     folder = tmp_path / "journal"
     change(*two(folder))
     assert counted(folder) == ([0, 1], [0, 1], 2)
-    assert any("is a file of the segment" in flaw.message for flaw in verify(folder).flaws)
+    assert any("holds the segment" in flaw.message for flaw in verify(folder).flaws)
     assert run("journal", "verify", folder).exit_code == 1
     assert run("journal", "show", folder).exit_code == 1
     with pytest.raises(JournalDamaged):
         list(read_calls(folder))
-    calls = Calls()
+    calls = GroupedCalls()
     calls.read(folder)
     assert calls.damage
 
@@ -603,13 +607,13 @@ def test_a_copy_that_looks_as_if_it_were_being_written_replaces_nothing(tmp_path
     shutil.copy(first, first.with_suffix(".live"))
     before = first.read_bytes()
     kept = KeptBy()
-    journal = journal_in(tmp_path, keeper=kept)
+    journal = journal_in(tmp_path, maintenance=kept)
     call(journal, 2)
-    kept.keeper.work()
+    kept.maintenance.work()
     journal.close()
     assert first.read_bytes() == before
     assert verify(tmp_path).flaws
-    assert sorted(ids(read_calls(tmp_path, tell=lambda _: None))) == [0, 1, 2]
+    assert sorted(ids(read_calls(tmp_path, report=lambda _: None))) == [0, 1, 2]
 
 
 def test_what_is_written_begins_with_a_magic(tmp_path):
@@ -618,7 +622,7 @@ def test_what_is_written_begins_with_a_magic(tmp_path):
 
 
 @pytest.mark.parametrize("keys", [None, ONE], ids=["without keys", "with keys"])
-@pytest.mark.parametrize("kind", [Kind.WHOLE, Kind.DEFINED, 77])
+@pytest.mark.parametrize("kind", [EntryKind.WHOLE, EntryKind.DEFINED, 77])
 def test_an_encrypted_entry_in_a_plain_segment_is_said(tmp_path, kind, keys):
     write(tmp_path, b"\x8f" * 40, kind | ENCRYPTED)
     verdict = verify(tmp_path, keys=keys)

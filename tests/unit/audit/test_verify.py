@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from journals import call, denial, end_of, frames, journal_in, spoil, written
 
 from guardrail._core._tape_py import frame
-from guardrail.audit.journal.framing import OVERHEAD, Kind
-from guardrail.audit.journal.segment_progress import read_segment, segments, stem
+from guardrail.audit.journal.framing import OVERHEAD, EntryKind
+from guardrail.audit.journal.segment_progress import read_segment, segment_name, segments
 from guardrail.audit.journal_read import verify as verifying
 from guardrail.audit.journal_read.verify import verify
 
@@ -30,9 +30,9 @@ def spoiled(thousand, data):
 
 def test_what_was_written_is_whole(thousand):
     _, data = thousand
-    verdict = spoiled(thousand, data)
-    assert (verdict.flaws, verdict.notes, verdict.size) == ([], [], len(data))
-    assert verdict.entries == len(frames(data)) > 2000
+    result = spoiled(thousand, data)
+    assert (result.flaws, result.notes, result.size) == ([], [], len(data))
+    assert result.entries == len(frames(data)) > 2000
 
 
 @pytest.mark.parametrize("calls", range(250, 262))
@@ -52,9 +52,9 @@ def test_a_changed_byte_is_found_wherever_it_is(thousand):
     for place in sorted(places):
         changed = bytearray(data)
         changed[place] ^= 1 << place % 8
-        verdict = spoiled(thousand, bytes(changed))
-        assert not verdict.is_whole, place
-        assert any(flaw.at <= place for flaw in verdict.flaws), place
+        result = spoiled(thousand, bytes(changed))
+        assert not result.is_whole, place
+        assert any(flaw.at <= place for flaw in result.flaws), place
 
 
 #: Every 40th byte belongs to one part.
@@ -127,7 +127,7 @@ def test_an_entry_whose_own_check_was_made_anew_is_found_by_the_seal(thousand):
     """Whoever makes the checks anew up to the next seal must change the seal, too."""
     _, data = thousand
     every = frames(data)
-    seal = next(item for item in every if item.kind == Kind.SEAL and item.sequence > 300)
+    seal = next(item for item in every if item.kind == EntryKind.SEAL and item.sequence > 300)
     made = bytearray(data[: every[300].at])
     check = every[299].check
     for item in every[300 : seal.sequence + 1]:
@@ -135,8 +135,8 @@ def test_an_entry_whose_own_check_was_made_anew_is_found_by_the_seal(thousand):
         raw, check = frame(item.sequence, item.kind, body, check)
         made += raw
     assert len(made) == seal.end
-    verdict = spoiled(thousand, bytes(made) + data[seal.end :])
-    assert any("sealed" in flaw.message for flaw in verdict.flaws)
+    result = spoiled(thousand, bytes(made) + data[seal.end :])
+    assert any("sealed" in flaw.message for flaw in result.flaws)
 
 
 def test_a_live_segment_whose_end_is_being_written_is_whole(tmp_path):
@@ -177,27 +177,29 @@ def test_a_segment_that_is_begun_meanwhile_is_not_gone(tmp_path, monkeypatch):
             call(journal, 1)
 
     while_reading(monkeypatch, path, grow)
-    verdict = verify(tmp_path)
-    assert (verdict.flaws, verdict.segments) == ([], 1)
+    result = verify(tmp_path)
+    assert (result.flaws, result.segments) == ([], 1)
     assert verify(tmp_path).segments == 3
 
 
 @pytest.mark.parametrize("is_said", [True, False])
 def test_a_segment_that_is_retired_meanwhile_is_not_gone(tmp_path, monkeypatch, is_said):
-    keeper, journal = journal_in(tmp_path), journal_in(tmp_path)
-    call(keeper, 0)  # it has read this one by the time that this one says so
+    maintenance, journal = journal_in(tmp_path), journal_in(tmp_path)
+    call(maintenance, 0)  # it has read this one by the time that this one says so
     while len(segments(tmp_path)) < 5:
         call(journal, 1)
     _, first, second, *_ = segments(tmp_path)
 
     def retire():
         if is_said:
-            keeper.say(int(Kind.RETIRED), {"segment": stem(second), "sha256": "0" * 64})
+            maintenance.append_own_entry(
+                int(EntryKind.RETIRED), {"segment": segment_name(second), "sha256": "0" * 64}
+            )
         second.unlink()
 
     while_reading(monkeypatch, first, retire)
     gone = [flaw.segment for flaw in verify(tmp_path).flaws]
-    assert gone == ([] if is_said else [stem(second)])
+    assert gone == ([] if is_said else [segment_name(second)])
 
 
 def test_a_segment_that_grew_and_was_recovered_since_it_was_read_is_whole(tmp_path):
@@ -209,10 +211,10 @@ def test_a_segment_that_grew_and_was_recovered_since_it_was_read_is_whole(tmp_pa
     whole = path.read_bytes()
     end = frames(whole)[-1].end
     sha = hashlib.sha256(whole[:end]).hexdigest()
-    said = {"segment": stem(path), "sequence": 5, "sha256": sha, "bytes": end + 300}
-    other.say(int(Kind.RECOVERED), said)
+    said = {"segment": segment_name(path), "sequence": 5, "sha256": sha, "bytes": end + 300}
+    other.append_own_entry(int(EntryKind.RECOVERED), said)
     assert verify(tmp_path).flaws == []
-    other.say(int(Kind.RECOVERED), said | {"bytes": end - 10})
+    other.append_own_entry(int(EntryKind.RECOVERED), said | {"bytes": end - 10})
     assert len(verify(tmp_path).flaws) == 1
 
 

@@ -8,7 +8,7 @@ from journals import call, frames, ids, journal_in, spoil, written
 
 from guardrail.audit.journal.recovery import recover
 from guardrail.audit.journal.segment_progress import GZIP_HEAD
-from guardrail.audit.journal_read.reader import Tail, read_calls
+from guardrail.audit.journal_read.reader import JournalTail, read_calls
 from guardrail.audit.journal_read.verify import verify
 from guardrail.errors import JournalDamaged
 
@@ -84,12 +84,12 @@ def test_what_is_no_file_or_too_large_is_told_and_not_read(tmp_path, make, suffi
     make(tmp_path / (LATER + suffix))
     assert [flaw.segment for flaw in verify(tmp_path).flaws] == [LATER]
     told = []
-    assert ids(read_calls(tmp_path, tell=told.append)) == [0, 1, 2]
+    assert ids(read_calls(tmp_path, report=told.append)) == [0, 1, 2]
     assert [flaw.segment for flaw in told] == [LATER]
 
 
 def test_a_compressed_file_is_unpacked_up_to_the_size_of_a_segment(tmp_path, monkeypatch):
-    monkeypatch.setattr("guardrail.audit.heads.LIMIT_SEGMENT", 1 << 20)
+    monkeypatch.setattr("guardrail.audit.journal.segment_progress.LIMIT_SEGMENT", 1 << 20)
     written(tmp_path, 3)
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = stream.compress(bytes(4 << 20)) + stream.flush()
@@ -101,12 +101,12 @@ def test_checkpoints_tell_of_a_journal_all_of_whose_files_are_gone(tmp_path):
     segment = written(tmp_path, 3)
     head = {"bytes": segment.stat().st_size, "sequence": 1, "sha256": "x", "is_closed": True}
     segment.unlink()
-    verdict = verify(tmp_path, checkpoints=[{"number": 1, "segments": {segment.stem: head}}])
-    assert [flaw.message for flaw in verdict.flaws] == ["is gone; checkpoint 1 names it"]
+    result = verify(tmp_path, checkpoints=[{"number": 1, "segments": {segment.stem: head}}])
+    assert [flaw.message for flaw in result.flaws] == ["is gone; checkpoint 1 names it"]
 
 
 def test_a_journal_to_which_nothing_was_written_yet_can_be_followed(tmp_path):
-    tail = Tail(tmp_path)
+    tail = JournalTail(tmp_path)
     assert tail.poll() == []
     call(journal_in(tmp_path), 1)
     assert ids(tail.poll()) == [1]

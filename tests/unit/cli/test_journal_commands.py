@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from guardrail.audit.journal.checkpoints import Checkpoints
 from guardrail.audit.journal.keys import add_key, read_keys
-from guardrail.audit.journal_read.filters import Selection
-from guardrail.audit.journal_read.reader import Kept, Tail
+from guardrail.audit.journal_read.filters import CallFilter
+from guardrail.audit.journal_read.reader import JournalCall, JournalTail
 from guardrail.cli import app
 from guardrail.cli.io import journal_follow
 from guardrail.cli.io.journal_follow import Rates, follow
@@ -60,7 +60,7 @@ def test_verify_names_the_place_and_exits_1(journal):
     done = run("verify", journal)
     assert done.exit_code == 1
     assert f"{segment.name.removesuffix('.seg')}, byte " in done.stderr
-    assert "entry 3: a frame whose check does not hold" in done.stderr
+    assert "entry 3: a frame whose check does not match" in done.stderr
     told = json.loads(run("verify", journal, "--format", "json").stdout)
     assert told["whole"] is False
     assert told["flaws"][0]["entry"] == 3
@@ -169,7 +169,7 @@ def test_a_line_names_a_caller_as_the_filter_takes_it():
     *_, rest = line(made)
     name = next(word for word in rest.split() if word.startswith('"k1:'))
     assert name == '"k1:ababababababababa"…'
-    assert Selection(principal=name.replace('"', "")).takes(made)
+    assert CallFilter(principal=name.replace('"', "")).takes(made)
 
 
 @pytest.mark.parametrize("at", [0.0, -1e13, 1e300, float("nan")])
@@ -185,7 +185,7 @@ def test_a_line_without_a_time_has_dashes(at):
 
 def kept(number, outcome="released"):
     made = record(decision_id=f"{number:032x}", outcome=outcome, started_at=1.8e9 + number)
-    return Kept(made, ("", "", ""), "s", number)
+    return JournalCall(made, ("", "", ""), "s", number)
 
 
 def test_rates_are_of_the_last_seconds():
@@ -218,7 +218,7 @@ def test_following_writes_plain_lines_to_a_pipe_and_ends_on_an_interrupt(capsys,
 
 def test_follow_shows_the_last_and_then_those_that_come(journal, monkeypatch):
     monkeypatch.setattr(journal_follow, "_POLL_S", 0)
-    polled = Tail.poll
+    polled = JournalTail.poll
     later = [[kept(20), kept(21, "denied")]]
 
     def poll(self):
@@ -226,7 +226,7 @@ def test_follow_shows_the_last_and_then_those_that_come(journal, monkeypatch):
             raise KeyboardInterrupt
         return polled(self) + later.pop()
 
-    monkeypatch.setattr(Tail, "poll", poll)
+    monkeypatch.setattr(JournalTail, "poll", poll)
     done = run("show", journal, "--last", 2, "--follow", "--outcome", "released")
     assert done.exit_code == 0
     assert [text.split()[3] for text in done.stdout.splitlines()] == ["00000000"] * 3

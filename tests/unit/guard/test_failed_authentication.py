@@ -14,7 +14,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from guardrail import Denied, NotAuthenticated, Peer, Principal
-from guardrail.audit import Meters, Refusals, Spans
+from guardrail.audit import FailedAuthentications, Metrics, Spans
 from guardrail.audit.failed_authentication import LIMIT_PER_S
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.audit.telemetry.signals import Signals
@@ -331,7 +331,7 @@ def test_each_is_counted_by_its_code(make_guard, recorder):
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     guard = make_guard()
-    guard._refusals = Refusals(Meters("small", meter_provider=provider))
+    guard._refusals = FailedAuthentications(Metrics("small", meter_provider=provider))
     guard._serving.runtime.refusals = guard._refusals
     flood(guard, 25)
     points = {

@@ -18,7 +18,7 @@ import pytest
 from bundles import GRANT, principal
 
 from guardrail import ConfigurationError, Guard, NotAuthenticated, NotAuthorized, QuotaExceeded
-from guardrail.audit import Meters
+from guardrail.audit import Metrics
 from guardrail.bundle.assembly import load_bundle
 from guardrail.policy import read_folder
 
@@ -350,7 +350,7 @@ def test_reloads_are_counted_by_their_outcome(scene, says):
     metrics = pytest.importorskip("opentelemetry.sdk.metrics")
     reader = pytest.importorskip("opentelemetry.sdk.metrics.export").InMemoryMetricReader()
     provider = metrics.MeterProvider([reader])
-    scene.guard._meters = Meters("small", meter_provider=provider)
+    scene.guard._metrics = Metrics("small", meter_provider=provider)
     scene.guard.reload(python="/nothing/here")
     scene.change(policies=GRANT + COARSE)
     scene.write(policies="permit (")

@@ -12,7 +12,7 @@ from bundles import GRANT, principal
 
 from guardrail import ConfigurationError, Guard, NotAuthenticated
 from guardrail.identity import ActingAs
-from guardrail.identity.anonymous_scope import Nobody
+from guardrail.identity.anonymous_scope import AnonymousScope
 from guardrail.testing import Recorder, overriding
 from guardrail.values import Identity
 
@@ -68,7 +68,7 @@ def test_another_guard_sees_nobody(two):
             assert (ask_a(), ask_b()) == ("alice", "bob")
             with as_(a, "amy"):
                 assert (ask_a(), ask_b()) == ("amy", "bob")
-            with Nobody():
+            with AnonymousScope():
                 assert (ask_a(), ask_b()) == (None, None)
         assert (ask_a(), ask_b()) == ("alice", None)
 

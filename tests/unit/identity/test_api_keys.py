@@ -23,7 +23,7 @@ from guardrail._documents import Document, read_toml
 from guardrail.errors import ConfigurationError, NotAuthenticated, Place
 from guardrail.identity.api_keys import entries as key_entries
 from guardrail.identity.api_keys.entries import (
-    Entry,
+    ApiKeyEntry,
     edit_entries,
     entries_text,
     issue,
@@ -775,4 +775,4 @@ def test_an_entry_is_frozen():
     _, entry = made()
     with pytest.raises(ValueError, match="frozen"):
         entry.revoked = None
-    assert isinstance(entry, Entry)
+    assert isinstance(entry, ApiKeyEntry)

@@ -9,7 +9,7 @@ from guardrail._documents import read_toml
 from guardrail.errors import ConfigurationError, NotAuthenticated
 from guardrail.identity.attestation.evidence import Appraised
 from guardrail.identity.attestation.formats import FORMATS, Reading
-from guardrail.identity.attestation.load import read_machines
+from guardrail.identity.attestation.load import read_evidence_verifiers
 from guardrail.identity.attestation.nonces import Challenges
 from guardrail.identity.attestation.settings import read_evidence
 from guardrail.values import Evidence
@@ -141,7 +141,7 @@ def test_what_is_no_table_is_refused(text):
 )
 def test_two_tables_that_evidence_could_mean_are_refused(texts):
     (fault,) = faults(*texts)
-    assert "second" in fault.message
+    assert "another table" in fault.message
     assert fault.place.line > 1
 
 
@@ -193,7 +193,7 @@ def machines(*texts, **options):
         return services.setdefault(settings.issuer, Service(settings.algorithms[0])).opens
 
     read = document(*texts) if texts else None
-    return read_machines(read, challenges=challenges, opener=opener, **options), services
+    return read_evidence_verifiers(read, challenges=challenges, opener=opener, **options), services
 
 
 def test_no_tables_make_machines_that_take_nothing():

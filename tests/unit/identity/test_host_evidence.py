@@ -20,7 +20,7 @@ from attestations import services as services  # noqa: PLC0414  (a fixture)
 from guardrail._ports import BlockingStep
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.attestation.evidence import LIMIT_BYTES
-from guardrail.identity.attestation.host import HostEvidence, beside
+from guardrail.identity.attestation.host import HostEvidence, run_in_thread
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_evidence_goes_on_while_keys_are_fetched(fetching, tmp_path):
 
 def test_work_is_done_beside_the_caller():
     done = threading.Event()
-    beside(done.set)
+    run_in_thread(done.set)
     assert done.wait(10)
 
 

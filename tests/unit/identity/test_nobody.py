@@ -6,7 +6,7 @@ import pytest
 
 from guardrail import NotAuthenticated, Principal
 from guardrail.identity import ActingAs, current
-from guardrail.identity.anonymous_scope import Nobody
+from guardrail.identity.anonymous_scope import AnonymousScope
 from guardrail.values import Identity
 
 
@@ -22,7 +22,7 @@ def nobody():
 
 def test_nobody_acts_inside_anothers_scope_and_the_other_goes_on_after():
     with alice():
-        with Nobody():
+        with AnonymousScope():
             assert nobody()
             with alice():
                 assert current(0.0).principal.id == "alice"
@@ -33,7 +33,7 @@ def test_nobody_acts_inside_anothers_scope_and_the_other_goes_on_after():
 
 def test_an_error_passes_through_and_the_scope_ends():
     with alice():
-        with pytest.raises(KeyError), Nobody():
+        with pytest.raises(KeyError), AnonymousScope():
             raise KeyError
         assert current(0.0).principal.id == "alice"
 
@@ -41,7 +41,7 @@ def test_an_error_passes_through_and_the_scope_ends():
 def test_it_is_entered_in_coroutines_too():
     async def run():
         with alice():
-            async with Nobody():
+            async with AnonymousScope():
                 await asyncio.create_task(asyncio.sleep(0))
                 assert nobody()
             assert current(0.0).principal.id == "alice"

@@ -151,7 +151,7 @@ def test_an_anonymous_principal_is_not_built_and_says_so(tmp_path):
         read_providers(document, files=files_of(tmp_path), environ={})
     (found,) = caught.value.faults
     assert found.code == "GR004"
-    assert "not built yet" in found.message
+    assert "not implemented" in found.message
 
 
 OIDC = {**GOOD, "type": '"oidc"', "algorithms": '["RS256", "ES256"]', "secret_env": None}

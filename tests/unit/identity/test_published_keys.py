@@ -57,7 +57,7 @@ def test_an_address_that_is_configured_is_the_only_one_asked():
 
 
 @pytest.mark.parametrize(
-    "told",
+    "stated",
     [
         {"issuer": ISSUER + "/", "jwks_uri": JWKS},
         {"issuer": "https://evil.example", "jwks_uri": JWKS},
@@ -70,9 +70,9 @@ def test_an_address_that_is_configured_is_the_only_one_asked():
     ],
     ids=str,
 )
-def test_a_configuration_of_another_issuer_or_address_is_not_followed(told):
+def test_a_configuration_of_another_issuer_or_address_is_not_followed(stated):
     provider = Provider()
-    provider.documents[CONFIGURATION] = json.dumps(told).encode()
+    provider.documents[CONFIGURATION] = json.dumps(stated).encode()
     keys = keyring(provider)
     assert code(keys, "a", NOW) == "provider_unavailable"
     assert provider.fetches == 0
@@ -224,7 +224,7 @@ def test_an_algorithm_of_a_key_is_what_it_says_itself():
     ("raw", "says"),
     [
         (json.dumps(jwk(use="enc")).encode(), "not for signatures"),
-        (json.dumps(jwk(key_ops=["sign"])).encode(), "not to verify"),
+        (json.dumps(jwk(key_ops=["sign"])).encode(), "may not verify"),
         (json.dumps(jwk(d="AAAA")).encode(), "private"),
         (json.dumps({"kty": "oct", "k": "AAAA"}).encode(), "secret"),
         (jwks(jwk(kid="a"), {"kty": "future"}), "kty"),

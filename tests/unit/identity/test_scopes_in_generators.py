@@ -26,7 +26,7 @@ import pytest
 
 from guardrail.errors import NotAuthenticated
 from guardrail.identity import ActingAs, current
-from guardrail.identity.anonymous_scope import Nobody
+from guardrail.identity.anonymous_scope import AnonymousScope
 from guardrail.values import Identity, Principal
 
 
@@ -865,7 +865,7 @@ def test_an_event_loop_that_runs_inside_a_generator():
 
     async def main():
         assert who() == "agent"
-        with Nobody():
+        with AnonymousScope():
             assert who() is None
             assert await asyncio.gather(*(child(f"u{n}") for n in range(3))) == ["u0", "u1", "u2"]
         return who()
@@ -880,20 +880,20 @@ def test_an_event_loop_that_runs_inside_a_generator():
 def test_nobody_inside_a_generator_and_around_one():
     def working():
         with acting("agent"):
-            with Nobody():
+            with AnonymousScope():
                 yield who()
             yield who()
 
     with acting("outer"):
         assert [*working()] == [None, "agent"]
-        with Nobody():
+        with AnonymousScope():
             for _ in batches("agent"):
                 assert who() is None
 
 
 def test_a_sleeping_nobody_hides_nothing_of_its_loop():
     def working():
-        with Nobody():
+        with AnonymousScope():
             yield who()
 
     with acting("outer"):

@@ -12,7 +12,7 @@ import pytest
 
 from guardrail import Denied, Entity, Guard, Principal
 from guardrail.audit.journal.keys import add_key, read_keys
-from guardrail.audit.journal_read.grouped_calls import Calls
+from guardrail.audit.journal_read.grouped_calls import GroupedCalls
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
@@ -91,7 +91,7 @@ class Ward:
 def replayed(bundle, journal, keys=None):
     candidate = load_bundle(bundle, clock=FrozenClock())
     slots = Slots(candidate)
-    calls = Calls(slots if slots.is_asked else None)
+    calls = GroupedCalls(slots if slots.is_asked else None)
     calls.read(journal, keys=keys)
     return replay(candidate, calls, slots)
 
@@ -324,7 +324,7 @@ def test_another_outcome_under_the_records_own_revision_is_told_apart(busy):
     bundle, journal, _ = busy
     candidate = load_bundle(bundle, clock=FrozenClock())
     (first, *_) = [kept.record for kept in read_calls(journal) if kept.record.code == "allow"]
-    calls = Calls(Slots(candidate))
+    calls = GroupedCalls(Slots(candidate))
     calls.add(first._replace(outcome="denied", code="no_grant", stage="decide", obligations=()))
     found = replay(candidate, calls, Slots(candidate))
     (flip,) = found.flips
@@ -336,7 +336,7 @@ def test_the_records_of_another_guard_are_not_taken_for_this_ones(busy):
     bundle, journal, _ = busy
     candidate = load_bundle(bundle, clock=FrozenClock())
     (first, *_) = [kept.record for kept in read_calls(journal)]
-    calls = Calls(Slots(candidate))
+    calls = GroupedCalls(Slots(candidate))
     calls.add(first._replace(guard="chat"))
     found = replay(candidate, calls, Slots(candidate))
     assert found.unknown == {"the guard chat made it, not clinical_scoring": 1}

@@ -9,7 +9,7 @@ import pytest
 from bundles import ENTITIES, SCHEMA
 
 from guardrail import Denied, Entity, Guard, Principal
-from guardrail.audit.journal_read.grouped_calls import Calls
+from guardrail.audit.journal_read.grouped_calls import GroupedCalls
 from guardrail.audit.journal_read.reader import read_calls
 from guardrail.bundle.assembly import load_bundle
 from guardrail.testing import FrozenClock
@@ -57,7 +57,7 @@ def calls_of(path, folder, callers, facts):
 def replayed(path, folder):
     candidate = load_bundle(path, clock=FrozenClock())
     slots = Slots(candidate)
-    calls = Calls(slots if slots.is_asked else None)
+    calls = GroupedCalls(slots if slots.is_asked else None)
     calls.read(folder)
     return replay(candidate, calls, slots)
 

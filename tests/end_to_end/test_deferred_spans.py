@@ -149,8 +149,8 @@ else:
 def test_an_exporter_that_hangs_does_not_hang_the_exit_and_the_log_has_the_records():
     done = finished("""
 from opentelemetry.sdk.trace import SpanProcessor
-from guardrail.audit import backlog
-backlog.EXIT_S = 0.2
+from guardrail.audit.telemetry import background_queue
+background_queue.EXIT_S = 0.2
 class Hanging(SpanProcessor):
     def on_end(self, span):
         threading.Event().wait()

@@ -179,7 +179,7 @@ def main(folder, rounds, seed):
         step = number // 2 % len(STEPS) if number % 2 else None
         durability = DURABILITIES[number % len(DURABILITIES)]
         compressing += one_round(bundles[durability], journal, notes, seeds, step)
-    last = Guard.from_dir(bundle, journal=journal)  # whose keeper recovers what the others left
+    last = Guard.from_dir(bundle, journal=journal)  # its maintenance recovers the others' segments
     predict = last.protect(
         action="predict", resource='Model::"m"', principal=Principal("User", "u")
     )(lambda rows: rows)

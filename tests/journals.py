@@ -13,7 +13,7 @@ from guardrail.audit.journal.writer import Journal
 
 
 class IdleMaintenance(Maintenance):
-    """A keeper without a thread: a test says when it works."""
+    """A maintenance without a thread: a test runs its work."""
 
     def __init__(self, journal, **options):
         options.setdefault("compresses", False)
@@ -83,7 +83,7 @@ def end_of(data) -> int:
 
 
 class KeptBy:
-    """What makes a keeper for a journal, and holds on to it."""
+    """Makes the maintenance of a journal, and keeps a reference to it."""
 
     def __init__(self, kind=IdleMaintenance, **options):
         self._kind, self._options = kind, options

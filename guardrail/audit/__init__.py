@@ -5,6 +5,8 @@ makes OpenTelemetry spans, metrics and log events from the same records. `FanOut
 to all sinks; `FailedAuthentications` records failed authentication; `settings` reads the
 ``[audit]`` table. A call that no sink can record is denied. This is the only package that imports
 opentelemetry.
+
+Internal: applications import nothing from here.
 """
 
 from guardrail.audit.failed_authentication import FailedAuthentications

@@ -213,7 +213,7 @@ def open_trail(
     clock: Clock,
     journal: Path | Auto | None,
 ) -> tuple[FanOut, Journal | None]:
-    """Return the trail of a guard's sinks, and its journal.
+    """Return the fan-out of a guard's sinks, and its journal.
 
     Arguments:
         bundle: whose ``[audit]`` table says what there is.

@@ -5,6 +5,8 @@ reads the ``[identity]`` table and opens the providers, whose kinds are in `regi
 makes one identity of the credentials of a caller. `tokens`, `certificates` and `api_keys` verify
 credentials and turn them into principals; `attestation` verifies evidence of machines;
 `revocation` holds what was revoked. A call without an identity is denied.
+
+Internal: applications import nothing from here.
 """
 
 from guardrail.identity.attestation.load import EvidenceVerifiers, read_evidence_verifiers

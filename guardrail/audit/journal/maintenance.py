@@ -55,7 +55,6 @@ _FAILURES: Final = (
     ArithmeticError, AttributeError, EOFError, GuardrailError, LookupError, OSError, RuntimeError,
     TypeError, ValueError,
 )  # fmt: skip
-#: Who holds this file's lock does what concerns all processes.
 
 
 class Maintenance:

@@ -8,7 +8,8 @@ from guardrail.audit.journal.codec cimport Definitions, encode_opening, encode_o
 from guardrail.audit.journal.segment cimport Segment
 
 
-cdef long _ENTRY_OVERHEAD, _DEFINED, _INTENT, _OUTCOME_RESERVE, _LIMIT_INTENT, _CHECK_ENTRIES, _OUTCOME, _WHOLE
+cdef long _CHECK_ENTRIES, _DEFINED, _ENTRY_OVERHEAD, _INTENT, _LIMIT_INTENT, _OUTCOME, _OUTCOME_RESERVE
+cdef long _WHOLE
 cdef double _CHECK_S
 
 

@@ -34,13 +34,13 @@ _BUSIEST: Final = 6
 #: Characters of a name, and of an id, that are shown.
 _LONG: Final = 48
 _ID: Final = 16
-_CACHED: Final = "of decisions had been made before, on equal facts."
+_CACHED: Final = "of decisions came from the cache."
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
-_TOLD: Final = {
-    "released": "the result left",
-    "denied": "refused before the model ran",
-    "blocked": "the result was kept back",
+_OUTCOME_TEXTS: Final = {
+    "released": "the result was returned",
+    "denied": "denied before the model ran",
+    "blocked": "the result was withheld",
     "raised": "the model raised",
     "cancelled": "its task was cancelled",
     "abandoned": "dropped by the caller",
@@ -84,7 +84,7 @@ def _head(totals: Aggregates, journal: str) -> str:
     if not totals.calls:
         text = "No calls."
     elif first > last:
-        text = "When they were made is not known."
+        text = "The times of the calls are unknown."
     else:
         begun, ended = _date(first), _date(last)
         day, _, hour = ended.partition(", ")
@@ -103,10 +103,10 @@ def _sums(totals: Aggregates) -> str:
 
 
 def _foot(totals: Aggregates, made_at: float) -> str:
-    exact = f" Percentiles are right within {ERROR:.0%}." if totals.calls else ""
+    exact = f" Percentiles are exact within {ERROR:.0%}." if totals.calls else ""
     return (
-        f"<footer>Made on {_date(made_at)} UTC from the journal alone.{exact} Whether the journal "
-        "is whole, <code>guardrail journal verify</code> tells.</footer>"
+        f"<footer>Made on {_date(made_at)} UTC from the journal alone.{exact} Check the journal "
+        "for changes with <code>guardrail journal verify</code>.</footer>"
     )
 
 
@@ -206,13 +206,14 @@ def _time(totals: Aggregates) -> str:
     title = "How calls ended, over time"
     plot = over_time(bars, width_s, title=title)
     legend = "".join(
-        f'<li><i class="o-{name}"></i>{name}: {_TOLD[name]}</li>' for name in totals.outcomes()
+        f'<li><i class="o-{name}"></i>{name}: {_OUTCOME_TEXTS[name]}</li>'
+        for name in totals.outcomes()
     )
     rows = ((full_moment(at, width_s), bar) for at, bar in bars if bar)
     table = _outcome_table("from", rows, totals, title=title)
     text = f"One bar is {seconds(width_s)}; times are UTC."
     if totals.time.undated:
-        text += f" Of {totals.time.undated:,} calls the time is not known."
+        text += f" The time of {totals.time.undated:,} calls is unknown."
     body = plot and f'{plot}<ul class="legend">{legend}</ul>{table}'
     return _card("Over time", text, body, order=0, wide=True)
 
@@ -229,11 +230,11 @@ def _policies(totals: Aggregates) -> str:
 
 def _codes(totals: Aggregates) -> str:
     found = totals.codes()
-    text = "Why calls were refused, or their results kept back." + _first_of(len(found))
+    text = "Why calls were denied, or their results withheld." + _first_of(len(found))
     body = _counted(found, "denied")
     unrecorded = totals.counted("unrecorded")
     if unrecorded:
-        body += "<h3>Failed authentication, not recorded one by one</h3>"
+        body += "<h3>Failed authentication, not recorded individually</h3>"
         body += _counted(unrecorded, "denied")
     return _card("Denials by code", text, body, order=1)
 
@@ -243,7 +244,7 @@ def _callers(totals: Aggregates) -> str:
     body = _by_outcome(found)
     if body:
         rows = list(found.items())[:_ROWS]
-        title = "How calls ended, by the type of who called"
+        title = "How calls ended, by the caller's type"
         body += _outcome_table("type", rows, totals, title=title)
     busiest = totals.callers(_BUSIEST)
     if busiest:
@@ -257,8 +258,8 @@ def _callers(totals: Aggregates) -> str:
             )
             for kind, name, count in busiest
         )
-    text = "By the type of the principal. Names are those that the journal keeps: pseudonyms, "
-    return _card("Who called", text + "unless ids were asked for.", body, order=3)
+    text = "By the type of the principal. Names are as in the journal: pseudonyms, unless it "
+    return _card("Who called", text + "is configured to store ids.", body, order=3)
 
 
 def _quota(totals: Aggregates) -> str:
@@ -271,13 +272,15 @@ def _quota(totals: Aggregates) -> str:
 
 def _redactions(totals: Aggregates) -> str:
     found = totals.counted("redact")
-    text = "What was cut out, by its kind." + _first_of(len(found))
+    text = "What was redacted, by kind." + _first_of(len(found))
     return _card("Redactions", text, _counted(found, "blocked"), order=5)
 
 
 def _shadow(totals: Aggregates) -> str:
     found = Counter({shown(name): count for name, count in totals.counted("shadow").items()})
-    text = "Calls that policies in shadow would have decided otherwise." + _first_of(len(found))
+    text = "Calls that the shadow's policies would have decided differently." + _first_of(
+        len(found)
+    )
     return _card("In shadow", text, _counted(found), order=6)
 
 
@@ -286,7 +289,9 @@ def _unfinished(totals: Aggregates) -> str:
     shown = totals.unfinished[:_ROWS]
     ids = ", ".join(f"<code>{escape(one[:_ID])}</code>" for one in shown)
     more = f", and {count - len(shown):,} more" if count > len(shown) else ""
-    text = "Their process died while the model ran, or they still go on. Their ids begin with:"
+    text = (
+        "Their process died while the model ran, or they are still running. Their ids begin with:"
+    )
     return _card(f"Never finished: {count:,}", text, ids and f"{ids}{more}", order=7)
 
 

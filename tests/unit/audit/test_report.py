@@ -125,10 +125,10 @@ def test_an_empty_journal_has_a_page():
 
 def test_calls_without_a_time_have_a_page():
     page = page_of(record(started_at=0.0))
-    assert "When they were made is not known." in page
+    assert "The times of the calls are unknown." in page
     assert "clinicians-may-score" in page
     page = page_of(record(started_at=0.0), record())
-    assert "Of 1 calls the time is not known." in page
+    assert "The time of 1 calls is unknown." in page
 
 
 @pytest.mark.parametrize("changes", [{"admit_s": 0.0, "model_s": 0.0, "release_s": 0.0}, {}])

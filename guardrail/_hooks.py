@@ -236,7 +236,7 @@ class AuthenticatorBase:
         return False
 
     def authenticate(
-        self, credential: Any, now: float, *, knows: Callable[[Entity], bool]
+        self, credential: Any, now: float, /, *, knows: Callable[[Entity], bool]
     ) -> Identity:
         """Return the identity that a credential proves, or raise `NotAuthenticated`."""
         raise NotImplementedError
@@ -359,8 +359,10 @@ def stream_of(
     kind: ObligationType,
 ) -> Callable[[Any, ObligationContext], TextFilter | None] | None:
     """Return the ``stream`` of an obligation; ``None`` where it can't be met piece by piece."""
-    found = getattr(kind, "stream", None)
-    return found if callable(found) else None
+    found: Any = getattr(kind, "stream", None)
+    if not callable(found):
+        return None
+    return cast("Callable[[Any, ObligationContext], TextFilter | None]", found)
 
 
 def carrier_of(kind: ObligationType, demand: Any) -> Carrier | None:

@@ -343,7 +343,7 @@ class Authenticator(Protocol):
         ...
 
     def authenticate(
-        self, credential: Any, now: float, *, knows: Callable[[Entity], bool]
+        self, credential: Any, now: float, /, *, knows: Callable[[Entity], bool]
     ) -> Identity:
         """Return the identity that a credential proves, or raise `NotAuthenticated`.
 

@@ -41,7 +41,7 @@ from guardrail.values import Clause, RecordAnnotations
 STYLES: Final = ("block", "drop", "label", "hash")
 
 _STRICT_STYLE: Final = re.compile(r"(?<= as )(?:block|drop|label)\b")
-_LOOSER_STYLE: Final = dict(itertools.pairwise(STYLES))
+_LOOSER_STYLE: Final[Mapping[str, str]] = dict(itertools.pairwise(STYLES))
 #: A kind, or one with the countries whose national forms it takes: ``phone(ES, PL)``.
 _KIND: Final = re.compile(r"[a-z0-9_]+(?:\([A-Z]{2}(?:, [A-Z]{2})*\))?")
 _CLAUSE: Final = re.compile(

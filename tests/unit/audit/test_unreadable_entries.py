@@ -635,6 +635,6 @@ def test_an_encrypted_entry_in_a_plain_segment_is_said(tmp_path, kind, keys):
 def test_an_entry_of_an_unknown_kind_is_said_without_the_keys(tmp_path):
     journal = journal_in(tmp_path, keys=ONE, encrypt=True)
     call(journal, 1)
-    journal._chain.segment.append(77 | ENCRYPTED, b"\x8f" * 40)
+    journal._append(77 | ENCRYPTED, (0, b"", b"\x8f" * 40))
     journal.close()
     assert "form of an entry" in str(verify(tmp_path).flaws)

@@ -73,7 +73,8 @@ class Section(BaseModel):
             section like this one.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # Built on first use: a bundle reads few of the sections that there are.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     hints: ClassVar[tuple[Hint, ...]] = ()
 
 

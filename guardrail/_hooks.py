@@ -190,7 +190,7 @@ class ObligationBase:
 class FactSourceBase:
     """The defaults of a fact source: inherit from it, and write what differs.
 
-    A subclass has at least ``place``, ``facts`` and `compute` (see `FactSource`).
+    A subclass has at least ``namespace``, ``facts`` and `compute` (see `FactSource`).
 
     Attributes:
         ranges: the least and the greatest value of whole numbers among the facts, by name. Tests

@@ -95,13 +95,13 @@ class FactSource(Protocol):
     """
 
     @property
-    def place(self) -> str:
-        """The place in context: ``time`` for ``context.time``."""
+    def namespace(self) -> str:
+        """The name of its record in the context: ``time`` for ``context.time``."""
         ...
 
     @property
     def facts(self) -> frozenset[str]:
-        """Names of the facts below the place; empty means: whatever the caller passes."""
+        """Names of the facts in the namespace; empty means: whatever the caller passes."""
         ...
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:

@@ -103,7 +103,7 @@ def deny_in_handler(secret: str) -> Any:
 
 
 class OwnFacts:
-    place = "own"
+    namespace = "own"
     facts = frozenset({"value"})
 
     def __init__(self, compute: Callable[[], Any]) -> None:

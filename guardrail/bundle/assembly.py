@@ -31,6 +31,7 @@ from guardrail._ports import (
     Runtime,
     Sink,
 )
+from guardrail._type_names import type_name
 from guardrail.audit import (
     AuditSettings,
     FailedAuthentications,
@@ -193,7 +194,7 @@ def _names(bundle: Bundle, journal: Journal) -> Pseudonyms:
         principal=audit.principal,
         facts=audit.paths,
         reads={
-            action: {source.place: names for source, names in plan.wants}
+            action: {source.namespace: names for source, names in plan.wants}
             for action, plan in plans.items()
         },
         plain=bundle.plain_facts | audit.plain,
@@ -359,7 +360,7 @@ def load_bundle(
             ),
             *own_facts,
         ),
-        "place",
+        "namespace",
     )
     _unique("obligation", types, "name")
     loaded = faults.gather(
@@ -381,7 +382,9 @@ def load_bundle(
     faults.stop()
     if snapshot is None or providers is None or bounds is None or audit is None or machines is None:
         raise ConfigurationError("The bundle could not be read.")
-    plain = frozenset(f"{source.place}.{name}" for source in sources for name in plain_of(source))
+    plain = frozenset(
+        f"{source.namespace}.{name}" for source in sources for name in plain_of(source)
+    )
     keys: frozenset[str] = frozenset().union(*[keys_of(kind) for kind in types])
     return Bundle(
         snapshot, providers, machines, given, bounds, audit, store, clock, plain, shadow, keys,
@@ -443,9 +446,9 @@ def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
     read: dict[str, set[str] | None] = {}
     for plan in snapshot.plans.values():
         for source, names in plan.wants:
-            known = read.setdefault(source.place, set())
+            known = read.setdefault(source.namespace, set())
             if not names or known is None:
-                read[source.place] = None  # all of it
+                read[source.namespace] = None  # all of it
             else:
                 known |= names
     if any(path.startswith("principal.") for path in paths):
@@ -491,7 +494,10 @@ def _read_specs(folder: Folder, below: str, faults: _Faults) -> dict[str, Docume
 def _unique(what: str, items: tuple[T, ...], attribute: str) -> tuple[T, ...]:
     seen: set[str] = set()
     for item in items:
-        name = getattr(item, attribute)
+        name = getattr(item, attribute, None)
+        if not isinstance(name, str):
+            kind = type_name(item)
+            raise ConfigurationError(f"The {what} {kind} has no `{attribute}`. Add it: a name.")
         if name in seen:
             raise ConfigurationError(f"Two {what}s have the name {name}. Rename one.")
         seen.add(name)

@@ -319,7 +319,7 @@ def _try_out(folder: Folder, origin: Origin, timeout_s: float, python: str) -> N
     # Without the working directory in front (-P), and with the paths that this process has.
     command = [python, "-P", "-m", "guardrail.testing.run.reload_child", str(folder.path)]
     for source in origin.facts:
-        command.append(f"--fact={source.place}:{','.join(sorted(source.facts))}")
+        command.append(f"--fact={source.namespace}:{','.join(sorted(source.facts))}")
     for kind in origin.obligations:
         command.append(f"--obligation={kind.name}")
     command.extend(f"--model={name}" for name in origin.models)

@@ -17,7 +17,7 @@ class AppFacts:
 
     __slots__ = ()
 
-    place = "app"
+    namespace = "app"
     #: Empty: the names are the application's, not ours.
     facts: frozenset[str] = frozenset()
 

@@ -37,7 +37,7 @@ class PeerAttestationFacts:
 
     __slots__ = ()
 
-    place = "peer_attestation"
+    namespace = "peer_attestation"
     facts = _FACTS
     ranges = _RANGES
 
@@ -57,7 +57,7 @@ class HostFacts:
 
     __slots__ = ("_host",)
 
-    place = "host"
+    namespace = "host"
     facts = _FACTS
     ranges = _RANGES
 

@@ -38,7 +38,7 @@ class IdentityFacts:
 
     __slots__ = ("_readers",)
 
-    place = "identity"
+    namespace = "identity"
     #: Those whose texts are never a caller's.
     plain = frozenset(("provider", "method"))
     facts = frozenset((*_FIELDS, *_READ))

@@ -70,7 +70,7 @@ class InputFacts:
 
     __slots__ = ("_findings", "_readers", "_tokens")
 
-    place = "input"
+    namespace = "input"
     #: Those whose texts are never a caller's.
     plain = frozenset(("dtype", "findings"))
     facts = frozenset(

@@ -27,7 +27,7 @@ class PeerFacts:
 
     __slots__ = ()
 
-    place = "peer"
+    namespace = "peer"
     facts = frozenset(_FIELDS)
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:

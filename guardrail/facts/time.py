@@ -38,7 +38,7 @@ class TimeFacts:
 
     __slots__ = ("_zone",)
 
-    place = "time"
+    namespace = "time"
     #: Those whose texts are never a caller's.
     plain = frozenset(("date",))
     facts = frozenset(_READ)

@@ -26,12 +26,17 @@ from guardrail.identity.revocation import read_revoked
 from guardrail.identity.sources import Sources
 from guardrail.values import Frozen
 
-#: The modules that verify tokens and chains, beside those that reading their keys has imported.
-_VERIFYING: Final = (
+#: The modules that verify tokens, beside those that reading their keys has imported.
+_FOR_TOKENS: Final = (
+    "cryptography.hazmat.primitives.hashes",
+    "encodings.ascii",
+    "guardrail.identity.tokens.pinned",
+)
+#: The modules that verify certificates.
+_FOR_CERTIFICATES: Final = (
     "cryptography.hazmat.primitives.hashes",
     "cryptography.x509.verification",
     "encodings.ascii",
-    "guardrail.identity.tokens.pinned",
 )
 #: Keys of ``[identity]`` itself; all others are tables of providers.
 _OWN: Final = frozenset(("anonymous", "inherit", "revoked_file"))
@@ -173,8 +178,10 @@ def read_providers(
     revoked_file = document.data.get("revoked_file", "")
     if "revoked_file" in document.data:
         faults += _unreadable(revoked_file, document.at("revoked_file"))
-    if signed or certificates is not None:
-        _load_verifying()
+    # Imported at load, so that no first call imports.
+    needed = (*(_FOR_TOKENS if signed else ()), *(_FOR_CERTIFICATES if certificates else ()))
+    for module in needed:
+        import_module(module)
     inherit = document.data.get("inherit", INHERIT[0])
     faults += _unknown_inherit(inherit, document.at("inherit"))
     if faults:
@@ -190,12 +197,6 @@ def read_providers(
         revoked_file=revoked_file,
         inherits=inherit == INHERIT[0],
     )
-
-
-def _load_verifying() -> None:
-    """Import the modules that verify callers, so that no first call has to."""
-    for module in _VERIFYING:
-        import_module(module)
 
 
 def _unknown_inherit(inherit: object, place: Place) -> list[Fault]:

@@ -207,7 +207,7 @@ def _gather(
     call.stage = "facts"
     for source, names in question.wants:
         # Without names, the namespace is read whole: all facts that were passed.
-        facts[source.place] = source.compute(names or frozenset(context.app), context)
+        facts[source.namespace] = source.compute(names or frozenset(context.app), context)
     call.stage = "decide"
     return context
 

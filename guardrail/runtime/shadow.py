@@ -43,17 +43,19 @@ def differences(
     if question.refusal is None and question.wants:
         if context is None:
             context = fact_context_of(call, identity)
-        before = {source.place: (source, names) for source, names in asked.wants} if facts else {}
+        before = (
+            {source.namespace: (source, names) for source, names in asked.wants} if facts else {}
+        )
         for source, names in question.wants:
             # Without names, a namespace is read whole: all facts that were passed.
             wanted = names or frozenset(context.app)
-            known, had = before.get(source.place, (None, wanted))
+            known, had = before.get(source.namespace, (None, wanted))
             computed: Mapping[str, FactValue] = {}
             if known is source:
-                computed, wanted = facts[source.place], wanted.difference(had or context.app)
+                computed, wanted = facts[source.namespace], wanted.difference(had or context.app)
             if wanted or known is not source:
                 computed = {**computed, **source.compute(wanted, context)}
-            given[source.place] = computed
+            given[source.namespace] = computed
     return shadow.compare(decision, question.decide(given).decision)
 
 

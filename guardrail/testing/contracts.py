@@ -232,9 +232,9 @@ class FactSourceContract:
         known = sorted(source.facts or {*context.app, "absent"})
         return frozenset(data.draw(st.lists(st.sampled_from(known), unique=True)))
 
-    def test_it_says_its_place_and_its_facts(self) -> None:
+    def test_its_namespace_and_its_facts_are_names(self) -> None:
         source = self.make()
-        _hold(source.place.isidentifier(), "the place is no name")
+        _hold(source.namespace.isidentifier(), "the namespace is not a name")
         _hold(isinstance(source.facts, frozenset), "the facts are no frozenset")
         _hold(all(name.isidentifier() for name in source.facts), "a fact's name is no name")
 

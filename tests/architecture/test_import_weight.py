@@ -9,8 +9,9 @@ import sys
 import pytest
 from bundles import GRANT, PATIENTS
 
-#: Loaded lazily, where first used: numpy by arrays of the model's alone, `limits` by a quota,
-#: `jwt` by an identity provider, `ruamel` by a spec, the rest by the command line or tests.
+#: Loaded lazily, where first used: numpy by arrays of the model's alone, `limits` by a quota store
+#: that is built on it, `jwt` by an identity provider, `ruamel` by a spec, the rest by the command
+#: line or tests.
 HEAVY = {
     "numpy", "limits", "jwt", "cryptography", "sklearn", "typer", "rich", "click", "hypothesis",
     "ruamel", "redis", "requests", "pytest", "jsonschema_rs", "junitparser",
@@ -72,8 +73,7 @@ INPUT = '@id("i") @input("patients") forbid (principal, action == Action::"predi
         (GRANT, None, set()),
         (GRANT + ROUND, None, set()),
         (GRANT + INPUT, PATIENTS, {"ruamel"}),
-        # `limits` brings its own asynchronous half, and that what it can use.
-        (GRANT + QUOTA, None, {"limits"}),
+        (GRANT + QUOTA, None, set()),
     ],
     ids=["grant", "round", "input", "quota"],
 )

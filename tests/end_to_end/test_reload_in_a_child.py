@@ -150,7 +150,7 @@ def test_a_guard_with_parts_of_its_own_reloads(make_bundle, clock, recorder):
             return f"{output} {demand}"
 
     class Peer:
-        place, facts = "app", frozenset()
+        namespace, facts = "app", frozenset()
 
         def compute(self, names, context):
             return dict(context.app)

@@ -33,9 +33,8 @@ TESTS: Final = (
     "tests/unit/facts",
     "tests/fuzz/test_corpora.py",
 )
-#: The first run tests once more on plain sources, where no kernel is; the others take a time, and
-#: sanitizers take their own.
-LEFT_OUT: Final = ("-k", "not on_the_plain_sources and not 50_ms")
+#: A test that measures time: sanitizers take their own.
+LEFT_OUT: Final = ("-k", "not 50_ms")
 COMPILER: Final = (sysconfig.get_config_var("CC") or "cc").split()[0]
 
 #: Python never frees all, so leaks are not looked for. The rest is as strict as it gets.
@@ -77,7 +76,7 @@ def main() -> int:
         print(f"The sanitizers do not see: {complaint}", file=sys.stderr)
         return 1
     tests = [str(path.relative_to(COPY)) for name in TESTS for path in sorted(COPY.glob(name))]
-    plain = ["-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not long", *LEFT_OUT]
+    plain = ["-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not long and not night", *LEFT_OUT]
     command = [sys.executable, "-m", "pytest", "-q", *plain, *tests]
     return subprocess.run(command, cwd=COPY, env=environ, check=False).returncode  # noqa: S603
 

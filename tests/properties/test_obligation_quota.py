@@ -10,12 +10,12 @@ from limits.strategies import (
     MovingWindowRateLimiter,
     SlidingWindowCounterRateLimiter,
 )
+from limits_storage import ClockedStorage
 
 from guardrail._ports import ObligationContext
 from guardrail.errors import Place
 from guardrail.obligations.quota.grammar import read_limits
 from guardrail.obligations.quota.obligation import _key, encode
-from guardrail.obligations.quota.stores import ClockedStorage
 from guardrail.obligations.quota.windows import KINDS, Hit
 from guardrail.testing import FrozenClock
 from guardrail.values import NO_INPUT, Clause, Entity, Identity, Principal

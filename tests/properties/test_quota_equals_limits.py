@@ -13,8 +13,8 @@ from limits.strategies import (
     MovingWindowRateLimiter,
     SlidingWindowCounterRateLimiter,
 )
+from limits_storage import ClockedStorage
 
-from guardrail.obligations.quota.stores import ClockedStorage
 from guardrail.obligations.quota.windows import KINDS, Hit
 from guardrail.testing import FrozenClock
 

@@ -55,15 +55,15 @@ class State:
 class Given:
     """A fact source that has what the request gives, and may raise for the shadow alone."""
 
-    def __init__(self, place: str, state: State) -> None:
-        self.place = place
-        self.facts = NAMES[place]
+    def __init__(self, namespace: str, state: State) -> None:
+        self.namespace = namespace
+        self.facts = NAMES[namespace]
         self.state = state
 
     def compute(self, names: frozenset[str], context: Any) -> Mapping[str, FactValue]:
-        if self.state.is_aside and self.place in self.state.broken:
-            raise RuntimeError(self.place)
-        found = context.app.get(self.place, {})
+        if self.state.is_aside and self.namespace in self.state.broken:
+            raise RuntimeError(self.namespace)
+        found = context.app.get(self.namespace, {})
         return dict(found) if not self.facts else {n: found[n] for n in names if n in found}
 
 

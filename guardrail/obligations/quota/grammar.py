@@ -32,7 +32,7 @@ _AMOUNT: Final = re.compile(r"([1-9][0-9]{0,12})([kM]?)")
 _DAYS: Final = re.compile(r"([1-9][0-9]{0,2})d")
 _PATH: Final = re.compile(r"(principal|resource|context)((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
 _TIMES: Final = {"": 1, "k": 1_000, "M": 1_000_000}
-_WINDOWS: Final = ("second", "minute", "hour", "day")
+_WINDOWS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 #: The keys of a clause, and the word of its window.
 _COUNTED_BY: Final = re.compile(r' per ([^ ;"]+(?: and [^ ;"]+)*)')
 _WINDOW: Final = re.compile(r"(?<=/)(?:minute|hour|day)\b")
@@ -104,11 +104,7 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
     # rows, bytes or characters may have room for millions of calls; a sliding one estimates them.
     strategy = _strategy(clause, found["strategy"] or ("moving" if unit == "calls" else "sliding"))
     keys = _keys(clause, found["keys"] or "all")
-    multiples, granularity = _window(clause, found["window"])
-
-    from limits.limits import GRANULARITIES
-
-    item = GRANULARITIES[granularity](amount, multiples, namespace="guardrail")
+    window_s = _window(clause, found["window"])
     units = () if unit == "calls" else (unit,)
     parts = (bundle, clause.policy, strategy, *units, *map(str, keys))
     return Limit(
@@ -116,11 +112,11 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
         text=text,
         amount=amount,
         unit=unit,
-        window_s=item.get_expiry(),
+        window_s=window_s,
         strategy=strategy,
         keys=keys,
-        # `limits` joins its parts with a slash: each one says its own length first.
-        prefix=item.key_for(len(parts), *map(counted, parts)),
+        # Parts are joined with a slash: each one says its own length first.
+        prefix=f"guardrail/{len(parts)}/{'/'.join(map(counted, parts))}/{amount}/{window_s}",
         label=f"quota/{clause.policy}/{unit}",
         counts_principals=keys == (_PRINCIPAL,) and unit == "calls",
     )
@@ -152,13 +148,13 @@ def _amount(clause: Clause, text: str) -> int:
     raise _fault(clause, f"expected AMOUNT as 100, 10k or 20M, from 1 to {LIMIT_AMOUNT}")
 
 
-def _window(clause: Clause, text: str) -> tuple[int, str]:
-    """Return a window as `limits` has it: how many of which granularity."""
+def _window(clause: Clause, text: str) -> int:
+    """Return the seconds of a window."""
     if text in _WINDOWS:
-        return 1, text
+        return _WINDOWS[text]
     days = _DAYS.fullmatch(text)
     if days and int(days[1]) <= LIMIT_DAYS:
-        return int(days[1]), "day"
+        return int(days[1]) * _WINDOWS["day"]
     if text == "ever":
         raise _fault(
             clause,

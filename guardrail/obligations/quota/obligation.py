@@ -72,7 +72,7 @@ class Quota:
 
     def parse(self, clause: Clause) -> Demand:
         """Return the limits of one annotation; raise `ConfigurationError` at its place."""
-        # at load, so that no call pays for importing `limits`
+        # at load, so that no call pays for opening the store
         self._counters = self._storage.memory_counters()
         limits = read_limits(clause, bundle=self._bundle)
         self._storage.check_strategies(clause, [limit.strategy for limit in limits])

@@ -58,7 +58,7 @@ class StorageHandle:
     def memory_counters(self) -> Counters | None:
         """Return the counters where they are in the memory of this process; else ``None``."""
         opened: Any = self.open()
-        return opened.counters if self._is_in_memory else None
+        return opened if self._is_in_memory else None
 
     def count_in_memory(self) -> None:
         """Count in memory from now on, with every counter at zero.

@@ -67,7 +67,7 @@ class CedarRequest:
 class _Anything:
     """A fact source for a name of the context: whatever the request passes."""
 
-    place: str
+    namespace: str
     facts: frozenset[str] = frozenset()
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:  # noqa: ARG002

@@ -246,7 +246,7 @@ def changed(snapshot: Snapshot, edit: Edit) -> Snapshot | None:
         return None
     accesses = {policy.key: access_of(policy) for policy in policies}
     wanted = [source for plan in snapshot.plans.values() for source, _ in plan.wants]
-    sources = list({source.place: source for source in wanted}.values())
+    sources = list({source.namespace: source for source in wanted}.values())
     plans, _ = make_plans(policies, accesses, snapshot.schema, vocabulary, sources)
     return Snapshot(
         name=snapshot.name,

@@ -73,12 +73,12 @@ def make_plans(
     sources: Sequence[FactSource],
 ) -> tuple[dict[Entity, Plan], list[Fault]]:
     """Return one plan per action, and a fault for whatever no plan can be made of."""
-    by_place = {source.place: source for source in sources}
+    by_namespace = {source.namespace: source for source in sources}
     matched = {
         action: _match(policies, accesses, vocabulary, action, groups)
         for action, groups in schema.actions.items()
     }
-    types = _ask_types(schema, matched, by_place)
+    types = _ask_types(schema, matched, by_namespace)
     faults: list[Fault] = []
     plans: dict[Entity, Plan] = {}
     for action, found in matched.items():
@@ -87,8 +87,8 @@ def make_plans(
             faults += _check_demanded(policy, action, paths, types)
             read = [path for path, _ in found.reads[policy.key]]
             for path in (*read, *(path.attrs for path in paths if path.root == "context")):
-                faults += _check_provided(policy, path, by_place)
-        plans[action] = _plan(action, found, types, by_place)
+                faults += _check_provided(policy, path, by_namespace)
+        plans[action] = _plan(action, found, types, by_namespace)
     return plans, list(dict.fromkeys(faults))
 
 
@@ -122,14 +122,14 @@ def _match(
 
 
 def _ask_types(
-    schema: Schema, matched: Mapping[Entity, _Matched], by_place: Mapping[str, FactSource]
+    schema: Schema, matched: Mapping[Entity, _Matched], by_namespace: Mapping[str, FactSource]
 ) -> Types:
     """Ask the validator, once, for the type of every path that any action can read."""
     asked: dict[tuple[Entity, Path], None] = {}
     for action, found in matched.items():
         for paths in found.demanded.values():
             asked |= {(action, path): None for path in paths}
-        for path in _spread(found.tree, by_place):
+        for path in _spread(found.tree, by_namespace):
             for length in range(min(2, len(path)), len(path) + 1):  # a place itself is a record
                 asked[(action, Path("context", path[:length]))] = None
     keys = list(asked)
@@ -137,17 +137,17 @@ def _ask_types(
 
 
 def _plan(
-    action: Entity, found: _Matched, types: Types, by_place: Mapping[str, FactSource]
+    action: Entity, found: _Matched, types: Types, by_namespace: Mapping[str, FactSource]
 ) -> Plan:
     shape: Shape = {}
-    for path in (_to_entity(action, path, types) for path in _spread(found.tree, by_place)):
+    for path in (_to_entity(action, path, types) for path in _spread(found.tree, by_namespace)):
         kind = types.get((action, Path("context", path)))
         if kind is not None:  # None: a name that this action's schema does not have
             _put(shape, path, kind)
     return Plan(
         action=action,
         has_grant=any(policy.kind == "grant" for policy in found.policies),
-        wants=_wants(shape, by_place),
+        wants=_wants(shape, by_namespace),
         shape=shape,
         may_hold_entities=_may_hold_entities(shape),
         reads={
@@ -163,13 +163,13 @@ def _plan(
     )
 
 
-def _spread(tree: ReadSet, by_place: Mapping[str, FactSource]) -> list[tuple[str, ...]]:
+def _spread(tree: ReadSet, by_namespace: Mapping[str, FactSource]) -> list[tuple[str, ...]]:
     """Return the leaves of a read set; a whole place becomes all facts of its source."""
     paths: list[tuple[str, ...]] = []
     for leaf in tree.leaves():
-        places = [leaf[0]] if leaf else list(by_place) if tree.whole else []
+        places = [leaf[0]] if leaf else list(by_namespace) if tree.whole else []
         for place in places:
-            source = by_place.get(place)
+            source = by_namespace.get(place)
             if len(leaf) <= 1 and source is not None and source.facts:
                 paths.extend((place, name) for name in sorted(source.facts))
             else:
@@ -216,25 +216,25 @@ def _put(shape: Shape, path: tuple[str, ...], kind: CedarType) -> None:
 
 
 def _wants(
-    shape: Shape, by_place: Mapping[str, FactSource]
+    shape: Shape, by_namespace: Mapping[str, FactSource]
 ) -> tuple[tuple[FactSource, frozenset[str]], ...]:
     return tuple(
-        (by_place[place], frozenset(below) if isinstance(below, dict) else frozenset())
+        (by_namespace[place], frozenset(below) if isinstance(below, dict) else frozenset())
         for place, below in shape.items()
-        if place in by_place
+        if place in by_namespace
     )
 
 
 def _check_provided(
-    policy: Policy, path: tuple[str, ...], by_place: Mapping[str, FactSource]
+    policy: Policy, path: tuple[str, ...], by_namespace: Mapping[str, FactSource]
 ) -> list[Fault]:
     """Return a fault where a policy reads a fact that no configured source provides."""
     if not path:
         return []
-    source = by_place.get(path[0])
+    source = by_namespace.get(path[0])
     name = ".".join(("context", *path))
     if source is None:
-        known = ", ".join(f"context.{place}" for place in by_place)
+        known = ", ".join(f"context.{place}" for place in by_namespace)
         message = (
             f"{policy.text_id} reads {name}, which no fact source provides. There are: {known}."
         )

@@ -48,7 +48,7 @@ def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Fi
     # What the validator rules out can still err before it comes to that: not of no effect.
     never = [each for each in impossible(policies, schema) if not _can_err(each)]
     ranges: Ranges = {
-        (source.place, name): ends
+        (source.namespace, name): ends
         for plan in snapshot.plans.values()
         for source, _ in plan.wants
         for name, ends in ranges_of(source).items()

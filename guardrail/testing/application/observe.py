@@ -270,12 +270,12 @@ class _ObservingAnswer(Answering):
 class _ObservingFactSource:
     """A fact source whose failure is a denial, and no facts."""
 
-    __slots__ = ("_call", "_source", "facts", "place")
+    __slots__ = ("_call", "_source", "facts", "namespace")
 
     def __init__(self, source: FactSource, call: _ObservedCall) -> None:
         self._source = source
         self._call = call
-        self.place = source.place
+        self.namespace = source.namespace
         self.facts = source.facts
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:

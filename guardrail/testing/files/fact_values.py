@@ -41,7 +41,7 @@ def stated_facts(
 
     What the test says stands over what follows from its time, and from its input.
     """
-    given = case.facts.get(source.place, {})
+    given = case.facts.get(source.namespace, {})
     if given is MISSING or not (
         (isinstance(source, TimeFacts) and now is not None)
         or (isinstance(source, InputFacts) and view is not NO_INPUT)
@@ -58,7 +58,7 @@ def all_stated_facts(question: Question, case: PolicyTestCase) -> dict[str, Any]
     Every place whose source would be asked is there, as in a call, if only empty.
     """
     return {
-        source.place: stated_facts(case, source, names, case.now)
+        source.namespace: stated_facts(case, source, names, case.now)
         for source, names in question.wants
     }
 

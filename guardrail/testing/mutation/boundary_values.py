@@ -79,7 +79,7 @@ class BoundaryValues:
         )
         own = [source for plan in snapshot.plans.values() for source, _ in plan.wants]
         self._ranges: Mapping[tuple[str, ...], tuple[int, int]] = {
-            ("context", source.place, name): ends
+            ("context", source.namespace, name): ends
             for source in (*_STANDARD, *own)
             for name, ends in ranges_of(source).items()
         }

@@ -131,7 +131,7 @@ class RecordedRequest:
         except (ValueError, OverflowError, OSError):  # no time of any calendar
             stated = {}
         return Request(
-            caller, request.action, request.resource, {**request.facts, source.place: stated}
+            caller, request.action, request.resource, {**request.facts, source.namespace: stated}
         )
 
     def decide(self, now: float) -> Decision:
@@ -237,8 +237,8 @@ class RecordReader:
         ]
         not_recorded = [f"principal.{name}" for name in hidden]
         node, is_timed = access.of("context"), False
-        given: dict[str, dict[str, FactValue]] = {source.place: {} for source, _ in plan.wants}
-        sources = {source.place: source for source, _ in plan.wants}
+        given: dict[str, dict[str, FactValue]] = {source.namespace: {} for source, _ in plan.wants}
+        sources = {source.namespace: source for source, _ in plan.wants}
         for path, expected in leaves(plan.shape):
             place, *below = (str(name) for name in path)
             stated = ".".join((place, *below[:1]))

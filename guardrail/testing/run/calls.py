@@ -243,7 +243,7 @@ class _StatedFactSource:
     """A fact source that says what the test says."""
 
     def __init__(self, source: FactSource, case: PolicyTestCase) -> None:
-        self.place = source.place
+        self.namespace = source.namespace
         self.facts = source.facts
         self._source = source
         self._case = case

@@ -45,7 +45,7 @@ from guardrail.values import Path as ValuePath
 class NamedFacts:
     """An application's own fact source, as far as its names go."""
 
-    place: str
+    namespace: str
     facts: frozenset[str]
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:  # noqa: ARG002
@@ -213,8 +213,8 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
         revision, faults = try_out(
             options.folder,
             facts=[
-                NamedFacts(place, frozenset(filter(None, names.split(","))))
-                for place, _, names in facts
+                NamedFacts(namespace, frozenset(filter(None, names.split(","))))
+                for namespace, _, names in facts
             ],
             obligations=[NamedObligation(name) for name in options.obligation],
             models=options.model,

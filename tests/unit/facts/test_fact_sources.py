@@ -182,6 +182,6 @@ def test_the_application_passes_its_own():
 
 def test_standard_sources_have_each_their_place():
     sources = facts.standard(timezone="UTC", bounds=facts.Bounds())
-    assert [source.place for source in sources] == [
+    assert [source.namespace for source in sources] == [
         "input", "identity", "peer", "peer_attestation", "host", "time", "app",
     ]  # fmt: skip

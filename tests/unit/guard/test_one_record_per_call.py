@@ -233,7 +233,7 @@ def test_a_denial_inside_a_model_is_the_models_own_exception(make_guard, recorde
 
 
 class Source:
-    place = "own"
+    namespace = "own"
     facts = frozenset({"value"})
 
     def compute(self, names, context):

@@ -393,3 +393,15 @@ def test_a_kind_that_is_passed_and_named_is_refused(make_bundle, installed):
         lambda: load_bundle(make_bundle(**table(text)), clock=FrozenClock(), own_providers=[BADGES])
     )
     assert fault.message == "Two identity providers have the kind badge. Rename one."
+
+
+def test_a_fact_source_without_a_namespace_is_refused(make_guard):
+    class Old:
+        place = "ward"
+        facts = frozenset({"open"})
+
+        def compute(self, names, context):
+            return {}
+
+    with pytest.raises(ConfigurationError, match="has no `namespace`"):
+        make_guard(options={"facts": [Old()]})

@@ -184,7 +184,7 @@ def test_a_folder_that_changed_once_meanwhile_is_read_again(scene, child, tmp_pa
 
 def test_own_parts_go_to_the_child_by_name(make_bundle, child, tmp_path, clock, recorder):
     class Site:
-        place, facts = "site", frozenset({"floor", "city"})
+        namespace, facts = "site", frozenset({"floor", "city"})
 
         def compute(self, names, context):
             return {}

@@ -33,7 +33,7 @@ def shadow(policies: str) -> str:
 class Risk:
     """A fact source that notes what it is asked for, and may raise."""
 
-    place, facts = "risk", frozenset(("score", "at"))
+    namespace, facts = "risk", frozenset(("score", "at"))
 
     def __init__(self, raises: BaseException | None = None) -> None:
         self.asked: list[set[str]] = []

@@ -245,7 +245,7 @@ def test_bundles_do_not_share_counters(clock):
 
 
 def test_full_store_refuses(quota):
-    quota._storage.open().counters.limit_keys = 1
+    quota._storage.open().limit_keys = 1
     demand = quota.parse(clause("5/minute per principal"))
     quota.admit(demand, call("ana"))
     assert refusal(quota, demand, call("ben")).code == "store_unavailable"

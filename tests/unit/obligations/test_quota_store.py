@@ -13,9 +13,9 @@ from limits.strategies import (
     MovingWindowRateLimiter,
     SlidingWindowCounterRateLimiter,
 )
+from limits_storage import ClockedStorage
 
 from guardrail.obligations.quota.counters import Counters, StoreFullError
-from guardrail.obligations.quota.stores import ClockedStorage
 from guardrail.obligations.quota.windows import EXACT_HITS, FixedWindow, Hit, MovingWindow, Window
 from guardrail.testing import FrozenClock
 

@@ -54,7 +54,7 @@ def test_the_live_snapshot_has_no_policy_in_shadow_and_the_other_all(loaded):
 def test_what_only_policies_in_shadow_read_is_in_no_live_plan(loaded):
     live, shadow = loaded(GRANT + READS)
     assert live.ask(*ASK).wants == ()
-    assert [(source.place, names) for source, names in shadow.ask(*ASK).wants] == [
+    assert [(source.namespace, names) for source, names in shadow.ask(*ASK).wants] == [
         ("time", {"hour"})
     ]
 

@@ -34,7 +34,7 @@ CHAT = ("input.messages", "input.chars", "input.tokens", "input.bytes")
 class Shop:
     """An application's own source, one of whose numbers has a range."""
 
-    place = "shop"
+    namespace = "shop"
     facts = frozenset(("stock", "level"))
     ranges = {"stock": (0, 12)}  # noqa: RUF012
 

@@ -345,7 +345,7 @@ def test_facts_that_are_missing_or_of_a_wrong_type_are_told(make_guard, recorder
 
 
 class Broken:
-    place = "own"
+    namespace = "own"
     facts = frozenset(("flag",))
 
     def compute(self, names, context):

@@ -347,7 +347,7 @@ def test_a_bundle_that_is_loaded_already_is_used(make_bundle):
 
 def test_facts_of_the_application_are_given_as_well(make_bundle):
     class Site:
-        place = "site"
+        namespace = "site"
         facts = frozenset(("name",))
 
         def compute(self, names, context):

@@ -1,10 +1,4 @@
-"""The memory store of quotas, behind the interface of `limits`.
-
-Owns `ClockedStorage`: `Counters` on the injected clock, as a storage like any other of
-`limits`. Refuses timer threads and the machine's clock. Our own quotas ask the counters
-themselves: importing this module imports `limits` (over 100 ms), which `quota` does when a
-bundle has its first quota.
-"""
+"""The counters of the memory store as a storage of `limits`, to compare the two."""
 
 from __future__ import annotations
 
@@ -96,7 +90,7 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
         """Take ``amount`` from the moving window of ``key``, where it fits."""
         return not self.acquire(Hit("moving", key, limit, expiry, amount))
 
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """Return when the oldest hit in the window was taken, and what counts."""
         with self.counters.lock:
             now = self.counters.now()
@@ -124,7 +118,7 @@ class ClockedStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
         """Forget what was taken under ``key`` from fixed and moving windows."""
         self.counters.clear(key, "fixed", "moving")
 
-    def clear_sliding_window(self, key: str, expiry: int) -> None:  # noqa: ARG002
+    def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Forget what was taken under ``key`` from its sliding window."""
         self.counters.clear(key, "sliding")
 

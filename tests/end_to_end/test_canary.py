@@ -46,7 +46,7 @@ from guardrail._ports import BlockingStep, FactContext
 from guardrail.audit import Spans
 from guardrail.audit.journal.segment_progress import read_segment
 from guardrail.audit.journal_read.reader import read_calls
-from guardrail.audit.report.aggregates import Totals
+from guardrail.audit.report.aggregates import Aggregates
 from guardrail.audit.report.report import to_html
 from guardrail.audit.telemetry.signals import Signals
 from guardrail.cli.journal.show import line
@@ -428,7 +428,7 @@ class Scene:
             calls = list(read_calls(self.journal))
             hunt.see("journal, read", *map(repr, calls))
             hunt.see("journal, shown", *(str(line(call.record)) for call in calls))
-            totals = Totals()
+            totals = Aggregates()
             for call in calls:
                 totals.add(call.record)
             hunt.see("report", to_html(totals, journal="journal", made_at=0.0))

@@ -114,4 +114,4 @@ def test_few_mutants_are_tried_in_one_process_and_many_on_every_core(folder, mon
 def test_jobs_without_mutants_are_a_wrong_call(folder):
     result = CliRunner().invoke(app, ["test", str(folder), "--jobs", "2"])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "give --mutants, too" in result.stderr
+    assert "--jobs needs --mutants" in result.stderr

@@ -345,7 +345,7 @@ def test_a_name_must_mean_one_caller(project):
 def test_a_bundle_with_the_applications_own_facts_is_loaded_with_them(project):
     own = CONFTEST + (
         "class Own:\n"
-        "    place = 'own'\n"
+        "    namespace = 'own'\n"
         "    facts = frozenset(('flag',))\n"
         "    def compute(self, names, context):\n"
         "        return {'flag': True}\n"

@@ -48,7 +48,7 @@ class FanOutHandle:
     def check(self) -> None:
         """Raise `GuardUnavailable` (``audit_unavailable``) if a sink has failed so far.
 
-        `FanOut` calls it while it handles no error, so that none is chained.
+        `FanOut` calls it outside of an `except` block. The error has no context that it could show.
         """
         if self.failure:
             raise GuardUnavailable(

@@ -151,7 +151,7 @@ def read_files(
 
 @dataclass(slots=True)
 class SegmentsRead:
-    """The segments that were read so far, so that none is read twice under two file names.
+    """The segments that were read so far. A segment that has two files is read once.
 
     Attributes:
         reader: decodes the entries.

@@ -1,13 +1,12 @@
-"""The columns of a table, as their buffers: what is checked, counted and digested of them.
+"""The columns of a table, as their buffers: checks, counts and digests read them in place.
 
-Owns `Table`, `Column`, and the ways in which libraries lay numbers and bools out, one class for
-each; those of text stand in `guardrail.facts.input_view.column_text`, those of times, decimals and
-lists in `guardrail.facts.input_view.column_values`. A column is a list of parts, because libraries
-keep what was appended in chunks; no part is ever joined to another. Refuses to convert: each part
-hands its buffers to the kernel that reads them as they are. `guardrail.facts.input_view.tables`
-makes columns of a library's own.
+`Table` has `Column` objects. A column is a list of parts, because libraries store appended data in
+chunks. Each part passes its buffers to a compiled kernel and copies nothing. There is one class for
+each memory layout: numbers and bools here, text in `guardrail.facts.input_view.column_text`, times,
+decimals and lists in `guardrail.facts.input_view.column_values`. The columns of each library are
+made in `guardrail.facts.input_view.tables`.
 
-Nothing here has a row in its ``repr``.
+No ``repr`` shows a row.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Owns `Counters`, one window per key, on the injected clock. Refuses timer threads, the
 machine's clock, and more counters than its bound: what is over is swept as calls come in,
 and where even that leaves no room, a call that needs a new counter is refused. Called by
-`quota` on the way in; `quota_store` puts the interface of `limits` before it.
+`quota` on the way in.
 
 Compiled as it stands, with ``counters.pxd`` beside it; the file is its own plain-Python twin.
 """

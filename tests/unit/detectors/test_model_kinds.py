@@ -2,6 +2,7 @@
 
 import threading
 
+import name_model
 import pytest
 
 from guardrail.detectors import (
@@ -14,24 +15,8 @@ from guardrail.detectors import (
 )
 
 
-class Names:
-    """Finds the name Ada; a stand-in for a model."""
-
-    name = "person"
-    timeout_s = 5.0
+class Names(name_model.Names):
     batch_size = 2
-    held_chars = 8
-
-    def __init__(self, **attributes):
-        self.batches = []
-        vars(self).update(attributes)
-
-    def find(self, texts):
-        self.batches.append(list(texts))
-        return [
-            [(at, at + 3) for at in range(len(text)) if text.startswith("Ada", at)]
-            for text in texts
-        ]
 
 
 class Answers(Names):

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 from bundles import GRANT, SCHEMA, principal
+from name_model import Names
 
 from guardrail import ConfigurationError, GuardUnavailable, NotAuthorized, OutputBlocked, _plugins
 
@@ -17,26 +18,6 @@ FOUND = (
     ' when { context.input.findings.contains("person") };\n'
 )
 BUNDLE = '[bundle]\nname = "small"\nversion = "1.0.0"\n'
-
-
-class Names:
-    """Finds the name Ada; a stand-in for a model."""
-
-    name = "person"
-    timeout_s = 5.0
-    batch_size = 16
-    held_chars = 8
-
-    def __init__(self, **attributes):
-        self.batches = []
-        vars(self).update(attributes)
-
-    def find(self, texts):
-        self.batches.append(list(texts))
-        return [
-            [(at, at + 3) for at in range(len(text)) if text.startswith("Ada", at)]
-            for text in texts
-        ]
 
 
 class Raises(Names):

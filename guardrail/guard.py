@@ -361,7 +361,7 @@ class Guard:
                 meet, by its spec or by the function's return type: for example, a masked field
                 that the output can't have.
         """
-        from guardrail.obligations import unfit, unfit_for
+        from guardrail.obligations import impossible_by_return_type, impossible_by_specs
 
         _check_facts("protect", facts)
         if principal is not None and not isinstance(principal, Principal):
@@ -374,13 +374,13 @@ class Guard:
             known = ", ".join(sorted(str(known) for known in snapshot.plans))
             raise ConfigurationError(f"The schema declares no {action_uid}; it has {known}.")
         demands, types = snapshot.demands_on(action_uid), snapshot.obligations
-        complaint = unfit(demands, types)
+        complaint = impossible_by_specs(demands, types)
         if complaint:
             raise ConfigurationError(complaint)
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
 
         def make_target(function: Callable[..., Any], streams: bool) -> Target:
-            complaint = "" if streams else unfit_for(function, demands, types)
+            complaint = "" if streams else impossible_by_return_type(function, demands, types)
             if complaint:
                 raise ConfigurationError(complaint)
             return Target(

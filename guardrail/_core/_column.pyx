@@ -1,17 +1,16 @@
 # cython: cdivision=True
 # cdivision: every divisor below is a constant.
-"""The checks of a table's columns, compiled: one pass over each column's buffers.
+"""Check the numbers and the nulls of a table's columns, compiled; `_column_py` is the reference.
 
-Owns what `_column_py.py` defines: the checks of nulls and of numbers; and, in its ``.pxd``,
-what `_words.pyx` and `_codes.pyx` share with them. Refuses to read past a buffer, whatever
-offsets, codes and views say: these come with the data, and a file that was never validated
-may hold any.
+Each column's buffers are read in one pass. The ``.pxd`` has what `_words.pyx` and `_codes.pyx`
+share with this module. Offsets, codes and views come with the data, which may never have been
+validated; invalid ones never cause a read outside of a buffer.
 
-As in `_tensor.pyx` there are two loops: a screening that the compiler vectorises and that
-errs on the side of suspicion, and an exact one that decides whatever was not found clean,
-finds the first bad row and counts all. A column has one pair of bounds, which are converted
-once to the elements' own type, rounded inwards: both loops compare in that type, exactly.
-Measured by ``benchmarks/validation/tables.py``.
+As in `_tensor.pyx` there are two loops: a vectorised screening that may report a good column as
+doubtful, but never a bad one as good; and an exact loop that decides the doubtful ones, finds the
+first bad row and counts all bad rows. The bounds of a column are converted once to the type of
+its elements, rounded inwards, and both loops compare in that type, exactly. Measured by
+``benchmarks/validation/tables.py``.
 """
 
 import sys

@@ -1,19 +1,18 @@
 # cython: cdivision=True
 # cdivision: every divisor below is a length that was checked to be positive.
-"""The tensor check, compiled: one pass over the bytes, without copies.
+"""Check tensors in one pass, without copies, compiled; `_tensor_py` is the reference.
 
-Owns `check_tensor` and `count_bad`; `_tensor_py.py` is their definition. Refuses to read
-anything but the elements that the exporter's shape and strides describe, and holds the
-buffer for exactly as long as it reads.
+Only the elements that the exporter's shape and strides describe are read; the buffer is held only
+while it is read.
 
-Two loops. `screen` compares whole vectors (`_screen.h`) with bounds that were converted to the
-elements' own type and laid out in the rows' period; it errs on the side of doubt and does not
-say where. `find` judges element by element, exactly, at any strides and in any byte order; it
-decides whatever was not screened, and what the screen left in doubt.
-Measured by ``benchmarks/validation/tensors.py``.
+There are two loops. `screen` compares whole vectors (`_screen.h`) with bounds that were converted
+to the type of the elements and repeated along a row; it may report good elements as doubtful, but
+never bad ones as good, and does not state an index. `find` checks element by element, exactly, with any
+strides and byte order; it decides the elements that were not screened, or are doubtful. Measured by
+``benchmarks/validation/tensors.py``.
 
-Elements are read through pointers, where Cython has no bounds checks to keep: its typed
-views fix the number of axes at compile time, and ours is only known at the call.
+Elements are read through pointers, because Cython's typed memoryviews fix the number of axes at
+compile time, and ours is known only at the call. So Cython checks no bounds here.
 """
 
 import sys

@@ -1,12 +1,11 @@
 # cython: cdivision=True
 # cdivision: every divisor below is a constant.
-"""The checks of text in a table's columns, compiled.
+"""Check the text in a table's columns, compiled; `_words_py` is the reference.
 
-Owns what `_words_py.py` defines: `Choices`, and the checks of the two ways in which Arrow lays
-text out. Refuses to read past a buffer, whatever offsets and views say. As with numbers there
-are screenings, of plain ASCII and of short choices, and an exact loop that decides the rest.
-
-Bytes of text are read through pointers whose ends were compared before: each row has others.
+The module has `Choices` and the checks of Arrow's two layouts of text. Invalid offsets and views
+never cause a read outside of a buffer: the bounds of each row are compared before its bytes are
+read through a pointer. As with numbers there are screenings, of plain ASCII and of short choices,
+and an exact loop that decides the rest.
 """
 
 import sys

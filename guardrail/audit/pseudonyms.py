@@ -7,7 +7,7 @@ where its source declares the words as its own, or where `@audit` in a policy, o
 says ``as text``. A listed fact that the action's policies read, and the call does not have, is
 stored as ``None``, to distinguish it from a fact that is not stored.
 
-Compiled as it stands, with ``pseudonyms.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``pseudonyms.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from guardrail.detectors.kinds import (
     GROUPS,
     KINDS,
     LIMIT_FINDINGS,
-    Finding,
+    Detection,
     MatchTooLong,
     TooManyFindings,
     expand,
@@ -32,7 +32,21 @@ from guardrail.detectors.scan.re2_patterns import ENGINE
 from guardrail.detectors.scan.scanner import Scanner
 
 __all__ = [
-    "ENGINE", "GROUPS", "KINDS", "LIMIT_FINDINGS", "Detector", "DetectorFailed", "DetectorKind",
-    "Finding", "KnownFindings", "MatchTooLong", "ModelKind", "Redactor", "Scanner",
-    "StreamRedactor", "Style", "TooManyFindings", "expand",
+    "ENGINE",
+    "GROUPS",
+    "KINDS",
+    "LIMIT_FINDINGS",
+    "Detection",
+    "Detector",
+    "DetectorFailed",
+    "DetectorKind",
+    "KnownFindings",
+    "MatchTooLong",
+    "ModelKind",
+    "Redactor",
+    "Scanner",
+    "StreamRedactor",
+    "Style",
+    "TooManyFindings",
+    "expand",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Passwords and tokens without a format of their own, recognised by the text before them.
 
-`Credentials` is the kind ``credential``. Like a custom kind it has a pattern, and judges each
+`CredentialSearch` is the kind ``credential``. Like a custom kind it has a pattern, and judges each
 match. Only the value is the finding: the name, the user and the host stay. The judgement leaves out
 what the pattern can't exclude: a placeholder, a name in code, a key of another kind.
 """
@@ -96,7 +96,7 @@ _CAPITALS: Final = re.compile(rb"[A-Z]{2}")
 _WORD: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
 
-class Credentials:
+class CredentialSearch:
     """The kind ``credential``, for `custom_kinds.Search`.
 
     Arguments:

@@ -98,7 +98,7 @@ class MatchTooLong(TooManyFindings):
         self.cure = f"bound the repeats in the pattern of [detectors.{kind}], as in {{1,40}}"
 
 
-class Finding(NamedTuple):
+class Detection(NamedTuple):
     """One thing that was found: its kind, and where it stands in the text as it came."""
 
     kind: str

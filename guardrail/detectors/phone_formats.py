@@ -12,19 +12,19 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 
-class Form(NamedTuple):
+class PhoneFormat(NamedTuple):
     """One national form: the sizes of its groups, and the digits that it may begin with."""
 
     groups: tuple[int, ...]
     first: str
 
 
-def _forms(first: str, *groups: str) -> tuple[Form, ...]:
-    return tuple(Form(tuple(map(int, sizes)), first) for sizes in groups)
+def _forms(first: str, *groups: str) -> tuple[PhoneFormat, ...]:
+    return tuple(PhoneFormat(tuple(map(int, sizes)), first) for sizes in groups)
 
 
 #: By ISO 3166 code.
-FORMS: Final[dict[str, tuple[Form, ...]]] = {
+FORMS: Final[dict[str, tuple[PhoneFormat, ...]]] = {
     "AR": _forms("123", "244", "334", "343"),
     "AT": (),
     "AU": (),
@@ -78,6 +78,6 @@ def shapes(countries: frozenset[str]) -> tuple[Phone, ...]:
     return tuple(sorted({_shape(form) for country in countries for form in FORMS[country]}))
 
 
-def _shape(form: Form) -> Phone:
+def _shape(form: PhoneFormat) -> Phone:
     sizes = int("".join(map(str, form.groups)), 16)
     return sizes, len(form.groups), sum(form.groups), sum(1 << int(digit) for digit in form.first)

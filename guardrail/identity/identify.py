@@ -16,7 +16,7 @@ from guardrail.identity.attestation.load import EvidenceVerifiers
 from guardrail.identity.certificates.mtls import peer_of
 from guardrail.identity.providers import Providers
 from guardrail.identity.revocation import Revocations
-from guardrail.identity.tokens.claim_mapping import Knows
+from guardrail.identity.tokens.claim_mapping import EntityExists
 from guardrail.identity.tokens.verifier import KeysNeeded
 from guardrail.values import Evidence, Identity, Peer
 
@@ -63,7 +63,7 @@ class Identification:
         providers: Providers,
         machines: EvidenceVerifiers,
         revocations: Revocations,
-        knows: Knows,
+        knows: EntityExists,
     ) -> None:
         self._providers = providers
         self._machines = machines

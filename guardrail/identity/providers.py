@@ -21,12 +21,12 @@ from guardrail._ports import Authenticator
 from guardrail.errors import Denied, NotAuthenticated, Place
 from guardrail.identity.id_prefixes import IdPrefix
 from guardrail.identity.settings import TokenSettings
-from guardrail.identity.tokens.claim_mapping import Knows, identify
+from guardrail.identity.tokens.claim_mapping import EntityExists, identify
 from guardrail.identity.tokens.verifier import (
     LIMIT_CHARS,
     Claims,
     KeysNeeded,
-    Token,
+    SignedToken,
     VerifiedClaims,
     Verifier,
     find,
@@ -71,11 +71,11 @@ class TokenProvider:
         """Return false: a signed token is known by its issuer, not by its form."""
         return False
 
-    def authenticate(self, credential: Token, now: float, *, knows: Knows) -> Identity:
+    def authenticate(self, credential: SignedToken, now: float, *, knows: EntityExists) -> Identity:
         """Return the identity that a parsed token proves, or raise `NotAuthenticated`."""
         return self.identify(self.verifier.verify(credential, now), knows=knows)
 
-    def identify(self, verified: VerifiedClaims, *, knows: Knows) -> Identity:
+    def identify(self, verified: VerifiedClaims, *, knows: EntityExists) -> Identity:
         """Return the identity that verified claims make, or raise `NotAuthenticated`."""
         return identify(
             verified,
@@ -105,7 +105,7 @@ class OpenedProvider:
     prefix: IdPrefix
     authenticator: Authenticator
 
-    def authenticate(self, credential: Any, now: float, *, knows: Knows) -> Identity:
+    def authenticate(self, credential: Any, now: float, *, knows: EntityExists) -> Identity:
         """Return the identity that a credential proves, or raise `NotAuthenticated`.
 
         An identity that names another provider, or a principal as another provider names its own,
@@ -122,7 +122,7 @@ class OpenedProvider:
         return identity
 
 
-class _Remembered(NamedTuple):
+class _CachedToken(NamedTuple):
     """A verified token: its identity, and the period for which it needs no new verification.
 
     ``bound_to`` is the certificate that it is bound to (RFC 8705), empty for none. If the clock is
@@ -135,7 +135,7 @@ class _Remembered(NamedTuple):
     bound_to: str
 
 
-class Pending:
+class PendingIdentity:
     """An identity that is known only after keys were fetched.
 
     Arguments:
@@ -202,13 +202,13 @@ class Providers:
     )
     revoked_file: str = ""
     inherits: bool = True
-    _verified: FIFOCache[bytes, _Remembered] = field(
+    _verified: FIFOCache[bytes, _CachedToken] = field(
         default_factory=lambda: FIFOCache(CACHE_SIZE), repr=False, compare=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def authenticate(
-        self, token: str, now: float, *, knows: Knows, certificate_sha256: str = ""
+        self, token: str, now: float, *, knows: EntityExists, certificate_sha256: str = ""
     ) -> Identity:
         """Return the identity that a token or an API key proves.
 
@@ -241,7 +241,7 @@ class Providers:
         if isinstance(token, str) and len(token) <= LIMIT_CHARS:
             digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
             try:
-                known: _Remembered = self._verified[digest]  # one dict lookup needs no lock
+                known: _CachedToken = self._verified[digest]  # one dict lookup needs no lock
             except KeyError:
                 pass
             else:
@@ -249,14 +249,14 @@ class Providers:
                     if known.bound_to:
                         check_binding(known.bound_to, certificate_sha256)
                     return known.identity
-        parsed = Token(token)
+        parsed = SignedToken(token)
         provider = self._provider(parsed)
         verified = provider.verifier.verify(parsed, now)
         bound_to = _bound_to(verified.claims)
         check_binding(bound_to, certificate_sha256)
         identity = provider.identify(verified, knows=knows)
         with self._lock:
-            self._verified[digest] = _Remembered(identity, now, verified.expires_at, bound_to)
+            self._verified[digest] = _CachedToken(identity, now, verified.expires_at, bound_to)
         return identity
 
     def _by_form(self, token: str) -> OpenedProvider | None:
@@ -280,7 +280,9 @@ class Providers:
         makers = self.makers.get(entity.type)
         return makers is None or any(maker.makes(entity.id) for maker in makers)
 
-    def authenticate_chain(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
+    def authenticate_chain(
+        self, chain: Sequence[bytes], now: float, *, knows: EntityExists
+    ) -> Identity:
         """Return the identity that a certificate proves; raises `NotAuthenticated`."""
         if self.certificates is None:
             raise NotAuthenticated(
@@ -288,7 +290,7 @@ class Providers:
             )
         return self.certificates.authenticate(chain, now, knows=knows)
 
-    def _provider(self, token: Token) -> TokenProvider:
+    def _provider(self, token: SignedToken) -> TokenProvider:
         """Return the provider of a token.
 
         A single provider gets every token, whatever its issuer.
@@ -336,10 +338,10 @@ def _bound_to(claims: Claims) -> str:
     )
 
 
-def settled(
+def resolve_or_defer(
     again: Callable[[], Identity], note: Callable[[Denied], None] | None = None
-) -> Identity | Pending:
-    """Return an identity, or a `Pending` one if keys must be fetched first.
+) -> Identity | PendingIdentity:
+    """Return an identity, or a `PendingIdentity` one if keys must be fetched first.
 
     Arguments:
         again: returns the identity, or raises.
@@ -348,14 +350,14 @@ def settled(
     try:
         return again()
     except KeysNeeded as needed:
-        return Pending(needed.fetch, lambda: _at_last(again), note)
+        return PendingIdentity(needed.fetch, lambda: _retry_after_fetch(again), note)
     except Denied as denial:
         if note is not None:
             note(denial)
         raise
 
 
-def _at_last(again: Callable[[], Identity]) -> Identity:
+def _retry_after_fetch(again: Callable[[], Identity]) -> Identity:
     refused: NotAuthenticated | None = None
     try:
         return again()

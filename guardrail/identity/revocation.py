@@ -5,7 +5,7 @@ changes every second, and when the clock was set back. While it can't be read, e
 denied. A revocation that could match nothing is an error, and none can be taken back. One object
 lives as long as its guard, across reloads; each call in an open scope checks it.
 
-Compiled as it stands, with ``revocation.pxd`` beside it, so that a check costs one comparison.
+Cython compiles this file with ``revocation.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

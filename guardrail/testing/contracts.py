@@ -47,7 +47,7 @@ from guardrail.extensions import (
     QuotaHit,
     QuotaStore,
 )
-from guardrail.identity import Pending, Providers, read_providers, settled
+from guardrail.identity import PendingIdentity, Providers, read_providers, resolve_or_defer
 from guardrail.identity.registry import STANDARD
 from guardrail.obligations import open_storage
 from guardrail.testing.application.clock import FrozenClock
@@ -323,8 +323,8 @@ class IdentityProviderContract:
                 return providers.authenticate_chain(credential, self.now, knows=lambda _: knows)
             return providers.authenticate(credential, self.now, knows=lambda _: knows)
 
-        found = settled(authenticate)
-        return found.settle() if isinstance(found, Pending) else found
+        found = resolve_or_defer(authenticate)
+        return found.settle() if isinstance(found, PendingIdentity) else found
 
     def test_it_has_a_kind_and_takes_a_known_credential(self) -> None:
         kind = self.make()

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.tokens.keys import PRIVATE, BadKey, Key, KeySet, read_jwk, read_secret
-from guardrail.identity.tokens.verifier import Token, check_signature
+from guardrail.identity.tokens.verifier import SignedToken, check_signature
 
 _PUBLIC: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
@@ -105,7 +105,7 @@ def _secret(member: Mapping[str, Any]) -> Key:
 def refused(text: Any, keys: KeySet) -> str:
     """Return the code with which a token is refused under some keys; empty where it holds."""
     try:
-        token = Token(text)
+        token = SignedToken(text)
         key = keys.find(token.head.kid, token.head.algorithm)
         if key is None:
             return "unknown_key"

@@ -9,7 +9,7 @@ written, and each entry that can't be read; so every entry is parsed.
 The intent of an admitted call holds all that was decided, so its outcome is only matched with it.
 The outcome of a call without an intent says too little, and is counted on its own.
 
-Compiled as it stands, with ``grouped_calls.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``grouped_calls.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

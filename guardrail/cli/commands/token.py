@@ -66,7 +66,7 @@ def token(
     from guardrail import ConfigurationError
     from guardrail._ports import SystemClock
     from guardrail.errors import Denied
-    from guardrail.identity import Pending, settled
+    from guardrail.identity import PendingIdentity, resolve_or_defer
 
     text = _read(file)
     try:
@@ -77,8 +77,8 @@ def token(
     knows = bundle.snapshot.store.knows
     claims = _names(text)
     try:
-        found = settled(lambda: bundle.providers.authenticate(text, now, knows=knows))
-        identity = found.settle() if isinstance(found, Pending) else found
+        found = resolve_or_defer(lambda: bundle.providers.authenticate(text, now, knows=knows))
+        identity = found.settle() if isinstance(found, PendingIdentity) else found
     except Denied as error:
         if format is OutputFormat.json:
             say_json(
@@ -123,10 +123,10 @@ def _read(file: Path) -> str:
 def _names(text: str) -> list[str]:
     """Return the names of a token's claims, whether it holds or not; none where it is no JWT."""
     from guardrail.errors import Denied
-    from guardrail.identity.tokens.verifier import Token
+    from guardrail.identity.tokens.verifier import SignedToken
 
     try:
-        return sorted(Token(text).claims)
+        return sorted(SignedToken(text).claims)
     except Denied:
         return []
 

@@ -56,7 +56,7 @@ class Pattern(NamedTuple):
     most: int | None
 
 
-class _Part(NamedTuple):
+class _PatternPart(NamedTuple):
     r"""A part of a pattern: what it matches whole, the beginnings of that, and its sizes.
 
     ``whole`` leaves out assertions (``^``, ``\b``), so that ``begun`` matches too much sooner
@@ -69,7 +69,7 @@ class _Part(NamedTuple):
     most: int | None
 
 
-_EMPTY: Final = _Part("", "", 0, 0)
+_EMPTY: Final = _PatternPart("", "", 0, 0)
 
 
 def read_pattern(text: str, *, is_edged: bool = True) -> Pattern:
@@ -86,7 +86,7 @@ def read_pattern(text: str, *, is_edged: bool = True) -> Pattern:
         raise PatternError(f"the pattern is over {LIMIT_PATTERN} characters")
     plain = _folded(text)
     _compiled(plain)
-    part = _Reader(plain).read()
+    part = _PatternParser(plain).read()
     if part.least == 0:
         raise PatternError("the pattern matches the empty text")
     begun = _compiled(rf"(?:{part.begun})\z")
@@ -149,7 +149,7 @@ def _is_escaped(text: str, at: int) -> bool:
     return (at - len(text[:at].rstrip("\\"))) % 2 == 1
 
 
-class _Reader:
+class _PatternParser:
     """Reads a pattern that RE2 takes.
 
     Arguments:
@@ -161,13 +161,13 @@ class _Reader:
         self._at = 0
         self._flags = ""
 
-    def read(self) -> _Part:
+    def read(self) -> _PatternPart:
         part = self._alternatives()
         if self._at < len(self._text):
             raise PatternError("the pattern has a closing bracket without an opening one")
         return part
 
-    def _alternatives(self) -> _Part:
+    def _alternatives(self) -> _PatternPart:
         """Read up to the end of a group; its flags end with it."""
         flags = self._flags
         parts = [self._sequence()]
@@ -178,15 +178,15 @@ class _Reader:
         if len(parts) == 1:
             return parts[0]
         sizes = [part.most for part in parts]
-        return _Part(
+        return _PatternPart(
             f"(?:{'|'.join(part.whole for part in parts)})",
             f"(?:{'|'.join(part.begun for part in parts)})",
             min(part.least for part in parts),
             None if None in sizes else max(size for size in sizes if size is not None),
         )
 
-    def _sequence(self) -> _Part:
-        parts: list[_Part] = []
+    def _sequence(self) -> _PatternPart:
+        parts: list[_PatternPart] = []
         while self._peek() not in ("", "|", ")"):
             part = self._quantified(self._atom())
             if part is not _EMPTY:
@@ -199,12 +199,12 @@ class _Reader:
             whole = part.whole + whole
             least += part.least
             most = None if most is None or part.most is None else most + part.most
-        return _Part(f"(?:{whole})" if len(parts) > 1 else whole, begun, least, most)
+        return _PatternPart(f"(?:{whole})" if len(parts) > 1 else whole, begun, least, most)
 
     def _peek(self) -> str:
         return self._text[self._at : self._at + 1]
 
-    def _atom(self) -> _Part:
+    def _atom(self) -> _PatternPart:
         char = self._peek()
         self._at += 1
         if char == "(":
@@ -217,12 +217,12 @@ class _Reader:
             return self._escape()
         return self._leaf(char)
 
-    def _leaf(self, text: str) -> _Part:
+    def _leaf(self, text: str) -> _PatternPart:
         """Return the part of one character, under the flags that hold here."""
         whole = f"(?{self._flags}:{text})" if self._flags else text
-        return _Part(whole, f"{whole}?", 1, 1)
+        return _PatternPart(whole, f"{whole}?", 1, 1)
 
-    def _group(self) -> _Part:
+    def _group(self) -> _PatternPart:
         """Read a group behind its bracket; ``(?i)`` sets flags up to the end of the one around."""
         before = self._flags
         if self._peek() == "?":
@@ -245,7 +245,7 @@ class _Reader:
         part = self._alternatives()
         self._at += 1
         self._flags = before
-        return _Part(f"(?:{part.whole})", f"(?:{part.begun})", part.least, part.most)
+        return _PatternPart(f"(?:{part.whole})", f"(?:{part.begun})", part.least, part.most)
 
     def _class(self) -> str:
         """Read a class of characters behind its bracket."""
@@ -266,7 +266,7 @@ class _Reader:
         self._at += 1
         return self._text[first : self._at]
 
-    def _escape(self) -> _Part:
+    def _escape(self) -> _PatternPart:
         char = self._peek()
         self._at += 1
         if char in "pPCQE":
@@ -294,7 +294,7 @@ class _Reader:
             raise PatternError("the pattern has an unknown escape")
         return self._leaf("\\" + char)
 
-    def _quantified(self, part: _Part) -> _Part:
+    def _quantified(self, part: _PatternPart) -> _PatternPart:
         """Read what stands behind an atom and says how often it comes."""
         least, most = 1, 1
         char = self._peek()
@@ -321,7 +321,7 @@ _NO_PROPERTIES: Final = (
 )
 
 
-def _repeated(part: _Part, least: int, most: int | None) -> _Part:
+def _repeated(part: _PatternPart, least: int, most: int | None) -> _PatternPart:
     """Return what matches a part so many times."""
     if most == 0:
         return _EMPTY
@@ -333,7 +333,7 @@ def _repeated(part: _Part, least: int, most: int | None) -> _Part:
         begun = f"(?:{one}{{0,{most - 1}}}{part.begun})" if most > 1 else part.begun
         whole = f"(?:{one}{{{least},{most}}})"
     size = None if most is None or part.most is None else most * part.most
-    return _Part(whole, begun, least * part.least, size)
+    return _PatternPart(whole, begun, least * part.least, size)
 
 
 def _REPEAT(text: str, at: int) -> tuple[str, str, str, int] | None:  # noqa: N802

@@ -12,12 +12,12 @@ from operator import itemgetter
 from typing import Final
 
 from guardrail.detectors import formats, payloads, phone_formats
-from guardrail.detectors.credentials import Credentials
+from guardrail.detectors.credentials import CredentialSearch
 from guardrail.detectors.custom_kinds import Detector, Search
 from guardrail.detectors.kinds import (
     LIMIT_FINDINGS,
     NAMES,
-    Finding,
+    Detection,
     TooManyFindings,
     bare,
     expand,
@@ -53,7 +53,7 @@ class Scanner:
     Raises `ValueError` for an unknown name. Without kinds it finds nothing.
 
     >>> Scanner(["contacts"]).find("Write to ada@example.org.")
-    [Finding(kind='email', start=9, end=24)]
+    [Detection(kind='email', start=9, end=24)]
     """
 
     __slots__ = (
@@ -97,12 +97,12 @@ class Scanner:
         )
         self.core = ScannerCore(setup)
         #: Kinds with a pattern of their own: a bundle's, then ours.
-        self.by_pattern: list[Detector | Credentials] = [
+        self.by_pattern: list[Detector | CredentialSearch] = [
             kind for kind in own if isinstance(kind, Detector) and kind.name in wanted
         ]
         self.models = [kind for kind in own if isinstance(kind, ModelKind) and kind.name in wanted]
         if "credential" in wanted:
-            self.by_pattern.append(Credentials(self.core, [detector.name for detector in own]))
+            self.by_pattern.append(CredentialSearch(self.core, [detector.name for detector in own]))
         self._patterns = [kind for kind in PHRASES if kind in wanted]
         for kind in self._patterns:
             re2_patterns.pattern(kind)  # compiled now, and not on the first text
@@ -114,7 +114,7 @@ class Scanner:
             self._patterns or self.by_pattern or self.models or self._payloads is not None
         )
 
-    def find(self, text: str) -> list[Finding]:
+    def find(self, text: str) -> list[Detection]:
         """Return what is found in a text, by start, then end. Findings may overlap.
 
         What stands inside a private key or a hidden comment is found as well. A text without
@@ -124,15 +124,15 @@ class Scanner:
         view = TextView(self.folding, text)
         found = self._look(view)
         if view.is_ascii:
-            findings = {Finding(kind, start - PAD, end - PAD) for kind, start, end in found}
+            findings = {Detection(kind, start - PAD, end - PAD) for kind, start, end in found}
         else:
             findings = {
-                Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
+                Detection(kind, view.start(start), view.end(end)) for kind, start, end in found
             }
-            findings.update(Finding(*span) for span in self._find_invisible(text))
+            findings.update(Detection(*span) for span in self._find_invisible(text))
         for model in self.models:
             spans = model.find([text], self.limit)[0]
-            findings.update(Finding(model.name, start, end) for start, end in spans)
+            findings.update(Detection(model.name, start, end) for start, end in spans)
         return sorted(findings, key=_PLACE)
 
     def kinds_in(self, text: str) -> frozenset[str]:

@@ -3,7 +3,7 @@
 cimport cython
 
 
-cdef class Reader:
+cdef class FieldReader:
     cdef object _extra
     cdef tuple _fields
     cdef object _held

@@ -34,7 +34,7 @@ from guardrail.identity.field_types import IdPrefixText, Text, TypeName
 from guardrail.identity.groups import known_parents
 from guardrail.identity.id_prefixes import IdPrefix
 from guardrail.identity.settings import ONE_PREFIX, UnknownParents, one_prefix
-from guardrail.identity.tokens.claim_mapping import Knows
+from guardrail.identity.tokens.claim_mapping import EntityExists
 from guardrail.values import Entity, Frozen, Identity, Peer, Principal
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Certificates:
         """Return false: a certificate is no token."""
         return False
 
-    def authenticate(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
+    def authenticate(self, chain: Sequence[bytes], now: float, *, knows: EntityExists) -> Identity:
         """Return the identity of the holder of the first certificate in a chain.
 
         It is valid until the first certificate of the verified path expires. Its ``token_id``,

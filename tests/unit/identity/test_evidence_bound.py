@@ -13,7 +13,7 @@ from guardrail.identity.attestation.evidence import LIMIT_BYTES
 from guardrail.identity.attestation.open_evidence import evidence_opener
 from guardrail.identity.attestation.settings import TokenEvidenceSettings
 from guardrail.identity.sources import Sources
-from guardrail.identity.tokens.verifier import LIMIT_CHARS, Token
+from guardrail.identity.tokens.verifier import LIMIT_CHARS, SignedToken
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 TABLE = """
@@ -26,7 +26,7 @@ key_file = "key.pem"
 
 
 @pytest.fixture
-def opens():
+def check_signature_of():
     raw = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     document = read_toml("guardrail.toml", TABLE.encode())
     settings = document.parse(TokenEvidenceSettings)
@@ -47,18 +47,18 @@ def token(size, *, in_header=False):
 
 
 @pytest.mark.parametrize("in_header", [False, True])
-def test_a_token_of_evidence_may_be_longer_than_one_of_a_caller(opens, in_header):
+def test_a_token_of_evidence_may_be_longer_than_one_of_a_caller(check_signature_of, in_header):
     for size in (LIMIT_CHARS + 1_000, LIMIT_BYTES):
         text = token(size, in_header=in_header)
         assert LIMIT_CHARS < len(text) <= LIMIT_BYTES
-        assert opens(text, 0.0)["iss"] == "a"
+        assert check_signature_of(text, 0.0)["iss"] == "a"
         with pytest.raises(NotAuthenticated, match="16384"):
-            Token(text)
+            SignedToken(text)
 
 
-def test_a_token_of_evidence_has_the_bound_of_all_evidence(opens):
+def test_a_token_of_evidence_has_the_bound_of_all_evidence(check_signature_of):
     with pytest.raises(NotAuthenticated) as caught:
-        opens(token(LIMIT_BYTES) + "A" * 100, 0.0)
+        check_signature_of(token(LIMIT_BYTES) + "A" * 100, 0.0)
     assert caught.value.code == "malformed_token"
 
 

@@ -19,14 +19,14 @@ from key_sets import (
 )
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.providers import Pending, settled
+from guardrail.identity.providers import PendingIdentity, resolve_or_defer
 from guardrail.identity.tokens.keys import BadKey, read_keys, read_published
 
 
 def find(keys, kid, now, algorithm="ES256"):
     """Find a key as the flow does: fetch once where that is asked for."""
-    found = settled(lambda: keys.find(kid, algorithm, now))
-    return found.settle() if isinstance(found, Pending) else found
+    found = resolve_or_defer(lambda: keys.find(kid, algorithm, now))
+    return found.settle() if isinstance(found, PendingIdentity) else found
 
 
 def code(keys, kid, now, algorithm="ES256"):

@@ -195,11 +195,11 @@ def test_who_does_not_trust_the_ca_gets_no_answer(sso, tmp_path):
     with OidcProvider(folder=tmp_path / "other") as other:
         assert other.ca_pem != sso.ca_pem
         context = ssl.create_default_context(cadata=other.ca_pem.decode())
-        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-        with opener.open(other.jwks_uri) as answer:
+        signature_check_for = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
+        with signature_check_for.open(other.jwks_uri) as answer:
             assert answer.status == 200
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-            opener.open(sso.jwks_uri)
+            signature_check_for.open(sso.jwks_uri)
         other.stop()
         with OidcProvider(folder=tmp_path / "other") as again:
             assert again.ca_pem == other.ca_pem

@@ -18,7 +18,7 @@ from guardrail.errors import Place
 from guardrail.obligations.output.label_only import LabelOnly
 from guardrail.obligations.output.mask import Mask
 from guardrail.obligations.output.only import Only
-from guardrail.obligations.output.output import unfit_for
+from guardrail.obligations.output.output import impossible_by_return_type
 from guardrail.obligations.output.redact import Redact
 from guardrail.obligations.output.rounding import Round
 from guardrail.obligations.output.top_k import TopK
@@ -346,7 +346,7 @@ def refused(argument, hint):
         pass
 
     function.__annotations__["return"] = hint
-    return unfit_for(function, [("p", "mask", parse("mask", argument))], TYPES)
+    return impossible_by_return_type(function, [("p", "mask", parse("mask", argument))], TYPES)
 
 
 def test_what_stands_around_the_type_of_a_key_hides_nothing_from_protect():

@@ -1,9 +1,9 @@
 """Patterns of google-re2, and for each a second pattern that matches unfinished matches.
 
-`read_pattern` reads the syntax of a pattern and returns a `Pattern`: itself, how long its matches
-are, and a second pattern that matches every beginning of a match. A stream holds back what that
-second pattern matches at its end. Patterns are matched in the plain view of a text, so a pattern
-is brought to ASCII as texts are.
+`read_pattern` reads the syntax of a pattern and returns a `Pattern`: the pattern itself, the
+maximum length of its matches, and a second pattern that matches every beginning of a match. A
+stream holds back the text at its end that this second pattern matches. Patterns are matched in the
+plain view of a text, so a pattern is converted to ASCII in the same way as texts.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from guardrail.detectors.scan.folding import FOREIGN_LETTER, fold_char
 #: The most characters of a pattern.
 LIMIT_PATTERN: Final = 500
 
-#: A match begins and ends where a word does: no letter or digit goes on over its edges. The
-#: character beside it may be read for that; RE2 has no lookaround.
+#: A match begins and ends at a word boundary. The adjacent character is read for that, because RE2
+#: has no lookaround.
 _BEFORE: Final = r"(?:\b|\A|[^0-9A-Za-z])"
 _BEHIND: Final = r"(?:\b|\z|[^0-9A-Za-z])"
 
@@ -32,22 +32,22 @@ class PatternError(ValueError):
     """A pattern is not accepted; the message says why, and does not quote the pattern.
 
     Attributes:
-        key: which key of ``[detectors.NAME]`` is meant.
+        key: the key of ``[detectors.NAME]`` with the error.
     """
 
     key = "pattern"
 
 
 class Pattern(NamedTuple):
-    """A pattern that is ready to be searched for.
+    """A compiled pattern.
 
     Attributes:
-        search: finds the next match; its group 1 is the match, where its edges are read.
-        here: the same, for a match that begins where the search does, behind no letter or digit;
-            ``None`` where no edges are read.
-        begun: finds the leftmost place from which on all that stands there is the beginning of a
-            match, or the end.
-        most: the most characters of a match; ``None`` where there is no bound.
+        search: finds the next match; if its edges are read, group 1 is the match.
+        here: the same, for a match at the start of the search, which no letter or digit precedes;
+            ``None`` if no edges are read.
+        begun: finds the leftmost place from which on the rest of the text is the beginning of a
+            match, or the end of the text.
+        most: the most characters of a match; ``None`` for no bound.
     """
 
     search: Any
@@ -57,10 +57,10 @@ class Pattern(NamedTuple):
 
 
 class _PatternPart(NamedTuple):
-    r"""A part of a pattern: what it matches whole, the beginnings of that, and its sizes.
+    r"""A part of a pattern: patterns for a whole match and for its beginnings, and its sizes.
 
-    ``whole`` leaves out assertions (``^``, ``\b``), so that ``begun`` matches too much sooner
-    than too little: whether one holds at the end of a text that goes on is not known.
+    ``whole`` has no assertions (``^``, ``\b``), because it is unknown whether they hold at the end
+    of an unfinished text. So ``begun`` matches rather too much than too little.
     """
 
     whole: str
@@ -73,14 +73,14 @@ _EMPTY: Final = _PatternPart("", "", 0, 0)
 
 
 def read_pattern(text: str, *, is_edged: bool = True) -> Pattern:
-    """Return a pattern; raise `PatternError` where it can't be searched for.
+    """Return a pattern; raise `PatternError` if it is not supported.
 
     Arguments:
         text: the pattern; one of a bundle has `LIMIT_PATTERN` characters at most.
-        is_edged: a match begins and ends where a word does.
+        is_edged: whether a match must begin and end at a word boundary.
 
-    RE2's syntax is taken, but for what has no meaning in the plain view of a text: classes by
-    Unicode's properties, single bytes, and letters that have no ASCII form.
+    RE2's syntax is supported, except for parts without a meaning in the plain view of a text:
+    classes of Unicode properties, single bytes, and letters without an ASCII form.
     """
     if is_edged and len(text) > LIMIT_PATTERN:
         raise PatternError(f"the pattern is over {LIMIT_PATTERN} characters")
@@ -106,14 +106,14 @@ def _compiled(pattern: str) -> Any:
 
 
 def _complaint(error: Exception) -> str:
-    """Return RE2's complaint without the part of the pattern that it quotes."""
+    """Return RE2's message without the part of the pattern that it quotes."""
     message = error.args[0] if error.args else ""
     text = message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
     return text.partition(":")[0].strip() or "it is not a regular expression"
 
 
 def _folded(text: str) -> str:
-    """Return a pattern in ASCII, as texts are when they are searched."""
+    """Return a pattern in ASCII, converted in the same way as texts."""
     parts: list[str] = []
     in_class = False
     for at, char in enumerate(text):
@@ -145,12 +145,12 @@ def _is_bound(text: str, at: int) -> bool:
 
 
 def _is_escaped(text: str, at: int) -> bool:
-    """Return whether an odd number of backslashes stands before a place."""
+    """Return whether an odd number of backslashes precedes a place."""
     return (at - len(text[:at].rstrip("\\"))) % 2 == 1
 
 
 class _PatternParser:
-    """Reads a pattern that RE2 takes.
+    """Parses a pattern that RE2 accepts.
 
     Arguments:
         text: the pattern, in ASCII.
@@ -218,12 +218,12 @@ class _PatternParser:
         return self._leaf(char)
 
     def _leaf(self, text: str) -> _PatternPart:
-        """Return the part of one character, under the flags that hold here."""
+        """Return the part of one character, under the current flags."""
         whole = f"(?{self._flags}:{text})" if self._flags else text
         return _PatternPart(whole, f"{whole}?", 1, 1)
 
     def _group(self) -> _PatternPart:
-        """Read a group behind its bracket; ``(?i)`` sets flags up to the end of the one around."""
+        """Read a group after its bracket; ``(?i)`` sets flags to the end of the group around it."""
         before = self._flags
         if self._peek() == "?":
             self._at += 1
@@ -237,7 +237,7 @@ class _PatternParser:
                 self._at = end + 1
                 if self._text[end] == ")":
                     if self._peek() and self._peek() in "*+?{":
-                        # RE2 repeats what stands before the flags
+                        # RE2 repeats the part before the flags
                         raise PatternError(
                             "the pattern has a repeat directly after flags, such as (?i)*"
                         )
@@ -248,7 +248,7 @@ class _PatternParser:
         return _PatternPart(f"(?:{part.whole})", f"(?:{part.begun})", part.least, part.most)
 
     def _class(self) -> str:
-        """Read a class of characters behind its bracket."""
+        """Read a class of characters after its bracket."""
         first = self._at - 1
         if self._peek() == "^":
             self._at += 1
@@ -295,7 +295,7 @@ class _PatternParser:
         return self._leaf("\\" + char)
 
     def _quantified(self, part: _PatternPart) -> _PatternPart:
-        """Read what stands behind an atom and says how often it comes."""
+        """Read the quantifier after an atom."""
         least, most = 1, 1
         char = self._peek()
         bounds: int | None = most
@@ -312,7 +312,7 @@ class _PatternParser:
         else:
             return part
         if self._peek() == "?":
-            self._at += 1  # prefers few: the same matches may be
+            self._at += 1  # lazy: the same set of matches
         return _EMPTY if part is _EMPTY else _repeated(part, least, bounds)
 
 
@@ -322,7 +322,7 @@ _NO_PROPERTIES: Final = (
 
 
 def _repeated(part: _PatternPart, least: int, most: int | None) -> _PatternPart:
-    """Return what matches a part so many times."""
+    """Return a part that is repeated."""
     if most == 0:
         return _EMPTY
     one = f"(?:{part.whole})"
@@ -337,7 +337,7 @@ def _repeated(part: _PatternPart, least: int, most: int | None) -> _PatternPart:
 
 
 def _REPEAT(text: str, at: int) -> tuple[str, str, str, int] | None:  # noqa: N802
-    """Return the bounds that stand in braces at a place, and where they end."""
+    """Return the bounds in braces at a place, and where they end."""
     end = text.find("}", at)
     low, comma, high = text[at + 1 : end].partition(",") if end > 0 else ("", "", "")
     if not low.isdigit() or (high and not high.isdigit()):

@@ -187,8 +187,8 @@ class TableSection(Section):
         kind: ``table``: of pandas, polars or pyarrow, or a dict of columns.
         rows: the number of rows: a number, or a range such as ``"1..1000"``.
         columns: the columns by name; each is required.
-        extra_columns: what happens to a table with other
-        columns: it is rejected, or they are ignored.
+        extra_columns: what happens to a table with other columns: it is rejected, or they are
+            ignored.
         on_bad_row: what happens to a table with a bad row: it is rejected.
     """
 

@@ -576,7 +576,7 @@ _ANYONES: Final = CurrentIdentity()
 
 
 def current(now: float) -> Identity:
-    """Return the identity under which this task acts, for whichever guard it was entered.
+    """Return the identity under which this task acts, for any guard.
 
     For code without a guard: see `CurrentIdentity.current`.
     """

@@ -1,9 +1,8 @@
-"""The identity providers of a bundle: what the ``[identity]`` table comes to.
+"""The identity providers of a bundle, made from the ``[identity]`` table.
 
-`Providers` is built from a bundle's ``[identity]`` table, once per snapshot. It turns a credential
-into an `Identity` where the application enters ``acting_as(...)``, and chooses the provider: by the
-form of a token, by its issuer, or by the kind of the credential. A credential without a provider is
-denied.
+`Providers` is made once per snapshot. When the application enters ``acting_as(...)``, it turns a
+credential into an `Identity`, and chooses the provider: by the form of a token, by its issuer, or
+by the kind of the credential. A credential without a provider is denied.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ class TokenProvider:
         return self.identify(self.verifier.verify(credential, now), knows=knows)
 
     def identify(self, verified: VerifiedClaims, *, knows: EntityExists) -> Identity:
-        """Return the identity that verified claims make, or raise `NotAuthenticated`."""
+        """Return the identity from verified claims, or raise `NotAuthenticated`."""
         return identify(
             verified,
             provider=self.name,
@@ -93,11 +92,11 @@ class TokenProvider:
 
 @dataclass(frozen=True, slots=True)
 class OpenedProvider:
-    """A provider of tokens that it knows by form, or of certificates.
+    """A provider of certificates, or of tokens that it recognizes by their form.
 
     Attributes:
         name: the name of its table.
-        prefix: how it names its principals.
+        prefix: the prefix of its principals.
         authenticator: the opened provider.
     """
 
@@ -108,8 +107,8 @@ class OpenedProvider:
     def authenticate(self, credential: Any, now: float, *, knows: EntityExists) -> Identity:
         """Return the identity that a credential proves, or raise `NotAuthenticated`.
 
-        An identity that names another provider, or a principal as another provider names its own,
-        is refused: a provider can't speak for another one.
+        An identity that names another provider, or has an id with another provider's prefix, is
+        denied: a provider can't authenticate the principals of another one.
         """
         identity = self.authenticator.authenticate(credential, now, knows=knows)
         principal = identity.principal
@@ -260,7 +259,7 @@ class Providers:
         return identity
 
     def _by_form(self, token: str) -> OpenedProvider | None:
-        """Return the provider that accepts a token by its form; ``None`` where none does."""
+        """Return the provider that accepts a token by its form; ``None`` if there is none."""
         taker = None
         for provider in self.by_form:
             if provider.authenticator.accepts(token):
@@ -275,7 +274,7 @@ class Providers:
     def can_make(self, entity: Entity) -> bool:
         """Return whether an entity can be a principal of a provider, judging by its id.
 
-        For a type without a provider it can: the application vouches for those.
+        True for a type without a provider, because the application vouches for those.
         """
         makers = self.makers.get(entity.type)
         return makers is None or any(maker.makes(entity.id) for maker in makers)
@@ -331,8 +330,8 @@ def _bound_to(claims: Claims) -> str:
         if len(digest) == hashlib.sha256().digest_size:
             return digest.hex()
     raise NotAuthenticated(
-        "The token is bound to its holder (`cnf`) in a way that is not built. Use a certificate "
-        "(RFC 8705), or a token without.",
+        "The token is bound to its holder (`cnf`) in a way that is not supported. Use a "
+        "certificate (RFC 8705), or a token without `cnf`.",
         code="wrong_certificate",
         path="token.cnf",
     )
@@ -366,7 +365,7 @@ def _retry_after_fetch(again: Callable[[], Identity]) -> Identity:
     if refused is not None:
         raise refused
     raise NotAuthenticated(
-        "The identity provider's keys can't be had in time. Try again later.",
+        "The identity provider's keys could not be fetched in time. Try again later.",
         code="provider_unavailable",
         retry_after_s=1.0,
     )

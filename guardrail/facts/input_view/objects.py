@@ -93,22 +93,22 @@ def field_reader_of(kind: type) -> FieldReader | str | None:
     else:
         return None
     if any(base is not object and not flags_of(base) & _HEAP_TYPE for base in mro):
-        return "It is more than its fields: pass a dict of them."
+        return "It has data beside its fields: pass a dict of its fields."
     own_code = _find(mro, "__getattr__") is not (
         _attributes_of(BaseModel).get("__getattr__", _ABSENT) if is_model else _ABSENT
     )
     if own_code or _find(mro, "__getattribute__") is not object.__getattribute__:
-        return "Its attributes are made by code of its own: pass a dict of its fields."
+        return "Its attributes are computed by code: pass a dict of its fields."
     held: Any = _find(mro, "__dict__")
     if held is not _ABSENT and type(held) is not GetSetDescriptorType:
-        return "Its attributes are made by code of its own: pass a dict of its fields."
+        return "Its attributes are computed by code: pass a dict of its fields."
     fields: list[tuple[str, _Get | None]] = []
     for name in names:
         found: Any = _find(mro, name)
         if type(found) is MemberDescriptorType:
             fields.append((name, found.__get__))
         elif found is not _ABSENT and _is_descriptor(type(found)):
-            return "A descriptor stands in place of a field: pass a dict of its fields."
+            return "A descriptor replaces a field: pass a dict of its fields."
         else:
             fields.append((name, None))
     slot: Any = _attributes_of(BaseModel)["__pydantic_extra__"] if is_model else None

@@ -75,7 +75,7 @@ _ARROW_DATES: Final[Mapping[str, tuple[str, str, Fraction]]] = {
 }
 
 _NATIVE: Final = "Pass x.astype(x.dtype.newbyteorder('=')) of it."
-_UNNESTED: Final = "Make its fields columns of their own, or leave it out."
+_UNNESTED: Final = "Make its fields separate columns, or leave it out."
 #: Advice for pandas arrays that can't be read.
 _DENSE: Final[Mapping[str, str]] = {
     "PeriodArray": "Pass .dt.to_timestamp() of it.",

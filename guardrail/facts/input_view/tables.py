@@ -199,7 +199,9 @@ def _read_columns(
         if type(label) is not str or not _is_text(label):
             _refuse(name, "names of columns as text", type_name(label), "Rename them.")
         if label in read:
-            _refuse(_path(name, label, keys), "one column of a name", "several", "Rename them.")
+            _refuse(
+                _path(name, label, keys), "one column with this name", "several", "Rename them."
+            )
         if sum(map(len, column.parts)) != rows:
             _refuse(_path(name, label, keys), f"{rows} rows", "another number", "Make them equal.")
         read[label] = column

@@ -188,7 +188,7 @@ class Viewer:
         if nbytes > self.input_bytes:
             raise _excess(name, f"{self.input_bytes} bytes")
         if find_character(value, SURROGATE)[1] >= 0:
-            raise _refusal(name, str, "A lone surrogate stands in it.", what="text that is Unicode")
+            raise _refusal(name, str, "A lone surrogate stands in it.", what="Unicode text")
         return View("text", name, value, None, (), "", nbytes)
 
     def _take_dict(self, value: Any, name: str) -> View:
@@ -346,7 +346,7 @@ def _objection(kind: Any) -> str:
     if issubclass(kind, bytes | bytearray):
         return "Parse it into a record, decode it as text, or pass an array of numbers."
     if hasattr(kind, "__next__"):
-        return "What can be read only once cannot be checked: pass an array or a list."
+        return "An object that can be read only once can't be checked: pass an array or a list."
     return ""
 
 

@@ -140,7 +140,7 @@ class TokenAppraiser:
             meant = audience if isinstance(audience, list) else [audience]
             if settings.audience not in meant:
                 raise NotAuthenticated(
-                    "The evidence is meant for another audience.", code="wrong_audience"
+                    "The evidence is for another audience.", code="wrong_audience"
                 )
         if find(claims, "nbf") is not None:
             _check_begun(time_at(claims, "nbf"), now, settings.leeway_s)

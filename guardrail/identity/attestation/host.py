@@ -81,7 +81,7 @@ class HostEvidence:
         self._evidence: Evidence | None = None
         self._is_waiting = False
         self._complaint: EvidenceProblem | None = EvidenceProblem(
-            "bad_evidence", "Nothing has asked for the host's evidence yet."
+            "bad_evidence", "The host's evidence has not been read yet."
         )
 
     @property

@@ -43,7 +43,7 @@ def evidence_opener(sources: BundleSources) -> SignatureCheckFactory:
             token = SignedToken(text, limit_chars=LIMIT_EVIDENCE)
             if token.head.algorithm not in accepted(algorithms):
                 raise NotAuthenticated(
-                    "The evidence is not signed with an algorithm that the table has.",
+                    "The evidence is not signed with an algorithm of the table.",
                     code="wrong_algorithm",
                 )
             try:

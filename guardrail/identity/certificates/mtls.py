@@ -65,7 +65,7 @@ class MtlsSettings(Section):
     """A provider of type ``mtls``.
 
     Attributes:
-        type: ``mtls``: callers prove a client certificate.
+        type: ``mtls``: callers present a client certificate.
         ca_file: the file of the bundle with the trusted roots, as PEM.
         unsafe_trust_server: the TLS server has verified the chain. Only then may ``ca_file`` be
             left out; with ``ca_file``, the chain is verified all the same.

@@ -146,7 +146,7 @@ class PublishedKeys:
 
     def _unavailable(self) -> NotAuthenticated:
         return NotAuthenticated(
-            "The identity provider's keys can't be had. Try again later.",
+            "The identity provider's keys are not available. Try again later.",
             code="provider_unavailable",
             retry_after_s=self._interval_s,
         )
@@ -226,5 +226,7 @@ class PublishedKeys:
 
 def _unknown() -> NotAuthenticated:
     return NotAuthenticated(
-        "The token names a key that its issuer does not have, or fits none.", code="unknown_key"
+        "The issuer has no key for the token: none with its name, or none that fits. Use a new "
+        "token.",
+        code="unknown_key",
     )

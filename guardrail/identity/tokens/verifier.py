@@ -64,7 +64,7 @@ class SignedToken:
         parts = _COMPACT.fullmatch(text)
         if parts is None:
             raise malformed(
-                "The token is no compact JWS: three parts in base64url, joined by dots, and "
+                "The token is not a compact JWS: three parts in base64url, joined by dots, and "
                 'without "Bearer".'
             )
         self.text = text
@@ -186,9 +186,7 @@ class Verifier:
                 "The token's issuer is not the configured one.", code="wrong_issuer"
             )
         if self._audience.isdisjoint(strings(claims, settings.audience_claim)):
-            raise NotAuthenticated(
-                "The token is meant for another audience.", code="wrong_audience"
-            )
+            raise NotAuthenticated("The token is for another audience.", code="wrong_audience")
         leeway_s = settings.leeway_s
         expires_at = math.floor(_seconds(required(claims, ("exp",)), "exp")) + leeway_s
         if not -math.inf < now < expires_at:
@@ -295,7 +293,7 @@ def _read_header(segment: str) -> TokenHeader:
     if not isinstance(algorithm, str):
         raise NotAuthenticated("The token's header has no `alg`.", code="wrong_algorithm")
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
-        raise malformed(f"The token's `kid` is no text of 1 to {_LIMIT_KID} characters.")
+        raise malformed(f"The token's `kid` is not a text of 1 to {_LIMIT_KID} characters.")
     if kind is not None and not isinstance(kind, str):
         raise malformed("The token's `typ` is not a text.")
     # No extension is supported; an unencoded payload is one (RFC 7797).

@@ -78,7 +78,7 @@ class Input:
         view = context.view
         if view.kind == "none":
             raise ObligationNotMet(
-                "expected an input, which the policies hold to a spec; got a call without."
+                "expected an input, which a policy checks against a spec; got none."
                 " Name the guarded parameter: protect(input=...), or enforce(input=...).",
                 code="input_rejected",
             )

@@ -100,7 +100,7 @@ class JsonSchemaSpec:
         else:
             return cls(name, validator, jsonschema_rs.ValidationError, frozenset(properties))
         at = ".".join(str(step) for step in where) or "the file"
-        message = f"`{at}` is not valid in JSON Schema 2020-12, or names what the file lacks."
+        message = f"`{at}` is not valid in JSON Schema 2020-12, or refers to a missing definition."
         raise ConfigurationError.at(document.at(*where), "GR300", message)
 
     def check(self, view: View) -> None:
@@ -115,7 +115,7 @@ class JsonSchemaSpec:
         if not _is_json(value):
             refuse(
                 view.name,
-                "finite numbers that JSON holds exactly and text that is Unicode",
+                "finite numbers that JSON holds exactly and Unicode text",
                 "others",
             )
         steps: tuple[Any, ...] = ()
@@ -129,7 +129,7 @@ class JsonSchemaSpec:
             keyword = "its schema"
         if keyword:  # outside of the handlers: the validator's error holds the value
             path = path_of(view.name, steps, self.keys)
-            refuse(path, f"what its schema demands ({keyword})", "another")
+            refuse(path, f"a value that its schema accepts ({keyword})", "another")
 
 
 def _keyword(schema_path: Any) -> str:
@@ -148,7 +148,7 @@ def _is_json(value: Any) -> bool:
 
 def _retrieve(uri: str) -> NoReturn:
     del uri
-    raise ValueError("a reference leads out of the file")
+    raise ValueError("a reference to another file")
 
 
 def _faults(document: Document, properties: set[str]) -> Iterator[Fault]:
@@ -207,11 +207,11 @@ def lets_all_through(document: Document) -> bool:
 def _problem(key: str, value: Any, base: str, ids: frozenset[str]) -> str:
     """Return what is wrong with a keyword on its own; empty if nothing is."""
     if key not in _KNOWN:
-        return "is no keyword of JSON Schema 2020-12 that is read here. Remove it."
+        return "is not a supported keyword of JSON Schema 2020-12. Remove it."
     if key in ("$ref", "$dynamicRef") and not (
         isinstance(value, str) and (value.startswith("#") or _resolved(base, value) in ids)
     ):
-        return "leads out of the file. Put what it names under `$defs`."
+        return "refers to another file. Put the definition into `$defs`."
     if key == "$schema" and value != _DRAFT:
         return f"is {_DRAFT}, or left out."
     return ""

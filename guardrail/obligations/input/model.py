@@ -58,7 +58,7 @@ class ModelSpec:
             steps, rule, count = failed
             named = rule if rule in _RULES else "its rule"
             more = f" ({count} errors in all)" if count > 1 else ""
-            expected = f"what {self._model.__name__} demands ({named})"
+            expected = f"a value that {self._model.__name__} accepts ({named})"
             refuse(path_of(view.name, steps, self.keys), expected, f"another{more}")
 
 

@@ -360,7 +360,7 @@ class FieldRule:
         elif code == _NOT_EXACT:
             faults.add(path, "a number", "an integer that is not exact as a float")
         elif code == _NOT_UNICODE:
-            faults.add(path, "text that is Unicode", "a lone surrogate in it")
+            faults.add(path, "Unicode text", "a lone surrogate in it")
         elif code == _LESS:
             faults.add(path, f"at least {_shown(self._low)}", "less")
         elif code == _MORE:

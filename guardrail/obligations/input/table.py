@@ -270,8 +270,8 @@ class ColumnRule:
             ABOVE: (f"at most {self.shown[1]}", "more"),
             NOT_LISTED: (f"one of the {count} texts that the spec lists", "another"),
             TOO_LONG: (f"at most {self.max_chars} characters", "more"),
-            NOT_TEXT: ("text that is Unicode", "something else"),
-            MALFORMED: ("a value of its type", "bytes that are none"),
+            NOT_TEXT: ("Unicode text", "something else"),
+            MALFORMED: ("a value of its type", "invalid bytes"),
         }[code]
 
     def misfit(self, column: CheckedColumn) -> tuple[str, str] | None:

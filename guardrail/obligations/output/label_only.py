@@ -166,7 +166,7 @@ class _LabelLeaves(Leaves):
 
     def _check_rows(self, values: Any, count: int, place: FieldPlace) -> None:
         if not place.in_rows and are_scores_of_rows(count, self._context) is not False:
-            self.refuse(values, "with one value for each of several rows, or another number")
+            self.refuse(values, "with one value per row, or another number of values")
 
     def _check(self, classes: tuple[str, ...], length: int, output: Any) -> None:
         if length != len(classes):

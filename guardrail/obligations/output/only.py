@@ -73,7 +73,7 @@ class _OnlyLeaves(Leaves):
     """Returns the fields that every list names, and the names on the path to them."""
 
     name = "only"
-    expected = "a record or a table with fields that may leave"
+    expected = "a record or a table with fields that may be returned"
     is_allow_list = True
 
     def __init__(self, fields: tuple[str, ...], lists: tuple[frozenset[int], ...]) -> None:
@@ -160,4 +160,4 @@ class _OnlyLeaves(Leaves):
 
     def finish(self, output: Any, result: Any) -> None:
         if result is DROPPED or (self._drops_some and not self._keeps_some):
-            self.refuse(output, "with nothing that may leave")
+            self.refuse(output, "with nothing that may be returned")

@@ -206,7 +206,7 @@ def check_probabilities(view: View) -> None:
         first = np.argwhere(np.atleast_1d(is_bad))[0].tolist()
         path = f"{view.name}{first}" if rows.ndim > 1 else view.name
         message = (
-            f"{path}: expected probabilities, from 0 to 1 and summing up to 1; got others, in "
+            f"{path}: expected probabilities from 0 to 1 with sum 1; got other numbers in "
             f"{int(is_bad.sum())} rows"
         )
         raise ObligationNotMet(message, path=path)
@@ -248,7 +248,7 @@ def impossible_by_specs(demands: Demands, types: Mapping[str, ObligationType]) -
             if name == "label_only" and spec.is_one_score_a_row:
                 return (
                     f"@label_only of {policy} can never be met: outputs/{spec.name}.yaml says "
-                    f"that the output is one number a row, which has no classes. {advice}"
+                    f"that the output is one number per row, which has no classes. {advice}"
                 )
         complaint = _impossible(
             types[name], demand, lambda fields: _possible_by_specs(specs, fields)

@@ -396,8 +396,8 @@ def _note(notes: RecordAnnotations | None, cuts: Mapping[str, int]) -> None:
 
 def _blocking(kinds: Any) -> ObligationNotMet:
     return ObligationNotMet(
-        f"@redact: the output holds {' or '.join(sorted(kinds))}, which may not leave. Keep it "
-        "out of what the model returns.",
+        f"@redact: the output holds {' or '.join(sorted(kinds))}, which may not be returned. "
+        "Remove it in the model.",
         code="output_blocked",
     )
 

@@ -59,7 +59,7 @@ class OutputSection(Section):
     @classmethod
     def _differ(cls, classes: list[str] | None) -> list[str] | None:
         if classes is not None and len(set(classes)) != len(classes):
-            raise ValueError("a class stands twice. Give each its own name")
+            raise ValueError("a class appears twice. Give each its own name")
         return classes
 
     @field_validator("chunk")
@@ -150,8 +150,8 @@ class ChunkCarrier:
                 return None
         if type(value) is not str:
             raise ObligationNotMet(
-                f"The stream's items have {a_type(value)} at `{self._path}`, and the "
-                "output spec says that their text stands there. Correct the spec, or the model.",
+                f"The stream's items have {a_type(value)} at `{self._path}`, but the "
+                "output spec says that their text is there. Correct the spec, or the model.",
                 code="output_blocked",
             )
         return value

@@ -299,7 +299,7 @@ def _index_name(name: Any, output: Any, place: FieldPlace, leaves: Leaves) -> An
         leaves.refuse(output, "with an index whose name is no text")
     leaves.label(name, place)
     if leaves.hides(place.field(name)):
-        leaves.refuse(output, "with such a column as its index")
+        leaves.refuse(output, "with a column as its index that may not be returned")
     return name if leaves.keeps(place.field(name)) else None
 
 
@@ -341,7 +341,7 @@ def _level(index: Any, output: Any, place: FieldPlace, leaves: Leaves) -> Any:
             leaves.array(values.copy(), own.row()) if leaves.changes_index else values,
             values, equal_nan=dtype.kind == "f",
         ):  # fmt: skip
-            leaves.refuse(output, "with an index of such numbers")
+            leaves.refuse(output, "with an index of numbers that may not be returned")
         return pd.Index(values, name=name)
     if _has_plain_zone(dtype) or (isinstance(dtype, np.dtype) and dtype.kind in "bmM"):
         return _with_step(pd.Index(array.copy(), name=name), getattr(index, "freq", None))
@@ -353,7 +353,7 @@ def _level(index: Any, output: Any, place: FieldPlace, leaves: Leaves) -> Any:
         if not (isinstance(label, str) or (pd.api.types.is_scalar(label) and pd.isna(label))):
             leaves.refuse(output, "with an index of objects")
         if isinstance(label, str) and leaves.hides(own.field(label)):
-            leaves.refuse(output, "with such a name in its index")
+            leaves.refuse(output, "with a name in its index that may not be returned")
     if not leaves.reads_index:
         leaves.refuse(output, "with an index of texts")
     return pd.Index([str.__str__(label) if isinstance(label, str) else None for label in labels],

@@ -143,7 +143,7 @@ class _OutputWalk:
             if changed is DROPPED:
                 return DROPPED
             if not _same(changed, part):
-                self._leaves.refuse(member, "whose value may not leave")
+                self._leaves.refuse(member, "whose value may not be returned")
         return member
 
     # Records.
@@ -213,7 +213,7 @@ class _OutputWalk:
         names += [name for own, _ in record.computed for name in set(own)]
         known = self._leaves.paths.vocabulary
         if any(names.count(name) > 1 for name in known.intersection(names)):
-            self._leaves.refuse(value, "in which one name means two fields")
+            self._leaves.refuse(value, "in which one name matches two fields")
 
     def _check_made(self, record: OutputRecord, made: Any, place: FieldPlace, depth: int) -> None:
         """Block a record whose class computes more than the returned fields."""
@@ -225,7 +225,7 @@ class _OutputWalk:
             except ValueError:  # pydantic converts the errors of a serializer
                 written = DROPPED
             if written is DROPPED or not _tells_all(self.value(written, place, depth), written):
-                self._leaves.refuse(made, "that is written by a serializer, and not as it is")
+                self._leaves.refuse(made, "that a serializer writes with other content")
 
     def _check_computed(
         self, names: tuple[str, ...], read: Any, made: Any, place: FieldPlace, depth: int
@@ -243,7 +243,7 @@ class _OutputWalk:
         elif leaves.is_allow_list:
             is_hidden = True
         if is_hidden:
-            leaves.refuse(made, "with a computed field that may not leave as it is")
+            leaves.refuse(made, "with a computed field that may not be returned unchanged")
 
     def _wrapper(self, record: OutputRecord, place: FieldPlace, depth: int) -> Any:
         """Return the result for a model with a root value, whose place is that of the model."""

@@ -79,7 +79,7 @@ def read_limits(clause: Clause, *, bundle: str) -> Demand:
     """
     limits = [_limit(clause, text, bundle) for text in clause.argument.split("; ")]
     if len({limit.prefix for limit in limits}) != len(limits):
-        raise _fault(clause, "the same limit stands twice; expected each once")
+        raise _fault(clause, "the same limit appears twice; write each once")
     return narrowest_first(limits)
 
 
@@ -202,7 +202,7 @@ def _keys(clause: Clause, text: str) -> tuple[Path, ...]:
                 "principal.department or context.app.tenant",
             )
     if len(keys) != len(names):
-        raise _fault(clause, "a KEY stands twice; expected each once")
+        raise _fault(clause, "a KEY appears twice; write each once")
     return tuple(sorted(keys, key=str))
 
 

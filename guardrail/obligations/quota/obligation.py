@@ -132,7 +132,7 @@ class Quota:
         except StoreFullError:
             pass
         except ClockError:
-            problem = "The clock that quotas are counted by went back, or gives no time. Repair it."
+            problem = "The clock for quotas went back, or returns no valid time. Correct the clock."
         if waits is None:
             raise ObligationNotMet(problem, code="store_unavailable")
         raise _spent(demand, waits)
@@ -169,7 +169,9 @@ class Quota:
             else:
                 if len(waits) == len(hits):
                     return waits
-                problem = "The quota store answered for other limits than it was asked. Report it."
+                problem = (
+                    "The quota store returned a result for other limits. Report this to its author."
+                )
             raise ObligationNotMet(problem, code="store_unavailable")
 
         def finish(waits: list[float]) -> None:

@@ -1,4 +1,4 @@
-"""Lists, text, objects and tensors by DLPack as inputs: what is seen, and what is refused."""
+"""Lists, text, objects and DLPack tensors as inputs: what is accepted, and what is rejected."""
 
 import dataclasses
 import sys

@@ -1,4 +1,4 @@
-"""Tables: what is read of each library, what is refused, and that nothing is copied."""
+"""Tables: what is read of each library, what is rejected, and that nothing is copied."""
 
 import collections
 import datetime

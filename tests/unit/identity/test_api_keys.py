@@ -1,4 +1,4 @@
-"""API keys: the form of a key, the file of entries, and who a key makes the caller."""
+"""API keys: their format, the file of entries, and the identity that a key gives."""
 
 from __future__ import annotations
 

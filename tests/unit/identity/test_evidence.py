@@ -1,4 +1,4 @@
-"""Every way to bring evidence of a machine that must not hold, and the few that do."""
+"""Evidence of a machine: every invalid form is denied, and the valid ones are accepted."""
 
 import base64
 import pickle

@@ -1,4 +1,4 @@
-"""The `[evidence.NAME]` tables: what loads, and each complaint at its place."""
+"""The `[evidence.NAME]` tables: valid settings, and each error at its place."""
 
 import secrets
 

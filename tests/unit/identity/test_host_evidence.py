@@ -1,4 +1,4 @@
-"""The evidence of this host: read when its file changed, held until it lapses, never waited for."""
+"""The evidence of this host: read when its file changed, used until it expires, never waited for."""
 
 import os
 import threading

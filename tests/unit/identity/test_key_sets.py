@@ -1,4 +1,4 @@
-"""Sets of keys as issuers publish them: names that stand twice, names that move, odd members."""
+"""Published key sets: duplicate names, names that move to another key, odd members."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Keys that a provider publishes: fetched seldom, kept through outages, never lost to rubbish."""
+"""Published keys: fetched rarely, kept through outages, never replaced by invalid ones."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Pydantic models as specs: strict, without conversion, and silent of values."""
+"""Pydantic models as specs: strict, without conversion, and without values in errors."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Records within records and lists: the fast check and the one that blames say the same."""
+"""Nested records and lists: the fast check and the one that collects faults agree."""
 
 import math
 from dataclasses import dataclass

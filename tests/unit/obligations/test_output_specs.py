@@ -1,4 +1,4 @@
-"""Output specs: what models return meets them, or does not leave."""
+"""Output specs: an output that does not meet them is not returned."""
 
 import numpy as np
 import pytest

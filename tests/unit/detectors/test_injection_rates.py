@@ -1,4 +1,4 @@
-"""The injection signals are measured on texts of our own; the figures stand in the docs."""
+"""The rates of the injection signals, measured on our own texts, are those in the docs."""
 
 import re
 import sys

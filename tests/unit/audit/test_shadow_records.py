@@ -1,4 +1,4 @@
-"""What a shadow decided otherwise: as attributes, as metrics, and in what a journal comes to."""
+"""A shadow's differences in attributes, metrics and the journal."""
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider

@@ -1,4 +1,4 @@
-"""Inside the scope of nobody there is no identity; outside of it there is what was before."""
+"""An anonymous scope has no identity inside, and restores the outer one."""
 
 import asyncio
 

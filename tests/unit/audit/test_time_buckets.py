@@ -1,4 +1,4 @@
-"""Outcomes over time: every call in one of few bars, whose widths are those that people use."""
+"""Outcomes over time: every call is in one of a few bars with common widths."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Calls that are alike, told once: what the quick way finds is what reading in full finds."""
+"""Grouped calls: the fast reader returns the same groups as parsing every entry in full."""
 
 import json
 from collections import Counter

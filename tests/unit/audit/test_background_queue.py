@@ -1,4 +1,4 @@
-"""Every item is worked on once: by the thread, or by whoever hands it in."""
+"""The background queue: each item is processed once, by the thread or by the caller."""
 
 import gc
 import itertools

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001, E501 (look-alikes are what this is about; a case per line)
-"""Kinds of a bundle's own: found as ours are, and only where a word begins and ends."""
+"""Custom kinds of a bundle: found like built-in ones, and only at word boundaries."""
 
 import re
 from contextlib import suppress

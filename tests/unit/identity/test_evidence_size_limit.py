@@ -1,4 +1,4 @@
-"""Evidence has one bound, whatever kind it is: 65,536 bytes."""
+"""Evidence of every kind has the same limit: 65,536 bytes."""
 
 from pathlib import Path
 

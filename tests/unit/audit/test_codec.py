@@ -1,4 +1,4 @@
-"""Definitions: what many entries have in common stands once, under a number of its own."""
+"""Definitions: fields that many entries share are stored once, under a number."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Cursors, keys and folders that are not what a reader takes them for."""
+"""Cursors, keys and folders that are not valid ones."""
 
 import json
 import os

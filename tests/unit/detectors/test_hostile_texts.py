@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001, E501 (look-alikes are what this is about; a case per line)
-"""Whatever the text, the time is linear in it and bounded, and a stream's memory has a bound."""
+"""For any text the time is linear, and a stream's memory is bounded."""
 
 import re
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Damage of many entries at once, and files that are no segments."""
+"""Damage to many entries at once, and files that are not segments."""
 
 import os
 import zlib

@@ -1,4 +1,4 @@
-"""What is valid by its definition is found, and what only resembles it is not."""
+"""Values that are valid by definition are found, and similar ones are not."""
 
 import pytest
 

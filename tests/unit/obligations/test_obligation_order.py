@@ -1,4 +1,4 @@
-"""The order of obligations follows from their stages, and is the one that calls rely on."""
+"""The order of obligations follows from their stages, and calls use this order."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Journals and guards that nobody closes: what they leave when they are collected."""
+"""Journals and guards that are collected without having been closed."""
 
 import gc
 import os

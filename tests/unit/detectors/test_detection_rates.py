@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (a case per line)
-"""Each form that the documentation lists is cut whole, and numbers come through whole."""
+"""Each documented form is cut whole at its published rate, and other numbers are not cut."""
 
 import json
 import random

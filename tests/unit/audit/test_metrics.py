@@ -1,4 +1,4 @@
-"""What is counted, under which names, and what no metric ever carries."""
+"""Metrics: what is counted, under which names, and what no metric contains."""
 
 import gc
 import threading

@@ -1,4 +1,4 @@
-"""What the tests of identity lean on: that the provider they log in to is one."""
+"""The OpenID provider of the examples and tests behaves as a real one."""
 
 import ssl
 import time

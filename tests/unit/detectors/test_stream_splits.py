@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (a case per line)
-"""Forms at their edges: what is found is cut whole, wherever a stream is split."""
+"""Boundary cases of formats: a finding is cut whole, wherever a stream is split."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The short way to a span is taken only where it leads to the same place."""
+"""A prebuilt span is used only if it equals the span of the SDK."""
 
 import pytest
 from opentelemetry import sdk, trace

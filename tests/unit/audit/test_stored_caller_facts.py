@@ -1,4 +1,4 @@
-"""What the list of facts keeps of a caller, and what it says of a fact that a call has not."""
+"""The stored facts about a caller, and of facts that a call does not have."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The examples in the appendices of the RFCs, and vectors in the public form, replayed."""
+"""The examples in the appendices of the RFCs, and public test vectors."""
 
 import json
 import subprocess

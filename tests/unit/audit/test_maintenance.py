@@ -1,4 +1,4 @@
-"""The keeper: what is to be durable is, whatever else it does; and two of them lose nothing."""
+"""Maintenance: entries become durable in time, and several processes lose nothing."""
 
 import fcntl
 import gzip

@@ -1,4 +1,4 @@
-"""Nonces: each is given out once, taken back once, and not for ever."""
+"""Nonces: each is issued once, accepted once, and expires."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""Types whose metaclass calls them equal to a known type: nobody takes them for that one."""
+"""Types whose metaclass says that they equal a known type are not taken for it."""
 
 import datetime as dt
 import decimal

@@ -1,4 +1,4 @@
-"""A call that is refused before its model gives back what it has not used, and never more."""
+"""A call that is denied before its model gives back unused amounts, and never more."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What a journal comes to: known answers, in bounded memory; and which calls are asked for."""
+"""Aggregates of a journal: known results, in bounded memory; and filters of calls."""
 
 import math
 

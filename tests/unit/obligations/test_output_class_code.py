@@ -1,4 +1,4 @@
-"""Code of an output's class that gives or writes its values: what it gives leaves, so it counts."""
+"""Code of an output's class that computes or serializes values is included in the checks."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""Percentiles: within their error, of any durations, in any order."""
+"""Percentiles are within their error, for any durations in any order."""
 
 import math
 

@@ -239,7 +239,7 @@ class Guard:
                 origin,
                 self._serving.runtime.bundle,
                 swap=self._swap,
-                count=self._metrics.reloaded,
+                count=self._metrics.count_reload,
                 timeout_s=timeout_s,
                 python=python,
             )

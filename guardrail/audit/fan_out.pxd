@@ -4,7 +4,7 @@ cimport cython
 
 
 cdef class FanOutHandle:
-    cdef public list owns
+    cdef public list handles
     cdef public object failure
 
 

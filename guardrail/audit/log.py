@@ -16,13 +16,13 @@ from guardrail.values import Record
 _log: Final = logging.getLogger("guardrail.audit")
 
 
-def log_untaken(record: Record) -> None:
+def log_unrecorded(record: Record) -> None:
     """Log a record that no sink accepted, in one line."""
     # ASCII JSON: no text that a caller chose can break the line.
-    _log.error("no sink took this record: %s", json.dumps(attributes(record)))
+    _log.error("no sink accepted this record: %s", json.dumps(attributes(record)))
 
 
-def log_refused(record: Record, peer: str) -> None:
+def log_failed_authentication(record: Record, peer: str) -> None:
     """Warn of a failed authentication: its code, its peer, and how many more there were.
 
     Arguments:

@@ -133,10 +133,10 @@ class ModelKind:
         Raises `DetectorFailed` if the kind raises, takes too long or returns an invalid result, and
         `TooManyFindings`.
         """
-        asked = [(number, text) for number, text in enumerate(texts) if text]
+        numbered = [(number, text) for number, text in enumerate(texts) if text]
         found: list[list[tuple[int, int]]] = [[] for _ in texts]
-        for first in range(0, len(asked), self.batch_size):
-            batch = asked[first : first + self.batch_size]
+        for first in range(0, len(numbered), self.batch_size):
+            batch = numbered[first : first + self.batch_size]
             answers = self._checked(self._run([text for _, text in batch]), len(batch))
             for (number, text), spans in zip(batch, answers, strict=True):
                 found[number] = self._joined(spans, len(text), limit)

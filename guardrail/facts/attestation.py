@@ -82,7 +82,7 @@ def _evidence_facts(
     if evidence is None or not _holds(evidence, now):
         return {"verified": False} if "verified" in names else {}
     issued_at = evidence.issued_at
-    told: dict[str, FactValue] = {
+    facts: dict[str, FactValue] = {
         "verified": True,
         "platform": evidence.platform,
         "measurement": evidence.measurement,
@@ -90,7 +90,7 @@ def _evidence_facts(
         # rounded up, so that evidence never looks newer than it is
         "age_s": None if issued_at is None else max(0, math.ceil(now - issued_at)),
     }
-    return {name: told[name] for name in names if told.get(name) is not None}
+    return {name: facts[name] for name in names if facts.get(name) is not None}
 
 
 def _holds(evidence: Evidence, now: float) -> bool:

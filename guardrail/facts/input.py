@@ -253,17 +253,17 @@ def digest_plain(view: View) -> str:
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     except TypeError:
         # a list can look like a written time, so the digest also covers where the times are
-        text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=_spelt)
-        text += "\n" + json.dumps(data, sort_keys=True, separators=(",", ":"), default=_unspelt)
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=_written_scalar)
+        text += "\n" + json.dumps(data, sort_keys=True, separators=(",", ":"), default=_null_scalar)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _spelt(value: Any) -> list[str]:
+def _written_scalar(value: Any) -> list[str]:
     """Return a time or a decimal by its type and its text: it is neither text nor number."""
     return [type(value).__name__, str(value)]
 
 
-def _unspelt(value: Any) -> None:
+def _null_scalar(value: Any) -> None:
     """Return nothing in place of a time or a decimal: null."""
 
 

@@ -124,14 +124,14 @@ class ActingAs:
         pending, self._pending = self._pending, None
         if pending is not None:
             if _in_event_loop():
-                raise pending.refused(
+                raise pending.record_denial(
                     NotAuthenticated(
                         "Keys must be fetched first, and that would block the event loop. Enter "
                         "with `async with`.",
                         code="provider_unavailable",
                     )
                 )
-            self._identity = pending.settle()
+            self._identity = pending.resolve()
         return self._start()
 
     async def __aenter__(self) -> Principal:
@@ -140,7 +140,7 @@ class ActingAs:
         if pending is not None:
             from asyncio import to_thread
 
-            self._identity = await to_thread(pending.settle)
+            self._identity = await to_thread(pending.resolve)
         return self._start()
 
     async def __aexit__(

@@ -155,17 +155,17 @@ class PendingIdentity:
         self._again = again
         self._note = note
 
-    def settle(self) -> Identity:
+    def resolve(self) -> Identity:
         """Fetch the keys and return the identity; blocks. Raises `NotAuthenticated`."""
         self._fetch()
         try:
             return self._again()
         except Denied as denial:
-            self.refused(denial)
+            self.record_denial(denial)
             raise
 
-    def refused(self, denial: Denied) -> Denied:
-        """Return a denial after it was recorded."""
+    def record_denial(self, denial: Denied) -> Denied:
+        """Record a denial, and return it."""
         if self._note is not None:
             self._note(denial)
         return denial

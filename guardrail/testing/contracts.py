@@ -324,7 +324,7 @@ class IdentityProviderContract:
             return providers.authenticate(credential, self.now, knows=lambda _: knows)
 
         found = resolve_or_defer(authenticate)
-        return found.settle() if isinstance(found, PendingIdentity) else found
+        return found.resolve() if isinstance(found, PendingIdentity) else found
 
     def test_it_has_a_kind_and_takes_a_known_credential(self) -> None:
         kind = self.make()

@@ -208,8 +208,8 @@ def encode_outcome(
     """
     number, definition = definitions.for_outcome(record)
     counts = record.counts
-    told = counts is known or counts == known
-    body = _ENDING.write(record, (number, () if told else counts))
+    is_unchanged = counts is known or counts == known
+    body = _ENDING.write(record, (number, () if is_unchanged else counts))
     if len(body) + len(definition) > _LIMIT_ENDING:
         if counts or record.policies or record.obligations or record.errors or record.demands:
             less = record._replace(policies=(), obligations=(), errors=(), counts=(), demands=())

@@ -78,7 +78,7 @@ def token(
     claims = _names(text)
     try:
         found = resolve_or_defer(lambda: bundle.providers.authenticate(text, now, knows=knows))
-        identity = found.settle() if isinstance(found, PendingIdentity) else found
+        identity = found.resolve() if isinstance(found, PendingIdentity) else found
     except Denied as error:
         if format is OutputFormat.json:
             say_json(

@@ -40,8 +40,8 @@ class KnownFindings:
     def search(self, limit: int) -> None:
         """Search the texts that were collected."""
         for kind, texts in self._waiting.values():
-            asked = list(texts)
-            for text, spans in zip(asked, kind.find(asked, limit), strict=True):
+            ordered = list(texts)
+            for text, spans in zip(ordered, kind.find(ordered, limit), strict=True):
                 self._found[kind.name, text] = spans
         self._waiting = {}
         self.is_collecting = False

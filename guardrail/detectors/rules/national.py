@@ -119,17 +119,17 @@ class NationalRules:
     def _is_cpf(self, chain: DigitChain) -> bool:
         """Check a CPF of Brazil."""
         n = chain.digits
-        one, two, alike = 0, 0, True
+        one, two, all_equal = 0, 0, True
         for place in range(9):
             one += (10 - place) * n[place]
             two += (11 - place) * n[place]
             if n[place] != n[0]:
-                alike = False
+                all_equal = False
         one = 11 - one % 11
         one = 0 if one > 9 else one
         two = 11 - (two + 2 * one) % 11
         two = 0 if two > 9 else two
-        return not alike and n[9] == one and n[10] == two
+        return not all_equal and n[9] == one and n[10] == two
 
     def _is_bsn(self, chain: DigitChain) -> bool:
         """Check a BSN of the Netherlands."""

@@ -76,7 +76,7 @@ class ArrowText:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the offsets and of what says which rows are null."""
+        """The bytes of the offsets and of the null marks."""
         return self.offsets.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
@@ -146,7 +146,7 @@ class ArrowTextViews:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the views and of what says which rows are null."""
+        """The bytes of the views and of the null marks."""
         return self.views.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:

@@ -66,11 +66,11 @@ class HalfFloats:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the numbers and of what says which are null."""
+        """The bytes of the numbers and of the null marks."""
         return self.values.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
     def _widened(self) -> NumberPart:
@@ -118,11 +118,11 @@ class Times:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the numbers and of what says which are null."""
+        """The bytes of the numbers and of the null marks."""
         return self.numbers.nbytes
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
     def check(self, rule: RowRule) -> Verdict:
@@ -206,11 +206,11 @@ class Decimals:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the numbers and of what says which are null."""
+        """The bytes of the numbers and of the null marks."""
         return self.values.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
     def check(self, rule: RowRule) -> Verdict:
@@ -274,7 +274,7 @@ class Nulls:
         return 0
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
     def check(self, rule: RowRule) -> Verdict:
@@ -300,7 +300,7 @@ class CodedValues(DictionaryPart[NumberPart | BoolPart | Times]):
     """Numbers, bools or times as codes of a dictionary; see `DictionaryPart`."""
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
     def check(self, rule: RowRule) -> Verdict:
@@ -356,7 +356,7 @@ class Lists:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the offsets, of the items, and of what says which rows are null."""
+        """The bytes of the offsets, of the items, and of the null marks."""
         own = 0 if isinstance(self.offsets, range) else self.offsets.nbytes
         own += mark_bytes(len(self), self.validity)
         return own + sum(part.nbytes for part in self.content.parts)

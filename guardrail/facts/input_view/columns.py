@@ -220,12 +220,12 @@ class NumberPart:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the numbers and of what says which are null."""
+        """The bytes of the numbers and of the null marks."""
         mask = 0 if self.mask is None else self.mask.nbytes
         return self.values.nbytes + mask + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
     def check(self, rule: RowRule) -> Verdict:
@@ -295,11 +295,11 @@ class BoolPart:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the bits and of what says which are null."""
+        """The bytes of the bits and of the null marks."""
         return (self.rows + 7) // 8 * (1 if self.validity is None else 2)
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
     def check(self, rule: RowRule) -> Verdict:

@@ -305,8 +305,8 @@ def read_polars(frame: Any) -> NamedColumns:
     for label, dtype in zip(names, frame.dtypes, strict=True):
         kind = dtype.base_type().__name__
         if kind not in _POLARS:
-            told = "Cast it, or leave it out."
-            raise Unreadable(kind, _UNNESTED if kind == "Struct" else told, label)
+            advice = "Cast it, or leave it out."
+            raise Unreadable(kind, _UNNESTED if kind == "Struct" else advice, label)
     try:
         import_module("pyarrow")  # through which polars exports its buffers
     except ModuleNotFoundError:
@@ -352,8 +352,8 @@ def _read_chunks(column: Any) -> TableColumn:
         entries = _read_chunks(arrow.array([], type_.value_type))
         parts = [part for chunk in chunks for part in _arrow_codes(chunk).parts]
         return TableColumn(entries.dtype, entries.detail, tuple(parts))
-    told = "Cast it, or leave it out."
-    raise Unreadable(kind, _UNNESTED if kind == "StructType" else told)
+    advice = "Cast it, or leave it out."
+    raise Unreadable(kind, _UNNESTED if kind == "StructType" else advice)
 
 
 def _read_simple(name: str, chunks: Sequence[Any]) -> TableColumn:

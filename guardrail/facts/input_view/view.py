@@ -78,7 +78,7 @@ _TEXT: Final = 1
 _LIST: Final = 2
 _OBJECT: Final = 3
 _TABLE: Final = 4
-_REFUSED: Final = 5
+_REJECTED: Final = 5
 
 
 class Bounds(Section):
@@ -132,7 +132,7 @@ class Viewer:
         known = self._known.get(kind)
         # Compared by identity: a metaclass can say that two types are equal.
         if known is None or known[2] is not kind:
-            known = self._learn(kind)
+            known = self._cache_route(kind)
         route = known[0]
         if route == _TENSOR:
             return self._take_tensor(value, name)
@@ -146,7 +146,7 @@ class Viewer:
             return self._read_table(value, name)
         raise _refusal(name, kind, known[1])
 
-    def _learn(self, kind: Any) -> tuple[int, Any, Any]:
+    def _cache_route(self, kind: Any) -> tuple[int, Any, Any]:
         """Return how objects of a type are read, and cache it with the type itself."""
         if len(self._known) >= _LIMIT_KNOWN:
             self._known = {}
@@ -157,8 +157,8 @@ class Viewer:
         """Return how objects of a type are read as records: see `field_reader_of`."""
         known = self._known.get(kind)
         if known is None or known[2] is not kind:
-            known = self._learn(kind)
-        return known[1] if known[0] in (_OBJECT, _REFUSED) else None
+            known = self._cache_route(kind)
+        return known[1] if known[0] in (_OBJECT, _REJECTED) else None
 
     def _take_tensor(self, value: Any, name: str) -> View:
         try:
@@ -241,9 +241,9 @@ class Viewer:
             data, self.input_depth, self.input_bytes, self.input_nodes
         )
         if code == NOT_PLAIN and is_scalar(kind):  # times and decimals are kept
-            spelt = _spell(data)
+            measurable = _with_texts(data)
             code, nbytes, _, steps, kind = measure(
-                spelt, self.input_depth, self.input_bytes, self.input_nodes
+                measurable, self.input_depth, self.input_bytes, self.input_nodes
             )
         if code != OK:
             raise self._misfit(code, steps, kind, name)
@@ -292,7 +292,7 @@ def take_view(value: Any, *, name: str, bounds: Bounds, keys: frozenset[str] = f
     return Viewer(bounds, keys).take(value, name)
 
 
-def _spell(data: Any) -> Any:
+def _with_texts(data: Any) -> Any:
     """Return unfolded data with a text in place of each time and decimal, to be measured.
 
     Other values are kept, and `measure` then rejects them with their path.
@@ -325,14 +325,14 @@ def _route(kind: Any) -> tuple[int, Any]:
         return _LIST, None
     objection = _objection(kind)
     if objection:
-        return _REFUSED, objection
+        return _REJECTED, objection
     reader = field_reader_of(kind)
     if reader is not None:
-        return (_REFUSED if isinstance(reader, str) else _OBJECT), reader
+        return (_REJECTED if isinstance(reader, str) else _OBJECT), reader
     if tables().is_table(kind):
         return _TABLE, None
     objection = _code_of_its_own(kind)
-    return (_REFUSED, objection) if objection else (_TENSOR, None)
+    return (_REJECTED, objection) if objection else (_TENSOR, None)
 
 
 def _objection(kind: Any) -> str:
@@ -400,9 +400,9 @@ def _exchange(value: Any, name: str) -> View | None:
 
 
 def _advice(kind: Any) -> str:
-    told = scalar_advice(kind)
-    if told:
-        return told
+    advice = scalar_advice(kind)
+    if advice:
+        return advice
     if callable(getattr(kind, "collect", None)):
         return "Pass what its .collect() returns: a lazy frame holds no data yet."
     for method in ("to_numpy", "numpy"):

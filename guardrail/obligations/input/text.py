@@ -24,7 +24,7 @@ _CLASSES: Final = {
     "surrogate": SURROGATE,
     "zero_width": ZERO_WIDTH,
 }
-_TOLD: Final = {
+_DESCRIPTIONS: Final = {
     CONTROL: "control characters",
     BIDI: "characters that turn the direction of text",
     TAG: "tag characters",
@@ -75,7 +75,7 @@ class Characters:
         """Raise `ObligationNotMet` with the position: ``prompt@57`` is the 58th character."""
         found, index = find_character(text, self._classes)
         if index >= 0:
-            refuse(f"{path}@{index}", f"no {_TOLD[found]}", "one")
+            refuse(f"{path}@{index}", f"no {_DESCRIPTIONS[found]}", "one")
 
 
 class TextSpec:

@@ -1,4 +1,4 @@
-"""A journal that is changed from outside while it is written: detected soon, and calls are denied."""
+"""A journal that is changed from outside while it is written: detected soon, calls denied."""
 
 import os
 import shutil

@@ -70,7 +70,7 @@ def test_the_next_cache_goes_on_where_the_one_before_it_ended(meters, reader):
 
 def test_reloads_are_counted_by_their_outcome(meters, reader):
     for ok in (True, False, True):
-        meters.reloaded(ok)
+        meters.count_reload(ok)
     found = collected(reader)[RELOADS]
     assert found == {
         key(**{"guardrail.reload.outcome": "ok"}): 2,
@@ -80,7 +80,7 @@ def test_reloads_are_counted_by_their_outcome(meters, reader):
 
 def test_a_metric_carries_the_guards_name_and_nothing_of_a_call(meters, reader):
     meters.observe_cache(lambda: (1, 1))
-    meters.reloaded(True)
+    meters.count_reload(True)
     names = {
         name
         for points in collected(reader).values()
@@ -138,4 +138,4 @@ def test_without_an_sdk_nothing_is_counted_and_nothing_fails():
     for provider in (None, NoOpMeterProvider()):
         meters = Metrics("g", meter_provider=provider)
         meters.observe_cache(lambda: (1, 1))
-        meters.reloaded(False)
+        meters.count_reload(False)

@@ -270,7 +270,7 @@ class TestObjects:
 
         rows = np.zeros(2).view(Rows)
         for value in (rows, Failed(3)):
-            assert "more than its fields" in refusal(value).message
+            assert "data beside its fields" in refusal(value).message
         named = dataclass(type("Named", (dict,), {"__annotations__": {"age": int}}))
         assert "dict(...)" in refusal(named(3)).message
 

@@ -1,4 +1,4 @@
-"""The evidence of this host: read when its file changed, used until it expires, never waited for."""
+"""The evidence of this host: read when its file changed, used until it expires."""
 
 import os
 import threading

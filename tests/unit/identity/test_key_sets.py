@@ -47,7 +47,7 @@ def token(key=EC, kid="a", algorithm="ES256"):
 def verify(verifying, text, now=NOW):
     """Verify as the flow does: what must be fetched is fetched once."""
     found = resolve_or_defer(lambda: verifying.verify(SignedToken(text), now))
-    return found.settle() if isinstance(found, PendingIdentity) else found
+    return found.resolve() if isinstance(found, PendingIdentity) else found
 
 
 def code(verifying, text, now=NOW):

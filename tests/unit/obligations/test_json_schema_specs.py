@@ -133,7 +133,7 @@ class TestLoading:
             ('{"items": {"not": {"$ref": "file:///etc/passwd"}}}', "`items.not.$ref`"),
             ('{"allOf": [{"$dynamicRef": "x"}]}', "`allOf.0.$dynamicRef`"),
             ('{"properties": {"a": {"$ref": "x"}}}', "`properties.a.$ref`"),
-            ('{"$ref": "#/$defs/absent"}', "names what the file lacks"),
+            ('{"$ref": "#/$defs/absent"}', "refers to a missing definition"),
             ('{"$id": 3}', "`$id` is not valid"),
             (
                 '{"$id": "https://a.example/b", "$ref": "https://a.example/c"}',

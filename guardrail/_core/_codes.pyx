@@ -143,7 +143,7 @@ cdef inline bint is_missing(item, na):
 
 
 cdef inline bint is_unicode(item):
-    """Whether a string is free of lone surrogates."""
+    """Return whether a string is free of lone surrogates."""
     cdef Py_ssize_t i
     if PyUnicode_IS_ASCII(item) or PyUnicode_KIND(item) == 1:
         return True

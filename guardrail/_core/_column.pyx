@@ -159,7 +159,7 @@ def check_nulls(Py_ssize_t length, validity, Py_ssize_t offset, mask):
 cdef dispatched screen(
     const number *tile, number least, number most, Py_ssize_t width, bint *bad
 ) noexcept nogil:
-    """Tell whether any element is not surely within its bounds; NaN is not."""
+    """Return whether any element is not surely within its bounds; NaN is not."""
     # a flag as wide as an element, and no branch inside: so the compiler vectorises it
     cdef int8_t bad8 = 0
     cdef int16_t bad16 = 0
@@ -181,7 +181,7 @@ cdef dispatched screen(
 cdef dispatched screen_around_nan(
     const number *tile, number least, number most, Py_ssize_t width, bint *bad
 ) noexcept nogil:
-    """Tell whether any element but NaN is not within its bounds."""
+    """Return whether any element but NaN is not within its bounds."""
     cdef int32_t bad32 = 0
     cdef int64_t bad64 = 0
     cdef Py_ssize_t i
@@ -197,7 +197,7 @@ cdef dispatched screen_present(
     const number *tile, const uint8_t *absent, number least, number most, Py_ssize_t width,
     bint *bad,
 ) noexcept nogil:
-    """Tell whether any element that is not absent is not surely within its bounds."""
+    """Return whether any element that is not absent is not surely within its bounds."""
     cdef int8_t bad8 = 0
     cdef int16_t bad16 = 0
     cdef int32_t bad32 = 0
@@ -255,7 +255,7 @@ cdef bint is_clean(
     const number *values, Py_ssize_t length, const Nulls *nulls, number least, number most,
     const Demand *demand,
 ) noexcept nogil:
-    """Whether a contiguous column is surely good. False decides nothing."""
+    """Return whether a contiguous column is surely good. False decides nothing."""
     cdef uint8_t absent[TILE]
     cdef Py_ssize_t start = 0, width
     cdef bint bad = False, skips = (nulls.bits != NULL or nulls.mask != NULL)

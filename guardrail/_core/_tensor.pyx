@@ -447,7 +447,7 @@ cdef bint is_clean_by_rows(
     const char *origin, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t stride,
     number *kind, const Rules *rules,
 ) noexcept nogil:
-    """Whether rows without gaps of their own are surely good. False decides nothing."""
+    """Return whether rows without gaps of their own are surely good. False decides nothing."""
     cdef number least[TILE]
     cdef number most[TILE]
     cdef Py_ssize_t lanes = VECTOR // sizeof(number)
@@ -507,7 +507,7 @@ cdef inline bint is_row_clean(
 cdef bint is_clean_in_few_rows(
     const Py_buffer *view, Py_ssize_t size, number *kind, const Rules *rules
 ) noexcept nogil:
-    """Whether rows without gaps are surely good, by the bounds as they were given."""
+    """Return whether rows without gaps are surely good, by the bounds as they were given."""
     cdef double most = DBL_MAX if rules.finite else INFINITY
     cdef const char *row = <const char *> view.buf
     cdef Py_ssize_t done
@@ -560,7 +560,7 @@ cdef Verdict check(
 
 
 cdef bint is_contiguous(const Py_buffer *view) noexcept nogil:
-    """Whether the elements lie in C order, without gaps: `PyBuffer_IsContiguous` needs the GIL."""
+    """Return whether the elements lie in C order, without gaps: `PyBuffer_IsContiguous` needs the GIL."""
     cdef Py_ssize_t extent = view.itemsize, axis
     if view.strides == NULL:
         return True
@@ -644,12 +644,12 @@ cdef Verdict check_kind(const Py_buffer *view, char kind, const Rules *rules) no
 
 
 cdef bint is_doubles(bounds):
-    """Whether bounds are an ``array("d")``."""
+    """Return whether bounds are an ``array("d")``."""
     return isinstance(bounds, array.array) and (<array.array> bounds).ob_descr.typecode == b"d"
 
 
 cdef bint is_one_each(Py_ssize_t count, const Py_buffer *view) noexcept:
-    """Whether there is one bound for all columns, or one for each."""
+    """Return whether there is one bound for all columns, or one for each."""
     cdef Py_ssize_t columns = 1, axis
     for axis in range(1, view.ndim):
         columns *= view.shape[axis]

@@ -1,4 +1,4 @@
-# C declarations for nested.py, which compiles as it stands.
+# C declarations for objects.py, which compiles as it stands.
 
 cimport cython
 

@@ -237,7 +237,7 @@ class ApiKeys:
         return replace(identity, principal=less)
 
     def accepts(self, token: str) -> bool:
-        """Whether a token has the form of an API key."""
+        """Return whether a token has the form of an API key."""
         return token.startswith(PREFIX)
 
     def __repr__(self) -> str:

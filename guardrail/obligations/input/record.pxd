@@ -1,4 +1,4 @@
-# C declarations for record_spec.py, which compiles as it stands: rules without a lookup.
+# C declarations for record.py, which compiles as it stands: rules without a lookup.
 
 cimport cython
 

@@ -1,3 +1,3 @@
-# C declarations for fields.py, which compiles as it stands.
+# C declarations for field_paths.py, which compiles as it stands.
 
 cdef str _ITEM

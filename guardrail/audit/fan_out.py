@@ -3,7 +3,7 @@
 A call is recorded, or it is denied: each sink gets the record even where another sink fails, and
 the failure becomes one `GuardUnavailable` that names the sink and the type of the error, never its
 text. Where no sink accepts a record, it is logged in one line to ``guardrail.audit``. The flow
-calls this at both ends of a call and, where a sink asks for it, around each run of the model.
+calls this at both ends of a call and, if a sink requests it, around each run of the model.
 """
 
 from __future__ import annotations

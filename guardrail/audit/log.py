@@ -62,7 +62,7 @@ def log_damage(what: str) -> None:
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the type of an error, and the name of its errno where it has one.
+    """Return the type of an error, and the name of its errno if it has one.
 
     >>> kind_of(OSError(28, "No space left on device"))
     'OSError (ENOSPC)'

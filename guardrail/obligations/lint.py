@@ -56,7 +56,7 @@ def lint_quotas(
         place = document.at("store")
     message = (
         "Quotas are counted in the memory of one process: with N workers, N times as much passes. "
-        "Accept this where one process serves; otherwise divide the quotas by the workers."
+        "Accept this if one process serves; otherwise divide the quotas by the workers."
     )
     yield Finding("GR520", place, message)
     for policy, stands, demand in demands:

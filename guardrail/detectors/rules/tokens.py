@@ -184,7 +184,7 @@ class TokenRules:
         """Check the token whose first capital ``J`` stands at a place (RFC 7519, RFC 7516).
 
         A JOSE header is an object in base64url, so it begins with ``eyJ``. A second such part
-        makes it a token; so does any second part where the first begins as headers do.
+        makes it a token; so does any second part if the first begins as headers do.
         """
         text = state.text
         start = at - 2

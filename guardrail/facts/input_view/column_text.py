@@ -63,7 +63,7 @@ class ArrowText:
     Attributes:
         offsets: contiguous integers of 32 or 64 bits, one more than rows.
         data: the bytes.
-        validity, offset: the bitmap and where it begins, or ``None``.
+        validity, offset: the bitmap and the index of its first bit, or ``None``.
     """
 
     offsets: memoryview
@@ -133,7 +133,7 @@ class ArrowTextViews:
     Attributes:
         views: 16 bytes per row.
         buffers: the bytes of longer texts.
-        validity, offset: the bitmap and where it begins, or ``None``.
+        validity, offset: the bitmap and the index of its first bit, or ``None``.
     """
 
     views: memoryview

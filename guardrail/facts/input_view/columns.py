@@ -33,7 +33,7 @@ from guardrail._core import (
 Verdict: TypeAlias = tuple[int, int, int]
 Hash: TypeAlias = Any
 
-#: For each byte of a bitmap, eight bytes: 1 where its bit is set.
+#: For each byte of a bitmap, eight bytes: 1 if its bit is set.
 _UNFOLDED: Final = tuple(bytes(byte >> bit & 1 for bit in range(8)) for byte in range(256))
 #: The least int64: numpy's NaT.
 _NAT: Final = -(2**63)

@@ -24,7 +24,7 @@ def finite(value: Any) -> Any:
     """Return a bound that is a finite number, or ``None``; raise `ValueError` otherwise."""
     if value is None or type(value) is int or (type(value) is float and math.isfinite(value)):
         return value
-    raise ValueError("expected a finite number. Leave the bound out where there is none")
+    raise ValueError("expected a finite number. Leave the bound out if there is none")
 
 
 #: A bound in the spec. An integer stays an integer, so that comparisons are exact.

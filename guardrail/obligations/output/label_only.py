@@ -170,7 +170,7 @@ class _LabelLeaves(Leaves):
 
     def _check(self, classes: tuple[str, ...], length: int, output: Any) -> None:
         if length != len(classes):
-            inside = f"with rows of {length} where the spec has {len(classes)} classes"
+            inside = f"with rows of {length} but the spec has {len(classes)} classes"
             self.refuse(output, inside)
 
 

@@ -216,7 +216,7 @@ def _cut_array(values: Any, kept: int) -> Any:
 
 
 def _cut_columns(columns: list[NumberColumn], kept: int) -> list[Any]:
-    """Return for each column in which rows its value is not among the largest."""
+    """Return for each column a mask of the rows whose value is not among the largest."""
     import numpy as np
 
     if not len(columns[0].values):

@@ -119,43 +119,54 @@ class FieldPlace:
     """
 
     __slots__ = (
-        "_children", "_item", "_other", "_paths", "_settled", "following", "forms", "hits",
-        "in_rows", "is_here", "is_named", "lists", "standing",
+        "_children",
+        "_item",
+        "_other",
+        "_outside_list",
+        "_paths",
+        "following",
+        "forms",
+        "hits",
+        "in_rows",
+        "is_here",
+        "is_named",
+        "lists",
+        "path_match",
     )  # fmt: skip
 
-    def __init__(self, paths: Paths, standing: PathMatch) -> None:
+    def __init__(self, paths: Paths, path_match: PathMatch) -> None:
         self._paths = paths
         self._children: dict[str, FieldPlace] = {}
         self._item: FieldPlace | None = None
         self._other: FieldPlace | None = None
-        self._settled: FieldPlace | None = None
-        self.standing = standing
-        self.hits = standing.hits
-        self.forms = standing.forms
-        self.is_here = standing.is_here
-        self.is_named = standing.is_named
-        self.lists = standing.lists
-        self.in_rows = standing.in_rows
-        self.following = frozenset([number for number, _ in standing.live])
+        self._outside_list: FieldPlace | None = None
+        self.path_match = path_match
+        self.hits = path_match.hits
+        self.forms = path_match.forms
+        self.is_here = path_match.is_here
+        self.is_named = path_match.is_named
+        self.lists = path_match.lists
+        self.in_rows = path_match.in_rows
+        self.following = frozenset([number for number, _ in path_match.live])
 
     def field(self, name: str, *others: str) -> FieldPlace:
         """Return the place of a field or column; ``others`` are its aliases."""
         if name in self._paths.vocabulary:
             child = self._children.get(name)
             if child is None:
-                child = self._children[name] = self._paths.step(self.standing, name)
+                child = self._children[name] = self._paths.step(self.path_match, name)
         else:
             child = self._other  # all names that are in no path have the same place
             if child is None:
-                child = self._other = self._paths.step(self.standing, name)
+                child = self._other = self._paths.step(self.path_match, name)
         return child if not others else child.joined([self.field(other) for other in others])
 
     def joined(self, others: Iterable[FieldPlace]) -> FieldPlace:
         """Return the place of a value that is at all of these places."""
-        own = self.standing
+        own = self.path_match
         for other in others:
             own = own._replace(
-                live=own.live | other.standing.live,
+                live=own.live | other.path_match.live,
                 hits=own.hits | other.hits,
                 forms=own.forms | other.forms,
                 is_here=own.is_here or other.is_here,
@@ -165,21 +176,21 @@ class FieldPlace:
     def item(self) -> FieldPlace:
         """Return the place of the items of a list at this place."""
         if self._item is None:
-            self._item = self._paths.enter(self.standing)
+            self._item = self._paths.enter(self.path_match)
         return self._item
 
     def row(self) -> FieldPlace:
         """Return the place of one row among several: a cell of a table's column."""
-        return self._paths.place(self.standing._replace(in_rows=True))
+        return self._paths.place(self.path_match._replace(in_rows=True))
 
     def outside_list(self) -> FieldPlace:
         """Return the place of a value that is not a list.
 
         A path that ends with ``[]`` also matches such a value.
         """
-        if self._settled is None:
-            self._settled = self._paths.outside_list(self.standing)
-        return self._settled
+        if self._outside_list is None:
+            self._outside_list = self._paths.outside_list(self.path_match)
+        return self._outside_list
 
 
 class Paths:
@@ -222,11 +233,11 @@ class Paths:
             self.root = self._make_root()
         return self.root
 
-    def place(self, standing: PathMatch) -> FieldPlace:
+    def place(self, path_match: PathMatch) -> FieldPlace:
         """Return the shared place of a match."""
-        place = self._places.get(standing)
+        place = self._places.get(path_match)
         if place is None:
-            place = self._places.setdefault(standing, FieldPlace(self, standing))
+            place = self._places.setdefault(path_match, FieldPlace(self, path_match))
         return place
 
     def step(self, above: PathMatch, name: str) -> FieldPlace:
@@ -270,16 +281,16 @@ class Paths:
             )
         )  # fmt: skip
 
-    def outside_list(self, standing: PathMatch) -> FieldPlace:
+    def outside_list(self, path_match: PathMatch) -> FieldPlace:
         """Return the place of a value that is not a list."""
         ended = {
             number
-            for number, start in standing.live
+            for number, start in path_match.live
             if start and all(step.is_item for step in self._steps[number][start:])
         }
         if not ended:
-            return self.place(standing)
-        return self.place(standing._replace(hits=standing.hits | ended, is_here=True))
+            return self.place(path_match)
+        return self.place(path_match._replace(hits=path_match.hits | ended, is_here=True))
 
 
 def _skipping_items(steps: tuple[Step, ...], at: int) -> Iterable[int]:

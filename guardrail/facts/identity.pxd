@@ -11,4 +11,4 @@ cdef class IdentityFacts:
 
     @cython.locals(readers=tuple, found=dict, identity=Identity)
     cpdef compute(self, names, FactContext context)
-    cdef tuple _ready(self, names)
+    cdef tuple _readers_for(self, names)

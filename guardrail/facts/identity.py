@@ -52,7 +52,7 @@ class IdentityFacts:
         identity = context.identity
         readers = self._readers.get(names)
         if readers is None:
-            readers = self._ready(names)
+            readers = self._readers_for(names)
         found: dict[str, FactValue] = {}
         for name, read in readers:
             value = getattr(identity, name) if read is None else read(identity, context.now)
@@ -60,7 +60,7 @@ class IdentityFacts:
                 found[name] = value
         return found
 
-    def _ready(self, names: frozenset[str]) -> tuple[tuple[str, _ReadFact | None], ...]:
+    def _readers_for(self, names: frozenset[str]) -> tuple[tuple[str, _ReadFact | None], ...]:
         """Return the reader of each named fact; ``None`` for a fact that is a field."""
         if len(self._readers) >= _LIMIT_KNOWN:
             self._readers = {}

@@ -15,4 +15,4 @@ cdef class InputFacts:
     cdef dict _of_messages(self, names, view)
     cdef dict _of_texts(self, list texts, names, view, list decoded=*)
     @cython.locals(known=dict)
-    cdef tuple _ready(self, kind, names)
+    cdef tuple _readers_for(self, kind, names)

@@ -24,7 +24,7 @@ from guardrail.values import FactValue, View
 
 _ReadFact: TypeAlias = Callable[[View], FactValue]
 #: A fact's name, and the attribute of the view that it is, or the function that computes it.
-_Ready: TypeAlias = tuple[str, str, _ReadFact | None]
+_FactReader: TypeAlias = tuple[str, str, _ReadFact | None]
 #: Counts the tokens of a text.
 CountTokens: TypeAlias = Callable[[str], int]
 #: Returns the kinds of findings in some texts (``email``, ``iban``), never the texts.
@@ -100,7 +100,7 @@ class InputFacts:
     ) -> None:
         self._tokens = tokens
         self._findings = findings
-        self._readers: dict[str, dict[frozenset[str], tuple[_Ready, ...]]] = {
+        self._readers: dict[str, dict[frozenset[str], tuple[_FactReader, ...]]] = {
             kind: {} for kind in _FIELDS
         }
 
@@ -121,7 +121,7 @@ class InputFacts:
         known = self._readers[kind]
         readers = known.get(names)
         if readers is None:
-            readers = self._ready(kind, names)
+            readers = self._readers_for(kind, names)
         found: dict[str, FactValue] = {}
         for name, attribute, read in readers:
             found[name] = getattr(view, attribute) if read is None else read(view)
@@ -187,7 +187,7 @@ class InputFacts:
             facts["digest"] = digest_text(view) if view.kind == "text" else digest_plain(view)
         return facts
 
-    def _ready(self, kind: str, names: frozenset[str]) -> tuple[_Ready, ...]:
+    def _readers_for(self, kind: str, names: frozenset[str]) -> tuple[_FactReader, ...]:
         """Return the reader of each named fact that this kind of input has."""
         known = self._readers[kind]
         if len(known) >= _LIMIT_KNOWN:
@@ -228,13 +228,13 @@ def digest_tensor(view: View) -> str:
     buffer = view.buffer
     if buffer is not None and view.nbytes:
         if buffer.itemsize > 1 and is_swapped(buffer.format):
-            digest.update(_turned(buffer))
+            digest.update(_in_native_order(buffer))
         else:
             digest.update(buffer if buffer.c_contiguous else buffer.tobytes())
     return digest.hexdigest()
 
 
-def _turned(buffer: memoryview) -> array[int]:
+def _in_native_order(buffer: memoryview) -> array[int]:
     """Return elements in native byte order."""
     words = array(_WORDS[buffer.itemsize], buffer.tobytes())
     words.byteswap()

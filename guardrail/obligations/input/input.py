@@ -84,11 +84,11 @@ class Input:
             )
         checks = self._checks.get(demand)
         if checks is None:
-            checks = self._ready(demand)
+            checks = self._checks_for(demand)
         for check in checks:
             check(view)
 
-    def _ready(self, demand: frozenset[str]) -> tuple[_Check, ...]:
+    def _checks_for(self, demand: frozenset[str]) -> tuple[_Check, ...]:
         """Return the checks of the demanded specs, in the order of their names."""
         if len(self._checks) >= _LIMIT_KNOWN:
             self._checks = {}

@@ -1,3 +1,4 @@
+# cython: auto_pickle=True
 """How the three kinds of quota window count, and how long a refused call must wait.
 
 Owns the arithmetic of fixed, moving and sliding windows. Refuses to know the time, a lock

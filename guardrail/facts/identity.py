@@ -2,8 +2,6 @@
 
 They do not repeat the principal, which policies read directly. A fact that the credential does not
 state is left out, so a policy that relies on it errs instead of comparing with an invented value.
-
-Cython compiles this file with ``identity.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

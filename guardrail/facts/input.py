@@ -3,8 +3,6 @@
 No fact holds a value of the input: only sizes, names of fields and columns, roles, kinds of
 findings and a digest. Most facts are attributes of the view; the others read the input when a
 policy needs them.
-
-Cython compiles this file with ``input.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@
 such objects in nested data to dicts. A type whose attributes are computed by code (a property
 instead of a field, ``__getattr__``, ``__getattribute__``) is rejected, because that code could
 return other values to the model than to this check. The view calls this module once per type.
-
-Cython compiles this file with ``objects.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

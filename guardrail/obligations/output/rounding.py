@@ -4,8 +4,6 @@ For every float the result is Python's ``round(x, digits)``, correctly rounded f
 value, and the elements of an array have exactly the same result (``numpy.round`` does not: it
 scales first, so that 2.675 becomes 2.68, and in float16 five digits become NaN). It runs after
 `top_k`: entries that `top_k` has cut (None, NaN) pass, and so do infinities.
-
-Cython compiles this file with ``rounding.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

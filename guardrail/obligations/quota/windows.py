@@ -1,3 +1,4 @@
+# cython: auto_pickle=True
 """The arithmetic of fixed, moving and sliding quota windows, and the wait time of a denied call.
 
 This module reads no clock, takes no lock and knows no store: ``now`` is an argument, in seconds of

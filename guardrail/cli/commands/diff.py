@@ -107,7 +107,7 @@ def diff(
         report = partial(say, color="yellow")
     if not found and format is OutputFormat.text:
         if comparison.untried:
-            say(f"no difference found in {comparison.asked:,} requests", color="yellow")
+            say(f"no difference found in {comparison.compared:,} requests", color="yellow")
         else:
             say("no difference found", color="green")
     if comparison.untried:

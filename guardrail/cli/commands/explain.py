@@ -173,7 +173,7 @@ def _explain_record(
         many = f"{len(records)} records begin" if records else "no record of the journal begins"
         raise stop(f"--record: {many} with {id!r}.")
     record = records[0]
-    was, recalled = recorded(record), RecordReader(bundle).recall(record)
+    was, recalled = recorded(record), RecordReader(bundle).read(record)
     then = was if isinstance(was, str) else was.as_json()
     if isinstance(recalled, UnknownRequest):
         if is_json:
@@ -188,7 +188,7 @@ def _explain_record(
         request.principal, request.action, request.resource, request.facts
     )
     now = outcome_of(found.decision, found.obligations)
-    is_same = not isinstance(was, str) and was == now and not was.otherwise(now)
+    is_same = not isinstance(was, str) and was == now and not was.changed_obligations(now)
     if is_json:
         history = {"recorded": then, "same": is_same, "not_known": list(recalled.not_recorded)}
         say_json({**found.as_json(), **history})

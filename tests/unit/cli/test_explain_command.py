@@ -44,13 +44,13 @@ def test_an_allow_is_told_with_its_conditions(explain):
         "allow by wards, if: round 2\n"
         "\n"
         "wards grants: policies.cedar:1:1\n"
-        '    yes  scope principal in Role::"clinician"   <- it would not grant, were this false\n'
-        '    yes  scope action == Action::"predict"   <- it would not grant, were this false\n'
-        "    yes  when context.input.rows <= 100   <- it would not grant, were this false\n"
+        '    yes  scope principal in Role::"clinician"   <- would not grant if this were false\n'
+        '    yes  scope action == Action::"predict"   <- would not grant if this were false\n'
+        "    yes  when context.input.rows <= 100   <- would not grant if this were false\n"
         "\n"
         "rounded must be met (round): policies.cedar:5:1\n"
-        '    yes  scope action == Action::"predict"   <- exempt, were this false\n'
-        '     no  unless principal in Role::"auditor"   <- exempt, were this true\n'
+        '    yes  scope action == Action::"predict"   <- would not apply if this were false\n'
+        '     no  unless principal in Role::"auditor"   <- would not apply if this were true\n'
     )
 
 
@@ -59,16 +59,16 @@ def test_a_denial_is_told_with_what_would_have_to_be_different(explain):
     assert result.exit_code == 0
     assert "deny no_grant" in result.stdout
     assert "wards would grant, but does not: policies.cedar:1:1" in result.stdout
-    assert "no  when context.input.rows <= 100   <- it would grant, were this true" in result.stdout
+    assert "no  when context.input.rows <= 100   <- would grant if this were true" in result.stdout
     result = explain(*CLARA, model="old")
     assert "deny prohibited by no-retired: It is retired." in result.stdout
-    assert "it would not forbid, were this false" in result.stdout
+    assert "would not forbid if this were false" in result.stdout
 
 
 def test_what_cannot_be_evaluated_is_told(explain):
     result = explain(*CLARA[:-2])
     assert "deny evaluation_error by no-borrowed at context.identity.delegated" in result.stdout
-    assert "error  when context.identity.delegated   <- this cannot be evaluated" in result.stdout
+    assert "error  when context.identity.delegated   <- cannot be evaluated" in result.stdout
 
 
 def test_as_json(explain):

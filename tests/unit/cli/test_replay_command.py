@@ -102,7 +102,7 @@ def test_what_flips_is_told_with_one_call_explained(other, journal):
 def test_other_obligations_flip_too(other, journal):
     result = run("replay", other('@round("2")', '@round("2") @top_k("1")'), journal)
     assert result.exit_code == 1
-    assert "2 now to meet round, top_k, before round" in result.stdout
+    assert "2 now with the obligations round, top_k, before round" in result.stdout
 
 
 def test_json_tells_all_of_it(other, journal):
@@ -220,7 +220,7 @@ def test_the_own_revision_of_a_record_is_told_apart(bundle, tmp_path):
     assert result.exit_code == 1
     assert "the same revision decided otherwise at the time" in result.stdout
     assert result.stdout.splitlines()[-1] == (
-        "1 records: 0 same, 1 otherwise than this very revision decided"
+        "1 records: 0 same, 1 decided differently by the same revision"
     )
 
 
@@ -256,18 +256,18 @@ CONDITION = '@id("c") {} forbid (principal, action, resource);\n'
 @pytest.mark.parametrize(
     ("before", "after", "what"),
     [
-        ('@round("2")', '@round("1")', "1 now to meet round 1, before with another demand"),
-        ('@round("1")', '@round("2")', "1 now to meet round 2, before with another demand"),
+        ('@round("2")', '@round("1")', "1 now with other arguments of obligations: round 1"),
+        ('@round("1")', '@round("2")', "1 now with other arguments of obligations: round 2"),
         (
             '@quota("9/minute per principal")', '@quota("8/minute per principal")',
-            "1 now to meet quota 8/minute per principal, before with another demand",
+            "1 now with other arguments of obligations: quota 8/minute per principal",
         ),
-        ('@quota("9/minute")', '@quota("9/hour")', "quota 9/hour, before with another demand"),
+        ('@quota("9/minute")', '@quota("9/hour")', "arguments of obligations: quota 9/hour"),
         (
             '@round("2") @quota("9/minute")', '@round("3") @quota("8/minute")',
-            "1 now to meet quota 8/minute, round 3, before with another demand",
+            "1 now with other arguments of obligations: quota 8/minute, round 3",
         ),
-        ('@redact("email")', '@redact("email, phone")', "before with another demand"),
+        ('@redact("email")', '@redact("email, phone")', "other arguments of obligations: redact"),
     ],
 )  # fmt: skip
 def test_a_demand_that_is_another_one_flips(tmp_path, make_bundle, before, after, what):

@@ -80,8 +80,8 @@ def test_a_test_that_is_wrong_exits_1_and_is_told_apart(run):
     assert result.exit_code == 1
     assert result.stdout.splitlines()[:3] == [
         "error tests/a_test.yaml:10:5: somebody else may",
-        "  tests/a_test.yaml:11:5 GR601 `as` is no name under given.principals, and no uid. "
-        "There are: clara.",
+        "  tests/a_test.yaml:11:5 GR601 `as` is neither a name under given.principals nor a uid. "
+        "The names are: clara.",
         "1 in error, 1 passed",
     ]
 
@@ -226,7 +226,7 @@ when { context.input.rows <= 100 && context.input.features == 3 };
 when { context.identity.delegated };
 @id("rounded") @round("2") forbid (principal, action, resource);
 """
-GRANTS = "   <- it would not grant, were this false"
+GRANTS = "   <- would not grant if this were false"
 WARDS_TESTS = TESTS.replace(
     "tests:", "  facts: {input: {rows: 10, features: 3}, identity: {delegated: false}}\ntests:"
 ).replace("[grant]", "[wards]")
@@ -244,7 +244,7 @@ WARDS_TESTS = TESTS.replace(
                 "  wards would grant, but does not: policies.cedar:1:1",
                 '      yes  scope principal in Role::"clinician"',
                 '      yes  scope action == Action::"predict"',
-                "       no  when context.input.rows <= 100   <- it would grant, were this true",
+                "       no  when context.input.rows <= 100   <- would grant if this were true",
                 "        -  when context.input.features == 3",
             ],
         ),
@@ -254,7 +254,7 @@ WARDS_TESTS = TESTS.replace(
                 "  tests/a_test.yaml:11:65 GR602 decision: expected allow; got deny",
                 "  decided: deny prohibited by no-retired: Forbidden by no-retired.",
                 "  no-retired forbids: policies.cedar:4:1",
-                '      yes  when resource.purpose == "retired"   <- it would not forbid, were this '
+                '      yes  when resource.purpose == "retired"   <- would not forbid if this were '
                 "false",
             ],
         ),
@@ -267,7 +267,7 @@ WARDS_TESTS = TESTS.replace(
                 "Provide it, or ask with `has`.",
                 "  no-borrowed could not be evaluated: policies.cedar:5:1",
                 '      yes  scope action == Action::"predict"',
-                "    error  when context.identity.delegated   <- this cannot be evaluated",
+                "    error  when context.identity.delegated   <- cannot be evaluated",
             ],
         ),
         (
@@ -380,8 +380,8 @@ def test_junit_tells_the_same_and_tells_failures_from_errors(run):
                         [
                             (
                                 Error, "GR601",
-                                "`as` is no name under given.principals, and no uid. "
-                                "There are: clara.",
+                                "`as` is neither a name under given.principals nor a uid. "
+                                "The names are: clara.",
                             )
                         ],
                     ),
@@ -395,8 +395,8 @@ def test_junit_tells_the_same_and_tells_failures_from_errors(run):
                         [
                             (
                                 Error, "GR003",
-                                "Expected a mapping with `tests`, and with `given` where they "
-                                "have a part in common.",
+                                "Expected a mapping with `tests`, and with `given` for what all "
+                                "tests have in common.",
                             )
                         ],
                     )

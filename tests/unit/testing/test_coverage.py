@@ -82,7 +82,7 @@ def test_what_cedar_never_looked_at_was_not_seen(cover):
 
 def test_an_obligation_is_seen_where_a_decision_demands_it(cover):
     policies = WARDS + '@id("rounded") @round("2") forbid (principal, action, resource);'
-    assert "rounded: its obligations were never demanded" in lacks(
+    assert "rounded: its obligations were never required" in lacks(
         cover(policies, COHORT, STRANGER)
     )
     assert lacks(cover(policies, ALLOWED, COHORT, STRANGER)) == []

@@ -93,7 +93,7 @@ def test_a_process_that_dies_is_told(folder):
             return os._exit, (3,)
 
     bundle, _ = loaded(folder)
-    with pytest.raises(ConfigurationError, match="process that tried mutants has died"):
+    with pytest.raises(ConfigurationError, match="process that tested mutants has died"):
         list(at_once.mutate_at_once(folder, bundle, Deadly(()), jobs=2))
 
 

@@ -208,8 +208,9 @@ def test_who_calls_is_not_guessed_where_a_policy_names_somebody(tmp_path):
     grant = 'principal in Role::"clinician"', 'principal == User::"clara"'
     named = version(tmp_path / "named", grants=grant)
     assert replayed(named, journal).unknown == {
-        "which caller it was is recorded as a pseudonym, and can matter: a policy asks for it, or "
-        "entities.json tells of callers": 1
+        "the caller is recorded as a pseudonym, and the decision may depend on the caller: a "
+        "policy "
+        "names one, or entities.json has callers": 1
     }
 
 
@@ -242,7 +243,7 @@ def test_a_group_that_the_bundle_does_not_know_is_a_pseudonym_and_not_dropped(tm
 def test_a_resource_that_nobody_knew_is_not_guessed(tmp_path):
     bundle, journal = one_call(tmp_path, resource="another")
     assert replayed(bundle, journal).unknown == {
-        "the resource was none of the bundle's, and is recorded as a pseudonym": 1
+        "the resource is not an entity of the bundle, and is recorded as a pseudonym": 1
     }
 
 
@@ -277,9 +278,9 @@ def test_calls_that_ended_before_the_policies_were_asked_are_told_apart(tmp_path
     said = {record.code: recorded(record) for record in records}
     met = ReplayOutcome(True, "allow", ("input", "quota"))
     assert said == {
-        "not_authenticated": "it ended before the policies were asked (not_authenticated)",
+        "not_authenticated": "it ended before the policies were evaluated (not_authenticated)",
         "input_rejected": met,
-        "too_large": "it ended before the policies were asked (too_large)",
+        "too_large": "it ended before the policies were evaluated (too_large)",
     }
     found = replayed(bundle, tmp_path / "journal")
     assert found.same == 1
@@ -329,7 +330,7 @@ def test_another_outcome_under_the_records_own_revision_is_told_apart(busy):
     found = replay(candidate, calls, Slots(candidate))
     (flip,) = found.flips
     assert flip.is_own
-    assert found.summary == "1 records: 0 same, 1 otherwise than this very revision decided"
+    assert found.summary == "1 records: 0 same, 1 decided differently by the same revision"
 
 
 def test_the_records_of_another_guard_are_not_taken_for_this_ones(busy):
@@ -339,13 +340,13 @@ def test_the_records_of_another_guard_are_not_taken_for_this_ones(busy):
     calls = GroupedCalls(Slots(candidate))
     calls.add(first._replace(guard="chat"))
     found = replay(candidate, calls, Slots(candidate))
-    assert found.unknown == {"the guard chat made it, not clinical_scoring": 1}
+    assert found.unknown == {"it is a record of the guard chat, not clinical_scoring": 1}
 
 
 def test_a_record_without_a_beginning_is_not_guessed(busy):
     bundle, journal, _ = busy
     candidate = load_bundle(bundle, clock=FrozenClock())
     (first, *_) = [kept.record for kept in read_calls(journal) if kept.record.code == "allow"]
-    assert recorded(first._replace(cached=None)) == "only its end is in the journal"
-    recalled = RecordReader(candidate).recall(first._replace(facts=()))
+    assert recorded(first._replace(cached=None)) == "only the end of the call is in the journal"
+    recalled = RecordReader(candidate).read(first._replace(facts=()))
     assert recalled == UnknownRequest(("principal.in is not recorded",))

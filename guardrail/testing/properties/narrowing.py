@@ -1,7 +1,8 @@
 """Restricts domains by a condition, so that most generated requests meet it.
 
-A restricted domain can contain requests that do not meet the condition; the caller checks them. It
-contains all that do, except that of infinitely many values it keeps the boundary values.
+A restricted domain may contain requests that do not meet the condition; the caller checks each
+request. It contains all requests that do, except that of infinitely many values it keeps only the
+boundary values.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _STEPS: Final[Mapping[type, Any]] = {
 
 def narrowed(world: World, condition: Condition) -> tuple[Domain, ...]:
     """Return the domains of a world in which a request can meet a condition."""
-    found = (_narrow(domain, condition, world) for domain in world.domains)
-    return tuple(domain for domain in found if domain is not None and domain.is_possible)
+    domains = (_narrow(domain, condition, world) for domain in world.domains)
+    return tuple(domain for domain in domains if domain is not None and domain.is_possible)
 
 
 def _narrow(domain: Domain, condition: Condition, world: World) -> Domain | None:
@@ -90,7 +91,7 @@ def _narrow(domain: Domain, condition: Condition, world: World) -> Domain | None
 def _of(
     domain: Domain, tests: _Tests, slots: tuple[Slot, ...], world: World
 ) -> tuple[Slot, ...] | None:
-    """Return slots as some tests leave them; ``None`` where they leave nothing."""
+    """Return the slots restricted by some conditions; ``None`` if no value meets them."""
     by_name = {slot.name: slot for slot in slots}
     named: dict[str, list[tuple[Path, ValueTest]]] = {}
     depth = len(slots[0].path.attrs) - 1 if slots else 0
@@ -133,7 +134,7 @@ def _slot(domain: Domain, slot: Slot, tests: _Tests, world: World) -> Slot:
 
 
 def _within(slot: Slot, values: Sequence[Any]) -> Iterator[Any]:
-    """Yield values that a call can have."""
+    """Yield the values within the range of a slot."""
     for value in values:
         if type(value) is not int or slot.least <= value <= slot.most:
             yield value
@@ -141,7 +142,7 @@ def _within(slot: Slot, values: Sequence[Any]) -> Iterator[Any]:
 
 def _record(domain: Domain, slot: Slot, deeper: _Tests, world: World) -> Slot:
     whole = slot
-    if slot.presence == "never" and not slot.below:  # not read: only what is asked is there
+    if slot.presence == "never" and not slot.below:  # not read: only the fields of the condition
         whole = replace(slot, presence="may")
     if not deeper:
         return replace(whole, presence="needed")
@@ -157,8 +158,8 @@ def _record(domain: Domain, slot: Slot, deeper: _Tests, world: World) -> Slot:
 
 
 def _unread(domain: Domain, tests: _Tests, world: World, depth: int) -> tuple[Slot, ...] | None:
-    """Return slots for facts in a place of which no policy of the action reads anything."""
-    found: list[Slot] = []
+    """Return slots for facts in a namespace that no policy of the action reads."""
+    slots: list[Slot] = []
     for name in dict.fromkeys(path.attrs[depth] for path, _ in tests):
         its = [(path, test) for path, test in tests if path.attrs[depth] == name]
         slot = world.slot(Path(its[0][0].root, (*its[0][0].attrs[:depth], name)), domain)
@@ -166,15 +167,15 @@ def _unread(domain: Domain, tests: _Tests, world: World, depth: int) -> tuple[Sl
             if all(test.missing for _, test in its):
                 continue
             return None
-        found.append(_slot(domain, replace(slot, presence="may"), its, world))
-    return tuple(found)
+        slots.append(_slot(domain, replace(slot, presence="may"), its, world))
+    return tuple(slots)
 
 
 _IMPOSSIBLE: Final = Slot(Path("context", ("",)), "String", "needed")
 
 
 def _chosen(test: ValueTest, values: Sequence[Any]) -> list[Any]:
-    """Return values that a test means, its own constants and their neighbours among them."""
+    """Return the values that meet a condition, with its constants and their neighbours."""
     if test.equals is not None:
         wanted = list(test.equals)
     elif test.contains:

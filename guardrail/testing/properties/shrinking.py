@@ -16,19 +16,19 @@ from guardrail.testing.properties.conditions import uid_of
 from guardrail.testing.properties.domains import Domain, Slot, value_of
 from guardrail.values import Principal
 
-#: Requests that are tried on the way, at most.
+#: The most requests that are tried.
 _LIMIT: Final = 5_000
 
 
 def simplest(
     request: Request, domains: Sequence[Domain], holds: Callable[[Request], bool]
 ) -> Request:
-    """Return a request of which something holds, and of no simpler one that was tried.
+    """Return the simplest request that was found to meet a condition.
 
     Arguments:
-        request: one of which it holds.
-        domains: what requests can be.
-        holds: whether it holds of another one.
+        request: a request that meets the condition.
+        domains: the possible requests.
+        holds: whether a request meets the condition.
     """
     tried = 0
     is_simpler = True
@@ -45,7 +45,7 @@ def simplest(
 
 
 def _simpler(request: Request, domains: Sequence[Domain]) -> Iterator[Request]:
-    """Yield requests that are simpler by one thing."""
+    """Yield requests that are simpler in one value."""
     its = [each for each in domains if each.action == request.action]
     its = [each for each in its if each.type == uid_of(request.principal).type]
     if not its:
@@ -95,13 +95,13 @@ def _simpler_records(slots: Sequence[Slot], record: Mapping[str, Any]) -> Iterat
         else:
             for other in _before(slot.values, value):
                 yield {**record, name: other}
-    for slot in slots:  # what the simplest request has, and this one has not
+    for slot in slots:  # needed fields that this record lacks
         if slot.presence == "needed" and slot.name not in record and slot.is_possible:
             yield {**record, slot.name: value_of(slot)}
 
 
 def _before(values: Sequence[Any], value: Any) -> Iterator[Any]:
-    """Yield what comes before a value; all of them, where it is none of these."""
+    """Yield the values before a value; all values if it is not among them."""
     for other in values:
         if repr(other) == repr(value):
             return

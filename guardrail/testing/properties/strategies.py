@@ -1,8 +1,8 @@
 """A hypothesis strategy of requests to a bundle, for tests of an application.
 
 `guardrail.testing.properties.domains` defines the possible requests; this module draws them, so
-that they shrink towards simple ones. It needs hypothesis, of the extra ``properties``; nothing that
-loads or serves a bundle imports it.
+that they shrink towards simple ones. It needs hypothesis, from the extra ``properties``; no module
+that loads or serves a bundle imports it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from guardrail.testing.properties.value_conditions import ABSENT
 from guardrail.testing.run.resolve_bundle import bundle_of
 from guardrail.values import Entity, Principal
 
-#: Texts that no policy knows: plain ones, for what is odd is the facts' and tokens' to refuse.
+#: Random texts, of plain characters only: facts and tokens refuse unusual ones themselves.
 _TEXTS: Final = st.text("abcxyz019-_. ", max_size=8)
-#: Groups of which callers are in two.
+#: The most groups from which callers in two groups are built.
 _LIMIT_PAIRED: Final = 12
-#: Draws where one is rare: an unknown resource.
+#: One of this number of requests has an unknown resource.
 _RARELY: Final = 8
 
 
@@ -46,25 +46,26 @@ def requests(
     facts: Mapping[str, Any] | None = None,
     missing: bool = False,
 ) -> SearchStrategy[Request]:
-    """Return a strategy of requests that fit a bundle: its schema, its entities, its policies.
+    """Return a strategy of requests that fit the schema and the entities of a bundle.
 
-    A request has a caller of a type that the action takes, in groups that there are, with the
-    attributes that the schema gives the type; a resource of the bundle's; and the facts that the
-    policies of the action read, each by its type. Values at the edges of what policies compare with
-    are as frequent as all others. What is optional is there or not.
+    A request has a caller of a type that the action accepts, in existing groups, with the
+    attributes that the schema declares; a resource of the bundle; and the facts that the policies
+    of the action read, with the types of the schema. Boundary values of the policies' comparisons
+    are drawn as often as all other values. Optional values are sometimes left out.
 
     Arguments:
-        bundle: its folder, or itself loaded, or a guard that serves it.
-        principal: what callers are, as under ``when`` of a property: ``{"in": 'Role::"analyst"',
-            "department": "care"}``, or the uid of one.
-        action: the name of an action, or several.
-        resource: what resources are, in the same way; without it, one is unknown now and then.
-        facts: what facts are, by place: ``{"input": {"rows": {"max": 100}}}``.
-        missing: whether facts that the schema demands are left out now and then.
+        bundle: the folder of the bundle, a loaded bundle, or a guard.
+        principal: conditions on the caller, as under ``when`` of a property:
+            ``{"in": 'Role::"analyst"', "department": "care"}``; or a uid.
+        action: the name of an action, or a list of names.
+        resource: conditions on the resource, in the same form; without them, some requests have
+            an unknown resource.
+        facts: conditions on facts, by namespace: ``{"input": {"rows": {"max": 100}}}``.
+        missing: whether some requests lack facts that the schema requires.
 
     Raises:
-        ConfigurationError: where the bundle does not load, or has not what is named.
-        ValueError: where no request can be of this kind.
+        ConfigurationError: if the bundle does not load, or lacks a name in a condition.
+        ValueError: if no request can meet the conditions.
     """
     snapshot = bundle_of(bundle).snapshot
     given = {"principal": principal, "action": action, "resource": resource, "facts": facts}
@@ -73,18 +74,18 @@ def requests(
     condition = read_condition(Document("requests", data), world)
     drawn = of_condition(world, condition)
     if drawn is None:
-        raise ValueError("no request of the bundle can be of this kind: nothing would be tried")
+        raise ValueError("no request of the bundle meets these conditions. Widen them")
     return drawn if resource is not None else drawn | _with_unknown(drawn)
 
 
 def of_condition(world: World, condition: Condition) -> SearchStrategy[Request] | None:
-    """Return a strategy of the requests that a condition means; ``None`` where none can be."""
+    """Return a strategy of the requests that meet a condition; ``None`` if there are none."""
     domains = narrowed(world, condition)
     if not domains:
         return None
     snapshot = world.snapshot
     drawn = st.one_of([_requests(domain) for domain in domains])
-    return drawn.filter(lambda request: condition.asks(request, snapshot))
+    return drawn.filter(lambda request: condition.matches(request, snapshot))
 
 
 @st.composite
@@ -131,9 +132,9 @@ def _callers(domain: Domain) -> SearchStrategy[Principal | Entity]:
 
 
 def _records(slots: Sequence[Slot]) -> SearchStrategy[dict[str, Any]]:
-    """Draw records: all that they must have, and the rest now and then.
+    """Draw records that have all needed fields, and sometimes the optional ones.
 
-    All values in one tuple: a draw for each record would take twice as long.
+    All values are drawn as one tuple, since a draw for each record takes twice as long.
     """
     leaves = list(_leaves(slots))
     paths = [path for path, _ in leaves]
@@ -141,7 +142,7 @@ def _records(slots: Sequence[Slot]) -> SearchStrategy[dict[str, Any]]:
 
 
 def _leaves(slots: Sequence[Slot]) -> Iterator[tuple[tuple[str, ...], SearchStrategy[Any]]]:
-    """Yield how each value is drawn, by its path; of a record, whether it is there."""
+    """Yield the strategy of each value, with its path; for a record, whether it is present."""
     for slot in slots:
         path = slot.path.attrs
         if slot.presence == "never" or not _is_drawable(slot):
@@ -173,13 +174,13 @@ def _is_drawable(slot: Slot) -> bool:
 
 def _value(slot: Slot) -> SearchStrategy[Any]:
     lacking = (ABSENT,) if slot.presence == "may" else ()
-    edges = st.sampled_from((*lacking, *slot.values))
+    boundaries = st.sampled_from((*lacking, *slot.values))
     others = _others(slot, slot.kind) if slot.is_open else None
-    return edges if others is None else edges | others
+    return boundaries if others is None else boundaries | others
 
 
 def _others(slot: Slot, kind: CedarType) -> SearchStrategy[Any] | None:
-    """Draw values that are at no edge; ``None`` where all that there are, are."""
+    """Draw values besides the boundary values; ``None`` if there are no others."""
     if kind == "Long":
         return st.integers(slot.least, slot.most)
     if kind == "String" and slot.path.attrs[:1] != ("time",):

@@ -27,7 +27,7 @@ from guardrail.testing.files.fact_values import (
 )
 from guardrail.testing.files.payloads import differences, plain
 from guardrail.testing.mutation.candidate_requests import Request
-from guardrail.testing.properties.conditions import UNFIT
+from guardrail.testing.properties.conditions import INVALID_REQUEST_CODES
 from guardrail.testing.run.calls import CallResult, CallRunner
 from guardrail.testing.run.report import Outcome, Result
 from guardrail.values import Decision
@@ -118,8 +118,8 @@ class Runner:
         self._count(case, question, facts, decision)
         description = self._snapshot.describe(decision)
         failures = tuple(_failures(case, description))
-        if not failures and (unfit := _unfit(case, description)):
-            return Result(case.name, case.place, "error", unfit, decision)
+        if not failures and (invalid := _invalid_request(case, description)):
+            return Result(case.name, case.place, "error", invalid, decision)
         outcome: Outcome = "failed" if failures else "passed"
         request = Request(case.principal, case.action, case.resource, facts)
         return Result(case.name, case.place, outcome, failures, decision, request)
@@ -149,8 +149,8 @@ class Runner:
                 failures = tuple(_failures(step, called.description, called, which))
                 if failures:
                     return Result(case.name, case.place, "failed", failures, decision, request)
-                if unfit := _unfit(step, called.description):
-                    return Result(case.name, case.place, "error", unfit, decision, request)
+                if invalid := _invalid_request(step, called.description):
+                    return Result(case.name, case.place, "error", invalid, decision, request)
         return Result(case.name, case.place, "passed", (), decision, request)
 
     def given(self, case: PolicyTestCase) -> dict[str, Any]:
@@ -178,10 +178,10 @@ class Runner:
             coverage.add(trace, decision)
 
 
-def _unfit(case: PolicyTestCase, description: Mapping[str, Any]) -> tuple[Fault, ...]:
+def _invalid_request(case: PolicyTestCase, description: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Return the fault of a test whose request is not valid and that does not expect this code."""
     code, expected = description.get("code"), case.expected
-    if code not in UNFIT or expected.code is not None:
+    if code not in INVALID_REQUEST_CODES or expected.code is not None:
         return ()
     message = (
         f"The request is denied with {code} before any policy is evaluated: "

@@ -65,7 +65,9 @@ def tried(snapshot, path):
         *requests(snapshot, known),
         *RequestVariations((snapshot, snapshot), known).requests(snapshot.policies),
     ]
-    asked += [request for domain in World(snapshot).domains for request in domain.edges()]
+    asked += [
+        request for domain in World(snapshot).domains for request in domain.boundary_requests()
+    ]
     return {request.facts[place][name] for request in asked if name in request.facts.get(place, {})}
 
 

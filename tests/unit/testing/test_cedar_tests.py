@@ -208,16 +208,16 @@ def changed(**changes):
             "Expected a uid",
         ),
         (changed(entities={}), "`entities`"),
-        (changed(entities=[{"uid": {"type": "User", "id": "x"}}]), "must be a list of entities"),
-        (changed(entities=[*MODELS, caller("x", ("Model", "old"))]), "must be a list of entities"),
-        (changed(entities="nowhere.json"), "must name a file in the folder of the tests"),
-        (changed(entities="\ud800"), "must name a file in the folder of the tests"),
-        (changed(entities="a\0b"), "must name a file in the folder of the tests"),
-        (changed(entities="a" * 5000), "must name a file in the folder of the tests"),
-        (changed(entities="../bundle/entities.json"), "must name a file in the folder"),
+        (changed(entities=[{"uid": {"type": "User", "id": "x"}}]), "is not a list of entities"),
+        (changed(entities=[*MODELS, caller("x", ("Model", "old"))]), "is not a list of entities"),
+        (changed(entities="nowhere.json"), "names no file in the folder of the tests"),
+        (changed(entities="\ud800"), "names no file in the folder of the tests"),
+        (changed(entities="a\0b"), "names no file in the folder of the tests"),
+        (changed(entities="a" * 5000), "names no file in the folder of the tests"),
+        (changed(entities="../bundle/entities.json"), "names no file in the folder"),
         (
             changed(request={**REQUESTS[0]["request"], "context": {"input": {"rows": 0.5}}}),
-            "Cedar can't be given this context",
+            "Cedar rejects the context",
         ),
         ("a test", "input should be"),
     ],
@@ -371,7 +371,7 @@ def test_a_run_is_told_with_what_differs(folder, file):
 def test_a_test_that_does_not_hold_exits_1(folder, file):
     done = command("run-tests", folder, file([case_of(CLARA, "tumour", CONTEXTS[0])]))
     assert done.exit_code == 1
-    assert "GR602 decision: expected deny; Cedar says allow" in done.stdout
+    assert "GR602 decision: expected deny; Cedar returns allow" in done.stdout
     assert done.stdout.endswith("1 failed, 0 passed\n")
 
 

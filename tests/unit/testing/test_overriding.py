@@ -173,7 +173,7 @@ def test_the_guard_says_in_the_log_that_it_is_overridden(make_app, other, caplog
 
 def test_what_changes_nothing_is_refused(make_app):
     guard, _ = make_app(GRANT)
-    with pytest.raises(ConfigurationError, match="changes nothing"), overriding(guard):
+    with pytest.raises(ConfigurationError, match="has nothing to change"), overriding(guard):
         pytest.fail("it began")
 
 

@@ -231,14 +231,14 @@ def test_what_is_told_says_the_same_where_it_is_pasted(folder, make_bundle, stat
 def test_a_condition_that_nothing_meets_is_an_error(outcome, stated, examples):
     ended = outcome(stated, examples=examples)
     assert ended[0] == "error"
-    assert ended[1].startswith("GR611 No request was found")
+    assert ended[1].startswith("GR611 The property applies to no request")
 
 
 @pytest.mark.parametrize(
     ("when", "key", "code", "says"),
     [
-        ("principal: {mfa: false}", "mfa", "GR601", "no principal.mfa here"),
-        ("principal: {attrs: {mfa: 1}}", "mfa", "GR601", "no principal.mfa here"),
+        ("principal: {mfa: false}", "mfa", "GR601", "not declare principal.mfa"),
+        ("principal: {attrs: {mfa: 1}}", "mfa", "GR601", "not declare principal.mfa"),
         ("principal: {attrs: 1}", "attrs", "GR003", "attributes by name"),
         ("facts: {input: {rws: 1}}", "rws", "GR601", "context.input.rws"),
         ("facts: {inptu: {rows: 1}}", "inptu", "GR601", "context.inptu"),
@@ -250,13 +250,13 @@ def test_a_condition_that_nothing_meets_is_an_error(outcome, stated, examples):
         ("policies: [ward]", "ward]", "GR601", "no policy of this id"),
         ("obligations: [rond]", "obligations", "GR601", "no such obligation"),
         ("facts: {input: {rows: many}}", "rows", "GR003", "an int"),
-        ("facts: {input: {rows: {least: 1}}}", "rows", "GR003", "or contains, max, min"),
+        ("facts: {input: {rows: {least: 1}}}", "rows", "GR003", "the keys contains, max, min"),
         ("facts: {input: {rows: {min: x}}}", "rows", "GR003", "an int"),
-        ("facts: {app: {purpose: {min: a}}}", "purpose", "GR003", "no order"),
-        ("facts: {app: {purpose: {contains: a}}}", "purpose", "GR003", "is no set"),
+        ("facts: {app: {purpose: {min: a}}}", "purpose", "GR003", "takes no `min`"),
+        ("facts: {app: {purpose: {contains: a}}}", "purpose", "GR003", "only a set takes"),
         ("facts: {app: {tags: {one_of: a}}}", "tags", "GR003", "a list under `one_of`"),
         ("facts: {app: {note: x}}", "note", "GR003", "is a record"),
-        ("facts: {app: {purpose: {missing: 1}}}", "purpose", "GR003", "missing or not"),
+        ("facts: {app: {purpose: {missing: 1}}}", "purpose", "GR003", "takes `missing: true`"),
         ("principal: {in: [3]}", "3]", "GR003", "the uid of an entity"),
         ("principal: {in: clinician}", "in:", "GR003", "Expected a uid"),
         ("action: 3", "action", "GR003", "the name of an action"),
@@ -281,8 +281,8 @@ def test_what_the_bundle_has_not_is_an_error_at_its_place(folder, when, key, cod
 @pytest.mark.parametrize(
     ("stated", "says"),
     [
-        ("never: {when: {action: predict}}", "claims nothing"),
-        ("implies: {if: {allow: true}, then: {}}", "claims nothing"),
+        ("never: {when: {action: predict}}", "has no claim"),
+        ("implies: {if: {allow: true}, then: {}}", "has no claim"),
         ("always: {allow: true}, never: {allow: true}", "one of `never`"),
         ("sometimes: {allow: true}", "is not a key"),
         ("missing: 3, never: {allow: true}", "boolean"),
@@ -373,7 +373,7 @@ def test_never_and_always_assert_and_tell(folder):
         never(path, allow=True, when=lambda request: False, examples=5)
     with pytest.raises(ConfigurationError, match=r"principal\.mfa"):
         never(path, allow=True, when={"principal": {"mfa": False}})
-    with pytest.raises(ConfigurationError, match="claims nothing"):
+    with pytest.raises(ConfigurationError, match="has no claim"):
         never(path, when={"action": "predict"})
     with pytest.raises(ConfigurationError, match="is not a key"):
         never(path, alow=True)

@@ -71,9 +71,9 @@ def diff(
 
     Both versions decide the same requests: those of both bundles' tests, and
     requests at the boundary values of their policies. With --journal they also
-    decide recorded requests, as far as the records have what both need. Changes
-    that widen access come first. A run that finds no difference is no proof that
-    there is none.
+    decide recorded requests, if a record has every value that both need. Changes
+    that widen access come first. A run that finds no difference does not prove
+    that there is none.
 
     Exit codes:
 

@@ -1,4 +1,4 @@
-"""``guardrail hook``: checks or tests the bundles of some files, for pre-commit, which names files.
+"""``guardrail hook``: checks or tests the bundles of some files, for pre-commit.
 
 The bundle of a file is the nearest folder above it with a guardrail.toml. A file outside any bundle
 is ignored.

@@ -149,11 +149,11 @@ def _print_replay(found: ReplayReport, examples: list[Explanation]) -> None:
     for reason, count in found.unknown.most_common():
         say(f"{count:,} cannot be replayed: {reason}", color="yellow")
     for flip, example in zip(found.flips, examples, strict=True):
-        own = "; the same revision decided otherwise at the time: the record is incomplete or wrong"
+        own = "; the same revision decided differently then: the record is incomplete or wrong"
         say(f"{flip.count:,} {flip.what}{own if flip.is_own else ''}", color="red")
         say(f"  {'  '.join(line(flip.record))}")
         for path in flip.not_recorded:
-            say(f"  not recorded, so its values below are not known: {path}", color="yellow")
+            say(f"  not recorded, so conditions on it have no known value: {path}", color="yellow")
         print_explanation(example, "  ")
     say(found.summary, color="green" if found.holds else "red")
 

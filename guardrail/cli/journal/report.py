@@ -23,7 +23,7 @@ _BUSIEST: Final = 20
 
 
 class ReportFormat(StrEnum):
-    """How the report is written."""
+    """The format of the report."""
 
     html = "html"
     text = "text"
@@ -166,7 +166,7 @@ def _print_totals(totals: Aggregates) -> None:
         say(title, color="green")
         for name, bar in found.items():
             say(f"  {name:<40} {bar.total():>12,}")
-    say("how long it took (p50, p90, p99, max)", color="green")
+    say("durations (p50, p90, p99, max)", color="green")
     for stage, one in totals.durations.items():
         if one.count:
             took = [*map(one.percentile, (0.5, 0.9, 0.99)), one.longest_s]

@@ -160,7 +160,7 @@ def test_a_missing_fact_denies(answer):
         (("subject", "properties", "in"), [3], "{type, id}"),
         (("subject", "properties", "in"), [{"type": "Role"}], "properties.in.0.id` is required"),
         (("action",), "predict", "`action`"),
-        (("action", "properties"), {"method": "GET"}, "`action.properties` would change nothing"),
+        (("action", "properties"), {"method": "GET"}, "`action.properties` has no effect"),
         (("resource", "properties"), {"purpose": "care"}, "`resource.properties` would change"),
         (("resource",), ..., "`resource` is required"),
         (("context",), {"rows": 10}, "`context.rows`"),

@@ -192,7 +192,7 @@ def test_a_record_must_be_one(bundle, journal, options, message):
 def test_a_record_needs_its_journal(bundle):
     result = run("explain", bundle, "--record", "1")
     assert result.exit_code == 2
-    assert "--record needs --journal" in result.stderr
+    assert "--record and --journal need each other" in result.stderr
 
 
 def test_diff_compares_on_recorded_requests_too(bundle, other, journal):
@@ -218,7 +218,7 @@ def test_the_own_revision_of_a_record_is_told_apart(bundle, tmp_path):
     journal.close()
     result = run("replay", bundle, tmp_path / "journal")
     assert result.exit_code == 1
-    assert "the same revision decided otherwise at the time" in result.stdout
+    assert "the same revision decided differently then" in result.stdout
     assert result.stdout.splitlines()[-1] == (
         "1 records: 0 same, 1 decided differently by the same revision"
     )

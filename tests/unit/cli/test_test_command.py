@@ -211,7 +211,7 @@ def test_mutants_that_survive_are_told_and_fail(run):
 def test_no_mutants_are_made_where_the_tests_fail(run):
     result = run(TESTS + FAILING, "--mutants")
     assert result.exit_code == 1
-    assert "no mutants were tried" in result.stderr
+    assert "no mutants were tested" in result.stderr
     assert "survives" not in result.stdout
 
 

@@ -161,7 +161,7 @@ def test_a_missing_fact_denies(answer):
         (("subject", "properties", "in"), [{"type": "Role"}], "properties.in.0.id` is required"),
         (("action",), "predict", "`action`"),
         (("action", "properties"), {"method": "GET"}, "`action.properties` has no effect"),
-        (("resource", "properties"), {"purpose": "care"}, "`resource.properties` would change"),
+        (("resource", "properties"), {"purpose": "care"}, "`resource.properties` has no effect"),
         (("resource",), ..., "`resource` is required"),
         (("context",), {"rows": 10}, "`context.rows`"),
         (("page",), {}, "`page` is not a key"),

@@ -162,7 +162,7 @@ def test_a_record_is_explained(bundle, journal):
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert "1abababa" in lines[0]
-    assert "not known: principal.department" in lines[1]
+    assert "no known value: principal.department" in lines[1]
     assert lines[2].startswith("allow by wards, if: round 2")
 
 

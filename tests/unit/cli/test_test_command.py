@@ -462,7 +462,7 @@ def test_a_property_that_does_not_hold_is_told_with_a_test_to_paste(run):
     assert ended.exit_code == 1
     lines = ended.output.splitlines()
     assert lines[0] == "failed tests/a_test.yaml:11:5: nobody is let in"
-    assert lines[1].startswith("  tests/a_test.yaml:11:5 GR610 There is a request")
+    assert lines[1].startswith("  tests/a_test.yaml:11:5 GR610 A request meets the claim")
     assert lines[2] == '  - name: "shows: nobody is let in"'
     assert lines[5] == '    resource: "Model::\\"tumour\\""'
     assert lines[7].startswith('    expect: {"decision": "allow"')

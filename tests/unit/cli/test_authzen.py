@@ -1,4 +1,4 @@
-"""A request of OpenID AuthZEN is decided as our own form of it, and answered in AuthZEN's."""
+"""A request of OpenID AuthZEN is decided like our own format, and answered in AuthZEN's format."""
 
 from __future__ import annotations
 

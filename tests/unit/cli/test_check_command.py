@@ -1,4 +1,4 @@
-"""`check` as a linter: what is accepted passes, what is not does not, errors never do."""
+"""`guardrail check`: accepted findings pass, others fail, and errors always fail."""
 
 from __future__ import annotations
 

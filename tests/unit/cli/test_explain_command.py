@@ -1,4 +1,4 @@
-"""`guardrail explain`: what it tells, and with which code it exits."""
+"""`guardrail explain`: its output and its exit codes."""
 
 import json
 

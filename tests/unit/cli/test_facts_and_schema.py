@@ -1,4 +1,4 @@
-"""`facts` tells what a call computes; `schema` prints what other Cedar tools accept."""
+"""`facts` lists the facts that a call computes; `schema` prints a schema for other Cedar tools."""
 
 from __future__ import annotations
 

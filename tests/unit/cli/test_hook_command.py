@@ -1,4 +1,4 @@
-"""`guardrail hook`: from the files that a commit changes to the bundles that they are of."""
+"""`guardrail hook` finds the bundles of the files that a commit changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`guardrail journal`: what it shows, and what it exits with."""
+"""`guardrail journal`: the output and the exit codes of its commands."""
 
 import json
 

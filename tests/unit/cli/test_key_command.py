@@ -1,4 +1,4 @@
-"""`guardrail key`: a key is shown once, its caller is held to the schema, hashes never show."""
+"""`guardrail key`: a key is printed once, its caller fits the schema, hashes are never printed."""
 
 from __future__ import annotations
 

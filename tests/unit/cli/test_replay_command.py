@@ -1,4 +1,4 @@
-"""`guardrail replay`, and the journals of `explain` and `diff`: what they say and exit with."""
+"""`guardrail replay`, and `explain` and `diff` with a journal: their output and exit codes."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What the commands say of policies in shadow: what they read, would decide, and lack."""
+"""The commands report policies in shadow: their facts, their decisions and missing tests."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`guardrail test`: what it tells of a run, and with which code it exits."""
+"""`guardrail test`: its output and its exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token` says who a token names, and never what it is."""
+"""`guardrail token` prints the principal of a token, and never the token."""
 
 from __future__ import annotations
 

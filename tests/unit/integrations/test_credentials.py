@@ -1,4 +1,4 @@
-"""Where a credential is looked for, and what can be read in two ways."""
+"""Credentials are read from an ASGI scope, and ambiguous ones are refused."""
 
 import traceback
 

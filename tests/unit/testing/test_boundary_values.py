@@ -1,4 +1,4 @@
-"""Boundary values are values that a call can have: the source of a fact says what they can be."""
+"""Boundary values are values that a call can have: they stay in the range of the fact source."""
 
 import pytest
 

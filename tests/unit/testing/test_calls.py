@@ -1,4 +1,4 @@
-"""A test that makes calls goes through the flow: quotas, inputs, outputs, with its own time."""
+"""A test that makes calls runs the whole flow: quotas, inputs and outputs, with its own time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests exchanged with Cedar's own tools: both sides say of a request what Cedar says."""
+"""Tests in the format of Cedar's own tools: Cedar decides them as `cedar run-tests` does."""
 
 from __future__ import annotations
 

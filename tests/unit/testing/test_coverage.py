@@ -1,4 +1,4 @@
-"""What a suite has tried of its policies: known answers on small bundles."""
+"""The coverage of policies by tests: known results on small bundles."""
 
 import json
 import re

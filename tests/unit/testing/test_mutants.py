@@ -1,4 +1,4 @@
-"""Mutants: which a suite notices, which survive, and that the request told would notice."""
+"""Mutants: which ones tests notice, which survive, and that the proposed test notices them."""
 
 from pathlib import Path
 

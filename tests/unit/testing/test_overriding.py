@@ -1,4 +1,4 @@
-"""`overriding`: other policies, or none enforced, for as long as a test lasts and no longer."""
+"""`overriding` replaces the policies, clock or sinks of a guard only while its block runs."""
 
 from __future__ import annotations
 

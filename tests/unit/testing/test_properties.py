@@ -1,4 +1,4 @@
-"""Properties of policies: what breaks one is found and told; nothing passes that was not tried."""
+"""Properties: a counterexample is found and printed; a property without any request fails."""
 
 import sys
 from dataclasses import replace

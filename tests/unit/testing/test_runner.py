@@ -1,4 +1,4 @@
-"""A policy test passes by the decision that it expects, and by nothing less."""
+"""A policy test passes only if the decision is the one that it expects."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What docs/github-action.md says runs: the workflow's steps, and the hooks, in a repository."""
+"""The steps of docs/github-action.md run: the workflow and the hooks, in a repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants in several processes: what is told is what one process tells, in the same order."""
+"""Mutants in several processes have the same results as in one process, in the same order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of each type, kept by a guard and read back: decided as they were, or not at all."""
+"""Recorded values of each type are read back and decided the same, or the call is not decided."""
 
 import json
 from datetime import UTC, datetime, timedelta

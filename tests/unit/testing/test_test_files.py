@@ -1,4 +1,4 @@
-"""A test file is read strictly: what it does not know is an error with file and line."""
+"""A test file is read strictly: an unknown key is an error with file and line."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network

@@ -1,4 +1,4 @@
-"""`diff` and mutants vary all that policies read, and never call alike what they did not try."""
+"""`diff` and mutants vary every value that policies read, and report those that they did not."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the child process of a reload finds, and how it tells."""
+"""The child process of a reload: the faults that it finds and reports."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Recorded calls, decided again: all as they were on the same bundle, and on another what flips."""
+"""Recorded calls, decided again: the same on the same bundle, with changes on another one."""
 
 import json
 import random

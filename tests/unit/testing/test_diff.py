@@ -1,4 +1,4 @@
-"""What a new version of a bundle changes: nothing by itself, and whatever a request can tell."""
+"""`diff` compares two versions of a bundle: equal ones do not differ, and each change is found."""
 
 import json
 import shutil

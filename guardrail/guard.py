@@ -559,10 +559,11 @@ class Guard:
         question = self._snapshot.ask(principal, self._action(action), entity)
         if facts is None or "app" not in facts:  # an empty record, as in a call without app facts
             facts = {"app": _NOTHING, **(facts or {})}
-        made = question.decide(facts).decision
+        decision = question.decide(facts).decision
         return Decision(
-            made.allowed, made.code, made.policies, made.obligations, made.errors,
-            made.reason, made.path, made.message, made.revision, self._new_id(),
+            decision.allowed, decision.code, decision.policies, decision.obligations,
+            decision.errors, decision.reason, decision.path, decision.message, decision.revision,
+            self._new_id(),
         )  # fmt: skip
 
     def describe(self, decision: Decision) -> dict[str, Any]:

@@ -101,8 +101,8 @@ _LATER: Final = 1
 _ARRAY: Final = 2
 
 
-# The steps. Each reads the call, writes what it found, and raises `Denied` or `ObligationNotMet`. A
-# step that returns a `BlockingStep` is entered again when the wait is over.
+# The steps. Each reads the call, stores its results in it, and raises `Denied` or
+# `ObligationNotMet`. A step that returns a `BlockingStep` is entered again when the wait is over.
 
 
 def _begin(call: Call) -> BlockingStep | None:

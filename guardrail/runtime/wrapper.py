@@ -242,19 +242,19 @@ def _generate(function: Any, target: Target) -> FunctionType:
     scope: dict[str, Any] = {}
     label = f"<guardrail: {target.function}>"
     exec(compile(source, label, "exec"), scope)  # noqa: S102 - names are Python's own identifiers
-    made: FunctionType = scope["make"](*names.values())
+    inner: FunctionType = scope["make"](*names.values())
     home = inspect.unwrap(plain)
     name = getattr(function, "__name__", getattr(plain, "__name__", "protected"))
     qualname = getattr(function, "__qualname__", getattr(plain, "__qualname__", name))
     wrapper = FunctionType(
-        made.__code__.replace(
-            co_name=name, co_qualname=qualname, co_flags=made.__code__.co_flags | flag
+        inner.__code__.replace(
+            co_name=name, co_qualname=qualname, co_flags=inner.__code__.co_flags | flag
         ),
         # A C function has no globals; code that it calls may need the builtins of its caller.
         getattr(home, "__globals__", None) or {"__builtins__": builtins},
         name,
         _defaults(signature),
-        made.__closure__,
+        inner.__closure__,
     )
     wrapper.__kwdefaults__ = {
         name: parameter.default

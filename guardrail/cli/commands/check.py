@@ -100,21 +100,21 @@ def check(directory: BundleArgument, *, format: FormatOption = OutputFormat.text
 
     try:
         bundle, folder = read(directory)
-        found, acceptance = find(bundle, folder), Acceptance(bundle, folder)
+        all_findings, acceptance = find(bundle, folder), Acceptance(bundle, folder)
     except ConfigurationError as error:
         _print_faults(findings(error), format)
         raise typer.Exit(1) from None
-    open_findings = [finding for finding in found if not acceptance.accepts(finding)]
+    open_findings = [finding for finding in all_findings if not acceptance.accepts(finding)]
     if format is OutputFormat.json:
         rows = [
             _as_json(finding, is_accepted=acceptance.accepts(finding))
             | ({"reason": why} if (why := acceptance.reason(finding)) else {})
-            for finding in found
+            for finding in all_findings
         ]
         snapshot = bundle.snapshot
         say_json({"bundle": snapshot.name, "revision": snapshot.revision, "findings": rows})
     else:
-        _print_findings(bundle, open_findings, accepted=len(found) - len(open_findings))
+        _print_findings(bundle, open_findings, accepted=len(all_findings) - len(open_findings))
     if open_findings:
         raise typer.Exit(1)
 

@@ -100,7 +100,7 @@ def _package() -> CheckResult:
 def _core() -> list[CheckResult]:
     """Check whether the core is compiled. Plain Python fails unless GUARDRAIL_PURE chooses it."""
     chosen = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
-    found = []
+    results = []
     for name, module in (
         ("core: kernels", "guardrail._core"),
         ("core: flow", "guardrail.runtime.flow"),
@@ -108,7 +108,7 @@ def _core() -> list[CheckResult]:
         try:
             loaded = importlib.import_module(module)
         except ImportError:
-            found.append(CheckResult(name, "missing", ok=False, advice=f"{_REINSTALL}."))
+            results.append(CheckResult(name, "missing", ok=False, advice=f"{_REINSTALL}."))
             continue
         is_compiled = (
             getattr(loaded, "BACKEND", "") == "compiled"
@@ -116,12 +116,12 @@ def _core() -> list[CheckResult]:
             else str(loaded.__file__).endswith((".so", ".pyd"))
         )
         advice = f"{_REINSTALL} with a C compiler, or set GUARDRAIL_PURE=1 to choose plain Python."
-        found.append(
+        results.append(
             CheckResult(name, "compiled")
             if is_compiled
             else CheckResult(name, "pure", ok=chosen, advice="" if chosen else advice)
         )
-    return found
+    return results
 
 
 def _engines() -> list[CheckResult]:
@@ -133,16 +133,16 @@ def _engines() -> list[CheckResult]:
 
 
 def _libraries() -> list[CheckResult]:
-    found = []
+    results = []
     for name in REQUIRED:
         installed = _version(name)
         advice = "" if installed else f"{_REINSTALL}: pip install guardrail-cedar."
-        found.append(CheckResult(name, installed or "missing", ok=bool(installed), advice=advice))
+        results.append(CheckResult(name, installed or "missing", ok=bool(installed), advice=advice))
     for extra, names in OPTIONAL.items():
         missing = [name for name in names if not _version(name)]
         value = f"no {', '.join(missing)}" if missing else "installed"
-        found.append(CheckResult(f"extra: {extra}", value))
-    return found
+        results.append(CheckResult(f"extra: {extra}", value))
+    return results
 
 
 def _version(distribution: str) -> str:

@@ -120,7 +120,7 @@ def explain(
     if test is not None:
         case = find_test(directory, test)
         given = Runner(bundle).given(case)
-        found = explainer.explain(case.principal, case.action, case.resource, given)
+        explanation = explainer.explain(case.principal, case.action, case.resource, given)
     else:
         try:
             query, document = question_of(request, options, uid_at)
@@ -128,13 +128,13 @@ def explain(
             check_names(bundle.snapshot, query, action_entity, document)
         except ConfigurationError as error:
             raise stop_at(error, code=2) from None
-        found = explainer.explain(
+        explanation = explainer.explain(
             query.principal, action_entity, query.resource, {"app": {}, **query.facts}
         )
     if format is OutputFormat.json:
-        say_json(found.as_json())
+        say_json(explanation.as_json())
     else:
-        print_explanation(found)
+        print_explanation(explanation)
 
 
 def print_explanation(explanation: Explanation, indent: str = "") -> None:
@@ -184,14 +184,14 @@ def _explain_record(
                 say(f"cannot be explained: {reason}", color="yellow")
         raise typer.Exit(1)
     request = known.at(record.started_at)
-    found = Explainer(bundle.snapshot).explain(
+    explanation = Explainer(bundle.snapshot).explain(
         request.principal, request.action, request.resource, request.facts
     )
-    now = outcome_of(found.decision, found.obligations)
+    now = outcome_of(explanation.decision, explanation.obligations)
     is_same = not isinstance(was, str) and was == now and not was.changed_obligations(now)
     if is_json:
         history = {"recorded": then, "same": is_same, "not_known": list(known.not_recorded)}
-        say_json({**found.as_json(), **history})
+        say_json({**explanation.as_json(), **history})
         unread.end()
         return
     say("  ".join(line(record)))
@@ -202,7 +202,7 @@ def _explain_record(
         say(f"decided at the time: {was.code}{must}", color="yellow")
     for path in known.not_recorded:
         say(f"not recorded, so conditions on it have no known value: {path}", color="yellow")
-    print_explanation(found)
+    print_explanation(explanation)
     unread.end()
 
 

@@ -77,8 +77,8 @@ def token(
     knows = bundle.snapshot.store.knows
     claims = _names(text)
     try:
-        found = settled(lambda: bundle.providers.authenticate(text, now, knows=knows))
-        identity = found.settle() if isinstance(found, Pending) else found
+        outcome = settled(lambda: bundle.providers.authenticate(text, now, knows=knows))
+        identity = outcome.settle() if isinstance(outcome, Pending) else outcome
     except Denied as error:
         if format is OutputFormat.json:
             say_json(

@@ -243,8 +243,8 @@ def _principal(document: Document, subject: SubjectSection, parse: Parse) -> Pri
         raise ConfigurationError.at(document.at("properties", "in"), CODE, message)
     parents = [_parent(document, index, value, parse) for index, value in enumerate(named)]
     # `principal_of` checks the attributes
-    made = principal_of(PrincipalSection(uid="", attrs=attrs), document, lambda *_: uid)
-    return Principal(made.type, made.id, parents=parents, attrs=made.attrs)
+    principal = principal_of(PrincipalSection(uid="", attrs=attrs), document, lambda *_: uid)
+    return Principal(principal.type, principal.id, parents=parents, attrs=principal.attrs)
 
 
 def _parent(document: Document, index: int, value: Any, parse: Parse) -> Entity:

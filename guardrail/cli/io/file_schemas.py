@@ -106,33 +106,33 @@ class _Generator(GenerateJsonSchema):
     """Makes the schema of a model, with its hints and descriptions, and without titles."""
 
     def model_schema(self, schema: Any) -> _Schema:
-        made = super().model_schema(schema)
+        result = super().model_schema(schema)
         model: type[BaseModel] = schema["cls"]
-        made.pop("title", None)
-        made["description"] = _plain((model.__doc__ or "").split("\n\n")[0])
+        result.pop("title", None)
+        result["description"] = _plain((model.__doc__ or "").split("\n\n")[0])
         descriptions = dict(_descriptions(model))
-        for name, key in made.get("properties", {}).items():
+        for name, key in result.get("properties", {}).items():
             if name in descriptions:
                 key["description"] = descriptions[name]
         hints = [hint for kind in model.__mro__ for hint in vars(kind).get("hints", ())]
         if hints:
-            made["allOf"] = hints
-        return made
+            result["allOf"] = hints
+        return result
 
     def default_schema(self, schema: Any) -> _Schema:
         """Leave out a default that is empty or a whole table."""
-        made = super().default_schema(schema)
-        if made.get("default") in (None, "", [], {}) or isinstance(made["default"], dict):
-            made.pop("default", None)
-        return made
+        result = super().default_schema(schema)
+        if result.get("default") in (None, "", [], {}) or isinstance(result["default"], dict):
+            result.pop("default", None)
+        return result
 
     def dict_schema(self, schema: Any) -> _Schema:
         """Reject names that do not match the pattern; pydantic's schema accepts them."""
-        made = super().dict_schema(schema)
-        if "patternProperties" in made:
-            ((pattern, below),) = made.pop("patternProperties").items()
-            made |= {"propertyNames": {"pattern": pattern}, "additionalProperties": below}
-        return made
+        result = super().dict_schema(schema)
+        if "patternProperties" in result:
+            ((pattern, below),) = result.pop("patternProperties").items()
+            result |= {"propertyNames": {"pattern": pattern}, "additionalProperties": below}
+        return result
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Return False: a title would repeat the name of the key."""
@@ -172,12 +172,12 @@ def schema_text(files: Files) -> str:
 def _schema(title: str, kind: Any, change: Callable[[_Schema], None] | None = None) -> _Schema:
     """Return the schema of a type, in draft 7."""
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
-    made = adapter.json_schema(
+    schema = adapter.json_schema(
         ref_template="#/definitions/{model}", schema_generator=_Generator, mode="validation"
     )
-    parts = made.pop("$defs", {})
-    made.pop("description", None)  # the title describes it
-    whole = {"$schema": _DRAFT, "title": title, **made, "definitions": parts}
+    parts = schema.pop("$defs", {})
+    schema.pop("description", None)  # the title describes it
+    whole = {"$schema": _DRAFT, "title": title, **schema, "definitions": parts}
     if change is not None:
         change(whole)
     return {name: _as_draft_7(below) for name, below in whole.items()}

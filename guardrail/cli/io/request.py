@@ -135,14 +135,14 @@ def check_names(
     from guardrail.policy.engine.request_names import Names
 
     names = Names(snapshot)
-    found = list(names.misnamed(request.principal, action, request.resource))
+    misnamed = list(names.misnamed(request.principal, action, request.resource))
     if action in snapshot.plans:
-        found += names.facts([action], request.facts)
-    ignored = [each for each in found if each.where[:2] == ("principal", "attrs")]
-    ignored += [each for each in found if each.where[0] == "facts"]
+        misnamed += names.facts([action], request.facts)
+    ignored = [each for each in misnamed if each.where[:2] == ("principal", "attrs")]
+    ignored += [each for each in misnamed if each.where[0] == "facts"]
     if ignored:
         raise ConfigurationError(
             faults=tuple(Fault("GR003", document.at(*each.where), each.message) for each in ignored)
         )
-    for each in found:
+    for each in misnamed:
         complain(each.message)

@@ -46,21 +46,21 @@ def find_test(directory: Path, text: str) -> PolicyTestCase:
         raise stop(f"{directory} cannot be read: {reason}") from None
     place = _PLACE.fullmatch(text)
     if place is not None:
-        found = _at(directory, place[1], int(place[2]), cases)
+        matches = _at(directory, place[1], int(place[2]), cases)
     else:
-        found = [case for case in cases if case.name == text]
-    if len(found) > 1:
-        complain(f"guardrail: {len(found)} tests have this name. Choose one by its place:")
-        for case in found:
+        matches = [case for case in cases if case.name == text]
+    if len(matches) > 1:
+        complain(f"guardrail: {len(matches)} tests have this name. Choose one by its place:")
+        for case in matches:
             complain(f"  --test {case.place.file}:{case.place.line}")
         raise stop("the name of the test is ambiguous. Use one of these options.")
-    if not found and place is not None:
+    if not matches and place is not None:
         raise stop(f"{text}: {_why_none(place[1], cases)}")
-    if not found:
+    if not matches:
         near = nearest(text, [case.name for case in cases])
         hint = f"Did you mean {near!r}?" if near else "Give its name, or FILE:LINE."
         raise stop(f"no test of {directory} has this name. {hint}")
-    (case,) = found
+    (case,) = matches
     if isinstance(case, InvalidTest):
         for fault in case.faults:
             complain(str(fault).lstrip())

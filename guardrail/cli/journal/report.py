@@ -159,12 +159,12 @@ def _print_totals(totals: Aggregates) -> None:
             say(title, color="green")
             for name, count in counted.most_common():
                 say(f"  {name:<40} {count:>12,}")
-    for title, found in (
+    for title, counts in (
         ("by policy", totals.by_policy()),
         ("by the caller's type", totals.by("principal_type")),
     ):
         say(title, color="green")
-        for name, bar in found.items():
+        for name, bar in counts.items():
             say(f"  {name:<40} {bar.total():>12,}")
     say("durations (p50, p90, p99, max)", color="green")
     for stage, one in totals.durations.items():

@@ -148,10 +148,10 @@ def show(
 
 
 def _chosen(
-    found: Iterable[JournalCall], wanted: CallFilter, last: int | None
+    calls: Iterable[JournalCall], wanted: CallFilter, last: int | None
 ) -> Iterator[JournalCall]:
     """Yield the calls that a filter takes, by time: all of them, or the last."""
-    fitting = (kept for kept in found if wanted.takes(kept.record))
+    fitting = (kept for kept in calls if wanted.takes(kept.record))
     if last is not None:
         latest = heapq.nlargest(max(last, 1), fitting, key=_by_time)  # with 0, nothing is read
         yield from reversed(latest[:last])
@@ -175,7 +175,7 @@ def _follow(tail: JournalTail, wanted: CallFilter, *, is_json: bool) -> None:
         color = _COLORS.get(kept.record.outcome, "")
         return Text.assemble(f"{at}  ", (outcome, color), f"  {rest}")
 
-    follow(tail, lambda found: _chosen(found, wanted, None), show)
+    follow(tail, lambda calls: _chosen(calls, wanted, None), show)
 
 
 def _write(kept: JournalCall, *, is_json: bool) -> None:

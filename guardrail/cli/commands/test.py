@@ -139,8 +139,8 @@ def run(
       0  every test passes; or --watch was ended by Ctrl-C
       1  a test fails or is not valid, there are no tests, the bundle does not
          load, the coverage is below --fail-under, or a mutant survives
-      2  there is no such folder, --format junit lacks its extra `junit`, or
-         --shadow finds no policy in shadow
+      2  there is no such folder, the extra `junit` for --format junit is not
+         installed, or the bundle has no policy in shadow for --shadow
 
     Examples:
       guardrail test policies/clinical_scoring

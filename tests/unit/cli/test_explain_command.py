@@ -72,9 +72,9 @@ def test_what_cannot_be_evaluated_is_told(explain):
 
 
 def test_as_json(explain):
-    told = json.loads(explain(*CLARA, "--format", "json").stdout)
-    assert (told["decision"], told["obligations"]) == ("allow", {"round": 2})
-    assert [(each["policy"], each["role"]) for each in told["policies"]] == [
+    output = json.loads(explain(*CLARA, "--format", "json").stdout)
+    assert (output["decision"], output["obligations"]) == ("allow", {"round": 2})
+    assert [(each["policy"], each["role"]) for each in output["policies"]] == [
         ("wards", "decides"), ("rounded", "demands"),
     ]  # fmt: skip
 
@@ -145,9 +145,9 @@ def test_what_a_test_asks_is_explained_by_its_name(explain_test, explain):
     "place", ["tests/a_test.yaml:11", "tests/a_test.yaml:13", "a/b/tests/a_test.yaml:14:5"]
 )
 def test_a_test_is_found_by_any_of_its_lines(explain_test, place):
-    told = json.loads(explain_test(place, "--format", "json").stdout)
-    assert told["code"] == "evaluation_error"
-    assert told["policies"][0]["policy"] == "no-borrowed"
+    output = json.loads(explain_test(place, "--format", "json").stdout)
+    assert output["code"] == "evaluation_error"
+    assert output["policies"][0]["policy"] == "no-borrowed"
 
 
 def test_what_a_stranger_lacks_is_explained_with_the_facts_that_the_test_gives(explain_test):

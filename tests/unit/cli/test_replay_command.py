@@ -108,10 +108,10 @@ def test_other_obligations_flip_too(other, journal):
 def test_json_tells_all_of_it(other, journal):
     result = run("replay", other("<= 100", "<= 50"), journal, "--format", "json")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert (told["records"], told["same"], told["damage"]) == (3, 0, [])
-    assert told["unknown"] == [{"reason": "principal.in is not recorded", "count": 1}]
-    (flip,) = told["flips"]
+    answer = json.loads(result.stdout)
+    assert (answer["records"], answer["same"], answer["damage"]) == (3, 0, [])
+    assert answer["unknown"] == [{"reason": "principal.in is not recorded", "count": 1}]
+    (flip,) = answer["flips"]
     assert flip["count"] == 2
     assert flip["was"] == {"decision": "allow", "code": "allow", "obligations": ["round"]}
     assert flip["now"] == {
@@ -279,8 +279,8 @@ def test_a_demand_that_is_another_one_flips(tmp_path, make_bundle, before, after
     result = run("replay", bundle, journal)
     assert result.exit_code == 1
     assert what in result.stdout
-    told = json.loads(run("replay", bundle, journal, "--format", "json").stdout)
-    assert told["flips"][0]["demands_changed"] != []
+    answer = json.loads(run("replay", bundle, journal, "--format", "json").stdout)
+    assert answer["flips"][0]["demands_changed"] != []
 
 
 def test_another_spelling_of_the_same_demand_is_the_same(tmp_path, make_bundle):

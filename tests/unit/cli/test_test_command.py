@@ -141,10 +141,10 @@ def test_a_filter_runs_what_it_picks(run):
 def test_json_tells_the_same(run):
     result = run(TESTS + FAILING, "--format", "json")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert (told["passed"], told["failed"], told["errors"]) == (1, 1, 0)
-    assert told["untested_policies"] == ["never"]
-    assert [(test["name"], test["line"], test["outcome"]) for test in told["tests"]] == [
+    output = json.loads(result.stdout)
+    assert (output["passed"], output["failed"], output["errors"]) == (1, 1, 0)
+    assert output["untested_policies"] == ["never"]
+    assert [(test["name"], test["line"], test["outcome"]) for test in output["tests"]] == [
         ("clinicians may", 7, "passed"),
         ("nobody may", 10, "failed"),
     ]
@@ -176,8 +176,8 @@ def test_coverage_says_what_was_not_tried(run):
         '  policies.cedar:2:58 never: when resource.purpose == "retired": never true\n'
         f"{COVERED}\n"
     )
-    told = json.loads(run(TESTS, "--coverage", "--format", "json").stdout)
-    assert told["coverage"]["percent"] == 83.33
+    output = json.loads(run(TESTS, "--coverage", "--format", "json").stdout)
+    assert output["coverage"]["percent"] == 83.33
     assert "coverage" not in json.loads(run(TESTS, "--format", "json").stdout)
 
 
@@ -203,9 +203,9 @@ def test_mutants_that_survive_are_told_and_fail(run):
     assert "survives policies.cedar:1:1 grant: permit became forbid" not in result.stdout
     assert "survives policies.cedar:3:1 rounded: the policy dropped" in result.stdout
     assert "  a test that detects it:\n  - name:" in result.stdout
-    told = json.loads(run(TESTS, "--mutants", "--format", "json").stdout)
-    assert told["mutants"]["noticed"] > 0
-    assert told["mutants"]["survivors"]
+    output = json.loads(run(TESTS, "--mutants", "--format", "json").stdout)
+    assert output["mutants"]["noticed"] > 0
+    assert output["mutants"]["survivors"]
 
 
 def test_no_mutants_are_made_where_the_tests_fail(run):
@@ -289,18 +289,18 @@ def test_a_failure_shows_what_decides_and_no_more(run, test, lines):
     text = f"{WARDS_TESTS}  - {{name: this one fails, as: clara, {test}}}\n"
     result = run(text, **{"policies.cedar": WARDS})
     assert result.exit_code == 1
-    told = result.stdout.splitlines()
-    assert told[0] == "failed tests/a_test.yaml:11:5: this one fails"
-    assert told[1 : 1 + len(lines)] == lines
-    assert told[1 + len(lines)] == "1 failed, 1 passed"
+    output = result.stdout.splitlines()
+    assert output[0] == "failed tests/a_test.yaml:11:5: this one fails"
+    assert output[1 : 1 + len(lines)] == lines
+    assert output[1 + len(lines)] == "1 failed, 1 passed"
 
 
 def test_a_name_that_there_is_not_is_an_error_of_the_test(run):
     text = (
         f"{WARDS_TESTS}  - {{name: wrong, as: clara, resource: 'Model::\"none\"', expect: deny}}\n"
     )
-    told = run(text, **{"policies.cedar": WARDS}).stdout.splitlines()
-    assert told[:2] == [
+    output = run(text, **{"policies.cedar": WARDS}).stdout.splitlines()
+    assert output[:2] == [
         "error tests/a_test.yaml:11:5: wrong",
         '  tests/a_test.yaml:11:30 GR601 entities.json has no Model::"none". Correct it, or add '
         "it. If the test is about this denial, expect `code: unknown_entity`.",
@@ -310,9 +310,9 @@ def test_a_name_that_there_is_not_is_an_error_of_the_test(run):
 def test_many_failures_are_not_all_explained(run, monkeypatch):
     monkeypatch.setattr(command, "_EXPLAINED", 2)
     failing = "".join(f"  - {{name: t{number}, as: clara, expect: deny}}\n" for number in range(4))
-    told = run(TESTS + failing).stdout.splitlines()
-    assert sum(line.startswith("failed ") for line in told) == 4
-    assert sum(line.startswith("  decided: ") for line in told) == 2
+    output = run(TESTS + failing).stdout.splitlines()
+    assert sum(line.startswith("failed ") for line in output) == 4
+    assert sum(line.startswith("  decided: ") for line in output) == 2
 
 
 def test_many_policies_and_truths_are_cut_short(run):
@@ -323,8 +323,8 @@ def test_many_policies_and_truths_are_cut_short(run):
         for number in range(5)
     )
     failing = "  - {name: no, as: clara, facts: {input: {rows: 1}}, expect: deny}\n"
-    told = run(TESTS.partition("  - name")[0] + failing, **{"policies.cedar": policies}).stdout
-    lines = told.splitlines()
+    output = run(TESTS.partition("  - name")[0] + failing, **{"policies.cedar": policies}).stdout
+    lines = output.splitlines()
     assert [line for line in lines if " grants: " in line] == [
         f"  p{number} grants: policies.cedar:{number + 1}:1" for number in range(3)
     ]
@@ -345,7 +345,7 @@ def parsed(text):
             [
                 (
                     case.name, case.classname, case._elem.get("file"), case._elem.get("line"),
-                    [(type(said), said.type, said.message) for said in case.result],
+                    [(type(message), message.type, message.message) for message in case.result],
                 )
                 for case in suite
             ],
@@ -473,8 +473,8 @@ def test_a_property_that_does_not_hold_is_told_with_a_test_to_paste(run):
 def test_a_property_is_chosen_by_its_name_and_told_as_json(run):
     ended = run(TESTS + PROPERTY, "-k", "retired", "--examples", "0", "--format", "json")
     assert ended.exit_code == 0
-    told = json.loads(ended.output)
-    assert [(test["name"], test["line"], test["outcome"]) for test in told["tests"]] == [
+    output = json.loads(ended.output)
+    assert [(test["name"], test["line"], test["outcome"]) for test in output["tests"]] == [
         ("a retired model answers nobody", 12, "passed")
     ]
 

@@ -121,12 +121,12 @@ def of_cedar(test):
 
 
 def test_the_requests_come_to_every_answer():
-    told = [of_cedar(test) for test in REQUESTS]
-    assert {test["decision"] for test in told} == {"allow", "deny"}
-    assert {name for test in told for name in test["reason"]} == {
+    output = [of_cedar(test) for test in REQUESTS]
+    assert {test["decision"] for test in output} == {"allow", "deny"}
+    assert {name for test in output for name in test["reason"]} == {
         "wards", "no-retired", "no-borrowed", "rounded", "late"
     }  # fmt: skip
-    assert {test["num_errors"] for test in told} == {0, 1, 2, 3, 4}
+    assert {test["num_errors"] for test in output} == {0, 1, 2, 3, 4}
 
 
 def test_what_cedar_says_of_a_request_holds(run):
@@ -177,9 +177,9 @@ def test_a_guard_that_decides_otherwise_is_told(run, test, cedar, guard):
     (each,) = run(test)
     assert (each.cedar.decision, each.guard.code) == (cedar, guard)
     assert each.differs == ((cedar == "Allow") != (guard == "allow"))
-    told = each.as_json()
-    assert told["cedar"]["decision"] == cedar.lower()
-    assert told["guard"]["code"] == guard
+    output = each.as_json()
+    assert output["cedar"]["decision"] == cedar.lower()
+    assert output["guard"]["code"] == guard
 
 
 def test_no_guard_allows_what_cedar_denies_but_on_conditions(run):
@@ -318,8 +318,8 @@ def test_tests_of_a_shipped_bundle_go_there_and_back(name, tmp_path):
         )  # fmt: skip
     back = command("run-tests", bundle, tmp_path / "tests.json", "--format", "json")
     assert back.exit_code == 0
-    told = json.loads(back.stdout)
-    assert (told["passed"], told["failed"], told["errors"]) == (len(tests), 0, 0)
+    output = json.loads(back.stdout)
+    assert (output["passed"], output["failed"], output["errors"]) == (len(tests), 0, 0)
 
 
 def test_links_are_exported_as_policies_under_their_own_ids(make_bundle, tmp_path):

@@ -118,9 +118,9 @@ def test_who_or_what_the_bundle_lacks_has_met_no_policy(cover):
 
 
 def test_as_json_says_the_same(cover):
-    told = json.loads(json.dumps(cover(WARDS, ALLOWED, STRANGER).as_json()))
-    assert (told["percent"], told["seen"], told["wanted"]) == (75.0, 3, 4)
-    (policy,) = told["policies"]
+    data = json.loads(json.dumps(cover(WARDS, ALLOWED, STRANGER).as_json()))
+    assert (data["percent"], data["seen"], data["wanted"]) == (75.0, 3, 4)
+    (policy,) = data["policies"]
     assert (policy["policy"], policy["matched"], policy["missed"]) == ("wards", 1, 1)
     assert policy["clauses"] == [
         {

@@ -59,8 +59,8 @@ def test_several_processes_tell_what_one_tells_in_the_same_order(folder):
     two = list(at_once.mutate_at_once(folder, bundle, suite, jobs=2))
     assert [type(each) for each in two] == [type(each) for each in one]
     assert collect(two).as_json() == collect(one).as_json()
-    told = collect(one)
-    assert min(told.noticed, len(told.survivors), len(told.equivalent)) > 0
+    output = collect(one)
+    assert min(output.noticed, len(output.survivors), len(output.equivalent)) > 0
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
@@ -73,7 +73,7 @@ def test_the_command_says_the_same(folder, format):
 
 
 def test_processes_that_hash_texts_otherwise_tell_the_same(folder):
-    told = set()
+    output = set()
     for seed in range(4):
         done = subprocess.run(  # noqa: S603  # our own arguments
             [sys.executable, "-m", "guardrail", "test", str(folder), "--mutants"],
@@ -83,8 +83,8 @@ def test_processes_that_hash_texts_otherwise_tell_the_same(folder):
             check=False,
         )
         assert done.returncode == 1
-        told.add(done.stdout)
-    assert len(told) == 1
+        output.add(done.stdout)
+    assert len(output) == 1
 
 
 def test_a_process_that_dies_is_told(folder):

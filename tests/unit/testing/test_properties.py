@@ -73,8 +73,8 @@ def shown(ended):
 
 
 def test_what_must_never_be_and_is_is_told_as_the_simplest_request(outcome):
-    told = shown(outcome("never: {allow: true, when: {action: predict}}"))
-    assert told == [
+    output = shown(outcome("never: {allow: true, when: {action: predict}}"))
+    assert output == [
         '- name: "shows: p0"',
         '  principal: {"uid": "User::\\"somebody\\"", "in": ["Role::\\"clinician\\""], "attrs":'
         ' {"department": "another"}}',
@@ -86,18 +86,18 @@ def test_what_must_never_be_and_is_is_told_as_the_simplest_request(outcome):
 
 
 def test_what_must_always_be_and_is_not_is_told(outcome):
-    told = shown(outcome("always: {obligations: [round], when: {allow: true, action: predict}}"))
-    assert 'Role::\\"clinician\\"' in told[1]
-    assert told[-1] == '  expect: {"decision": "allow", "code": "allow", "policies": ["wards"]}'
+    output = shown(outcome("always: {obligations: [round], when: {allow: true, action: predict}}"))
+    assert 'Role::\\"clinician\\"' in output[1]
+    assert output[-1] == '  expect: {"decision": "allow", "code": "allow", "policies": ["wards"]}'
 
 
 def test_what_implies_is_broken_by_what_has_the_one_without_the_other(outcome):
     stated = (
         "implies: {if: {allow: true, action: predict}, then: {facts: {input: {rows: {max: 100}}}}}"
     )
-    told = shown(outcome(stated))
-    assert '"rows": 101' in told[4]
-    assert '"purpose": "research"' in told[4]
+    output = shown(outcome(stated))
+    assert '"rows": 101' in output[4]
+    assert '"purpose": "research"' in output[4]
 
 
 HOLD = [
@@ -130,8 +130,8 @@ def test_what_holds_passes(outcome, stated):
 
 
 def test_who_has_no_grant_is_not_prohibited(outcome):
-    told = shown(outcome(HOLD[-1]))
-    assert '"code": "no_grant"' in told[-1]
+    output = shown(outcome(HOLD[-1]))
+    assert '"code": "no_grant"' in output[-1]
 
 
 @pytest.mark.parametrize(
@@ -290,9 +290,9 @@ def test_what_the_bundle_has_not_is_an_error_at_its_place(folder, when, key, cod
     ],
 )
 def test_a_property_that_claims_nothing_is_an_error(outcome, stated, says):
-    told = outcome(stated)
-    assert told[0] == "error"
-    assert any(says in message for message in told[1:]), told
+    output = outcome(stated)
+    assert output[0] == "error"
+    assert any(says in message for message in output[1:]), output
 
 
 def test_one_property_that_is_wrong_hides_no_other(folder):
@@ -333,8 +333,8 @@ def test_what_is_only_between_the_edges_is_found_at_random(outcome):
 when { context.input.rows * 3 > 10000 && context.input.rows * 3 < 20000 };"""
     stated = "never: {allow: true}"
     assert outcome(stated, policies=policies, given="", examples=0) == ("passed",)
-    told = shown(outcome(stated, policies=policies, given="", examples=2000))
-    assert '"decision": "allow"' in told[-1]
+    output = shown(outcome(stated, policies=policies, given="", examples=2000))
+    assert '"decision": "allow"' in output[-1]
 
 
 def test_it_ends_the_same_each_time(outcome):
@@ -345,8 +345,8 @@ def test_it_ends_the_same_each_time(outcome):
 def test_what_the_schema_demands_is_left_out_where_it_is_asked_for(outcome):
     stated = "always: {errors: false}"
     assert outcome(stated) == ("passed",)
-    told = shown(outcome(f"missing: true, {stated}"))
-    assert "!missing" in told[4]
+    output = shown(outcome(f"missing: true, {stated}"))
+    assert "!missing" in output[4]
 
 
 def test_a_bundle_is_served_by_its_properties_tried_at_the_edges_alone(folder, monkeypatch):

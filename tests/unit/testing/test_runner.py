@@ -272,9 +272,9 @@ def test_report_counts_and_tells_as_json(make_bundle):
     folder = make_bundle(POLICIES, **{"tests/a_test.yaml": text, "tests/b_test.yaml": "x"})
     report = run_tests(str(folder))
     assert (report.passed, report.failed, report.errors, report.holds) == (1, 1, 2, False)
-    told = json.loads(json.dumps(report.as_json()))
-    assert (told["passed"], told["failed"], told["errors"]) == (1, 1, 2)
-    assert told["tests"][1] == {
+    output = json.loads(json.dumps(report.as_json()))
+    assert (output["passed"], output["failed"], output["errors"]) == (1, 1, 2)
+    assert output["tests"][1] == {
         "name": "failing",
         "file": "tests/a_test.yaml",
         "line": 12,
@@ -282,8 +282,8 @@ def test_report_counts_and_tells_as_json(make_bundle):
         "code": "GR602",
         "message": "decision: expected allow; got deny",
     }
-    assert [test["outcome"] for test in told["tests"]] == ["passed", "failed", "error", "error"]
-    assert [(test["file"], test["line"]) for test in told["tests"][2:]] == [
+    assert [test["outcome"] for test in output["tests"]] == ["passed", "failed", "error", "error"]
+    assert [(test["file"], test["line"]) for test in output["tests"][2:]] == [
         ("tests/a_test.yaml", 13), ("tests/b_test.yaml", 1),
     ]  # fmt: skip
     assert [str(fault) for fault in report.faults] == [

@@ -41,7 +41,7 @@ SOMEBODY: Final = "somebody"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Slot:
+class ValueDomain:
     """One value of a request, or a record of values.
 
     Attributes:
@@ -58,13 +58,13 @@ class Slot:
     kind: CedarType
     presence: Presence
     values: tuple[Any, ...] = ()
-    below: tuple[Slot, ...] = ()
+    below: tuple[ValueDomain, ...] = ()
     least: int = LEAST
     most: int = MOST
     is_open: bool = True
 
     def __repr__(self) -> str:
-        return f"Slot({self.path})"
+        return f"ValueDomain({self.path})"
 
     @property
     def name(self) -> str:
@@ -106,9 +106,9 @@ class Domain:
     is_open: bool
     groups: tuple[Entity, ...]
     within: tuple[Entity, ...]
-    attrs: tuple[Slot, ...]
+    attrs: tuple[ValueDomain, ...]
     resources: tuple[Entity, ...]
-    places: tuple[Slot, ...]
+    places: tuple[ValueDomain, ...]
     moments: tuple[Mapping[str, Any], ...]
     name: str = SOMEBODY
 
@@ -118,12 +118,12 @@ class Domain:
     @property
     def is_possible(self) -> bool:
         """Whether the domain has any request."""
-        others = self.is_open and all(slot.is_possible for slot in self.attrs)
+        others = self.is_open and all(field.is_possible for field in self.attrs)
         return bool(
             self.resources
             and (self.known or others)
             and self.moments
-            and all(slot.is_possible for slot in self.places)
+            and all(field.is_possible for field in self.places)
         )
 
     def callers(self) -> Iterator[Request]:
@@ -143,7 +143,7 @@ class Domain:
                 yield Request(caller, self.action, resource, each)
 
     def _callers(self) -> Iterator[Principal | Entity]:
-        if self.is_open and all(slot.is_possible for slot in self.attrs):
+        if self.is_open and all(field.is_possible for field in self.attrs):
             attrs = record_of(self.attrs)
             yield self.caller(self.within, attrs)
             for group in self.groups:
@@ -163,31 +163,31 @@ def _timed(moment: Mapping[str, Any]) -> dict[str, Any]:
     return {"time": dict(moment)} if moment else {}
 
 
-def record_of(slots: Sequence[Slot]) -> dict[str, Any]:
+def record_of(fields: Sequence[ValueDomain]) -> dict[str, Any]:
     """Return the simplest record, which has the needed fields only."""
-    return {slot.name: value_of(slot) for slot in slots if slot.presence == "needed"}
+    return {field.name: value_of(field) for field in fields if field.presence == "needed"}
 
 
-def value_of(slot: Slot) -> Any:
-    """Return the simplest value of a slot."""
-    return record_of(slot.below) if slot.kind == RECORD else slot.values[0]
+def value_of(field: ValueDomain) -> Any:
+    """Return the simplest value of a field."""
+    return record_of(field.below) if field.kind == RECORD else field.values[0]
 
 
-def _varied(slots: Sequence[Slot]) -> Iterator[dict[str, Any]]:
+def _varied(fields: Sequence[ValueDomain]) -> Iterator[dict[str, Any]]:
     """Yield variations of the simplest record, each with another value of one field."""
-    base = record_of(slots)
-    for slot in slots:
-        if slot.presence == "never" or not slot.is_possible:
+    base = record_of(fields)
+    for field in fields:
+        if field.presence == "never" or not field.is_possible:
             continue
-        if slot.kind == RECORD:
-            if slot.presence == "may" and all(each.is_possible for each in slot.below):
-                yield {**base, slot.name: record_of(slot.below)}
-            for varied in _varied(slot.below):
-                yield {**base, slot.name: varied}
+        if field.kind == RECORD:
+            if field.presence == "may" and all(each.is_possible for each in field.below):
+                yield {**base, field.name: record_of(field.below)}
+            for varied in _varied(field.below):
+                yield {**base, field.name: varied}
         else:
-            start = 1 if slot.presence == "needed" else 0
-            for value in slot.values[start:]:
-                yield {**base, slot.name: value}
+            start = 1 if field.presence == "needed" else 0
+            for value in field.values[start:]:
+                yield {**base, field.name: value}
 
 
 class World:
@@ -222,10 +222,10 @@ class World:
             (self._kinds[key],) = self.snapshot.schema.types(paths, principal=domain.type)
         return self._kinds[key]
 
-    def slot(self, path: Path, domain: Domain) -> Slot | None:
-        """Return the slot of a fact that no policy of the action reads; ``None`` without one."""
+    def field(self, path: Path, domain: Domain) -> ValueDomain | None:
+        """Return the field of a fact that no policy of the action reads; ``None`` without one."""
         kind = self.kind_of(path, domain)
-        return None if kind is None else self._slot(domain.action, path, kind, is_required=False)
+        return None if kind is None else self._field(domain.action, path, kind, is_required=False)
 
     def _make(self) -> Iterator[Domain]:
         snapshot = self.snapshot
@@ -268,9 +268,9 @@ class World:
             ]
         return resources
 
-    def _groups(self, kind: str, attrs: Sequence[Slot]) -> tuple[Entity, ...]:
+    def _groups(self, kind: str, attrs: Sequence[ValueDomain]) -> tuple[Entity, ...]:
         """Return the groups in which a caller of a type can be, tested once per type of group."""
-        if not all(slot.is_possible for slot in attrs):
+        if not all(field.is_possible for field in attrs):
             return ()
         base = record_of(attrs)
         fits: dict[str, bool] = {}
@@ -290,17 +290,19 @@ class World:
             return False
         return True
 
-    def _record(self, action: Entity, root: Path, principal: str, depth: int = 0) -> Iterator[Slot]:
-        """Yield the slots of all attributes that the schema declares below a path."""
+    def _record(
+        self, action: Entity, root: Path, principal: str, depth: int = 0
+    ) -> Iterator[ValueDomain]:
+        """Yield the fields of all attributes that the schema declares below a path."""
         if depth > _LIMIT_DEPTH:
             return
         for each in attributes_of(self.snapshot.schema, action, root, principal=principal):
-            yield self._slot(
+            yield self._field(
                 action, each.path, each.kind, is_required=each.is_required, principal=principal,
                 depth=depth,
             )  # fmt: skip
 
-    def _slot(
+    def _field(
         self,
         action: Entity,
         path: Path,
@@ -309,8 +311,8 @@ class World:
         is_required: bool,
         principal: str = "",
         depth: int = 0,
-        below: tuple[Slot, ...] | None = None,
-    ) -> Slot:
+        below: tuple[ValueDomain, ...] | None = None,
+    ) -> ValueDomain:
         values: list[Any] = []
         if kind == RECORD and below is None:
             below = tuple(self._record(action, path, principal, depth + 1))
@@ -319,7 +321,7 @@ class World:
         is_place = path.root == "context" and len(path.attrs) == 1
         can_lack = not is_place and path.root == "context" and self._missing
         least, most = self.boundaries.range_of(path)
-        return Slot(
+        return ValueDomain(
             path=path,
             kind=kind,
             presence="needed" if is_place or (is_required and not can_lack) else "may",
@@ -329,16 +331,16 @@ class World:
             most=most,
         )
 
-    def _facts(self, action: Entity, shape: Shape, above: tuple[str, ...]) -> Iterator[Slot]:
-        """Yield the slots of the facts that the policies of an action read."""
+    def _facts(self, action: Entity, shape: Shape, above: tuple[str, ...]) -> Iterator[ValueDomain]:
+        """Yield the fields of the facts that the policies of an action read."""
         paths = [Path("context", (*above, name)) for name in shape]
         required = are_required(self.snapshot.schema, [(action, path) for path in paths])
         for path, is_required, kind in zip(paths, required, shape.values(), strict=True):
             if isinstance(kind, dict):
                 below = tuple(self._facts(action, kind, path.attrs))
-                yield self._slot(action, path, RECORD, is_required=is_required, below=below)
+                yield self._field(action, path, RECORD, is_required=is_required, below=below)
             else:
-                yield self._slot(action, path, kind, is_required=is_required)
+                yield self._field(action, path, kind, is_required=is_required)
 
     def _moments(self, plan: Plan) -> Iterator[Mapping[str, Any]]:
         """Yield the facts about the time that policies read, one mapping for each moment."""

@@ -23,7 +23,7 @@ from guardrail.policy.schema.schema import RECORD, CedarType
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.testing.properties.claims import read_condition
 from guardrail.testing.properties.conditions import Condition
-from guardrail.testing.properties.domains import Domain, Slot, World
+from guardrail.testing.properties.domains import Domain, ValueDomain, World
 from guardrail.testing.properties.narrowing import narrowed
 from guardrail.testing.properties.value_conditions import ABSENT
 from guardrail.testing.run.resolve_bundle import bundle_of
@@ -116,7 +116,7 @@ def _request(
 
 def _callers(domain: Domain) -> SearchStrategy[Principal | Entity]:
     ways: list[SearchStrategy[Principal | Entity]] = []
-    if domain.is_open and all(slot.is_possible for slot in domain.attrs):
+    if domain.is_open and all(field.is_possible for field in domain.attrs):
         groups = [(), *((group,) for group in domain.groups)]
         groups += combinations(domain.groups[:_LIMIT_PAIRED], 2)
         ways.append(
@@ -131,27 +131,27 @@ def _callers(domain: Domain) -> SearchStrategy[Principal | Entity]:
     return st.one_of(ways)
 
 
-def _records(slots: Sequence[Slot]) -> SearchStrategy[dict[str, Any]]:
+def _records(fields: Sequence[ValueDomain]) -> SearchStrategy[dict[str, Any]]:
     """Draw records that have all needed fields, and sometimes the optional ones.
 
     All values are drawn as one tuple, since a draw for each record takes twice as long.
     """
-    leaves = list(_leaves(slots))
+    leaves = list(_leaves(fields))
     paths = [path for path, _ in leaves]
     return st.tuples(*(drawn for _, drawn in leaves)).map(partial(_assembled, paths))
 
 
-def _leaves(slots: Sequence[Slot]) -> Iterator[tuple[tuple[str, ...], SearchStrategy[Any]]]:
+def _leaves(fields: Sequence[ValueDomain]) -> Iterator[tuple[tuple[str, ...], SearchStrategy[Any]]]:
     """Yield the strategy of each value, with its path; for a record, whether it is present."""
-    for slot in slots:
-        path = slot.path.attrs
-        if slot.presence == "never" or not _is_drawable(slot):
+    for field in fields:
+        path = field.path.attrs
+        if field.presence == "never" or not _is_drawable(field):
             continue
-        if slot.kind == RECORD:
-            yield path, st.just({}) if slot.presence == "needed" else st.sampled_from((ABSENT, {}))
-            yield from _leaves(slot.below)
+        if field.kind == RECORD:
+            yield path, st.just({}) if field.presence == "needed" else st.sampled_from((ABSENT, {}))
+            yield from _leaves(field.below)
         else:
-            yield path, _value(slot)
+            yield path, _value(field)
 
 
 def _assembled(paths: Sequence[tuple[str, ...]], values: Sequence[Any]) -> dict[str, Any]:
@@ -166,29 +166,29 @@ def _assembled(paths: Sequence[tuple[str, ...]], values: Sequence[Any]) -> dict[
     return whole
 
 
-def _is_drawable(slot: Slot) -> bool:
-    if slot.kind == RECORD:
-        return all(each.is_possible for each in slot.below)
-    return bool(slot.values)
+def _is_drawable(field: ValueDomain) -> bool:
+    if field.kind == RECORD:
+        return all(each.is_possible for each in field.below)
+    return bool(field.values)
 
 
-def _value(slot: Slot) -> SearchStrategy[Any]:
-    lacking = (ABSENT,) if slot.presence == "may" else ()
-    boundaries = st.sampled_from((*lacking, *slot.values))
-    others = _others(slot, slot.kind) if slot.is_open else None
+def _value(field: ValueDomain) -> SearchStrategy[Any]:
+    lacking = (ABSENT,) if field.presence == "may" else ()
+    boundaries = st.sampled_from((*lacking, *field.values))
+    others = _others(field, field.kind) if field.is_open else None
     return boundaries if others is None else boundaries | others
 
 
-def _others(slot: Slot, kind: CedarType) -> SearchStrategy[Any] | None:
+def _others(field: ValueDomain, kind: CedarType) -> SearchStrategy[Any] | None:
     """Draw values besides the boundary values; ``None`` if there are no others."""
     if kind == "Long":
-        return st.integers(slot.least, slot.most)
-    if kind == "String" and slot.path.attrs[:1] != ("time",):
+        return st.integers(field.least, field.most)
+    if kind == "String" and field.path.attrs[:1] != ("time",):
         return _TEXTS
     if kind == "decimal":
         return st.decimals(-1000, 1000, places=4)
     if isinstance(kind, tuple):
-        inner = [value for values in slot.values for value in values]
+        inner = [value for values in field.values for value in values]
         if inner:
             return st.lists(st.sampled_from(inner), max_size=4)
     return None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guardrail.testing.coverage.coverage import Coverage
     from guardrail.testing.mutation.candidate_requests import Request
 
-Outcome: TypeAlias = Literal["passed", "failed", "error"]
+TestOutcome: TypeAlias = Literal["passed", "failed", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Result:
 
     name: str
     place: Place
-    outcome: Outcome
+    outcome: TestOutcome
     faults: tuple[Fault, ...] = ()
     decision: Decision | None = None
     request: Request | None = None
@@ -71,7 +71,7 @@ class Report:
     policies: tuple[str, ...] = ()
     coverage: Coverage | None = None
 
-    def _count(self, outcome: Outcome) -> int:
+    def _count(self, outcome: TestOutcome) -> int:
         return sum(result.outcome == outcome for result in self.results)
 
     @property

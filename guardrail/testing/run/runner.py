@@ -29,7 +29,7 @@ from guardrail.testing.files.payloads import differences, plain
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.testing.properties.conditions import INVALID_REQUEST_CODES
 from guardrail.testing.run.calls import CallResult, CallRunner
-from guardrail.testing.run.report import Outcome, Result
+from guardrail.testing.run.report import Result, TestOutcome
 from guardrail.values import Decision
 
 _NOTHING: Final = object()
@@ -120,7 +120,7 @@ class Runner:
         failures = tuple(_failures(case, description))
         if not failures and (invalid := _invalid_request(case, description)):
             return Result(case.name, case.place, "error", invalid, decision)
-        outcome: Outcome = "failed" if failures else "passed"
+        outcome: TestOutcome = "failed" if failures else "passed"
         request = Request(case.principal, case.action, case.resource, facts)
         return Result(case.name, case.place, outcome, failures, decision, request)
 

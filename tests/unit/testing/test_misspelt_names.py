@@ -74,9 +74,9 @@ def test_a_test_that_asks_the_policies(run, misspelt, meant, code, expect):
 
 
 @pytest.mark.parametrize(("misspelt", "meant", "code"), MISSPELT.values(), ids=MISSPELT)
-@pytest.mark.parametrize("asked", ["input: {patients: {zeros: [1, 3]}}, output: 1, ", ""])
-def test_a_whole_call_and_its_steps(run, misspelt, meant, code, asked):
-    test = f"{{name: a, as: clara, {asked}steps: [{{expect: allow}}, {{{misspelt}, expect: deny}}]}}"
+@pytest.mark.parametrize("call", ["input: {patients: {zeros: [1, 3]}}, output: 1, ", ""])
+def test_a_whole_call_and_its_steps(run, misspelt, meant, code, call):
+    test = f"{{name: a, as: clara, {call}steps: [{{expect: allow}}, {{{misspelt}, expect: deny}}]}}"
     ((outcome, message),) = run(test)
     assert outcome == "error"
     assert meant in message

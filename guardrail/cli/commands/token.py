@@ -1,7 +1,7 @@
 """``guardrail token``: verifies a token as a bundle does, and shows the identity that it proves.
 
-It never prints the token, and of its claims only the names and the values that make the principal.
-A token is no command-line argument: other users and the shell's history would see it.
+It never prints the token, and of its claims only the names, and the values of the principal. The
+token is not a command-line argument, which other users and the shell's history could see.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def token(
     knows = bundle.snapshot.store.knows
     claims = _names(text)
     try:
-        found = resolve_or_defer(lambda: bundle.providers.authenticate(text, now, knows=knows))
-        identity = found.resolve() if isinstance(found, PendingIdentity) else found
+        outcome = resolve_or_defer(lambda: bundle.providers.authenticate(text, now, knows=knows))
+        identity = outcome.resolve() if isinstance(outcome, PendingIdentity) else outcome
     except Denied as error:
         if format is OutputFormat.json:
             say_json(
@@ -113,15 +113,15 @@ def _read(file: Path) -> str:
             with file.open(encoding="utf-8", errors="replace") as stream:
                 text = stream.read(limit)
     except OSError:
-        raise stop(f"{file} can't be read. Name the file that holds the token.") from None
+        raise stop(f"{file} can't be read. Name the file with the token.") from None
     text = text.strip()
     if not text:
-        raise stop("There is no token. Give a file, or write it to standard input.")
+        raise stop("there is no token. Name a file with it, or pass it on standard input.")
     return text
 
 
 def _names(text: str) -> list[str]:
-    """Return the names of a token's claims, whether it holds or not; none where it is no JWT."""
+    """Return the names of a token's claims, valid or not; an empty list if it is not a JWT."""
     from guardrail.errors import Denied
     from guardrail.identity.tokens.verifier import SignedToken
 

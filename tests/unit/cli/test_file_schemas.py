@@ -1,4 +1,4 @@
-"""Schemas of files: what ships fits them, a mistake does not, and each key has a word."""
+"""JSON Schemas of files: shipped files are valid, mistakes are not, each key has a description."""
 
 from __future__ import annotations
 

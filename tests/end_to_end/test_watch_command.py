@@ -1,4 +1,4 @@
-"""`guardrail test --watch` in a real process: each change is a run, and Ctrl-C the end."""
+"""`guardrail test --watch` in a real process runs again at each change, until Ctrl-C."""
 
 from __future__ import annotations
 

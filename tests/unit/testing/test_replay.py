@@ -1,4 +1,4 @@
-"""Recorded calls, decided again: all as they were on the same bundle, and on another what flips."""
+"""Recorded calls, decided again: the same on the same bundle, with changes on another one."""
 
 import json
 import random
@@ -96,7 +96,7 @@ def replayed(bundle, journal, keys=None):
     return replay(candidate, calls, slots)
 
 
-def told(found):
+def flip_counts(found):
     return {flip.what: flip.count for flip in found.flips}
 
 
@@ -200,7 +200,7 @@ def test_a_text_that_is_kept_as_text_is_replayed(tmp_path):
     (kept,) = read_calls(journal)
     assert dict(kept.record.facts)["app.study"] == "trial-2019"
     reopened = version(tmp_path / "other", facts, prohibitions=('"trial-2019"', '"trial-2020"'))
-    assert told(replayed(reopened, journal)) == {"now allowed by clinicians-may-score": 1}
+    assert flip_counts(replayed(reopened, journal)) == {"now allowed by clinicians-may-score": 1}
 
 
 def test_who_calls_is_not_guessed_where_a_policy_names_somebody(tmp_path):
@@ -208,8 +208,9 @@ def test_who_calls_is_not_guessed_where_a_policy_names_somebody(tmp_path):
     grant = 'principal in Role::"clinician"', 'principal == User::"clara"'
     named = version(tmp_path / "named", grants=grant)
     assert replayed(named, journal).unknown == {
-        "which caller it was is recorded as a pseudonym, and can matter: a policy asks for it, or "
-        "entities.json tells of callers": 1
+        "the caller is recorded as a pseudonym, and the decision may depend on the caller: a "
+        "policy "
+        "names one, or entities.json has callers": 1
     }
 
 
@@ -220,7 +221,7 @@ def test_who_calls_is_known_where_the_journal_keeps_ids(tmp_path):
     named = version(tmp_path / "named", audit=audit, grants=grant)
     assert replayed(named, journal).summary == "1 records: 1 same"
     other = version(tmp_path / "x", audit=audit, grants=(grant[0], 'principal == User::"nora"'))
-    assert told(replayed(other, journal)) == {"now denied: no_grant": 1}
+    assert flip_counts(replayed(other, journal)) == {"now denied: no_grant": 1}
 
 
 def test_a_group_that_the_bundle_does_not_know_is_a_pseudonym_and_not_dropped(tmp_path):
@@ -242,7 +243,7 @@ def test_a_group_that_the_bundle_does_not_know_is_a_pseudonym_and_not_dropped(tm
 def test_a_resource_that_nobody_knew_is_not_guessed(tmp_path):
     bundle, journal = one_call(tmp_path, resource="another")
     assert replayed(bundle, journal).unknown == {
-        "the resource was none of the bundle's, and is recorded as a pseudonym": 1
+        "the resource is not an entity of the bundle, and is recorded as a pseudonym": 1
     }
 
 
@@ -254,7 +255,7 @@ def test_a_model_that_is_gone_denies_whoever_asks(tmp_path):
     (other / "entities.json").write_text(json.dumps(left))
     for file in other.glob("*.cedar"):
         file.write_text(file.read_text().replace('Model::"tumour"', 'Model::"tumour-2019"'))
-    assert told(replayed(other, journal)) == {"now denied: unknown_entity": 1}
+    assert flip_counts(replayed(other, journal)) == {"now denied: unknown_entity": 1}
 
 
 def test_calls_that_ended_before_the_policies_were_asked_are_told_apart(tmp_path):
@@ -274,12 +275,12 @@ def test_calls_that_ended_before_the_policies_were_asked_are_told_apart(tmp_path
         guarded(np.ones((100_000, 30), np.float32))  # before it: beyond the bounds
     ward.guard.close()
     records = [kept.record for kept in read_calls(tmp_path / "journal")]
-    said = {record.code: recorded(record) for record in records}
+    output = {record.code: recorded(record) for record in records}
     met = ReplayOutcome(True, "allow", ("input", "quota"))
-    assert said == {
-        "not_authenticated": "it ended before the policies were asked (not_authenticated)",
+    assert output == {
+        "not_authenticated": "it ended before the policies were evaluated (not_authenticated)",
         "input_rejected": met,
-        "too_large": "it ended before the policies were asked (too_large)",
+        "too_large": "it ended before the policies were evaluated (too_large)",
     }
     found = replayed(bundle, tmp_path / "journal")
     assert found.same == 1
@@ -300,7 +301,7 @@ def test_the_time_of_a_call_is_the_time_of_its_record(tmp_path):
     ward.guard.close()
     assert replayed(bundle, tmp_path / "journal").summary == "2 records: 2 same"
     later = version(tmp_path / "later", facts, grants=(">= 7", ">= 8"))
-    assert told(replayed(later, tmp_path / "journal")) == {"now denied: no_grant": 1}
+    assert flip_counts(replayed(later, tmp_path / "journal")) == {"now denied: no_grant": 1}
     east = version(tmp_path / "east", facts)
     settings = (
         (east / "guardrail.toml")
@@ -309,7 +310,7 @@ def test_the_time_of_a_call_is_the_time_of_its_record(tmp_path):
     )
     (east / "guardrail.toml").write_text(settings)
     found = replayed(east, tmp_path / "journal")
-    assert told(found) == {"now allowed by auditors-may-evaluate": 1}
+    assert flip_counts(found) == {"now allowed by auditors-may-evaluate": 1}
 
 
 def test_an_encrypted_journal_is_replayed_with_its_key(tmp_path):
@@ -329,7 +330,7 @@ def test_another_outcome_under_the_records_own_revision_is_told_apart(busy):
     found = replay(candidate, calls, Slots(candidate))
     (flip,) = found.flips
     assert flip.is_own
-    assert found.summary == "1 records: 0 same, 1 otherwise than this very revision decided"
+    assert found.summary == "1 records: 0 same, 1 decided differently by the same revision"
 
 
 def test_the_records_of_another_guard_are_not_taken_for_this_ones(busy):
@@ -339,13 +340,13 @@ def test_the_records_of_another_guard_are_not_taken_for_this_ones(busy):
     calls = GroupedCalls(Slots(candidate))
     calls.add(first._replace(guard="chat"))
     found = replay(candidate, calls, Slots(candidate))
-    assert found.unknown == {"the guard chat made it, not clinical_scoring": 1}
+    assert found.unknown == {"it is a record of the guard chat, not clinical_scoring": 1}
 
 
 def test_a_record_without_a_beginning_is_not_guessed(busy):
     bundle, journal, _ = busy
     candidate = load_bundle(bundle, clock=FrozenClock())
     (first, *_) = [kept.record for kept in read_calls(journal) if kept.record.code == "allow"]
-    assert recorded(first._replace(cached=None)) == "only its end is in the journal"
-    recalled = RecordReader(candidate).recall(first._replace(facts=()))
+    assert recorded(first._replace(cached=None)) == "only the end of the call is in the journal"
+    recalled = RecordReader(candidate).read(first._replace(facts=()))
     assert recalled == UnknownRequest(("principal.in is not recorded",))

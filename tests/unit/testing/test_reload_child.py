@@ -1,4 +1,4 @@
-"""What the child process of a reload finds, and how it tells."""
+"""The child process of a reload: the faults that it finds and reports."""
 
 import json
 
@@ -74,31 +74,31 @@ def test_own_facts_are_known_by_their_names_alone(make_bundle):
     ]
 
 
-def said(capsys):
+def message(capsys):
     return json.loads(capsys.readouterr().out)
 
 
 def test_the_command_tells_revision_and_faults_in_one_line(make_bundle, capsys):
     folder = make_bundle()
     assert main([str(folder)]) == 0
-    assert said(capsys) == {"revision": read_folder(folder).revision, "faults": []}
+    assert message(capsys) == {"revision": read_folder(folder).revision, "faults": []}
 
 
 def test_the_command_exits_with_1_for_faults(make_bundle, capsys):
     assert main([str(make_bundle("permit ("))]) == 1
-    (fault,) = said(capsys)["faults"]
+    (fault,) = message(capsys)["faults"]
     assert (fault["code"], fault["file"], fault["line"]) == ("GR100", "policies.cedar", 1)
     assert fault["message"]
 
 
 def test_a_folder_that_is_none_has_no_revision(tmp_path, capsys):
     assert main([str(tmp_path / "nothing")]) == 1
-    told = said(capsys)
-    assert (told["revision"], told["faults"][0]["code"]) == ("", "GR001")
+    output = message(capsys)
+    assert (output["revision"], output["faults"][0]["code"]) == ("", "GR001")
 
 
 @pytest.mark.parametrize("names", ["mood:good,bad", "mood:"])
 def test_the_command_takes_own_parts_by_name(make_bundle, capsys, names):
     folder = make_bundle(GRANT + STAMP)
     assert main([str(folder), "--fact", names, "--obligation", "stamp"]) == 0
-    assert said(capsys)["faults"] == []
+    assert message(capsys)["faults"] == []

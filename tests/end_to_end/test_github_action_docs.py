@@ -1,4 +1,4 @@
-"""What docs/github-action.md says runs: the workflow's steps, and the hooks, in a repository."""
+"""The steps of docs/github-action.md run: the workflow and the hooks, in a repository."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def repository(tmp_path):
 
 def test_the_workflow_has_the_steps_that_the_text_explains():
     assert list(STEPS) == ["install", "check", "test", "mutants", "what it changes"]
-    told = re.findall(r"^\| (\w[\w ]*) \|", DOC, re.MULTILINE)
-    assert told == ["step", *list(STEPS)[1:]]
+    output = re.findall(r"^\| (\w[\w ]*) \|", DOC, re.MULTILINE)
+    assert output == ["step", *list(STEPS)[1:]]
     assert STEPS["install"]["run"] == "pip install 'guardrail-cedar[junit,properties]' numpy"
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert WORKFLOW["env"] == {"BUNDLE": BUNDLE}

@@ -1,4 +1,4 @@
-"""What docs/services.md shows runs: behind Flask, and behind a gRPC server on loopback."""
+"""The examples of docs/services.md run: behind Flask, and behind a gRPC server on loopback."""
 
 from __future__ import annotations
 

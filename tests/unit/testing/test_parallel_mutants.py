@@ -1,4 +1,4 @@
-"""Mutants in several processes: what is told is what one process tells, in the same order."""
+"""Mutants in several processes have the same results as in one process, in the same order."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_several_processes_tell_what_one_tells_in_the_same_order(folder):
     two = list(at_once.mutate_at_once(folder, bundle, suite, jobs=2))
     assert [type(each) for each in two] == [type(each) for each in one]
     assert collect(two).as_json() == collect(one).as_json()
-    told = collect(one)
-    assert min(told.noticed, len(told.survivors), len(told.equivalent)) > 0
+    output = collect(one)
+    assert min(output.noticed, len(output.survivors), len(output.equivalent)) > 0
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
@@ -73,7 +73,7 @@ def test_the_command_says_the_same(folder, format):
 
 
 def test_processes_that_hash_texts_otherwise_tell_the_same(folder):
-    told = set()
+    output = set()
     for seed in range(4):
         done = subprocess.run(  # noqa: S603  # our own arguments
             [sys.executable, "-m", "guardrail", "test", str(folder), "--mutants"],
@@ -83,8 +83,8 @@ def test_processes_that_hash_texts_otherwise_tell_the_same(folder):
             check=False,
         )
         assert done.returncode == 1
-        told.add(done.stdout)
-    assert len(told) == 1
+        output.add(done.stdout)
+    assert len(output) == 1
 
 
 def test_a_process_that_dies_is_told(folder):
@@ -93,7 +93,7 @@ def test_a_process_that_dies_is_told(folder):
             return os._exit, (3,)
 
     bundle, _ = loaded(folder)
-    with pytest.raises(ConfigurationError, match="process that tried mutants has died"):
+    with pytest.raises(ConfigurationError, match="process that tested mutants has died"):
         list(at_once.mutate_at_once(folder, bundle, Deadly(()), jobs=2))
 
 

@@ -1,4 +1,4 @@
-"""Values of each type, kept by a guard and read back: decided as they were, or not at all."""
+"""Recorded values of each type are read back and decided the same, or the call is not decided."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from guardrail.testing.replay.report import Slots, replay
 
 THINGS = [each for each in ENTITIES if each["uid"]["type"] != "User"]
 AT = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
-FORM = "is recorded in a form that does not tell its value"
+FORM = "is recorded in a form from which its value can't be read"
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_value_that_is_kept_is_decided_as_it_was(bundle, tmp_path, name, claus
         ("ip", "context.app.ip.isIpv4()", ip_address("10.0.0.1"), FORM),
         (
             "tags", 'context.app.tags.contains("a")', [f"t{at}" for at in range(100)],
-            "has so many items that some may be left out",
+            "has so many items that some may not be recorded",
         ),
         (
             "purpose", 'context.app.purpose == "care"', "k1:" + "0" * 32,
@@ -99,7 +99,7 @@ def test_a_value_that_is_kept_is_decided_as_it_was(bundle, tmp_path, name, claus
         ),
         (
             "note", 'context.app.note.text == "x"', {"text": "x"},
-            "is a record, of which no more is recorded",
+            "is a record, and its content is not recorded",
         ),
     ],
 )  # fmt: skip
@@ -147,7 +147,7 @@ def test_an_attribute_that_the_schema_demands_now_is_not_made_up_for_who_had_non
     schema = path / "schema.cedarschema"
     schema.write_text(SCHEMA.replace("level?: Long", "level: Long"))
     assert replayed(path, tmp_path / "journal").unknown == {
-        "the caller had no principal.level, and the schema demands it": 1
+        "the caller had no principal.level, and the schema requires it": 1
     }
 
 
@@ -165,7 +165,7 @@ def test_who_brings_too_many_groups_is_not_guessed(bundle, tmp_path):
     many = Principal("User", "x", parents=teams, attrs={"department": "care"})
     assert calls_of(path, tmp_path / "journal", [many], [{}]) == ["allow"]
     assert replayed(path, tmp_path / "journal").unknown == {
-        "principal.in has so many that some may be left out": 1
+        "principal.in has so many groups that some may not be recorded": 1
     }
 
 
@@ -174,7 +174,7 @@ def test_a_caller_of_whom_the_bundle_has_others_is_not_guessed(bundle, tmp_path)
     calls_of(path, tmp_path / "journal", [CLARA], [{}])
     (path / "entities.json").write_text(json.dumps(ENTITIES))
     (kept,) = read_calls(tmp_path / "journal")
-    recalled = RecordReader(load_bundle(path, clock=FrozenClock())).recall(kept.record)
+    recalled = RecordReader(load_bundle(path, clock=FrozenClock())).read(kept.record)
     assert isinstance(recalled, UnknownRequest)
     (reason,) = recalled.reasons
-    assert reason.startswith("which caller it was is recorded as a pseudonym")
+    assert reason.startswith("the caller is recorded as a pseudonym")

@@ -1,4 +1,4 @@
-"""A test file is read strictly: what it does not know is an error with file and line."""
+"""A test file is read strictly: an unknown key is an error with file and line."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -66,9 +66,9 @@ def faults(read, text, name="tests/a_test.yaml"):
         ("{name: a, as: clara, expect: {code: null}}", "9:26 GR003", "expects nothing"),
         ("{name: a, as: clara, expect: {codes: no_grant}}", "9:35 GR003", "is not a key"),
         ("{name: a, as: clara, expect: {code: no_grnt}}", "9:35 GR003", "'no_grant'"),
-        ("{name: a, as: clara, expect: {code: input_rejected}}", "9:35 GR003", "is of a call"),
-        ("{name: a, as: clara, expect: {released: [1]}}", "9:35 GR003", "is of a call"),
-        ("{name: a, as: clara, expect: {retry_after_s: 1}}", "9:35 GR003", "is of a call"),
+        ("{name: a, as: clara, expect: {code: input_rejected}}", "9:35 GR003", "calls only"),
+        ("{name: a, as: clara, expect: {released: [1]}}", "9:35 GR003", "applies to calls only"),
+        ("{name: a, as: clara, expect: {retry_after_s: 1}}", "9:35 GR003", "applies to calls only"),
         ("{name: a, as: clara, expect: {retry_after_s: -1}}", "9:35 GR003", "greater"),
         ("{name: a, as: clara, input: {}, expect: allow}", "9:26 GR003", "at least 1"),
         ("{name: a, as: clara, input: {p: 1, q: 2}, expect: allow}", "9:26 GR003", "at most 1"),
@@ -82,29 +82,29 @@ def faults(read, text, name="tests/a_test.yaml"):
         ("{name: a, as: clara, steps: [{after: soon, expect: allow}]}", "9:35", "such as 60s"),
         ("{name: a, as: clara, steps: [{steps: 1, expect: allow}]}", "9:35 GR003", "is not a key"),
         ("{name: a, as: clara, steps: [{as: clra, expect: allow}]}", "9:35 GR601", "Did you mean"),
-        ("{name: a, input: {p: {zeros: [2], set: {'2': 1}}}, expect: allow}", "9:45", "an element"),
-        ("{name: a, input: {p: {zeros: [2], set: {'-1': 1}}}, expect: allow}", "9:45", "element"),
-        ("{name: a, input: {p: {zeros: [2], set: {'0': x}}}, expect: allow}", "9:45", "an element"),
+        ("{name: a, input: {p: {zeros: [2], set: {'2': 1}}}, expect: allow}", "9:45", "an index"),
+        ("{name: a, input: {p: {zeros: [2], set: {'-1': 1}}}, expect: allow}", "9:45", "index"),
+        ("{name: a, input: {p: {zeros: [2], set: {'0': x}}}, expect: allow}", "9:45", "an index"),
         ("{name: a, input: {p: {zeros: [2], sets: {}}}, expect: allow}", "9:39", "is not a key"),
         ("{name: a, input: {p: {zeros: []}}, expect: allow}", "9:27 GR003", "at least 1"),
         ("{name: a, input: {p: {zeros: [0]}}, expect: allow}", "9:35 GR003", "greater"),
-        ("{name: a, input: {p: {zeros: [4000, 4000]}}, expect: allow}", "9:23 GR003", "Over 10"),
-        ("{name: a, input: {p: {repeat: ab, times: 6000000}}, expect: allow}", "9:23", "Over 10"),
+        ("{name: a, input: {p: {zeros: [4000, 4000]}}, expect: allow}", "9:23 GR003", "more than"),
+        ("{name: a, input: {p: {repeat: ab, times: 6000000}}, expect: allow}", "9:23", "more than"),
         ("{name: a, input: {p: {array: [[1], 2]}}, expect: allow}", "9:27 GR003", "of one length"),
         ("{name: a, input: {p: {table: {a: [[1], 2]}}}, expect: allow}", "9:35", "of one length"),
         ("{name: a, input: {p: {table: {a: [1]}, dtypes: {b: int8}}}, expect: deny}", "9:53", "of"),
         ("{name: a, matrix: {table: {}}}", "9:24 GR003", "at least 1"),
-        ("{name: a, as: clara, matrix: {table: {clara: allow}}}", "9:15 GR003", "of many"),
-        ("{name: a, input: {p: 1}, matrix: {table: {clara: allow}}}", "9:15 GR003", "of many"),
+        ("{name: a, as: clara, matrix: {table: {clara: allow}}}", "9:15 GR003", "takes no"),
+        ("{name: a, input: {p: 1}, matrix: {table: {clara: allow}}}", "9:15 GR003", "takes no"),
         ("{name: a, matrix: {table: {clra: allow}}}", "9:32 GR601", "Did you mean clara?"),
         ("{name: a, matrix: {table: {clara: maybe}}}", "9:32 GR003", "Expected allow, deny, or"),
         ("{name: a, matrix: {table: {clara: quota_exceeded}}}", "9:32 GR003", "Expected allow"),
-        ("{name: a, matrix: {table: {clara: [allow, deny]}}}", "9:32 GR003", "Expected 1 words"),
+        ("{name: a, matrix: {table: {clara: [allow, deny]}}}", "9:32 GR003", "has 2 words. Write"),
         ("{name: a, matrix: {table: {clara: [[allow]]}}}", "9:40 GR003", "Expected allow"),
-        ("{name: a, matrix: {table: {clara: {predict: allow}}}}", "9:32 GR003", "under `actions`"),
+        ("{name: a, matrix: {table: {clara: {predict: allow}}}}", "9:32 GR003", "are: none"),
         (
             "{name: a, matrix: {actions: [predict, explain], table: {clara: {predict: allow}}}}",
-            "9:61 GR003", "there are: predict, explain",
+            "9:61 GR003", "The actions are: predict, explain",
         ),
         ("{name: a, as: clara, expect: {decision: deny, code: allow}}", "9:26 GR003", "contradict"),
         ("{name: a, as: clara, expect: {decision: allow, code: no_grant}}", "9:26", "contradict"),
@@ -116,7 +116,7 @@ def faults(read, text, name="tests/a_test.yaml"):
         ("{name: a, expect: allow}", "9:5 GR003", "no caller"),
         ("{name: a, as: x, principal: {uid: 'U::\"x\"'}, expect: allow}", "9:5 GR003", "both"),
         ("{name: a, as: clra, expect: allow}", "9:15 GR601", "Did you mean clara?"),
-        ("{name: a, as: nobody, expect: allow}", "9:15 GR601", "There are: clara."),
+        ("{name: a, as: nobody, expect: allow}", "9:15 GR601", "The names are: clara."),
         ("{name: a, as: 'User::clara', expect: allow}", "9:15 GR003", "Expected a uid"),
         ("{name: a, principal: {uid: clara}, expect: allow}", "9:27 GR003", "Expected a uid"),
         ("{name: a, principal: {in: []}, expect: allow}", "GR003", "`tests.0.principal.uid`"),
@@ -135,7 +135,7 @@ def faults(read, text, name="tests/a_test.yaml"):
         ("{name: a, as: clara, facts: {input: {1: 2}}, expect: allow}", "9:42 GR003", "text"),
         (
             "{name: a, as: clara, facts: {app: {tags: [!missing ]}}, expect: allow}",
-            "9:47 GR003", "no item of a list",
+            "9:47 GR003", "not items of a list",
         ),
         ("just a text", "9:5 GR003", "Expected a test"),
         ("[]", "9:5 GR003", "Expected a test"),
@@ -153,11 +153,17 @@ def test_a_test_that_is_not_valid_is_an_error_at_its_place(read, test, place, sa
     [
         ("", "tests/a_test.yaml GR003 Expected a mapping"),
         ("- 1\n", "tests/a_test.yaml:1:1 GR003 Expected a mapping"),
-        ("given: {}\n", "tests/a_test.yaml:1:1 GR003 `tests` is required"),
+        (
+            "given: {}\n",
+            "tests/a_test.yaml:1:1 GR003 The file has neither `tests` nor `properties`",
+        ),
         ("tests: 3\n", "tests/a_test.yaml:1:1 GR003 `tests`"),
         ("tests: []\nmore: 1\n", "tests/a_test.yaml:2:1 GR003 `more` is not a key"),
         ("given: {who: 1}\ntests: []\n", "tests/a_test.yaml:1:9 GR003 `given.who` is not a key"),
-        ("given: {facts: {input: 3}}\ntests: []\n", "tests/a_test.yaml:1:17 GR003 `facts.input`"),
+        (
+            "given: {facts: {input: 3}}\ntests: []\n",
+            "tests/a_test.yaml:1:17 GR003 Expected facts by name",
+        ),
         ("given: {principals: {x: {uid: x}}}\ntests: []\n", "tests/a_test.yaml:1:26 GR003 "),
         ("tests: [\n", "tests/a_test.yaml:2:1 GR002 "),
         ("tests: []\ntests: []\n", "tests/a_test.yaml:2:1 GR002 "),
@@ -181,7 +187,7 @@ def test_a_file_that_is_not_valid_is_an_error_at_its_place(read, text, place):
 )
 def test_a_file_that_would_never_run_is_an_error(read, name):
     (fault,) = faults(read, f"{GIVEN}tests:\n{TEST}", name)
-    assert fault.startswith(f"{name} GR001 Only tests/NAME_test.yaml is read")
+    assert fault.startswith(f"{name} GR001 Only files named tests/NAME_test.yaml are read")
 
 
 def test_a_link_out_of_the_bundle_is_an_error(tmp_path):
@@ -202,7 +208,7 @@ def test_too_many_files_are_an_error(read, monkeypatch):
 def test_a_second_test_of_the_same_name_is_an_error(read):
     first, second = read(f"{GIVEN}tests:\n{TEST}{TEST}")
     assert isinstance(first, PolicyTestCase)
-    assert "The same name stands at tests/a_test.yaml:9:6" in str(second.faults[0])
+    assert "The test at tests/a_test.yaml:9:6 has the same name" in str(second.faults[0])
 
 
 def test_values_never_stand_in_a_fault(read):

@@ -1,4 +1,4 @@
-"""The documentation of the ASGI middleware runs, and says what is so."""
+"""The documentation of the ASGI middleware runs as it stands."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Names that are typed: one that the bundle does not have is refused, or told with the nearest."""
+"""Unknown names on the command line are refused, or reported with the nearest known name."""
 
 import pytest
 from bundles import GRANT

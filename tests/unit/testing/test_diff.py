@@ -1,4 +1,4 @@
-"""What a new version of a bundle changes: nothing by itself, and whatever a request can tell."""
+"""`diff` compares two versions of a bundle: equal ones do not differ, and each change is found."""
 
 import json
 import shutil
@@ -124,15 +124,15 @@ def test_every_change_that_a_request_can_tell_is_found(folders, make_bundle):
 
 
 def test_what_a_caller_cannot_tell_apart_is_no_change():
-    told = {
+    output = {
         "decision": "allow",
         "code": "allow",
         "policies": ["a"],
         "obligations": {},
         "reason": "",
     }
-    assert kind_of(told, {**told, "policies": ["b"]}) is None
-    denied = {**told, "decision": "deny", "code": "no_grant"}
+    assert kind_of(output, {**output, "policies": ["b"]}) is None
+    denied = {**output, "decision": "deny", "code": "no_grant"}
     assert kind_of(denied, denied) is None
     assert kind_of(denied, {**denied, "reason": "because"}) == "reason"
 
@@ -147,11 +147,11 @@ def test_the_command_tells_what_widens_first(folders):
     assert lines[1].startswith("  with input.rows=101")
     assert lines[2:4] == ["  - deny no_grant", "  + allow by wards, if: top_k 1, round 2"]
     assert any("must meet more obligations" in line for line in lines[4:])
-    told = json.loads(
+    output = json.loads(
         CliRunner().invoke(app, ["diff", str(old), str(new), "--format", "json"]).stdout
     )
-    assert told[0]["kind"] == "gains"
-    assert told[0]["facts"]["input.rows"] == "101"
+    assert output[0]["kind"] == "gains"
+    assert output[0]["facts"]["input.rows"] == "101"
 
 
 def test_the_command_finds_no_difference(folders):

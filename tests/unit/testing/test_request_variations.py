@@ -1,4 +1,4 @@
-"""`diff` and mutants vary all that policies read, and never call alike what they did not try."""
+"""`diff` and mutants vary every value that policies read, and report those that they did not."""
 
 import json
 
@@ -165,9 +165,9 @@ def test_a_change_of_what_policies_read_is_found(bundles, before, after, named, 
     old, new = bundles(before, after, tests)
     found, _ = compared(old, new)
     assert {change.kind for change in found} & {"gains", "loses", "reason"}
-    told = CliRunner().invoke(app, ["diff", str(old), str(new)])
-    assert told.exit_code == 1
-    assert named in told.stdout
+    output = CliRunner().invoke(app, ["diff", str(old), str(new)])
+    assert output.exit_code == 1
+    assert named in output.stdout
 
 
 @pytest.mark.parametrize("before", [before for before, _, _ in CHANGES.values()], ids=CHANGES)
@@ -191,10 +191,10 @@ def test_what_was_not_tried_is_counted_and_named(bundles, before, named):
     found, untried = compared(old, new)
     assert found == []
     assert any(named in each for each in untried)
-    told = CliRunner().invoke(app, ["diff", str(old), str(new)]).stdout
-    assert "no difference found in " in told
-    assert f"{len(untried)} not tried; the versions may differ on them" in told
-    assert named in told
+    output = CliRunner().invoke(app, ["diff", str(old), str(new)]).stdout
+    assert "no difference found in " in output
+    assert f"{len(untried)} not tried; the versions may differ on them" in output
+    assert named in output
 
 
 #: Whole numbers are shifted by one; other constants have no mutants.

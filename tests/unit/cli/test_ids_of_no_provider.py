@@ -41,8 +41,8 @@ def found(make_bundle, monkeypatch):
             **files,
         }  # fmt: skip
         folder = read_folder(make_bundle(GRANT + policies, **contents))
-        told = findings(load_bundle(folder, clock=SystemClock()), folder)
-        return [str(each.place) for each in told if each.code == "GR536"]
+        output = findings(load_bundle(folder, clock=SystemClock()), folder)
+        return [str(each.place) for each in output if each.code == "GR536"]
 
     return find
 

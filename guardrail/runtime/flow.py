@@ -10,7 +10,7 @@ no I/O: a step that must block returns a `BlockingStep`, which a driver
 straight through plain functions. All uncertainty ends as a denial: only this module and
 `guardrail.runtime.call` catch `Exception`.
 
-Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Python twin.
+The file is compiled with ``flow.pxd`` beside it, and also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -701,7 +701,7 @@ def interrupt(call: Call, error: BaseException) -> None:
     """Record that the model raised, was cancelled, or its generator closed. Keeps the error."""
     mark_return(call)
     outcome: Outcome = "raised"
-    asyncio = sys.modules.get("asyncio")  # whoever cancels a task has imported it
+    asyncio = sys.modules.get("asyncio")  # imported if a task can be cancelled
     if asyncio is not None and isinstance(error, asyncio.CancelledError):
         outcome = "cancelled"
     elif isinstance(error, GeneratorExit):

@@ -56,7 +56,7 @@ _SOURCES: Final = ("image_url", "source", "url", "base64")
 _HELD: Final = ("url", "data", "base64")
 
 
-class Text(NamedTuple):
+class MessageText(NamedTuple):
     """One text of a message, and the way to it from there.
 
     ``is_decoded`` says that it is another one with its escapes undone: searched, and not counted.
@@ -79,7 +79,7 @@ class Message:
     """Who speaks, and all texts, calls of tools and images that the message holds."""
 
     role: str
-    texts: tuple[Text, ...]
+    texts: tuple[MessageText, ...]
     tool_calls: tuple[ToolCall, ...] = ()
     images: tuple[Steps, ...] = ()
 
@@ -101,7 +101,7 @@ class Misfit:
     arrived: str
 
 
-class _NoMessage(Exception):
+class _NotAMessage(Exception):
     """A value is not a message, or not a part of one."""
 
     def __init__(self, steps: Steps, expected: str, arrived: str) -> None:
@@ -118,22 +118,22 @@ def read_messages(items: Any) -> list[Message] | Misfit:
     misfit: Misfit | None = None
     for index, item in enumerate(items):
         try:
-            messages.append(_Reader().read(item))
-        except _NoMessage as error:
+            messages.append(_MessageReader().read(item))
+        except _NotAMessage as error:
             misfit = error.misfit
         if misfit is not None:
             return Misfit((index, *misfit.steps), misfit.expected, misfit.arrived)
     return messages
 
 
-class _Reader:
+class _MessageReader:
     """Collects the contents of one message."""
 
     __slots__ = ("images", "is_langchain", "texts", "tools")
 
     def __init__(self) -> None:
         self.is_langchain = False
-        self.texts: list[Text] = []
+        self.texts: list[MessageText] = []
         self.tools: list[ToolCall] = []
         self.images: list[Steps] = []
 
@@ -145,7 +145,7 @@ class _Reader:
         self.is_langchain = "role" not in item
         role = self._role(item)
         if item.get("audio") is not None:
-            raise _NoMessage(("audio",), "no audio", "some")
+            raise _NotAMessage(("audio",), "no audio", "some")
         for key in ("tool_calls", "function_call"):
             if item.get(key) is not None:
                 self._calls(item[key], (key,))
@@ -189,12 +189,12 @@ class _Reader:
             known_ones = f"only the known keys {what}"
             if what == "of a message":
                 known_ones = "only keys such as role, content, name and tool_calls"
-            raise _NoMessage(at, known_ones, "others")
+            raise _NotAMessage(at, known_ones, "others")
 
     def _text(self, text: Any, steps: Steps) -> None:
         if type(text) is not str:
             _refuse(steps, "text", text)
-        self.texts.append(Text(steps, text))
+        self.texts.append(MessageText(steps, text))
 
     def _content(self, content: Any, steps: Steps) -> None:
         if type(content) is str:
@@ -212,7 +212,7 @@ class _Reader:
         kind = part.get("type") if type(part) is dict else None
         known = _PARTS.get(kind) if type(kind) is str else None
         if known is None:
-            raise _NoMessage(
+            raise _NotAMessage(
                 steps, "a part of text, an image, or a tool's call or result", "another"
             )
         keys, read = known
@@ -226,7 +226,7 @@ class _Reader:
             if key not in taken:
                 self._data(held, (*steps, key))
 
-    def _said(self, part: dict[str, Any], steps: Steps) -> tuple[str, ...]:
+    def _text_part(self, part: dict[str, Any], steps: Steps) -> tuple[str, ...]:
         """Read a part that is a text; return the keys that were read, as all of these do."""
         kind = part["type"]
         key = kind if kind in ("refusal", "thinking", "reasoning") else "text"
@@ -242,14 +242,14 @@ class _Reader:
             at = (*steps, key)
             self._know(held, _IMAGE_KEYS, at, "of an image")
             name = self._one_of(_HELD, held, at)
-            self._picture(held[name], (*at, name), is_data=name != "url")
+            self._image_data(held[name], (*at, name), is_data=name != "url")
             for name in ("detail", "media_type", "type"):
                 if name in held:
                     self._text(held[name], (*at, name))
         elif key in ("image_url", "source") and part["type"] != "input_image":
             _refuse((*steps, key), "a dict with the image", held)
         else:
-            self._picture(held, (*steps, key), is_data=key == "base64")
+            self._image_data(held, (*steps, key), is_data=key == "base64")
         return (key,)
 
     @staticmethod
@@ -258,15 +258,15 @@ class _Reader:
         found = [name for name in names if name in held]
         if len(found) != 1:
             arrived = "several" if found else "neither"
-            raise _NoMessage(steps, "a part of an image: with its address or its data", arrived)
+            raise _NotAMessage(steps, "a part of an image: with its address or its data", arrived)
         return found[0]
 
-    def _picture(self, held: Any, steps: Steps, *, is_data: bool) -> None:
+    def _image_data(self, held: Any, steps: Steps, *, is_data: bool) -> None:
         if type(held) is not str:
             _refuse(steps, "an address, or an image in base64", held)
         if is_data:
             if _BASE64.match(held) is None:
-                raise _NoMessage(steps, "an image in base64", "another text")
+                raise _NotAMessage(steps, "an image in base64", "another text")
             data = held
         elif _IMAGE.match(held) is None:
             data = ""
@@ -301,8 +301,8 @@ class _Reader:
             added = self.tools[len(before) :]
             self.tools[:] = before + [call for call in added if call.name not in known]
         if held.get("audio") is not None:
-            raise _NoMessage((*steps, "audio"), "no sound", "some")
-        self.texts.extend([Text(steps, key) for key in held])
+            raise _NotAMessage((*steps, "audio"), "no sound", "some")
+        self.texts.extend([MessageText(steps, key) for key in held])
         self._rest(held, ("tool_calls", "function_call", "audio"), steps)
 
     def _unparsed(self, calls: Any, steps: Steps) -> None:
@@ -321,7 +321,7 @@ class _Reader:
             if type(call.get("args")) is str:
                 self._arguments(call["args"], (*at, "args"))
                 taken.add("args")
-            self.texts.extend([Text(at, key) for key in call])
+            self.texts.extend([MessageText(at, key) for key in call])
             self._rest(call, taken, at)
 
     def _calls(self, calls: Any, steps: Steps) -> None:
@@ -341,7 +341,7 @@ class _Reader:
             self._data(call.get("index"), (*at, "index"))
             if "function" in call:
                 if not _CALL_AS_ARGUMENTS.isdisjoint(call):
-                    raise _NoMessage(at, "a call with a function, or with name and args", "both")
+                    raise _NotAMessage(at, "a call with a function, or with name and args", "both")
                 if type(call["function"]) is not dict:
                     _refuse((*at, "function"), "a dict with name and arguments", call["function"])
                 self._function(call["function"], (*at, "function"))
@@ -361,7 +361,7 @@ class _Reader:
         """Take arguments that are written as JSON."""
         self._text(arguments, steps)
         if "\\" in arguments:
-            self.texts.append(Text(steps, _unescaped(arguments), is_decoded=True))
+            self.texts.append(MessageText(steps, _unescaped(arguments), is_decoded=True))
 
     def _name(self, name: Any, steps: Steps) -> None:
         self._text(name, steps)
@@ -374,15 +374,15 @@ class _Reader:
             item, at = pending.pop()
             kind = type(item)
             if kind is str:
-                self.texts.append(Text(at, item))
+                self.texts.append(MessageText(at, item))
             elif kind is dict:
-                self.texts.extend([Text(at, key) for key in item])
+                self.texts.extend([MessageText(at, key) for key in item])
                 pending.extend([(below, (*at, key)) for key, below in reversed(item.items())])
             elif kind is list or kind is tuple:
                 pending.extend([(item[i], (*at, i)) for i in range(len(item) - 1, -1, -1)])
 
 
-_Read: TypeAlias = Callable[[_Reader, dict[str, Any], Steps], tuple[str, ...]]
+_Read: TypeAlias = Callable[[_MessageReader, dict[str, Any], Steps], tuple[str, ...]]
 _TEXT_KEYS: Final = frozenset(
     ("type", "text", "annotations", "citations", "cache_control", "id", "index")
 )
@@ -398,17 +398,17 @@ _CALL_AS_ARGUMENTS: Final = frozenset(("name", "args"))
 _FUNCTION_KEYS: Final = frozenset(("name", "arguments"))
 #: The parts that are known: their keys, and what reads them.
 _PARTS: Final[Mapping[str, tuple[frozenset[str], _Read]]] = {
-    **dict.fromkeys(("text", "input_text", "output_text"), (_TEXT_KEYS, _Reader._said)),
-    "refusal": (frozenset(("type", "refusal")), _Reader._said),
-    "thinking": (frozenset(("type", "thinking", "signature", "index")), _Reader._said),
-    "reasoning": (frozenset(("type", "reasoning", "id", "index")), _Reader._said),
-    **dict.fromkeys(("image_url", "image", "input_image"), (_PICTURE_KEYS, _Reader._image)),
+    **dict.fromkeys(("text", "input_text", "output_text"), (_TEXT_KEYS, _MessageReader._text_part)),
+    "refusal": (frozenset(("type", "refusal")), _MessageReader._text_part),
+    "thinking": (frozenset(("type", "thinking", "signature", "index")), _MessageReader._text_part),
+    "reasoning": (frozenset(("type", "reasoning", "id", "index")), _MessageReader._text_part),
+    **dict.fromkeys(("image_url", "image", "input_image"), (_PICTURE_KEYS, _MessageReader._image)),
     "tool_use": (
-        frozenset(("type", "id", "name", "input", "cache_control", "index")), _Reader._use,
+        frozenset(("type", "id", "name", "input", "cache_control", "index")), _MessageReader._use,
     ),
     "tool_result": (
         frozenset(("type", "tool_use_id", "content", "is_error", "cache_control")),
-        _Reader._result,
+        _MessageReader._result,
     ),
 }  # fmt: skip
 #: The names that a conversation gives its keys, those that are refused among them: what a path
@@ -436,4 +436,4 @@ def _unescaped(text: str) -> str:
 
 
 def _refuse(steps: Steps, expected: str, value: Any) -> NoReturn:
-    raise _NoMessage(steps, expected, "None" if value is None else type_name(value))
+    raise _NotAMessage(steps, expected, "None" if value is None else type_name(value))

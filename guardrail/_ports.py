@@ -543,7 +543,7 @@ class Sink(Protocol):
         ...
 
 
-class Recording(Sink, Protocol):
+class RecordSink(Sink, Protocol):
     """What the flow asks of the audit: a sink that says what it must be told of."""
 
     @property
@@ -565,7 +565,7 @@ class Recording(Sink, Protocol):
         ...
 
 
-class Naming(Protocol):
+class RecordNames(Protocol):
     """In which words the record names what a call was about. It must hold no payload."""
 
     def principal(self, principal: Principal) -> str:
@@ -615,7 +615,7 @@ class PendingObligations:
 NOTHING_PENDING: Final = PendingObligations()
 
 
-class Answering:
+class PolicyAnswer:
     """What the flow asks of the policies' answer, as `guardrail.policy.Answer` has it.
 
     ``pending`` is what the decision demands; ``cached`` says that an equal question had been
@@ -634,7 +634,7 @@ class Answering:
         raise NotImplementedError
 
 
-class Asking:
+class PolicyQuestion:
     """What the flow asks of a question, as `guardrail.policy.Question` has it.
 
     ``refusal`` is the denial where no fact could change it; ``wants`` are the fact sources to
@@ -651,24 +651,24 @@ class Asking:
         self.refusal = refusal
         self.wants = wants
 
-    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> PolicyAnswer:
         """Return the answer on these facts."""
         raise NotImplementedError
 
 
-class Deciding(Protocol):
+class DecisionPort(Protocol):
     """What the flow asks of a snapshot (`guardrail.policy.Snapshot`)."""
 
     name: str
     version: str
     revision: str
 
-    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> PolicyQuestion:
         """Check who, what and on what."""
         ...
 
 
-class Shadowing(Deciding, Protocol):
+class ShadowPort(DecisionPort, Protocol):
     """What the flow asks of a shadow (`guardrail.policy.Shadow`): policies that only look on."""
 
     asked: int
@@ -696,16 +696,16 @@ class Runtime:
     def __init__(
         self,
         *,
-        snapshot: Deciding,
+        snapshot: DecisionPort,
         identify: Callable[[float], Identity],
         take_view: Callable[[Any, str], View],
-        sink: Recording,
+        sink: RecordSink,
         clock: Clock,
         new_id: Callable[[], str],
         backend: str,
         digest_of: Callable[[View], str] | None = None,
-        naming: Naming | None = None,
-        shadow: Shadowing | None = None,
+        naming: RecordNames | None = None,
+        shadow: ShadowPort | None = None,
     ) -> None:
         self.snapshot = snapshot
         self.shadow = shadow
@@ -729,7 +729,7 @@ class Runtime:
 R = TypeVar("R", bound=Runtime)
 
 
-class Serving(Generic[R]):
+class RuntimeReference(Generic[R]):
     """What serves the calls that begin now: the one reference that a reload swaps.
 
     A call reads ``runtime`` once, at its start, and ends on what it found there. Storing an
@@ -743,8 +743,8 @@ class Serving(Generic[R]):
         self.runtime = runtime
 
 
-class Served(Protocol):
-    """What the flow asks of a `Serving`, whatever else its rooms have."""
+class RuntimeSource(Protocol):
+    """What the flow asks of a `RuntimeReference`, whatever else its rooms have."""
 
     @property
     def runtime(self) -> Runtime:
@@ -768,7 +768,7 @@ class Target:
     def __init__(
         self,
         *,
-        serving: Served,
+        serving: RuntimeSource,
         function: str,
         action: Entity,
         resource: Entity | Callable[..., Entity],

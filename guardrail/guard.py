@@ -21,7 +21,7 @@ from guardrail._ports import (
     IdentityProvider,
     ObligationType,
     QuotaStore,
-    Serving,
+    RuntimeReference,
     Sink,
     SystemClock,
     Target,
@@ -95,7 +95,9 @@ class Guard:
         self._revocations = Revocations()
         # The very object is compared: one of our own is nobody else's.
         self._group: object = object() if identity_group is None else sys.intern(identity_group)
-        self._serving: Serving[BundleRuntime] = Serving(self._make_runtime(bundle))
+        self._serving: RuntimeReference[BundleRuntime] = RuntimeReference(
+            self._make_runtime(bundle)
+        )
 
     def _make_runtime(self, bundle: Bundle) -> BundleRuntime:
         from guardrail.bundle.assembly import BundleRuntime

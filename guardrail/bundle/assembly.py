@@ -27,7 +27,7 @@ from guardrail._ports import (
     IdentityProvider,
     ObligationType,
     QuotaStore,
-    Recording,
+    RecordSink,
     Runtime,
     Sink,
 )
@@ -129,7 +129,7 @@ class BundleRuntime(Runtime):
         self,
         bundle: Bundle,
         *,
-        sink: Recording,
+        sink: RecordSink,
         clock: Clock,
         new_id: Callable[[], str],
         revocations: Revocations,

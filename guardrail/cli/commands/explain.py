@@ -144,11 +144,11 @@ def print_explanation(found: Explanation, indent: str = "") -> None:
     decision = found.decision
     color = "green" if decision.allowed else "red"
     say(indent + sentence(decision, found.obligations), color=color)
-    for told in found.told:
+    for explained in found.policies:
         say("")
-        say(indent + heading(told))
-        for step in told.steps:
-            say(f"{indent}  {line(step, told)}", color=TRUTHS[step.value])
+        say(indent + heading(explained))
+        for step in explained.steps:
+            say(f"{indent}  {line(step, explained)}", color=TRUTHS[step.value])
 
 
 def _explain_record(

@@ -23,7 +23,7 @@ from guardrail.policy.schema.schema import Schema
 from guardrail.policy.schema.schema_paths import members_of, types_of
 from guardrail.policy.schema.sites import clause_of, everything_in
 from guardrail.policy.schema.to_cedar import BadFact, as_json
-from guardrail.policy.source.lexer import CLOSING, OPENING, Token
+from guardrail.policy.source.lexer import CLOSING, OPENING, SourceToken
 from guardrail.policy.source.parser import Policy, applies_to, as_one_set, entity_of
 from guardrail.values import Entity, FactValue, Principal
 
@@ -412,7 +412,7 @@ class _Cutter:
         is_whole = len(tokens) > 3 and tokens[1].text == "{" and tokens[-1].text == "}"
         self.tokens = tokens[2:-1] if is_whole else []
 
-    def cut(self, node: pst.Expr, tokens: Sequence[Token], needs: _Needs) -> int:
+    def cut(self, node: pst.Expr, tokens: Sequence[SourceToken], needs: _Needs) -> int:
         """Add an expression and the truths that it is made of; return its number."""
         tokens = _without_brackets(tokens)
         is_atom = False
@@ -432,7 +432,9 @@ class _Cutter:
             is_atom = True
         return self._add(node, tokens, needs, is_atom=is_atom)
 
-    def _add(self, node: pst.Expr, tokens: Sequence[Token], needs: _Needs, *, is_atom: bool) -> int:
+    def _add(
+        self, node: pst.Expr, tokens: Sequence[SourceToken], needs: _Needs, *, is_atom: bool
+    ) -> int:
         chunk = self._policy.chunk
         text = _joined(tokens)
         if text and _parsed(text) == node:
@@ -447,12 +449,12 @@ class _Cutter:
         return len(self._parts) - 1
 
 
-def _begins(tokens: Sequence[Token], mark: str) -> bool:
+def _begins(tokens: Sequence[SourceToken], mark: str) -> bool:
     """Tell whether the text has this mark first, or is not known."""
     return not tokens or tokens[0].text == mark
 
 
-def _depths(tokens: Sequence[Token]) -> Iterator[tuple[int, Token, int]]:
+def _depths(tokens: Sequence[SourceToken]) -> Iterator[tuple[int, SourceToken, int]]:
     """Yield each token's index, itself, and how many brackets are open around it."""
     depth = 0
     for index, token in enumerate(tokens):
@@ -461,7 +463,7 @@ def _depths(tokens: Sequence[Token]) -> Iterator[tuple[int, Token, int]]:
         depth += token.text in OPENING
 
 
-def _without_brackets(tokens: Sequence[Token]) -> Sequence[Token]:
+def _without_brackets(tokens: Sequence[SourceToken]) -> Sequence[SourceToken]:
     """Return the tokens without parentheses around all of them."""
     while len(tokens) > 2 and tokens[0].text == "(":
         inner = [index for index, _, depth in _depths(tokens) if depth == 0]
@@ -471,15 +473,17 @@ def _without_brackets(tokens: Sequence[Token]) -> Sequence[Token]:
     return tokens
 
 
-def _split(tokens: Sequence[Token], mark: str) -> tuple[Sequence[Token], Sequence[Token]]:
+def _split(
+    tokens: Sequence[SourceToken], mark: str
+) -> tuple[Sequence[SourceToken], Sequence[SourceToken]]:
     """Return what stands before the last mark outside of brackets, and behind it."""
     at = [index for index, token, depth in _depths(tokens) if depth == 0 and token.text == mark]
     return (tokens[: at[-1]], tokens[at[-1] + 1 :]) if at else ((), ())
 
 
 def _split_if(
-    tokens: Sequence[Token],
-) -> tuple[Sequence[Token], Sequence[Token], Sequence[Token]]:
+    tokens: Sequence[SourceToken],
+) -> tuple[Sequence[SourceToken], Sequence[SourceToken], Sequence[SourceToken]]:
     """Return the three parts of an ``if``: other ones may stand within them."""
     marks: dict[str, int] = {}
     open_ = 0
@@ -496,7 +500,7 @@ def _split_if(
     return tokens[1:then], tokens[then + 1 : other], tokens[other + 1 :]
 
 
-def _joined(tokens: Sequence[Token]) -> str:
+def _joined(tokens: Sequence[SourceToken]) -> str:
     """Return tokens as they stand, but on one line and without comments."""
     text, end = "", None
     for token in tokens:

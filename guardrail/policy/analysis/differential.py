@@ -21,14 +21,14 @@ from guardrail._documents import decode
 from guardrail._ports import FactContext
 from guardrail.errors import ConfigurationError
 from guardrail.policy.engine.plan import make_plans
-from guardrail.policy.engine.principals import PrincipalGroups, Subject
+from guardrail.policy.engine.principals import PreparedPrincipal, PrincipalGroups
 from guardrail.policy.engine.read_sets import ReadSet, access_of
 from guardrail.policy.engine.slices import Engine
 from guardrail.policy.engine.snapshot import Answer, Snapshot
 from guardrail.policy.engine.verdict import request_of
 from guardrail.policy.schema.entities import EntityStore, Entry, index
 from guardrail.policy.schema.schema import Schema, read_schema
-from guardrail.policy.source.lexer import Chunk, Source, split
+from guardrail.policy.source.lexer import PolicyChunk, Source, split
 from guardrail.policy.source.nesting_limits import too_deep
 from guardrail.policy.source.parser import Policy, Vocabulary
 from guardrail.values import Entity, FactValue
@@ -152,7 +152,7 @@ class Replay:
 
     def subject(
         self, uid: Entity, entry: Entry | None = None, *, kind: PrincipalGroups | None = None
-    ) -> Subject:
+    ) -> PreparedPrincipal:
         """Return a principal: the bundle's own, the moved one, or one with an entry given.
 
         A principal that nobody knows gets an empty entry: for Cedar the two are alike, but
@@ -163,9 +163,9 @@ class Replay:
         if entry is None:
             entry = own or (self._moved if self._moved is not None else _NOTHING)
         above = self.store.closure(entry.parents)
-        return Subject(uid, entry, above, stands=own is not None, kind=kind)
+        return PreparedPrincipal(uid, entry, above, stands=own is not None, kind=kind)
 
-    def by_slices(self, asked: CedarRequest, subject: Subject) -> CedarAnswer:
+    def by_slices(self, asked: CedarRequest, subject: PreparedPrincipal) -> CedarAnswer:
         """Return what Cedar says on the slices, with no more context than is read: raw."""
         may_share = "__entity" not in json.dumps(asked.context)
         case = self.engine.case(subject, asked.action, asked.resource, may_share=may_share)
@@ -335,7 +335,7 @@ def policies_of(policies: cedarpy.PolicySet) -> tuple[Policy, ...]:
             principal=_filled(template.principal, link.values),
             resource=_filled(template.resource, link.values),
         )
-    nowhere = Chunk(Source("policies", ""), 0, 0)
+    nowhere = PolicyChunk(Source("policies", ""), 0, 0)
     return tuple(
         Policy(
             id=name,

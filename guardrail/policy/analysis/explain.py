@@ -89,12 +89,12 @@ class Explanation:
 
     Attributes:
         decision: the decision.
-        told: the policies that matter, those that decide first.
+        policies: the policies that matter, those that decide first.
         obligations: what must be met, by name, as `Snapshot.describe` tells it.
     """
 
     decision: Decision
-    told: tuple[ExplainedPolicy, ...]
+    policies: tuple[ExplainedPolicy, ...]
     obligations: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
@@ -106,11 +106,11 @@ class Explanation:
             "obligations": dict(self.obligations),
             "policies": [
                 {
-                    "policy": told.policy.id,
-                    "kind": told.policy.kind,
-                    "role": told.role,
-                    "file": told.policy.place.file,
-                    "line": told.policy.place.line,
+                    "policy": explained.policy.id,
+                    "kind": explained.policy.kind,
+                    "role": explained.role,
+                    "file": explained.policy.place.file,
+                    "line": explained.policy.place.line,
                     "truths": [
                         {
                             "keyword": step.keyword,
@@ -120,10 +120,10 @@ class Explanation:
                             "line": step.place.line,
                             "column": step.place.column,
                         }
-                        for step in told.steps
+                        for step in explained.steps
                     ],
                 }
-                for told in self.told
+                for explained in self.policies
             ],
         }
 
@@ -152,19 +152,19 @@ class Explainer:
         ready = None if case is None else self._tracer.context(case, action, facts)
         if case is None or ready is None:
             return Explanation(decision, (), obligations)
-        ask = _Asking(case.request, *ready)
+        evaluator = _RequestEvaluator(case.request, *ready)
         roles = self._roles(decision)
         if decision.code == "no_grant":
-            for policy in self._nearest(ask):
+            for policy in self._nearest(evaluator):
                 roles.setdefault(policy.key, "near")
-        told = [
-            self._told(policy, roles[policy.key], ask)
+        policies = [
+            self._explained(policy, roles[policy.key], evaluator)
             for policy in snapshot.policies
             if policy.key in roles
         ]
         order: tuple[Role, ...] = ("decides", "errs", "demands", "near")
-        told.sort(key=lambda each: (order.index(each.role), len(each.failing)))
-        return Explanation(decision, tuple(told), obligations)
+        policies.sort(key=lambda each: (order.index(each.role), len(each.failing)))
+        return Explanation(decision, tuple(policies), obligations)
 
     def _roles(self, decision: Decision) -> dict[str, Role]:
         deciding = set(decision.policies)
@@ -180,28 +180,30 @@ class Explainer:
                 roles[policy.key] = "demands"
         return roles
 
-    def _nearest(self, ask: _Asking) -> list[Policy]:
+    def _nearest(self, evaluator: _RequestEvaluator) -> list[Policy]:
         """Return the grants that least keeps from matching: first by scope, then by clauses."""
         grants = [policy for policy in self._snapshot.policies if policy.kind == "grant"]
         constraints = [constraints_of(policy) for policy in grants]
-        values = iter(ask.values([expr for exprs in constraints for expr in exprs]))
+        values = iter(evaluator.values([expr for exprs in constraints for expr in exprs]))
         misses = [sum(next(values) != "true" for _ in exprs) for exprs in constraints]
         order = sorted(range(len(grants)), key=misses.__getitem__)
         return [grants[number] for number in order[:NEAREST]]
 
-    def _told(self, policy: Policy, role: Role, ask: _Asking) -> ExplainedPolicy:
+    def _explained(
+        self, policy: Policy, role: Role, evaluator: _RequestEvaluator
+    ) -> ExplainedPolicy:
         """Return what a policy's truths come to, and which of them would turn it round."""
         scope = constraints_of(policy)
         anatomy = self._tracer.anatomy((policy,))
         atoms: list[tuple[ClausePart, Value | None]] = [
             (part, value)
-            for part, value in zip(anatomy.parts, ask.of(anatomy), strict=True)
+            for part, value in zip(anatomy.parts, evaluator.of(anatomy), strict=True)
             if part.is_atom
         ]
         place = policy.chunk.place
         steps = [
             ExplainedPart("scope", written(expr), value, False, place)
-            for expr, value in zip(scope, ask.values(scope), strict=True)
+            for expr, value in zip(scope, evaluator.values(scope), strict=True)
         ]
         steps += [
             ExplainedPart(part.keyword, part.text, value, False, part.place)
@@ -218,7 +220,7 @@ class Explainer:
                     part, _ = atoms[number - len(scope)]
                     bodies.append(_body(scope, _with(policy.node.clauses, part, other)))
                 numbers.append(number)
-        before, *after = ask.matches(bodies)
+        before, *after = evaluator.matches(bodies)
         turning = {number for number, now in zip(numbers, after, strict=True) if now != before}
         return ExplainedPolicy(
             policy,
@@ -227,7 +229,7 @@ class Explainer:
         )
 
 
-class _Asking:
+class _RequestEvaluator:
     """One request, with which Cedar is asked about many expressions at once."""
 
     __slots__ = ("_context", "_entities", "_request")

@@ -20,7 +20,7 @@ from guardrail.policy.engine.plan import make_plans
 from guardrail.policy.engine.read_sets import access_of
 from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.schema.sites import clause_of
-from guardrail.policy.source.lexer import CLOSING, OPENING, Token
+from guardrail.policy.source.lexer import CLOSING, OPENING, SourceToken
 from guardrail.policy.source.parser import Policy, Vocabulary, reread
 from guardrail.policy.source.templates import refilled
 from guardrail.values import Clause
@@ -105,7 +105,7 @@ def _edits(policy: Policy, obligations: Mapping[str, ObligationType]) -> Iterato
     yield from _truths(policy, tokens)
 
 
-def _outside(tokens: Sequence[Token]) -> Iterator[Token]:
+def _outside(tokens: Sequence[SourceToken]) -> Iterator[SourceToken]:
     """Yield the tokens that stand in no brackets."""
     depth = 0
     for token in tokens:
@@ -115,10 +115,10 @@ def _outside(tokens: Sequence[Token]) -> Iterator[Token]:
         depth += token.text in OPENING
 
 
-def _scopes(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
+def _scopes(policy: Policy, tokens: Sequence[SourceToken]) -> Iterator[Edit]:
     """Yield the scope without one of its constraints."""
-    part: list[Token] = []
-    parts: list[list[Token]] = []
+    part: list[SourceToken] = []
+    parts: list[list[SourceToken]] = []
     depth = 0
     for token in tokens:
         depth -= token.text in CLOSING
@@ -137,7 +137,7 @@ def _scopes(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
 
 
 def _annotations(
-    policy: Policy, tokens: Sequence[Token], obligations: Mapping[str, ObligationType]
+    policy: Policy, tokens: Sequence[SourceToken], obligations: Mapping[str, ObligationType]
 ) -> Iterator[Edit]:
     """Yield the policy without one of its obligations, and with one that asks less."""
     demands = dict(policy.demands)
@@ -191,7 +191,7 @@ def _without_one(
             return
 
 
-def _truths(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
+def _truths(policy: Policy, tokens: Sequence[SourceToken]) -> Iterator[Edit]:
     """Yield comparisons shifted, constants moved by one, and truths turned round."""
     for part in ClauseEvaluator((policy,)).parts:
         if not part.is_atom:

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import cedarpy
 
-from guardrail.policy.engine.principals import PrincipalGroups, Subject
+from guardrail.policy.engine.principals import PreparedPrincipal, PrincipalGroups
 from guardrail.policy.engine.read_sets import Access, ReadSet
 from guardrail.policy.engine.scope_index import ScopeIndex, Traits
 from guardrail.policy.engine.verdict import Verdict, evaluate, of_policies, request_of
@@ -117,17 +117,17 @@ class PreparedRequest(NamedTuple):
     number: int
     slice: Slice
     handle: cedarpy.Entities
-    subject: Subject
+    subject: PreparedPrincipal
     request: Mapping[str, Any]
     unknown: bool
     present: tuple[frozenset[Entity], ...]
 
 
-class _Asked(NamedTuple):
+class _SliceRequest(NamedTuple):
     """A question of the engine, and the policies that can match it."""
 
     part: Slice
-    subject: Subject
+    subject: PreparedPrincipal
     action: Entity
     resource: Entity
 
@@ -170,7 +170,12 @@ class Engine:
         self._whole: Slice | None = None
 
     def case(
-        self, subject: Subject, action: Entity, resource: Entity, *, may_share: bool = False
+        self,
+        subject: PreparedPrincipal,
+        action: Entity,
+        resource: Entity,
+        *,
+        may_share: bool = False,
     ) -> PreparedRequest:
         """Return the case of a call; the action must be one of the engine's.
 
@@ -182,14 +187,16 @@ class Engine:
                 no entities in facts, and the answer is not read for its subject.
         """
         key = (id(subject), action, resource, may_share)
-        found: tuple[Subject, PreparedRequest] | None = self._cases.get(key)
+        found: tuple[PreparedPrincipal, PreparedRequest] | None = self._cases.get(key)
         if found is None or found[0] is not subject:
-            asked = _Asked(self._slice(subject, action, resource), subject, action, resource)
+            asked = _SliceRequest(self._slice(subject, action, resource), subject, action, resource)
             found = (subject, self._make_case(asked, may_share))
             self._cases.put(key, found)
         return found[1]
 
-    def whole_case(self, subject: Subject, action: Entity, resource: Entity) -> PreparedRequest:
+    def whole_case(
+        self, subject: PreparedPrincipal, action: Entity, resource: Entity
+    ) -> PreparedRequest:
         """Return a case with all policies, whatever their scopes: no call's, but to explain one."""
         part = self._whole
         if part is None:
@@ -197,20 +204,20 @@ class Engine:
             every = tuple({policy.key: policy for policy in policies}.values())
             accesses = [self._accesses[policy.key] for policy in every]
             part = self._whole = Slice(every, accesses, self._sets)
-        return self._make_case(_Asked(part, subject, action, resource), may_share=False)
+        return self._make_case(_SliceRequest(part, subject, action, resource), may_share=False)
 
-    def _make_case(self, asked: _Asked, may_share: bool) -> PreparedRequest:
+    def _make_case(self, asked: _SliceRequest, may_share: bool) -> PreparedRequest:
         part, subject, action, resource = asked
         access = part.access
         if subject.stands or resource == subject.uid:
-            walk = _Walk(self, access, subject)
+            walk = _EntityCollector(self, access, subject)
             walk.reach(subject.uid, access.of("principal"))
             walk.begin(action, resource)  # the bundle's own entity is another: all anew
             return self._case(asked, cedarpy.Entities.from_json_str(walk.json()), walk)
         ground = self._ground(part, action, resource)
         if subject.kind is not None and not ground.pending:
             return self._plain_case(asked, subject.kind, ground, may_share)
-        walk = _Walk(self, access, subject, (ground.present,))
+        walk = _EntityCollector(self, access, subject, (ground.present,))
         walk.reach(subject.uid, access.of("principal"))
         for entity, node in ground.pending:
             walk.reach(entity, node)
@@ -218,7 +225,11 @@ class Engine:
         return self._case(asked, handle, walk, ground.present)
 
     def _case(
-        self, asked: _Asked, handle: cedarpy.Entities, walk: _Walk, *present: frozenset[Entity]
+        self,
+        asked: _SliceRequest,
+        handle: cedarpy.Entities,
+        walk: _EntityCollector,
+        *present: frozenset[Entity],
     ) -> PreparedRequest:
         part, subject, action, resource = asked
         request = request_of(subject.uid, action, resource)
@@ -229,7 +240,7 @@ class Engine:
         )
 
     def _plain_case(
-        self, asked: _Asked, kind: PrincipalGroups, ground: ResourceEntities, may_share: bool
+        self, asked: _SliceRequest, kind: PrincipalGroups, ground: ResourceEntities, may_share: bool
     ) -> PreparedRequest:
         """Return the case of a subject whose attributes lead nowhere, and to which nothing leads.
 
@@ -256,7 +267,7 @@ class Engine:
             self._shared.put(key, case)
         return case
 
-    def _slice(self, subject: Subject, action: Entity, resource: Entity) -> Slice:
+    def _slice(self, subject: PreparedPrincipal, action: Entity, resource: Entity) -> Slice:
         _, index = self._indexes[action]
         uid = subject.uid
         above = subject.ancestors if resource == uid else self._store.ancestors(resource)
@@ -294,7 +305,7 @@ class Engine:
         key = (part, action, resource)
         ground: ResourceEntities | None = self._grounds.get(key)
         if ground is None:
-            walk = _Walk(self, part.access, None)
+            walk = _EntityCollector(self, part.access, None)
             walk.begin(action, resource)
             handle = cedarpy.Entities.from_json_str(walk.json())
             ground = ResourceEntities(handle, tuple(walk.pending), walk.found(), walk.above())
@@ -308,7 +319,7 @@ class Engine:
 
         And whether any of all these is asked something and unknown.
         """
-        walk = _Walk(self, case.slice.access, case.subject, case.present)
+        walk = _EntityCollector(self, case.slice.access, case.subject, case.present)
         for name, below in case.slice.access.of("context").below.items():
             if name in context:
                 walk.descend(context[name], below)
@@ -334,7 +345,7 @@ def _alone(uid: Entity, attrs: Mapping[str, Any], kind: PrincipalGroups) -> str:
     return f'[{text[:-1]},"parents":{kind.groups}}}]'
 
 
-class _Walk:
+class _EntityCollector:
     """One gathering of entities along the paths of a slice.
 
     ``pending`` are entities that were reached, are asked something, and have no entry.
@@ -346,7 +357,7 @@ class _Walk:
         self,
         engine: Engine,
         access: Access,
-        subject: Subject | None,
+        subject: PreparedPrincipal | None,
         present: tuple[frozenset[Entity], ...] = (),
     ) -> None:
         self._engine = engine

@@ -3,10 +3,10 @@
 cimport cython
 
 from guardrail.policy.generation_cache cimport GenerationCache, plain_key
-from guardrail._ports cimport Answering, Asking
+from guardrail._ports cimport PolicyAnswer, PolicyQuestion
 
 
-cdef class Question(Asking):
+cdef class Question(PolicyQuestion):
     cdef readonly Snapshot snapshot
     cdef readonly object plan
     cdef readonly object principal
@@ -17,7 +17,7 @@ cdef class Question(Asking):
     cpdef decide(self, facts)
 
 
-cdef class Answer(Answering):
+cdef class Answer(PolicyAnswer):
     cdef readonly Question question
     cdef readonly object context
 

@@ -17,11 +17,17 @@ from hashlib import sha256
 from typing import Any, Final
 
 from guardrail._hooks import subsumed_by
-from guardrail._ports import NOTHING_PENDING, Answering, Asking, ObligationType, PendingObligations
+from guardrail._ports import (
+    NOTHING_PENDING,
+    ObligationType,
+    PendingObligations,
+    PolicyAnswer,
+    PolicyQuestion,
+)
 from guardrail._type_names import type_name
 from guardrail.errors import Denied
 from guardrail.policy.engine.plan import Plan, Shape
-from guardrail.policy.engine.principals import Subject, Subjects
+from guardrail.policy.engine.principals import PreparedPrincipal, PrincipalPreparer
 from guardrail.policy.engine.read_sets import Access
 from guardrail.policy.engine.slices import Engine, PreparedRequest
 from guardrail.policy.engine.verdict import Interpretation, judge
@@ -62,7 +68,7 @@ _MESSAGES: Final = {
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-class Question(Asking):
+class Question(PolicyQuestion):
     """A call that is known as far as who, what and on what. Never changed once made.
 
     ``refusal`` is the denial where these alone decide; else `decide` has the answer.
@@ -77,7 +83,7 @@ class Question(Asking):
         *,
         plan: Plan | None = None,
         principal: Principal | None = None,
-        subject: Subject | None = None,
+        subject: PreparedPrincipal | None = None,
         case: PreparedRequest | None = None,
         resource: Entity | None = None,
         refusal: Decision | None = None,
@@ -100,7 +106,7 @@ class Question(Asking):
         return self.snapshot._decide(self, facts)
 
 
-class Answer(Answering):
+class Answer(PolicyAnswer):
     """A decision, and the values that its obligations may ask for. Never changed once made.
 
     ``pending`` is what the decision demands, made ready; ``cached`` says that an equal
@@ -197,7 +203,7 @@ class Snapshot:
         self.hits = 0
         self.misses = 0
         self._allow_unknown_resources = allow_unknown_resources
-        self._subjects = Subjects(schema, store)
+        self._subjects = PrincipalPreparer(schema, store)
         self._engine = Engine(policies, accesses, store, schema.actions)
         self._by_key = {policy.key: policy for policy in policies}
         self._order = {key: index for index, key in enumerate(self._by_key)}

@@ -12,7 +12,7 @@ from typing import Final
 
 import cedarpy
 
-from guardrail.policy.engine.principals import Subject
+from guardrail.policy.engine.principals import PreparedPrincipal
 from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.engine.verdict import evaluate, request_of
 from guardrail.policy.schema.entities import Entry
@@ -40,7 +40,7 @@ def rehearse(snapshot: Snapshot, *, types: Iterable[str] = ()) -> int:
         asked += 1
         if caller is not None and thing is not None:
             nothing = Entry({}, frozenset(), {})
-            subject = Subject(caller, nothing, frozenset(), stands=False)
+            subject = PreparedPrincipal(caller, nothing, frozenset(), stands=False)
             case = snapshot._engine.case(subject, action, thing)
             case.slice.evaluate(case.handle, case.request, "{}")
             asked += 1

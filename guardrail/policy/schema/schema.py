@@ -19,7 +19,7 @@ from cedarpy import pst
 
 from guardrail._documents import decode
 from guardrail.errors import ConfigurationError, Place
-from guardrail.policy.source.lexer import LIMIT_NESTING, Chunk, Source, brief
+from guardrail.policy.source.lexer import LIMIT_NESTING, PolicyChunk, Source, brief
 from guardrail.values import Entity, Path
 
 #: A Cedar type as far as facts need it: a name, or ``("Set", element)``. A record's
@@ -295,7 +295,7 @@ def read_schema(file: str, raw: bytes) -> Schema:
         return Schema(cedarpy.Schema.from_str(standard_facts() + source.text))
     place = Place(file)
     if tokens:
-        chunk = Chunk(source, tokens[0].start, tokens[-1].end)
+        chunk = PolicyChunk(source, tokens[0].start, tokens[-1].end)
         named = re.findall(r"`([^`]+)`|: (\w+)$", complaint)
         place = chunk.culprit(_complaint)
         if "parsing" not in complaint:

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from cedarpy import pst
 
 from guardrail.errors import Place
-from guardrail.policy.source.lexer import CLOSING, OPENING, Chunk, Source, Token
+from guardrail.policy.source.lexer import CLOSING, OPENING, PolicyChunk, Source, SourceToken
 from guardrail.policy.source.parser import Policy
 from guardrail.values import Entity
 
 
-def clause_of(chunk: Chunk, index: int) -> list[Token]:
+def clause_of(chunk: PolicyChunk, index: int) -> list[SourceToken]:
     """Return the tokens of one ``when`` or ``unless``, that word first; none if it is not there."""
     depth = 0
-    clauses: list[list[Token]] = []
+    clauses: list[list[SourceToken]] = []
     for token in chunk.tokens:
         depth += (token.text in OPENING) - (token.text in CLOSING)
         if depth == 0 and token.text in ("when", "unless"):
@@ -78,7 +78,7 @@ def declared_types(source: Source) -> list[str]:
     return [name for name in dict.fromkeys(names) if name[:1].isalpha() or name[:1] == "_"]
 
 
-def _until(tokens: list[Token], start: int, *ends: str) -> Iterator[Token]:
+def _until(tokens: list[SourceToken], start: int, *ends: str) -> Iterator[SourceToken]:
     for token in tokens[start:]:
         if token.text in ends:
             return

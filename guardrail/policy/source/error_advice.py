@@ -12,7 +12,7 @@ from typing import Final
 
 from guardrail._nearest import did_you_mean
 from guardrail.policy.schema.schema import Schema
-from guardrail.policy.source.lexer import Token
+from guardrail.policy.source.lexer import SourceToken
 from guardrail.values import Entity, Path
 
 #: Words of other languages, each with Cedar's.
@@ -23,7 +23,7 @@ _INTERNAL: Final = re.compile(r"__cedar::internal::AnyEntity")
 NO_ACTION: Final = "unable to find an applicable action given the policy scope constraints"
 
 
-def on_syntax(tokens: Sequence[Token], at: int, complaint: str) -> str:
+def on_syntax(tokens: Sequence[SourceToken], at: int, complaint: str) -> str:
     """Return what to do about a text that is not Cedar; empty without advice.
 
     Arguments:
@@ -69,7 +69,7 @@ def on_syntax(tokens: Sequence[Token], at: int, complaint: str) -> str:
     return ""
 
 
-def _has_quote(tokens: Sequence[Token]) -> bool:
+def _has_quote(tokens: Sequence[SourceToken]) -> bool:
     return any("'" in token.text for token in tokens)
 
 

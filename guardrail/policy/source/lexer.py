@@ -46,7 +46,7 @@ def brief(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class SourceToken:
     """One token: its text and where it begins, as an offset into the file."""
 
     text: str
@@ -83,15 +83,15 @@ class Source:
             self.place(0)
         return self._lines[place.line - 1] + place.column - 1
 
-    def tokens(self, start: int = 0, end: int | None = None) -> Iterator[Token]:
+    def tokens(self, start: int = 0, end: int | None = None) -> Iterator[SourceToken]:
         """Yield the tokens between two offsets, without white space and comments."""
         for found in _TOKEN.finditer(self.text, start, len(self.text) if end is None else end):
             if found.lastgroup != "space":
-                yield Token(found[0], found.start())
+                yield SourceToken(found[0], found.start())
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class PolicyChunk:
     """The text of one policy, up to its semicolon: from one offset of a file to another.
 
     Its tokens are read anew each time: only what is wrong asks for them.
@@ -102,7 +102,7 @@ class Chunk:
     end: int
 
     @property
-    def tokens(self) -> list[Token]:
+    def tokens(self) -> list[SourceToken]:
         """The tokens, without white space and comments."""
         return list(self.source.tokens(self.start, self.end))
 
@@ -118,7 +118,7 @@ class Chunk:
 
     def annotation(self, name: str) -> Place:
         """Return where ``@name`` stands, or where the policy begins."""
-        before = Token("", self.start)
+        before = SourceToken("", self.start)
         for token in self.source.tokens(self.start, self.end):
             if before.text == "@" and token.text == name:
                 return self.source.place(before.start)
@@ -168,7 +168,7 @@ class Chunk:
         return self.source.place(tokens[low - 1].start)
 
 
-def split(source: Source) -> Iterator[Chunk]:
+def split(source: Source) -> Iterator[PolicyChunk]:
     """Yield the policies of a file; text after the last semicolon is one too.
 
     Where a policy nests too deep or is too long, it is the last: all that follows is part
@@ -181,23 +181,23 @@ def split(source: Source) -> Iterator[Chunk]:
         mark = found[0]
         if mark == ";":
             if depth == 0:
-                yield Chunk(source, start, found.end())
+                yield PolicyChunk(source, start, found.end())
                 start = _after_space(text, found.end())
         elif mark in OPENING:
             depth += 1
         elif mark in CLOSING:
             depth = max(depth - 1, 0)
         if depth > LIMIT_NESTING or found.end() - start > LIMIT_CHARS:
-            yield Chunk(source, start, len(text))
+            yield PolicyChunk(source, start, len(text))
             return
     if len(text) - start > LIMIT_CHARS:
-        yield Chunk(source, start, len(text))
+        yield PolicyChunk(source, start, len(text))
         return
     end = start
     for token in source.tokens(start):
         end = token.end
     if end > start:
-        yield Chunk(source, start, end)
+        yield PolicyChunk(source, start, end)
 
 
 def _after_space(text: str, offset: int) -> int:

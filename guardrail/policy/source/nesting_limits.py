@@ -12,7 +12,14 @@ import re
 from typing import Final
 
 from guardrail.errors import Fault
-from guardrail.policy.source.lexer import CLOSING, LIMIT_CHARS, LIMIT_NESTING, OPENING, Chunk, Token
+from guardrail.policy.source.lexer import (
+    CLOSING,
+    LIMIT_CHARS,
+    LIMIT_NESTING,
+    OPENING,
+    PolicyChunk,
+    SourceToken,
+)
 
 #: The deepest syntax tree: cedarpy's tree holds 100 levels, of which a chain of 98 terms.
 LIMIT_DEPTH: Final = 90
@@ -145,19 +152,19 @@ def is_surely_shallow(text: str) -> bool:
     return repeating <= 1  # only a form inside another one's operand grows without bound
 
 
-def too_deep(chunk: Chunk) -> Fault | None:
+def too_deep(chunk: PolicyChunk) -> Fault | None:
     """Return a fault where the text could pass the parser's bounds, else ``None``."""
     if chunk.end - chunk.start > LIMIT_CHARS:
-        start = Chunk(chunk.source, chunk.start, chunk.start + LIMIT_CHARS)
+        start = PolicyChunk(chunk.source, chunk.start, chunk.start + LIMIT_CHARS)
         message = f"The policy is over {LIMIT_CHARS} characters long. Split it."
         return _read_closely(start) or Fault("GR005", chunk.place, message)
     return None if is_surely_shallow(chunk.text) else _read_closely(chunk)
 
 
-def _read_closely(chunk: Chunk) -> Fault | None:
+def _read_closely(chunk: PolicyChunk) -> Fault | None:
     groups = [_Group()]
     previous = ""
-    token = Token("", chunk.start)
+    token = SourceToken("", chunk.start)
     for token in chunk.source.tokens(chunk.start, chunk.end):
         text = token.text
         group = groups[-1]
@@ -198,7 +205,7 @@ def _close(groups: list[_Group]) -> _Group:
     return groups[-1]
 
 
-def _chained(chunk: Chunk, token: Token) -> Fault:
+def _chained(chunk: PolicyChunk, token: SourceToken) -> Fault:
     message = (
         f"The expression chains over {LIMIT_DEPTH} operators. "
         "Use a set, [...].contains(x), or split the policy."
@@ -206,7 +213,7 @@ def _chained(chunk: Chunk, token: Token) -> Fault:
     return Fault("GR102", chunk.source.place(token.start), message)
 
 
-def _repeating(chunk: Chunk, token: Token) -> Fault:
+def _repeating(chunk: PolicyChunk, token: SourceToken) -> Fault:
     message = (
         "`has a.b` and `is T in x` repeat their operand, and this one grows without bound: it "
         f"holds another such form, or names over {LIMIT_HAS} attributes. Test step by step, "

@@ -21,7 +21,7 @@ from guardrail._nearest import nearest
 from guardrail._ports import ObligationType
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.source.error_advice import on_syntax
-from guardrail.policy.source.lexer import Chunk, Source, brief, split
+from guardrail.policy.source.lexer import PolicyChunk, Source, brief, split
 from guardrail.policy.source.nesting_limits import too_deep
 from guardrail.values import Clause, Entity
 
@@ -56,7 +56,7 @@ class Policy:
     key: str
     kind: Kind
     node: pst.Template
-    chunk: Chunk
+    chunk: PolicyChunk
     reason: str
     demands: tuple[tuple[str, Any], ...] = ()
     template: str = ""
@@ -145,7 +145,7 @@ class _PolicyReader:
             except ConfigurationError as error:
                 self.faults.extend(error.faults)
 
-    def _add(self, chunk: Chunk, node: pst.Template) -> None:
+    def _add(self, chunk: PolicyChunk, node: pst.Template) -> None:
         is_template = bool(slots_of(node))
         key = f"t{len(self.templates)}" if is_template else f"p{len(self.policies)}"
         policy = _make(chunk, node, key, self.vocabulary)
@@ -165,7 +165,7 @@ def slots_of(node: pst.Template) -> tuple[pst.SlotName, ...]:
     return tuple(entity.name for entity in entities if isinstance(entity, pst.Slot))
 
 
-def _parse_file(source: Source, chunks: Sequence[Chunk]) -> list[pst.Template] | None:
+def _parse_file(source: Source, chunks: Sequence[PolicyChunk]) -> list[pst.Template] | None:
     """Return the policies of a whole file, parsed at once; ``None`` where one by one is needed.
 
     It is where Cedar complains, of one and for all, and where it does not see the policies
@@ -193,7 +193,7 @@ def _complaint(text: str) -> str | None:
     return None
 
 
-def _parse(chunk: Chunk) -> pst.Template:
+def _parse(chunk: PolicyChunk) -> pst.Template:
     """Return a policy's syntax tree, or raise its fault with its place."""
     complaint = _complaint(chunk.text)
     if complaint is not None:
@@ -224,7 +224,7 @@ def _parse(chunk: Chunk) -> pst.Template:
     return nodes[0]
 
 
-def _make(chunk: Chunk, node: pst.Template, key: str, vocabulary: Vocabulary) -> Policy:
+def _make(chunk: PolicyChunk, node: pst.Template, key: str, vocabulary: Vocabulary) -> Policy:
     name = _identify(chunk, node)
     demands = _read_demands(chunk, node, name, vocabulary)
     kind: Kind = "condition" if demands else "prohibition"
@@ -235,7 +235,7 @@ def _make(chunk: Chunk, node: pst.Template, key: str, vocabulary: Vocabulary) ->
     return Policy(name, key, kind, node, chunk, reason, demands, is_shadow=is_shadow)
 
 
-def _is_shadow(chunk: Chunk, node: pst.Template) -> bool:
+def _is_shadow(chunk: PolicyChunk, node: pst.Template) -> bool:
     mode = node.annotations.get("mode")
     if mode is not None and mode != "shadow":
         message = '@mode takes "shadow" and nothing else. A policy without it is enforced.'
@@ -251,7 +251,7 @@ def reread(policy: Policy, text: str, vocabulary: Vocabulary) -> Policy:
     Raises:
         ConfigurationError: where it is none, or another one's.
     """
-    chunk = Chunk(Source(policy.chunk.source.file, text), 0, len(text))
+    chunk = PolicyChunk(Source(policy.chunk.source.file, text), 0, len(text))
     other = _make(chunk, _parse(chunk), policy.key, vocabulary)
     if other.id != policy.text_id:
         raise ConfigurationError.at(chunk.place, "GR103", "It has another @id.")
@@ -263,7 +263,7 @@ def is_policy_id(text: str) -> bool:
     return ID.fullmatch(text) is not None
 
 
-def _identify(chunk: Chunk, node: pst.Template) -> str:
+def _identify(chunk: PolicyChunk, node: pst.Template) -> str:
     name = node.annotations.get("id")
     if name is None:
         message = 'Every policy needs an @id. Put @id("...") before it.'
@@ -274,7 +274,7 @@ def _identify(chunk: Chunk, node: pst.Template) -> str:
 
 
 def _read_demands(
-    chunk: Chunk, node: pst.Template, policy: str, vocabulary: Vocabulary
+    chunk: PolicyChunk, node: pst.Template, policy: str, vocabulary: Vocabulary
 ) -> tuple[tuple[str, Any], ...]:
     demands: dict[str, Any] = {}
     faults: list[Fault] = []

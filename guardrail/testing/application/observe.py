@@ -14,17 +14,17 @@ from typing import Any, Final
 
 from guardrail._ports import (
     NOTHING_PENDING,
-    Answering,
-    Asking,
     BlockingStep,
-    Deciding,
+    DecisionPort,
     FactContext,
     FactSource,
     ObligationContext,
     ObligationNotMet,
     ObligationType,
     PendingObligations,
-    Recording,
+    PolicyAnswer,
+    PolicyQuestion,
+    RecordSink,
 )
 from guardrail._streams import can_stream
 from guardrail.errors import Denied, GuardUnavailable
@@ -135,11 +135,11 @@ class Observed:
     def __init__(self, seen: list[LetThrough]) -> None:
         self._seen = seen
 
-    def sink(self, sink: Recording) -> Recording:
+    def sink(self, sink: RecordSink) -> RecordSink:
         """Return a sink whose records say what would have been denied."""
         return _ObservingSink(sink, self._seen)
 
-    def snapshot(self, snapshot: Deciding) -> Deciding:
+    def snapshot(self, snapshot: DecisionPort) -> DecisionPort:
         """Return a snapshot that asks another one, and allows."""
         return _ObservingSnapshot(snapshot)
 
@@ -157,7 +157,7 @@ class _ObservingSink:
 
     __slots__ = ("_seen", "_sink", "frames", "intents")
 
-    def __init__(self, sink: Recording, seen: list[LetThrough]) -> None:
+    def __init__(self, sink: RecordSink, seen: list[LetThrough]) -> None:
         self._sink = sink
         self._seen = seen
         self.frames = sink.frames
@@ -204,24 +204,24 @@ class _ObservingSnapshot:
 
     __slots__ = ("_snapshot", "name", "revision", "version")
 
-    def __init__(self, snapshot: Deciding) -> None:
+    def __init__(self, snapshot: DecisionPort) -> None:
         self._snapshot = snapshot
         self.name = snapshot.name
         self.version = snapshot.version
         self.revision = snapshot.revision
 
-    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> PolicyQuestion:
         call = _watched()
         asked = call.take(lambda: self._snapshot.ask(principal, action, resource), "decide")
         return _ObservingQuestion(asked, call, self.revision)
 
 
-class _ObservingQuestion(Asking):
+class _ObservingQuestion(PolicyQuestion):
     """A question that comes to an allow; with ``asked`` as ``None``, nobody is asked."""
 
     __slots__ = ("_asked", "_call", "_revision")
 
-    def __init__(self, asked: Asking | None, call: _ObservedCall, revision: str) -> None:
+    def __init__(self, asked: PolicyQuestion | None, call: _ObservedCall, revision: str) -> None:
         wants = () if asked is None or asked.refusal is not None else asked.wants
         super().__init__(
             None, tuple((_ObservingFactSource(source, call), names) for source, names in wants)
@@ -230,9 +230,9 @@ class _ObservingQuestion(Asking):
         self._call = call
         self._revision = revision
 
-    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> PolicyAnswer:
         call, asked = self._call, self._asked
-        answer: Answering | None = None
+        answer: PolicyAnswer | None = None
         if asked is not None:
             answer = call.take(lambda: asked.decide(facts), "decide")
         if answer is None:
@@ -250,13 +250,13 @@ class _ObservingQuestion(Asking):
         return _ObservingAnswer(let, PendingObligations(errors=answer.pending.errors), answer)
 
 
-class _ObservingAnswer(Answering):
+class _ObservingAnswer(PolicyAnswer):
     """An allow, and the values of the answer that it stands for."""
 
     __slots__ = ("_answer",)
 
     def __init__(
-        self, decision: Decision, pending: PendingObligations, answer: Answering | None
+        self, decision: Decision, pending: PendingObligations, answer: PolicyAnswer | None
     ) -> None:
         super().__init__(decision, pending, answer is not None and answer.cached)
         self._answer = answer

@@ -14,13 +14,13 @@ from typing import Any
 
 from guardrail import _core
 from guardrail._ports import (
-    Answering,
-    Asking,
     FactContext,
     FactSource,
     PendingObligations,
+    PolicyAnswer,
+    PolicyQuestion,
     Runtime,
-    Serving,
+    RuntimeReference,
     Target,
 )
 from guardrail.audit import FanOut
@@ -105,7 +105,7 @@ class CallRunner:
             backend=_core.BACKEND,
         )
         target = Target(
-            serving=Serving(runtime),
+            serving=RuntimeReference(runtime),
             function="test",
             action=case.action,
             resource=case.resource,
@@ -189,14 +189,14 @@ class _TestSnapshot:
         self._called = called
         self._unstated = unstated
 
-    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:  # noqa: ARG002
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> PolicyQuestion:  # noqa: ARG002
         """Ask as the test's caller, who may be one of ``entities.json``."""
         question = self._snapshot.ask(self._case.principal, action, resource)
         self._called.question = question
         return _TestQuestion(question, self._case, self._called, self._unstated)
 
 
-class _TestQuestion(Asking):
+class _TestQuestion(PolicyQuestion):
     """A question whose facts are those that the test says."""
 
     def __init__(
@@ -209,7 +209,7 @@ class _TestQuestion(Asking):
         self._called = called
         self._unstated = unstated
 
-    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> PolicyAnswer:
         """Decide on them, and leave out what the test has nothing for."""
         called, case = self._called, self._case
         called.faults = self._unstated.faults(self._question, facts, case.document)
@@ -219,7 +219,7 @@ class _TestQuestion(Asking):
         return _TestAnswer(answer, case)
 
 
-class _TestAnswer(Answering):
+class _TestAnswer(PolicyAnswer):
     """An answer without the demands that are about what the test does not give."""
 
     def __init__(self, answer: Answer, case: PolicyTestCase) -> None:

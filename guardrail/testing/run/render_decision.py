@@ -114,7 +114,7 @@ class Reasons:
 def _chosen(found: Explanation, result: Result) -> list[ExplainedPolicy]:
     """Return the policies that a failing test shows."""
     is_about_demands = any(fault.message.startswith("obligations") for fault in result.faults)
-    chosen = [explained for explained in found.told if explained.role in ("decides", "errs")]
+    chosen = [explained for explained in found.policies if explained.role in ("decides", "errs")]
     if is_about_demands:
-        chosen += [explained for explained in found.told if explained.role == "demands"]
-    return chosen + [explained for explained in found.told if explained.role == "near"][:1]
+        chosen += [explained for explained in found.policies if explained.role == "demands"]
+    return chosen + [explained for explained in found.policies if explained.role == "near"][:1]

@@ -1,9 +1,9 @@
-"""Converts a context from a test case, and spells out its entities and extension values.
+"""Converts the context of a test case from Cedar's JSON to Python values, for replays.
 
-From the short form of Cedar's JSON, in which only the schema distinguishes a text from a decimal,
-to the form that needs no schema, and from there to the Python values that a guard takes. A value
-that fits no type is left unchanged; the caller counts values that Python can't express. For replays
-only.
+The short form of Cedar's JSON needs the schema to distinguish a text from a decimal. It is
+converted to the explicit form, which needs no schema, and then to the Python values that a guard
+takes. A value that fits no type is left unchanged; the caller counts values that Python can't
+express.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UNITS: Final = (86_400_000, 3_600_000, 60_000, 1000, 1)
 
 
 def spelt_out(context: Mapping[str, Any], schema: Schema, action: Entity) -> dict[str, Any]:
-    """Return a context in which no value needs the schema to be read."""
+    """Return a context in the explicit form, which can be read without the schema."""
     if action not in schema.actions:
         return dict(context)
     return {name: _spell(value, schema, action, (name,)) for name, value in context.items()}
@@ -63,10 +63,10 @@ def _of_type(value: Any, kind: CedarType | None) -> Any:
 
 
 def in_python(value: Any) -> FactValue:
-    """Return what an application would pass for a value of Cedar's JSON.
+    """Return the Python value that an application would pass for a value of Cedar's JSON.
 
-    Raises `ValueError` where there is no such value: a date before the year 1, a number that
-    is no integer, an entity without a name.
+    Raises `ValueError` if there is none: for a date before the year 1, a number that is not an
+    integer, or an entity without a type or an id.
     """
     if isinstance(value, list):
         return [in_python(item) for item in value]

@@ -671,7 +671,7 @@ class DecisionPort(Protocol):
 class ShadowPort(DecisionPort, Protocol):
     """What the flow asks of a shadow (`guardrail.policy.Shadow`): policies that only look on."""
 
-    asked: int
+    questions: int
 
     def compare(self, live: Decision, other: Decision) -> tuple[tuple[str, int], ...]:
         """Return in what the shadow's decision is another one, as a record counts it."""

@@ -117,7 +117,7 @@ class Guard:
             journal=self._journal,
         )
         shadow = runtime.shadow
-        self._metrics.observe_shadow(None if shadow is None else lambda: shadow.asked)
+        self._metrics.observe_shadow(None if shadow is None else lambda: shadow.questions)
         return runtime
 
     @classmethod

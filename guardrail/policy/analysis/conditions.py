@@ -195,11 +195,11 @@ class ClauseTracer:
         ):
             return None
         try:
-            subject = snapshot._subjects.of(principal)
+            subject = snapshot._principals.of(principal)
         except Denied:
             return None
         engine = snapshot._engine
-        ask = engine.whole_case if whole else engine.case
+        ask = engine.prepare_with_all_policies if whole else engine.prepare
         found: PreparedRequest = ask(subject, action, resource)
         return found
 
@@ -215,7 +215,7 @@ class ClauseTracer:
             return None
         handle = case.handle
         if plan.may_hold_entities:
-            handle, _ = snapshot._engine.reached(case, context)
+            handle, _ = snapshot._engine.with_entities_of_facts(case, context)
         return handle, as_json(context)
 
     def anatomy(self, policies: Sequence[Policy]) -> ClauseEvaluator:

@@ -163,17 +163,17 @@ class Replay:
         if entry is None:
             entry = own or (self._moved if self._moved is not None else _NOTHING)
         above = self.store.closure(entry.parents)
-        return PreparedPrincipal(uid, entry, above, stands=own is not None, kind=kind)
+        return PreparedPrincipal(uid, entry, above, is_in_bundle=own is not None, kind=kind)
 
     def by_slices(self, asked: CedarRequest, subject: PreparedPrincipal) -> CedarAnswer:
         """Return what Cedar says on the slices, with no more context than is read: raw."""
         may_share = "__entity" not in json.dumps(asked.context)
-        case = self.engine.case(subject, asked.action, asked.resource, may_share=may_share)
+        case = self.engine.prepare(subject, asked.action, asked.resource, may_share=may_share)
         context = _projected(asked.context, case.slice.access.of("context"))
         text = json.dumps(context)
         handle = case.handle
         if "__entity" in text:
-            handle, _ = self.engine.reached(case, context)
+            handle, _ = self.engine.with_entities_of_facts(case, context)
         verdict = case.slice.evaluate(handle, case.request, text)
         return CedarAnswer(
             verdict.decision,

@@ -96,7 +96,7 @@ class PlainCedar:
         uid = principal
         try:
             if isinstance(principal, Principal):  # else whoever the bundle has, or has not
-                subject = snapshot._subjects.of(principal)
+                subject = snapshot._principals.of(principal)
                 uid = subject.uid
                 known[uid] = subject.entry
             scan(facts.get("app", {}), "context.app")

@@ -65,12 +65,12 @@ class PreparedPrincipal:
     other. Prepared principals are compared by identity.
 
     Attributes:
-        stands: whether the bundle has an entity of this uid too.
+        is_in_bundle: whether the bundle has an entity of this uid too.
         kind: what it shares with others, if its attributes are plain values and the bundle has
             no entity of its uid; else ``None``.
     """
 
-    __slots__ = ("ancestors", "entry", "kind", "stands", "uid")
+    __slots__ = ("ancestors", "entry", "is_in_bundle", "kind", "uid")
 
     def __init__(
         self,
@@ -78,13 +78,13 @@ class PreparedPrincipal:
         entry: Entry,
         ancestors: frozenset[Entity],
         *,
-        stands: bool,
+        is_in_bundle: bool,
         kind: PrincipalGroups | None = None,
     ) -> None:
         self.uid = uid
         self.entry = entry
         self.ancestors = ancestors
-        self.stands = stands
+        self.is_in_bundle = is_in_bundle
         self.kind = kind
 
     @property
@@ -136,12 +136,16 @@ class PrincipalPreparer:
         kind: PrincipalGroups | None = self._kinds.get(shape)
         if kind is None or self._store.entry(uid) is not None or not _is_ascii(principal):
             subject = self._prepare(principal, self._entry(principal))
-            if subject.stands or self._schema.is_enum_type(uid.type) or not _is_ascii(principal):
+            if (
+                subject.is_in_bundle
+                or self._schema.is_enum_type(uid.type)
+                or not _is_ascii(principal)
+            ):
                 return subject
             kind = PrincipalGroups(subject.entry.parents, subject.ancestors)
             self._kinds.put(shape, kind)
         entry = Entry(dict(principal.attrs.items()), kind.parents, _NO_TAGS)
-        return PreparedPrincipal(uid, entry, kind.ancestors, stands=False, kind=kind)
+        return PreparedPrincipal(uid, entry, kind.ancestors, is_in_bundle=False, kind=kind)
 
     def _entry(self, principal: Principal) -> dict[str, Any]:
         """Return the principal in Cedar's JSON. The values determine the types."""
@@ -186,7 +190,7 @@ class PrincipalPreparer:
         parents = frozenset(principal.parents)
         own = store.entry(uid)
         if own is not None and not entry["attrs"] and parents <= own.parents:
-            return PreparedPrincipal(uid, own, store.ancestors(uid), stands=True)
+            return PreparedPrincipal(uid, own, store.ancestors(uid), is_in_bundle=True)
         if own is not None:
             entry = _united(own, entry)
             parents |= own.parents
@@ -202,7 +206,7 @@ class PrincipalPreparer:
             )
         tags = own.tags if own is not None else {}
         whole = Entry(entry["attrs"], parents, tags)
-        return PreparedPrincipal(uid, whole, store.closure(parents), stands=own is not None)
+        return PreparedPrincipal(uid, whole, store.closure(parents), is_in_bundle=own is not None)
 
     def _fits(self, principal: Principal, entry: dict[str, Any]) -> bool:
         """Tell whether the schema accepts an entity and reads it as the evaluation does.

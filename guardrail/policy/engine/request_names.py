@@ -172,7 +172,7 @@ class Names:
         if found:
             return
         try:
-            self._snapshot._subjects.of(principal)
+            self._snapshot._principals.of(principal)
         except Denied as error:  # a value of another type, a parent of a type that has no members
             codes = frozenset((error.code,))
             unfit = [] if error.code != "wrong_type" else list(self._unfit(principal, actions[0]))

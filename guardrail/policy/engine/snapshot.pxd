@@ -11,7 +11,7 @@ cdef class Question(PolicyQuestion):
     cdef readonly object plan
     cdef readonly object principal
     cdef readonly object subject
-    cdef readonly object case
+    cdef readonly object prepared
     cdef readonly object resource
 
     cpdef decide(self, facts)
@@ -34,13 +34,13 @@ cdef class Snapshot:
     cdef readonly long hits
     cdef readonly long misses
     cdef readonly object _allow_unknown_resources
-    cdef readonly object _subjects
+    cdef readonly object _principals
     cdef readonly object _engine
     cdef object _by_key
     cdef object _order
     cdef GenerationCache _questions
     cdef GenerationCache _answers
-    cdef GenerationCache _clean
+    cdef GenerationCache _error_free
     cdef GenerationCache _entity_types
     cdef GenerationCache _digests
 
@@ -48,4 +48,4 @@ cdef class Snapshot:
     cpdef ask(self, principal, action, resource)
     @cython.locals(answer=Answer)
     cpdef _decide(self, Question question, facts)
-    cdef Answer _again(self, key, Answer answer, Question question)
+    cdef Answer _cached_answer(self, key, Answer answer, Question question)

@@ -125,7 +125,7 @@ class ReachabilityLint:
             if is_action or self._store.knows(entity):
                 continue
             asked = roots.get(entity)
-            if asked is not None and asked.asks_entity:
+            if asked is not None and asked.reads_entity:
                 cause = "and this asks something of it: every call that gets here is denied"
             elif entity.type in self._principals or (
                 self._allow_unknown and entity.type in self._resources

@@ -244,12 +244,14 @@ def _unfit(entry: Mapping[str, Any], schema: Schema, *, is_brief: bool) -> str:
                 known = [each for each in schema.names() if each not in attrs]
                 hint = did_you_mean(name, known, "Correct its name, or its value.")
                 return (
-                    f"This entity ({kind}) has an attribute {name} that the schema does not declare, "
+                    f"This entity ({kind}) has an attribute {name} that the schema lacks, "
                     f"or declares with another type. {hint}"
                 )
         for name in schema.names()[:_LIMIT_TRIED]:
             if name not in attrs and _fits_with(entry, name, schema):
-                return f"This entity ({kind}) lacks the required attribute {name}. Add it."
+                return (
+                    f"This entity ({kind}) lacks the attribute {name}, which is required. Add it."
+                )
     return (
         f"This entity ({kind}) does not fit the schema. Check its uid, the names and "
         "types of its attributes, and the types of its parents."

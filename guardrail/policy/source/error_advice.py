@@ -50,7 +50,7 @@ def on_syntax(tokens: Sequence[SourceToken], at: int, complaint: str) -> str:
     if here in ("@", "permit", "forbid") and index:
         return "Each policy ends with `;`. Add it after the policy before this one."
     if "unexpected end" in complaint:
-        return "Close each bracket, and end each policy with `;`."
+        return "Close each bracket. A policy ends with `;`."
     match = re.search(r"invalid variable: (\w+)|`(\w+)` has no fields", complaint)
     if match is not None:
         name = match[1] or match[2]

@@ -225,7 +225,7 @@ class RecordReader:
         facts = dict(record.facts)
         caller, hidden = self._caller(record, action, resource, facts)
         plan, question = snapshot.plans[action], snapshot.ask(caller, action, resource)
-        refusal, case = question.refusal, question.case
+        refusal, case = question.refusal, question.prepared
         if refusal is not None and refusal.code == "wrong_type":
             raise _MissingValue("the caller, as far as it is recorded, does not fit the schema")
         access = case.slice.access if case is not None else Access()

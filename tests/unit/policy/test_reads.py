@@ -120,15 +120,15 @@ def test_every_root_has_its_own_paths():
     ],
 )
 def test_an_entity_is_asked_something_or_only_compared(clause, root, asks):
-    assert access(clause).of(root).asks_entity is asks
+    assert access(clause).of(root).reads_entity is asks
 
 
 def test_an_entity_at_the_end_of_a_path_is_asked_only_by_what_looks_at_it():
     owner = access("resource.owner == principal").of("resource").below["owner"]
-    assert (owner.whole, owner.asks_entity) == (True, False)
+    assert (owner.whole, owner.reads_entity) == (True, False)
     owner = access('resource.owner in Team::"x"').of("resource").below["owner"]
     assert (owner.whole, owner.is_member) == (True, True)
-    assert access("resource.owner has a").of("resource").below["owner"].asks_entity
+    assert access("resource.owner has a").of("resource").below["owner"].reads_entity
 
 
 def test_tags_are_read_all_for_only_a_call_knows_which():

@@ -51,7 +51,7 @@ def told(clause, name, *, attrs=None, kinds, replay=None):
     asked = CedarRequest(caller, VIEW, PLAN, {"level": 1})
     truth = replay.by_cedar(asked, entities=cedarpy.Entities.from_json_str(json.dumps(whole)))
     assert replay.by_slices(asked, subject) == truth
-    case = replay.engine.case(subject, VIEW, PLAN, may_share=True)
+    case = replay.engine.prepare(subject, VIEW, PLAN, may_share=True)
     return truth.decision, case
 
 

@@ -24,7 +24,7 @@ from guardrail.obligations.lint import (
 from guardrail.policy import CheckSettings, Folder, read_uid
 from guardrail.policy.analysis.describe import WHOLE_SCHEMA, whole_schema
 from guardrail.policy.lint import lint
-from guardrail.policy.lint.named_entities import Named, named_entities
+from guardrail.policy.lint.named_entities import NamedEntity, named_entities
 from guardrail.values import Entity
 
 _SETTINGS: Final = "guardrail.toml"
@@ -179,7 +179,7 @@ def _unmade(entity: Entity, place: Place, policy: str) -> Finding:
     return Finding("GR536", place, message, policy)
 
 
-def _named_in_tests(folder: Folder) -> Iterator[Named]:
+def _named_in_tests(folder: Folder) -> Iterator[NamedEntity]:
     """Yield the entities that policy tests name. What does not read, ``guardrail test`` tells."""
     for file in sorted((folder.path / "tests").glob("*_test.yaml")):
         name = f"tests/{file.name}"
@@ -195,7 +195,7 @@ def _named_in_tests(folder: Folder) -> Iterator[Named]:
                 found.setdefault(read_uid(text), document.at(*path))
             except ConfigurationError:
                 continue
-        yield from (Named(entity, place) for entity, place in found.items())
+        yield from (NamedEntity(entity, place) for entity, place in found.items())
 
 
 def _texts(data: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[str | int, ...]]]:

@@ -195,7 +195,7 @@ class _ReadSetBuilder:
             for element in expr.elements:
                 self.use(element)
         elif not isinstance(expr, _LITERALS):
-            raise TypeError(f"unknown expression in a policy: {type(expr).__name__}")
+            raise TypeError(f"a policy has an expression of an unknown kind: {type(expr).__name__}")
         return []
 
     def _has(self, expr: pst.HasAttr) -> None:

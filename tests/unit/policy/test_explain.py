@@ -1,4 +1,4 @@
-"""Why a request is decided as it is: Cedar's own decision, and truths that really turn it."""
+"""Explanations have Cedar's own decision, and name the parts that would change it."""
 
 import itertools
 

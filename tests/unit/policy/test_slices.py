@@ -1,4 +1,4 @@
-"""What Cedar is given of a bundle: the policies that can match, and what they can reach."""
+"""Cedar gets the policies that can match, and the entities that these can reach."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""How a verdict of Cedar's is read: pure, so that every combination can be tried."""
+"""The interpretation of Cedar's verdicts, for every combination."""
 
 import itertools
 

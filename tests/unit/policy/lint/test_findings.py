@@ -1,4 +1,4 @@
-"""Each weakness is found at its place, and not where it is mended."""
+"""Each finding is reported at its place, and not for the corrected bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identity providers and quota stores of an application's own, by argument and by entry point."""
+"""Identity providers and quota stores of an application, passed as arguments or entry points."""
 
 import asyncio
 import shutil

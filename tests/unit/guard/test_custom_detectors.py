@@ -1,4 +1,4 @@
-"""Kinds of findings with code of their own work in facts and obligations, and fail closed."""
+"""Detector kinds with their own code work in facts and obligations, and fail closed."""
 
 import asyncio
 import sys

@@ -1,7 +1,7 @@
-"""Callers whom the policies cannot tell apart are one case, and nobody else is.
+"""Principals that the policies can't distinguish share one request, and no others do.
 
-Each clause is one way in which a policy could tell two callers apart who have the same groups
-and attributes. Whoever shares a case also gets the answer that Cedar gives on everything.
+Each clause is one way in which a policy can distinguish two principals with the same groups and
+attributes. Principals that share a request also get the answer that Cedar gives on all policies.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A policy taken apart: which truths it has, where they stand, and what Cedar makes of each."""
+"""The parts of the clauses of a policy: their texts, their places, and their values."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a policy can read: found in its syntax tree, more where that can't be told, never less."""
+"""The read set of a policy has everything that the policy can read, and may have more."""
 
 import cedarpy
 import pytest
@@ -190,11 +190,11 @@ def test_a_slot_that_is_not_filled_is_no_entity():
         entity_of(template.principal.entity)
 
 
-def test_an_expression_of_a_new_kind_is_refused():
+def test_an_expression_of_an_unknown_kind_is_rejected():
     one = policy("permit (principal, action, resource) when { context.a };")
     (clause,) = one.node.clauses
     object.__setattr__(clause, "expr", object())
-    with pytest.raises(TypeError, match="new kind"):
+    with pytest.raises(TypeError, match="unknown kind"):
         access_of(one)
 
 

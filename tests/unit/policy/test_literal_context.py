@@ -1,4 +1,4 @@
-"""Contexts of test cases: the short form is spelt out by the schema, and read into Python."""
+"""Contexts of test cases: the short form of Cedar's JSON is completed from the schema."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta

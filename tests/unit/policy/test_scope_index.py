@@ -1,4 +1,4 @@
-"""The index of scopes leaves out what can't match, and nothing else."""
+"""The scope index leaves out the policies that can't match, and no others."""
 
 import cedarpy
 import pytest

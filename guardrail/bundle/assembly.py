@@ -421,7 +421,7 @@ def _unknown_types(providers: Providers, snapshot: Snapshot) -> Iterator[Fault]:
 
 def _unknown_attributes(providers: Providers, snapshot: Snapshot) -> Iterator[Fault]:
     """Yield the attributes that providers give principals and the schema does not."""
-    from guardrail.policy.engine.request_names import Names as RequestNames
+    from guardrail.policy.engine.request_names import RequestNames
 
     for kind, attr, place in providers.attributes:
         if snapshot.schema.declares(kind):

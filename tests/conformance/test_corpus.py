@@ -235,7 +235,7 @@ def test_a_slice_that_lacks_a_policy_is_seen(monkeypatch):
 
 
 def test_a_slice_that_lacks_an_entity_is_seen(monkeypatch):
-    monkeypatch.setattr(slices._EntityCollector, "descend", lambda *_: None)
+    monkeypatch.setattr(slices._EntityCollector, "follow", lambda *_: None)
     assert "raw" in kinds(CORPUS)
 
 

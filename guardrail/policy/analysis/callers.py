@@ -1,4 +1,4 @@
-"""Checks a caller against a bundle's schema and entities, before there are policies.
+"""Checks a caller against a bundle's schema and entities; the policies need not load.
 
 Tools that write callers to files use it. It runs `PrincipalPreparer`, as a call does, so a caller
 that is accepted here is accepted in a call.
@@ -16,7 +16,7 @@ from guardrail.values import Principal
 _SCHEMA = "schema.cedarschema"
 
 
-def hold_caller(folder: Folder, principal: Principal) -> None:
+def check_caller(folder: Folder, principal: Principal) -> None:
     """Check a principal against the schema and the entities of a bundle.
 
     Raises:

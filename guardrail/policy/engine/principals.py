@@ -93,18 +93,18 @@ class PreparedPrincipal:
         return self.entry.attrs
 
     def __repr__(self) -> str:
-        return f"Subject(type={self.uid.type!r})"
+        return f"PreparedPrincipal(type={self.uid.type!r})"
 
 
 class PrincipalPreparer:
     """Makes and caches the prepared principals of a snapshot."""
 
-    __slots__ = ("_fitting", "_kinds", "_schema", "_store", "_subjects")
+    __slots__ = ("_fitting", "_kinds", "_schema", "_store", "_cache")
 
     def __init__(self, schema: Schema, store: EntityStore) -> None:
         self._schema = schema
         self._store = store
-        self._subjects: GenerationCache = GenerationCache(CACHE_SIZE)
+        self._cache: GenerationCache = GenerationCache(CACHE_SIZE)
         self._fitting: GenerationCache = GenerationCache(CACHE_SIZE)
         self._kinds: GenerationCache = GenerationCache(CACHE_SIZE)
 
@@ -114,16 +114,16 @@ class PrincipalPreparer:
         if plain is None:
             entry = self._entry(principal)
             key: Hashable = json.dumps(entry)  # the text keeps types apart: 1, true and "1"
-            subject: PreparedPrincipal | None = self._subjects.get(key)
+            subject: PreparedPrincipal | None = self._cache.get(key)
             if subject is None:
                 subject = self._prepare(principal, entry)
-                self._subjects.put(key, subject)
+                self._cache.put(key, subject)
             return subject
         key, shape = plain
-        subject = self._subjects.get(key)
+        subject = self._cache.get(key)
         if subject is None:
             subject = self._plain_subject(principal, shape)
-            self._subjects.put(key, subject)
+            self._cache.put(key, subject)
         return subject
 
     def _plain_subject(self, principal: Principal, shape: Hashable) -> PreparedPrincipal:

@@ -12,7 +12,11 @@ from typing import Final
 from cedarpy import pst
 
 from guardrail.errors import Finding
-from guardrail.policy.analysis.conditions import ClauseEvaluator, ClauseTracer, unmissable
+from guardrail.policy.analysis.conditions import (
+    ClauseEvaluator,
+    ClauseTracer,
+    matching_all_requests,
+)
 from guardrail.policy.analysis.replay_requirements import ReplayRequirements
 from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.lint.missing_coverage import CoverageLint
@@ -49,7 +53,7 @@ class RedundancyLint:
 
     def find(self) -> Iterator[Finding]:
         """Yield the findings, at most one per policy."""
-        always = unmissable(self._bans, self._snapshot.schema)
+        always = matching_all_requests(self._bans, self._snapshot.schema)
         absolute = [ban for ban in self._bans if ban.key in always and not ban.node.clauses]
         for ban in absolute:
             message = (
@@ -159,17 +163,17 @@ class RedundancyLint:
         if not applies_to(ban, action, groups) or _reads_caller(ban):
             return False
         for kind in self._caller_types(action, resource):
-            somebody = Principal(kind, "somebody", attrs=self._needs.stand_ins(kind, action))
-            case = self._tracer.case(somebody, action, resource, whole=True)
-            if case is None or not self._coverage.matches(ban.node.resource, resource):
+            somebody = Principal(kind, "somebody", attrs=self._needs.placeholders(kind, action))
+            prepared = self._tracer.prepare(somebody, action, resource, whole=True)
+            if prepared is None or not self._coverage.matches(ban.node.resource, resource):
                 return False
-            anatomy = ClauseEvaluator((ban,))
-            values = anatomy.values(case.handle, case.request, "{}")
+            evaluator = ClauseEvaluator((ban,))
+            values = evaluator.values(prepared.handle, prepared.request, "{}")
             for index, clause in enumerate(ban.node.clauses):
                 wanted = "true" if isinstance(clause, pst.When) else "false"
                 own = [
                     value
-                    for part, value in zip(anatomy.parts, values, strict=True)
+                    for part, value in zip(evaluator.parts, values, strict=True)
                     if part.clause == index and part.node is clause.expr
                 ]
                 if own != [wanted]:

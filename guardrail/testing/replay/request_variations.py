@@ -18,8 +18,8 @@ from guardrail.policy.analysis.conditions import ClauseTracer
 from guardrail.policy.analysis.hypothetical_entities import (
     ABSENT,
     HypotheticalAttribute,
-    supposing,
-    supposition,
+    hypothetical_attribute,
+    with_hypothetical_attribute,
 )
 from guardrail.policy.analysis.variables import Variable, Variables, compared_in, variables_of
 from guardrail.policy.source.parser import Policy, applies_to
@@ -199,7 +199,10 @@ class Pairing:
             key = repr((what.type, what.name, what.json))
             if key not in self._supposed:
                 one, other = both
-                self._supposed[key] = supposing(one, what), supposing(other, what)
+                self._supposed[key] = (
+                    with_hypothetical_attribute(one, what),
+                    with_hypothetical_attribute(other, what),
+                )
             both = self._supposed[key]
         return decided(both[0], request), decided(both[1], request)
 
@@ -217,7 +220,7 @@ def callers_in(snapshot: Snapshot) -> list[Request]:
 def _concerns(
     tracer: ClauseTracer, policy: Policy, caller: Principal | Entity, action: Entity, thing: Entity
 ) -> bool:
-    case = tracer.case(caller, action, thing)
+    case = tracer.prepare(caller, action, thing)
     return case is not None and any(each.id == policy.id for each in case.slice.policies)
 
 
@@ -228,7 +231,7 @@ def _twins(policy: Policy, snapshots: Iterable[Snapshot]) -> list[Policy]:
 
 def _suppositions(variable: Variable, values: Sequence[Any]) -> Iterator[HypotheticalAttribute]:
     for kind, value in itertools.product(variable.of, values):
-        found = supposition(kind, variable.path.attrs[-1], value, variable.kind)
+        found = hypothetical_attribute(kind, variable.path.attrs[-1], value, variable.kind)
         if found is not None:
             yield found
 

@@ -99,7 +99,7 @@ class PreparedPrincipal:
 class PrincipalPreparer:
     """Makes and caches the prepared principals of a snapshot."""
 
-    __slots__ = ("_fitting", "_kinds", "_schema", "_store", "_cache")
+    __slots__ = ("_cache", "_fitting", "_kinds", "_schema", "_store")
 
     def __init__(self, schema: Schema, store: EntityStore) -> None:
         self._schema = schema

@@ -358,13 +358,13 @@ def test_nothing_is_imported_that_the_bundle_does_not_name(make_guard, installed
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ('"bagde"', "names a plug-in that no installed package has among its entry points"),
+        ('"bagde"', "names a plug-in that is not an entry point"),
         ('"bagde"', "Did you mean badge?"),
         ('"os:system"', "names a plug-in that no installed package has"),
         ('"broken"', "names a plug-in that does not import (ModuleNotFoundError)"),
         ('"lacking"', "names a plug-in that does not import (AttributeError)"),
         ('"class"', "names a class. Let the entry point name an object of the class."),
-        ('"other"', "names an object that is no plug-in: it lacks `kind`."),
+        ('"other"', "names an object that is not a plug-in: it lacks `kind`."),
         ('"badge", "badge"', "names this plug-in twice. Remove one."),
         ('""', "at least 1 character"),
         ("3", "valid string"),

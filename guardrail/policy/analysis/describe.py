@@ -41,17 +41,19 @@ class ActionFacts:
     not_computed: tuple[str, ...]
 
 
-def overview(snapshot: Snapshot, *, places: Collection[str]) -> tuple[ActionFacts, ...]:
+def overview(snapshot: Snapshot, *, namespaces: Collection[str]) -> tuple[ActionFacts, ...]:
     """Return the facts that each action needs.
 
     Arguments:
         snapshot: the loaded bundle.
-        places: all namespaces of facts; the schema tells which of them an action has.
+        namespaces: all namespaces of facts; the schema tells which of them an action has.
     """
-    asked = [
-        (action, Path("context", (place,))) for action in snapshot.plans for place in sorted(places)
+    keys = [
+        (action, Path("context", (namespace,)))
+        for action in snapshot.plans
+        for namespace in sorted(namespaces)
     ]
-    types = dict(zip(asked, snapshot.schema.types(asked), strict=True))
+    types = dict(zip(keys, snapshot.schema.types(keys), strict=True))
     return tuple(
         ActionFacts(
             action,
@@ -79,7 +81,7 @@ def _read(snapshot: Snapshot, action: Entity) -> Iterator[FactRead]:
             for name, paths in readers.items()
             if any(path[: len(other)] == other or other[: len(path)] == path for other in paths)
         ]
-        yield FactRead(".".join(path), _written(kind), tuple(ids))
+        yield FactRead(".".join(path), _type_text(kind), tuple(ids))
 
 
 def _paths(policy: Policy, snapshot: Snapshot) -> Iterator[_Names]:
@@ -103,8 +105,8 @@ def _leaves(shape: Shape, above: _Names = ()) -> Iterator[tuple[_Names, CedarTyp
             yield (*above, name), kind
 
 
-def _written(kind: CedarType) -> str:
-    return kind if isinstance(kind, str) else f"Set<{_written(kind[1])}>"
+def _type_text(kind: CedarType) -> str:
+    return kind if isinstance(kind, str) else f"Set<{_type_text(kind[1])}>"
 
 
 #: The whole schema of a bundle, for Cedar's own tools. A load ignores hidden folders.

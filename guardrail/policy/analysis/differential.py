@@ -120,7 +120,7 @@ class Replay:
 
     def by_cedar(
         self,
-        asked: CedarRequest,
+        request: CedarRequest,
         *,
         entities: cedarpy.Entities | None = None,
         schema: cedarpy.Schema | None = None,
@@ -129,16 +129,16 @@ class Replay:
         """Return Cedar's answer on all policies and entities, without any code of guardrail.
 
         Arguments:
-            asked: the request.
+            request: the request.
             entities: other entities than those of the replay.
             schema: the schema by which Cedar reads the context and validates the request.
             context: the original context, instead of the explicit one.
         """
-        given = asked.context if context is None else context
+        context_data = request.context if context is None else context
         result = cedarpy.is_authorized(
             {
-                **request_of(asked.principal, asked.action, asked.resource),
-                "context": json.dumps(given),
+                **request_of(request.principal, request.action, request.resource),
+                "context": json.dumps(context_data),
             },
             self._full,
             self._entities if entities is None else entities,
@@ -165,16 +165,18 @@ class Replay:
         above = self.store.closure(entry.parents)
         return PreparedPrincipal(uid, entry, above, is_in_bundle=own is not None, kind=kind)
 
-    def by_slices(self, asked: CedarRequest, subject: PreparedPrincipal) -> CedarAnswer:
+    def by_slices(self, request: CedarRequest, subject: PreparedPrincipal) -> CedarAnswer:
         """Return Cedar's answer on the slices, with only the context that the policies read."""
-        may_share = "__entity" not in json.dumps(asked.context)
-        case = self.engine.prepare(subject, asked.action, asked.resource, may_share=may_share)
-        context = _projected(asked.context, case.slice.access.of("context"))
+        may_share = "__entity" not in json.dumps(request.context)
+        prepared = self.engine.prepare(
+            subject, request.action, request.resource, may_share=may_share
+        )
+        context = _projected(request.context, prepared.slice.access.of("context"))
         text = json.dumps(context)
-        handle = case.handle
+        handle = prepared.handle
         if "__entity" in text:
-            handle, _ = self.engine.with_entities_of_facts(case, context)
-        verdict = case.slice.evaluate(handle, case.request, text)
+            handle, _ = self.engine.with_entities_of_facts(prepared, context)
+        verdict = prepared.slice.evaluate(handle, prepared.request, text)
         return CedarAnswer(
             verdict.decision,
             frozenset(self._ids.get(key, key) for key in verdict.reasons),
@@ -215,9 +217,9 @@ def erred_of(complaints: Iterable[str]) -> list[str]:
     return [found[1] if found else "" for found in named]
 
 
-def ask(snapshot: Snapshot, asked: CedarRequest, facts: Mapping[str, FactValue]) -> Answer:
+def ask(snapshot: Snapshot, request: CedarRequest, facts: Mapping[str, FactValue]) -> Answer:
     """Return a snapshot's answer to a request; ``facts`` is the context in Python values."""
-    question = snapshot.ask(asked.principal, asked.action, asked.resource)
+    question = snapshot.ask(request.principal, request.action, request.resource)
     return question.decide(facts)
 
 

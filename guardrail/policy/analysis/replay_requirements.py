@@ -68,10 +68,12 @@ class ReplayRequirements:
         """
         names = set(access.of("principal").below)
         if kind in self.entity_types():
-            asked = sorted(access.names - names)
-            paths = [(action, Path("principal", (name,))) for name in asked]
+            other_names = sorted(access.names - names)
+            paths = [(action, Path("principal", (name,))) for name in other_names]
             kinds = self._snapshot.schema.types(paths)
-            names.update(name for name, one in zip(asked, kinds, strict=True) if one is not None)
+            names.update(
+                name for name, one in zip(other_names, kinds, strict=True) if one is not None
+            )
         return sorted(names)
 
     def depends_on_id(self, kind: str, action: Entity, resource: Entity) -> bool:

@@ -122,8 +122,8 @@ class _Finder:
         if of and is_nested:
             self.variables.opaque.add(str(path))
             return
-        asked = [(self._action, path)]
-        (is_required,) = are_required(self._schema, asked, principal=self._principal)
+        keys = [(self._action, path)]
+        (is_required,) = are_required(self._schema, keys, principal=self._principal)
         self.variables.found[path] = Variable(path, kind, is_required, of)
         if kind == "Entity" and node.below:
             accepted = tuple(

@@ -65,15 +65,15 @@ def impossible(policies: Sequence[Policy], schema: Schema) -> list[Policy]:
     invalid clause that is added after the clauses of such a policy.
     """
     # A load already rejects scopes that match nothing.
-    asked = [policy for policy in policies if policy.node.clauses]
+    with_clauses = [policy for policy in policies if policy.node.clauses]
     texts = []
-    for policy in asked:
+    for policy in with_clauses:
         node = replace(
             policy.node, clauses=(*policy.node.clauses, _MISFIT), annotations=pst.FrozenMap()
         )
         texts.append(str(cedarpy.PolicySet.from_pst(pst.PolicySet({}, {node.id: node}, ()))))
     fits = _valid(texts, schema)
-    return [policy for policy, never in zip(asked, fits, strict=True) if never]
+    return [policy for policy, never in zip(with_clauses, fits, strict=True) if never]
 
 
 def _valid(texts: Sequence[str], schema: Schema) -> list[bool]:

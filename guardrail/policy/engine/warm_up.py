@@ -34,19 +34,19 @@ def warm_up(snapshot: Snapshot, *, types: Iterable[str] = ()) -> int:
     """
     things = {entity.type: entity for entity in snapshot.store}
     callers = {name: Entity(name, "warm-up") for name in (*types, *things)}
-    asked = 0
+    evaluations = 0
     for action, groups in snapshot.schema.actions.items():
         policies = [policy for policy in snapshot.policies if applies_to(policy, action, groups)]
         _ask_all(policies, action)
         caller, thing = _fitting(snapshot, action, callers, things)
-        asked += 1
+        evaluations += 1
         if caller is not None and thing is not None:
             nothing = Entry({}, frozenset(), {})
             subject = PreparedPrincipal(caller, nothing, frozenset(), is_in_bundle=False)
             case = snapshot._engine.prepare(subject, action, thing)
             case.slice.evaluate(case.handle, case.request, "{}")
-            asked += 1
-    return asked
+            evaluations += 1
+    return evaluations
 
 
 def _ask_all(policies: Sequence[Policy], action: Entity) -> None:

@@ -185,7 +185,7 @@ class Schema:
         ]
 
     def types(
-        self, asked: Sequence[tuple[Entity, Path]], *, principal: str = ""
+        self, keys: Sequence[tuple[Entity, Path]], *, principal: str = ""
     ) -> list[CedarType | None]:
         """Return the type at each path under its action; ``None`` if there is no such path.
 
@@ -193,7 +193,7 @@ class Schema:
         ``principal`` is an entity type, the types are those for callers of this type.
         """
         probes: list[str] = []
-        for action, path in asked:
+        for action, path in keys:
             head, value = guarded(path)
             scope = f"{scope_of(action, principal)} when {{ {head}"
             # Behind `has`, Cedar checks the rest only if the attribute can be present.
@@ -203,7 +203,7 @@ class Schema:
         failed = {policy for policy, _ in self.errors("\n".join(probes))} if probes else set()
         found: list[CedarType | None] = []
         width = len(_PROBES) + 1
-        for index in range(len(asked)):
+        for index in range(len(keys)):
             fitting: CedarType | None = None
             if f"policy{index * width}" in failed:
                 fitting = RECORD

@@ -53,11 +53,11 @@ def attributes_of(
 
 
 def are_required(
-    schema: Schema, asked: Sequence[tuple[Entity, Path]], *, principal: str = ""
+    schema: Schema, keys: Sequence[tuple[Entity, Path]], *, principal: str = ""
 ) -> list[bool]:
     """Return for each path whether its value is required wherever its parent is present."""
     probes = []
-    for action, path in asked:
+    for action, path in keys:
         head, _ = guarded(Path(path.root, path.attrs[:-1]))
         _, value = guarded(path)
         probes.append(f"{scope_of(action, principal)} when {{ {head}{value} == {value} }};")

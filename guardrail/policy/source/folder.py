@@ -112,7 +112,7 @@ def walk(path: Path) -> Iterator[Path]:
     Raises `ConfigurationError` for a link to a folder elsewhere, and for too many files.
     """
     root = path.resolve()
-    seen = 0
+    count = 0
     for parent, folders, names in os.walk(path, onerror=_unlisted(path), followlinks=True):
         top = Path(parent)
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -121,8 +121,8 @@ def walk(path: Path) -> Iterator[Path]:
             if problem:
                 place = Place((top / name).relative_to(path).as_posix())
                 raise ConfigurationError.at(place, "GR001", problem)
-        seen += len(names) + len(folders)
-        if seen > LIMIT_FILES:
+        count += len(names) + len(folders)
+        if count > LIMIT_FILES:
             raise _too_much(path)
         is_cache = top.name == "__pycache__"
         for name in names:

@@ -17,8 +17,13 @@ $(VENV)/pip.stamp:
 	@touch $@
 
 # An editable install: the compiled modules land beside their sources.
-$(VENV)/test.stamp: $(VENV)/pip.stamp $(BUILD_INPUTS)
-	$(PIP) install --editable '.[test]'
+$(VENV)/demo.stamp: $(VENV)/pip.stamp $(BUILD_INPUTS)
+	$(PIP) install --editable '.[demo]'
+	@touch $@
+
+# The packages of the tests, for the package that is installed already.
+$(VENV)/test.stamp: $(VENV)/demo.stamp
+	$(PIP) install 'guardrail-cedar[test]'
 	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/test.stamp
@@ -37,7 +42,7 @@ $(VENV)/fuzz.stamp: $(VENV)/test.stamp
 	$(PIP) install --group fuzz
 	@touch $@
 
-demo: $(VENV)/test.stamp
+demo: $(VENV)/demo.stamp
 	$(BIN)/guardrail demo
 
 test: $(VENV)/test.stamp

@@ -1,3 +1,4 @@
+# cython: auto_pickle=True
 """The immutable values that all packages share: principals, entities, decisions, records.
 
 This module does no I/O, reads no clock, and imports only the errors.

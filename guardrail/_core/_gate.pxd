@@ -1,4 +1,4 @@
-"""What `journal` reaches without a lookup."""
+"""The declarations of `Gate` for the compiled modules of the journal."""
 
 from cpython.pythread cimport PyThread_type_lock
 

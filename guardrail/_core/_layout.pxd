@@ -1,4 +1,4 @@
-"""What `entries` reaches without a lookup."""
+"""The declarations of `Layout` for the compiled modules of the journal."""
 
 cdef enum:
     #: Bytes of the longest key, with all that stands around it.

@@ -1,4 +1,4 @@
-"""What `segment` reaches without a lookup."""
+"""The declarations of `Tape` for the compiled modules of the journal."""
 
 from libc.stdint cimport uint32_t
 

@@ -1,4 +1,4 @@
-# What `_codes.pyx` needs of choices: see `_words.pyx`.
+# The declarations of choices for `_codes.pyx`: see `_words.pyx`.
 
 from libc.stdint cimport uint8_t, uint32_t, uint16_t, uint64_t
 from libc.string cimport memcmp, memcpy

@@ -47,9 +47,9 @@ from guardrail.errors import ConfigurationError, Denied, Fault, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.identity import (
     ActingAs,
-    Callers,
     Challenges,
     Credentials,
+    CurrentIdentity,
     EvidenceVerifiers,
     Identification,
     Providers,
@@ -59,7 +59,7 @@ from guardrail.identity import (
     origin_of,
     read_evidence_verifiers,
     read_providers,
-    settled,
+    resolve_or_defer,
 )
 from guardrail.obligations import StorageHandle
 from guardrail.policy import (
@@ -138,7 +138,7 @@ class BundleRuntime(Runtime):
     ) -> None:
         super().__init__(
             snapshot=bundle.snapshot,
-            identify=Callers(group, inherits=bundle.providers.inherits).current,
+            identify=CurrentIdentity(group, inherits=bundle.providers.inherits).current,
             take_view=Viewer(bundle.bounds, bundle.keys).take,
             sink=sink,
             clock=clock,
@@ -162,7 +162,7 @@ class BundleRuntime(Runtime):
         def identify() -> Identity:
             return self._identification.identify(credentials, self.now())
 
-        identity = settled(identify, partial(self.note, credentials.origin))
+        identity = resolve_or_defer(identify, partial(self.note, credentials.origin))
         return ActingAs(identity, self.revocations, since=self.now(), group=self.group)
 
     def act_as(
@@ -178,7 +178,7 @@ class BundleRuntime(Runtime):
             evidence = self._identification.verify_attestation(attestation, self.now())
             return replace(vouched, evidence=evidence)
 
-        identity = settled(identify, partial(self.note, origin_of(peer)))
+        identity = resolve_or_defer(identify, partial(self.note, origin_of(peer)))
         return ActingAs(identity, group=self.group, since=since)
 
     def note(self, origin: str, denial: Denied) -> None:
@@ -321,7 +321,7 @@ def load_bundle(
         lambda: read_evidence_verifiers(
             of("evidence"),
             challenges=given,
-            opener=evidence_opener(Sources(folder.files, environment)),
+            signature_check_for=evidence_opener(Sources(folder.files, environment)),
         )
     )
     own_stores = (*named.stores, *(() if own_quota_store is None else (own_quota_store,)))

@@ -52,7 +52,7 @@ cdef class _Process:
 cdef int _NEW, _OPEN, _ENDED
 
 
-cdef class Callers:
+cdef class CurrentIdentity:
     cdef object _group
     cdef bint _inherits
 

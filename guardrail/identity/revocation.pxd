@@ -7,7 +7,7 @@ cdef class Revocations:
     cdef object _own
     cdef object _listed
     cdef object _file
-    cdef object _seen
+    cdef object _file_state
     cdef bint _unreadable
     cdef bint _any
     cdef object _lock

@@ -34,7 +34,7 @@ cdef class Call:
     cdef public object facts
     cdef public object waiting
     cdef public object input_digest
-    cdef public object seen
+    cdef public object digest_before_wait
     cdef public tuple named
     cdef public object output_digest
     cdef public long output_rows

@@ -58,6 +58,7 @@ class Call:
         "decision",
         "decision_id",
         "differences",
+        "digest_before_wait",
         "error_type",
         "facts",
         "framed",
@@ -78,7 +79,6 @@ class Call:
         "returned_at",
         "running",
         "runtime",
-        "seen",
         "snapshot",
         "stage",
         "started_at",
@@ -115,7 +115,7 @@ class Call:
         self.outlet: Outlet | None = None
         self.facts: Mapping[str, Mapping[str, FactValue]] = NO_FACTS
         self.input_digest = ""
-        self.seen: str | None = None  # the input's digest, where an obligation waited
+        self.digest_before_wait: str | None = None  # the input's, if an obligation waited
         self.named: tuple[str, str, tuple[tuple[str, FactValue], ...]] | None = None
         self.output_digest = ""
         self.output_rows = 0
@@ -238,7 +238,7 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
     principal = name = ""
     facts: tuple[tuple[str, FactValue], ...] = ()
     naming = runtime.naming
-    if call.named is not None:  # by the intent: afterwards the input's view is let go
+    if call.named is not None:  # set with the intent, since the input's view is released after it
         principal, name, facts = call.named
     elif naming is not None:
         principal = naming.principal(identity.principal) if identity is not None else ""

@@ -18,15 +18,15 @@ from guardrail.runtime.flow import (
     advance,
     block,
     check_again,
+    end_wait,
     enter,
     finish,
     interrupt,
     leave,
-    outwait,
-    pass_on,
     release,
+    release_item,
+    release_rest,
     resume,
-    run_out,
     settle,
 )
 from guardrail.values import Decision
@@ -40,25 +40,25 @@ def begin(target: Target, value: Any, arguments: Any) -> Call:
 def _admit(call: Call) -> Call:
     wait = advance(call)
     if wait is not None:
-        sit_out(call, wait)
+        finish_admission(call, wait)
     return call
 
 
-def sit_out(call: Call, wait: BlockingStep | None) -> None:
+def finish_admission(call: Call, wait: BlockingStep | None) -> None:
     """Finish an admission that must block, on the current thread."""
     while wait is not None:
         wait = resume(call, wait, *settle(wait))
     check_again(call)
 
 
-def let_out(call: Call) -> None:
+def wait_for_record(call: Call) -> None:
     """Wait on the current thread until the record is safe; raise if that fails."""
     wait = call.waiting
     if wait is not None:
-        outwait(call, settle(wait)[1])
+        end_wait(call, settle(wait)[1])
 
 
-async def _let_out(call: Call) -> None:
+async def _wait_for_record(call: Call) -> None:
     """Wait beside the event loop, until the record is safe. A cancellation does not stop it."""
     import asyncio
 
@@ -66,10 +66,10 @@ async def _let_out(call: Call) -> None:
     if wait is not None:
         loop = asyncio.get_running_loop()
         settled = await asyncio.shield(loop.run_in_executor(None, settle, wait))
-        outwait(call, settled[1])
+        end_wait(call, settled[1])
 
 
-async def _go_on(call: Call, wait: BlockingStep | None) -> None:
+async def _run_steps(call: Call, wait: BlockingStep | None) -> None:
     """Run the blocking steps of an admission on a thread. A cancellation is recorded."""
     import asyncio
 
@@ -103,7 +103,7 @@ async def _run_coroutine(
     if denied is not None:
         raise denied
     if wait is not None:
-        await _go_on(call, wait)
+        await _run_steps(call, wait)
     check_again(call)
     enter(call)
     try:
@@ -116,9 +116,9 @@ async def _run_coroutine(
     try:
         output = release(call, output)
         if call.waiting is not None:
-            await _let_out(call)
+            await _wait_for_record(call)
     except BaseException:
-        output = None  # a traceback's frames hold nothing that may not leave
+        output = None  # so that the frames of the traceback do not contain it
         raise
     return output
 
@@ -136,7 +136,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
     Under obligations an item may leave later, changed, or together with others: what is sent
     to the last of them, or thrown at any, goes to the model's generator.
     """
-    source = _later()  # made inside the first step, so that its own context is the model's
+    source = _later()  # created in the first step, in the context of the model
     step = argument = _later()
     thrown: BaseException | None = None
     is_begun = is_over = False
@@ -158,7 +158,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
         leave(call)
         step, argument, thrown = source.__next__, None, None
         try:
-            pieces = run_out(call, value) if is_over else pass_on(call, item)
+            pieces = release_rest(call, value) if is_over else release_item(call, item)
         except Denied:
             item = value = None
             source.close()
@@ -177,23 +177,23 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
                 break
             step = source.__next__ if argument is None else source.send
         if is_over:
-            if thrown is not None:  # at what the model's generator no longer knows of
+            if thrown is not None:  # the model's generator has ended and can't handle it
                 interrupt(call, thrown)
                 raise thrown
             finish(call)
-            let_out(call)
+            wait_for_record(call)
             return value
 
 
 def _later() -> Any:
-    """Return nothing yet, of whatever type it will be."""
+    """Return a placeholder of any type."""
     return None
 
 
 def run_async_generator(
     target: Target, value: Any, arguments: Any, make: Any
 ) -> AsyncGenerator[Any, Any]:
-    """Decide at the call where no step blocks, else at the first item; return the generator."""
+    """Decide at the call if no step blocks, else at the first item; return the generator."""
     call = Call(target, value, arguments)
     return _run_async_generator(call, advance(call), make)
 
@@ -202,7 +202,7 @@ async def _run_async_generator(
     call: Call, wait: BlockingStep | None, make: Any
 ) -> AsyncGenerator[Any, Any]:
     if wait is not None:
-        await _go_on(call, wait)
+        await _run_steps(call, wait)
     source = _later()
     step = argument = _later()
     thrown: BaseException | None = None
@@ -224,7 +224,7 @@ async def _run_async_generator(
         leave(call)
         step, argument, thrown = source.__anext__, None, None
         try:
-            pieces = run_out(call, None) if is_over else pass_on(call, item)
+            pieces = release_rest(call, None) if is_over else release_item(call, item)
         except Denied:
             item = None
             await source.aclose()
@@ -247,7 +247,7 @@ async def _run_async_generator(
                 interrupt(call, thrown)
                 raise thrown
             finish(call)
-            await _let_out(call)
+            await _wait_for_record(call)
             return
 
 
@@ -271,17 +271,19 @@ class Enforcement:
 
     @property
     def input(self) -> Any:
-        """The very object that was checked."""
+        """The object that was checked."""
         return self._value
 
     @property
     def decision(self) -> Decision | None:
-        """What the policies said; ``None`` before the block is entered."""
+        """The decision of the policies; ``None`` before the block is entered."""
         return self._call.decision if self._call is not None else None
 
     def _start(self) -> Call:
         if self._call is not None:
-            raise RuntimeError("an enforce block can be entered once; make a new one per call")
+            raise RuntimeError(
+                "the enforce block was entered before. Call guard.enforce() for each call"
+            )
         self._call = Call(self._target, self._value, None)
         return self._call
 
@@ -294,7 +296,7 @@ class Enforcement:
         call = self._start()
         wait = advance(call)
         if wait is not None:
-            await _go_on(call, wait)
+            await _run_steps(call, wait)
             check_again(call)
         enter(call)
         self._is_inside = True
@@ -304,13 +306,17 @@ class Enforcement:
         """Return what may leave of ``output``, or raise `OutputBlocked`. Once per block."""
         call = self._call
         if call is None or not self._is_inside:
-            raise RuntimeError("release belongs inside the `with` block of guard.enforce")
+            raise RuntimeError(
+                "release was called outside the `with` block of guard.enforce. Call it inside"
+            )
         if self._is_released:
-            raise OutputBlocked("one output per block: this one has released its output already")
+            raise OutputBlocked(
+                "The block has released an output before. Use a new block for each output."
+            )
         self._is_released = True
         try:
             output = release(call, output)
-            let_out(call)
+            wait_for_record(call)
         except BaseException:
             output = None
             raise

@@ -32,7 +32,7 @@ from guardrail._ports import (
     PolicyQuestion,
 )
 from guardrail._streams import can_stream, open_outlet
-from guardrail._type_names import a_type, type_name
+from guardrail._type_names import a_type
 from guardrail.errors import (
     Denied,
     GuardUnavailable,
@@ -73,7 +73,7 @@ _reset_running: Final = RUNNING.reset
 _EARLIEST: Final = -sys.float_info.max
 _LATEST: Final = sys.float_info.max
 
-#: Libraries whose arrays and tables tell their size.
+#: Libraries whose arrays and tables have attributes for their size.
 _ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
 
 #: The digest of an immutable input.
@@ -101,8 +101,8 @@ _LATER: Final = 1
 _ARRAY: Final = 2
 
 
-# The steps. Each reads the call, writes what it found, and raises `Denied` or `ObligationNotMet`. A
-# step that returns a `BlockingStep` is entered again when the wait is over.
+# The steps. Each reads the call, stores its results in it, and raises `Denied` or
+# `ObligationNotMet`. A step that returns a `BlockingStep` is entered again when the wait is over.
 
 
 def _begin(call: Call) -> BlockingStep | None:
@@ -115,7 +115,7 @@ def _begin(call: Call) -> BlockingStep | None:
         runtime.sink.check(call.handle)
     if not (_EARLIEST <= call.now <= _LATEST and _EARLIEST <= call.started_at <= _LATEST):
         call.now = call.started_at = 0.0  # so that the record can be written
-        raise GuardUnavailable("The clock gives no time (NaN or infinity). Repair the clock.")
+        raise GuardUnavailable("The clock returns NaN or infinity. Correct the clock.")
     return None
 
 
@@ -130,14 +130,14 @@ def _identify(call: Call) -> BlockingStep | None:
         principal = principal(*positional, **named)
     if not isinstance(principal, Principal):
         raise NotAuthorized(
-            f"principal= must give a Principal, got {type_name(principal)}.", code="wrong_type"
+            f"principal= gives {a_type(principal)}. Give a Principal.", code="wrong_type"
         )
     identity = vouched_for(principal)
     expires_at = identity.expires_at
     if expires_at is not None and not call.now < expires_at:
         raise NotAuthenticated(
-            "The caller's sign-in has expired, by the `expires_at` of the application. Have the "
-            "caller sign in again.",
+            "The caller's sign-in has expired: its `expires_at`, which the application sets, has "
+            "passed. Have the caller sign in again.",
             code="token_expired",
         )
     call.identity = identity
@@ -162,7 +162,7 @@ def _decide(call: Call) -> BlockingStep | None:
         resource = resource(*positional, **named)
     if not isinstance(resource, Entity):
         raise NotAuthorized(
-            f"resource= must give a Resource, got {type_name(resource)}.", code="wrong_type"
+            f"resource= gives {a_type(resource)}. Give a Resource.", code="wrong_type"
         )
     call.resource = resource
     question = call.snapshot.ask(identity.principal, target.action, resource)
@@ -171,7 +171,7 @@ def _decide(call: Call) -> BlockingStep | None:
     answer = question.decide(facts)
     decision = answer.decision
     call.decision = decision
-    if decision.code != "bad_fact":  # else one of them is not what it was declared to be
+    if decision.code != "bad_fact":  # else a fact has a value that the schema does not allow
         call.facts = facts
     call.cached = answer.cached
     call.pending = answer.pending
@@ -216,7 +216,7 @@ def _gather(
 
 
 def _refusal(
-    decision: Decision, asked: PolicyQuestion, context: FactContext | None
+    decision: Decision, question: PolicyQuestion, context: FactContext | None
 ) -> NotAuthorized:
     """Return the denial for a decision.
 
@@ -225,7 +225,7 @@ def _refusal(
     """
     message, path = decision.message, decision.path
     if decision.errors and context is not None:
-        for source, _ in asked.wants:
+        for source, _ in question.wants:
             place, expected = why_absent(source, context)
             if place:
                 message, path = f"{place}: {expected}. {message}", place
@@ -242,21 +242,21 @@ def _refusal(
 
 def _compare_shadow(
     call: Call,
-    asked: PolicyQuestion,
+    question: PolicyQuestion,
     context: FactContext | None,
     facts: dict[str, Mapping[str, FactValue]],
 ) -> tuple[tuple[str, int], ...]:
     """Return how the shadow's decision differs. The call's decision stays the same."""
     try:
-        return differences(call, asked, context, facts)
+        return differences(call, question, context, facts)
     except Exception as fault:
         return failure(fault)
 
 
 def _refuse_stream(held: Obligation) -> None:
     raise ObligationNotMet(
-        f"@{held.name} works on a whole output, and this function yields it in pieces. "
-        "Return the output as one value.",
+        f"@{held.name} needs a whole output, and this function yields it in pieces. Return the "
+        "output as one value.",
         code="output_blocked",
         policies=held.policies,
     )
@@ -277,7 +277,7 @@ def _meet(call: Call) -> BlockingStep | None:
             raise unmet.denial(held.policies) from None
         if wait is not None:
             if not spends(kind):
-                call.seen = _digest(call, call.view)
+                call.digest_before_wait = _digest(call, call.view)
             return wait
     return None
 
@@ -292,7 +292,7 @@ def _intend(call: Call) -> BlockingStep | None:
 
 
 def _step(call: Call) -> BlockingStep | None:
-    """Take the next step. Written out: called through a table, each would cost a lookup."""
+    """Run the next step. A table of steps would cost a lookup on each."""
     at = call.at
     if at == 0:
         return _begin(call)
@@ -324,7 +324,7 @@ def advance(call: Call) -> BlockingStep | None:
         call.stage = "model"
         call.admitted_at = call.runtime.elapsed()
         if call.view.buffer is not None:
-            call.view.buffer.release()  # or the model could not resize what it was given
+            call.view.buffer.release()  # else the model could not resize its input
         return None
     except Exception as fault:
         error = _refused(call, fault)
@@ -342,7 +342,7 @@ def _refused(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> De
         try:
             context.notes.give_back()
         except Exception:
-            pass  # it stays spent
+            pass  # the quota stays spent
     return error
 
 
@@ -425,7 +425,7 @@ def _repeat_steps(call: Call, changes: bool) -> None:
         if call.named is not None and naming is not None:
             call.stage = "audit"
             if naming.input(call.view) != call.input_digest:
-                raise _changed(target.input_name)  # the intent names what was there before
+                raise _changed(target.input_name)  # the intent has the digest of another input
     finally:
         if changes and call.view.buffer is not None:
             call.view.buffer.release()
@@ -465,24 +465,27 @@ def _meet_again(call: Call, before: ObligationContext, measured: View) -> None:
     size = (measured.kind, measured.shape, measured.nbytes)
     for kind, held in call.pending.admits:
         call.stage = held.name
-        if call.seen is None and not spends(kind):
+        if call.digest_before_wait is None and not spends(kind):
             try:
                 wait = kind.admit(held.demand, context)
             except ObligationNotMet as unmet:
                 raise unmet.denial(held.policies) from None
             if wait is None:
                 continue
-            raise _changed(name)  # it did not wait before
+            raise _changed(name)  # the first check did not wait
         if (
             any(not _reads_same(path, before, context) for path in kind.reads(held.demand))
             or (view.kind, view.shape, view.nbytes) != size
-            or (call.seen is not None and not (call.seen and _digest(call, view) == call.seen))
+            or (
+                call.digest_before_wait is not None
+                and not (call.digest_before_wait and _digest(call, view) == call.digest_before_wait)
+            )
         ):
             raise _changed(name)
 
 
 def _reads_same(path: Path, before: ObligationContext, now: ObligationContext) -> bool:
-    """Tell whether a path that an annotation reads has the same value as before."""
+    """Whether a path that an annotation reads has the same value as before."""
     try:
         one = before.value_of(path)
     except LookupError:
@@ -514,15 +517,15 @@ def _is_same(one: Principal, other: Principal) -> bool:
 
 def _changed(name: str) -> InputRejected:
     return InputRejected(
-        f"{name}: it was changed after the call was checked and before the model started. Pass a "
-        "copy, or change it after the call.",
+        f"{name}: the value was changed after the call was checked and before the model started. "
+        "Pass a copy, or change the value after the call.",
         code="input_rejected",
         path=name,
     )
 
 
 def is_fixed(value: Any) -> bool:
-    """Tell whether a value is immutable: text, bytes, numbers, times, and tuples of these.
+    """Whether a value is immutable: text, bytes, numbers, times, and tuples of these.
 
     A value that is too large to check counts as mutable.
     """
@@ -550,7 +553,7 @@ def is_fixed(value: Any) -> bool:
 
 
 def _is_constant_zone(kind: Any) -> bool:
-    """Tell whether time zones of a type never change. A `ZoneInfo` needs its module imported."""
+    """Whether time zones of a type are immutable. Nothing is a `ZoneInfo` before its import."""
     zoneinfo: Any = sys.modules.get("zoneinfo")
     return id(kind) in _ZONES or (zoneinfo is not None and kind is zoneinfo.ZoneInfo)
 
@@ -578,7 +581,7 @@ def leave(call: Call) -> None:
     """Reset this context after the model has returned or yielded."""
     try:
         _reset_running(call.running)
-    except ValueError:  # closed from another context, which never had it
+    except ValueError:  # closed from another context, in which it was never set
         pass
     try:
         runtime = call.runtime
@@ -592,7 +595,7 @@ def release(call: Call, output: Any) -> Any:
     """Return the part of the model's output that may leave, after its record; or raise.
 
     If ``call.waiting`` is set afterwards, the output may leave only when that step has ended: see
-    `outwait`.
+    `end_wait`.
     """
     mark_return(call)
     call.stage = "release"
@@ -601,8 +604,8 @@ def release(call: Call, output: Any) -> Any:
         nature = _nature(kind)
         if nature == _LATER:
             raise ObligationNotMet(
-                f"the function returned {a_type(output)}, whose values come later and "
-                "unseen. Make it an `async def`, or a generator function.",
+                f"the function returned {a_type(output)}, whose values come later and can't be "
+                "checked. Make it an `async def`, or a generator function.",
                 code="output_blocked",
             )
         context = call.context
@@ -624,11 +627,11 @@ def release(call: Call, output: Any) -> Any:
         return output
     except Exception as fault:
         error = denial_of(call, fault)
-    output = None  # what a debugger or an error report finds in this frame
+    output = None  # so that a debugger or an error report does not find it in this frame
     raise denied(call, "blocked", error)
 
 
-def outwait(call: Call, fault: Exception | None) -> None:
+def end_wait(call: Call, fault: Exception | None) -> None:
     """End ``call.waiting``, with the error of `settle`; raise if nothing may leave.
 
     The record is written by then; a sink that could not make it safe has corrected it.
@@ -654,7 +657,7 @@ def block(call: Call, message: str) -> Denied:
     return denied(call, "blocked", ObligationNotMet(message, code="output_blocked").denial())
 
 
-def pass_on(call: Call, item: Any) -> Sequence[Any]:
+def release_item(call: Call, item: Any) -> Sequence[Any]:
     """Return the items that may leave after a stream has yielded one; or raise."""
     outlet = call.outlet
     if outlet is None:
@@ -665,11 +668,11 @@ def pass_on(call: Call, item: Any) -> Sequence[Any]:
     except Exception as fault:
         mark_return(call)
         error = denial_of(call, fault)
-    item = outlet = call.outlet = None  # which hold text that may not leave
+    item = outlet = call.outlet = None  # they contain text that may not leave
     raise denied(call, "blocked", error)
 
 
-def run_out(call: Call, value: Any) -> Sequence[Any]:
+def release_rest(call: Call, value: Any) -> Sequence[Any]:
     """Return what the filters still hold back when a stream has ended; or raise.
 
     No filter checks the generator's return value, ``value``: under obligations it may not leave.
@@ -682,8 +685,8 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
     try:
         if value is not None:
             raise ObligationNotMet(
-                f"the generator returned {a_type(value)} beside what it yielded. "
-                "Yield it, or return nothing.",
+                f"the generator returned {a_type(value)}, and return values are not checked. "
+                "Yield the value, or return nothing.",
                 code="output_blocked",
             )
         return outlet.finish()
@@ -712,7 +715,7 @@ def interrupt(call: Call, error: BaseException) -> None:
 
 
 def size_of(output: Any, is_array: bool) -> tuple[int, int]:
-    """Return how many rows and bytes leave, if the output tells without a walk over it."""
+    """Return how many rows and bytes leave, if that is known without a walk over the output."""
     kind: Any = type(output)
     if kind is str:
         return 1, len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
@@ -720,7 +723,7 @@ def size_of(output: Any, is_array: bool) -> tuple[int, int]:
         return 1, len(output)
     if kind is list or kind is tuple:
         return len(output), 0
-    if not is_array:  # another's attributes are its own code
+    if not is_array:  # reading attributes of other types could run any code
         return 0, 0
     shape = getattr(output, "shape", None)
     nbytes = getattr(output, "nbytes", 0)
@@ -733,6 +736,6 @@ def _nature(kind: Any) -> int:
     """Return the kind of output of a type: value, array, or values that come later."""
     if any(hasattr(kind, name) for name in ("__await__", "__next__", "__anext__", "__aiter__")):
         return _LATER
-    module = getattr(kind, "__module__", "")  # whatever a class says of itself
+    module = getattr(kind, "__module__", "")  # a class can set any value
     is_array = type(module) is str and module.partition(".")[0] in _ARRAYS
     return _ARRAY if is_array else _VALUE

@@ -20,7 +20,7 @@ _LIMIT_TYPE: Final = 64
 
 def differences(
     call: Call,
-    asked: PolicyQuestion,
+    question: PolicyQuestion,
     context: FactContext | None,
     facts: Mapping[str, Mapping[str, FactValue]],
 ) -> tuple[tuple[str, int], ...]:
@@ -31,22 +31,22 @@ def differences(
 
     Arguments:
         call: the call, after its decision and before any quota is spent.
-        asked: the question of the call's decision.
-        context: what the fact sources got; ``None`` if none computed anything.
+        question: the question of the call's decision.
+        context: the context of the fact sources; ``None`` if none computed anything.
         facts: the facts that they computed.
     """
     shadow, identity, decision = call.runtime.shadow, call.identity, call.decision
     if shadow is None or identity is None or call.resource is None or decision is None:
         return ()
-    question = shadow.ask(identity.principal, call.target.action, call.resource)
-    given: dict[str, Mapping[str, FactValue]] = {}
-    if question.refusal is None and question.wants:
+    shadow_question = shadow.ask(identity.principal, call.target.action, call.resource)
+    shadow_facts: dict[str, Mapping[str, FactValue]] = {}
+    if shadow_question.refusal is None and shadow_question.wants:
         if context is None:
             context = fact_context_of(call, identity)
         before = (
-            {source.namespace: (source, names) for source, names in asked.wants} if facts else {}
+            {source.namespace: (source, names) for source, names in question.wants} if facts else {}
         )
-        for source, names in question.wants:
+        for source, names in shadow_question.wants:
             # Without names, a namespace is read whole: all facts that were passed.
             wanted = names or frozenset(context.app)
             known, had = before.get(source.namespace, (None, wanted))
@@ -55,8 +55,8 @@ def differences(
                 computed, wanted = facts[source.namespace], wanted.difference(had or context.app)
             if wanted or known is not source:
                 computed = {**computed, **source.compute(wanted, context)}
-            given[source.namespace] = computed
-    return shadow.compare(decision, question.decide(given).decision)
+            shadow_facts[source.namespace] = computed
+    return shadow.compare(decision, shadow_question.decide(shadow_facts).decision)
 
 
 def failure(fault: Exception) -> tuple[tuple[str, int], ...]:

@@ -246,7 +246,9 @@ def test_an_allow_that_is_none_of_cedars_is_seen(monkeypatch):
 
     monkeypatch.setattr(snapshot, "interpret", lax)
     report = replay(CORPUS)
-    assert any("we allow what Cedar denies" in failure.message for failure in report.failures)
+    assert any(
+        "we allow a request that Cedar denies" in failure.message for failure in report.failures
+    )
 
 
 def test_a_denial_without_a_cause_is_seen(monkeypatch):

@@ -414,8 +414,8 @@ class Scene:
         for span in self.exporter.get_finished_spans():
             hunt.see("span", span.to_json(), repr(span.attributes), repr(span.status.description))
         formatter = logging.Formatter()
-        for told in self._caplog.records:
-            hunt.see("log", formatter.format(told), repr(told.args), repr(vars(told)))
+        for answer in self._caplog.records:
+            hunt.see("log", formatter.format(answer), repr(answer.args), repr(vars(answer)))
         for record in self.recorder.records:
             hunt.see("record", repr(record), json.dumps(record._asdict()))
         hunt.see("output", *self._capfd.readouterr())

@@ -21,7 +21,7 @@ from guardrail.values import Entity, FactValue, Principal
 
 CODE: Final = "GR003"
 
-#: What standard input is called in a fault.
+#: The name of standard input in a fault.
 STDIN: Final = "<stdin>"
 
 
@@ -29,11 +29,11 @@ class RequestSection(Section):
     """A request file: the fields of a policy test.
 
     Attributes:
-        principal: who calls: ``{uid, in, attrs}``.
-        known: instead of ``principal``, the uid of one of ``entities.json``. Written ``as``.
-        action: what is done: ``predict``.
-        resource: on what, as a uid: ``Model::"tumour"``.
-        facts: facts by place: ``{input: {rows: 10}}``.
+        principal: the caller: ``{uid, in, attrs}``.
+        known: instead of ``principal``, the uid of a caller in ``entities.json``. Written ``as``.
+        action: the action: ``predict``.
+        resource: the resource, as a uid: ``Model::"tumour"``.
+        facts: facts by namespace: ``{input: {rows: 10}}``.
     """
 
     hints = (exactly_one("as", "principal"),)
@@ -47,7 +47,7 @@ class RequestSection(Section):
 
 @dataclass(frozen=True, slots=True)
 class DecisionRequest:
-    """The arguments of `Guard.decide`. An `Entity` as principal is one of entities.json."""
+    """The arguments of `Guard.decide`. A principal that is an `Entity` is in entities.json."""
 
     principal: Principal | Entity
     action: str
@@ -58,8 +58,8 @@ class DecisionRequest:
 def read(file: str, raw: bytes) -> Document:
     """Return a request file as a document: JSON or YAML, by its name.
 
-    Standard input has no name: what begins with a brace is JSON, all else is YAML.
-    Raises `ConfigurationError` with line and column where it is neither.
+    Standard input has no name: a text that begins with a brace is JSON, any other text is YAML.
+    Raises `ConfigurationError` with line and column if it is neither.
     """
     is_json = raw.lstrip().startswith(b"{") if file == STDIN else PurePath(file).suffix == ".json"
     return read_json(file, raw) if is_json else read_yaml(file, raw, tags=VALUE_TAGS)
@@ -100,9 +100,9 @@ def from_options(
 ) -> Document:
     """Return the document that a request file with the same content would make.
 
-    ``attrs`` are ``NAME=VALUE`` and ``facts`` ``PLACE.NAME=VALUE``; a value is JSON, or begins with
-    a tag (``!entity``, ``!duration``, ``!ip``), or else is text. Places name the option. Raises
-    `ConfigurationError` where one has no ``=``, or stands twice.
+    ``attrs`` are ``NAME=VALUE`` and ``facts`` ``NAMESPACE.NAME=VALUE``; a value is JSON, or begins
+    with a tag (``!entity``, ``!duration``, ``!ip``), or else is text. Places name the option.
+    Raises `ConfigurationError` for a text without ``=``, and for a path that is given twice.
     """
     data: dict[str, Any] = {"as": known, "action": action, "resource": resource}
     data = {name: value for name, value in data.items() if value is not None}
@@ -132,7 +132,7 @@ def _tree(option: str, pairs: Iterable[str], *, depth: int) -> dict[str, Any]:
         path, equals, text = pair.partition("=")
         names = path.split(".") if depth > 1 else [path]
         if not equals or len(names) < depth or not all(names):
-            form = "PLACE.NAME=VALUE" if depth > 1 else "NAME=VALUE"
+            form = "NAMESPACE.NAME=VALUE" if depth > 1 else "NAME=VALUE"
             raise ConfigurationError.at(Place(option), CODE, f"Expected {form}.")
         branch = tree
         for name in names[:-1]:
@@ -140,7 +140,8 @@ def _tree(option: str, pairs: Iterable[str], *, depth: int) -> dict[str, Any]:
             if not isinstance(branch, dict):
                 break
         if not isinstance(branch, dict) or names[-1] in branch:
-            raise ConfigurationError.at(Place(option), CODE, "The same path is given twice.")
+            message = "The same path is given twice. Remove one."
+            raise ConfigurationError.at(Place(option), CODE, message)
         branch[names[-1]] = _value(option, text)
     return tree
 

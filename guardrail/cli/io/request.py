@@ -57,7 +57,7 @@ FactsOption: TypeAlias = Annotated[
 def reject_two_sources(request: str | None, options: dict[str, Any]) -> None:
     """Exit with 2 if a request is given both as a file or by name, and as options."""
     if request is not None and any(value not in (None, ()) for value in options.values()):
-        raise stop("give the request as a file or as options, not both.")
+        raise stop("the request is given twice. Give it as a file or as options, not both.")
 
 
 def question_of(
@@ -74,11 +74,11 @@ def question_of(
     document = document_of(request, options)
     if not authzen.is_authzen(document):
         return question.read_request(document, parse=parse), document
-    found, *more = authzen.read(document, parse=parse).questions
+    single, *more = authzen.read(document, parse=parse).questions
     if more:
         message = f"The request has {len(more) + 1} evaluations. Keep one."
         raise ConfigurationError.at(document.at("evaluations"), question.CODE, message)
-    return found, document
+    return single, document
 
 
 def document_of(request: str | None, options: dict[str, Any]) -> Document:
@@ -135,14 +135,14 @@ def check_names(
     from guardrail.policy.engine.request_names import RequestNames
 
     names = RequestNames(snapshot)
-    found = list(names.unknown_names(request.principal, action, request.resource))
+    misnamed = list(names.unknown_names(request.principal, action, request.resource))
     if action in snapshot.plans:
-        found += names.facts([action], request.facts)
-    ignored = [each for each in found if each.where[:2] == ("principal", "attrs")]
-    ignored += [each for each in found if each.where[0] == "facts"]
+        misnamed += names.facts([action], request.facts)
+    ignored = [each for each in misnamed if each.where[:2] == ("principal", "attrs")]
+    ignored += [each for each in misnamed if each.where[0] == "facts"]
     if ignored:
         raise ConfigurationError(
             faults=tuple(Fault("GR003", document.at(*each.where), each.message) for each in ignored)
         )
-    for each in found:
+    for each in misnamed:
         complain(each.message)

@@ -12,4 +12,4 @@ cdef class Input:
 
     @cython.locals(checks=tuple)
     cpdef admit(self, demand, ObligationContext context)
-    cdef tuple _ready(self, demand)
+    cdef tuple _checks_for(self, demand)

@@ -1,4 +1,4 @@
-# C declarations for tensor_spec.py, which compiles as it stands.
+# C declarations for tensor.py, which compiles as it stands.
 
 cimport cython
 

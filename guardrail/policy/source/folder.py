@@ -233,7 +233,7 @@ def _unknown(name: str, *, knows_settings: bool) -> str:
     if base.lower().startswith(_FOR_PEOPLE) and not base.lower().endswith(_FOR_PROGRAMS):
         return ""
     if top == "tests" and below:
-        return "Only tests/NAME_test.yaml is read, so these tests never run. Rename the file."
+        return "Only files named tests/NAME_test.yaml are read, so this file never runs. Rename it."
     if top in ("inputs", "outputs") and below:
         return (
             f"Only {top}/NAME.yaml and {top}/NAME.json are read. Rename the file, or move it"

@@ -1,4 +1,4 @@
-"""The commands: what they refuse, what they teach, and their exit codes."""
+"""The commands: their errors, their advice, and their exit codes."""
 
 from __future__ import annotations
 

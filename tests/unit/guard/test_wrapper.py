@@ -242,7 +242,7 @@ def test_what_cannot_be_wrapped_is_refused_at_decoration(guard, thing):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"action": "prdict"}, "declares no"),
+        ({"action": "prdict"}, "does not declare"),
         ({"resource": "tumour"}, "uid"),
         ({"resource": 'Model::"a", action, resource);'}, "uid"),
         ({"input": "patient"}, "no parameter"),

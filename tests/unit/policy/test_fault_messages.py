@@ -49,7 +49,7 @@ def test_an_attribute_that_the_schema_has_is_none(make_bundle, attr):
 @pytest.mark.parametrize("key", ["type", "issuer", "inheirt"])
 def test_keys_of_a_provider_without_its_name_are_told(make_bundle, key):
     told = faults(make_bundle(**{"guardrail.toml": TOML + f'[identity]\n{key} = "x"\n'}))
-    assert f"`{key}` is no key of [identity] itself" in told
+    assert f"`{key}` is not a key of [identity] itself" in told
     assert ("inherit?" if key == "inheirt" else "[identity.NAME]") in told
 
 

@@ -1,3 +1,0 @@
-# C declarations for fields.py, which compiles as it stands.
-
-cdef str _ITEM

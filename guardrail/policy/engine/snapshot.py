@@ -4,8 +4,6 @@ A `Snapshot` is identified by the digest of its bundle and never changes. The fl
 steps, so that no facts are computed for a call that is denied anyway: first `Snapshot.ask`, with
 the principal, the action and the resource, then `Question.decide`, with the facts. Errors in these
 become denials, not exceptions.
-
-It is compiled, with ``snapshot.pxd`` beside it, and also runs as plain Python.
 """
 
 from __future__ import annotations

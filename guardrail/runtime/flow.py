@@ -25,11 +25,11 @@ from typing import Any, Final
 
 from guardrail._hooks import spends, why_absent
 from guardrail._ports import (
-    Asking,
     BlockingStep,
     FactContext,
     ObligationContext,
     ObligationNotMet,
+    PolicyQuestion,
 )
 from guardrail._streams import can_stream, open_outlet
 from guardrail._type_names import a_type
@@ -198,7 +198,10 @@ def _decide(call: Call) -> BlockingStep | None:
 
 
 def _gather(
-    call: Call, identity: Identity, question: Asking, facts: dict[str, Mapping[str, FactValue]]
+    call: Call,
+    identity: Identity,
+    question: PolicyQuestion,
+    facts: dict[str, Mapping[str, FactValue]],
 ) -> FactContext | None:
     """Compute the facts of a question into ``facts``; return the sources' context, if any."""
     if question.refusal is not None or not question.wants:
@@ -212,7 +215,9 @@ def _gather(
     return context
 
 
-def _refusal(decision: Decision, question: Asking, context: FactContext | None) -> NotAuthorized:
+def _refusal(
+    decision: Decision, question: PolicyQuestion, context: FactContext | None
+) -> NotAuthorized:
     """Return the denial for a decision.
 
     If a policy erred because a fact is absent, a fact source can report the cause in the input:
@@ -237,7 +242,7 @@ def _refusal(decision: Decision, question: Asking, context: FactContext | None) 
 
 def _compare_shadow(
     call: Call,
-    question: Asking,
+    question: PolicyQuestion,
     context: FactContext | None,
     facts: dict[str, Mapping[str, FactValue]],
 ) -> tuple[tuple[str, int], ...]:

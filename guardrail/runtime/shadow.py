@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from guardrail._ports import Asking, FactContext
+from guardrail._ports import FactContext, PolicyQuestion
 from guardrail.runtime.call import Call, fact_context_of
 from guardrail.values import FactValue
 
@@ -20,7 +20,7 @@ _LIMIT_TYPE: Final = 64
 
 def differences(
     call: Call,
-    question: Asking,
+    question: PolicyQuestion,
     context: FactContext | None,
     facts: Mapping[str, Mapping[str, FactValue]],
 ) -> tuple[tuple[str, int], ...]:

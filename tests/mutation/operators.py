@@ -258,11 +258,11 @@ def _skipped(tree: ast.Module) -> list[tuple[Place, Place]]:
             skipped += [node.returns] if node.returns is not None else []
         elif isinstance(node, ast.arg | ast.AnnAssign):
             skipped += [node.annotation] if node.annotation is not None else []
-        elif isinstance(node, ast.JoinedStr):
-            skipped.append(node)
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            skipped.append(node)
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__":
+        elif (
+            isinstance(node, ast.JoinedStr)
+            or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+            or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__")
+        ):
             skipped.append(node)
     return [
         ((node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0))

@@ -3,6 +3,10 @@
 A changed module is a mutant. A test must fail for each, or `survivors.toml` names the mutant and
 the reason why it is harmless. Everything runs in a copy of the checkout, and a mutant exists only
 in the memory of a process that is forked for it: no file ever holds one.
+
+pytest collects the tests once. For each mutant of a function, a fork of that process gives the
+function its changed code, and runs the tests. A mutant of a statement that runs on import needs a
+fork that imports everything again, which is slower.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -23,7 +28,8 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -39,10 +45,10 @@ PRELOADED: Final = (
     "opentelemetry.sdk.trace", "pandas", "cachetools", "asyncio", "unittest.mock", "rich.console",
     "typer",
 )  # fmt: skip
-#: A mutant has three times the seconds of its tests, and so many more.
+#: A mutant has four times the seconds of its tests, and so many more.
 GRACE_S: Final = 30.0
-#: The tests of a statement that run first; most mutants fail one of them.
-FIRST: Final = 25
+#: The tests that run for one mutant take so long together without a change: the fastest ones.
+LIMIT_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +77,8 @@ class Named:
     reason: str
 
 
-@dataclass(slots=True)
-class Job:
-    """A mutant, and the tests that are still to run against it."""
-
-    mutant: Mutant
-    rounds: list[list[str]]
-    seconds: float = 0.0
+#: The standard error of the first process: forks write theirs into a file.
+_PROGRESS: Final = os.fdopen(os.dup(2), "w", buffering=1)
 
 
 class RunError(Exception):
@@ -171,18 +172,11 @@ class _Chosen:
 
 
 class _Measured:
-    """A plug-in of pytest: the seconds of each test, and its lines as a context of coverage."""
+    """A plug-in of pytest: the seconds and the failures of the tests."""
 
-    def __init__(self, coverage: Any) -> None:
-        self._coverage = coverage
+    def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.failed: list[str] = []
-
-    def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
-        self._coverage.switch_context(nodeid)
-
-    def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
-        self._coverage.switch_context("")
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
@@ -190,10 +184,13 @@ class _Measured:
             self.failed.append(report.nodeid)
 
 
-_OPTIONS: Final = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", MARKS)
+_OPTIONS: Final = (
+    "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", MARKS, "--no-header", "--tb=no",
+)  # fmt: skip
 
 
-def _test_mutant(mutant: Mutant, tests: Sequence[str], told: Path) -> int:
+def _import_mutant(mutant: Mutant, tests: Sequence[str], told: Path) -> int:
+    """Run the tests in a process that has not imported guardrail yet."""
     import pytest
 
     sys.dont_write_bytecode = True
@@ -201,34 +198,42 @@ def _test_mutant(mutant: Mutant, tests: Sequence[str], told: Path) -> int:
     sys.meta_path.insert(0, _MutantFinder(name, Path(mutant.module).resolve(), mutant.source))
     chosen = _Chosen(tests)
     files = sorted({test.partition("::")[0] for test in tests})
-    code = pytest.main([*_OPTIONS, "--no-header", "--tb=no", *files], plugins=[chosen])
+    code = pytest.main([*_OPTIONS, *files], plugins=[chosen])
     told.write_text(chosen.failed)
     return int(code)
 
 
-def _measure(modules: Sequence[str], tests: Sequence[str], told: Path) -> int:
-    import coverage
-    import pytest
+def _run_items(items: Sequence[Any], config: Any) -> str:
+    """Run collected tests until one fails; return its name."""
+    chosen = _Chosen(())
+    config.pluginmanager.register(chosen)
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if chosen.failed:
+            break
+    return chosen.failed
 
-    data = str(told) + ".coverage"
-    measuring = coverage.Coverage(data_file=data, include=[f"{Path.cwd()}/{m}" for m in modules])
-    measuring.start()
-    measured = _Measured(measuring)
-    code = pytest.main([*_OPTIONS, "--tb=short", *tests], plugins=[measured])
-    measuring.stop()
-    import guardrail
 
-    if Path(guardrail.__file__).resolve().parents[1] != Path.cwd().resolve():
-        measured.failed.append(f"guardrail was imported from {guardrail.__file__}")
-    found = measuring.get_data()
-    lines = {}
-    for module in modules:
-        by_line = found.contexts_by_lineno(str(Path.cwd() / module))
-        lines[module] = {line: sorted(set(contexts)) for line, contexts in by_line.items()}
-    told.write_text(
-        json.dumps({"seconds": measured.seconds, "failed": measured.failed, "lines": lines})
-    )
-    return int(code)
+def put_in(mutant: Mutant) -> None:
+    """Give a loaded function the code of a mutant. Raises `LookupError` if that is impossible."""
+    module = importlib.import_module(mutant.module.removesuffix(".py").replace("/", "."))
+    code = compile(mutant.source, str(module.__file__), "exec")
+    owner: Any = module
+    for name in mutant.function.split("."):
+        found = [each for each in code.co_consts if getattr(each, "co_name", None) == name]
+        if len(found) != 1:
+            raise LookupError(mutant.function)
+        code, owner = found[0], vars(owner)[name]
+        if isinstance(owner, type):
+            continue
+        function = getattr(owner, "fget", None) or getattr(owner, "__func__", owner)
+        function = getattr(function, "__wrapped__", function)
+        try:
+            function.__code__ = code  # nested functions are constants of it
+        except (AttributeError, ValueError):
+            raise LookupError(mutant.function) from None
+        return
+    raise LookupError(mutant.function)
 
 
 class _Fork:
@@ -282,121 +287,203 @@ class _Fork:
 # The run.
 
 
-@dataclass(slots=True)
-class Runner:
-    """Runs mutants in a copy of the checkout, which is the current folder."""
+class Session:
+    """A plug-in of pytest: runs the tests for each mutant instead of once, in forks."""
 
-    folder: Path
-    workers: int = 2
-    report: Callable[[str], None] = print
-    killers: dict[str, int] = field(default_factory=dict)
+    def __init__(
+        self, folder: Path, modules: Mapping[str, Sequence[str]], mutants: Sequence[Mutant]
+    ) -> None:
+        self._folder, self._modules, self._mutants = folder, modules, mutants
+        self.workers = 2
+        self.fault = ""
+        self.later: list[tuple[Result, list[str]]] = []
+        self.results: list[Result] = []
+        self._killers: dict[str, int] = {}
 
-    def baseline(self, modules: Mapping[str, Sequence[str]]) -> Baseline:
-        """Run the tests on the unchanged modules."""
-        tests = sorted({test for listed in modules.values() for test in listed})
-        told, log = self.folder / "baseline.json", self.folder / "baseline.log"
-        status = _Fork(
-            lambda: _measure(list(modules), tests, told), log, limit_s=3600
-        ).wait()  # fmt: skip
-        if not told.is_file():
+    def pytest_runtestloop(self, session: Any) -> bool:
+        try:
+            self._run({item.nodeid: item for item in session.items}, session.config)
+        except RunError as error:
+            self.fault = str(error)
+        return True
+
+    def _run(self, items: Mapping[str, Any], config: Any) -> None:
+        baseline = self._baseline(items, config)
+        self.results = [Result(mutant) for mutant in self._mutants]
+        start, done = time.monotonic(), 0
+
+        def make(result: Result, tests: list[str], told: Path) -> Callable[[], int]:
+            def run() -> int:
+                os.environ["PYTEST_DEBUG_TEMPROOT"] = str(told.parent)
+                config.pluginmanager.unregister(name="terminalreporter")
+                try:
+                    put_in(result.mutant)
+                except LookupError:
+                    return 75
+                told.write_text(_run_items([items[test] for test in tests], config))
+                return 1 if told.read_text() else 0
+
+            return run
+
+        waiting = []
+        for result in reversed(self.results):
+            tests = self._tests(result.mutant, baseline)
+            if not tests:
+                result.outcome = "not run"
+            elif result.mutant.lines:
+                waiting.append((result, tests))
+            else:
+                self.later.append((result, tests))
+        running: list[tuple[Result, list[str], _Fork, Path]] = []
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.workers:
+                    result, tests = waiting.pop()
+                    tests.sort(
+                        key=lambda test: (-self._killers.get(test, 0), baseline.seconds[test])
+                    )
+                    folder = Path(tempfile.mkdtemp(dir=self._folder))
+                    told, limit = folder / "failed", sum(baseline.seconds[t] for t in tests)
+                    fork = _Fork(
+                        make(result, tests, told), folder / "log", limit_s=4 * limit + GRACE_S
+                    )
+                    running.append((result, tests, fork, told))
+                time.sleep(0.01)
+                for entry in list(running):
+                    result, tests, fork, told = entry
+                    status = fork.poll()
+                    if status is None:
+                        continue
+                    running.remove(entry)
+                    if status == 75:
+                        self.later.append((result, tests))
+                    else:
+                        _settle(result, status, told)
+                        self._killers[result.killer] = self._killers.get(result.killer, 0) + 1
+                        if result.outcome == "survived" or done % 50 == 0:
+                            _progress(done, len(self._mutants), start, result)
+                    done += 1
+                    shutil.rmtree(told.parent, ignore_errors=True)
+        finally:
+            for _, _, fork, _ in running:
+                fork.end()
+        self.later = [
+            (result, sorted(tests, key=lambda t: (-self._killers.get(t, 0), baseline.seconds[t])))
+            for result, tests in self.later
+        ]
+
+    def _baseline(self, items: Mapping[str, Any], config: Any) -> Baseline:
+        """Run the tests without a change: their seconds, and the lines that each runs."""
+        told, modules = self._folder / "baseline.json", list(self._modules)
+
+        def run() -> int:
+            import coverage
+
+            os.environ["PYTEST_DEBUG_TEMPROOT"] = str(self._folder)
+            config.pluginmanager.unregister(name="terminalreporter")
+            here = Path.cwd()
+            measuring = coverage.Coverage(
+                data_file=str(told) + ".coverage", include=[str(here / name) for name in modules]
+            )
+            measured = _Measured()
+            config.pluginmanager.register(measured)
+            measuring.start()
+            tests = list(items.values())
+            for item, following in zip(tests, [*tests[1:], None], strict=True):
+                measuring.switch_context(item.nodeid)
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            measuring.stop()
+            found = measuring.get_data()
+            lines = {
+                name: {
+                    line: sorted(set(contexts))
+                    for line, contexts in found.contexts_by_lineno(str(here / name)).items()
+                }
+                for name in modules
+            }
+            told.write_text(
+                json.dumps({"seconds": measured.seconds, "failed": measured.failed, "lines": lines})
+            )
+            return 0
+
+        log, start = self._folder / "baseline.log", time.monotonic()
+        if _Fork(run, log, limit_s=3600).wait() or not told.is_file():
             raise RunError(f"The tests did not run without a change:\n{_end_of(log)}")
         found = json.loads(told.read_text())
-        if status or found["failed"]:
-            raise RunError(
-                "Tests fail without any change; repair them first: "
-                f"{', '.join(found['failed'])}\n{_end_of(log)}"
-            )
+        for name in found["failed"]:
+            print(f"left out, because it fails without a change: {name}", file=_PROGRESS)
+        seconds = {t: s for t, s in found["seconds"].items() if t not in found["failed"]}
+        print(
+            f"{len(self._mutants)} mutants, {len(seconds)} tests "
+            f"({time.monotonic() - start:.0f} s without a change)",
+            file=_PROGRESS,
+            flush=True,
+        )
         return Baseline(
-            found["seconds"],
+            seconds,
             {
                 module: {int(line): frozenset(names) for line, names in lines.items()}
                 for module, lines in found["lines"].items()
             },
         )
 
-    def run(
-        self, mutants: Sequence[Mutant], modules: Mapping[str, Sequence[str]], baseline: Baseline
-    ) -> list[Result]:
-        """Test each mutant; return the results in the order of the mutants."""
-        results = {id(mutant): Result(mutant) for mutant in mutants}
-        waiting = []
-        for mutant in reversed(mutants):
-            job = self._job(mutant, modules[mutant.module], baseline)
-            if job.rounds:
-                waiting.append(job)
-            else:
-                results[id(mutant)].outcome = "not run"
-        running: list[tuple[Job, _Fork, Path]] = []
-        number = 0
-        try:
-            while waiting or running:
-                while waiting and len(running) < self.workers:
-                    job, number = waiting.pop(), number + 1
-                    told = self.folder / f"{number}.txt"
-                    running.append((job, self._start(job, told, baseline), told))
-                time.sleep(0.02)
-                for entry in list(running):
-                    job, fork, told = entry
-                    status = fork.poll()
-                    if status is None:
-                        continue
-                    running.remove(entry)
-                    del job.rounds[0]
-                    if status == 0 and job.rounds:
-                        waiting.append(job)
-                        continue
-                    result = results[id(job.mutant)]
-                    result.outcome = {0: "survived", -1: "timeout"}.get(status, "killed")
-                    if status == 5 or (status not in (-1, 0, 1, 2, 3) and not told.is_file()):
-                        raise RunError(f"A test run failed:\n{_end_of(told.with_suffix('.log'))}")
-                    result.killer = told.read_text() if told.is_file() else ""
-                    self.killers[result.killer] = self.killers.get(result.killer, 0) + 1
-        finally:
-            for _, fork, _ in running:
-                fork.end()
-        return list(results.values())
-
-    def _job(self, mutant: Mutant, paths: Sequence[str], baseline: Baseline) -> Job:
+    def _tests(self, mutant: Mutant, baseline: Baseline) -> list[str]:
         """Choose the tests: those of the statement, or all of the module if it runs on import."""
-        mine = [test for test in baseline.seconds if _lies_in(test, paths)]
+        seconds = baseline.seconds
+        mine = [test for test in seconds if _lies_in(test, self._modules[mutant.module])]
         if mutant.lines:
             by_line = baseline.tests_of[mutant.module]
             found = {test for line in mutant.lines for test in by_line.get(line, ())}
-            if not found:
-                return Job(mutant, [])
-            mine = [test for test in mine if test in found] or mine
-        return Job(mutant, [mine])
-
-    def _start(self, job: Job, told: Path, baseline: Baseline) -> _Fork:
-        tests, seconds = job.rounds[0], baseline.seconds
-        if len(job.rounds) == 1 and len(tests) > FIRST and not job.seconds:
-            # Tests that killed others first, then the fast ones.
-            tests.sort(key=lambda test: (-self.killers.get(test, 0), seconds[test]))
-            first = self._first(tests)
-            rest = [test for test in tests if test not in set(first)]
-            job.rounds = [first, rest] if rest else [first]
-        job.seconds = sum(seconds[test] for test in job.rounds[0])
-        chosen = job.rounds[0]
-        return _Fork(
-            lambda: _test_mutant(job.mutant, chosen, told),
-            told.with_suffix(".log"),
-            limit_s=3 * job.seconds + GRACE_S,
-        )
-
-    @staticmethod
-    def _first(tests: Sequence[str]) -> list[str]:
-        """Return the first tests, of four files at most: collecting a file costs time, too."""
-        files: list[str] = []
-        first = []
-        for test in tests:
-            file = test.partition("::")[0]
-            if file not in files and len(files) < 4:
-                files.append(file)
-            if file in files:
-                first.append(test)
-            if len(first) == FIRST:
+            mine = [test for test in mine if test in found]
+        chosen, total = [], 0.0
+        for test in sorted(mine, key=seconds.__getitem__):
+            total += seconds[test]
+            if chosen and total > LIMIT_S:
                 break
-        return first
+            chosen.append(test)
+        return chosen
+
+
+def _settle(result: Result, status: int, told: Path) -> None:
+    result.outcome = {0: "survived", -1: "timeout"}.get(status, "killed")
+    if status not in (-1, 0, 1, 2) or (status == 0 and not told.is_file()):
+        raise RunError(f"A test run ended with {status}:\n{_end_of(told.with_name('log'))}")
+    result.killer = told.read_text() if told.is_file() else ""
+
+
+def _progress(done: int, total: int, start: float, result: Result) -> None:
+    mutant = result.mutant
+    print(
+        f"[{done}/{total}, {time.monotonic() - start:.0f} s] {result.outcome}: {mutant.module} "
+        f"{mutant.function}: {mutant.line} -> {mutant.becomes}",
+        file=_PROGRESS,
+        flush=True,
+    )
+
+
+def _run_later(
+    later: Sequence[tuple[Result, list[str]]], folder: Path, workers: int
+) -> None:  # fmt: skip
+    """Test the mutants of statements that run on import."""
+    waiting, running = list(later), []
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                result, tests = waiting.pop()
+                here = Path(tempfile.mkdtemp(dir=folder))
+                run = partial(_import_mutant, result.mutant, tests, here / "failed")
+                limit = 4 * LIMIT_S + 4 * GRACE_S
+                running.append((result, _Fork(run, here / "log", limit_s=limit), here / "failed"))
+            time.sleep(0.05)
+            for entry in list(running):
+                result, fork, told = entry
+                status = fork.poll()
+                if status is not None:
+                    running.remove(entry)
+                    _settle(result, status, told)
+    finally:
+        for _, fork, _ in running:
+            fork.end()
 
 
 def _lies_in(test: str, paths: Iterable[str]) -> bool:
@@ -414,6 +501,38 @@ def _preload() -> None:
             importlib.import_module(name)
         except ImportError:
             continue
+
+
+def _in_fork(
+    folder: Path, modules: Mapping[str, Sequence[str]], mutants: Sequence[Mutant], workers: int
+) -> list[Result]:
+    """Run a session of pytest in a fork, so that this process never imports guardrail."""
+    told = folder / "results.pickle"
+    tests = sorted({test for listed in modules.values() for test in listed})
+
+    def collect() -> int:
+        import pytest
+
+        session = Session(folder, modules, mutants)
+        session.workers = workers
+        code = pytest.main([*_OPTIONS, "-s", *tests], plugins=[session])
+        import guardrail
+
+        if Path(guardrail.__file__).resolve().parents[1] != Path.cwd().resolve():
+            session.fault = f"guardrail was imported from {guardrail.__file__}, not from the copy."
+        told.write_bytes(pickle.dumps((session.fault, session.results, session.later)))
+        return int(code)
+
+    sys.stdout.flush()
+    log = folder / "session.log"
+    _Fork(collect, log, limit_s=24 * 3600).wait()
+    if not told.is_file():
+        raise RunError(f"The tests could not be collected:\n{_end_of(log)}")
+    fault, results, later = pickle.loads(told.read_bytes())
+    if fault or not results:
+        raise RunError(fault or f"No mutants were run:\n{_end_of(log)}")
+    _run_later(later, folder, workers)
+    return list(results)
 
 
 def summary(results: Sequence[Result], named: Sequence[Named], *, whole: bool) -> tuple[str, int]:
@@ -495,15 +614,8 @@ def run(
                 chosen = random.Random(seed).sample(range(len(mutants)), sample)  # noqa: S311
                 mutants = [mutants[number] for number in sorted(chosen)]
             _preload()
-            runner = Runner(Path(name), workers)
-            start = time.monotonic()
-            baseline = runner.baseline(modules)
-            print(
-                f"{len(mutants)} mutants, {len(baseline.seconds)} tests "
-                f"({time.monotonic() - start:.0f} s without a change)",
-                flush=True,
-            )
-            return runner.run(mutants, modules, baseline), sample is None and not function
+            results = _in_fork(Path(name), modules, mutants, workers)
+            return results, sample is None and not function
         finally:
             os.chdir(before)
             sys.path[:] = path

@@ -252,23 +252,27 @@ def _is_double(operator: Operator, node: Any) -> bool:
 
 def _skipped(tree: ast.Module) -> list[tuple[Place, Place]]:
     """Return the places of annotations, docstrings, slots and the texts of messages."""
-    skipped: list[ast.AST] = []
+    skipped: list[ast.AST | None] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            skipped += [node.returns] if node.returns is not None else []
+            skipped.append(node.returns)
         elif isinstance(node, ast.arg | ast.AnnAssign):
-            skipped += [node.annotation] if node.annotation is not None else []
-        elif (
-            isinstance(node, ast.JoinedStr)
-            or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-            or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__")
-        ):
+            skipped.append(node.annotation)
+        elif isinstance(node, ast.JoinedStr) or _is_text(node) or _names_slots(node):
             skipped.append(node)
     return [
         ((node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0))
         for node in skipped
         if isinstance(node, ast.expr | ast.stmt)
     ]
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _names_slots(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__"
 
 
 def _statement(tree: ast.Module, line: int) -> tuple[str, range]:

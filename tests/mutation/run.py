@@ -12,6 +12,7 @@ fork that imports everything again, which is slower.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -22,7 +23,6 @@ import pickle
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,8 +35,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from tests.mutation.operators import Mutant, mutants_of
+from tests.pure_checkout import ROOT, CompiledModulesError, copy_checkout, environment
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 HERE: Final = Path(__file__).resolve().parent
 MARKS: Final = "not long and not night and not scale"
 #: Imported once, before the forks. Nothing here starts a thread.
@@ -46,9 +46,9 @@ PRELOADED: Final = (
     "typer",
 )  # fmt: skip
 #: A mutant has four times the seconds of its tests, and so many more.
-GRACE_S: Final = 30.0
+GRACE_S: Final = 20.0
 #: The tests that run for one mutant take so long together without a change: the fastest ones.
-LIMIT_S: Final = 20.0
+LIMIT_S: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class Named:
     reason: str
 
 
+_PR_SET_PDEATHSIG: Final = 1
 #: The standard error of the first process: forks write theirs into a file.
 _PROGRESS: Final = os.fdopen(os.dup(2), "w", buffering=1)
 
@@ -103,31 +104,6 @@ def named_survivors(path: Path = HERE / "survivors.toml") -> list[Named]:
         )  # fmt: skip
         named.append(Named(name, reason))
     return named
-
-
-def refuse_compiled(root: Path) -> None:
-    """Fail if a compiled module lies beside the sources: its mutants would never run."""
-    compiled = sorted(path.relative_to(root) for path in root.glob("guardrail/**/*.so"))
-    if compiled:
-        raise RunError(
-            f"{compiled[0]} and {len(compiled) - 1} other compiled modules lie beside the sources, "
-            "and would run instead of the mutants. Work in a checkout with the plain-Python build "
-            "(CONTRIBUTING.md), or delete them."
-        )
-
-
-def copy_checkout(root: Path, target: Path) -> None:
-    """Copy the files of a checkout, without what git ignores."""
-    git = shutil.which("git") or "git"
-    command = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, check=True, capture_output=True)  # noqa: S603
-    for name in listed.stdout.decode().split("\0"):
-        source = root / name
-        if name and source.is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name)
-    if (root / "guardrail").is_dir() and not (target / "guardrail").is_dir():
-        raise RunError("git lists no files of guardrail/. Run this in a checkout.")
 
 
 # What runs in the forked processes.
@@ -251,6 +227,7 @@ class _Fork:
         status = 70
         try:
             os.setsid()
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # ends with its parent
             stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(stream, 1)
             os.dup2(stream, 2)
@@ -383,7 +360,9 @@ class Session:
             config.pluginmanager.unregister(name="terminalreporter")
             here = Path.cwd()
             measuring = coverage.Coverage(
-                data_file=str(told) + ".coverage", include=[str(here / name) for name in modules]
+                config_file=False,
+                data_file=str(told) + ".coverage",
+                include=[str(here / name) for name in modules],
             )
             measured = _Measured()
             config.pluginmanager.register(measured)
@@ -593,12 +572,11 @@ def run(
     function: str = "",
 ) -> tuple[list[Result], bool]:
     """Test the mutants of modules, or a sample; return the results, and whether it was all."""
-    refuse_compiled(ROOT)
-    os.environ.update(GUARDRAIL_PURE="1", CI="1")  # hypothesis tries the same examples each time
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="guardrail-mutants-") as name:
         checkout = Path(name, "checkout")
-        copy_checkout(ROOT, checkout)
+        copy_checkout(checkout)
+        os.environ.update(environment(checkout))
         os.chdir(checkout)
         path = list(sys.path)
         # The copy comes first, before this checkout: also for the processes of the tests.
@@ -650,7 +628,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             workers=options.workers,
             function=options.function,
         )
-    except RunError as error:
+    except (RunError, CompiledModulesError) as error:
         print(error, file=sys.stderr)
         return 2
     text, status = summary(results, named, whole=whole)

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pure_checkout import ROOT, CompiledModulesError, refuse_compiled
-
-pytest.importorskip("cosmic_ray", reason="installed by `make test-long` and `make mutants`")
-
 from tests.mutation import run
 from tests.mutation.operators import OPERATORS, Mutant, mutants_of
+from tests.pure_checkout import ROOT, CompiledModulesError, refuse_compiled
 
 SOURCE = '''"""A docstring."""
 from __future__ import annotations

@@ -1,15 +1,19 @@
 """The record names the step at which a call ended, and an intent is taken before the model runs."""
 
+import array
 import asyncio
+import datetime
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from bundles import GRANT, SCHEMA, principal
 from clocks import SetClock
 
-from guardrail import Denied, Guard, GuardUnavailable, InputRejected, NotAuthorized
+from guardrail import Denied, Guard, GuardUnavailable, InputRejected, NotAuthorized, Resource
 from guardrail.extensions import BlockingStep, ObligationNotMet
+from guardrail.runtime.flow import is_fixed
 from guardrail.testing import Recorder
 
 ROWS = np.ones((2, 3))
@@ -318,7 +322,7 @@ def test_every_obligation_is_met_after_the_one_before_has_waited(waits):
 
 
 def test_an_input_is_checked_after_an_obligation_has_waited(waits, recorder):
-    guard, kinds, order = waits(policies=GRANT + INPUT + BOTH)
+    guard, _, _ = waits(policies=GRANT + INPUT + BOTH)
     with pytest.raises(InputRejected):
         called(guard, rows=np.ones((2, 4)))
     assert recorder.records[-1].outcome == "denied"
@@ -435,8 +439,6 @@ def test_a_change_that_policies_forbid_ends_at_decide(make_guard, recorder):
 def test_another_principal_or_resource_ends_the_call(
     make_guard, recorder, option, stage, interruption
 ):
-    from guardrail import Resource
-
     guard = make_guard(GRANT)
     answers = {
         "principal": [principal(), principal(name="other")],
@@ -460,13 +462,300 @@ def test_another_principal_or_resource_ends_the_call(
         assert (record.outcome, record.error_type) == ("cancelled", "KeyboardInterrupt")
 
 
-def test_a_change_after_the_journal_named_the_input_is_refused(make_bundle, tmp_path, clock):
-    guard = Guard.from_dir(make_bundle(GRANT), journal=tmp_path / "journal", clock=clock)
-    record = {"text": "hello"}
+AUDITED = """
+[bundle]
+name = "small"
+version = "1.0.0"
+[audit]
+digests = ["input", "output"]
+facts = ["app.purpose"]
+journal = "../journal"
+"""
+
+
+@pytest.fixture
+def audited(make_bundle, recorder):
+    """Return a function that loads a guard with a journal and digests."""
+    guards = []
+
+    def load(policies=GRANT, **options):
+        folder = make_bundle(policies + PURPOSE, **{"guardrail.toml": AUDITED})
+        chosen = {"clock": Ticking(), "sinks": (recorder,), **options}
+        guards.append(Guard.from_dir(folder, **chosen))
+        return guards[-1]
+
+    yield load
+    for guard in guards:
+        guard.close()
+
+
+class Ticking(SetClock):
+    """A clock on which a second passes each time that it is read."""
+
+    def elapsed(self):
+        self.run += 1.0
+        return self.run
+
+
+def test_a_change_after_the_journal_named_the_input_is_refused(audited, recorder):
+    guard, record = audited(), {"text": "hello"}
     with guard.acting_as(principal()):
         function = guard.protect(**CHAT)(one)
         assert started(function, record) == 1
         with pytest.raises(InputRejected, match="patients: ") as caught:
             started(function, record, change=lambda: record.update(text="jello"))
-    assert caught.value.path == "patients"
-    guard.close()
+    assert (caught.value.path, caught.value.code) == ("patients", "input_rejected")
+    assert recorder.records[-1].stage == "audit"
+
+
+PURPOSE = (
+    '@id("purpose") forbid (principal, action == Action::"predict", resource)\n'
+    'when { context.app has purpose && context.app.purpose == "sale" };'
+)
+
+
+def test_the_facts_of_a_call_are_recorded_unless_one_has_another_type(audited, recorder):
+    guard = audited()
+    for purpose, kept in ((7, {}), ("care", None)):
+        with guard.acting_as(principal()):
+            function = guard.protect(**ON, facts=lambda _, purpose=purpose: {"purpose": purpose})(
+                lambda patients: 1
+            )
+            if kept is None:
+                function(ROWS)
+                assert dict(recorder.records[-1].facts).get("app.purpose")
+            else:
+                with pytest.raises(NotAuthorized):
+                    function(ROWS)
+                assert recorder.records[-1].code == "bad_fact"
+                assert not dict(recorder.records[-1].facts).get("app.purpose")
+
+
+class Shaped:
+    """A class of the application with the attributes of an array."""
+
+    shape = (5,)
+    nbytes = 7
+
+
+@pytest.mark.parametrize(
+    ("output", "rows", "size"),
+    [
+        ([1, 2, 3], 3, 0), ((1, 2), 2, 0), ("text", 1, 4), ("\u00e4", 1, 2), (b"abc", 1, 3),
+        (np.ones((2, 3)), 2, 48), (np.float64(1.0), 0, 8), (Shaped(), 0, 0), ({"a": 1}, 0, 0),
+    ],
+)  # fmt: skip
+def test_the_size_of_an_output_is_recorded(audited, recorder, output, rows, size):
+    called(audited(), lambda patients: output)
+    record = recorder.records[-1]
+    assert (record.output_rows, record.output_bytes) == (rows, size)
+
+
+def test_outputs_have_digests(audited, recorder):
+    guard = audited()
+    called(guard, lambda patients: np.ones((2, 3)))
+    called(guard, lambda patients: np.zeros((2, 3)))
+    one, two = recorder.records
+    assert one.output_digest
+    assert one.output_digest != two.output_digest
+
+
+class Replacing(Waiting):
+    """An obligation that returns another value."""
+
+    on_admit = False
+    on_release = True
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def release(self, demand, output, context):
+        if isinstance(self.output, Exception):
+            raise self.output
+        return self.output
+
+
+WAITING = GRANT + '@id("one") @waiting("x") forbid (principal, action, resource);'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rows", "size"),
+    [(np.ones((2, 3)), Shaped(), 0, 0), (Shaped(), np.ones((2, 3)), 2, 48)],
+)
+def test_the_recorded_size_is_that_of_what_leaves(audited, recorder, before, after, rows, size):
+    guard = audited(WAITING, obligations=(Replacing(after),))
+    assert called(guard, lambda patients: before) is after
+    record = recorder.records[-1]
+    assert (record.output_rows, record.output_bytes) == (rows, size)
+
+
+def test_a_blocked_output_ends_at_its_obligation(make_guard, recorder):
+    fault = ObligationNotMet("no", code="output_blocked")
+    guard = make_guard(WAITING, options={"obligations": (Replacing(fault),)})
+    with pytest.raises(Denied):
+        called(guard)
+    assert recorder.records[-1].stage == "waiting"
+
+
+@pytest.mark.parametrize("name", ["__await__", "__next__", "__anext__", "__aiter__"])
+def test_an_output_whose_values_come_later_is_blocked(make_guard, recorder, name):
+    later = type("Later", (), {name: lambda self: None})
+    with pytest.raises(Denied) as caught:
+        called(make_guard(), lambda patients: later())
+    assert caught.value.code == "output_blocked"
+    assert (recorder.records[-1].outcome, recorder.records[-1].stage) == ("blocked", "release")
+
+
+# Frames.
+
+
+def test_the_sinks_are_entered_around_the_model(make_guard):
+    sink = Framing()
+    guard = make_guard(GRANT, options={"sinks": (sink,)})
+    called(guard, lambda patients: sink.events.append("model"))
+    assert sink.events == ["begin", "admit", "enter", "model", "leave", "end released"]
+
+
+def test_a_sink_that_can_not_be_entered_denies(make_guard):
+    sink, ran = Framing(fails=("enter",)), []
+    guard = make_guard(GRANT, options={"sinks": (sink,)})
+    with pytest.raises(GuardUnavailable):
+        called(guard, ran.append)
+    assert ran == []
+    assert sink.events == ["begin", "admit", "enter", "end denied"]
+
+
+# Times, and streams.
+
+REDACT = GRANT + '@id("r") @redact("email as block") forbid (principal, action, resource);'
+MAIL = "ann@clinic.example "
+
+
+def stream(*items, result=None):
+    def generate(patients):
+        yield from items
+        return result
+
+    return generate
+
+
+@pytest.mark.parametrize(
+    ("policies", "model", "outcome", "stage"),
+    [
+        (GRANT, stream("a"), "released", "model"),
+        (REDACT, stream("a"), "released", "release"),
+        (REDACT, stream(MAIL * 50), "blocked", "release"),
+        (REDACT, stream("a", result="b"), "blocked", "release"),
+    ],
+)
+def test_a_stream_ends_at_release(make_guard, recorder, policies, model, outcome, stage):
+    guard = make_guard(policies, options={"clock": Ticking()})
+    with guard.acting_as(principal()):
+        made = guard.protect(**ON)(model)(ROWS)
+        with nullcontext() if outcome == "released" else pytest.raises(Denied):
+            list(made)
+    record = recorder.records[-1]
+    assert (record.outcome, record.stage) == (outcome, stage)
+    assert record.model_s > 0.0
+    assert record.release_s > 0.0
+
+
+def test_a_model_that_raises_has_its_time(make_guard, recorder):
+    guard = make_guard(options={"clock": Ticking()})
+    with pytest.raises(ZeroDivisionError):
+        called(guard, lambda patients: 1 / 0)
+    record = recorder.records[-1]
+    assert (record.outcome, record.model_s, record.release_s) == ("raised", 1.0, 1.0)
+
+
+# What counts as immutable.
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (1,) * 10_000, frozenset({1, "a"}), ((1, (2.0, b"x")), None),
+        datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), datetime.time(1),
+        (datetime.datetime(2026, 1, 1),),
+    ],
+)  # fmt: skip
+def test_immutable_values_are_fixed(value):
+    assert is_fixed(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(1,) * 10_001, ((1,) * 10_000,), ([],), (1, [2]), {1}, (datetime.time(1), {})],
+    ids=lambda value: str(value)[:20],
+)
+def test_large_and_mutable_values_are_not_fixed(value):
+    assert not is_fixed(value)
+
+
+# What is checked again, and under which name.
+
+
+@pytest.mark.parametrize(("input_name", "path"), [("patients", "patients"), (None, "facts=")])
+def test_other_facts_that_demand_more_are_a_change(make_guard, input_name, path):
+    demand = (
+        '@id("c") @round("1") forbid (principal, action == Action::"predict", resource)\n'
+        'when { context.app has purpose && context.app.purpose == "sale" };'
+    )
+    answers = [{"purpose": "care"}, {"purpose": "sale"}]
+    guard = make_guard(GRANT + demand)
+    rows = np.ones((2, 3))
+    with guard.acting_as(principal()), pytest.raises(InputRejected) as caught:
+        started(guard.protect(**ON, input=input_name, facts=lambda _: answers.pop(0))(one), rows)
+    assert caught.value.path == path
+
+
+def test_an_obligation_that_waited_allows_a_call_without_an_input(waits):
+    guard, _, _ = waits()
+    options = {"input": None, "facts": lambda patients: {}}
+    with guard.acting_as(principal()):
+        assert started(guard.protect(**ON, **options)(one), [1]) == 1
+
+
+class Once(Waiting):
+    """An obligation that is met once."""
+
+    def admit(self, demand, context):
+        self.events.append(1)
+        if len(self.events) > 1:
+            raise ObligationNotMet("too late")
+
+
+class OnceMore(Once):
+    name = "second"
+
+    def admit(self, demand, context):
+        self.events.append(1)
+
+
+@pytest.mark.parametrize("kinds", [(Once(), OnceMore()), (OnceMore(), Once())])
+def test_each_obligation_is_met_again(make_guard, recorder, kinds):
+    for kind, name in zip(kinds, ("waiting", "second"), strict=True):
+        kind.name = name
+    guard = make_guard(GRANT + BOTH, options={"obligations": kinds})
+    with guard.acting_as(principal()), pytest.raises(Denied) as caught:
+        started(guard.protect(**ON)(one), np.ones((2, 3)))
+    at = [type(kind) for kind in kinds].index(Once)
+    assert caught.value.policies == (("one", "two")[at],)
+    assert recorder.records[-1].stage == ("waiting", "second")[at]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_model_may_resize_its_input(make_guard, is_async):
+    guard = make_guard()
+    values = array.array("d", [1.0, 2.0])
+
+    async def grow(patients):
+        patients.append(3.0)
+
+    with guard.acting_as(principal()):
+        if is_async:
+            started(guard.protect(**ON)(grow), values)
+        else:
+            guard.protect(**ON)(lambda patients: patients.append(3.0))(values)
+    assert len(values) == 3

@@ -287,6 +287,14 @@ class Session:
         return True
 
     def _run(self, items: Mapping[str, Any], config: Any) -> None:
+        if "polars-0" in {
+            path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")
+        }:
+            raise RunError(
+                "A test module uses polars on import. Its threads do not exist in a fork, and the "
+                "tests would wait for ever. Build the frames inside of the tests, or leave the file "
+                "out of tests/mutation/modules.toml."
+            )
         baseline = self._baseline(items, config)
         self.results = [Result(mutant) for mutant in self._mutants]
         start, done = time.monotonic(), 0

@@ -45,10 +45,10 @@ PRELOADED: Final = (
     "opentelemetry.sdk.trace", "pandas", "cachetools", "asyncio", "unittest.mock", "rich.console",
     "typer",
 )  # fmt: skip
-#: A mutant has four times the seconds of its tests, and so many more.
-GRACE_S: Final = 20.0
-#: The tests that run for one mutant take so long together without a change: the fastest ones.
-LIMIT_S: Final = 8.0
+#: A mutant has ten times the seconds of its tests, and so many more.
+GRACE_S: Final = 30.0
+#: The tests of one mutant take at most so much processor time without a change: the fastest ones.
+LIMIT_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +148,13 @@ class _Chosen:
 
 
 class _Measured:
-    """A plug-in of pytest: the seconds and the failures of the tests."""
+    """A plug-in of pytest: the failures of the tests, and the processor time of each."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.failed: list[str] = []
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
         if report.failed:
             self.failed.append(report.nodeid)
 
@@ -292,7 +291,7 @@ class Session:
         }:
             raise RunError(
                 "A test module uses polars on import. Its threads do not exist in a fork, and the "
-                "tests would wait for ever. Build the frames inside of the tests, or leave the file "
+                "tests would wait for ever. Build the frames in the tests, or leave the file "
                 "out of tests/mutation/modules.toml."
             )
         baseline = self._baseline(items, config)
@@ -332,7 +331,7 @@ class Session:
                     folder = Path(tempfile.mkdtemp(dir=self._folder))
                     told, limit = folder / "failed", sum(baseline.seconds[t] for t in tests)
                     fork = _Fork(
-                        make(result, tests, told), folder / "log", limit_s=4 * limit + GRACE_S
+                        make(result, tests, told), folder / "log", limit_s=10 * limit + GRACE_S
                     )
                     running.append((result, tests, fork, told))
                 time.sleep(0.01)
@@ -380,7 +379,9 @@ class Session:
             tests = list(items.values())
             for item, following in zip(tests, [*tests[1:], None], strict=True):
                 measuring.switch_context(item.nodeid)
+                began = time.process_time()  # another load of the machine chooses the same tests
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                measured.seconds[item.nodeid] = time.process_time() - began
             measuring.stop()
             found = measuring.get_data()
             lines = {
@@ -461,7 +462,7 @@ def _run_later(
                 result, tests = waiting.pop()
                 here = Path(tempfile.mkdtemp(dir=folder))
                 run = partial(_import_mutant, result.mutant, tests, here / "failed")
-                limit = 4 * LIMIT_S + 4 * GRACE_S
+                limit = 10 * LIMIT_S + GRACE_S
                 running.append((result, _Fork(run, here / "log", limit_s=limit), here / "failed"))
             time.sleep(0.05)
             for entry in list(running):
@@ -580,6 +581,7 @@ def run(
     seed: int = 0,
     workers: int = 2,
     function: str = "",
+    again: Path | None = None,
 ) -> tuple[list[Result], bool]:
     """Test the mutants of modules, or a sample; return the results, and whether it was all."""
     before = Path.cwd()
@@ -599,12 +601,16 @@ def run(
                 for mutant in mutants_of(module, Path(module).read_text())
                 if mutant.function.startswith(function)
             ]
+            if again is not None:
+                rows = json.loads(again.read_text())
+                alive = {tuple(row[:6]) for row in rows if row[6] in ("survived", "not run")}
+                mutants = [mutant for mutant in mutants if mutant.name in alive]
             if sample is not None and sample < len(mutants):
                 chosen = random.Random(seed).sample(range(len(mutants)), sample)  # noqa: S311
                 mutants = [mutants[number] for number in sorted(chosen)]
             _preload()
             results = _in_fork(Path(name), modules, mutants, workers)
-            return results, sample is None and not function
+            return results, sample is None and not function and again is None
         finally:
             os.chdir(before)
             sys.path[:] = path
@@ -619,7 +625,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8))
     parser.add_argument("--function", default="", help="only mutants in functions that start so")
     parser.add_argument("--json", type=Path, help="write each mutant and its outcome to this file")
+    parser.add_argument("--again", type=Path, help="only the survivors of a file of --json")
     options = parser.parse_args(arguments)
+    again = options.again.resolve() if options.again is not None else None
     known = settings()
     modules = {
         name: tests
@@ -638,6 +646,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
             workers=options.workers,
             function=options.function,
+            again=again,
         )
     except (RunError, CompiledModulesError) as error:
         print(error, file=sys.stderr)

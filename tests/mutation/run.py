@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -89,6 +89,12 @@ class RunError(Exception):
 def settings(path: Path = HERE / "modules.toml") -> dict[str, list[str]]:
     """Return the tests of each module."""
     return {name: table["tests"] for name, table in tomllib.loads(path.read_text()).items()}
+
+
+def unreviewed(path: Path = HERE / "modules.toml") -> frozenset[str]:
+    """Return the modules whose survivors are only counted."""
+    tables = tomllib.loads(path.read_text())
+    return frozenset(name for name, table in tables.items() if not table.get("is_reviewed", True))
 
 
 def named_survivors(path: Path = HERE / "survivors.toml") -> list[Named]:
@@ -525,7 +531,13 @@ def _in_fork(
     return list(results)
 
 
-def summary(results: Sequence[Result], named: Sequence[Named], *, whole: bool) -> tuple[str, int]:
+def summary(
+    results: Sequence[Result],
+    named: Sequence[Named],
+    *,
+    whole: bool,
+    counted: Container[str] = frozenset(),
+) -> tuple[str, int]:
     """Return the report of a run and its exit status: 1 if a survivor has no reason."""
     reasons = {each.name for each in named}
     out = [f"{'module':52} {'mutants':>7} {'killed':>7} {'survived':>8} {'named':>6}"]
@@ -534,7 +546,8 @@ def summary(results: Sequence[Result], named: Sequence[Named], *, whole: bool) -
         of_module = [result for result in results if result.mutant.module == module]
         alive = [result for result in of_module if result.outcome in ("survived", "not run")]
         known = [result for result in alive if result.mutant.name in reasons]
-        unnamed += [result for result in alive if result.mutant.name not in reasons]
+        if module not in counted:
+            unnamed += [result for result in alive if result.mutant.name not in reasons]
         out.append(
             f"{module:52} {len(of_module):7} {len(of_module) - len(alive):7} {len(alive):8} "
             f"{len(known):6}"
@@ -651,7 +664,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RunError, CompiledModulesError) as error:
         print(error, file=sys.stderr)
         return 2
-    text, status = summary(results, named, whole=whole)
+    text, status = summary(results, named, whole=whole, counted=unreviewed())
     print(text)
     print(f"\n{time.monotonic() - start:.0f} s")
     if options.json is not None:

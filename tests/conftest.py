@@ -1,14 +1,15 @@
 """What many tests build on: small bundles in a temporary folder, a frozen clock, a recorder."""
 
+import gc
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bundles import ENTITIES, GRANT, PATIENTS, SCHEMA
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from guardrail import Guard
 from guardrail.testing import FrozenClock, Recorder
@@ -22,6 +23,41 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("guardrail")
+
+#: The examples of a property in `make test`. `make test-long` tries as many as it declares.
+SAMPLE = 20
+#: Where hypothesis keeps the settings of a test. Its own pytest plugin uses the same name.
+SETTINGS = "_hypothesis_internal_use_settings"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Split each property with many examples: a sample, and all examples, which are `long`."""
+    if not is_hypothesis_test(metafunc.function) or any(
+        metafunc.definition.get_closest_marker(name) for name in ("long", "night", "scale")
+    ):
+        return
+    declared = getattr(metafunc.function, SETTINGS).max_examples
+    if declared > 2 * SAMPLE:
+        metafunc.fixturenames.append("number_of_examples")
+        every = pytest.param(declared, id="all-examples", marks=pytest.mark.long)
+        numbers = [pytest.param(SAMPLE, id="sample"), every]
+        metafunc.parametrize("number_of_examples", numbers, indirect=True)
+
+
+@pytest.fixture
+def number_of_examples(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Set how many examples hypothesis tries in the test that asks for it."""
+    test, number = request.function, request.param
+    declared = getattr(test, SETTINGS)
+    setattr(test, SETTINGS, settings(declared, max_examples=number))
+    yield number
+    setattr(test, SETTINGS, declared)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what was imported and collected from garbage collection, which many tests run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -189,9 +189,11 @@ def test_an_empty_tensor_has_no_bad_element(count_bad):
 @pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
 @pytest.mark.parametrize(
     ("columns", "step"),
-    [(1, 1), (3, 1), (8, 1), (30, 1), (33, 1), (2049, 97)]
-    + [pytest.param(2049, 1, marks=pytest.mark.long)],
-)
+    [
+        (1, 1), (3, 1), (8, 1), (30, 1), (33, 1), (2049, 97),
+        pytest.param(2049, 1, marks=pytest.mark.long),
+    ],
+)  # fmt: skip
 def test_each_place_of_a_tile_is_seen(check_tensor, columns, step, dtype):
     rows = 700 // columns + 17
     values = np.ones((rows, columns), dtype)

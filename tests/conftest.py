@@ -3,7 +3,7 @@
 import gc
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def number_of_examples(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Set how many examples hypothesis tries in the test that asks for it."""
-    test, number = request.function, request.param
+def number_of_examples(request: pytest.FixtureRequest) -> int:
+    """How many examples hypothesis tries: see `pytest_runtest_call`."""
+    return request.param
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Run a property with the number of examples that the item is for."""
+    number = getattr(getattr(item, "callspec", None), "params", {}).get("number_of_examples")
+    if number is None:
+        return (yield)
+    test = getattr(item.obj, "__func__", item.obj)
     declared = getattr(test, SETTINGS)
-    setattr(test, SETTINGS, settings(declared, max_examples=number))
-    yield number
-    setattr(test, SETTINGS, declared)
+    # The sample and all examples of a method run on an instance each.
+    checks = {*declared.suppress_health_check, HealthCheck.differing_executors}
+    chosen = settings(declared, max_examples=number, suppress_health_check=checks)
+    setattr(test, SETTINGS, chosen)
+    try:
+        return (yield)
+    finally:
+        setattr(test, SETTINGS, declared)
 
 
 def pytest_collection_finish() -> None:

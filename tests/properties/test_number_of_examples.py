@@ -1,9 +1,10 @@
 """A property runs with a sample of its examples in one test, and with all in a `long` one."""
 
 import pytest
-from conftest import SAMPLE
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from tests.conftest import SAMPLE
 
 MANY = settings(
     max_examples=3 * SAMPLE,

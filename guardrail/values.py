@@ -26,7 +26,7 @@ FactValue: TypeAlias = Any
 
 
 class Auto:
-    """The type of `AUTO`: what an argument stands for that nobody gave."""
+    """The type of `AUTO`, the default of an argument that was not given."""
 
     def __repr__(self) -> str:
         return "AUTO"
@@ -83,7 +83,7 @@ class Frozen(Mapping[K, V]):
 
 
 def frozen(value: FactValue) -> FactValue:
-    """Return a fact value that nobody can change: tuples for lists, `Frozen` for dicts."""
+    """Return an immutable fact value: tuples for lists, `Frozen` for dicts."""
     if id(type(value)) in _ATOMS:
         return value
     if type(value) is dict or isinstance(value, Mapping):

@@ -51,7 +51,7 @@ from guardrail.runtime.call import (
     mark_return,
     record_of,
 )
-from guardrail.runtime.shadow import differences, failure
+from guardrail.runtime.shadow_comparison import differences, failure
 from guardrail.values import (
     Decision,
     Entity,

@@ -90,8 +90,8 @@ COUNTED: Final = (0, 2**63 - 1)
 class FactSource(Protocol):
     """Says which facts it provides, and computes them from a call.
 
-    The optional parts (``prepare``, ``ranges``, ``plain``, ``why_absent``) and their defaults are
-    those of `guardrail.extensions.FactSourceBase`.
+    The optional parts (``prepare``, ``blocks``, ``ranges``, ``plain``, ``why_absent``) and their
+    defaults are those of `guardrail.extensions.FactSourceBase`.
     """
 
     @property
@@ -177,15 +177,21 @@ class BlockingStep:
 
     ``work`` runs once, on the calling thread or on another one; what it raises counts as
     the step's own error. Its result goes to ``then``, which may hand back another `BlockingStep`.
+    If the call is cancelled before ``work`` has begun, it runs only where ``must_run`` is true.
     """
 
-    __slots__ = ("then", "work")
+    __slots__ = ("must_run", "then", "work")
 
     def __init__(
-        self, work: Callable[[], Any], then: Callable[[Any], BlockingStep | None] | None = None
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], BlockingStep | None] | None = None,
+        *,
+        must_run: bool = False,
     ) -> None:
         self.work = work
         self.then = then
+        self.must_run = must_run
 
 
 class ObligationType(Protocol):
@@ -458,7 +464,8 @@ class QuotaCounters(Protocol):
         """Return one hit to its counter, as far as it still counts.
 
         Called at most once for each object in ``taken``, where the input of a call is refused
-        after the call took from the store. What it raises is ignored: the hit stays taken.
+        after the call took from the store. What it raises is ignored: the hit stays taken. Where a
+        call to the store can wait, it runs off the event loop, as `acquire_all` does.
         """
         ...
 
@@ -496,7 +503,7 @@ class QuotaStore(Protocol):
     def waits(self) -> bool:
         """Whether a call to it can wait, as on a network or a disk.
 
-        Then the flow calls `acquire_all` off the event loop where the call is a coroutine's.
+        Then the flow calls it off the event loop where the call is a coroutine's.
         """
         ...
 
@@ -603,6 +610,7 @@ class PendingObligations:
     ``admits`` is met before the model, ``releases`` on its output, in this order; each pair
     is an obligation and its type. ``names`` are those of all, ``demands`` a short digest of what
     each of them demands, and ``errors`` the policies that erred, as the record has them.
+    ``releases_block`` says that one of ``releases`` blocks.
     """
 
     admits: tuple[tuple[ObligationType, Obligation], ...] = ()
@@ -610,6 +618,7 @@ class PendingObligations:
     names: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     demands: tuple[str, ...] = ()
+    releases_block: bool = False
 
 
 NOTHING_PENDING: Final = PendingObligations()
@@ -638,18 +647,20 @@ class Asking:
     """What the flow asks of a question, as `guardrail.policy.Question` has it.
 
     ``refusal`` is the denial where no fact could change it; ``wants`` are the fact sources to
-    ask, each with the names that are read.
+    ask, each with the names that are read; ``blocking`` are the namespaces of those that block.
     """
 
-    __slots__ = ("refusal", "wants")
+    __slots__ = ("blocking", "refusal", "wants")
 
     def __init__(
         self,
         refusal: Decision | None,
         wants: tuple[tuple[FactSource, frozenset[str]], ...],
+        blocking: frozenset[str] = frozenset(),
     ) -> None:
         self.refusal = refusal
         self.wants = wants
+        self.blocking = blocking
 
     def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
         """Return the answer on these facts."""
@@ -672,6 +683,10 @@ class Shadowing(Deciding, Protocol):
     """What the flow asks of a shadow (`guardrail.policy.Shadow`): policies that only look on."""
 
     asked: int
+
+    def ask_blocking(self, principal: Principal, action: Entity, resource: Entity) -> Asking | None:
+        """Return what `ask` returns, if computing its facts blocks; else ``None``."""
+        ...
 
     def compare(self, live: Decision, other: Decision) -> tuple[tuple[str, int], ...]:
         """Return in what the shadow's decision is another one, as a record counts it."""

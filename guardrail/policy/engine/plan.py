@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from guardrail._hooks import blocks
 from guardrail._ports import FactSource
 from guardrail.errors import Fault
 from guardrail.policy.engine.read_sets import Access, ReadSet
@@ -42,7 +43,8 @@ class Plan:
     ``may_hold_entities`` is false where no fact that is read can be or hold an entity.
     ``flat`` are the facts that are read as (place, name, type), where all of them can be
     plain values; ``None`` where one is a record, a set or an entity. ``demands_context``
-    tells whether an annotation reads the context too.
+    tells whether an annotation reads the context too. ``blocking`` are the namespaces of the
+    sources that block while they compute these facts.
     """
 
     action: Entity
@@ -53,6 +55,7 @@ class Plan:
     reads: Mapping[str, frozenset[tuple[str, ...]]]
     flat: tuple[tuple[str, str, str], ...] | None
     demands_context: bool
+    blocking: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +147,11 @@ def _plan(
         kind = types.get((action, Path("context", path)))
         if kind is not None:  # None: a name that this action's schema does not have
             _put(shape, path, kind)
+    wants = _wants(shape, by_namespace)
     return Plan(
         action=action,
         has_grant=any(policy.kind == "grant" for policy in found.policies),
-        wants=_wants(shape, by_namespace),
+        wants=wants,
         shape=shape,
         may_hold_entities=_may_hold_entities(shape),
         reads={
@@ -160,6 +164,7 @@ def _plan(
         demands_context=any(
             path.root == "context" for paths in found.demanded.values() for path in paths
         ),
+        blocking=frozenset(source.namespace for source, names in wants if blocks(source, names)),
     )
 
 

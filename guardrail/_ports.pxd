@@ -31,7 +31,7 @@ cdef class PendingObligations:
     cdef readonly object releases_block
 
 
-cdef class Answering:
+cdef class PolicyAnswer:
     cdef readonly Decision decision
     cdef readonly PendingObligations pending
     cdef readonly bint cached
@@ -39,7 +39,7 @@ cdef class Answering:
     # C is bound without a look at the subclass: tests/parity/test_overrides_are_called.py.
 
 
-cdef class Asking:
+cdef class PolicyQuestion:
     cdef readonly object blocking
     cdef readonly Decision refusal
     cdef readonly tuple wants

@@ -27,7 +27,7 @@ __all__ = [
     "open_outlet",
 ]
 
-#: Items without a text that wait for the text before them.
+#: The most items without a text that wait for the text before them.
 LIMIT_WAITING: Final = 16
 
 
@@ -40,8 +40,8 @@ class PlainText:
         """Return the item."""
         if type(item) is not str:
             raise ObligationNotMet(
-                f"The stream is filtered as text, and an item is {a_type(item)}. Yield "
-                "text, or say in an output spec where it stands (`chunk`).",
+                f"The stream is filtered as text, but an item is {a_type(item)}. Yield text, or "
+                "name the place of the text in an output spec (`chunk`).",
                 code="output_blocked",
             )
         return item
@@ -55,10 +55,10 @@ PLAIN_TEXT: Final = PlainText()
 
 
 class Outlet:
-    """What the items of one call pass through, in the order of its obligations.
+    """Passes the items of one call through its filters, in the order of the obligations.
 
     Arguments:
-        carrier: where in an item the text stands.
+        carrier: finds and replaces the text in an item.
         filters: each filter, with the policies that demand it.
     """
 
@@ -69,14 +69,16 @@ class Outlet:
     ) -> None:
         self._carrier = carrier
         self._filters = filters
-        self._last: Any = None  # the item that carried the last text, for what comes at the end
-        self._waiting: list[Any] = []  # items without text that came after it
+        self._last: Any = (
+            None  # the item of the last text, for the text that is released at the end
+        )
+        self._waiting: list[Any] = []  # later items without a text
 
     def pass_on(self, item: Any) -> Sequence[Any]:
-        """Return what leaves now that this item has come; nothing where all is held back.
+        """Return the items that leave now; empty if everything is held back.
 
-        An item without a text, such as the one that says why a model stopped, waits for the
-        text that came before it: a few of them, for as long as no other text comes.
+        An item without a text, such as the one with the reason why a model stopped, waits until
+        the text before it has left. Only a few such items may wait.
         """
         text = self._carrier.text_of(item)
         if text is None:
@@ -96,7 +98,7 @@ class Outlet:
         return BlockingStep(partial(self._filter, text), partial(self._carry_same, item, text))
 
     def finish(self) -> Sequence[Any]:
-        """Return what leaves at the end: the text that the filters held back."""
+        """Return the items that leave at the end, with the text that the filters held back."""
         rest: Sequence[Any] = self._carry_rest(self._close())
         return rest
 
@@ -148,7 +150,7 @@ class Outlet:
 
 
 def _blamed(policies: tuple[str, ...], step: Any, *arguments: Any) -> Any:
-    """Do a filter's step; what it refuses, its policies have refused."""
+    """Call a filter; if it rejects the text, name its policies in the denial."""
     try:
         return step(*arguments)
     except ObligationNotMet as unmet:
@@ -164,7 +166,7 @@ def can_stream(kind: ObligationType) -> bool:
 def open_outlet(
     releases: Sequence[tuple[ObligationType, Obligation]], context: ObligationContext
 ) -> Outlet:
-    """Return the outlet of a call whose obligations can all stream."""
+    """Return the outlet of a call; all its obligations must support streams."""
     carrier: Carrier = PLAIN_TEXT
     filters: list[tuple[TextFilter, tuple[str, ...]]] = []
     for kind, held in releases:

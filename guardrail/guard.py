@@ -21,7 +21,7 @@ from guardrail._ports import (
     IdentityProvider,
     ObligationType,
     QuotaStore,
-    Serving,
+    RuntimeReference,
     Sink,
     SystemClock,
     Target,
@@ -95,7 +95,9 @@ class Guard:
         self._revocations = Revocations()
         # Groups are compared by identity, so a new object belongs to this guard only.
         self._group: object = object() if identity_group is None else sys.intern(identity_group)
-        self._serving: Serving[BundleRuntime] = Serving(self._make_runtime(bundle))
+        self._serving: RuntimeReference[BundleRuntime] = RuntimeReference(
+            self._make_runtime(bundle)
+        )
 
     def _make_runtime(self, bundle: Bundle) -> BundleRuntime:
         from guardrail.bundle.assembly import BundleRuntime
@@ -115,7 +117,7 @@ class Guard:
             journal=self._journal,
         )
         shadow = runtime.shadow
-        self._metrics.observe_shadow(None if shadow is None else lambda: shadow.asked)
+        self._metrics.observe_shadow(None if shadow is None else lambda: shadow.questions)
         return runtime
 
     @classmethod

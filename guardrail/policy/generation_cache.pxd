@@ -1,4 +1,4 @@
-# C declarations for recent.py, which compiles as it stands.
+# C declarations for generation_cache.py, which is compiled.
 
 cimport cython
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from guardrail._ports import Asking, FactContext, FactSource
+from guardrail._ports import FactContext, FactSource, PolicyQuestion
 from guardrail.values import FactValue, View
 
 #: Fact sources, each with the names of the facts to compute.
@@ -75,7 +75,7 @@ class ShadowFacts:
         facts: the facts that the call itself did not need; or the error of a source.
     """
 
-    question: Asking
+    question: PolicyQuestion
     facts: Facts | Exception
 
 

@@ -4,7 +4,7 @@ The steps of `guardrail.runtime.flow` pass a `Call` on. This module turns whatev
 denial, which carries no other exception, and writes exactly one record per call. A call that is
 dropped is recorded as abandoned. Only this module and `flow` catch `Exception`.
 
-Compiled as it stands, with ``call.pxd`` beside it; the file is its own plain-Python twin.
+The file is compiled with ``call.pxd`` beside it, and also runs as plain Python.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ no I/O: a step that must block returns a `BlockingStep`, which a driver
 straight through plain functions. All uncertainty ends as a denial: only this module and
 `guardrail.runtime.call` catch `Exception`.
 
-Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Python twin.
+The file is compiled with ``flow.pxd`` beside it, and also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from typing import Any, Final
 
 from guardrail._hooks import giving_back_blocks, release_blocks, spends, why_absent
 from guardrail._ports import (
-    Asking,
     BlockingStep,
     FactContext,
     FactSource,
     ObligationContext,
     ObligationNotMet,
     ObligationType,
+    PolicyQuestion,
 )
 from guardrail._streams import can_stream, open_outlet
 from guardrail._type_names import a_type
@@ -189,7 +189,7 @@ def _decide(call: Call) -> BlockingStep | None:
 
 def _decide_on(
     call: Call,
-    question: Asking,
+    question: PolicyQuestion,
     context: FactContext | None,
     facts: dict[str, Mapping[str, FactValue]],
     known: ShadowFacts | None,
@@ -227,7 +227,10 @@ def _decide_on(
 
 
 def _gather(
-    call: Call, identity: Identity, question: Asking, facts: dict[str, Mapping[str, FactValue]]
+    call: Call,
+    identity: Identity,
+    question: PolicyQuestion,
+    facts: dict[str, Mapping[str, FactValue]],
 ) -> FactContext | None:
     """Compute the facts of a question into ``facts``; return the sources' context, if any."""
     if question.refusal is not None or not question.wants:
@@ -241,7 +244,9 @@ def _gather(
     return context
 
 
-def _compute_blocking(call: Call, identity: Identity, question: Asking) -> BlockingStep | None:
+def _compute_blocking(
+    call: Call, identity: Identity, question: PolicyQuestion
+) -> BlockingStep | None:
     """Return the step that computes the facts whose sources block; ``None`` if there are none.
 
     The other facts are computed here, in the context of the caller. What blocks for the shadow is
@@ -277,7 +282,7 @@ def _compute_blocking(call: Call, identity: Identity, question: Asking) -> Block
     )
 
 
-def _ask_blocking_shadow(call: Call, identity: Identity) -> Asking | None:
+def _ask_blocking_shadow(call: Call, identity: Identity) -> PolicyQuestion | None:
     """Return the question of the shadow, if computing its facts blocks."""
     shadow, resource = call.runtime.shadow, call.resource
     if shadow is None or resource is None:
@@ -289,9 +294,9 @@ def _ask_blocking_shadow(call: Call, identity: Identity) -> Asking | None:
 
 
 def _compute_off_loop(
-    question: Asking,
+    question: PolicyQuestion,
     wanted: Wanted,
-    shadow_question: Asking | None,
+    shadow_question: PolicyQuestion | None,
     context: FactContext,
     app: AppFactsRead,
 ) -> tuple[ComputedFacts | None, ShadowFacts | None]:
@@ -308,7 +313,7 @@ def _compute_off_loop(
 
 def _decide_after_wait(
     call: Call,
-    question: Asking,
+    question: PolicyQuestion,
     context: FactContext | None,
     others: Facts,
     computed: tuple[ComputedFacts | None, ShadowFacts | None],
@@ -329,7 +334,7 @@ def _decide_after_wait(
 def _gather_after_wait(
     call: Call,
     identity: Identity,
-    question: Asking,
+    question: PolicyQuestion,
     facts: dict[str, Mapping[str, FactValue]],
     computed: ComputedFacts,
 ) -> FactContext:
@@ -353,7 +358,9 @@ def _gather_after_wait(
     return context
 
 
-def _refusal(decision: Decision, question: Asking, context: FactContext | None) -> NotAuthorized:
+def _refusal(
+    decision: Decision, question: PolicyQuestion, context: FactContext | None
+) -> NotAuthorized:
     """Return the denial for a decision.
 
     If a policy erred because a fact is absent, a fact source can report the cause in the input:
@@ -378,7 +385,7 @@ def _refusal(decision: Decision, question: Asking, context: FactContext | None) 
 
 def _compare_shadow(
     call: Call,
-    question: Asking,
+    question: PolicyQuestion,
     context: FactContext | None,
     facts: dict[str, Mapping[str, FactValue]],
     known: ShadowFacts | None,
@@ -930,7 +937,7 @@ def interrupt(call: Call, error: BaseException) -> None:
     """Record that the model raised, was cancelled, or its generator closed. Keeps the error."""
     mark_return(call)
     outcome: Outcome = "raised"
-    asyncio = sys.modules.get("asyncio")  # whoever cancels a task has imported it
+    asyncio = sys.modules.get("asyncio")  # imported if a task can be cancelled
     if asyncio is not None and isinstance(error, asyncio.CancelledError):
         outcome = "cancelled"
     elif isinstance(error, GeneratorExit):

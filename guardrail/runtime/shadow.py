@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from guardrail._ports import Asking, FactContext, FactSource
+from guardrail._ports import FactContext, FactSource, PolicyQuestion
 from guardrail.runtime.blocking_facts import ShadowFacts
 from guardrail.runtime.call import Call, fact_context_of
 from guardrail.values import FactValue
@@ -21,7 +21,7 @@ _LIMIT_TYPE: Final = 64
 
 def differences(
     call: Call,
-    question: Asking,
+    question: PolicyQuestion,
     context: FactContext | None,
     facts: Mapping[str, Mapping[str, FactValue]],
     known: ShadowFacts | None = None,
@@ -65,7 +65,7 @@ def differences(
 
 
 def _wanted(
-    question: Asking | None, shadow_question: Asking, context: FactContext
+    question: PolicyQuestion | None, shadow_question: PolicyQuestion, context: FactContext
 ) -> Iterator[tuple[FactSource, frozenset[str], bool]]:
     """Yield the sources of the shadow, with the facts to compute that the call does not have.
 
@@ -82,7 +82,7 @@ def _wanted(
 
 
 def blocking(
-    question: Asking, shadow_question: Asking, context: FactContext
+    question: PolicyQuestion, shadow_question: PolicyQuestion, context: FactContext
 ) -> tuple[tuple[FactSource, frozenset[str]], ...]:
     """Return the sources that block, with the facts that only the shadow needs."""
     if shadow_question.refusal is not None:

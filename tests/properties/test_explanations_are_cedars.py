@@ -57,7 +57,7 @@ def check(
     counts: Counter[str],
 ) -> None:
     rules = {rule.id: rule for rule in bundle}
-    for told in found.told:
+    for told in found.policies:
         rule = rules[told.policy.id]
         before = outcome(rule, request, world)
         assert before == COMES_TO[told.role], (rule, told.role)
@@ -86,7 +86,7 @@ def explained(bundle: tuple[Rule, ...], asked: tuple[Request, ...], counts: Coun
         found = explainer.explain(request.principal, action, resource, request.facts)
         decision = snapshot.ask(request.principal, action, resource).decide(request.facts).decision
         assert found.decision == decision
-        allowing = {each.policy.id for each in found.told if each.role == "decides"}
+        allowing = {each.policy.id for each in found.policies if each.role == "decides"}
         if decision.code in ("allow", "prohibited"):
             assert allowing == set(decision.policies)
         check(bundle, request, found, entities(request.principal), counts)

@@ -144,7 +144,7 @@ def print_explanation(explanation: Explanation, indent: str = "") -> None:
     decision = explanation.decision
     color = "green" if decision.allowed else "red"
     say(indent + sentence(decision, explanation.obligations), color=color)
-    for policy in explanation.told:
+    for policy in explanation.policies:
         say("")
         say(indent + heading(policy))
         for step in policy.steps:

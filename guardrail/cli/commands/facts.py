@@ -45,7 +45,7 @@ def facts(directory: BundleArgument, *, format: FormatOption = OutputFormat.text
         raise stop_at(error, code=1) from None
     snapshot = bundle.shadow or bundle.snapshot  # with the facts that only shadow policies read
     shadow = {policy.id for policy in snapshot.policies if policy.is_shadow}
-    actions = overview(snapshot, places=PLACES)
+    actions = overview(snapshot, namespaces=PLACES)
     if format is OutputFormat.json:
         say_json(
             {

@@ -116,7 +116,7 @@ def issue(
     from guardrail.errors import ConfigurationError, NotAuthenticated, NotAuthorized
     from guardrail.identity.api_keys import entries as key_entries
     from guardrail.identity.api_keys.verifier import read_secret
-    from guardrail.policy.analysis.callers import hold_caller
+    from guardrail.policy.analysis.callers import check_caller
     from guardrail.values import Principal
 
     span = _span(expires)
@@ -129,7 +129,7 @@ def issue(
         acting = Principal(
             caller.type, table.prefix.id_of(caller.id), parents=caller.parents, attrs=caller.attrs
         )
-        hold_caller(table.folder, acting)
+        check_caller(table.folder, acting)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     except (NotAuthenticated, NotAuthorized) as error:

@@ -132,10 +132,10 @@ def check_names(
         ConfigurationError: with each fact and attribute that the schema lacks.
     """
     from guardrail.errors import ConfigurationError, Fault
-    from guardrail.policy.engine.request_names import Names
+    from guardrail.policy.engine.request_names import RequestNames
 
-    names = Names(snapshot)
-    misnamed = list(names.misnamed(request.principal, action, request.resource))
+    names = RequestNames(snapshot)
+    misnamed = list(names.unknown_names(request.principal, action, request.resource))
     if action in snapshot.plans:
         misnamed += names.facts([action], request.facts)
     ignored = [each for each in misnamed if each.where[:2] == ("principal", "attrs")]

@@ -15,17 +15,17 @@ from typing import Any, Final
 from guardrail._hooks import release_blocks
 from guardrail._ports import (
     NOTHING_PENDING,
-    Answering,
-    Asking,
     BlockingStep,
-    Deciding,
+    DecisionPort,
     FactContext,
     FactSource,
     ObligationContext,
     ObligationNotMet,
     ObligationType,
     PendingObligations,
-    Recording,
+    PolicyAnswer,
+    PolicyQuestion,
+    RecordSink,
 )
 from guardrail._streams import can_stream
 from guardrail.errors import Denied, GuardUnavailable
@@ -136,11 +136,11 @@ class ObservingPorts:
     def __init__(self, let_through: list[LetThrough]) -> None:
         self._let_through = let_through
 
-    def sink(self, sink: Recording) -> Recording:
+    def sink(self, sink: RecordSink) -> RecordSink:
         """Return a sink whose records have the denials that were not raised."""
         return _ObservingSink(sink, self._let_through)
 
-    def snapshot(self, snapshot: Deciding) -> Deciding:
+    def snapshot(self, snapshot: DecisionPort) -> DecisionPort:
         """Return a snapshot that evaluates the policies, and always allows."""
         return _ObservingSnapshot(snapshot)
 
@@ -160,7 +160,7 @@ class _ObservingSink:
 
     __slots__ = ("_let_through", "_sink", "frames", "intents")
 
-    def __init__(self, sink: Recording, let_through: list[LetThrough]) -> None:
+    def __init__(self, sink: RecordSink, let_through: list[LetThrough]) -> None:
         self._sink = sink
         self._let_through = let_through
         self.frames = sink.frames
@@ -207,24 +207,24 @@ class _ObservingSnapshot:
 
     __slots__ = ("_snapshot", "name", "revision", "version")
 
-    def __init__(self, snapshot: Deciding) -> None:
+    def __init__(self, snapshot: DecisionPort) -> None:
         self._snapshot = snapshot
         self.name = snapshot.name
         self.version = snapshot.version
         self.revision = snapshot.revision
 
-    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> PolicyQuestion:
         call = _current_call()
         question = call.take(lambda: self._snapshot.ask(principal, action, resource), "decide")
         return _ObservingQuestion(question, call, self.revision)
 
 
-class _ObservingQuestion(Asking):
+class _ObservingQuestion(PolicyQuestion):
     """A request that is always allowed; without a ``question``, no policy is evaluated."""
 
     __slots__ = ("_call", "_question", "_revision")
 
-    def __init__(self, question: Asking | None, call: _ObservedCall, revision: str) -> None:
+    def __init__(self, question: PolicyQuestion | None, call: _ObservedCall, revision: str) -> None:
         is_asked = question is not None and question.refusal is None
         wants = question.wants if question is not None and is_asked else ()
         super().__init__(
@@ -236,9 +236,9 @@ class _ObservingQuestion(Asking):
         self._call = call
         self._revision = revision
 
-    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> PolicyAnswer:
         call, question = self._call, self._question
-        answer: Answering | None = None
+        answer: PolicyAnswer | None = None
         if question is not None:
             answer = call.take(lambda: question.decide(facts), "decide")
         if answer is None:
@@ -256,13 +256,13 @@ class _ObservingQuestion(Asking):
         return _ObservingAnswer(allow, PendingObligations(errors=answer.pending.errors), answer)
 
 
-class _ObservingAnswer(Answering):
+class _ObservingAnswer(PolicyAnswer):
     """An allow with the values of the answer that it replaces."""
 
     __slots__ = ("_answer",)
 
     def __init__(
-        self, decision: Decision, pending: PendingObligations, answer: Answering | None
+        self, decision: Decision, pending: PendingObligations, answer: PolicyAnswer | None
     ) -> None:
         super().__init__(decision, pending, answer is not None and answer.cached)
         self._answer = answer

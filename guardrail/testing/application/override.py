@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail._ports import Clock, Recording, Sink
+from guardrail._ports import Clock, RecordSink, Sink
 from guardrail.audit import FanOut, Journal
 from guardrail.bundle.assembly import Bundle, BundleRuntime, load_bundle
 from guardrail.errors import ConfigurationError
@@ -32,7 +32,7 @@ class _GuardParts:
     bundle: Bundle
     path: Path | None
     clock: Clock
-    sink: Recording
+    sink: RecordSink
     journal: Journal | None
 
 

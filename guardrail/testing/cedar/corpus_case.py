@@ -23,7 +23,7 @@ from guardrail.policy.analysis.differential import (
     read,
 )
 from guardrail.policy.engine.snapshot import Answer, Snapshot
-from guardrail.policy.schema.literal_context import in_python, spelt_out
+from guardrail.policy.schema.literal_context import explicit_context, to_python
 from guardrail.testing.cedar.corpus_report import CorpusReport, Failure
 from guardrail.values import Entity, FactValue
 
@@ -197,12 +197,12 @@ def _read_request(number: int, data: Any, inputs: ParsedInputs) -> _CorpusReques
     if decision.lower() not in ("allow", "deny"):
         raise ConfigurationError(f"requests[{number}].decision must be allow or deny.")
     action = _uid(data, "action", number)
-    context = spelt_out(written, inputs.schema, action)
+    context = explicit_context(written, inputs.schema, action)
     cedar_request = CedarRequest(
         _uid(data, "principal", number), action, _uid(data, "resource", number), context
     )
     try:
-        facts: Mapping[str, FactValue] | None = in_python(context)
+        facts: Mapping[str, FactValue] | None = to_python(context)
     except (ValueError, OverflowError):
         facts = None
     return _CorpusRequest(

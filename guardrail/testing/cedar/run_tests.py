@@ -21,7 +21,7 @@ from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy import Snapshot
 from guardrail.policy.analysis.differential import CedarAnswer
-from guardrail.policy.analysis.plain_cedar import PlainCedar, guarded
+from guardrail.policy.analysis.plain_cedar import PlainCedar, answer_of_guard
 from guardrail.testing.files.cases import InvalidTest, PolicyTestCase, Suite
 from guardrail.testing.files.yaml_values import uid_at
 from guardrail.testing.run.report import Result
@@ -143,7 +143,7 @@ class _CedarTestRunner:
         test = document.parse(_CedarTest, code=_CODE)
         entities, snapshot = self._among(test.entities, place)
         request = test.request
-        inquiry = self._bare.inquiry(
+        inquiry = self._bare.request(
             uid_at(request.principal, place),
             uid_at(request.action, place),
             uid_at(request.resource, place),
@@ -156,7 +156,7 @@ class _CedarTestRunner:
         faults = tuple(
             Fault("GR602", place, message) for message in _differences(test, description)
         )
-        answer = guarded(snapshot, inquiry)
+        answer = answer_of_guard(snapshot, inquiry)
         return CedarResult(
             Result(test.name, place, "failed" if faults else "passed", faults),
             description,
@@ -176,7 +176,7 @@ class _CedarTestRunner:
                     "it."
                 )
                 raise ConfigurationError.at(place, _CODE, message)
-            self._entities = key, entities, self._bare.among(entities)
+            self._entities = key, entities, self._bare.with_entities(entities)
         return self._entities[1], self._entities[2]
 
     def _read(self, name: str, place: Place) -> Any:
@@ -245,7 +245,7 @@ def export(bundle: Bundle, suite: Suite) -> Export:
             continue
         facts = runner.given(case)
         try:
-            inquiry, entities = bare.put(case.principal, case.action, case.resource, facts)
+            inquiry, entities = bare.to_request(case.principal, case.action, case.resource, facts)
         except ConfigurationError as error:
             left_out.append((case.place, error.message.rstrip(".")))
             continue

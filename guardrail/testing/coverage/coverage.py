@@ -19,9 +19,9 @@ from guardrail.policy.analysis.conditions import (
     ClausePart,
     ClauseTrace,
     ClauseTracer,
-    inescapable,
-    settled,
-    unmissable,
+    impossible_values,
+    matching_all_known_requests,
+    matching_all_requests,
 )
 from guardrail.policy.source.parser import Policy
 from guardrail.values import Decision
@@ -100,16 +100,18 @@ class Coverage:
     policies: tuple[PolicyCoverage, ...] = ()
     tracer: ClauseTracer = field(init=False)
     _by_key: dict[str, PolicyCoverage] = field(default_factory=dict)
-    _by_anatomy: dict[int, tuple[ClauseEvaluator, tuple[PartCoverage, ...]]] = field(
+    _by_evaluator: dict[int, tuple[ClauseEvaluator, tuple[PartCoverage, ...]]] = field(
         default_factory=dict
     )
 
     def __post_init__(self) -> None:
         policies, schema = self.snapshot.policies, self.snapshot.schema
         self.tracer = ClauseTracer(self.snapshot)
-        whole = self.tracer.anatomy(policies)
-        always = unmissable(policies, schema) | inescapable(policies, self.snapshot)
-        never = settled(whole.parts, schema)
+        whole = self.tracer.evaluator(policies)
+        always = matching_all_requests(policies, schema) | matching_all_known_requests(
+            policies, self.snapshot
+        )
+        never = impossible_values(whole.parts, schema)
         parts: dict[str, list[PartCoverage]] = {policy.key: [] for policy in policies}
         for number, part in enumerate(whole.parts):
             covered = PartCoverage(
@@ -126,11 +128,11 @@ class Coverage:
         """Count one request of a test, by its trace and its decision."""
         for covered in self.policies:
             covered.missed += 1
-        for policy in trace.anatomy.policies:
+        for policy in trace.evaluator.policies:
             covered = self._by_key[policy.key]
             covered.matched += 1
             covered.missed -= 1
-        for part, value in zip(self._parts(trace.anatomy), trace.values, strict=False):
+        for part, value in zip(self._parts(trace.evaluator), trace.values, strict=False):
             if value == "true":
                 part.true += 1
             elif value == "false":
@@ -139,16 +141,18 @@ class Coverage:
                 part.errors += 1
         if decision.allowed and decision.obligations:
             requiring = {name for held in decision.obligations for name in held.policies}
-            for policy in trace.anatomy.policies:
+            for policy in trace.evaluator.policies:
                 if policy.id in requiring:
                     self._by_key[policy.key].applied += 1
 
-    def _parts(self, anatomy: ClauseEvaluator) -> tuple[PartCoverage, ...]:
+    def _parts(self, evaluator: ClauseEvaluator) -> tuple[PartCoverage, ...]:
         """Return the counters of the conditions of some policies, in the order of the policies."""
-        known = self._by_anatomy.get(id(anatomy))
-        if known is None or known[0] is not anatomy:
-            parts = [part for policy in anatomy.policies for part in self._by_key[policy.key].parts]
-            known = self._by_anatomy[id(anatomy)] = (anatomy, tuple(parts))
+        known = self._by_evaluator.get(id(evaluator))
+        if known is None or known[0] is not evaluator:
+            parts = [
+                part for policy in evaluator.policies for part in self._by_key[policy.key].parts
+            ]
+            known = self._by_evaluator[id(evaluator)] = (evaluator, tuple(parts))
         return known[1]
 
     @property

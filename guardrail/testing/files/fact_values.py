@@ -14,7 +14,7 @@ from guardrail._ports import FactContext, FactSource
 from guardrail.errors import Fault
 from guardrail.facts import InputFacts, TimeFacts
 from guardrail.policy import Question, Snapshot
-from guardrail.policy.engine.request_names import Names
+from guardrail.policy.engine.request_names import RequestNames
 from guardrail.testing.files.cases import PolicyTestCase
 from guardrail.testing.files.yaml_values import MISSING, PrincipalSection, leaves, principal_of
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal, View
@@ -133,14 +133,14 @@ def undeclared(
     """Return a fault for each fact of a section that the schema declares for no given action."""
     return tuple(
         Fault("GR601", document.at(*each.where), each.message)
-        for each in Names(snapshot).facts(actions, document.data.get("facts", {}))
+        for each in RequestNames(snapshot).facts(actions, document.data.get("facts", {}))
     )
 
 
-def misnamed(document: Document, snapshot: Snapshot) -> tuple[Fault, ...]:
+def unknown_names(document: Document, snapshot: Snapshot) -> tuple[Fault, ...]:
     """Return a fault for each name in a principal that the bundle does not declare."""
     principal = principal_of(document.parse(PrincipalSection), document)
     return tuple(
         Fault("GR601", document.at(*each.where[1:]), each.message)
-        for each in Names(snapshot).caller(principal)
+        for each in RequestNames(snapshot).caller(principal)
     )

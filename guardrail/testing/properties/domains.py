@@ -285,7 +285,7 @@ class World:
 
     def _is_fit(self, principal: Principal) -> bool:
         try:
-            self.snapshot._subjects.of(principal)
+            self.snapshot._principals.of(principal)
         except Denied:
             return False
         return True

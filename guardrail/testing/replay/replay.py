@@ -208,9 +208,9 @@ class RecordReader:
             raise _MissingValue(
                 "the resource is not an entity of the bundle, and is recorded as a pseudonym"
             )
-        refused = self._needs.refused(kind, action, resource)
-        if refused is not None:
-            return RecordedRequest(request, refused)
+        denied_question = self._needs.denied_question(kind, action, resource)
+        if denied_question is not None:
+            return RecordedRequest(request, denied_question)
         if recorded(record) == ReplayOutcome(False, record.code) and record.path.startswith(
             "principal"
         ):
@@ -227,14 +227,14 @@ class RecordReader:
         facts = dict(record.facts)
         caller, hidden = self._caller(record, action, resource, facts)
         plan, question = snapshot.plans[action], snapshot.ask(caller, action, resource)
-        refusal, case = question.refusal, question.case
+        refusal, case = question.refusal, question.prepared
         if refusal is not None and refusal.code == "wrong_type":
             raise _MissingValue("the caller, as far as it is recorded, does not fit the schema")
         access = case.slice.access if case is not None else Access()
         own = snapshot.store.attrs(caller.uid)
         missing = [
             hidden.get(name, f"principal.{name} is not recorded")
-            for name in needs.reads_of(kind, action, access)
+            for name in needs.attributes_read(kind, action, access)
             if name in hidden or (f"principal.{name}" not in facts and name not in own)
         ]
         not_recorded = [f"principal.{name}" for name in hidden]
@@ -273,16 +273,16 @@ class RecordReader:
         snapshot, needs, kind = self._bundle.snapshot, self._needs, record.principal_type
         name = record.principal
         if not name or _PSEUDONYM.fullmatch(name):
-            if needs.asks_who(kind, action, resource):
+            if needs.depends_on_id(kind, action, resource):
                 raise _MissingValue(_ANONYMOUS)
             name = name or _SOMEBODY
         groups: Sequence[Entity] = ()
         if GROUPS in facts:
             groups = _groups(facts[GROUPS])
-        elif needs.asks_groups(kind, action):
+        elif needs.depends_on_groups(kind, action):
             raise _MissingValue(f"{GROUPS} is not recorded")
         own = snapshot.store.attrs(Entity(kind, name))
-        attrs = dict(needs.stand_ins(kind, action))
+        attrs = dict(needs.placeholders(kind, action))
         for one in own:
             attrs.pop(one, None)
         hidden = {one: f"principal.{one} is not recorded" for one in attrs}

@@ -18,8 +18,8 @@ from guardrail.policy.analysis.conditions import ClauseTracer
 from guardrail.policy.analysis.hypothetical_entities import (
     ABSENT,
     HypotheticalAttribute,
-    supposing,
-    supposition,
+    hypothetical_attribute,
+    with_hypothetical_attribute,
 )
 from guardrail.policy.analysis.variables import Variable, Variables, compared_in, variables_of
 from guardrail.policy.source.parser import Policy, applies_to
@@ -200,7 +200,10 @@ class SnapshotPair:
             key = repr((supposed.type, supposed.name, supposed.json))
             if key not in self._supposed:
                 one, other = both
-                self._supposed[key] = supposing(one, supposed), supposing(other, supposed)
+                self._supposed[key] = (
+                    with_hypothetical_attribute(one, supposed),
+                    with_hypothetical_attribute(other, supposed),
+                )
             both = self._supposed[key]
         return decided(both[0], request), decided(both[1], request)
 
@@ -222,7 +225,7 @@ def _is_in_scope(
     action: Entity,
     resource: Entity,
 ) -> bool:
-    case = tracer.case(caller, action, resource)
+    case = tracer.prepare(caller, action, resource)
     return case is not None and any(each.id == policy.id for each in case.slice.policies)
 
 
@@ -233,7 +236,7 @@ def _versions(policy: Policy, snapshots: Iterable[Snapshot]) -> list[Policy]:
 
 def _suppositions(variable: Variable, values: Sequence[Any]) -> Iterator[HypotheticalAttribute]:
     for kind, value in itertools.product(variable.of, values):
-        attribute = supposition(kind, variable.path.attrs[-1], value, variable.kind)
+        attribute = hypothetical_attribute(kind, variable.path.attrs[-1], value, variable.kind)
         if attribute is not None:
             yield attribute
 

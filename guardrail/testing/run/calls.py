@@ -14,13 +14,13 @@ from typing import Any
 
 from guardrail import _core
 from guardrail._ports import (
-    Answering,
-    Asking,
     FactContext,
     FactSource,
     PendingObligations,
+    PolicyAnswer,
+    PolicyQuestion,
     Runtime,
-    Serving,
+    RuntimeReference,
     Target,
 )
 from guardrail.audit import FanOut
@@ -106,7 +106,7 @@ class CallRunner:
             backend=_core.BACKEND,
         )
         target = Target(
-            serving=Serving(runtime),
+            serving=RuntimeReference(runtime),
             function="test",
             action=case.action,
             resource=case.resource,
@@ -190,14 +190,14 @@ class _TestSnapshot:
         self._called = called
         self._unstated = unstated
 
-    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:  # noqa: ARG002
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> PolicyQuestion:  # noqa: ARG002
         """Return the request of the test's caller, who may be an entity of ``entities.json``."""
         question = self._snapshot.ask(self._case.principal, action, resource)
         self._called.question = question
         return _TestQuestion(question, self._case, self._called, self._unstated)
 
 
-class _TestQuestion(Asking):
+class _TestQuestion(PolicyQuestion):
     """A request whose facts are those of the test."""
 
     def __init__(
@@ -210,7 +210,7 @@ class _TestQuestion(Asking):
         self._called = called
         self._unstated = unstated
 
-    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> PolicyAnswer:
         """Decide on the facts of the test, without those that it marks missing."""
         called, case = self._called, self._case
         called.faults = self._unstated.faults(self._question, facts, case.document)
@@ -220,7 +220,7 @@ class _TestQuestion(Asking):
         return _TestAnswer(answer, case)
 
 
-class _TestAnswer(Answering):
+class _TestAnswer(PolicyAnswer):
     """An answer without the obligations on an input or output that the test does not have."""
 
     def __init__(self, answer: Answer, case: PolicyTestCase) -> None:

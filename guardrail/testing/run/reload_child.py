@@ -34,7 +34,7 @@ from guardrail.identity.settings import ProviderSettings
 from guardrail.obligations.quota.registry import MEMORY
 from guardrail.obligations.quota.settings import QuotaStoreSettings
 from guardrail.policy import read_folder
-from guardrail.policy.engine.warm_up import rehearse
+from guardrail.policy.engine.warm_up import warm_up
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.run.suite import run_tests
 from guardrail.values import Clause, FactValue
@@ -168,7 +168,7 @@ def try_out(
         )
         for snapshot in (bundle.snapshot, bundle.shadow):
             if snapshot is not None:
-                rehearse(snapshot, types=bundle.providers.entity_types)
+                warm_up(snapshot, types=bundle.providers.entity_types)
     except ConfigurationError as error:
         return folder.revision, error.faults or (Fault("GR020", Place(str(path)), error.message),)
     unjudged = {kind.name for kind in obligations}

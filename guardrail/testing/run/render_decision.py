@@ -113,7 +113,7 @@ class Reasons:
 
 def _chosen(explanation: Explanation, result: Result) -> list[ExplainedPolicy]:
     """Return the policies that a failing test shows."""
-    policies = explanation.told
+    policies = explanation.policies
     is_about_demands = any(fault.message.startswith("obligations") for fault in result.faults)
     chosen = [explained for explained in policies if explained.role in ("decides", "errs")]
     if is_about_demands:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import Fault
 from guardrail.policy import Question
-from guardrail.policy.engine.request_names import Names
+from guardrail.policy.engine.request_names import RequestNames
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
 from guardrail.testing.files.cases import PolicyTestCase
@@ -51,7 +51,7 @@ class Runner:
         self._snapshot = bundle.snapshot
         self._coverage = coverage
         self._unstated = UnstatedFacts(bundle.snapshot)
-        self._names = Names(bundle.snapshot)
+        self._names = RequestNames(bundle.snapshot)
         clock = bundle.clock
         self._caller = CallRunner(bundle, clock) if isinstance(clock, FrozenClock) else None
 
@@ -76,7 +76,7 @@ class Runner:
         """
         names = self._names
         for each in (
-            *names.misnamed(case.principal, case.action, case.resource),
+            *names.unknown_names(case.principal, case.action, case.resource),
             *names.entities(case.facts, case.principal),
         ):
             if case.expected.code not in each.codes:

@@ -14,7 +14,7 @@ from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
 from guardrail.testing.files.cases import InvalidTest, Suite, read_suite
-from guardrail.testing.files.fact_values import misnamed, undeclared
+from guardrail.testing.files.fact_values import undeclared, unknown_names
 from guardrail.testing.properties.check import EXAMPLES, run_properties
 from guardrail.testing.run.report import Report, Result
 from guardrail.testing.run.runner import Runner
@@ -100,7 +100,7 @@ def run(
         if faults:
             yield Result("", document.at(), "error", faults)
     for document in suite.unused:
-        faults = misnamed(document, bundle.snapshot)
+        faults = unknown_names(document, bundle.snapshot)
         if faults:
             yield Result("", document.at(), "error", faults)
     for case in suite.cases:

@@ -122,12 +122,19 @@ def test_groups_and_attributes_that_policies_read_can_be_kept(make_bundle, tmp_p
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("principal.level", "No policy reads principal.level, so it is never there to be kept."),
+        (
+            "principal.level",
+            "No policy reads principal.level, so it is never computed or recorded. Remove it.",
+        ),
         (
             "principal.department.name",
-            "No policy reads principal.department.name, so it is never there to be kept.",
+            "No policy reads principal.department.name, so it is never computed or recorded. "
+            "Remove it.",
         ),
-        ("input.bytes", "No policy reads context.input.bytes, so it is never there to be kept."),
+        (
+            "input.bytes",
+            "No policy reads context.input.bytes, so it is never computed or recorded. Remove it.",
+        ),
         ("principal", "`principal` is not the path of a fact. Give one such as `input.rows`."),
     ],
 )

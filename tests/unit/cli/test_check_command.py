@@ -64,7 +64,7 @@ def test_an_error_is_told_and_never_accepted(bundle):
     assert " GR103 " in done.stdout
     done = check(bundle(codes=["GR103"]))
     assert done.exit_code == 1
-    assert re.match(r"guardrail\.toml:\d+:1 GR003 .*never be accepted\.\n", done.stdout)
+    assert re.match(r"guardrail\.toml:\d+:1 GR003 .*can't be accepted\.\n", done.stdout)
 
 
 def test_what_is_accepted_is_hidden_and_counted(bundle):

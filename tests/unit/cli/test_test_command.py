@@ -264,7 +264,7 @@ WARDS_TESTS = TESTS.replace(
                 "  tests/a_test.yaml:11:69 GR602 decision: expected allow; got deny",
                 "  decided: deny evaluation_error by no-borrowed at context.identity.delegated: "
                 "Policy no-borrowed could not be evaluated: context.identity.delegated is missing. "
-                "Provide it, or ask with `has`.",
+                "Provide it, or test for it with `has`.",
                 "  no-borrowed could not be evaluated: policies.cedar:5:1",
                 '      yes  scope action == Action::"predict"',
                 "    error  when context.identity.delegated   <- cannot be evaluated",

@@ -1,4 +1,4 @@
-"""Decision ids: never twice, in no thread and in no forked child."""
+"""Decision ids are unique across threads and forked children."""
 
 import os
 import re

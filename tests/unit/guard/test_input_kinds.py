@@ -1,4 +1,4 @@
-"""Text, messages, objects, JSON Schemas and models through a whole guard."""
+"""Texts, messages, objects, JSON Schemas and models as inputs of a guarded function."""
 
 from dataclasses import dataclass
 

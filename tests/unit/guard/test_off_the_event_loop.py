@@ -473,7 +473,7 @@ def test_a_fact_that_only_the_shadow_reads_does_not_block_the_loop(make_guard, r
     assert asyncio.run(beside(slow, caller(guard, "coroutine")("Ada"))) == "so says Ada"
     (record,) = recorder.records
     assert dict(record.counts) == {"shadow/denies/prohibited/s": 1}
-    assert guard._serving.runtime.shadow.asked == 1
+    assert guard._serving.runtime.shadow.questions == 1
 
 
 def test_a_fact_that_both_read_is_computed_once(make_guard, recorder):
@@ -482,7 +482,7 @@ def test_a_fact_that_both_read_is_computed_once(make_guard, recorder):
     with pytest.raises(NotAuthorized):
         asyncio.run(caller(guard, "coroutine")("Ada"))
     assert names.batches == [["Ada"]]
-    assert guard._serving.runtime.shadow.asked == 1
+    assert guard._serving.runtime.shadow.questions == 1
 
 
 # A change during the wait.

@@ -1,4 +1,4 @@
-"""A `Principal` of other types than it takes is refused where it is made, with the name."""
+"""A `Principal` with values of wrong types is rejected when it is made, naming the value."""
 
 import pytest
 

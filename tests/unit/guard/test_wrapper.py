@@ -1,4 +1,4 @@
-"""The wrapper is the function to everybody who looks: and no way round the guard."""
+"""The wrapper looks like the function that it wraps, and gives no way around the guard."""
 
 from __future__ import annotations
 

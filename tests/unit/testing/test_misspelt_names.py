@@ -265,7 +265,7 @@ def test_what_is_no_denial_passes_through():
         ("{uid: 'Usr::\"bo\"'}", "Did you mean User?"),
         ("{uid: 'Model::\"bo\"'}", "No action applies"),
         ("{uid: 'User::\"bo\"', attrs: {department: 3}}", "department is a text"),
-        ("{uid: 'User::\"bo\"'}", "demands the attribute department"),
+        ("{uid: 'User::\"bo\"'}", "requires the attribute department"),
     ],
 )
 def test_a_principal_that_no_test_uses_is_checked(run, line, says):

@@ -1,4 +1,4 @@
-"""An identity belongs to its guard, its process, and where a bundle says so its task."""
+"""An identity is valid only in its guard, its process and, if the bundle says so, its task."""
 
 import asyncio
 import contextvars

@@ -1,4 +1,4 @@
-"""What needs no finding, for Cedar's validator makes an error of it, with its place."""
+"""Weaknesses that Cedar's validator reports as errors with a place, so no finding does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clock that goes back, or makes no sense: what was known is looked at again, or denies."""
+"""A clock that goes back or fails: cached results are checked again, or the call is denied."""
 
 import json
 import math

@@ -1,8 +1,8 @@
 """A value that the schema would read as another type than Cedar evaluates is denied.
 
-Validation reads a text as a decimal, and a dict as an entity, where the schema says so; the
-evaluation, which gets no schema, does not. Let through, such a value would make a `forbid`
-that compares it silently false.
+Validation reads a text as a decimal, or a dict as an entity, if the schema declares that type. The
+evaluation gets no schema and does not. With such a value, a `forbid` that compares it would not
+match, without an error.
 """
 
 from datetime import UTC, datetime

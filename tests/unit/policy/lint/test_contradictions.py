@@ -1,4 +1,4 @@
-"""Comparisons that no value meets, and patterns whose characters are no wildcards."""
+"""Comparisons that are never true, and patterns without a wildcard."""
 
 import pytest
 from weak_bundles import when
@@ -96,7 +96,7 @@ def test_what_a_fact_can_be_is_no_finding(find, clause):
 @pytest.mark.parametrize("pattern", ["???*", "a??", "model-?", "%urgent%", "urgent%", "*??*"])
 def test_a_character_that_is_no_wildcard_is_found(find, pattern):
     (found,) = find("GR517", when(f'context.app.note like "{pattern}"'))
-    assert "only `*` is a wildcard" in found.message
+    assert "Only `*` is a wildcard" in found.message
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Callers whom the policies cannot tell apart are one case, and nobody else is.
+"""Principals that the policies can't distinguish share one request, and no others do.
 
-Each clause is one way in which a policy could tell two callers apart who have the same groups
-and attributes. Whoever shares a case also gets the answer that Cedar gives on everything.
+Each clause is one way in which a policy can distinguish two principals with the same groups and
+attributes. Principals that share a request also get the answer that Cedar gives on all policies.
 """
 
 import json
@@ -51,7 +51,7 @@ def told(clause, name, *, attrs=None, kinds, replay=None):
     asked = CedarRequest(caller, VIEW, PLAN, {"level": 1})
     truth = replay.by_cedar(asked, entities=cedarpy.Entities.from_json_str(json.dumps(whole)))
     assert replay.by_slices(asked, subject) == truth
-    case = replay.engine.case(subject, VIEW, PLAN, may_share=True)
+    case = replay.engine.prepare(subject, VIEW, PLAN, may_share=True)
     return truth.decision, case
 
 

@@ -1,4 +1,4 @@
-"""What comes from outside is bounded before a parser sees it: an error with a place, and soon."""
+"""Input is limited before a parser reads it; exceeding a limit is an error with a place."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What begins later than its call is checked again where it begins."""
+"""If a model starts later than its call, its input is checked again."""
 
 import asyncio
 import datetime

@@ -1,4 +1,4 @@
-"""A blocked output stands in no frame of the denial's traceback but its caller's own."""
+"""A blocked output is in no frame of the traceback of its denial, except those of the caller."""
 
 import asyncio
 import gc

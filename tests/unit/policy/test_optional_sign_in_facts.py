@@ -1,4 +1,4 @@
-"""Facts of a sign-in that can be absent: a policy must ask for them before it reads them."""
+"""Facts of a sign-in that can be absent: a policy must test for them before it reads them."""
 
 import pytest
 from bundles import principal

@@ -1,4 +1,4 @@
-"""Policies that others make pointless, and those that only look so."""
+"""Redundant policies are reported, and policies that only look redundant are not."""
 
 import json
 

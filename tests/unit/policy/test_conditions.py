@@ -1,4 +1,4 @@
-"""A policy taken apart: which truths it has, where they stand, and what Cedar makes of each."""
+"""The parts of the clauses of a policy: their texts, their places, and their values."""
 
 import json
 
@@ -12,7 +12,7 @@ from guardrail.policy.analysis.conditions import (
     ClauseEvaluator,
     ClauseTracer,
     constraints_of,
-    unmissable,
+    matching_all_requests,
 )
 from guardrail.testing import FrozenClock
 from guardrail.values import Entity, Principal
@@ -110,7 +110,7 @@ def values_of(snapshot, facts, principal=CLARA, action=PREDICT, resource=TUMOUR)
     trace = ClauseTracer(snapshot).trace(principal, action, resource, facts)
     return {
         part.text: value
-        for part, value in zip(trace.anatomy.parts, trace.values, strict=True)
+        for part, value in zip(trace.evaluator.parts, trace.values, strict=True)
         if part.is_atom
     }
 
@@ -151,7 +151,7 @@ def test_only_policies_whose_scope_matches_are_looked_at(snapshot_of):
         " when { context.input.rows < 8 };"
     )
     trace = ClauseTracer(snapshot).trace(CLARA, PREDICT, TUMOUR, SAFE)
-    assert [policy.id for policy in trace.anatomy.policies] == ["p"]
+    assert [policy.id for policy in trace.evaluator.policies] == ["p"]
     assert ClauseTracer(snapshot).trace(CLARA, PREDICT, TUMOUR, None).values == ()
     assert ClauseTracer(snapshot).trace(CLARA, Entity("Action", "fly"), TUMOUR, SAFE) is None
     assert ClauseTracer(snapshot).trace(Principal("Model", "x"), PREDICT, TUMOUR, SAFE) is None
@@ -165,7 +165,7 @@ def test_a_scope_that_matches_all_that_the_schema_has_cannot_be_missed(snapshot_
         '@id("what") permit (principal, action, resource == Model::"tumour");'
         '@id("how") permit (principal, action == Action::"predict", resource);'
     )
-    always = unmissable(snapshot.policies, snapshot.schema)
+    always = matching_all_requests(snapshot.policies, snapshot.schema)
     ids = {policy.id for policy in snapshot.policies if policy.key in always}
     assert ids == {"all", "type"}
     counts = {policy.id: len(constraints_of(policy)) for policy in snapshot.policies}
@@ -218,7 +218,7 @@ def test_the_parts_come_to_what_the_whole_comes_to(tmp_path_factory, data):
     answer = snapshot.ask(CLARA, PREDICT, TUMOUR).decide(facts)
     own = [
         (part, value)
-        for part, value in zip(trace.anatomy.parts, trace.values, strict=True)
+        for part, value in zip(trace.evaluator.parts, trace.values, strict=True)
         if part.policy.id == "p" and part.clause == 1
     ]
     _, root = own[-1]

@@ -1,4 +1,4 @@
-"""What an application says of a sign-in: typed, frozen, and facts like those of a token."""
+"""A sign-in that an application passes is typed and frozen, and gives the same facts as a token."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""A bundle's own kinds of findings work wherever ours do."""
+"""Detector kinds that a bundle defines work wherever the built-in ones do."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Threads and tasks share a guard, and nothing of each other's calls."""
+"""Threads and tasks share a guard without sharing anything of each other's calls."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What a policy can read: found in its syntax tree, more where that can't be told, never less."""
+"""The read set of a policy has everything that the policy can read, and may have more."""
 
 import cedarpy
 import pytest
@@ -120,15 +120,15 @@ def test_every_root_has_its_own_paths():
     ],
 )
 def test_an_entity_is_asked_something_or_only_compared(clause, root, asks):
-    assert access(clause).of(root).asks_entity is asks
+    assert access(clause).of(root).reads_entity is asks
 
 
 def test_an_entity_at_the_end_of_a_path_is_asked_only_by_what_looks_at_it():
     owner = access("resource.owner == principal").of("resource").below["owner"]
-    assert (owner.whole, owner.asks_entity) == (True, False)
+    assert (owner.whole, owner.reads_entity) == (True, False)
     owner = access('resource.owner in Team::"x"').of("resource").below["owner"]
     assert (owner.whole, owner.is_member) == (True, True)
-    assert access("resource.owner has a").of("resource").below["owner"].asks_entity
+    assert access("resource.owner has a").of("resource").below["owner"].reads_entity
 
 
 def test_tags_are_read_all_for_only_a_call_knows_which():
@@ -190,11 +190,11 @@ def test_a_slot_that_is_not_filled_is_no_entity():
         entity_of(template.principal.entity)
 
 
-def test_an_expression_of_a_new_kind_is_refused():
+def test_an_expression_of_an_unknown_kind_is_rejected():
     one = policy("permit (principal, action, resource) when { context.a };")
     (clause,) = one.node.clauses
     object.__setattr__(clause, "expr", object())
-    with pytest.raises(TypeError, match="new kind"):
+    with pytest.raises(TypeError, match="unknown kind"):
         access_of(one)
 
 

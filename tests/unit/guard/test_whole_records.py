@@ -1,4 +1,4 @@
-"""A policy that reads `context.app` whole gets all that the application passed."""
+"""A policy that reads `context.app` as a whole gets everything that the application passed."""
 
 import pytest
 from bundles import GRANT

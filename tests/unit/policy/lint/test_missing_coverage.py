@@ -1,4 +1,4 @@
-"""What grants leave open: no grant, inputs that nobody checks, calls that nobody counts."""
+"""Findings about what policies leave out: grants, checks of inputs, quotas."""
 
 from __future__ import annotations
 

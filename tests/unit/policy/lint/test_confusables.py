@@ -1,4 +1,4 @@
-"""Letters that pass for others, and characters that nobody sees."""
+"""Letters that look like others, and invisible characters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def note(text: str) -> str:
         "\uff41dmin",  # a fullwidth letter
         "\U0001d41adm",  # a mathematical one
         "\u0251dmin",  # Latin alpha
-        "e\u0301t",  # put together from parts
+        "e\u0301t",  # composed of several characters
         "\u13a0min",  # Cherokee
         "a\u0501min",
     ],

@@ -1,4 +1,4 @@
-"""Faults of a bundle name the key or the attribute that is wrong, its place, and the remedy."""
+"""Faults of a bundle name the wrong key or attribute, its place, and the remedy."""
 
 import json
 
@@ -73,7 +73,7 @@ def test_a_missing_key_of_an_entity_is_named(make_bundle, key):
 
 def test_a_strange_key_of_an_entity_is_named(make_bundle):
     told = faults(make_bundle(**{"entities.json": json.dumps([{**ENTITIES[0], "attr": 1}])}))
-    assert "no key 'attr'" in told
+    assert "but not 'attr'" in told
 
 
 @pytest.mark.parametrize(

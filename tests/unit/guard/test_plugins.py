@@ -1,4 +1,4 @@
-"""Identity providers and quota stores of an application's own, by argument and by entry point."""
+"""Identity providers and quota stores of an application, passed as arguments or entry points."""
 
 import asyncio
 import shutil
@@ -358,14 +358,14 @@ def test_nothing_is_imported_that_the_bundle_does_not_name(make_guard, installed
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ('"bagde"', "names a plug-in that no installed package has among its entry points"),
+        ('"bagde"', "names a plug-in that is not an entry point"),
         ('"bagde"', "Did you mean badge?"),
-        ('"os:system"', "names a plug-in that no installed package has"),
+        ('"os:system"', "names a plug-in that is not an entry point"),
         ('"broken"', "names a plug-in that does not import (ModuleNotFoundError)"),
         ('"lacking"', "names a plug-in that does not import (AttributeError)"),
         ('"class"', "names a class. Let the entry point name an object of the class."),
-        ('"other"', "names an object that is no plug-in: it lacks `kind`."),
-        ('"badge", "badge"', "names this plug-in twice. Remove one."),
+        ('"other"', "names an object that is not a plug-in: it lacks `kind`."),
+        ('"badge", "badge"', "names this plug-in twice. Remove one of them."),
         ('""', "at least 1 character"),
         ("3", "valid string"),
     ],
@@ -384,7 +384,7 @@ def test_a_name_that_two_packages_have_is_a_fault(make_bundle, installed):
     (info / "entry_points.txt").write_text("[guardrail.providers]\nbadge = os:path\n")
     text = HEAD + '[extensions]\nproviders = ["badge"]\n'
     (fault,) = faults_of(lambda: load_bundle(make_bundle(**table(text)), clock=FrozenClock()))
-    assert "names a plug-in that two packages have" in fault.message
+    assert "of two packages. Remove one package." in fault.message
 
 
 def test_a_kind_that_is_passed_and_named_is_refused(make_bundle, installed):

@@ -1,4 +1,4 @@
-"""Contexts of test cases: the short form is spelt out by the schema, and read into Python."""
+"""Contexts of test cases: the short form of Cedar's JSON is completed from the schema."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ import cedarpy
 import pytest
 
 from guardrail import Entity
-from guardrail.policy.schema.literal_context import in_python, spelt_out
+from guardrail.policy.schema.literal_context import explicit_context, to_python
 from guardrail.policy.schema.schema import Schema
 
 SCHEMA = Schema(
@@ -44,19 +44,19 @@ def extension(name, text):
     ],
 )
 def test_a_short_form_is_spelt_out_and_an_explicit_one_stays(short, explicit):
-    assert spelt_out(short, SCHEMA, VIEW) == explicit
-    assert spelt_out(explicit, SCHEMA, VIEW) == explicit
+    assert explicit_context(short, SCHEMA, VIEW) == explicit
+    assert explicit_context(explicit, SCHEMA, VIEW) == explicit
 
 
 @pytest.mark.parametrize(
     "context", [{"text": "::1"}, {"count": 1}, {"other": ANN}, {"score": 1}, {}]
 )
 def test_what_fits_no_type_stays_as_it_is(context):
-    assert spelt_out(context, SCHEMA, VIEW) == context
+    assert explicit_context(context, SCHEMA, VIEW) == context
 
 
 def test_under_an_action_that_nobody_declared_nothing_is_known():
-    assert spelt_out({"ip": "::1"}, SCHEMA, Entity("Action", "none")) == {"ip": "::1"}
+    assert explicit_context({"ip": "::1"}, SCHEMA, Entity("Action", "none")) == {"ip": "::1"}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_under_an_action_that_nobody_declared_nothing_is_known():
     ],
 )
 def test_a_value_is_read_into_what_an_application_would_pass(value, python):
-    assert in_python(value) == python
+    assert to_python(value) == python
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,4 @@ def test_a_value_is_read_into_what_an_application_would_pass(value, python):
 )
 def test_what_python_has_no_value_for_is_refused(value):
     with pytest.raises((ValueError, OverflowError)):
-        in_python(value)
+        to_python(value)

@@ -1,4 +1,4 @@
-"""The index of scopes leaves out what can't match, and nothing else."""
+"""The scope index leaves out the policies that can't match, and no others."""
 
 import cedarpy
 import pytest
@@ -15,8 +15,8 @@ PLAN, SHELF = Entity("Doc", "plan"), Entity("Doc", "shelf")
 def found(scopes, principal=ANN, above=(), resource=PLAN, around=()):
     text = "".join(f"permit ({who}, action, {what});" for who, what in scopes)
     index = ScopeIndex(policies_of(cedarpy.PolicySet.from_str(text)))
-    who = index.principal_traits(principal, frozenset(above))
-    what = index.resource_traits(resource, frozenset(around))
+    who = index.principal_constraints(principal, frozenset(above))
+    what = index.resource_constraints(resource, frozenset(around))
     return index.matching(who, what)
 
 

@@ -1,4 +1,4 @@
-"""Kinds of findings with code of their own work in facts and obligations, and fail closed."""
+"""Detector kinds with their own code work in facts and obligations, and fail closed."""
 
 import asyncio
 import sys
@@ -219,8 +219,8 @@ def test_a_bundle_names_it(make_guard, installed):
         (PLUGIN.format("unimportable"), r"does not import \(ModuleNotFoundError\)"),
         (PLUGIN.format("absent"), r"does not import \(AttributeError\)"),
         (PLUGIN.format("double"), "two packages"),
-        (PLUGIN.format("nams"), "no installed package has .* Did you mean"),
-        (PLUGIN.format("os:getcwd"), "no installed package has"),
+        (PLUGIN.format("nams"), "is not an entry point .* Did you mean"),
+        (PLUGIN.format("os:getcwd"), "of any installed package"),
         (PLUGIN.format("other"), "lacks `name`"),
         (PLUGIN.format("a_class"), "names a class"),
         (PLUGIN.format("names") + "pattern = 'x'\n", "stands alone"),

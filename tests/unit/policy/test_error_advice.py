@@ -1,4 +1,4 @@
-"""What is wrong with a bundle is named, with the nearest name and the way to mend it."""
+"""Error messages of a bundle name the nearest name and the remedy."""
 
 import json
 

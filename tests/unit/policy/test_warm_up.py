@@ -5,7 +5,7 @@ import pytest
 from bundles import GRANT
 
 from guardrail.bundle.assembly import load_bundle
-from guardrail.policy.engine.warm_up import rehearse
+from guardrail.policy.engine.warm_up import warm_up
 from guardrail.policy.source.parser import applies_to
 
 #: With a real request these err, overflow or deny; for the warm-up none of this is a fault.
@@ -36,7 +36,7 @@ def test_each_action_is_evaluated_on_all_of_its_policies_and_as_a_call(
 ):
     snapshot = load_bundle(make_bundle(policies), clock=clock).snapshot
     evaluations.clear()
-    assert rehearse(snapshot) == len(evaluations) == 2 * len(snapshot.schema.actions)
+    assert warm_up(snapshot) == len(evaluations) == 2 * len(snapshot.schema.actions)
     whole = [
         (action, count) for principal, action, count in evaluations if "guardrail" in str(principal)
     ]
@@ -54,7 +54,7 @@ def test_an_evaluation_that_fails_fails_the_warm_up(make_bundle, clock, monkeypa
 
     monkeypatch.setattr(cedarpy, "is_authorized", fail)
     with pytest.raises(RuntimeError):
-        rehearse(snapshot)
+        warm_up(snapshot)
 
 
 def test_callers_can_have_a_type_that_only_tokens_bring(make_bundle, clock, evaluations):
@@ -62,16 +62,16 @@ def test_callers_can_have_a_type_that_only_tokens_bring(make_bundle, clock, eval
     snapshot = load_bundle(make_bundle(**{"entities.json": models}), clock=clock).snapshot
     actions = len(snapshot.schema.actions)
     evaluations.clear()
-    assert rehearse(snapshot) == actions
+    assert warm_up(snapshot) == actions
     assert not any("User" in str(principal) for principal, *_ in evaluations)
     evaluations.clear()
-    assert rehearse(snapshot, types=["User"]) == 2 * actions
+    assert warm_up(snapshot, types=["User"]) == 2 * actions
     assert sum("User" in str(principal) for principal, *_ in evaluations) == actions
 
 
 def test_a_bundle_without_policies_or_entities_is_evaluated_too(make_bundle, clock, evaluations):
     snapshot = load_bundle(make_bundle("", **{"entities.json": "[]"}), clock=clock).snapshot
     evaluations.clear()
-    assert rehearse(snapshot) == len(snapshot.schema.actions)
-    assert rehearse(snapshot, types=["No::Such", "User"]) == len(snapshot.schema.actions)
+    assert warm_up(snapshot) == len(snapshot.schema.actions)
+    assert warm_up(snapshot, types=["No::Such", "User"]) == len(snapshot.schema.actions)
     assert len(evaluations) == 2 * len(snapshot.schema.actions)

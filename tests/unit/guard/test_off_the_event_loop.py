@@ -23,6 +23,7 @@ from guardrail.extensions import (
     QuotaStoreBase,
     SinkBase,
 )
+from guardrail.testing import overriding
 
 ON = {"action": "predict", "resource": 'Model::"tumour"', "principal": principal()}
 TEXTS = SCHEMA.replace("guardrail::TensorInput", "guardrail::TextInput")
@@ -814,3 +815,13 @@ def test_a_wait_for_the_shadow_alone_does_not_deny_a_change(make_guard, recorder
     call = caller(guard, "coroutine")
     assert asyncio.run(beside(slow, call(value), lambda: value.append(value[0]))) == "so says Ada"
     assert [record.outcome for record in recorder.records] == ["released"]
+
+
+@pytest.mark.parametrize(("policies", "denials"), [(FOUND, 1), (CUT, 0), (BLOCK, 1)])
+def test_a_call_that_is_only_observed_does_not_block_the_loop(make_guard, policies, denials):
+    slow = Slow()
+    guard = make_guarded(make_guard, policies, slow)
+    with overriding(guard, unsafe_observe=True) as seen:
+        released = asyncio.run(beside(slow, caller(guard, "coroutine")("Ada")))
+    assert released == "so says Ada"
+    assert len(seen) == denials

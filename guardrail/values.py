@@ -515,7 +515,8 @@ class RecordAnnotations:
         counts: how much of something was used or found, by name: ``quota/fair-use/calls``.
         facts: values that a policy demands to be kept, by their paths.
         returns: what gives back that of it which a call has not used whose model never runs,
-            and returns the counts that are gone with it.
+            and returns the counts that are gone with it. One that blocks has an attribute
+            ``blocks`` that is true: a call of a coroutine runs it off the event loop.
     """
 
     __slots__ = ("counts", "facts", "returns")

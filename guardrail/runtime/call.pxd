@@ -44,6 +44,8 @@ cdef class Call:
     cdef public object running
     cdef public object error_type
     cdef public bint recorded
+    cdef public bint off_loop
+    cdef public object computed
 
 
 cpdef FactContext fact_context_of(Call call, Identity identity)

@@ -7,10 +7,11 @@ changes the call: `guardrail.runtime.flow` records an exception and ignores it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from guardrail._ports import FactContext, PolicyQuestion
+from guardrail._ports import FactContext, FactSource, PolicyQuestion
+from guardrail.runtime.blocking_facts import ShadowFacts
 from guardrail.runtime.call import Call, fact_context_of
 from guardrail.values import FactValue
 
@@ -23,6 +24,7 @@ def differences(
     question: PolicyQuestion,
     context: FactContext | None,
     facts: Mapping[str, Mapping[str, FactValue]],
+    known: ShadowFacts | None = None,
 ) -> tuple[tuple[str, int], ...]:
     """Return the differences between the shadow's decision and the call's, for its record.
 
@@ -34,29 +36,63 @@ def differences(
         question: the question of the call's decision.
         context: the context of the fact sources; ``None`` if none computed anything.
         facts: the facts that they computed.
+        known: what was computed for the shadow off the event loop.
     """
     shadow, identity, decision = call.runtime.shadow, call.identity, call.decision
     if shadow is None or identity is None or call.resource is None or decision is None:
         return ()
-    shadow_question = shadow.ask(identity.principal, call.target.action, call.resource)
+    if known is None:
+        shadow_question = shadow.ask(identity.principal, call.target.action, call.resource)
+        ready: Mapping[str, Mapping[str, FactValue]] = {}
+    elif isinstance(known.facts, Exception):
+        raise known.facts
+    else:
+        shadow_question, ready = known.question, known.facts
     shadow_facts: dict[str, Mapping[str, FactValue]] = {}
     if shadow_question.refusal is None and shadow_question.wants:
         if context is None:
             context = fact_context_of(call, identity)
-        before = (
-            {source.namespace: (source, names) for source, names in question.wants} if facts else {}
-        )
-        for source, names in shadow_question.wants:
-            # Without names, a namespace is read whole: all facts that were passed.
-            wanted = names or frozenset(context.app)
-            known, had = before.get(source.namespace, (None, wanted))
-            computed: Mapping[str, FactValue] = {}
-            if known is source:
-                computed, wanted = facts[source.namespace], wanted.difference(had or context.app)
-            if wanted or known is not source:
+        before = question if facts else None
+        for source, wanted, is_shared in _wanted(before, shadow_question, context):
+            namespace = source.namespace
+            computed = facts[namespace] if is_shared else {}
+            if namespace in ready:
+                computed = {**computed, **ready[namespace]}
+            elif wanted or not is_shared:
                 computed = {**computed, **source.compute(wanted, context)}
-            shadow_facts[source.namespace] = computed
+            shadow_facts[namespace] = computed
     return shadow.compare(decision, shadow_question.decide(shadow_facts).decision)
+
+
+def _wanted(
+    question: PolicyQuestion | None, shadow_question: PolicyQuestion, context: FactContext
+) -> Iterator[tuple[FactSource, frozenset[str], bool]]:
+    """Yield the sources of the shadow, with the facts to compute that the call does not have.
+
+    Each comes with whether the call has other facts of the same source.
+    """
+    wants = question.wants if question is not None else ()
+    before = {source.namespace: (source, names) for source, names in wants}
+    for source, names in shadow_question.wants:
+        # Without names, a namespace is read whole: all facts that were passed.
+        wanted = names or frozenset(context.app)
+        other, had = before.get(source.namespace, (None, wanted))
+        is_shared = other is source
+        yield source, wanted.difference(had or context.app) if is_shared else wanted, is_shared
+
+
+def blocking(
+    question: PolicyQuestion, shadow_question: PolicyQuestion, context: FactContext
+) -> tuple[tuple[FactSource, frozenset[str]], ...]:
+    """Return the sources that block, with the facts that only the shadow needs."""
+    if shadow_question.refusal is not None:
+        return ()
+    before = question if question.refusal is None else None
+    return tuple(
+        (source, wanted)
+        for source, wanted, is_shared in _wanted(before, shadow_question, context)
+        if source.namespace in shadow_question.blocking and (wanted or not is_shared)
+    )
 
 
 def failure(fault: Exception) -> tuple[tuple[str, int], ...]:

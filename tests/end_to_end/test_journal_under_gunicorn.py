@@ -57,7 +57,7 @@ POLICIES = GRANT + (
     "when { context.input.rows > 5 };\n"
 )
 CALLS = 200
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture
